@@ -1,0 +1,1 @@
+"""Example sagas and the services that take part in them."""

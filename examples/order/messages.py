@@ -1,0 +1,146 @@
+"""What is said about an order: the order itself, the commands that carry it out, and their answers."""
+
+from typing import Annotated, Self
+
+from pydantic import StringConstraints
+
+from examples.payment.messages import Customer, Id, Message, Payment, PaymentMethod, check_payment
+from sagas import RejectedError
+
+Sku = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9-]{0,31}$")]
+MAX_LINES = 50
+MAX_QUANTITY = 1_000
+
+
+class OrderLine(Message):
+    """How many of one article."""
+
+    sku: Sku
+    quantity: int
+
+
+class Address(Message):
+    """Where a parcel goes."""
+
+    street: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    postal_code: Annotated[str, StringConstraints(pattern=r"^[0-9A-Z -]{3,10}$")]
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+
+
+class Order(Message):
+    """What a customer wants, where to, and how it is paid."""
+
+    order_id: Id
+    customer: Customer
+    lines: tuple[OrderLine, ...]
+    amount: int
+    currency: str
+    method: PaymentMethod
+    address: Address
+
+    @property
+    def payment(self) -> Payment:
+        """The payment of this order."""
+        return Payment(
+            order_id=self.order_id,
+            amount=self.amount,
+            currency=self.currency,
+            customer=self.customer,
+            method=self.method,
+        )
+
+
+class OrderRecord(Message):
+    """The order service knows the order."""
+
+    order_id: Id
+    status: str
+
+
+class ReserveStock(Message):
+    """Sets articles aside for an order."""
+
+    order_id: Id
+    lines: tuple[OrderLine, ...]
+
+    @classmethod
+    def of(cls, order: Order) -> Self:
+        """The articles of `order`."""
+        return cls(order_id=order.order_id, lines=order.lines)
+
+
+class Reservation(Message):
+    """The articles are set aside."""
+
+    reservation_id: str
+
+
+class CreateShipment(Message):
+    """Hands the articles of an order to the carrier."""
+
+    order_id: Id
+    lines: tuple[OrderLine, ...]
+    address: Address
+
+    @classmethod
+    def of(cls, order: Order) -> Self:
+        """The parcel of `order`."""
+        return cls(order_id=order.order_id, lines=order.lines, address=order.address)
+
+
+class Shipment(Message):
+    """The carrier has the parcel."""
+
+    shipment_id: str
+    tracking_code: str
+
+
+class ScreenOrder(Message):
+    """Asks whether an order looks like fraud."""
+
+    order_id: Id
+    customer: Customer
+    amount: int
+    currency: str
+
+    @classmethod
+    def of(cls, order: Order) -> Self:
+        """What the screening needs of `order`."""
+        return cls(
+            order_id=order.order_id, customer=order.customer, amount=order.amount, currency=order.currency
+        )
+
+
+class Screening(Message):
+    """The order may be paid."""
+
+    score: int
+
+
+def check_order(order: Order) -> None:
+    """Refuses an order that could never be fulfilled.
+
+    Raises:
+        RejectedError: With the field and the rule that it breaks.
+    """
+    check_lines(order.lines)
+    check_payment(order.payment)
+
+
+def check_lines(lines: tuple[OrderLine, ...]) -> None:
+    """Refuses a list of articles that is empty, too long, or asks for nothing or for too much.
+
+    Raises:
+        RejectedError: With the field and the rule that it breaks.
+    """
+    if not 0 < len(lines) <= MAX_LINES:
+        raise RejectedError("empty_order", f"an order has 1 to {MAX_LINES} lines, not {len(lines)}", "lines")
+    for n, line in enumerate(lines):
+        if not 0 < line.quantity <= MAX_QUANTITY:
+            raise RejectedError(
+                "quantity_out_of_range",
+                f"quantity must be 1 to {MAX_QUANTITY}, not {line.quantity}",
+                f"lines.{n}.quantity",
+            )
+    if len({line.sku for line in lines}) < len(lines):
+        raise RejectedError("repeated_article", "each article appears in one line only", "lines")

@@ -1,0 +1,104 @@
+"""What is said in a payment: the payment itself, the commands that carry it out, and their answers.
+
+Money is an integer in minor units (cents) with its ISO 4217 currency. A card appears as the token of a
+payment provider and its last four digits, never as a number.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from sagas import RejectedError
+
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Currency = Annotated[str, StringConstraints(min_length=3, max_length=3)]
+
+CURRENCIES = frozenset({"EUR", "USD", "GBP", "JPY"})
+METHODS = frozenset({"card", "sepa_debit"})
+MAX_AMOUNT = 100_000_000
+"""The largest payment taken, in minor units."""
+
+
+class Message(BaseModel):
+    """Immutable; unknown fields and values of another type are refused, never converted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Customer(Message):
+    """Who pays and is told about it."""
+
+    id: Id
+    email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
+
+
+class PaymentMethod(Message):
+    """What the customer pays with, as the provider's token."""
+
+    type: Annotated[str, StringConstraints(min_length=1, max_length=32)]
+    token: Annotated[str, StringConstraints(pattern=r"^tok_[a-z0-9_]{1,60}$")]
+    last_four: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}$")]
+
+
+class Payment(Message):
+    """What is to be paid, for which order, by whom."""
+
+    order_id: Id
+    amount: int
+    currency: Currency
+    customer: Customer
+    method: PaymentMethod
+
+
+class Authorization(Message):
+    """The provider holds the amount for us."""
+
+    authorization_id: str
+    amount: int
+    currency: Currency
+
+
+class Capture(Message):
+    """The amount has moved to the merchant."""
+
+    capture_id: str
+    amount: int
+    currency: Currency
+
+
+class Compensated(Message):
+    """A compensation is through: what it found, and that nothing of the action is left."""
+
+    found: Literal["effect", "nothing"]
+
+
+class Notice(Message):
+    """Something that the customer is told."""
+
+    order_id: Id
+    customer: Customer
+    subject: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class Told(Message):
+    """The notice is on its way to the customer."""
+
+    notice_id: str
+
+
+def check_payment(payment: Payment) -> None:
+    """Refuses a payment that could never be taken.
+
+    Raises:
+        RejectedError: With the field and the rule that it breaks.
+    """
+    if not 0 < payment.amount <= MAX_AMOUNT:
+        raise RejectedError(
+            "amount_out_of_range", f"amount must be 1 to {MAX_AMOUNT} minor units, not {payment.amount}", "amount"
+        )
+    if payment.currency not in CURRENCIES:
+        known = ", ".join(sorted(CURRENCIES))
+        raise RejectedError("unsupported_currency", f"currency must be one of {known}, not {payment.currency!r}", "currency")
+    if payment.method.type not in METHODS:
+        known = ", ".join(sorted(METHODS))
+        raise RejectedError("unknown_method", f"method must be one of {known}, not {payment.method.type!r}", "method.type")

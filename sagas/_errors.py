@@ -1,0 +1,69 @@
+"""What can go wrong, as one tree; each class exists because a caller acts differently on it.
+
+::
+
+    SagaError
+    ├── DefinitionError      the saga is badly written: mend the code
+    ├── RejectedError        a participant refused: it did not happen, and another try would not help
+    ├── UnknownOutcomeError  nobody can say whether it happened: it is compensated, as it may have
+    └── StartError           a saga was not started; nothing has happened
+        └── DuplicateSagaError  its id belongs to a saga with other content
+"""
+
+
+class SagaError(Exception):
+    """The root of every error of this package."""
+
+
+class DefinitionError(SagaError):
+    """A saga, a step or a policy is badly written; raised when it is constructed, before anything ran."""
+
+
+class RejectedError(SagaError):
+    """An action was refused for good: it did not happen, it has no effect, and it is not compensated.
+
+    Business code raises it to refuse an action. `saga.step` raises it into the saga when a participant
+    refused.
+
+    Args:
+        code: Stable and machine-readable, in snake case: `card_declined`.
+        reason: One sentence for people.
+        field: The input that broke a rule, as a dotted path, where there is one: `amount.value`.
+    """
+
+    def __init__(self, code: str, reason: str, field: str | None = None) -> None:
+        super().__init__(code, reason, field)
+        self.code, self.reason, self.field = code, reason, field
+
+    def __str__(self) -> str:
+        where = f" ({self.field})" if self.field else ""
+        return f"{self.code}{where}: {self.reason}"
+
+
+class UnknownOutcomeError(SagaError):
+    """An action was tried as often as its policy allows, and nobody can say whether it happened."""
+
+    def __init__(self, step: str, reason: str) -> None:
+        super().__init__(step, reason)
+        self.step, self.reason = step, reason
+
+    def __str__(self) -> str:
+        return f"the outcome of step {self.step!r} is unknown: {self.reason}"
+
+
+class StartError(SagaError):
+    """A saga could not be started; nothing has happened."""
+
+
+class DuplicateSagaError(StartError):
+    """A saga with this id was started before, with other content."""
+
+    def __init__(self, saga_id: str) -> None:
+        super().__init__(saga_id)
+        self.saga_id = saga_id
+
+    def __str__(self) -> str:
+        return (
+            f"saga {self.saga_id!r} was already started with other content; "
+            "start it with the same content to get the running one, or choose another id"
+        )

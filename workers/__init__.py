@@ -1,0 +1,1 @@
+"""Where sagas run: settings, connections, worker processes, embedded servers, the `sagas` command."""
