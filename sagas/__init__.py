@@ -8,14 +8,39 @@ from ._errors import (
     StartError,
     UnknownOutcomeError,
 )
+from ._insist import RETRY, OperatorNote
+from ._keys import idempotency_key
+from ._ledger import Scope
 from ._operation import Operation
+from ._plugin import SagaPlugin
+from ._policy import Policy
+from ._saga import Saga
+from ._start import start_saga
+from ._status import SAGA_STATUS, Status
+from ._steps import Action, Step, action
+from ._verdict import SAGA_COMPENSATED, SAGA_REFUSED
 
 __all__ = [
+    "RETRY",
+    "SAGA_COMPENSATED",
+    "SAGA_REFUSED",
+    "SAGA_STATUS",
+    "Action",
     "DefinitionError",
     "DuplicateSagaError",
     "Operation",
+    "OperatorNote",
+    "Policy",
     "RejectedError",
+    "Saga",
     "SagaError",
+    "SagaPlugin",
+    "Scope",
     "StartError",
+    "Status",
+    "Step",
     "UnknownOutcomeError",
+    "action",
+    "idempotency_key",
+    "start_saga",
 ]

@@ -1,0 +1,72 @@
+"""A saga as a step of another: started, waited for, and taken over by its parent when it has closed."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import (
+    ApplicationError,
+    CancelledError,
+    ChildWorkflowError,
+    WorkflowAlreadyStartedError,
+)
+from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
+
+from ._errors import RejectedError, SagaError
+from ._keys import child_id, in_parent
+from ._run import CHILD_MEMO, Closed
+from ._verdict import SAGA_COMPENSATED
+
+I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
+O = TypeVar("O")  # noqa: E741 - what comes out
+
+
+class Lost(SagaError):  # noqa: N818 - a state of the child, which the scope turns into *stuck*
+    """A child ended without a word about what it owes: it was terminated, or ran into a timeout."""
+
+
+async def run_child(
+    run: Callable[[Any, I], Awaitable[O]], message: I, *, name: str, task_queue: str | None
+) -> Closed[O]:
+    """Runs the child to its end and returns its result with what it owes, in the words of the parent.
+
+    Raises:
+        RejectedError: It failed, or was cancelled, and has compensated.
+        Lost: It ended in another way; nobody here knows what it owes.
+    """
+    workflow_type, result_type = WorkflowDefinition.get_name_and_result_type(run)
+    info = workflow.info()
+    try:
+        answer: RawValue = await workflow.execute_child_workflow(
+            workflow_type,
+            message,
+            id=child_id(info.workflow_id, name),
+            task_queue=task_queue,
+            result_type=RawValue,
+            cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+            parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+            memo={CHILD_MEMO: {"child_of": info.workflow_id}},
+            static_summary=f"{name} of {info.workflow_id}",
+        )
+    except WorkflowAlreadyStartedError as error:
+        raise RejectedError("duplicate_child", f"a saga {error.workflow_id!r} exists already") from error
+    except ChildWorkflowError as error:
+        raise _translated(name, error) from error
+    # Built while the saga runs, so no type checker can follow: `Closed` of what the child's run returns.
+    hint: type[Closed[Any]] = Closed.__class_getitem__(result_type or object)  # type: ignore[assignment]
+    closed = workflow.payload_converter().from_payload(answer.payload, hint)
+    owed = tuple(c.model_copy(update={"address": in_parent(name, c.address)}) for c in closed.owed)
+    return Closed(result=closed.result, owed=owed)
+
+
+def _translated(name: str, error: ChildWorkflowError) -> SagaError:
+    cause = error.cause
+    if isinstance(cause, CancelledError):
+        return RejectedError("cancelled", f"{name} was cancelled")
+    if isinstance(cause, ApplicationError):
+        if cause.type == SAGA_COMPENSATED:
+            code, reason, field = cause.details
+            return RejectedError(code, reason, field)
+        return RejectedError(cause.type or "failed", f"{name}: {cause.message}")
+    return Lost(f"child {name!r} ended without its compensations: {cause or error}")

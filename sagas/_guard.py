@@ -1,0 +1,100 @@
+"""Who may cancel a workflow, and when: a cancel reaches its code only while going back is still right.
+
+Temporal delivers a cancel once, by cancelling the workflow's main task, wherever that waits. After the pivot
+and while compensating it would stop the very work that must not stop. The guard stands between the main task
+and the workflow's coroutine: while it listens it passes everything through untouched (the same futures, so
+that workflows without a saga are replayed as ever); while it is deaf it waits on a stand-in for each future,
+so that a cancel hits the stand-in, is noted, and the future goes on.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Coroutine, Generator
+from typing import Any, Generic, TypeVar
+
+from temporalio import workflow
+
+T = TypeVar("T")
+
+
+class Guard:
+    """Passes a workflow's cancel on, or keeps it away; one per workflow run."""
+
+    def __init__(self) -> None:
+        self.is_deaf = False
+        self._has_seen_cancel = False
+
+    def protect(self, body: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        """Runs `body` in the task that awaits the result, with the guard in between."""
+        return _Protected(self, body)
+
+    def keeps_away(self) -> bool:
+        """Whether the cancellation that has just arrived is the workflow's cancel, and must not pass.
+
+        A workflow is cancelled at most once in a run: whatever comes without a cancel, or after it, is
+        the eviction of the workflow from the worker's cache or a time limit, and passes always.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        was_cancelled = task.cancelling() > 0 and workflow.cancellation_reason() is not None
+        is_cancel = was_cancelled and not self._has_seen_cancel
+        self._has_seen_cancel = self._has_seen_cancel or is_cancel
+        if is_cancel and self.is_deaf:
+            task.uncancel()
+            return True
+        return False
+
+
+class _Protected(Generic[T]):
+    """Drives a coroutine by hand: what it yields goes to the task, what comes back goes to it or not."""
+
+    def __init__(self, guard: Guard, body: Coroutine[Any, Any, T]) -> None:
+        self._guard = guard
+        self._body = body
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        thrown: BaseException | None = None
+        while True:
+            try:
+                future = self._body.throw(thrown) if thrown else self._body.send(None)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            try:
+                thrown = yield from self._wait(future)
+            except GeneratorExit:
+                self._body.close()
+                raise
+
+    def _wait(self, future: asyncio.Future[Any] | None) -> Generator[Any, Any, BaseException | None]:
+        """Waits for `future`; returns what the task throws in meanwhile and the body must see."""
+        while True:
+            try:
+                if future is None or not self._guard.is_deaf:
+                    yield future
+                else:
+                    yield from _stand_in(future)
+            except asyncio.CancelledError as cancelled:
+                if not self._guard.keeps_away():
+                    return cancelled
+                if future is not None and not future.done():
+                    continue
+            except Exception as error:  # noqa: BLE001 - a failed future: the task throws what it failed with
+                return error
+            return None
+
+
+def _stand_in(future: asyncio.Future[Any]) -> Generator[Any, Any, None]:
+    """Waits until `future` is done, such that cancelling the wait does not cancel the future."""
+    # The coroutine has just announced that it will wait for `future`; the task must wait for the stand-in.
+    future._asyncio_future_blocking = False
+    stand_in: asyncio.Future[None] = future.get_loop().create_future()
+
+    def wake(_: asyncio.Future[Any]) -> None:
+        if not stand_in.done():
+            stand_in.set_result(None)
+
+    future.add_done_callback(wake)
+    try:
+        yield from stand_in
+    finally:
+        future.remove_done_callback(wake)

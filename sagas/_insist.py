@@ -1,0 +1,103 @@
+"""Activities that must succeed: compensations, and what comes after the pivot.
+
+They are tried in rounds. A round that fails makes the saga stuck, which it says, and is followed by another
+after a pause that grows to five minutes; a final refusal waits for `retry`, as another try would be answered
+the same.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+from temporalio import workflow
+
+from ._attempt import attempt
+from ._keys import COMPENSATE
+from ._ledger import Compensation, Ledger, Outcome
+from ._status import Board, Status
+from ._steps import Call
+from ._verdict import Verdict
+
+RETRY = "saga-retry"
+"""The name of the update with which an operator has a stuck saga try again at once."""
+
+FIRST_PAUSE = timedelta(seconds=5)
+LONGEST_PAUSE = timedelta(minutes=5)
+
+
+class OperatorNote(BaseModel):
+    """Who steps in, and why; it stays in the saga's history."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    because: Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
+
+
+class Insistence:
+    """Tries until it succeeds, and says so while it does not."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._retries = 0
+
+    def retry(self) -> None:
+        """Ends every pause and tries again what was refused; an operator's word that something changed."""
+        self._retries += 1
+
+    async def make_up(self, ledger: Ledger) -> None:
+        """Runs what is owed, newest first, until nothing is; one that fails does not hold up the others."""
+        for round_number in range(1_000_000):
+            failures = [v for c in ledger.owed() if (v := await self._compensate(ledger, c)) is not None]
+            if not failures:
+                return
+            self._board.show(Status.STUCK, failures[0].reason)
+            await self._pause(round_number, failures)
+            self._board.show(Status.COMPENSATING)
+
+    async def until_done(
+        self, call: Call, arguments: Sequence[object], *, address: str, summary: str
+    ) -> Verdict:
+        """Runs what follows the pivot; there is no other way than forward."""
+        before = self._board.status
+        round_number = 0
+        while True:
+            verdict = await attempt(call, arguments, activity_id=address, summary=summary)
+            if verdict.outcome is Outcome.DONE:
+                self._board.show(before)
+                return verdict
+            self._board.show(Status.STUCK, f"{address}: {verdict.reason}")
+            await self._pause(round_number, [verdict])
+            round_number += 1
+
+    async def _compensate(self, ledger: Ledger, owed: Compensation) -> Verdict | None:
+        call = Call(activity=owed.activity, result=None, policy=owed.policy, task_queue=owed.task_queue)
+        verdict = await attempt(
+            call,
+            owed.arguments,
+            activity_id=f"{COMPENSATE}{owed.address}",
+            summary=f"compensate: {words(owed.activity)}",
+        )
+        if verdict.outcome is not Outcome.DONE:
+            return verdict
+        ledger.made_up_for(owed.address)
+        self._board.show()
+        return None
+
+    async def _pause(self, round_number: int, failures: Sequence[Verdict]) -> None:
+        seen = self._retries
+        was_retried: Callable[[], bool] = lambda: self._retries > seen  # noqa: E731 - read twice below
+        if all(verdict.is_final for verdict in failures):
+            await workflow.wait_condition(was_retried)
+            return
+        pause = min(FIRST_PAUSE * 2 ** min(round_number, 10), LONGEST_PAUSE)
+        try:
+            await workflow.wait_condition(was_retried, timeout=pause, timeout_summary="stuck: next round")
+        except TimeoutError:
+            return
+
+
+def words(name: str) -> str:
+    """A name as people read it: `reserve-stock` as `reserve stock`."""
+    return name.replace("-", " ").replace("_", " ")

@@ -1,0 +1,160 @@
+"""What has happened in a saga, and what therefore must be compensated: the one pure place that decides it.
+
+No I/O, no clock, no Temporal. The ledger is told what is about to start and how it ended; it says what is
+owed, and in which order.
+"""
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from ._errors import DefinitionError
+from ._policy import COMPENSATION, Policy
+
+
+class Outcome(StrEnum):
+    """How an action ended, as far as anybody knows."""
+
+    STARTED = "started"
+    DONE = "done"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    WITHDRAWN = "withdrawn"
+    """Taken back before it was sent to anybody: it cannot have happened."""
+
+
+class Scope(StrEnum):
+    """Which steps of a failed saga are compensated; fewer than these would lose effects."""
+
+    IN_DOUBT = "in-doubt"
+    """Those that are done, and those of which nobody knows."""
+    ATTEMPTED = "attempted"
+    """Those that were rejected as well: for participants whose refusals may leave something behind."""
+
+
+class Phase(StrEnum):
+    """Where a saga is on its way; it never goes back."""
+
+    FORWARD = "forward"
+    PAST_PIVOT = "past-pivot"
+    COMPENSATING = "compensating"
+
+
+class Compensation(BaseModel):
+    """What makes up for one step, as data: it can be carried to a parent, stored, previewed and rescued."""
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str
+    activity: str
+    arguments: tuple[object, ...]
+    takes_result: bool = False
+    task_queue: str | None = None
+    policy: Policy = COMPENSATION
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the ledger: a step or a child, and how it ended."""
+
+    address: str
+    outcome: Outcome = Outcome.STARTED
+    compensations: tuple[Compensation, ...] = ()
+    is_child: bool = False
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The steps of one saga in the order of their start, and what remains to be made up for.
+
+    Args:
+        scope: Which steps are compensated when the saga fails.
+    """
+
+    scope: Scope = Scope.IN_DOUBT
+    phase: Phase = Phase.FORWARD
+    entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    made_up: set[str] = field(default_factory=set[str])
+    _count: dict[str, int] = field(default_factory=dict[str, int])
+
+    def address_of(self, name: str) -> str:
+        """A new address for a step or child called `name`: `name`, then `name#2`, `name#3` and so on."""
+        count = self._count[name] = self._count.get(name, 0) + 1
+        return name if count == 1 else f"{name}#{count}"
+
+    def start(
+        self, address: str, compensation: Compensation | None = None, *, is_child: bool = False
+    ) -> None:
+        """Notes that a step is about to start; from here on it may have happened.
+
+        Raises:
+            DefinitionError: The saga is compensating: nothing goes forward any more.
+        """
+        if self.phase is Phase.COMPENSATING:
+            raise DefinitionError(f"step {address!r} cannot start: the saga is compensating")
+        owed = () if compensation is None or self.phase is Phase.PAST_PIVOT else (compensation,)
+        self.entries[address] = Entry(address, compensations=owed, is_child=is_child)
+
+    def done(self, address: str, result: object = None) -> None:
+        """Notes that an action happened, with its result for a compensation that asks for it."""
+        entry = self.entries[address]
+        compensations = tuple(
+            c.model_copy(update={"arguments": (*c.arguments[:1], result)}) if c.takes_result else c
+            for c in entry.compensations
+        )
+        self.entries[address] = replace(entry, outcome=Outcome.DONE, compensations=compensations)
+
+    def closed(self, address: str, owed: tuple[Compensation, ...]) -> None:
+        """Notes that a child saga completed; what it owes, newest first, is owed here from now on."""
+        kept = () if self.phase is Phase.PAST_PIVOT else owed
+        self.entries[address] = replace(self.entries[address], outcome=Outcome.DONE, compensations=kept)
+
+    def failed(self, address: str, outcome: Outcome) -> None:
+        """Notes that an action was rejected or withdrawn, or that its outcome is unknown."""
+        self.entries[address] = replace(self.entries[address], outcome=outcome)
+
+    def pass_pivot(self) -> None:
+        """Notes that the pivot is done: nothing from before it is owed any more.
+
+        Raises:
+            DefinitionError: There was a pivot before, or the saga is compensating.
+        """
+        if self.phase is not Phase.FORWARD:
+            raise DefinitionError("a saga has one pivot, before any compensation")
+        self.phase = Phase.PAST_PIVOT
+
+    def begin_compensation(self) -> None:
+        """Notes that the saga turns round.
+
+        Raises:
+            DefinitionError: The pivot is behind it.
+        """
+        if self.phase is Phase.PAST_PIVOT:
+            raise DefinitionError("nothing is compensated after the pivot")
+        self.phase = Phase.COMPENSATING
+
+    def made_up_for(self, address: str) -> None:
+        """Notes that a compensation is through."""
+        self.made_up.add(address)
+
+    def owed(self) -> tuple[Compensation, ...]:
+        """What would have to run now to make up for everything, newest start first; empty after the pivot."""
+        if self.phase is Phase.PAST_PIVOT:
+            return ()
+        return tuple(
+            compensation
+            for entry in reversed(self.entries.values())
+            if self._counts(entry)
+            for compensation in entry.compensations
+            if compensation.address not in self.made_up
+        )
+
+    def lost(self) -> tuple[str, ...]:
+        """The children that ended without telling what they owe; only their history knows."""
+        return tuple(e.address for e in self.entries.values() if e.is_child and e.outcome is Outcome.UNKNOWN)
+
+    def _counts(self, entry: Entry) -> bool:
+        if entry.outcome is Outcome.REJECTED:
+            return self.scope is Scope.ATTEMPTED
+        return entry.outcome is not Outcome.WITHDRAWN

@@ -1,0 +1,108 @@
+"""What a Temporal client needs so that sagas can be opened in its workflows."""
+
+import dataclasses
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio import workflow
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter
+from temporalio.plugin import SimplePlugin
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ExecuteActivityInput,
+    ExecuteWorkflowInput,
+    Interceptor,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+    WorkflowRunner,
+)
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from ._errors import RejectedError
+from ._run import CHILD_MEMO, Closed, Run, enter
+from ._verdict import to_application_error
+
+PASSED_THROUGH = ("sagas", "pydantic", "pydantic_core", "annotated_types", "httpx")
+
+
+class SagaPlugin(SimplePlugin):
+    """Makes `Saga` usable in every workflow of a client; existing workflows are replayed as ever.
+
+    Give it to the client, not to its workers: they get it from there. A `Replayer` needs its own::
+
+        client = await Client.connect("localhost:7233", plugins=[SagaPlugin()])
+
+    It converts pydantic models, lets the sandbox pass `sagas` through, turns `RejectedError` of an activity
+    into Temporal's non-retryable kind, fails a workflow whose input does not fit its type, and keeps a
+    cancel away from compensations.
+
+    Args:
+        search_attributes: Whether sagas set the search attribute `SagaStatus` when they leave the happy path.
+            It must be registered, or a saga that wants to compensate is wedged. Choose once per
+            namespace: what a running saga has written must be written again in replay.
+    """
+
+    def __init__(self, *, search_attributes: bool = True) -> None:
+        # Temporal types the activities of a plugin loosely.
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+            "sagas",
+            data_converter=_converter,
+            interceptors=[_SagaInterceptor(search_attributes=search_attributes)],
+            workflow_runner=_runner,
+            workflow_failure_exception_types=[ValidationError],
+        )
+
+
+def _converter(existing: DataConverter | None) -> DataConverter:
+    if existing is None or existing.payload_converter_class is DataConverter.default.payload_converter_class:
+        base = existing or DataConverter.default
+        return dataclasses.replace(
+            base, payload_converter_class=pydantic_data_converter.payload_converter_class
+        )
+    return existing
+
+
+def _runner(existing: WorkflowRunner | None) -> WorkflowRunner:
+    runner = existing or SandboxedWorkflowRunner()
+    if not isinstance(runner, SandboxedWorkflowRunner):
+        return runner
+    restrictions = runner.restrictions.with_passthrough_modules(*PASSED_THROUGH)
+    return dataclasses.replace(runner, restrictions=restrictions)
+
+
+class _SagaInterceptor(Interceptor):
+    def __init__(self, *, search_attributes: bool) -> None:
+        self._workflow = _WorkflowInbound if search_attributes else _WithoutSearchAttributes
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+        return _ActivityInbound(next)
+
+    def workflow_interceptor_class(
+        self,
+        input: WorkflowInterceptorClassInput,  # noqa: A002, ARG002 - the names are Temporal's
+    ) -> type[WorkflowInboundInterceptor]:
+        return self._workflow
+
+
+class _ActivityInbound(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - Temporal's
+        try:
+            return await super().execute_activity(input)
+        except RejectedError as refused:
+            raise to_application_error(refused) from refused
+
+
+class _WorkflowInbound(WorkflowInboundInterceptor):
+    search_attributes = True
+
+    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002 - Temporal's
+        is_child = CHILD_MEMO in workflow.info().raw_memo
+        run = Run(is_child=is_child, search_attributes=self.search_attributes)
+        enter(run)
+        result = await run.guard.protect(super().execute_workflow(input))
+        return Closed(result=result, owed=run.owed) if is_child else result
+
+
+class _WithoutSearchAttributes(_WorkflowInbound):
+    search_attributes = False

@@ -1,0 +1,61 @@
+"""How long and how often an activity is tried."""
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ._errors import DefinitionError
+
+LONGEST = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How long one attempt of an activity may take, how often it is tried, and the pauses in between.
+
+    For a compensation, for the pivot and for what follows it, `attempts` is not the end: they are tried
+    in rounds of so many attempts until they are done, and the saga says that it is stuck meanwhile.
+
+    Args:
+        timeout: The longest that one attempt may take. What comes later is *unknown*, as the attempt
+            may still be running.
+        attempts: How often it is tried, at least once.
+        pause: The pause before the second attempt.
+        backoff: What each pause is multiplied with to get the next, at least 1.
+        longest_pause: No pause is longer.
+        heartbeat: The longest silence of an activity that reports its progress; without it a crashed
+            worker is only noticed at `timeout`.
+
+    Raises:
+        DefinitionError: A value is out of its range.
+    """
+
+    timeout: timedelta = timedelta(seconds=10)
+    attempts: int = 5
+    pause: timedelta = timedelta(seconds=1)
+    backoff: float = 2.0
+    longest_pause: timedelta = timedelta(seconds=30)
+    heartbeat: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("timeout", "pause", "longest_pause", "heartbeat"):
+            value = getattr(self, name)
+            if value is not None and not timedelta(0) < value <= LONGEST:
+                raise DefinitionError(f"{name} must be above 0 and at most {LONGEST.days} days, not {value}")
+        if self.attempts < 1:
+            raise DefinitionError(f"attempts must be at least 1, not {self.attempts}")
+        if not (math.isfinite(self.backoff) and self.backoff >= 1):
+            raise DefinitionError(f"backoff must be at least 1, not {self.backoff}")
+        if self.pause > self.longest_pause:
+            raise DefinitionError(
+                f"pause ({self.pause}) must not be longer than longest_pause ({self.longest_pause})"
+            )
+
+    def pause_after(self, attempt: int) -> timedelta:
+        """The pause after the `attempt`-th attempt, counted from 1."""
+        factor = self.backoff ** min(attempt - 1, 60)
+        return min(self.pause * factor, self.longest_pause) if factor < 1e9 else self.longest_pause
+
+
+ACTION = Policy()
+COMPENSATION = Policy(attempts=5, pause=timedelta(seconds=1), longest_pause=timedelta(seconds=8))

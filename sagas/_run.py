@@ -1,0 +1,57 @@
+"""What the plugin and the saga share about one workflow run."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from ._errors import DefinitionError
+from ._guard import Guard
+from ._ledger import Compensation
+
+CHILD_MEMO = "saga"
+"""The memo of a child saga; its value says whose it is."""
+
+ResultT = TypeVar("ResultT")
+
+
+class Closed(BaseModel, Generic[ResultT]):
+    """What a child saga hands to its parent: its result, and what would make up for it, newest first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    result: ResultT
+    owed: tuple[Compensation, ...] = ()
+
+
+@dataclass(slots=True)
+class Run:
+    """One workflow run in which sagas can be opened."""
+
+    is_child: bool
+    search_attributes: bool
+    guard: Guard = field(default_factory=Guard)
+    owed: tuple[Compensation, ...] = ()
+
+
+_current: ContextVar[Run] = ContextVar("saga-run")
+
+
+def enter(run: Run) -> None:
+    """Makes `run` the one that sagas of this workflow belong to."""
+    _current.set(run)
+
+
+def current() -> Run:
+    """The run that the calling workflow code belongs to.
+
+    Raises:
+        DefinitionError: There is none, as the worker's client has no `SagaPlugin`.
+    """
+    run = _current.get(None)
+    if run is None:
+        raise DefinitionError(
+            "a Saga needs the plugin: Client.connect(..., plugins=[SagaPlugin()]), and in a workflow only"
+        )
+    return run

@@ -1,0 +1,76 @@
+"""What a saga says of itself: its status, and the table of its steps in Temporal's Web UI."""
+
+from enum import StrEnum
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey
+
+from ._ledger import Entry, Ledger, Outcome
+
+SAGA_STATUS = SearchAttributeKey.for_keyword("SagaStatus")
+"""The search attribute by which sagas that left the happy path are found; register it as a Keyword."""
+
+
+class Status(StrEnum):
+    """Where a saga stands; see the table in the README."""
+
+    RUNNING = "running"
+    COMPENSATING = "compensating"
+    STUCK = "stuck"
+    COMPLETED = "completed"
+    COMPENSATED = "compensated"
+
+
+_MARKS = {
+    Outcome.STARTED: "… under way",
+    Outcome.DONE: "✓ done",
+    Outcome.REJECTED: "✗ rejected",
+    Outcome.UNKNOWN: "? unknown",
+    Outcome.WITHDRAWN: "withdrawn",
+}
+
+
+class Board:
+    """Keeps status and details of one saga up to date where operators look.
+
+    The happy path writes nothing into history: the details are answered from memory, and the search
+    attribute is set only when the saga turns round or gets stuck.
+    """
+
+    def __init__(self, ledger: Ledger, *, search_attributes: bool) -> None:
+        self.status = Status.RUNNING
+        self.note = ""
+        self._ledger = ledger
+        self._search_attributes = search_attributes
+        self._shown: Status | None = None
+
+    def show(self, status: Status | None = None, note: str = "") -> None:
+        """Makes the state of the ledger visible, and the status where it changed."""
+        if status is not None:
+            self.status, self.note = status, note
+        workflow.set_current_details(self._markdown())
+        is_on_happy_path = self._shown is None and self.status in (Status.RUNNING, Status.COMPLETED)
+        if self._search_attributes and not is_on_happy_path and self.status is not self._shown:
+            # Temporal types attributes of all kinds in one list.
+            workflow.upsert_search_attributes(  # pyright: ignore[reportUnknownMemberType]
+                [SAGA_STATUS.value_set(self.status.value)]
+            )
+            self._shown = self.status
+
+    def _markdown(self) -> str:
+        rows = [
+            f"| {entry.address} | {_MARKS[entry.outcome]} | {self._made_up(entry)} |"
+            for entry in self._ledger.entries.values()
+        ]
+        note = f": {self.note}" if self.note else ""
+        return "\n".join(
+            [f"**{self.status}**{note}", "", "| step | action | compensation |", "|---|---|---|", *rows]
+        )
+
+    def _made_up(self, entry: Entry) -> str:
+        if not entry.compensations:
+            return ""
+        through = sum(c.address in self._ledger.made_up for c in entry.compensations)
+        if through == len(entry.compensations):
+            return "✓ compensated"
+        return f"{through} of {len(entry.compensations)}" if through else ""

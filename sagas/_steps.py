@@ -1,0 +1,238 @@
+"""Steps as data: an action, and what makes up for it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from inspect import signature
+from typing import Generic, TypeVar, overload
+
+from temporalio.activity import _Definition as ActivityDefinition  # pyright: ignore[reportPrivateUsage]
+
+from ._errors import DefinitionError
+from ._operation import NAME, Operation
+from ._policy import ACTION, COMPENSATION, Policy
+
+I = TypeVar("I")  # noqa: E741 - what goes in; the mirror of O
+O = TypeVar("O")  # noqa: E741 - what comes out
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What has to be known to call an activity: its type, its answer, and how patiently to try."""
+
+    activity: str
+    result: type[object] | None
+    policy: Policy
+    rejections: frozenset[str] = frozenset()
+    task_queue: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action(Generic[I, O]):
+    """What a step does; with its compensation, or the reason why it needs none, it becomes a step.
+
+    On its own it can only be the pivot of a saga.
+    """
+
+    name: str
+    call: Call
+
+    def compensated_by(
+        self,
+        compensation: Operation[I, object] | Callable[[I], object] | Callable[[I, O | None], object],
+        /,
+        *,
+        policy: Policy = COMPENSATION,
+    ) -> "Step[I, O]":
+        """The step whose action is made up for by `compensation`.
+
+        Args:
+            compensation: Takes what the action took. If it declares a second parameter, it also gets the
+                action's result, or `None` when the outcome is unknown.
+            policy: How it is tried; after a round of `attempts` the saga says that it is stuck, and goes on
+                trying.
+        """
+        return Step(
+            name=self.name, call=self.call, makes_up=_compensation(compensation, policy, self.call, 1)
+        )
+
+    def without_compensation(self, *, because: str) -> "Step[I, O]":
+        """The step that is not made up for, with the reason why that is right."""
+        return Step(name=self.name, call=self.call, because=_reason(self.name, because))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodAction(Generic[S, I, O]):
+    """An action that is a method of a class of activities; see `Action`."""
+
+    name: str
+    call: Call
+
+    def compensated_by(
+        self,
+        compensation: Callable[[S, I], object] | Callable[[S, I, O | None], object],
+        /,
+        *,
+        policy: Policy = COMPENSATION,
+    ) -> "Step[I, O]":
+        """The step whose action is made up for by `compensation`; see `Action.compensated_by`."""
+        return Step(
+            name=self.name, call=self.call, makes_up=_compensation(compensation, policy, self.call, 2)
+        )
+
+    def without_compensation(self, *, because: str) -> "Step[I, O]":
+        """The step that is not made up for, with the reason why that is right."""
+        return Step(name=self.name, call=self.call, because=_reason(self.name, because))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakesUp:
+    """The compensation of a step, before there is anything to make up for."""
+
+    call: Call
+    takes_result: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(Generic[I, O]):
+    """An action and its compensation, declared once; made by `action(...)`."""
+
+    name: str
+    call: Call
+    makes_up: MakesUp | None = None
+    because: str | None = None
+
+
+@overload
+def action(
+    operation: Operation[I, O], /, *, policy: Policy = ..., task_queue: str | None = ...
+) -> Action[I, O]: ...
+@overload
+def action(
+    function: Callable[[I], Awaitable[O]],
+    /,
+    *,
+    name: str | None = ...,
+    policy: Policy = ...,
+    rejections: frozenset[str] = ...,
+    task_queue: str | None = ...,
+) -> Action[I, O]: ...
+@overload
+def action(
+    function: Callable[[I], O],
+    /,
+    *,
+    name: str | None = ...,
+    policy: Policy = ...,
+    rejections: frozenset[str] = ...,
+    task_queue: str | None = ...,
+) -> Action[I, O]: ...
+@overload
+def action(
+    function: Callable[[S, I], Awaitable[O]],
+    /,
+    *,
+    name: str | None = ...,
+    policy: Policy = ...,
+    rejections: frozenset[str] = ...,
+    task_queue: str | None = ...,
+) -> MethodAction[S, I, O]: ...
+@overload
+def action(
+    function: Callable[[S, I], O],
+    /,
+    *,
+    name: str | None = ...,
+    policy: Policy = ...,
+    rejections: frozenset[str] = ...,
+    task_queue: str | None = ...,
+) -> MethodAction[S, I, O]: ...
+def action(
+    what: Operation[I, O] | Callable[..., object],
+    /,
+    *,
+    name: str | None = None,
+    policy: Policy = ACTION,
+    rejections: frozenset[str] = frozenset(),
+    task_queue: str | None = None,
+) -> object:
+    """Begins a step: what it does.
+
+    Args:
+        what: An operation of a participant, or an activity of your own: a function or method with
+            `@activity.defn` and one parameter.
+        name: Names the step, in lower case with dashes; by default the operation's name, or the
+            activity's.
+        policy: How long and how often the action is tried before its outcome is unknown.
+        rejections: The types of application errors with which an activity of your own refuses for good.
+            `RejectedError` always does. An operation declares its own.
+        task_queue: Where its workers listen; by default where the saga's do.
+
+    Raises:
+        DefinitionError: It is not an activity, has not one parameter, or its name is not well formed.
+    """
+    if isinstance(what, Operation):
+        return _of_operation(what, policy, task_queue)
+    definition = _definition_of(what)
+    call = Call(
+        activity=str(definition.name),
+        result=definition.ret_type,
+        policy=policy,
+        rejections=rejections,
+        task_queue=task_queue,
+    )
+    step = name or call.activity.replace("_", "-").lower()
+    if not NAME.fullmatch(step):
+        raise DefinitionError(f"step name {step!r} must be words in lower case joined by dashes; give name=")
+    match len(signature(what).parameters):
+        case 1:
+            of_function: Action[I, O] = Action(name=step, call=call)
+            return of_function
+        case 2:
+            of_method: MethodAction[object, I, O] = MethodAction(name=step, call=call)
+            return of_method
+        case count:
+            raise DefinitionError(f"an action takes one message; {call.activity!r} has {count} parameters")
+
+
+def _of_operation(operation: Operation[I, O], policy: Policy, task_queue: str | None) -> Action[I, O]:
+    call = Call(
+        activity=operation.name,
+        result=operation.result,
+        policy=policy,
+        rejections=operation.rejections,
+        task_queue=task_queue,
+    )
+    return Action(name=operation.name, call=call)
+
+
+def _compensation(
+    what: Operation[I, object] | Callable[..., object], policy: Policy, action_call: Call, takes: int
+) -> MakesUp:
+    if isinstance(what, Operation):
+        call = Call(activity=what.name, result=None, policy=policy, task_queue=action_call.task_queue)
+        return MakesUp(call=call, takes_result=False)
+    definition = _definition_of(what)
+    count = len(signature(what).parameters)
+    if count not in (takes, takes + 1):
+        raise DefinitionError(
+            f"compensation {definition.name!r} takes what its action took, and perhaps the action's result"
+        )
+    call = Call(activity=str(definition.name), result=None, policy=policy, task_queue=action_call.task_queue)
+    return MakesUp(call=call, takes_result=count > takes)
+
+
+def _reason(name: str, because: str) -> str:
+    if not because.strip():
+        raise DefinitionError(f"step {name!r} has no compensation: say why it needs none")
+    return because
+
+
+def _definition_of(function: Callable[..., object]) -> ActivityDefinition:
+    # Temporal types its decorated functions loosely.
+    definition = ActivityDefinition.from_callable(function)  # pyright: ignore[reportUnknownMemberType]
+    if definition is None or definition.name is None:
+        raise DefinitionError(
+            f"{getattr(function, '__qualname__', function)!r} is no activity: decorate it with @activity.defn"
+        )
+    return definition

@@ -1,0 +1,81 @@
+"""How an attempt ended: done, rejected, or unknown; told from what Temporal reports."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    ApplicationErrorCategory,
+    CancelledError,
+    TimeoutError,  # noqa: A004 - Temporal's, in its own words
+)
+
+from ._errors import RejectedError
+from ._ledger import Outcome
+
+REJECTED = "Rejected"
+"""The type of the application error with which an activity says that its action was refused for good."""
+
+SAGA_COMPENSATED = "SagaCompensated"
+"""The type of the application error with which a compensated saga ends; its details are the code, the
+reason and the field of the first failure."""
+
+SAGA_REFUSED = "SagaRefused"
+"""The type of the application error of a saga that was started such that it could lose compensations."""
+
+LONGEST_REASON = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an attempt ended, with its result or the reason."""
+
+    outcome: Outcome
+    value: object = None
+    code: str = ""
+    reason: str = ""
+    field: str | None = None
+    is_final: bool = False
+    """Another try would be answered the same; a person has to look at it."""
+
+
+def to_application_error(error: RejectedError) -> ApplicationError:
+    """A refusal as Temporal carries it; `verdict_of` is the way back."""
+    return ApplicationError(
+        error.reason[:LONGEST_REASON],
+        error.code,
+        error.field,
+        type=REJECTED,
+        non_retryable=True,
+        category=ApplicationErrorCategory.BENIGN,
+    )
+
+
+def verdict_of(error: ActivityError, rejections: frozenset[str], *, attempts: int) -> Verdict:
+    """What a failed activity says about its action.
+
+    Args:
+        error: As it arrives in the workflow.
+        rejections: The error types that mean a refusal, besides `Rejected`.
+        attempts: How often the activity was tried at most. With a single attempt, one that never
+            reached a worker cannot have begun.
+    """
+    cause = error.cause
+    if isinstance(cause, CancelledError):
+        was_sent = error.scheduled_event_id != 0
+        may_have_begun = was_sent and (attempts > 1 or error.started_event_id != 0)
+        outcome = Outcome.UNKNOWN if may_have_begun else Outcome.WITHDRAWN
+        return Verdict(outcome, reason="it was cancelled")
+    if isinstance(cause, ApplicationError):
+        if cause.type == REJECTED:
+            code, field = (*cast("tuple[str, str | None]", tuple(cause.details)), "", None)[:2]
+            return Verdict(Outcome.REJECTED, code=code, reason=cause.message, field=field, is_final=True)
+        if cause.type in rejections:
+            return Verdict(Outcome.REJECTED, code=cause.type or "", reason=cause.message, is_final=True)
+        return Verdict(
+            Outcome.UNKNOWN, code=cause.type or "", reason=cause.message, is_final=cause.non_retryable
+        )
+    if isinstance(cause, TimeoutError):
+        return Verdict(Outcome.UNKNOWN, reason="no answer came in time")
+    return Verdict(Outcome.UNKNOWN, reason=str(cause or error)[:LONGEST_REASON])
