@@ -1,1 +1,6 @@
 """What steps do: calls to participants, with an idempotency key and a classified answer."""
+
+from ._http import HttpParticipant
+from ._key import idempotency_key
+
+__all__ = ["HttpParticipant", "idempotency_key"]

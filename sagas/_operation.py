@@ -7,13 +7,13 @@ from typing import Generic, TypeVar
 from ._errors import DefinitionError
 
 MessageT = TypeVar("MessageT")
-ResultT = TypeVar("ResultT")
+ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operation(Generic[MessageT, ResultT]):
+class Operation(Generic[MessageT, ResultT_co]):
     """What a participant can be asked to do: its name, its message, its result, and how it may refuse.
 
     The business code behind it is written once, in the participant. An orchestrated saga reaches it
@@ -35,7 +35,7 @@ class Operation(Generic[MessageT, ResultT]):
     name: str
     participant: str
     message: type[MessageT]
-    result: type[ResultT]
+    result: type[ResultT_co]
     rejections: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

@@ -1,0 +1,54 @@
+"""The order saga: from the order to the parcel, with the payment saga as its child."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from examples.order import operations as ops
+    from examples.order.messages import (
+        CreateShipment,
+        Order,
+        ReserveStock,
+        ScreenOrder,
+        Shipment,
+        check_order,
+    )
+    from examples.payment.messages import Notice
+    from examples.payment.saga import PaymentSaga
+    from sagas import Policy, Saga, action
+
+THREE_TIMES = Policy(attempts=3, pause=timedelta(seconds=1), longest_pause=timedelta(seconds=5))
+
+create = action(ops.create_order).compensated_by(ops.cancel_order)
+reserve = action(ops.reserve_stock, policy=THREE_TIMES).compensated_by(ops.release_stock)
+screen = action(ops.screen_order).without_compensation(because="it changes nothing")
+ship = action(ops.create_shipment)
+approve = action(ops.approve_order).without_compensation(because="the parcel is on its way")
+tell = action(ops.tell_customer).without_compensation(because="it is the last word")
+
+
+@workflow.defn
+class OrderSaga:
+    """Brings a customer what was ordered, or leaves everything as it was."""
+
+    @workflow.run
+    async def run(self, order: Order) -> Shipment:
+        """Fulfils the order; once the shipment exists, it only goes forward."""
+        async with Saga() as saga:
+            saga.after_compensation(tell, _notice(order, "Your order was cancelled"))
+            check_order(order)
+            await saga.step(create, order)
+            await saga.step(reserve, ReserveStock.of(order))
+            # Orders that were accepted before the screening existed are not screened in replay.
+            if workflow.patched("screen-before-payment"):
+                await saga.step(screen, ScreenOrder.of(order))
+            await saga.child(PaymentSaga.run, order.payment, name="payment")
+            shipment = await saga.pivot(ship, CreateShipment.of(order))
+            await saga.step(approve, order)
+            await saga.best_effort(tell, _notice(order, "Your order is on its way"))
+        return shipment
+
+
+def _notice(order: Order, subject: str) -> Notice:
+    return Notice(order_id=order.order_id, customer=order.customer, subject=subject)

@@ -1,0 +1,37 @@
+"""The payment saga: authorize, capture, and a receipt where it can be had."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from examples.payment import operations as ops
+    from examples.payment.messages import Capture, Notice, Payment, check_payment
+    from sagas import Policy, Saga, action
+
+THREE_TIMES = Policy(attempts=3, pause=timedelta(seconds=1), longest_pause=timedelta(seconds=5))
+
+authorize = action(ops.authorize_payment, policy=THREE_TIMES).compensated_by(ops.void_authorization)
+capture = action(ops.capture_payment, policy=THREE_TIMES).compensated_by(ops.refund_payment)
+receipt = action(ops.send_receipt).without_compensation(because="a receipt cannot be taken back")
+tell = action(ops.tell_customer).without_compensation(because="it is the last word")
+
+
+@workflow.defn
+class PaymentSaga:
+    """Moves a customer's money to the merchant, or leaves it where it was."""
+
+    @workflow.run
+    async def run(self, payment: Payment) -> Capture:
+        """Takes the payment; refused, declined or cancelled, nothing of it is left."""
+        async with Saga() as saga:
+            saga.after_compensation(tell, _notice(payment, "Your payment was not taken"))
+            check_payment(payment)
+            await saga.step(authorize, payment)
+            captured = await saga.step(capture, payment)
+            await saga.best_effort(receipt, _notice(payment, "Your receipt"))
+        return captured
+
+
+def _notice(payment: Payment, subject: str) -> Notice:
+    return Notice(order_id=payment.order_id, customer=payment.customer, subject=subject)
