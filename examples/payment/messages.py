@@ -94,11 +94,17 @@ def check_payment(payment: Payment) -> None:
     """
     if not 0 < payment.amount <= MAX_AMOUNT:
         raise RejectedError(
-            "amount_out_of_range", f"amount must be 1 to {MAX_AMOUNT} minor units, not {payment.amount}", "amount"
+            "amount_out_of_range",
+            f"amount must be 1 to {MAX_AMOUNT} minor units, not {payment.amount}",
+            "amount",
         )
     if payment.currency not in CURRENCIES:
         known = ", ".join(sorted(CURRENCIES))
-        raise RejectedError("unsupported_currency", f"currency must be one of {known}, not {payment.currency!r}", "currency")
+        raise RejectedError(
+            "unsupported_currency", f"currency must be one of {known}, not {payment.currency!r}", "currency"
+        )
     if payment.method.type not in METHODS:
         known = ", ".join(sorted(METHODS))
-        raise RejectedError("unknown_method", f"method must be one of {known}, not {payment.method.type!r}", "method.type")
+        raise RejectedError(
+            "unknown_method", f"method must be one of {known}, not {payment.method.type!r}", "method.type"
+        )
