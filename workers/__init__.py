@@ -1,1 +1,43 @@
 """Where sagas run: settings, connections, worker processes, embedded servers, the `sagas` command."""
+
+from ._connection import ServerTarget, connect, find_server
+from ._errors import (
+    ConfigurationError,
+    FolderInUseError,
+    MissingProgramError,
+    ProcessError,
+    UnreachableServerError,
+)
+from ._exit import run_main
+from ._ports import PortLease
+from ._process import ChildProcess
+from ._search_attributes import register_search_attributes
+from ._settings import Settings, load_settings
+from ._temporal_options import SEARCH_ATTRIBUTES, TUNED_CONFIG, TemporalOptions
+from ._temporal_server import EmbeddedTemporal, ServerAddress, find_running_server, find_temporal
+from ._worker import run_worker
+
+__all__ = [
+    "SEARCH_ATTRIBUTES",
+    "TUNED_CONFIG",
+    "ChildProcess",
+    "ConfigurationError",
+    "EmbeddedTemporal",
+    "FolderInUseError",
+    "MissingProgramError",
+    "PortLease",
+    "ProcessError",
+    "ServerAddress",
+    "ServerTarget",
+    "Settings",
+    "TemporalOptions",
+    "UnreachableServerError",
+    "connect",
+    "find_running_server",
+    "find_server",
+    "find_temporal",
+    "load_settings",
+    "register_search_attributes",
+    "run_main",
+    "run_worker",
+]

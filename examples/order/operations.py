@@ -37,7 +37,13 @@ create_order = Operation(
     rejections=INVALID_LINES | INVALID_PAYMENT | {"duplicate_order"},
 )
 cancel_order = Operation(name="cancel-order", participant="order", message=Order, result=Compensated)
-approve_order = Operation(name="approve-order", participant="order", message=Order, result=OrderRecord)
+approve_order = Operation(
+    name="approve-order",
+    participant="order",
+    message=Order,
+    result=OrderRecord,
+    rejections=frozenset({"order_not_open"}),
+)
 screen_order = Operation(
     name="screen-order",
     participant="order",

@@ -1,0 +1,1 @@
+"""What sagas cost, as ratios of what the same work costs without them."""

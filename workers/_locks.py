@@ -1,0 +1,53 @@
+"""Locks between processes, released by the kernel when the last process that holds them is gone."""
+
+import fcntl
+import os
+from pathlib import Path
+
+
+class FileLock:
+    """A lock on a file, held until `release`, and by every child that inherits `descriptor`.
+
+    So a server that was given the descriptor keeps its data folder locked for as long as it lives, also
+    when the process that started it was killed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    @property
+    def descriptor(self) -> int:
+        """The open file that carries the lock."""
+        if self._descriptor is None:
+            raise RuntimeError(f"the lock {str(self.path)!r} is not held")
+        return self._descriptor
+
+    def acquire(self) -> bool:
+        """Takes the lock where it is free, and says whether it is held now; never waits."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Gives the lock back; does nothing where it is not held."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def is_locked(path: Path) -> bool:
+    """Whether some process holds the lock on `path`."""
+    if not path.exists():
+        return False
+    lock = FileLock(path)
+    if lock.acquire():
+        lock.release()
+        return False
+    return True

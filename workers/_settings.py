@@ -1,0 +1,71 @@
+"""Settings of this project, and the only file that reads them from the environment.
+
+Where Temporal is and how to get in is Temporal's own configuration, see `_connection.py`.
+"""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ._errors import ConfigurationError
+
+PREFIX = "SAGAS_"
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def read_duration(value: object) -> object:
+    """Turns `30s`, `5m`, `1h` or `90d` into a duration and leaves everything else to pydantic."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd])\s*", value) if isinstance(value, str) else None
+    return timedelta(**{UNITS[match[2]]: float(match[1])}) if match else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(read_duration), Field(ge=timedelta(0))]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """Where sagas run. Each field can be set as an environment variable: `SAGAS_DATA_FOLDER`.
+
+    Args:
+        data_folder: Where the embedded servers keep their data, logs and addresses.
+        temporal_port: The port of the embedded Temporal server; another one is taken where it is in use.
+        ui_port: The port of its Web UI, in the same way.
+        retention: How long the embedded server keeps a closed workflow. At least as long as idempotency
+            keys are remembered.
+        task_queue: The task queue of workers that are not told another one.
+        graceful_shutdown: How long a worker that is told to stop lets running activities finish.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    data_folder: Path = Path(".sagas")
+    temporal_port: Port = 7233
+    ui_port: Port = 8233
+    retention: Annotated[Duration, Field(ge=timedelta(days=1))] = timedelta(days=90)
+    task_queue: Annotated[str, Field(min_length=1)] = "sagas"
+    graceful_shutdown: Duration = timedelta(seconds=10)
+
+
+def load_settings() -> Settings:
+    """Reads the settings from the environment.
+
+    Raises:
+        ConfigurationError: A value cannot be used; says which, and what would do.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(_sentences(error))) from error
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    advice = {"time_delta_parsing": "write a duration as 30s, 5m, 1h or 90d"}
+    return [
+        f"{PREFIX}{str(problem['loc'][0]).upper()} is {problem['input']!r}: "
+        + advice.get(problem["type"], problem["msg"][0].lower() + problem["msg"][1:])
+        for problem in error.errors()
+    ]
