@@ -1,0 +1,53 @@
+"""The worker of the example sagas as a process: `python -m examples.worker --participant payment=URL …`."""
+
+from contextlib import AsyncExitStack
+from typing import Annotated
+
+import typer
+
+from activities import HttpParticipant
+from examples.order import operations as order
+from examples.order.saga import OrderSaga
+from examples.payment import operations as payment
+from examples.payment.saga import PaymentSaga
+from sagas import Operation, SagaPlugin
+from workers import connect, load_settings, run_main, run_worker
+
+OPERATIONS = tuple(
+    {
+        operation.name: operation
+        for module in (order, payment)
+        for operation in vars(module).values()
+        if isinstance(operation, Operation)
+    }.values()
+)
+"""Every operation that the example sagas ask for."""
+
+
+def main(
+    participant: Annotated[list[str], typer.Option(help="Where one listens: payment=http://127.0.0.1:8001.")],
+    task_queue: Annotated[str, typer.Option(help="What it polls; SAGAS_TASK_QUEUE, or sagas.")] = "",
+) -> None:
+    """Runs the payment and order sagas, and the activities that reach their participants."""
+    run_main(work(dict(each.split("=", 1) for each in participant), task_queue))
+
+
+async def work(urls: dict[str, str], task_queue: str) -> None:
+    """Polls until it is told to stop."""
+    settings = load_settings()
+    client = await connect(settings, plugins=[SagaPlugin()])
+    async with AsyncExitStack() as stack:
+        participants = [
+            await stack.enter_async_context(HttpParticipant(name, url)) for name, url in urls.items()
+        ]
+        await run_worker(
+            client,
+            task_queue=task_queue or settings.task_queue,
+            workflows=[OrderSaga, PaymentSaga],
+            activities=[call for each in participants for call in each.activities(OPERATIONS)],
+            graceful_shutdown=settings.graceful_shutdown,
+        )
+
+
+if __name__ == "__main__":
+    typer.run(main)
