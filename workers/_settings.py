@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ._errors import ConfigurationError
@@ -63,9 +64,17 @@ def load_settings() -> Settings:
 
 
 def _sentences(error: ValidationError) -> list[str]:
-    advice = {"time_delta_parsing": "write a duration as 30s, 5m, 1h or 90d"}
     return [
-        f"{PREFIX}{str(problem['loc'][0]).upper()} is {problem['input']!r}: "
-        + advice.get(problem["type"], problem["msg"][0].lower() + problem["msg"][1:])
+        f"{PREFIX}{str(problem['loc'][0]).upper()} is {problem['input']!r}: {_advice(problem)}"
         for problem in error.errors()
     ]
+
+
+def _advice(problem: ErrorDetails) -> str:
+    match problem:
+        case {"type": "time_delta_parsing"}:
+            return "write a duration as 30s, 5m, 1h or 90d"
+        case {"ctx": {"ge": timedelta() as least}}:
+            return f"must be at least {least.total_seconds():g}s"
+        case _:
+            return problem["msg"][0].lower() + problem["msg"][1:]
