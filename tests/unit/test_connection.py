@@ -42,7 +42,9 @@ def test_a_profile_of_a_file_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 def test_where_nothing_is_configured_and_nothing_runs_there_is_no_server(tmp_path: Path) -> None:
     """Leftovers of a server that is gone are ignored."""
-    (tmp_path / "temporal.json").write_text('{"address":"127.0.0.1:1","ui_url":"http://x","pid":1}')
+    (tmp_path / "temporal.json").write_text(
+        '{"address":"127.0.0.1:1","ui_url":"http://x","pid":1,"owner_pid":1}'
+    )
     (tmp_path / "temporal.lock").touch()
 
     assert find_server(settings(tmp_path)) is None
