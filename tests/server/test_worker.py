@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from .worker_program import RunsOneActivity
 @asynccontextmanager
 async def worker(
     temporal: EmbeddedTemporal, task_queue: str, folder: Path, *more: str
-) -> AsyncIterator[ChildProcess]:
+) -> AsyncGenerator[ChildProcess]:
     """A worker process that polls."""
     command = [sys.executable, "-m", "tests.server.worker_program", temporal.address, task_queue, *more]
     async with ChildProcess(command, name="the worker", log=folder / "worker.log") as process:
