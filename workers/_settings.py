@@ -8,7 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ._errors import ConfigurationError
@@ -23,7 +24,18 @@ def read_duration(value: object) -> object:
     return timedelta(**{UNITS[match[2]]: float(match[1])}) if match else value
 
 
-Duration = Annotated[timedelta, BeforeValidator(read_duration), Field(ge=timedelta(0))]
+def at_least(least: str) -> AfterValidator:
+    """Refuses a shorter duration than `least`."""
+
+    def check(value: timedelta) -> timedelta:
+        if value < TypeAdapter(Duration).validate_python(least):
+            raise ValueError(f"must be at least {least}")
+        return value
+
+    return AfterValidator(check)
+
+
+Duration = Annotated[timedelta, BeforeValidator(read_duration)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -45,9 +57,9 @@ class Settings(BaseSettings):
     data_folder: Path = Path(".sagas")
     temporal_port: Port = 7233
     ui_port: Port = 8233
-    retention: Annotated[Duration, Field(ge=timedelta(days=1))] = timedelta(days=90)
+    retention: Annotated[Duration, at_least("1d")] = timedelta(days=90)
     task_queue: Annotated[str, Field(min_length=1)] = "sagas"
-    graceful_shutdown: Duration = timedelta(seconds=10)
+    graceful_shutdown: Annotated[Duration, at_least("0s")] = timedelta(seconds=10)
 
 
 def load_settings() -> Settings:
@@ -63,9 +75,14 @@ def load_settings() -> Settings:
 
 
 def _sentences(error: ValidationError) -> list[str]:
-    advice = {"time_delta_parsing": "write a duration as 30s, 5m, 1h or 90d"}
     return [
-        f"{PREFIX}{str(problem['loc'][0]).upper()} is {problem['input']!r}: "
-        + advice.get(problem["type"], problem["msg"][0].lower() + problem["msg"][1:])
+        f"{PREFIX}{str(problem['loc'][0]).upper()} is {problem['input']!r}: {_advice(problem)}"
         for problem in error.errors()
     ]
+
+
+def _advice(problem: ErrorDetails) -> str:
+    if problem["type"] == "time_delta_parsing":
+        return "write a duration as 30s, 5m, 1h or 90d"
+    text = problem["msg"].removeprefix("Value error, ")
+    return text[0].lower() + text[1:]

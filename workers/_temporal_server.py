@@ -23,7 +23,7 @@ from ._process import ChildProcess
 from ._temporal_options import TemporalOptions
 
 NAMESPACE = "default"
-LOCK_PATIENCE = 5.0
+LOCK_PATIENCE = 15.0
 """Seconds in which a server that is just stopping may still hold its folder."""
 START_ATTEMPTS = 3
 ANSWER_PATIENCE = 5.0
@@ -31,13 +31,14 @@ ANSWER_PATIENCE = 5.0
 
 
 class ServerAddress(BaseModel):
-    """Where a running embedded server is, as it stands in its data folder."""
+    """Where a running embedded server is, and who started it, as it stands in its data folder."""
 
     model_config = ConfigDict(frozen=True)
 
     address: str
     ui_url: str
     pid: int
+    owner_pid: int
 
 
 class EmbeddedTemporal:
@@ -134,8 +135,9 @@ class EmbeddedTemporal:
     async def _lock_folder(self) -> None:
         deadline = time.monotonic() + LOCK_PATIENCE
         while not self._lock.acquire():
-            # A server that answers is no leftover, so there is nothing to wait for.
-            if find_running_server(self.folder) is not None or time.monotonic() > deadline:
+            # A server whose owner was killed is about to stop; any other one will stay.
+            found = find_running_server(self.folder)
+            if (found is not None and _exists(found.owner_pid)) or time.monotonic() > deadline:
                 raise FolderInUseError(self.folder)
             await asyncio.sleep(0.05)
 
@@ -163,7 +165,9 @@ class EmbeddedTemporal:
 
     async def _become_ready(self, process: ChildProcess) -> None:
         await process.wait_ready(self._is_ready)
-        found = ServerAddress(address=self.address, ui_url=self.ui_url, pid=process.pid)
+        found = ServerAddress(
+            address=self.address, ui_url=self.ui_url, pid=process.pid, owner_pid=os.getpid()
+        )
         draft = _address_file(self.folder).with_suffix(".draft")
         draft.write_text(found.model_dump_json())
         draft.replace(_address_file(self.folder))
@@ -220,6 +224,16 @@ def _address_file(folder: Path) -> Path:
 
 def _lock_file(folder: Path) -> Path:
     return folder / "temporal.lock"
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 async def _is_listening(port: int) -> bool:

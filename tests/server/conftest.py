@@ -1,0 +1,49 @@
+"""A real Temporal server, shared by the tests of a session."""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client, Plugin
+
+from workers import EmbeddedTemporal, MissingProgramError, TemporalOptions, find_temporal
+
+ConnectClient = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture(scope="session")
+def temporal_program() -> None:
+    """The `temporal` program is installed: without it, a visible skip at home and a failure in CI."""
+    try:
+        find_temporal()
+    except MissingProgramError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def temporal(
+    temporal_program: None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[EmbeddedTemporal]:
+    """A tuned server on ports of its own; do not stop it: start another one for that."""
+    async with EmbeddedTemporal(tmp_path_factory.mktemp("temporal"), options=TemporalOptions()) as server:
+        yield server
+
+
+@pytest.fixture
+def connect_client(temporal: EmbeddedTemporal) -> ConnectClient:
+    """Connects to the shared server, with the plugins that the test gives to it."""
+
+    async def connect(*plugins: Plugin) -> Client:
+        chosen: Sequence[Plugin] = plugins
+        return await Client.connect(temporal.address, plugins=chosen)
+
+    return connect
+
+
+@pytest_asyncio.fixture
+async def client(connect_client: ConnectClient) -> Client:
+    """A client of the shared server, without plugins."""
+    return await connect_client()

@@ -1,0 +1,121 @@
+"""A worker process polls, says so, drains when it is told to stop, and ends with its own exit code."""
+
+import logging
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.client import Client, WorkflowHandle
+
+from tests.waiting import until
+from workers import ChildProcess, EmbeddedTemporal, TemporalOptions, register_search_attributes
+
+from .worker_program import RunsOneActivity
+
+
+@asynccontextmanager
+async def worker(
+    temporal: EmbeddedTemporal, task_queue: str, folder: Path, *more: str
+) -> AsyncGenerator[ChildProcess]:
+    """A worker process that polls."""
+    command = [sys.executable, "-m", "tests.server.worker_program", temporal.address, task_queue, *more]
+    async with ChildProcess(command, name="the worker", log=folder / "worker.log") as process:
+        await until(lambda: "polls task queue" in process.last_log_lines() or not process.is_running)
+        yield process
+
+
+async def start_activity(client: Client, name: str, task_queue: str) -> WorkflowHandle[RunsOneActivity, None]:
+    """Starts a workflow, and waits until its activity runs."""
+    handle = await client.start_workflow(RunsOneActivity.run, name, id=task_queue, task_queue=task_queue)
+
+    async def is_running() -> bool:
+        pending = (await handle.describe()).raw_description.pending_activities
+        return any(one.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED for one in pending)
+
+    await until(is_running)
+    return handle
+
+
+async def results_in(handle: WorkflowHandle[RunsOneActivity, None]) -> list[bytes]:
+    return [
+        event.activity_task_completed_event_attributes.result.payloads[0].data
+        async for event in handle.fetch_history_events()
+        if event.HasField("activity_task_completed_event_attributes")
+    ]
+
+
+async def test_it_says_what_it_polls_and_ends_well(temporal: EmbeddedTemporal, tmp_path: Path) -> None:
+    """One line when it is ready, no noise, and exit code 0 on SIGTERM."""
+    async with worker(temporal, "idle", tmp_path) as process:
+        assert process.last_log_lines() == (
+            f"worker polls task queue 'idle' of namespace 'default' at {temporal.address}"
+        )
+        assert await process.stop() == 0
+
+
+async def test_a_running_activity_finishes_before_it_ends(
+    temporal: EmbeddedTemporal, client: Client, tmp_path: Path
+) -> None:
+    """What can be finished within the graceful time is finished, and its result is kept."""
+    async with worker(temporal, "finishes", tmp_path) as process:
+        handle = await start_activity(client, "finishes_on_shutdown", "finishes")
+
+        assert await process.stop() == 0
+
+    assert await results_in(handle) == [b'"finished"']
+
+
+async def test_an_endless_activity_does_not_keep_it(
+    temporal: EmbeddedTemporal, client: Client, tmp_path: Path
+) -> None:
+    """What cannot be finished is cut off, and the worker still ends well."""
+    async with worker(temporal, "endless", tmp_path) as process:
+        handle = await start_activity(client, "never_finishes", "endless")
+
+        assert await process.stop() == 0
+
+    assert await results_in(handle) == []
+
+
+async def test_a_namespace_that_does_not_exist_is_one_sentence(
+    temporal: EmbeddedTemporal, tmp_path: Path
+) -> None:
+    """The error says what to do, and the exit code is 1."""
+    async with worker(temporal, "lost", tmp_path, "no-such-namespace") as process:
+        assert await process.wait() == 1
+
+    last = process.last_log_lines().splitlines()[-1]
+    assert last.startswith(f"error: the Temporal server at '{temporal.address}' does not let a worker poll")
+    assert "no-such-namespace" in last
+    assert "Traceback" not in process.last_log_lines(1000)
+
+
+async def test_a_missing_search_attribute_is_registered(tmp_path: Path, temporal_program: None) -> None:
+    """A server that never heard of sagas is taught what it needs."""
+    async with EmbeddedTemporal(tmp_path, options=TemporalOptions(search_attributes={})) as server:
+        client = await Client.connect(server.address)
+
+        wanted = {"SagaStatus": "Keyword", "SagaSteps": "KeywordList"}
+        assert await register_search_attributes(client, wanted) == frozenset()
+
+        known = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace="default")
+        )
+        assert set(wanted) <= set(known.custom_attributes)
+
+
+async def test_a_search_attribute_that_cannot_be_registered_is_told(
+    temporal: EmbeddedTemporal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The caller learns which must not be written, and an administrator what to add."""
+    client = await Client.connect(temporal.address, namespace="no-such-namespace")
+
+    with caplog.at_level(logging.WARNING):
+        missing = await register_search_attributes(client)
+
+    assert missing == {"SagaStatus"}
+    assert "SagaStatus (Keyword)" in caplog.text

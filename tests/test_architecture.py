@@ -1,0 +1,92 @@
+"""The rules of the house hold, and the checker that says so catches who breaks them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .architecture import LONGEST_FUNCTION, violations
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("sagas", "activities", "choreography", "workers", "examples", "benchmarks", "tests")
+FILES = sorted(file.relative_to(ROOT) for folder in FOLDERS for file in (ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_every_file_keeps_the_rules(file: Path) -> None:
+    """Arrows point one way, files have nouns for names, functions fit on a screen."""
+    assert violations(file.as_posix(), (ROOT / file).read_text(encoding="utf-8")) == []
+
+
+def test_there_are_files_to_check() -> None:
+    """A checker that looks at nothing finds nothing."""
+    assert {file.parts[0] for file in FILES} == set(FOLDERS)
+
+
+LONG = "def f():\n" + "    x = 1\n" * LONGEST_FUNCTION
+PLANTED = [
+    ("sagas/_x.py", "import activities", "sagas may not import activities"),
+    ("sagas/_x.py", "from workers import connect", "sagas may not import workers.connect"),
+    ("sagas/testing/_x.py", "def f():\n    import choreography", "sagas may not import choreography"),
+    ("activities/_x.py", "from choreography import Bus", "activities may not import choreography.Bus"),
+    ("choreography/_x.py", "import workers", "choreography may not import workers"),
+    ("workers/_x.py", "from activities import call", "workers may not import activities.call"),
+    ("workers/_x.py", "from examples.order import operations", "workers may not import examples.order"),
+    ("workers/_x.py", "from tests import waiting", "workers may not import tests.waiting"),
+    ("examples/payment/saga.py", "import examples.order", "examples.payment may not import examples.order"),
+    ("examples/payment/saga.py", "from ..order import messages", "may not import examples.order.messages"),
+    ("workers/_x.py", "from sagas._errors import SagaError", "is private to sagas"),
+    ("examples/order/saga.py", "from sagas import _errors", "is private to sagas"),
+    ("sagas/_x.py", "import httpx", "httpx may only be imported in"),
+    ("workers/_worker.py", "from typer import echo", "typer may only be imported in"),
+    ("activities/_x.py", "import rich.table", "rich may only be imported in"),
+    ("workers/_x.py", "import sqlite3", "sqlite3 may only be imported in"),
+    ("choreography/_bus.py", "import aio_pika", "aio_pika may only be imported in"),
+    ("sagas/_x.py", "import os\nx = os.environ", "the environment is read in"),
+    ("activities/_x.py", "from os import environ", "the environment is read in"),
+    ("activities/_x.py", LONG, f"has {LONGEST_FUNCTION + 1} lines"),
+    ("sagas/_utils.py", "", "not '_utils.py'"),
+    ("choreography/base.py", "", "not 'base.py'"),
+    ("examples/order/activities.py", "", "would shadow"),
+    ("sagas/__init__.py", "x = 1", "begins with a docstring"),
+    ("sagas/__init__.py", '"""D."""\nx = 1', "a façade is a docstring"),
+    ("sagas/__init__.py", '"""D."""\nfrom ._x import b', "__all__ names what"),
+    ("sagas/__init__.py", '"""D."""\nfrom ._x import A, b\n__all__ = ["b", "A"]', "__all__ is sorted"),
+]
+
+
+@pytest.mark.parametrize(("path", "source", "problem"), PLANTED, ids=[f"{p}: {x}" for p, _, x in PLANTED])
+def test_a_planted_violation_is_caught(path: str, source: str, problem: str) -> None:
+    """Each rule is seen to fail once."""
+    assert any(problem in found for found in violations(path, source))
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("workers/_x.py", "from sagas import SagaError\nfrom ._errors import ProcessError"),
+        ("sagas/testing/_x.py", "from .._errors import SagaError\nimport hypothesis"),
+        ("examples/order/saga.py", "from examples.payment import saga\nimport fastapi"),
+        ("benchmarks/__main__.py", "from examples.order import saga\nfrom workers import run_main"),
+        ("tests/unit/test_x.py", "from sagas._errors import SagaError"),
+        ("sagas/_x.py", LONG.replace("    x = 1\n", "", 1)),
+        ("sagas/__init__.py", '"""D."""\nfrom ._x import A, B_C, b\n__all__ = ["B_C", "A", "b"]'),
+    ],
+)
+def test_what_is_allowed_is_not_caught(path: str, source: str) -> None:
+    """A rule that refuses what is right would soon be switched off."""
+    assert violations(path, source) == []
+
+
+def test_a_users_own_activities_and_workers_do_no_harm(tmp_path: Path) -> None:
+    """Beside a script they shadow our packages of that name, so nothing in sagas may need those."""
+    for name in ("activities", "workers", "choreography"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name} of the user was imported')")
+    (tmp_path / "script.py").write_text("import sagas\nprint(len(sagas.__all__))")
+
+    ended = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")

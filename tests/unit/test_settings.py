@@ -1,0 +1,70 @@
+"""Settings come from the environment, and a bad one is one clear sentence."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from workers import ConfigurationError, load_settings
+
+
+def test_without_an_environment_everything_has_a_default() -> None:
+    """A first run needs no configuration."""
+    settings = load_settings()
+
+    assert settings.data_folder == Path(".sagas")
+    assert (settings.temporal_port, settings.ui_port) == (7233, 8233)
+    assert settings.retention == timedelta(days=90)
+
+
+@pytest.mark.parametrize(
+    ("text", "duration"),
+    [
+        ("30s", timedelta(seconds=30)),
+        ("1.5m", timedelta(seconds=90)),
+        ("2h", timedelta(hours=2)),
+        ("P1D", timedelta(days=1)),
+    ],
+)
+def test_a_duration_is_written_with_its_unit(
+    monkeypatch: pytest.MonkeyPatch, text: str, duration: timedelta
+) -> None:
+    """What people write, and ISO 8601, are both understood."""
+    monkeypatch.setenv("SAGAS_GRACEFUL_SHUTDOWN", text)
+
+    assert load_settings().graceful_shutdown == duration
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "advice"),
+    [
+        ("SAGAS_TEMPORAL_PORT", "seven", "valid integer"),
+        ("SAGAS_UI_PORT", "70000", "less than or equal to 65535"),
+        ("SAGAS_RETENTION", "soon", "30s, 5m, 1h or 90d"),
+        ("SAGAS_RETENTION", "5m", "must be at least 1d"),
+        ("SAGAS_GRACEFUL_SHUTDOWN", "-P1D", "must be at least 0s"),
+        ("SAGAS_TASK_QUEUE", "", "at least 1 character"),
+    ],
+)
+def test_a_bad_value_is_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, advice: str
+) -> None:
+    """The sentence names the variable, the value and what would do."""
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+
+    text = str(caught.value)
+    assert f"{variable} is {value!r}" in text
+    assert advice in text
+    assert "\n" not in text
+
+
+def test_every_bad_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has two mistakes does not find them one run at a time."""
+    monkeypatch.setenv("SAGAS_UI_PORT", "x")
+    monkeypatch.setenv("SAGAS_TEMPORAL_PORT", "y")
+
+    with pytest.raises(ConfigurationError, match=r"SAGAS_TEMPORAL_PORT.*SAGAS_UI_PORT"):
+        load_settings()
