@@ -50,6 +50,22 @@ async def test_units_never_overlap(tmp_path: Path) -> None:
         assert await database.read(words) == [f"{n:03}" for n in range(50)]
 
 
+async def test_two_processes_may_write_to_the_same_file(tmp_path: Path) -> None:
+    """Units that read, then write, wait for each other instead of failing halfway."""
+
+    def count_up(tx: sqlite3.Connection) -> None:
+        (n,) = tx.execute("select count(*) from word").fetchone()
+        tx.execute("insert into word values(?)", (f"{n:03}",))
+
+    async with (
+        Database.open(tmp_path / "db", schema=SCHEMA) as one,
+        Database.open(tmp_path / "db", schema=SCHEMA) as other,
+    ):
+        await asyncio.gather(*(each.transact(count_up) for _ in range(100) for each in (one, other)))
+        assert await one.read(words) == [f"{n:03}" for n in range(200)]
+        assert one.writes + other.writes == 200
+
+
 async def test_what_was_committed_is_there_after_reopening(tmp_path: Path) -> None:
     """The schema is created once, and opening again keeps what is there."""
     async with Database.open(tmp_path / "db", schema=SCHEMA) as database:
