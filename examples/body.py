@@ -25,7 +25,7 @@ STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 MessageT = TypeVar("MessageT", bound=BaseModel)
 
 
-async def read(request: Request, model: type[MessageT]) -> MessageT:
+async def read(request: Request, model: type[MessageT], *, patience: timedelta = PATIENCE) -> MessageT:
     """The message in the body of `request`.
 
     Raises:
@@ -39,7 +39,7 @@ async def read(request: Request, model: type[MessageT]) -> MessageT:
             "the body must be application/json in UTF-8, without content encoding",
             field="Content-Type",
         )
-    body = await _receive(request)
+    body = await _receive(request, patience)
     _check_json(body)
     try:
         return model.model_validate_json(body, strict=True)
@@ -54,10 +54,10 @@ async def read(request: Request, model: type[MessageT]) -> MessageT:
         ) from None
 
 
-async def _receive(request: Request) -> bytes:
+async def _receive(request: Request, patience: timedelta) -> bytes:
     body = bytearray()
     try:
-        async with asyncio.timeout(PATIENCE.total_seconds()):
+        async with asyncio.timeout(patience.total_seconds()):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > MAX_BYTES:

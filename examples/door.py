@@ -77,9 +77,16 @@ def door(service: Service, database: Database) -> FastAPI:
         gates.open(order_id)
         return {"order_id": order_id, "gate": "open"}
 
+    async def await_arrival(order_id: str) -> dict[str, object]:
+        _check_order_id(order_id)
+        if not await gates.sees_arrival(order_id):
+            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "nothing came to the gate")
+        return {"order_id": order_id, "gate": "reached"}
+
     app.add_api_route("/health", health, methods=["GET"])
     app.add_api_route("/state/{order_id}", state, methods=["GET"])
     app.add_api_route("/test/gates/{order_id}", open_gate, methods=["POST"])
+    app.add_api_route("/test/gates/{order_id}", await_arrival, methods=["GET"])
     if service.balance is not None:
         read_balance = service.balance
 

@@ -63,17 +63,27 @@ class Gates:
     """One gate per order, shut until it is opened, and open from then on; it may be opened beforehand."""
 
     def __init__(self) -> None:
-        self._gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._opened: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._arrived: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     def open(self, order_id: str) -> None:
         """Lets through what waits for this order and what will come."""
-        self._gates[order_id].set()
+        self._opened[order_id].set()
 
     async def passes(self, order_id: str, *, patience: timedelta = GATE_PATIENCE) -> bool:
         """Waits for the gate of an order; false if nobody opened it in time."""
-        try:
-            async with asyncio.timeout(patience.total_seconds()):
-                await self._gates[order_id].wait()
-        except TimeoutError:
-            return False
-        return True
+        self._arrived[order_id].set()
+        return await _is_set(self._opened[order_id], patience)
+
+    async def sees_arrival(self, order_id: str, *, patience: timedelta = GATE_PATIENCE) -> bool:
+        """Waits until a request has come to the gate of an order; false if none came in time."""
+        return await _is_set(self._arrived[order_id], patience)
+
+
+async def _is_set(event: asyncio.Event, patience: timedelta) -> bool:
+    try:
+        async with asyncio.timeout(patience.total_seconds()):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

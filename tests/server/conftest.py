@@ -1,7 +1,8 @@
 """A real Temporal server, shared by the tests of a session."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
+from typing import Protocol
 
 import pytest
 import pytest_asyncio
@@ -9,7 +10,13 @@ from temporalio.client import Client, Plugin
 
 from workers import EmbeddedTemporal, MissingProgramError, TemporalOptions, find_temporal
 
-ConnectClient = Callable[..., Awaitable[Client]]
+
+class ConnectClient(Protocol):
+    """Connects to the shared server, with the plugins that a test gives to it."""
+
+    async def __call__(self, *plugins: Plugin) -> Client:
+        """Connects."""
+        ...
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +44,7 @@ def connect_client(temporal: EmbeddedTemporal) -> ConnectClient:
     """Connects to the shared server, with the plugins that the test gives to it."""
 
     async def connect(*plugins: Plugin) -> Client:
-        chosen: Sequence[Plugin] = plugins
-        return await Client.connect(temporal.address, plugins=chosen)
+        return await Client.connect(temporal.address, plugins=plugins)
 
     return connect
 
