@@ -1,6 +1,4 @@
-"""What can happen to an order, as data: the order that makes it happen, what is done to the servers
-meanwhile, and how it must end in every service.
-"""
+"""What can happen to an order, as data: what makes it happen, and how it must end in every service."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field

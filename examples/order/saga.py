@@ -36,7 +36,7 @@ class OrderSaga:
     async def run(self, order: Order) -> Shipment:
         """Fulfils the order; once the shipment exists, it only goes forward."""
         async with Saga() as saga:
-            saga.after_compensation(tell, _notice(order, "Your order was cancelled"))
+            saga.after_compensation(tell, notice(order, "Your order was cancelled"))
             check_order(order)
             await saga.step(create, order)
             await saga.step(reserve, ReserveStock.of(order))
@@ -46,9 +46,10 @@ class OrderSaga:
             await saga.child(PaymentSaga.run, order.payment, name="payment")
             shipment = await saga.pivot(ship, CreateShipment.of(order))
             await saga.step(approve, order)
-            await saga.best_effort(tell, _notice(order, "Your order is on its way"))
+            await saga.best_effort(tell, notice(order, "Your order is on its way"))
         return shipment
 
 
-def _notice(order: Order, subject: str) -> Notice:
+def notice(order: Order, subject: str) -> Notice:
+    """What the customer of `order` is told."""
     return Notice(order_id=order.order_id, customer=order.customer, subject=subject)

@@ -1,4 +1,4 @@
-"""The worker of the examples, that kills itself once, at a given point: `after:reserve-stock`, `before:task-5`.
+"""The example worker, that kills itself once at a given point: `after:reserve-stock`, `before:task-5`.
 
 A point is `before` or `after` an activity's call to its participant, or the n-th task of a workflow in this
 process. The file that is named is made at the death, so that the next worker lives.
@@ -61,24 +61,20 @@ class DyingRunner(WorkflowRunner):
         self._inner.prepare_workflow(defn)
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        return _DyingInstance(self._inner.create_instance(det), self._death)
+        instance, death = self._inner.create_instance(det), self._death
+        activate = instance.activate
 
+        def dying(act: WorkflowActivation) -> WorkflowActivationCompletion:
+            if all(job.HasField("remove_from_cache") for job in act.jobs):
+                return activate(act)
+            task = death.next_task()
+            death.at(f"before:task-{task}")
+            completion = activate(act)
+            death.at(f"after:task-{task}")
+            return completion
 
-class _DyingInstance(WorkflowInstance):
-    def __init__(self, inner: WorkflowInstance, death: Death) -> None:
-        self._inner, self._death = inner, death
-
-    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
-        if all(job.HasField("remove_from_cache") for job in act.jobs):
-            return self._inner.activate(act)
-        task = self._death.next_task()
-        self._death.at(f"before:task-{task}")
-        completion = self._inner.activate(act)
-        self._death.at(f"after:task-{task}")
-        return completion
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+        instance.activate = dying  # type: ignore[method-assign]  # every other method stays as it is
+        return instance
 
 
 def dying(call: Callable[..., object], death: Death) -> Callable[..., object]:

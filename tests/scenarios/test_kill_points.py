@@ -1,8 +1,10 @@
 """The worker dies at many points of the order saga, and the end states are those of a run without deaths."""
 
 import asyncio
+import contextlib
 import secrets
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,9 @@ from examples.order.saga import OrderSaga
 from sagas import start_saga
 from tests.scenarios.replaying import replay
 from workers import ChildProcess
+
+PATIENCE = 90
+"""Seconds; a task or an attempt that died with its worker is given to another after 10."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -49,7 +54,7 @@ async def test_no_end_state_changes_when_the_worker_dies(stack: Stack, tmp_path:
 
 
 async def _survive(
-    stack: Stack, folder: Path, point: str, postal_code: str, effects: dict[str, tuple[str, ...]]
+    stack: Stack, folder: Path, point: str, postal_code: str, effects: Mapping[str, tuple[str, ...]]
 ) -> None:
     order = an_order(postal_code=postal_code)(secrets.token_hex(6))
     name = f"{point}-{postal_code}".replace(":", "-")
@@ -65,17 +70,14 @@ async def _survive(
     handle = await start_saga(
         stack.client, OrderSaga.run, order, id=f"order-{order.order_id}", task_queue=queue
     )
-    worker.start()
-    assert await worker.wait() == -9, f"{point} was never reached"
-    worker.start()
-    try:
-        await handle.result()
-    except WorkflowFailureError:
-        pass
+    async with worker, asyncio.timeout(PATIENCE):
+        assert await worker.wait() == -9, f"{point} was never reached"
+        worker.start()
+        with contextlib.suppress(WorkflowFailureError):
+            await handle.result()
 
     ending = await ending_of(stack, order.order_id)
     status = (await handle.describe()).status
-    await worker.stop()
     assert note.exists()
     assert (ending.effects, ending.broken) == (effects, ()), point
     assert status is (WorkflowExecutionStatus.COMPLETED if effects else WorkflowExecutionStatus.FAILED), point
