@@ -1,4 +1,4 @@
-"""A worker as a process of its own: `python -m tests.server.worker_program ADDRESS QUEUE GRACE [NAMESPACE]`."""
+"""A worker process: `python -m tests.server.worker_program ADDRESS QUEUE GRACE [NAMESPACE]`."""
 
 import asyncio
 import sys
