@@ -34,7 +34,8 @@ async def run_worker(
     """Runs a worker until SIGTERM or SIGINT, and returns when it has drained; prints one line when it polls.
 
     Draining: no new task is taken; running activities may finish within `graceful_shutdown`, and are then
-    cancelled. What is cut off is tried again by the next worker. A second signal ends it at once.
+    cancelled. What is cut off is tried again by the next worker. An activity that does not heed that it is
+    cancelled keeps the process until it returns; a second signal ends it at once.
 
     Args:
         client: The connection, whose plugins apply to the worker too.

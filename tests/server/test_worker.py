@@ -1,6 +1,8 @@
 """A worker process polls, says so, drains when it is told to stop, and ends with its own exit code."""
 
 import logging
+import os
+import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -19,18 +21,28 @@ from .worker_program import RunsOneActivity
 
 @asynccontextmanager
 async def worker(
-    temporal: EmbeddedTemporal, task_queue: str, folder: Path, *more: str
+    temporal: EmbeddedTemporal,
+    task_queue: str,
+    folder: Path,
+    *,
+    grace: str = "30",
+    namespace: str = "default",
 ) -> AsyncGenerator[ChildProcess]:
     """A worker process that polls."""
-    command = [sys.executable, "-m", "tests.server.worker_program", temporal.address, task_queue, *more]
+    program = [sys.executable, "-m", "tests.server.worker_program"]
+    command = [*program, temporal.address, task_queue, grace, namespace]
     async with ChildProcess(command, name="the worker", log=folder / "worker.log") as process:
         await until(lambda: "polls task queue" in process.last_log_lines() or not process.is_running)
         yield process
 
 
-async def start_activity(client: Client, name: str, task_queue: str) -> WorkflowHandle[RunsOneActivity, None]:
+async def start_activity(
+    client: Client, name: str, task_queue: str, file: Path
+) -> WorkflowHandle[RunsOneActivity, None]:
     """Starts a workflow, and waits until its activity runs."""
-    handle = await client.start_workflow(RunsOneActivity.run, name, id=task_queue, task_queue=task_queue)
+    handle = await client.start_workflow(
+        RunsOneActivity.run, args=[name, str(file)], id=task_queue, task_queue=task_queue
+    )
 
     async def is_running() -> bool:
         pending = (await handle.describe()).raw_description.pending_activities
@@ -62,9 +74,14 @@ async def test_a_running_activity_finishes_before_it_ends(
 ) -> None:
     """What can be finished within the graceful time is finished, and its result is kept."""
     async with worker(temporal, "finishes", tmp_path) as process:
-        handle = await start_activity(client, "finishes_on_shutdown", "finishes")
+        release = tmp_path / "release"
+        handle = await start_activity(client, "finishes_when_released", "finishes", release)
 
-        assert await process.stop() == 0
+        os.kill(process.pid, signal.SIGTERM)
+        await until(lambda: "draining" in process.last_log_lines())
+        release.touch()
+
+        assert await process.wait() == 0
 
     assert await results_in(handle) == [b'"finished"']
 
@@ -73,10 +90,11 @@ async def test_an_endless_activity_does_not_keep_it(
     temporal: EmbeddedTemporal, client: Client, tmp_path: Path
 ) -> None:
     """What cannot be finished is cut off, and the worker still ends well."""
-    async with worker(temporal, "endless", tmp_path) as process:
-        handle = await start_activity(client, "never_finishes", "endless")
+    async with worker(temporal, "endless", tmp_path, grace="0.5") as process:
+        handle = await start_activity(client, "never_finishes", "endless", tmp_path)
 
         assert await process.stop() == 0
+        assert "left to their timeouts" not in process.last_log_lines()
 
     assert await results_in(handle) == []
 
@@ -85,7 +103,7 @@ async def test_a_namespace_that_does_not_exist_is_one_sentence(
     temporal: EmbeddedTemporal, tmp_path: Path
 ) -> None:
     """The error says what to do, and the exit code is 1."""
-    async with worker(temporal, "lost", tmp_path, "no-such-namespace") as process:
+    async with worker(temporal, "lost", tmp_path, namespace="no-such-namespace") as process:
         assert await process.wait() == 1
 
     last = process.last_log_lines().splitlines()[-1]

@@ -1,52 +1,57 @@
-"""A worker as a process of its own: `python -m tests.server.worker_program ADDRESS TASK_QUEUE`."""
+"""A worker process: `python -m tests.server.worker_program ADDRESS QUEUE GRACE [NAMESPACE]`."""
 
 import asyncio
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.common import RetryPolicy
 
+from tests.waiting import until
 from workers import run_main, run_worker
 
 
 @activity.defn
-async def finishes_on_shutdown() -> str:
-    """Ends by itself as soon as the worker begins to stop."""
+async def finishes_when_released(file: str) -> str:
+    """Says that the worker begins to stop, and ends by itself when somebody then makes the file."""
     await activity.wait_for_worker_shutdown()
+    print("draining", flush=True)
+    await until(Path(file).exists)
     return "finished"
 
 
 @activity.defn
-async def never_finishes() -> None:
+async def never_finishes(_: str) -> None:
     """Ends only by being cancelled."""
     await asyncio.Event().wait()
 
 
 @workflow.defn
 class RunsOneActivity:
-    """Runs the activity of that name, once."""
+    """Runs the activity of that name on that file, once."""
 
     @workflow.run
-    async def run(self, name: str) -> None:
+    async def run(self, name: str, file: str) -> None:
         """Runs it."""
         await workflow.execute_activity(
             name,
+            file,
             start_to_close_timeout=timedelta(minutes=1),
             retry_policy=RetryPolicy(maximum_attempts=1),
         )
 
 
-async def main(address: str, task_queue: str, namespace: str = "default") -> None:
+async def main(address: str, task_queue: str, grace: str, namespace: str = "default") -> None:
     """Polls until it is told to stop."""
     client = await Client.connect(address, namespace=namespace)
     await run_worker(
         client,
         task_queue=task_queue,
         workflows=[RunsOneActivity],
-        activities=[finishes_on_shutdown, never_finishes],
-        graceful_shutdown=timedelta(seconds=1),
+        activities=[finishes_when_released, never_finishes],
+        graceful_shutdown=timedelta(seconds=float(grace)),
         options={"max_cached_workflows": 10},
     )
 
