@@ -1,7 +1,7 @@
 """The worker of the example sagas as a process: `python -m examples.worker --participant payment=URL …`."""
 
 from contextlib import AsyncExitStack
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,13 +13,20 @@ from examples.payment.saga import PaymentSaga
 from sagas import Operation, SagaPlugin
 from workers import connect, load_settings, run_main, run_worker
 
-OPERATIONS = tuple(
-    {
-        operation.name: operation
-        for module in (order, payment)
-        for operation in vars(module).values()
-        if isinstance(operation, Operation)
-    }.values()
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    order.create_order,
+    order.cancel_order,
+    order.approve_order,
+    order.screen_order,
+    order.reserve_stock,
+    order.release_stock,
+    order.create_shipment,
+    payment.authorize_payment,
+    payment.void_authorization,
+    payment.capture_payment,
+    payment.refund_payment,
+    payment.send_receipt,
+    payment.tell_customer,
 )
 """Every operation that the example sagas ask for."""
 

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.exceptions import ApplicationError
 
 from ._attempt import attempt
 from ._children import Lost, run_child
@@ -16,7 +16,7 @@ from ._ledger import Compensation, Ledger, Outcome, Phase, Scope
 from ._run import current
 from ._status import Board, Status
 from ._steps import Action, MethodAction, Step
-from ._verdict import SAGA_COMPENSATED, SAGA_REFUSED, Verdict
+from ._verdict import SAGA_REFUSED, Verdict, compensated
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
@@ -219,16 +219,7 @@ class Saga:
     def _leave(self, error: Exception | asyncio.CancelledError) -> NoReturn:
         if isinstance(error, asyncio.CancelledError):
             raise error
-        first = error if isinstance(error, RejectedError) else None
-        raise ApplicationError(
-            str(error) or type(error).__name__,
-            first.code if first else type(error).__name__,
-            first.reason if first else str(error),
-            first.field if first else None,
-            type=SAGA_COMPENSATED,
-            non_retryable=True,
-            category=ApplicationErrorCategory.BENIGN if first else ApplicationErrorCategory.UNSPECIFIED,
-        ) from error
+        raise compensated(error) from error
 
     def _refuse_to_fail(self, error: BaseException) -> None:
         """An error after the pivot is a bug in the workflow: its task fails until the code is mended."""

@@ -11,7 +11,7 @@ from temporalio.exceptions import (
     TimeoutError,  # noqa: A004 - Temporal's, in its own words
 )
 
-from ._errors import RejectedError
+from ._errors import RejectedError, UnknownOutcomeError
 from ._ledger import Outcome
 
 REJECTED = "Rejected"
@@ -49,6 +49,25 @@ def to_application_error(error: RejectedError) -> ApplicationError:
         type=REJECTED,
         non_retryable=True,
         category=ApplicationErrorCategory.BENIGN,
+    )
+
+
+def compensated(error: Exception) -> ApplicationError:
+    """What a compensated saga fails with: its first failure, as code, reason and field."""
+    is_expected = isinstance(error, RejectedError)
+    match error:
+        case RejectedError():
+            first = (error.code, error.reason, error.field)
+        case UnknownOutcomeError():
+            first = ("unknown_outcome", str(error), None)
+        case _:
+            first = (type(error).__name__, str(error), None)
+    return ApplicationError(
+        str(error)[:LONGEST_REASON] or type(error).__name__,
+        *first,
+        type=SAGA_COMPENSATED,
+        non_retryable=True,
+        category=ApplicationErrorCategory.BENIGN if is_expected else ApplicationErrorCategory.UNSPECIFIED,
     )
 
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 
 from examples.compare.endings import Ending, ending_of
 from examples.compare.scenarios import Scenario, Stage
@@ -47,7 +49,7 @@ async def show(scenarios: Sequence[Scenario], console: Console) -> int:
     run = f"{datetime.now(UTC):%m%d-%H%M%S}-{secrets.token_hex(2)}"
     console.print("[bold]Starting[/] the services, the Temporal server and a worker …")
     async with Stack(load_settings(), task_queue=f"demo-{run}") as stack:
-        outcomes = []
+        outcomes: list[Outcome] = []
         for scenario in scenarios:
             if scenario.needs_own_server and stack.temporal is None:
                 console.print(f"\n[dim]left out, as the Temporal server is not ours: {scenario.title}[/]")
@@ -72,7 +74,7 @@ async def play(scenario: Scenario, stack: Stack, order_id: str, console: Console
 
     async def tell() -> None:
         async for line in Story(stack.client).lines(handle.id):
-            console.print(f"  {line}", highlight=False, markup=False)
+            console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 
     try:
         async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
@@ -87,7 +89,7 @@ async def play(scenario: Scenario, stack: Stack, order_id: str, console: Console
         status = STATUS.get((await handle.describe()).status or WorkflowExecutionStatus.RUNNING, "lost")
         ending = await ending_of(stack, order_id)
         complaints = complain(scenario, status, ending)
-    _conclude(status, ending, complaints, console)
+    _conclude(status, await _why(handle, status), ending, complaints, console)
     seconds = asyncio.get_running_loop().time() - began
     return Outcome(
         scenario=scenario,
@@ -145,30 +147,45 @@ async def _until_told(stack: Stack, workflow_id: str) -> None:
             return
 
 
-def _conclude(status: str, ending: Ending | None, complaints: Sequence[str], console: Console) -> None:
-    left = ending.summary if ending else ""
-    console.print(f"  → [bold]{status}[/]. {left}", highlight=False)
+async def _why(handle: WorkflowHandle[object, object], status: str) -> str:
+    """Why a saga did not complete, as it says itself."""
+    if status != "compensated":
+        return ""
+    try:
+        await handle.result()
+    except WorkflowFailureError as error:
+        return f", because: {getattr(error.cause, 'message', error.cause)}"
+    return ""
+
+
+def _conclude(
+    status: str, why: str, ending: Ending | None, complaints: Sequence[str], console: Console
+) -> None:
+    console.print(f"  → [bold]{status}[/]{escape(why)}", highlight=False, soft_wrap=True)
+    if ending is not None:
+        console.print(f"    [dim]{ending.summary}[/]", highlight=False, soft_wrap=True)
     for complaint in complaints:
         console.print(f"  [bold red]BROKEN PROMISE: {complaint}[/]", highlight=False)
 
 
 def _summarize(outcomes: Sequence[Outcome], stack: Stack, console: Console) -> None:
-    table = Table(title="What happened")
-    for column in ("scenario", "end", "effects left", "paid", "books balance", "seconds", "as it must be"):
-        table.add_column(column, justify="right" if column in {"paid", "seconds"} else "left")
+    table = Table(title="What happened", title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("scenario", "end", "effects", "paid", "ledger", "s", "promises"):
+        table.add_column(column, justify="right" if column in {"effects", "paid", "ledger", "s"} else "left")
     for outcome in outcomes:
         ending = outcome.ending
         table.add_row(
-            outcome.scenario.title,
+            outcome.scenario.name,
             outcome.status,
-            str(sum(len(names) for names in ending.effects.values())) if ending else "?",
-            f"{ending.net / 100:.2f}" if ending else "?",
-            "?" if ending is None else "no" if ending.broken else "yes",
+            str(sum(map(len, ending.effects.values()))) if ending else "?",
+            f"{(ending.captured - ending.refunded) / 100:.2f}" if ending else "?",
+            str(ending.ledger) if ending else "?",
             f"{outcome.seconds:.1f}",
-            "[red]NO[/]" if outcome.complaints else "[green]yes[/]",
+            "[red]BROKEN[/]" if outcome.complaints else "[green]kept[/]",
         )
     console.print()
     console.print(table)
+    console.print("effects: how many are left in all services; ledger: the sum of all entries, always 0")
     if stack.ui_url:
         console.print(f"\nEvery saga in Temporal's Web UI:  {stack.ui_url}/namespaces/default/workflows")
-        console.print("To look at it after this, type:   make dev")
+        console.print("It is served while Temporal runs: type [bold]make dev[/] to look at them now.")

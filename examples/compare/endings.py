@@ -40,30 +40,48 @@ class Ending:
     Args:
         effects: The actions whose effect is present, per service that has any, in alphabetical order.
         told: The subjects of what the customer was told.
-        net: What the customer has paid in the end, in minor units.
-        broken: The books that do not balance: the payment ledger, the stock; empty if all do.
+        order: The status of the order, or `None` if the order service knows none.
+        reserved: How many articles are set aside for it.
+        shipped: How many articles have left.
+        captured: What was taken from the customer, in minor units.
+        refunded: What the customer got back, in minor units.
+        ledger: The sum of all entries of the payment ledger, which is 0.
+        broken: The services whose books do not balance; none, if all do.
     """
 
     effects: Mapping[str, tuple[str, ...]]
     told: tuple[str, ...]
-    net: int
+    order: str | None
+    reserved: int
+    shipped: int
+    captured: int
+    refunded: int
+    ledger: int
     broken: tuple[str, ...]
 
     @property
     def summary(self) -> str:
-        """One line for people: what is there, service by service."""
-        there = [f"{service}: {', '.join(names)}" for service, names in self.effects.items()]
-        return "; ".join(there) or "nothing is left"
+        """What every service holds, in one line for people."""
+        return " · ".join(
+            (
+                f"order {self.order or 'unknown'}",
+                f"reserved {self.reserved}",
+                f"captured {self.captured / 100:.2f}, refunded {self.refunded / 100:.2f}",
+                f"shipped {self.shipped}",
+                f"ledger sum {self.ledger}",
+                f"told: {', '.join(self.told) or 'nothing'}",
+            )
+        )
 
 
 async def ending_of(services: Services, order_id: str) -> Ending:
     """Asks every service what it holds of an order, and those that keep books whether they balance."""
     names = sorted(services.urls)
-    states = dict(
-        zip(names, await asyncio.gather(*(services.get(n, f"/state/{order_id}") for n in names)), strict=True)
-    )
+    answers = await asyncio.gather(*(services.get(name, f"/state/{order_id}") for name in names))
+    states = dict(zip(names, answers, strict=True))
     books = {name: await services.get(name, "/balance") for name in ("payment", "inventory")}
-    totals = cast("Mapping[str, Mapping[str, int]]", states["payment"]["totals"])
+    totals = cast("Mapping[str, Mapping[str, int]]", states["payment"]["totals"]).values()
+    accounts = cast("Mapping[str, Mapping[str, int]]", books["payment"]["accounts"]).values()
     notices = cast("list[Mapping[str, str]]", states["notification"]["notices"])
     return Ending(
         effects={
@@ -72,6 +90,11 @@ async def ending_of(services: Services, order_id: str) -> Ending:
             if state["effects"] and name != "notification"
         },
         told=tuple(sorted(notice["subject"] for notice in notices)),
-        net=sum(total["net"] for total in totals.values()),
+        order=cast("str | None", states["order"]["status"]),
+        reserved=sum(cast("Mapping[str, int]", states["inventory"]["reserved"]).values()),
+        shipped=sum(cast("Mapping[str, int]", states["shipping"]["shipped"]).values()),
+        captured=sum(total["captured"] for total in totals),
+        refunded=sum(total["refunded"] for total in totals),
+        ledger=sum(account["sum"] for account in accounts),
         broken=tuple(name for name, book in books.items() if book["is_conserved"] is not True),
     )

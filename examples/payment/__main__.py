@@ -1,0 +1,10 @@
+"""`python -m examples.payment`: watch the payment saga, on its own, on real servers."""
+
+from rich.console import Console
+
+from examples.compare.demo import show
+from examples.compare.scenarios import PAYMENTS
+from workers import run_main
+
+if __name__ == "__main__":
+    run_main(show(PAYMENTS, Console()))
