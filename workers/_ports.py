@@ -15,10 +15,13 @@ class PortLease:
 
     Between finding a free port and a server that listens on it there is a moment in which another process
     could find the same one; the lease is what such a process stumbles over.
+
+    Args:
+        preferred: The port wished for, where it is free; 0 for any.
     """
 
     def __init__(self, preferred: int) -> None:
-        self.port = preferred
+        self.port = preferred or _any_free_port()
         self._lock: FileLock | None = None
         while not self._take(self.port):
             self.port = _any_free_port()

@@ -29,7 +29,7 @@ class TemporalOptions:
     """How the embedded Temporal server is run.
 
     Args:
-        port: The port wished for; another one is taken where it is in use.
+        port: The port wished for; another one is taken where it is in use, and 0 is any free one.
         ui_port: The port wished for the Web UI, in the same way.
         retention: How long a closed workflow is kept; at least a day.
         search_attributes: Names and types of the search attributes to register.

@@ -35,7 +35,8 @@ async def temporal(
     temporal_program: None, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[EmbeddedTemporal]:
     """A tuned server on ports of its own; do not stop it: start another one for that."""
-    async with EmbeddedTemporal(tmp_path_factory.mktemp("temporal"), options=TemporalOptions()) as server:
+    options = TemporalOptions(port=0, ui_port=0)
+    async with EmbeddedTemporal(tmp_path_factory.mktemp("temporal"), options=options) as server:
         yield server
 
 

@@ -48,3 +48,11 @@ def test_a_released_port_can_be_leased_again() -> None:
 
     assert lease.port == preferred
     lease.release()
+
+
+def test_zero_is_any_free_port() -> None:
+    """Who has no wish, such as a test, stays away from the usual ports."""
+    lease = PortLease(0)
+
+    assert lease.port != 0
+    lease.release()
