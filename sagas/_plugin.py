@@ -44,6 +44,7 @@ class SagaPlugin(SimplePlugin):
     """
 
     def __init__(self, *, search_attributes: bool = True) -> None:
+        self.search_attributes = search_attributes
         # Temporal types the activities of a plugin loosely.
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             "sagas",

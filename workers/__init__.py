@@ -11,7 +11,7 @@ from ._errors import (
 from ._exit import run_main
 from ._ports import PortLease
 from ._process import ChildProcess
-from ._search_attributes import register_search_attributes
+from ._search_attributes import register_search_attributes, require_search_attributes
 from ._settings import Settings, load_settings
 from ._temporal_options import SEARCH_ATTRIBUTES, TUNED_CONFIG, TemporalOptions
 from ._temporal_server import EmbeddedTemporal, ServerAddress, find_running_server, find_temporal
@@ -38,6 +38,7 @@ __all__ = [
     "find_temporal",
     "load_settings",
     "register_search_attributes",
+    "require_search_attributes",
     "run_main",
     "run_worker",
 ]

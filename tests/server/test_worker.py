@@ -1,6 +1,5 @@
 """A worker process polls, says so, drains when it is told to stop, and ends with its own exit code."""
 
-import logging
 import os
 import signal
 import sys
@@ -13,8 +12,16 @@ from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client, WorkflowHandle
 
+from sagas import SagaPlugin
 from tests.waiting import until
-from workers import ChildProcess, EmbeddedTemporal, TemporalOptions, register_search_attributes
+from workers import (
+    ChildProcess,
+    ConfigurationError,
+    EmbeddedTemporal,
+    TemporalOptions,
+    register_search_attributes,
+    require_search_attributes,
+)
 
 from .worker_program import RunsOneActivity
 
@@ -126,14 +133,20 @@ async def test_a_missing_search_attribute_is_registered(tmp_path: Path, temporal
         assert set(wanted) <= set(known.custom_attributes)
 
 
-async def test_a_search_attribute_that_cannot_be_registered_is_told(
-    temporal: EmbeddedTemporal, caplog: pytest.LogCaptureFixture
+async def test_a_search_attribute_that_cannot_be_registered_refuses_the_worker(
+    temporal: EmbeddedTemporal,
 ) -> None:
-    """The caller learns which must not be written, and an administrator what to add."""
-    client = await Client.connect(temporal.address, namespace="no-such-namespace")
+    """A saga that would be wedged when it wants to compensate is refused before it starts."""
+    client = await Client.connect(temporal.address, namespace="no-such-namespace", plugins=[SagaPlugin()])
 
-    with caplog.at_level(logging.WARNING):
-        missing = await register_search_attributes(client)
+    with pytest.raises(ConfigurationError, match=r"SagaStatus \(Keyword\).*search_attributes=False"):
+        await require_search_attributes(client)
 
-    assert missing == {"SagaStatus"}
-    assert "SagaStatus (Keyword)" in caplog.text
+
+async def test_a_plugin_that_writes_no_search_attributes_needs_none(temporal: EmbeddedTemporal) -> None:
+    """Nobody is asked for what is not written."""
+    client = await Client.connect(
+        temporal.address, namespace="no-such-namespace", plugins=[SagaPlugin(search_attributes=False)]
+    )
+
+    await require_search_attributes(client)
