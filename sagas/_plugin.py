@@ -1,12 +1,14 @@
 """What a Temporal client needs so that sagas can be opened in its workflows."""
 
 import dataclasses
+from inspect import signature
 from typing import Any
 
 from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
+from temporalio.exceptions import ApplicationError
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
     ActivityInboundInterceptor,
@@ -21,7 +23,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from ._errors import RejectedError
 from ._run import CHILD_MEMO, Closed, Run, enter
-from ._verdict import to_application_error
+from ._verdict import SAGA_REFUSED, to_application_error
 
 PASSED_THROUGH = ("sagas", "pydantic", "pydantic_core", "annotated_types", "httpx")
 
@@ -101,9 +103,22 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
         is_child = CHILD_MEMO in workflow.info().raw_memo
         run = Run(is_child=is_child, search_attributes=self.search_attributes)
         enter(run)
+        _check_arguments(input)
         result = await run.guard.protect(super().execute_workflow(input))
         return Closed(result=result, owed=run.owed) if is_child else result
 
 
 class _WithoutSearchAttributes(_WorkflowInbound):
     search_attributes = False
+
+
+def _check_arguments(started: ExecuteWorkflowInput) -> None:
+    """Fails a workflow that was started with other arguments than it takes; it would be wedged otherwise."""
+    try:
+        signature(started.run_fn).bind(None, *started.args)
+    except TypeError as error:
+        raise ApplicationError(
+            f"{started.type.__name__} was started with other arguments than it takes: {error}",
+            type=SAGA_REFUSED,
+            non_retryable=True,
+        ) from error
