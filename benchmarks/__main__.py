@@ -23,9 +23,9 @@ def main() -> None:
         prog="python -m benchmarks", description="Measure what sagas cost, as ratios."
     )
     parser.add_argument("--only", action="append", choices=NAMES, help="one comparison; may be repeated")
-    parser.add_argument("--sagas", type=int, default=40, help="a side and round (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="each gives a ratio (default: %(default)s)")
-    parser.add_argument("--at-once", type=int, default=20, help="sagas open at a time (default: %(default)s)")
+    parser.add_argument("--sagas", type=int, default=12, help="a side and round (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="each gives a ratio (default: %(default)s)")
+    parser.add_argument("--at-once", type=int, default=6, help="sagas open at a time (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     chosen = parser.parse_args()
     if chosen.sagas < 2 or chosen.rounds < 1 or chosen.at_once < 1:

@@ -11,12 +11,12 @@ SERVER = "server"
 """The name of this comparison."""
 
 SLOWER = 3
-"""The stock server takes so many times longer, so it gets a part of the sagas and rounds."""
+"""The stock server takes so many times longer, so that both get this part of the sagas."""
 
 
 async def compare_server(effort: Effort, folder: Path) -> Comparison:
     """Measures the SDK's order saga on both servers; each has its own data folder and worker."""
-    effort = replace(effort, sagas=max(effort.sagas // SLOWER, 2), rounds=max(effort.rounds // 2, 1))
+    effort = replace(effort, sagas=max(effort.sagas // SLOWER, 2))
     async with (
         EmbeddedTemporal(folder / "tuned") as tuned,
         EmbeddedTemporal(folder / "stock", options=TemporalOptions.stock()) as stock,
