@@ -82,7 +82,6 @@ class Insistence:
         if verdict.outcome is not Outcome.DONE:
             return verdict
         ledger.made_up_for(owed.address)
-        self._board.show()
         return None
 
     async def _pause(self, round_number: int, failures: Sequence[Verdict]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from temporalio import workflow
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
@@ -14,6 +15,7 @@ from temporalio.worker import (
     ActivityInboundInterceptor,
     ExecuteActivityInput,
     ExecuteWorkflowInput,
+    HandleQueryInput,
     Interceptor,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
@@ -98,14 +100,22 @@ class _ActivityInbound(ActivityInboundInterceptor):
 
 class _WorkflowInbound(WorkflowInboundInterceptor):
     search_attributes = True
+    _run: Run | None = None
 
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002 - Temporal's
         is_child = CHILD_MEMO in workflow.info().raw_memo
-        run = Run(is_child=is_child, search_attributes=self.search_attributes)
+        run = self._run = Run(is_child=is_child, search_attributes=self.search_attributes)
         enter(run)
         _check_arguments(input)
         result = await run.guard.protect(super().execute_workflow(input))
         return Closed(result=result, owed=run.owed) if is_child else result
+
+    async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002 - Temporal's
+        answer = await super().handle_query(input)
+        # Made when somebody looks, as every step of every saga would pay for it otherwise.
+        if isinstance(answer, WorkflowMetadata) and self._run and (details := self._run.details()):
+            answer.current_details = details
+        return answer
 
 
 class _WithoutSearchAttributes(_WorkflowInbound):

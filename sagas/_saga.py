@@ -60,7 +60,7 @@ class Saga:
         workflow.set_update_handler(  # pyright: ignore[reportUnknownMemberType]
             RETRY, self._retry, validator=self._refuse_retry
         )
-        self._board.show()
+        self._run.details = self._board.details
         return self
 
     async def step(self, step: Step[I, O], message: I, /) -> O:
@@ -75,7 +75,6 @@ class Saga:
         self._checkpoint()
         address = self._ledger.address_of(step.name)
         self._ledger.start(address, _owed_for(step, address, message))
-        self._board.show()
         if self._ledger.phase is Phase.PAST_PIVOT:
             answer: O = await self._until_done(step, address, message)
             return answer
@@ -115,7 +114,6 @@ class Saga:
             raise DefinitionError(f"{action.name!r} is a second pivot; a saga has one")
         address = self._ledger.address_of(action.name)
         self._ledger.start(address)
-        self._board.show()
         verdict = await self._verdict_on_pivot(action, address, message)
         result: O = self._settle(address, verdict)
         self._ledger.pass_pivot()
@@ -147,7 +145,6 @@ class Saga:
             raise DefinitionError(f"child {name!r} comes after the pivot, where nothing may fail")
         address = self._ledger.address_of(name)
         self._ledger.start(address, is_child=True)
-        self._board.show()
         try:
             closed = await run_child(run, message, name=address, task_queue=task_queue)
         except RejectedError:
@@ -158,7 +155,6 @@ class Saga:
             self._ledger.failed(address, Outcome.UNKNOWN)
             raise
         self._ledger.closed(address, closed.owed)
-        self._board.show()
         self._checkpoint()
         return closed.result
 
@@ -248,10 +244,8 @@ class Saga:
     def _settle(self, address: str, verdict: Verdict) -> Any:
         if verdict.outcome is Outcome.DONE:
             self._ledger.done(address, verdict.value)
-            self._board.show()
             return verdict.value
         self._ledger.failed(address, verdict.outcome)
-        self._board.show()
         self._checkpoint()
         if verdict.outcome is Outcome.REJECTED:
             raise RejectedError(verdict.code, verdict.reason, verdict.field)
