@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, is_cancelled_exception
 
 from ._attempt import attempt
 from ._children import Lost, run_child
@@ -217,7 +217,7 @@ class Saga:
         self._run.guard.is_deaf = False
 
     def _leave(self, error: Exception | asyncio.CancelledError) -> NoReturn:
-        if isinstance(error, asyncio.CancelledError):
+        if workflow.cancellation_reason() is not None and is_cancelled_exception(error):
             raise error
         first = error if isinstance(error, RejectedError) else None
         raise ApplicationError(
