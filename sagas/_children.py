@@ -15,7 +15,7 @@ from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ig
 
 from ._errors import RejectedError, SagaError
 from ._keys import child_id, in_parent
-from ._run import CHILD_MEMO, Closed
+from ._run import CHILD_MEMO, Closed, current
 from ._verdict import SAGA_COMPENSATED
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
@@ -38,17 +38,22 @@ async def run_child(
     workflow_type, result_type = WorkflowDefinition.get_name_and_result_type(run)
     info = workflow.info()
     try:
-        answer: RawValue = await workflow.execute_child_workflow(
-            workflow_type,
-            message,
-            id=child_id(info.workflow_id, name),
-            task_queue=task_queue,
-            result_type=RawValue,
-            cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-            parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-            memo={CHILD_MEMO: {"child_of": info.workflow_id}},
-            static_summary=f"{name} of {info.workflow_id}",
-        )
+        # A cancel would end the wait for the start, and nobody would wait for the child's compensations.
+        with current().guard.deaf():
+            handle = await workflow.start_child_workflow(
+                workflow_type,
+                message,
+                id=child_id(info.workflow_id, name),
+                task_queue=task_queue,
+                result_type=RawValue,
+                cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+                parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+                memo={CHILD_MEMO: {"child_of": info.workflow_id}},
+                static_summary=f"{name} of {info.workflow_id}",
+            )
+        if workflow.cancellation_reason() is not None:
+            handle.cancel()
+        answer: RawValue = await handle
     except WorkflowAlreadyStartedError as error:
         raise RejectedError("duplicate_child", f"a saga {error.workflow_id!r} exists already") from error
     except ChildWorkflowError as error:

@@ -8,7 +8,8 @@ so that a cancel hits the stand-in, is noted, and the future goes on.
 """
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from temporalio import workflow
@@ -26,6 +27,15 @@ class Guard:
     def protect(self, body: Coroutine[Any, Any, T]) -> Awaitable[T]:
         """Runs `body` in the task that awaits the result, with the guard in between."""
         return _Protected(self, body)
+
+    @contextmanager
+    def deaf(self) -> Iterator[None]:
+        """Keeps a cancel away for a moment; whoever asks for that looks for the cancel afterwards."""
+        self.is_deaf = True
+        try:
+            yield
+        finally:
+            self.is_deaf = False
 
     def keeps_away(self) -> bool:
         """Whether the cancellation that has just arrived is the workflow's cancel, and must not pass.
