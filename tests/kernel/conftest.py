@@ -60,7 +60,9 @@ async def client(server: str) -> Client:
 
 
 @pytest.fixture(params=[1000, 0], ids=["cached", "evicted"])
-async def stage(request: pytest.FixtureRequest, client: Client) -> AsyncIterator[Stage]:
+async def stage(
+    request: pytest.FixtureRequest, client: Client, caplog: pytest.LogCaptureFixture
+) -> AsyncIterator[Stage]:
     """A worker of the agency; evicted means that every workflow task is a replay from the beginning."""
     stage = Stage(client, cache=request.param)
     await stage.open()
@@ -68,3 +70,5 @@ async def stage(request: pytest.FixtureRequest, client: Client) -> AsyncIterator
     await stage.close()
     await stage.end_everything()
     await stage.replay_everything()
+    lines = [record.getMessage() for phase in ("call", "teardown") for record in caplog.get_records(phase)]
+    assert not [line for line in lines if line.startswith("Failed running eviction job")]

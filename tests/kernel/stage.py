@@ -11,7 +11,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureEr
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Replayer, Worker
 
-from sagas import SAGA_STATUS, SagaPlugin, start_saga
+from sagas import RETRY, SAGA_STATUS, OperatorNote, SagaPlugin, start_saga
 
 from .agency import Agency, Plan, TripSaga
 
@@ -43,13 +43,13 @@ class Stage:
     ids: list[str] = field(default_factory=list)
     _workers: list[Worker] = field(default_factory=list)
 
-    async def open(self, *, activities: bool = True) -> None:
+    async def open(self, task_queue: str | None = None) -> None:
         """Starts a worker."""
         worker = Worker(
             self.client,
-            task_queue=self.task_queue,
+            task_queue=task_queue or self.task_queue,
             workflows=self.workflows,
-            activities=self.agency.activities() if activities else [],
+            activities=self.agency.activities(),
             max_cached_workflows=self.cache,
         )
         await worker.__aenter__()
@@ -109,6 +109,13 @@ class Stage:
                 if SAGA_STATUS.name in fields and fields[SAGA_STATUS.name].data == f'"{wanted}"'.encode():
                     return
         raise AssertionError(f"{handle.id} closed and was never {wanted}")
+
+    async def retry(self, handle: Handle) -> str:
+        """Has a stuck saga try again."""
+        note = OperatorNote(by="mia", because="the line is mended")
+        async with asyncio.timeout(PATIENCE):
+            status: str = await handle.execute_update(RETRY, note)
+        return status
 
     async def replay_everything(self) -> None:
         """Replays every workflow that was started here, and their children: same history, same commands."""
