@@ -60,7 +60,10 @@ async def run_child(
         raise _translated(name, error) from error
     # Built while the saga runs, so no type checker can follow: `Closed` of what the child's run returns.
     hint: type[Closed[Any]] = Closed.__class_getitem__(result_type or object)  # type: ignore[assignment]
-    closed = workflow.payload_converter().from_payload(answer.payload, hint)
+    try:
+        closed = workflow.payload_converter().from_payload(answer.payload, hint)
+    except Exception as error:
+        raise Lost(f"child {name!r} completed with an answer that is not readable: {error}") from error
     owed = tuple(c.model_copy(update={"address": in_parent(name, c.address)}) for c in closed.owed)
     return Closed(result=closed.result, owed=owed)
 
