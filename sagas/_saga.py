@@ -13,6 +13,7 @@ from ._children import Lost, run_child
 from ._errors import DefinitionError, RejectedError, UnknownOutcomeError
 from ._insist import RETRY, Insistence, OperatorNote, words
 from ._ledger import Compensation, Ledger, Outcome, Phase, Scope
+from ._operation import NAME
 from ._run import current
 from ._status import Board, Status
 from ._steps import Action, MethodAction, Step
@@ -136,7 +137,8 @@ class Saga:
         Args:
             run: The run method of the child's workflow class.
             message: What the child gets.
-            name: Names the child within this saga; its workflow id is this one's, `/`, and the name.
+            name: Names the child within this saga, in lower case with dashes; its workflow id is this one's,
+                `/`, and the name.
             task_queue: Where the child's workers listen; by default where this saga's do.
 
         Raises:
@@ -145,6 +147,8 @@ class Saga:
         self._checkpoint()
         if self._ledger.phase is not Phase.FORWARD:
             raise DefinitionError(f"child {name!r} comes after the pivot, where nothing may fail")
+        if not NAME.fullmatch(name):
+            raise DefinitionError(f"the name of child {name!r} must be words in lower case joined by dashes")
         address = self._ledger.address_of(name)
         self._ledger.start(address, is_child=True)
         self._board.show()
