@@ -198,7 +198,8 @@ class Saga:
 
     def _complete(self) -> None:
         self._run.owed = self._ledger.owed()
-        self._run.guard.is_deaf = False
+        # A child must tell its parent what it owes, so nothing may stop it from returning.
+        self._run.guard.is_deaf = self._run.is_child
         self._board.show(Status.COMPLETED)
 
     async def _compensate(self) -> None:
