@@ -299,7 +299,7 @@ class Saga:
             tried += 1
             if tried >= action.call.policy.attempts:
                 self._board.show(Status.STUCK, f"{address}: {verdict.reason}")
-            await workflow.sleep(action.call.policy.pause_after(tried))
+            await self._insistence.rest(action.call.policy.pause_after(tried))
 
 
 def _owed_for(step: Step[I, O], address: str, message: I) -> Compensation | None:
