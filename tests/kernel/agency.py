@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict
 from temporalio import activity, workflow
@@ -19,6 +20,7 @@ SOON = Policy(
 )
 ONCE = Policy(attempts=1, timeout=timedelta(seconds=20))
 IMPATIENT = Policy(attempts=1, timeout=timedelta(milliseconds=500))
+PATIENT = Policy(attempts=1, pause=timedelta(minutes=5), longest_pause=timedelta(minutes=5))
 BEATING = Policy(attempts=1, timeout=timedelta(seconds=20), heartbeat=timedelta(seconds=2))
 
 Answer = Callable[[], Awaitable[object]]
@@ -94,6 +96,7 @@ class Agency:
 
     def __init__(self) -> None:
         self.log: list[str] = []
+        self.calls: list[tuple[str, str]] = []
         self.keys: defaultdict[str, list[str]] = defaultdict(list)
         self.results: list[Booking | None] = []
         self._script: defaultdict[str, deque[Answer]] = defaultdict(deque)
@@ -119,7 +122,9 @@ class Agency:
         assert info.workflow_id is not None
         name = info.activity_type
         self.log.append(f"+{name}")
-        self.keys[name].append(idempotency_key(info.workflow_id, info.activity_id))
+        key = idempotency_key(info.workflow_id, info.activity_id)
+        self.calls.append((name, key))
+        self.keys[name].append(key)
         script = self._script[name]
         result = await script.popleft()() if script else None
         self.log.append(f"-{name}")
@@ -199,6 +204,7 @@ STEPS = {
 PIVOTS = {
     "pay": action(Agency.pay, policy=SOON),
     "pay-beating": action(Agency.pay, policy=BEATING),
+    "pay-patient": action(Agency.pay, policy=PATIENT),
     "pay-far": action(Agency.pay, policy=SOON, task_queue="nobody"),
 }
 TELL = action(Agency.tell_customer, policy=ONCE).without_compensation(because="it is the last word")
@@ -221,11 +227,13 @@ class TripSaga:
         done: list[str] = []
         async with Saga(scope=plan.scope) as saga:
             for word in plan.do:
-                if word != "then-outside":
+                if word not in ("then-outside", "fail-outside"):
                     await self._do(saga, plan, word)
                 done.append(word.name if isinstance(word, Plan) else word)
         if "then-outside" in plan.do:
             await workflow.wait_condition(lambda: self.has_gone)
+        if "fail-outside" in plan.do:
+            raise ApplicationError("the plan says so", type="Planned")
         return done
 
     async def _do(self, saga: Saga, plan: Plan, word: "str | Plan") -> None:
@@ -259,6 +267,8 @@ class TripSaga:
                 await workflow.execute_activity(
                     Agency.book_car, plan, start_to_close_timeout=timedelta(seconds=20)
                 )
+            case "broken-child":
+                await saga.child(NumberlessSaga.run, plan, name="broken")
             case "own-cancel":
                 task = asyncio.ensure_future(workflow.sleep(timedelta(hours=1)))
                 task.cancel()
@@ -273,3 +283,14 @@ class TripSaga:
                     workflow.logger.info("the limit holds")
             case _:
                 raise ValueError(word)
+
+
+@workflow.defn
+class NumberlessSaga:
+    """A child whose result is not of its declared type."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> int:
+        async with Saga() as saga:
+            await saga.step(STEPS["flight"], plan)
+        return cast("Any", "no number")  # type: ignore[no-any-return] # on purpose

@@ -13,7 +13,7 @@ from temporalio.worker import Replayer, Worker
 
 from sagas import RETRY, SAGA_STATUS, OperatorNote, SagaPlugin, start_saga
 
-from .agency import Agency, Plan, TripSaga
+from .agency import Agency, NumberlessSaga, Plan, TripSaga
 
 PATIENCE = 20.0
 """Seconds after which something that was waited for counts as never happening."""
@@ -39,27 +39,31 @@ class Stage:
     cache: int
     agency: Agency = field(default_factory=Agency)
     task_queue: str = field(default_factory=lambda: f"agency-{uuid4().hex[:8]}")
-    workflows: list[type] = field(default_factory=lambda: [TripSaga])
+    workflows: list[type] = field(default_factory=lambda: [TripSaga, NumberlessSaga])
     ids: list[str] = field(default_factory=list)
     _workers: list[Worker] = field(default_factory=list)
 
-    async def open(self, task_queue: str | None = None) -> None:
+    async def open(
+        self, task_queue: str | None = None, *, workflows: bool = True, activities: bool = True
+    ) -> Worker:
         """Starts a worker."""
         worker = Worker(
             self.client,
             task_queue=task_queue or self.task_queue,
-            workflows=self.workflows,
-            activities=self.agency.activities(),
+            workflows=self.workflows if workflows else [],
+            activities=self.agency.activities() if activities else [],
             max_cached_workflows=self.cache,
         )
         await worker.__aenter__()
         self._workers.append(worker)
+        return worker
 
-    async def close(self) -> None:
-        """Stops the workers, without waiting for what they have begun."""
-        while self._workers:
+    async def close(self, *workers: Worker) -> None:
+        """Stops these workers, or all of them, without waiting for what they have begun."""
+        for worker in workers or tuple(self._workers):
+            self._workers.remove(worker)
             async with asyncio.timeout(PATIENCE):
-                await self._workers.pop().__aexit__(None, None, None)
+                await worker.__aexit__(None, None, None)
 
     async def start(self, *do: "str | Plan", **plan: Any) -> Handle:
         """Starts a saga that does so."""
