@@ -69,7 +69,8 @@ def verdict_of(error: ActivityError, rejections: frozenset[str], *, attempts: in
         return Verdict(outcome, reason="it was cancelled")
     if isinstance(cause, ApplicationError):
         if cause.type == REJECTED:
-            code, field = (*cast("tuple[str, str | None]", tuple(cause.details)), "", None)[:2]
+            # `to_application_error` gives both; an activity in another language may give fewer.
+            code, field, *_ = (*cause.details, *("", None)[len(cause.details) :])
             return Verdict(Outcome.REJECTED, code=code, reason=cause.message, field=field, is_final=True)
         if cause.type in rejections:
             return Verdict(Outcome.REJECTED, code=cause.type or "", reason=cause.message, is_final=True)
