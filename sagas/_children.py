@@ -63,7 +63,7 @@ async def run_child(
     try:
         closed = workflow.payload_converter().from_payload(answer.payload, hint)
     except Exception as error:
-        raise Lost(f"child {name!r} completed with an answer that is not readable: {error}") from error
+        raise Lost(f"child {name!r} completed with an answer that nobody can read") from error
     owed = tuple(c.model_copy(update={"address": in_parent(name, c.address)}) for c in closed.owed)
     return Closed(result=closed.result, owed=owed)
 
