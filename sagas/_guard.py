@@ -8,7 +8,7 @@ so that a cancel hits the stand-in, is noted, and the future goes on.
 """
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Generator, Iterator
+from collections.abc import Awaitable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
@@ -29,7 +29,7 @@ class Guard:
         return _Protected(self, body)
 
     @contextmanager
-    def deaf(self) -> Iterator[None]:
+    def deaf(self) -> Generator[None, None, None]:
         """Keeps a cancel away for a moment; whoever asks for that looks for the cancel afterwards."""
         self.is_deaf = True
         try:

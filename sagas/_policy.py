@@ -52,8 +52,8 @@ class Policy:
 
     def pause_after(self, attempt: int) -> timedelta:
         """The pause after the `attempt`-th attempt, counted from 1."""
-        factor = self.backoff ** min(attempt - 1, 60)
-        return min(self.pause * factor, self.longest_pause) if factor < 1e9 else self.longest_pause
+        seconds = self.pause.total_seconds() * self.backoff ** min(attempt - 1, 60)
+        return timedelta(seconds=min(seconds, self.longest_pause.total_seconds()))
 
 
 ACTION = Policy()

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from inspect import signature
-from typing import Generic, TypeVar, cast, overload
+from typing import Generic, TypeVar, overload
 
 from temporalio.activity import _Definition as ActivityDefinition  # pyright: ignore[reportPrivateUsage]
 
@@ -172,7 +172,8 @@ def action(
         DefinitionError: It is not an activity, has not one parameter, or its name is not well formed.
     """
     if isinstance(what, Operation):
-        return _of_operation(cast("Operation[I, O]", what), policy, task_queue)
+        # `isinstance` forgets the types of a generic class.
+        return _of_operation(what, policy, task_queue)  # pyright: ignore[reportUnknownArgumentType]
     definition = _definition_of(what)
     call = Call(
         activity=str(definition.name),

@@ -70,7 +70,8 @@ def verdict_of(error: ActivityError, rejections: frozenset[str], *, attempts: in
     if isinstance(cause, ApplicationError):
         if cause.type == REJECTED:
             # `to_application_error` gives both; an activity in another language may give fewer.
-            code, field, *_ = (*cause.details, *("", None)[len(cause.details) :])
+            details = (*cast("tuple[str | None, ...]", tuple(cause.details)), None, None)
+            code, field = details[0] or "", details[1]
             return Verdict(Outcome.REJECTED, code=code, reason=cause.message, field=field, is_final=True)
         if cause.type in rejections:
             return Verdict(Outcome.REJECTED, code=cause.type or "", reason=cause.message, is_final=True)
