@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from temporalio import activity, workflow
 from temporalio.exceptions import ApplicationError
 
-from sagas import Policy, RejectedError, Saga, Scope, action, idempotency_key
+from sagas import Action, Policy, RejectedError, Saga, Scope, Step, action, idempotency_key
+from sagas._steps import MethodAction
 
 SOON = Policy(
     attempts=2,
@@ -187,7 +188,7 @@ class Agency:
         await self.carry_out()
 
 
-STEPS = {
+STEPS: dict[str, Step[Plan, Any]] = {
     "hotel": action(Agency.book_hotel, policy=SOON).compensated_by(Agency.cancel_hotel, policy=SOON),
     "flight": action(Agency.book_flight, policy=ONCE).compensated_by(Agency.cancel_flight, policy=ONCE),
     "car": action(Agency.book_car, policy=BEATING).compensated_by(Agency.cancel_car, policy=ONCE),
@@ -201,7 +202,7 @@ STEPS = {
     "look": action(Agency.look_around, policy=ONCE).without_compensation(because="it changes nothing"),
     "ticket": action(Agency.send_ticket, policy=ONCE).without_compensation(because="it is paid"),
 }
-PIVOTS = {
+PIVOTS: dict[str, Action[Plan, Any] | MethodAction[Any, Plan, Any]] = {
     "pay": action(Agency.pay, policy=SOON),
     "pay-beating": action(Agency.pay, policy=BEATING),
     "pay-patient": action(Agency.pay, policy=PATIENT),
@@ -245,13 +246,15 @@ class TripSaga:
             await saga.step(STEPS[word], plan)
         elif word.startswith("perhaps-"):
             await saga.best_effort(STEPS[word.removeprefix("perhaps-")], plan)
+        elif word == "tell":
+            saga.after_compensation(TELL, plan)
+        elif word == "broken-child":
+            await saga.child(NumberlessSaga.run, plan, name="broken")
         else:
-            await self._wait_or_fail(saga, plan, word)
+            await self._wait_or_fail(plan, word)
 
-    async def _wait_or_fail(self, saga: Saga, plan: Plan, word: str) -> None:
+    async def _wait_or_fail(self, plan: Plan, word: str) -> None:
         match word:
-            case "tell":
-                saga.after_compensation(TELL, plan)
             case "sleep":
                 await workflow.sleep(timedelta(hours=1))
             case "nap":
@@ -265,10 +268,8 @@ class TripSaga:
                     workflow.logger.info("a workflow that swallows its cancel")
             case "plain-activity":
                 await workflow.execute_activity(
-                    Agency.book_car, plan, start_to_close_timeout=timedelta(seconds=20)
+                    "book-car", plan, start_to_close_timeout=timedelta(seconds=20)
                 )
-            case "broken-child":
-                await saga.child(NumberlessSaga.run, plan, name="broken")
             case "own-cancel":
                 task = asyncio.ensure_future(workflow.sleep(timedelta(hours=1)))
                 task.cancel()

@@ -67,10 +67,10 @@ class Stage:
 
     async def start(self, *do: "str | Plan", **plan: Any) -> Handle:
         """Starts a saga that does so."""
-        id = f"trip-{uuid4().hex[:8]}"
-        self.ids.append(id)
+        trip_id = f"trip-{uuid4().hex[:8]}"
+        self.ids.append(trip_id)
         return await start_saga(
-            self.client, TripSaga.run, Plan(do=do, **plan), id=id, task_queue=self.task_queue
+            self.client, TripSaga.run, Plan(do=do, **plan), id=trip_id, task_queue=self.task_queue
         )
 
     def child_of(self, handle: Handle, name: str) -> Handle:
@@ -137,7 +137,7 @@ class Stage:
 
     async def end_everything(self) -> None:
         """Terminates what a test leaves open on purpose."""
-        for id in self.ids:
-            handle = self.client.get_workflow_handle(id)
+        for trip_id in self.ids:
+            handle = self.client.get_workflow_handle(trip_id)
             if (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
                 await handle.terminate("the test is over")

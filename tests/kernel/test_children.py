@@ -64,9 +64,7 @@ async def test_cancelled_parent_waits_for_the_compensations_of_its_child(stage: 
     await gate.entered.wait()
 
     await trip.cancel()
-    await stage.event(
-        stage.child_of(trip, "leg"), EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED
-    )
+    await stage.event(stage.child_of(trip, "leg"), EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED)
     gate.opened.set()
 
     assert await stage.ending(trip) == CANCELLED

@@ -12,9 +12,7 @@ async def test_saga_without_a_failure_completes_and_says_nothing_in_history(stag
     """The happy path sets no search attribute."""
     trip = await stage.start("hotel", "flight", "pay", "ticket")
 
-    assert await stage.ending(trip) == Ending(
-        "COMPLETED", None, result=["hotel", "flight", "pay", "ticket"]
-    )
+    assert await stage.ending(trip) == Ending("COMPLETED", None, result=["hotel", "flight", "pay", "ticket"])
     assert stage.agency.story == ["book-hotel", "book-flight", "pay", "send-ticket"]
 
 
