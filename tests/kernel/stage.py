@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -53,6 +54,8 @@ class Stage:
             workflows=self.workflows if workflows else [],
             activities=self.agency.activities() if activities else [],
             max_cached_workflows=self.cache,
+            default_heartbeat_throttle_interval=timedelta(milliseconds=100),
+            max_heartbeat_throttle_interval=timedelta(milliseconds=100),
         )
         await worker.__aenter__()
         self._workers.append(worker)
