@@ -43,20 +43,14 @@ class Guard:
         A workflow is cancelled at most once in a run: whatever comes without a cancel, or after it, is
         the eviction of the workflow from the worker's cache or a time limit, and passes always.
         """
-        if not self.sees_cancel() or not self.is_deaf:
-            return False
-        # A time limit may have run out at the same moment: it counts on its own cancellation.
-        return _current_task().uncancel() == 0
-
-    def sees_cancel(self) -> bool:
-        """Whether the workflow's cancel has just arrived; asked each time the main task goes on.
-
-        It must be asked even when nothing was thrown: a cancel that hits an activity is swallowed by it.
-        """
-        if self._has_seen_cancel or workflow.cancellation_reason() is None:
-            return False
-        self._has_seen_cancel = _current_task().cancelling() > 0
-        return self._has_seen_cancel
+        task = asyncio.current_task()
+        assert task is not None
+        was_cancelled = task.cancelling() > 0 and workflow.cancellation_reason() is not None
+        is_cancel = was_cancelled and not self._has_seen_cancel
+        self._has_seen_cancel = self._has_seen_cancel or is_cancel
+        # One that is left over is the cancel that an activity has swallowed, or a time limit that ran out
+        # at the same moment; so what has just arrived is an eviction, or belongs to that limit.
+        return is_cancel and self.is_deaf and task.uncancel() == 0
 
 
 class _Protected(Generic[T]):
@@ -94,16 +88,8 @@ class _Protected(Generic[T]):
                 if future is not None and not future.done():
                     continue
             except Exception as error:  # noqa: BLE001 - a failed future: the task throws what it failed with
-                self._guard.sees_cancel()
                 return error
-            self._guard.sees_cancel()
             return None
-
-
-def _current_task() -> asyncio.Task[Any]:
-    task = asyncio.current_task()
-    assert task is not None
-    return task
 
 
 def _stand_in(future: asyncio.Future[Any]) -> Generator[Any, Any, None]:
