@@ -7,6 +7,9 @@ from sagas import Scope
 from .agency import answers, breaks, refuses
 from .stage import Ending, Stage
 
+# The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
+pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
+
 
 async def test_saga_without_a_failure_completes_and_says_nothing_in_history(stage: Stage) -> None:
     """The happy path sets no search attribute."""

@@ -10,6 +10,9 @@ from sagas import RETRY
 from .agency import breaks, refuses
 from .stage import Ending, Stage
 
+# The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
+pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
+
 
 async def test_compensation_that_fails_and_then_succeeds_mends_itself(stage: Stage) -> None:
     """The saga was stuck for a while, nobody did anything, and it ends compensated."""
