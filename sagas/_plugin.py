@@ -23,7 +23,7 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from ._errors import RejectedError
+from ._errors import DefinitionError, RejectedError
 from ._run import CHILD_MEMO, Closed, Run, enter
 from ._verdict import SAGA_REFUSED, to_application_error
 
@@ -107,7 +107,15 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
         run = self._run = Run(is_child=is_child, search_attributes=self.search_attributes)
         enter(run)
         _check_arguments(input)
-        result = await run.guard.protect(super().execute_workflow(input))
+        try:
+            result = await run.guard.protect(super().execute_workflow(input))
+        except Exception as error:
+            if not run.owed or not is_child:
+                raise
+            # Its parent would take the failure for a child that has compensated.
+            raise DefinitionError(
+                f"{type(error).__name__} was raised in a child after its saga was completed: {error}"
+            ) from error
         return Closed(result=result, owed=run.owed) if is_child else result
 
     async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002 - Temporal's

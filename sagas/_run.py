@@ -34,6 +34,7 @@ class Run:
     search_attributes: bool
     guard: Guard = field(default_factory=Guard)
     owed: tuple[Compensation, ...] = ()
+    has_saga: bool = False
     details: Callable[[], str] = str
     """Makes the table of its steps, for who looks at the workflow."""
 
