@@ -50,42 +50,94 @@ def sagas(
 
 
 @app.command()
-def dev(*, data: DataFolder = None) -> None:
-    """Run a durable Temporal server with its Web UI until Ctrl-C."""
-    run_main(_dev(data))
+def dev(*, data: DataFolder = None, no_broker: NoBroker = False) -> None:
+    """Run a durable Temporal server with its Web UI, and a RabbitMQ broker, until Ctrl-C."""
+    run_main(_dev(data, wants_broker=not no_broker))
 
 
-async def _dev(data: Path | None) -> None:
+async def _dev(data: Path | None, *, wants_broker: bool) -> None:
     settings = load_settings()
     if data is not None:
         settings = settings.model_copy(update={"data_folder": data})
+    servers: list[EmbeddedTemporal | EmbeddedRabbit] = []
+    # The broker first: servers stop in reverse order, and it is Temporal's workers that publish.
+    if wants_broker and (broker := _broker(settings)):
+        servers.append(broker)
+    if temporal := _temporal(settings):
+        servers.append(temporal)
+    if servers:
+        await _serve(servers)
+
+
+def _temporal(settings: Settings) -> EmbeddedTemporal | None:
     if configured := configured_server():
         typer.echo(
             f"Temporal's own configuration names the server at {configured.address} "
             f"(namespace {configured.namespace!r}), so none is started.\n"
             "To run one here, unset TEMPORAL_ADDRESS, TEMPORAL_PROFILE and TEMPORAL_CONFIG_FILE."
         )
-        return
-    await _serve(settings)
-
-
-async def _serve(settings: Settings) -> None:
+        return None
     options = TemporalOptions(
         port=settings.temporal_port, ui_port=settings.ui_port, retention=settings.retention
     )
-    server = EmbeddedTemporal(settings.data_folder, options=options)
+    return EmbeddedTemporal(settings.data_folder, options=options)
+
+
+def _broker(settings: Settings) -> EmbeddedRabbit | None:
+    if configured := configured_broker(settings):
+        typer.echo(f"SAGAS_AMQP_URL names the broker at {configured.address}, so none is started.")
+        return None
+    try:
+        find_rabbitmq()
+    except MissingProgramError as error:
+        typer.echo(f"No RabbitMQ broker is started: {error}.")
+        return None
+    return EmbeddedRabbit(settings.data_folder, port=settings.amqp_port)
+
+
+async def _serve(servers: Sequence[EmbeddedTemporal | EmbeddedRabbit]) -> None:
     with stop_signals() as stop:
-        async with server:
-            ending = asyncio.create_task(server.process.wait())
-            typer.echo(
-                f"Temporal   {server.address}\n"
-                f"Web UI     {server.ui_url}\n"
-                f"Data       {server.folder}\n"
-                f"Log        {server.log}\n"
-                "Ready. Press Ctrl-C to stop; what has happened is kept."
-            )
-            await wait_for_stop(stop, ending)
-            ending.cancel()
-            if not stop.is_set():
-                raise server.process.ended()
+        async with AsyncExitStack() as running:
+            for server in servers:
+                running.push_async_callback(server.stop)
+            started = await asyncio.gather(*(server.start() for server in servers), return_exceptions=True)
+            for error in filter(None, started):
+                raise error
+            typer.echo("\n".join(line for server in reversed(servers) for line in _lines(server)))
+            typer.echo("Ready. Press Ctrl-C to stop; what has happened is kept.")
+            await _watch(servers, stop)
         typer.echo("Stopped.")
+
+
+async def _watch(servers: Sequence[EmbeddedTemporal | EmbeddedRabbit], stop: asyncio.Event) -> None:
+    """Returns when a signal came; raises when a server ended by itself."""
+    ending = asyncio.create_task(_first_to_end(servers))
+    await wait_for_stop(stop, ending)
+    if not stop.is_set():
+        raise (await ending).process.ended()
+    ending.cancel()
+
+
+async def _first_to_end(
+    servers: Sequence[EmbeddedTemporal | EmbeddedRabbit],
+) -> EmbeddedTemporal | EmbeddedRabbit:
+    while True:
+        for server in servers:
+            if not server.process.is_running:
+                return server
+        await asyncio.sleep(POLL)
+
+
+def _lines(server: EmbeddedTemporal | EmbeddedRabbit) -> list[str]:
+    if isinstance(server, EmbeddedTemporal):
+        return [
+            f"Temporal   {server.address}",
+            f"Web UI     {server.ui_url}",
+            f"  data     {server.folder}",
+            f"  log      {server.log}",
+        ]
+    return [
+        f"RabbitMQ   {without_password(server.url)}",
+        f"  password {server.folder / 'rabbitmq.json'}",
+        f"  log      {server.log}",
+    ]
