@@ -1,14 +1,19 @@
 """The `sagas` command."""
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ._broker import configured_broker, without_password
 from ._connection import configured_server
+from ._errors import MissingProgramError
 from ._exit import run_main
+from ._rabbitmq_node import EmbeddedRabbit, find_rabbitmq
 from ._settings import Settings, load_settings
 from ._signals import stop_signals, wait_for_stop
 from ._temporal_options import TemporalOptions
@@ -22,9 +27,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+Server = EmbeddedTemporal | EmbeddedRabbit
 DataFolder = Annotated[
-    Path | None, typer.Option("--data", help="Where the server keeps its data; SAGAS_DATA_FOLDER, or .sagas.")
+    Path | None, typer.Option("--data", help="Where servers keep their data; SAGAS_DATA_FOLDER, or .sagas.")
 ]
+NoBroker = Annotated[bool, typer.Option("--no-broker", help="Start no RabbitMQ broker.")]
 
 
 def main() -> None:
@@ -59,7 +66,7 @@ async def _dev(data: Path | None, *, wants_broker: bool) -> None:
     settings = load_settings()
     if data is not None:
         settings = settings.model_copy(update={"data_folder": data})
-    servers: list[EmbeddedTemporal | EmbeddedRabbit] = []
+    servers: list[Server] = []
     # The broker first: servers stop in reverse order, and it is Temporal's workers that publish.
     if wants_broker and (broker := _broker(settings)):
         servers.append(broker)
@@ -95,7 +102,7 @@ def _broker(settings: Settings) -> EmbeddedRabbit | None:
     return EmbeddedRabbit(settings.data_folder, port=settings.amqp_port)
 
 
-async def _serve(servers: Sequence[EmbeddedTemporal | EmbeddedRabbit]) -> None:
+async def _serve(servers: Sequence[Server]) -> None:
     with stop_signals() as stop:
         async with AsyncExitStack() as running:
             for server in servers:
@@ -109,26 +116,18 @@ async def _serve(servers: Sequence[EmbeddedTemporal | EmbeddedRabbit]) -> None:
         typer.echo("Stopped.")
 
 
-async def _watch(servers: Sequence[EmbeddedTemporal | EmbeddedRabbit], stop: asyncio.Event) -> None:
+async def _watch(servers: Sequence[Server], stop: asyncio.Event) -> None:
     """Returns when a signal came; raises when a server ended by itself."""
-    ending = asyncio.create_task(_first_to_end(servers))
-    await wait_for_stop(stop, ending)
+    endings = [asyncio.create_task(server.process.wait()) for server in servers]
+    first = asyncio.create_task(asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED))
+    await wait_for_stop(stop, first)
+    for task in (first, *endings):
+        task.cancel()
     if not stop.is_set():
-        raise (await ending).process.ended()
-    ending.cancel()
+        raise next(server.process.ended() for server in servers if not server.process.is_running)
 
 
-async def _first_to_end(
-    servers: Sequence[EmbeddedTemporal | EmbeddedRabbit],
-) -> EmbeddedTemporal | EmbeddedRabbit:
-    while True:
-        for server in servers:
-            if not server.process.is_running:
-                return server
-        await asyncio.sleep(POLL)
-
-
-def _lines(server: EmbeddedTemporal | EmbeddedRabbit) -> list[str]:
+def _lines(server: Server) -> list[str]:
     if isinstance(server, EmbeddedTemporal):
         return [
             f"Temporal   {server.address}",

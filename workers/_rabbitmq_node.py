@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import shutil
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +30,7 @@ PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 PORT_TAKEN = re.compile(r"eaddrinuse|in use by another|address already in use", re.IGNORECASE)
 
 # Debian's wrapper in /usr/sbin lets only root and one other user in, and forgets the environment.
-USUAL_FOLDERS = ("/usr/lib/rabbitmq/bin", "/opt/homebrew/sbin", "/usr/local/sbin")
+USUAL_FOLDERS = (Path("/usr/lib/rabbitmq/bin"), Path("/opt/homebrew/sbin"), Path("/usr/local/sbin"))
 WRAPPER = "rabbitmq-script-wrapper"
 ADVICE = "install it with: sudo apt-get install rabbitmq-server (on macOS: brew install rabbitmq)"
 
@@ -208,14 +209,17 @@ class EmbeddedRabbit:
         return ProcessError("the RabbitMQ node", "was not started", self.log, "")
 
 
-def find_rabbitmq() -> Path:
+def find_rabbitmq(*, usual: Iterable[Path] = USUAL_FOLDERS) -> Path:
     """Finds the `rabbitmq-server` program that any user can run: where packages put it, then on the PATH.
+
+    Args:
+        usual: Where packages put it.
 
     Raises:
         MissingProgramError: It is in none of these places; says what to install.
     """
     on_path = shutil.which("rabbitmq-server")
-    for found in (*(Path(folder, "rabbitmq-server") for folder in USUAL_FOLDERS), Path(on_path or "/")):
+    for found in (*(folder / "rabbitmq-server" for folder in usual), Path(on_path or "/")):
         if found.is_file() and os.access(found, os.X_OK) and found.resolve().name != WRAPPER:
             return found
     raise MissingProgramError("rabbitmq-server", ADVICE)
