@@ -15,6 +15,7 @@ from workers import (
     find_rabbitmq,
     load_settings,
 )
+from workers._rabbitmq_files import NodeFiles, NodePorts
 
 SECRET = "top-secret"
 
@@ -106,6 +107,17 @@ def test_a_rabbitmq_on_the_path_is_found(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert find_rabbitmq(usual=[tmp_path / "usual"]) == tmp_path / "rabbitmq-server"
     (tmp_path / "usual" / "rabbitmq-server").touch(mode=0o755)
     assert find_rabbitmq(usual=[tmp_path / "usual"]) == tmp_path / "usual" / "rabbitmq-server"
+
+
+def test_the_password_of_a_node_stays(tmp_path: Path) -> None:
+    """Who has the URL keeps access when the node starts again; every folder has a password of its own."""
+    ports = NodePorts(amqp=1, epmd=2, distribution=3)
+    mine, other = NodeFiles(tmp_path / "mine"), NodeFiles(tmp_path / "other")
+
+    password = mine.write(ports)
+
+    assert mine.write(ports) == password
+    assert other.write(ports) != password
 
 
 def test_a_node_that_was_not_started_has_no_address(tmp_path: Path) -> None:
