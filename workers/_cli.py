@@ -1,7 +1,7 @@
 """The `sagas` command."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -90,16 +90,16 @@ def _temporal(settings: Settings) -> EmbeddedTemporal | None:
     return EmbeddedTemporal(settings.data_folder, options=options)
 
 
-def _broker(settings: Settings) -> EmbeddedRabbit | None:
+def _broker(settings: Settings, *, find: Callable[[], Path] = find_rabbitmq) -> EmbeddedRabbit | None:
     if configured := configured_broker(settings):
         typer.echo(f"SAGAS_AMQP_URL names the broker at {configured.address}, so none is started.")
         return None
     try:
-        find_rabbitmq()
+        binary = find()
     except MissingProgramError as error:
         typer.echo(f"No RabbitMQ broker is started: {error}.")
         return None
-    return EmbeddedRabbit(settings.data_folder, port=settings.amqp_port)
+    return EmbeddedRabbit(settings.data_folder, port=settings.amqp_port, binary=binary)
 
 
 async def _serve(servers: Sequence[Server]) -> None:

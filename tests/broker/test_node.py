@@ -170,6 +170,23 @@ async def test_two_at_once_do_not_clash(tmp_path: Path) -> None:
             await two.stop()
 
 
+@linux_only
+async def test_a_port_that_is_taken_in_the_very_moment_is_given_up(tmp_path: Path) -> None:
+    """A foreign program may take the port while the node boots; the node then starts on another one."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    node = EmbeddedRabbit(tmp_path, port=port)
+    starting = asyncio.create_task(node.start())
+    await until(lambda: any("beam" in command for command in processes_of(tmp_path).values()))
+    with socket.create_server(("127.0.0.1", port)):
+        await starting
+        try:
+            assert node.address != f"127.0.0.1:{port}"
+            await publish(node, "here")
+        finally:
+            await node.stop()
+
+
 async def test_a_folder_in_use_is_refused(rabbit: EmbeddedRabbit) -> None:
     """Two nodes on one database would destroy it; the first one goes on undisturbed, and is found."""
     second = EmbeddedRabbit(rabbit.folder, port=0)

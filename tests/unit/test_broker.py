@@ -15,6 +15,7 @@ from workers import (
     find_rabbitmq,
     load_settings,
 )
+from workers._cli import _broker as sagas_dev_broker
 from workers._rabbitmq_files import NodeFiles, NodePorts
 
 SECRET = "top-secret"
@@ -96,6 +97,20 @@ def test_a_missing_rabbitmq_is_told_with_what_to_type(
 
     with pytest.raises(MissingProgramError, match="install it with: sudo apt-get install rabbitmq-server"):
         find_rabbitmq(usual=())
+
+
+def test_sagas_dev_goes_on_without_a_broker_that_is_not_installed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Orchestration needs none; one sentence says what to type."""
+
+    def find() -> Path:
+        raise MissingProgramError("rabbitmq-server", "type: apt-get")
+
+    assert sagas_dev_broker(Settings(data_folder=tmp_path), find=find) is None
+    assert capsys.readouterr().out == (
+        "No RabbitMQ broker is started: the program 'rabbitmq-server' was not found; type: apt-get.\n"
+    )
 
 
 def test_a_rabbitmq_on_the_path_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
