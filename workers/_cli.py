@@ -108,7 +108,8 @@ async def _serve(servers: Sequence[Server]) -> None:
             for server in servers:
                 running.push_async_callback(server.stop)
             started = await asyncio.gather(*(server.start() for server in servers), return_exceptions=True)
-            for error in filter(None, started):
+            # Where both fail, Temporal's error is told: without it there is nothing to go on with.
+            for error in filter(None, reversed(started)):
                 raise error
             typer.echo("\n".join(line for server in reversed(servers) for line in _lines(server)))
             typer.echo("Ready. Press Ctrl-C to stop; what has happened is kept.")
