@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "workers": {"sagas", "choreography"},
     "examples.payment": PUBLIC,
     "examples.order": PUBLIC | {"examples.payment"},
-    "examples.compare": PUBLIC | {"examples.payment", "examples.order"},
+    "examples.compare": PUBLIC | {"examples"},
     "examples": PUBLIC,
     "benchmarks": PUBLIC | {"examples"},
 }
@@ -28,6 +28,7 @@ ONLY_IN = {
     "fastapi": ["examples/*", "tests/*"],
     "httpx": ["activities/*", "examples/*", "benchmarks/*", "tests/*"],
     "hypothesis": ["*/testing/*", "tests/*"],
+    "matplotlib": ["examples/compare/charts.py", "tests/*"],
     "pydantic_settings": ["workers/_settings.py", "examples/*", "tests/*"],
     "pytest": ["*/testing/*", "tests/*"],
     "rich": ["workers/_cli.py", "examples/*", "benchmarks/*", "tests/*"],
