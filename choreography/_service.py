@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
-
-from pydantic import BaseModel
+from typing import Any
 
 from sagas import RejectedError
 
@@ -16,7 +15,7 @@ from ._event import Event
 from ._facts import Command, DataT
 from ._failpoint import Failpoint, Pass, go_on
 from ._fence import Refused
-from ._handling import assignments, handle, obey
+from ._handling import Assignment, assignments, handle, obey
 from ._reactions import Reactions
 from ._relay import Relay
 
@@ -29,6 +28,12 @@ class RunningParticipant:
     ) -> None:
         self._reactions, self._database, self._relay = reactions, database, relay
         self._door, self._failpoint = door, failpoint
+        self._entering: set[asyncio.Task[None]] = set()
+
+    @property
+    def commands(self) -> tuple[Command[Any], ...]:
+        """Everything that it can be asked for from outside."""
+        return self._reactions.commands
 
     async def obey(self, command: Command[DataT], data: DataT) -> str:
         """Does what a command asks for, once, however often it is asked for, and returns the saga's id.
@@ -38,18 +43,6 @@ class RunningParticipant:
         Raises:
             RejectedError: It is refused for good.
         """
-        return await self.obey_any(command.name, data)
-
-    async def obey_any(self, name: str, data: BaseModel) -> str:
-        """As `obey`, for who has only the name of the command.
-
-        Raises:
-            RejectedError: It is refused for good.
-            KeyError: There is no such command.
-        """
-        command = next((each for each in self._reactions.commands if each.name == name), None)
-        if command is None:
-            raise KeyError(name)
         outcome = await self._database.transact(
             partial(obey, reactions=self._reactions, command=command, data=data)
         )
@@ -67,7 +60,7 @@ class RunningParticipant:
         """
         asked = assignments(self._reactions, event)
         for each in asked:
-            await self._door.enter(each)
+            await self._enter(each)
         handled = await self._database.transact(
             partial(
                 handle,
@@ -83,6 +76,23 @@ class RunningParticipant:
             for each in asked:
                 await self._door.leave(each)
 
+    def turn_away(self) -> None:
+        """Turns away what still waits at the door, where nothing has happened to it; it will come again."""
+        for waiting in self._entering:
+            waiting.cancel()
+
+    async def _enter(self, assignment: Assignment) -> None:
+        entering = asyncio.create_task(self._door.enter(assignment))
+        self._entering.add(entering)
+        try:
+            await asyncio.wait([entering])
+        finally:
+            self._entering.discard(entering)
+            entering.cancel()
+        if entering.cancelled():
+            raise InterruptedError(f"{assignment.operation!r} was turned away: its participant stops")
+        entering.result()
+
 
 @asynccontextmanager
 async def run_participant(
@@ -95,8 +105,9 @@ async def run_participant(
 ) -> AsyncGenerator[RunningParticipant, None]:
     """Lets a participant react for as long as the context is open.
 
-    The topology has to be declared before. When the context closes, events that are being handled are
-    finished, and what can be published is published; the rest waits in the outbox for the next start.
+    The topology has to be declared before. When the context closes, events that wait at the door are
+    turned away, those that are being handled are finished, and what can be published is published; the
+    rest waits in the outbox for the next start.
 
     Args:
         reactions: What it does on which event.
@@ -111,6 +122,9 @@ async def run_participant(
         tasks.create_task(relay.run())
         try:
             async with bus.consume(reactions.participant.name, running.hear):
-                yield running
+                try:
+                    yield running
+                finally:
+                    running.turn_away()
         finally:
             relay.stop()
