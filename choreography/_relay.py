@@ -75,8 +75,14 @@ class Relay:
             self._woken.clear()
             try:
                 is_done = not await self.publish_due()
-            except (BusUnavailableError, sqlite3.OperationalError) as error:
-                logger.warning("events wait, as they cannot be published just now: %s", error)
+            # Whatever fails, what is committed has to go out.
+            except Exception as error:
+                is_expected = isinstance(error, BusUnavailableError | sqlite3.OperationalError)
+                logger.warning(
+                    "events wait, as they cannot be published just now: %s",
+                    error,
+                    exc_info=None if is_expected else error,
+                )
                 await _is_set(self._stopped, pause * random.uniform(0.5, 1))  # noqa: S311 - only a jitter
                 pause = min(2 * pause, self._longest)
             else:

@@ -29,6 +29,7 @@ class RunningParticipant:
         self._reactions, self._database, self._relay = reactions, database, relay
         self._door, self._failpoint = door, failpoint
         self._entering: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     @property
     def commands(self) -> tuple[Command[Any], ...]:
@@ -78,11 +79,14 @@ class RunningParticipant:
 
     def turn_away(self) -> None:
         """Turns away what still waits at the door, where nothing has happened to it; it will come again."""
+        self._is_closed = True
         for waiting in self._entering:
             waiting.cancel()
 
     async def _enter(self, assignment: Assignment) -> None:
         entering = asyncio.create_task(self._door.enter(assignment))
+        if self._is_closed:
+            entering.cancel()
         self._entering.add(entering)
         try:
             await asyncio.wait([entering])
@@ -118,13 +122,13 @@ async def run_participant(
     """
     relay = Relay(database, bus, clock=reactions.participant.clock, failpoint=failpoint)
     running = RunningParticipant(reactions, database, relay, door or OpenDoor(), failpoint)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(relay.run())
-        try:
-            async with bus.consume(reactions.participant.name, running.hear):
-                try:
-                    yield running
-                finally:
-                    running.turn_away()
-        finally:
-            relay.stop()
+    telling = asyncio.create_task(relay.run())
+    try:
+        async with bus.consume(reactions.participant.name, running.hear):
+            try:
+                yield running
+            finally:
+                running.turn_away()
+    finally:
+        relay.stop()
+        await telling
