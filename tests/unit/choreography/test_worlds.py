@@ -11,8 +11,7 @@ from choreography import Answer, Participant, Reactions, Refused
 from examples.compare.endings import COMPLETED, NOTHING, Ending
 from examples.compare.scenarios import CANCELLED_TOLD, ORDER_TOLD, ORDERS, PAYMENTS, Scenario, an_order
 from examples.order.facts import place_order, request_cancellation
-from examples.order.messages import CancellationRequest, Order
-from examples.payment.facts import place_payment
+from examples.order.messages import CancellationRequest
 from examples.payment.ledger import LedgerError
 from examples.reactions import REACTIONS
 
@@ -22,14 +21,6 @@ UNDISTURBED = [each for each in (*ORDERS, *PAYMENTS) if each.ends != "cancelled"
 SEEDS = range(25)
 CANCELLED_SEEDS = range(200)
 CALM = Weather(crash=0, twice=0)
-
-
-def begin(world: World, scenario: Scenario) -> None:
-    message = scenario.build("1")
-    if isinstance(message, Order):
-        world.ask("order", place_order, message)
-    else:
-        world.ask("payment", place_payment, message)
 
 
 def check(world: World, effects: object, *tellings: tuple[str, ...]) -> Ending:
@@ -64,7 +55,7 @@ def test_every_scenario_ends_as_the_orchestrated_one(scenario: Scenario) -> None
     """The effects that are left, and what the customer is told, do not depend on the style or the weather."""
     for seed in SEEDS:
         with World(seed) as world:
-            begin(world, scenario)
+            world.begin(scenario)
             world.run()
             check(world, scenario.effects, tuple(sorted(scenario.told)))
 
@@ -124,7 +115,7 @@ def test_both_styles_leave_the_same_rows_behind_the_fence(name: str) -> None:
     """The keys are the same to the letter, and what became of them; nothing else was touched."""
     scenario = next(each for each in ORDERS if each.name == name)
     with World(1) as world:
-        begin(world, scenario)
+        world.begin(scenario)
         world.run()
         assert world.steps() == STEPS[name]
 
@@ -174,7 +165,7 @@ def test_without_the_inbox_a_second_delivery_is_noticed() -> None:
     noticed = 0
     for seed in SEEDS:
         with World(seed, weather=Weather(crash=0, twice=0.5), has_inbox=False) as world:
-            begin(world, ORDERS[0])
+            world.begin(ORDERS[0])
             with suppress(AssertionError):
                 world.run()
                 check(world, COMPLETED, ORDER_TOLD)

@@ -27,7 +27,11 @@ from choreography import (
 from choreography import _outbox as outbox
 from choreography._handling import Handled, assignments, handle, obey
 from examples.compare.endings import Ending, ending_of
+from examples.compare.scenarios import Scenario
 from examples.faults import Fault, fault_for
+from examples.order.facts import place_order
+from examples.order.messages import Order
+from examples.payment.facts import place_payment
 from examples.reactions import REACTIONS, TOPOLOGY
 from examples.service import SERVICES
 
@@ -95,6 +99,14 @@ class World:
     ) -> None:
         self._exit.close()
 
+    def begin(self, scenario: Scenario, order_id: str = "1") -> None:
+        """A client places the order, or the payment, of a scenario."""
+        message = scenario.build(order_id)
+        if isinstance(message, Order):
+            self.ask("order", place_order, message)
+        else:
+            self.ask("payment", place_payment, message)
+
     def ask(self, participant: str, command: Command[Any], data: BaseModel) -> str | Refused:
         """A client asks a participant for something."""
         work = partial(obey, reactions=self.reactions[participant], command=command, data=data)
@@ -120,11 +132,11 @@ class World:
 
     def steps(self) -> dict[str, str]:
         """What became of each key, in all participants."""
-        return {
-            key: state
-            for db in self.databases.values()
-            for key, state in db.execute("select key, state from saga_step order by key")
-        }
+        return {key: state for key, (_, state, *_) in self.rows().items()}
+
+    def rows(self) -> dict[str, tuple[str, ...]]:
+        """Everything but the times that stands behind the fences of all participants."""
+        return {key: tuple(row) for db in self.databases.values() for key, *row in fence_rows(db)}
 
     def emissions(self) -> dict[str, int]:
         """How many events each participant has ever put into its outbox."""
@@ -203,6 +215,11 @@ class World:
         balance = SERVICES[name].balance
         if balance is not None:
             assert balance(self.databases[name])["is_conserved"], f"seed {self.seed}: {self.story[-20:]}"
+
+
+def fence_rows(db: sqlite3.Connection) -> list[tuple[str, ...]]:
+    """Everything but the times that stands behind the fence of one participant."""
+    return db.execute("select key, action, state, fingerprint, answer from saga_step").fetchall()
 
 
 @dataclass(frozen=True)
