@@ -58,6 +58,7 @@ class Relay:
         self._poll, self._shortest, self._longest, self._grace = poll, shortest_pause, longest_pause, grace
         self._clock, self._failpoint = clock, failpoint
         self._woken, self._stopped = asyncio.Event(), asyncio.Event()
+        self._limit: asyncio.Timeout | None = None
 
     def wake(self) -> None:
         """Says that something was committed that may have an event."""
@@ -67,9 +68,27 @@ class Relay:
         """Lets `run` return once nothing waits that can be published, or its grace is over."""
         self._stopped.set()
         self._woken.set()
+        self._limit_to_grace()
 
     async def run(self) -> None:
         """Publishes until it is stopped, however often the broker or the database fails."""
+        try:
+            async with asyncio.timeout(None) as self._limit:
+                if self._stopped.is_set():
+                    self._limit_to_grace()
+                await self._publish_until_stopped()
+                while await self.publish_due():
+                    pass
+        except (TimeoutError, BusUnavailableError, sqlite3.OperationalError) as error:
+            logger.warning("events may wait in the outbox for the next start: %s", error or "no time left")
+        finally:
+            self._limit = None
+
+    def _limit_to_grace(self) -> None:
+        if self._limit is not None:
+            self._limit.reschedule(asyncio.get_running_loop().time() + self._grace.total_seconds())
+
+    async def _publish_until_stopped(self) -> None:
         pause = self._shortest
         while not self._stopped.is_set():
             self._woken.clear()
@@ -89,7 +108,6 @@ class Relay:
                 pause = self._shortest
                 if is_done:
                     await _is_set(self._woken, self._poll)
-        await self._drain()
 
     async def publish_due(self) -> int:
         """Publishes the first event of each saga that has one, and returns how many there were.
@@ -126,14 +144,6 @@ class Relay:
         await self._database.transact(
             partial(outbox.postpone, seq=waiting.seq, reason=reason, now=self._clock())
         )
-
-    async def _drain(self) -> None:
-        try:
-            async with asyncio.timeout(self._grace.total_seconds()):
-                while await self.publish_due():
-                    pass
-        except (TimeoutError, BusUnavailableError, sqlite3.OperationalError) as error:
-            logger.warning("events stay in the outbox for the next start: %s", error or "no time left")
 
 
 async def _is_set(event: asyncio.Event, patience: timedelta) -> bool:

@@ -142,13 +142,7 @@ def _add_operation(
         methods=["POST"],
         name=operation.name,
         response_model=operation.result,
-        responses={
-            "4XX": {
-                "description": "Refused: "
-                + ", ".join(sorted(operation.rejections) or ["by the key contract"]),
-                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            }
-        },
+        responses=_refusals(sorted(operation.rejections) or ["by the key contract"]),
         openapi_extra={
             "parameters": [
                 {
@@ -179,10 +173,17 @@ def _add_command(app: FastAPI, running: RunningParticipant, command: Command[Any
         methods=["POST"],
         name=command.name,
         status_code=HTTPStatus.ACCEPTED,
+        responses=_refusals(["as what it leads to is refused"]),
         openapi_extra={
             "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}
         },
     )
+
+
+def _refusals(why: list[str]) -> dict[int | str, dict[str, Any]]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    content = {"application/problem+json": {"schema": schema}}
+    return {"4XX": {"description": f"Refused: {', '.join(why)}", "content": content}}
 
 
 async def _drop(request: Request) -> None:

@@ -162,3 +162,21 @@ async def test_a_relay_stops_although_the_broker_is_away(database: Database) -> 
     relay.stop()
     await relay.run()
     assert await left(database) == ["shipment-created"]
+
+
+class SilentBus(SmallBus):
+    """Never confirms anything."""
+
+    async def publish(self, event: Event) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_relay_stops_although_the_broker_does_not_answer(database: Database) -> None:
+    """Its grace is for what it has begun, too; nobody knows what became of that, so it stays."""
+    relay = Relay(database, SilentBus(), grace=timedelta(milliseconds=20))
+    await store(database, told(facts.shipment_created, order()))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(relay.run())
+        await asyncio.sleep(0.01)
+        relay.stop()
+    assert await left(database) == ["shipment-created"]
