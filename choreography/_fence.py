@@ -3,7 +3,7 @@
 It is the participant's half of the key contract. An action takes effect at most once per key; a
 compensation takes it back once, or, where the action was never seen, leaves a tombstone, so that the
 action has no effect when it arrives late. What follows from a row and a request is decided by `decide`,
-which is pure; `act` and `compensate` carry the decision out. Neither knows HTTP, events or async.
+which is pure; `act`, `compensate` and `void` carry the decision out. Neither knows HTTP, events or async.
 """
 
 import sqlite3
@@ -52,6 +52,8 @@ class Request(StrEnum):
 
     ACT = auto()
     COMPENSATE = auto()
+    VOID = auto()
+    """That the action shall not happen, if it has not happened yet."""
 
 
 class Match(StrEnum):
@@ -71,6 +73,7 @@ class Decision(StrEnum):
     SET_TOMBSTONE = auto()
     REPEAT_COMPENSATED = auto()
     NOTHING_TO_COMPENSATE = auto()
+    TOO_LATE_TO_VOID = auto()
     REFUSE_REUSE = auto()
     REFUSE_VOIDED = auto()
 
@@ -124,6 +127,10 @@ _SAME = {
     (Request.COMPENSATE, State.FAILED): Decision.NOTHING_TO_COMPENSATE,
     (Request.COMPENSATE, State.COMPENSATED): Decision.REPEAT_COMPENSATED,
     (Request.COMPENSATE, State.FENCED): Decision.NOTHING_TO_COMPENSATE,
+    (Request.VOID, State.DONE): Decision.TOO_LATE_TO_VOID,
+    (Request.VOID, State.FAILED): Decision.TOO_LATE_TO_VOID,
+    (Request.VOID, State.COMPENSATED): Decision.TOO_LATE_TO_VOID,
+    (Request.VOID, State.FENCED): Decision.NOTHING_TO_COMPENSATE,
 }
 """What a request comes to that says the same as the first use of its key."""
 
@@ -217,6 +224,25 @@ def compensate(
             return _reused(call, row)
         case decision:
             raise AssertionError(f"a compensation cannot come to {decision}")
+
+
+def void(tx: sqlite3.Connection, call: Call, *, now: datetime) -> bool:
+    """Sees to it that an action that was never seen has no effect when it comes; touches no other.
+
+    It is how the owner of a pivot withdraws it: a pivot has no compensation.
+
+    Returns:
+        Whether a tombstone stands, and not an effect, a refusal, or an action of other content.
+    """
+    row = _find(tx, call)
+    match decide(row.state if row else None, Request.VOID, row.match if row else Match.SAME):
+        case Decision.SET_TOMBSTONE:
+            _insert(tx, call, State.FENCED, None, now)
+            return True
+        case Decision.NOTHING_TO_COMPENSATE:
+            return True
+        case _:
+            return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,10 @@ from sagas import DefinitionError, Operation, RejectedError
 
 from ._database import Database
 from ._errors import ContractError
-from ._fence import KEY_REUSE, VOIDED, Call, Done, Refused, TakenBack, act, compensate, fingerprint
+from ._fence import KEY_REUSE, VOIDED, Call, Done, Refused, TakenBack, act, compensate, fingerprint, void
 from ._fence import SCHEMA as FENCE
+from ._inbox import SCHEMA as INBOX
+from ._outbox import SCHEMA as OUTBOX
 
 MessageT = TypeVar("MessageT", bound=BaseModel)
 ResultT = TypeVar("ResultT", bound=BaseModel)
@@ -130,8 +132,19 @@ class Participant:
 
     @property
     def schema(self) -> str:
-        """SQL for everything that its database holds: its business tables and the fence."""
-        return FENCE + self.tables
+        """SQL for everything that its database holds: its business tables, the fence, inbox and outbox."""
+        return FENCE + INBOX + OUTBOX + self.tables
+
+    def handled(self, operation: str) -> Handles[Any, Any]:
+        """The business code behind an action.
+
+        Raises:
+            KeyError: It handles no such action.
+        """
+        for handled in self.handles:
+            if handled.operation.name == operation:
+                return handled
+        raise KeyError(operation)
 
     async def handle(self, database: Database, operation: str, message: BaseModel, key: str) -> Answer:
         """Carries an operation out in one transaction on its database: fence, effect and answer together.
@@ -163,6 +176,17 @@ class Participant:
             if handled.compensation and handled.compensation.operation.name == operation:
                 return _compensate(tx, handled, message, key, self.clock())
         raise KeyError(operation)
+
+    def void(self, tx: sqlite3.Connection, operation: str, message: BaseModel, key: str) -> bool:
+        """Makes void an action that has not come yet, in the caller's transaction; false if it has come.
+
+        Raises:
+            ContractError: The message is not the operation's.
+            KeyError: There is no such action.
+        """
+        action = self.handled(operation).operation
+        _check_type("message", action, message, action.message)
+        return void(tx, _call(action, message, key), now=self.clock())
 
 
 def _act(

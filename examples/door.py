@@ -18,13 +18,13 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
-from choreography import KEY_REUSE, VOIDED, Database, Participant
+from choreography import KEY_REUSE, VOIDED, Command, Database, Participant, RunningParticipant
 from examples.order.operations import INVALID_LINES
 from examples.payment.operations import INVALID
 from sagas import Operation, RejectedError
 
 from . import body
-from .faults import SLOW, Fault, Gates, fault_for
+from .faults import Fault, Gates, Hindrances, UnavailableError, fault_for
 from .problem import Problem, ProblemError
 
 DROP = "examples.drop_connection"
@@ -56,13 +56,30 @@ class Service:
     balance: Read | None = None
 
 
-def door(service: Service, database: Database) -> FastAPI:
-    """The application that serves `service` on `database`."""
+def door(
+    service: Service,
+    database: Database,
+    *,
+    gates: Gates | None = None,
+    running: RunningParticipant | None = None,
+) -> FastAPI:
+    """The application that serves `service` on `database`.
+
+    Args:
+        service: What it does.
+        database: Where.
+        gates: Those of its event door, where it has one.
+        running: The same participant as it reacts to events; its commands are served, too.
+    """
     name = service.participant.name
     app = FastAPI(title=f"{name} service", version="1", docs_url=None, redoc_url=None)
-    gates = Gates()
+    gates = gates or Gates()
     for operation in service.participant.operations:
-        _add_operation(app, service.participant, database, operation, gates)
+        _add_operation(app, service.participant, database, operation, Hindrances(gates))
+    commands = running.commands if running else ()
+    for command in commands:
+        assert running is not None
+        _add_command(app, running, command)
 
     async def health() -> dict[str, object]:
         return {"service": name, "status": "ready", "writes": database.writes}
@@ -95,21 +112,25 @@ def door(service: Service, database: Database) -> FastAPI:
 
         app.add_api_route("/balance", balance, methods=["GET"])
     _add_problems(app)
-    _describe_messages(app, service.participant)
+    _describe_messages(
+        app, {each.message for each in service.participant.operations} | {each.data for each in commands}
+    )
     return app
 
 
 def _add_operation(
-    app: FastAPI, participant: Participant, database: Database, operation: Operation[Any, Any], gates: Gates
+    app: FastAPI,
+    participant: Participant,
+    database: Database,
+    operation: Operation[Any, Any],
+    hindrances: Hindrances,
 ) -> None:
-    refused_once: set[str] = set()
-
     async def handle(request: Request) -> Response:
         key = _key(request)
         message = await body.read(request, operation.message)
-        fault = fault_for(operation.name, message)
-        await _before(fault, message, key, gates, refused_once)
+        await hindrances.pass_by(operation.name, message, key)
         answer = await participant.handle(database, operation.name, message, key)
+        fault = fault_for(operation.name, message)
         if fault is Fault.REPLIES_LOST or (fault is Fault.REPLY_LOST and not answer.is_repeated):
             await _drop(request)
         return JSONResponse(answer.result.model_dump(mode="json"))
@@ -121,13 +142,7 @@ def _add_operation(
         methods=["POST"],
         name=operation.name,
         response_model=operation.result,
-        responses={
-            "4XX": {
-                "description": "Refused: "
-                + ", ".join(sorted(operation.rejections) or ["by the key contract"]),
-                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            }
-        },
+        responses=_refusals(sorted(operation.rejections) or ["by the key contract"]),
         openapi_extra={
             "parameters": [
                 {
@@ -143,17 +158,32 @@ def _add_operation(
     )
 
 
-async def _before(
-    fault: Fault | None, message: BaseModel, key: str, gates: Gates, refused_once: set[str]
-) -> None:
-    """What goes wrong before the effect."""
-    if fault is Fault.SLOW:
-        await asyncio.sleep(SLOW.total_seconds())
-    if fault is Fault.GATED and not await gates.passes(str(getattr(message, "order_id", ""))):
-        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "nobody opened the gate in time")
-    if fault is Fault.UNAVAILABLE_ONCE and key not in refused_once:
-        refused_once.add(key)
-        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "try again later")
+def _add_command(app: FastAPI, running: RunningParticipant, command: Command[Any]) -> None:
+    """A command has no key: which saga it is about says what it is, however often it is sent."""
+
+    async def handle(request: Request) -> Response:
+        message = await body.read(request, command.data)
+        saga_id = await running.obey(command, message)
+        return JSONResponse({"saga_id": saga_id}, HTTPStatus.ACCEPTED)
+
+    schema = {"$ref": f"#/components/schemas/{command.data.__name__}"}
+    app.add_api_route(
+        f"/{command.name}",
+        handle,
+        methods=["POST"],
+        name=command.name,
+        status_code=HTTPStatus.ACCEPTED,
+        responses=_refusals(["as what it leads to is refused"]),
+        openapi_extra={
+            "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}
+        },
+    )
+
+
+def _refusals(why: list[str]) -> dict[int | str, dict[str, Any]]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    content = {"application/problem+json": {"schema": schema}}
+    return {"4XX": {"description": f"Refused: {', '.join(why)}", "content": content}}
 
 
 async def _drop(request: Request) -> None:
@@ -198,6 +228,10 @@ def _add_problems(app: FastAPI) -> None:
         unavailable = error.status is HTTPStatus.SERVICE_UNAVAILABLE
         return error.response(RETRY_AFTER if unavailable else None)
 
+    async def not_now(_: Request, error: Exception) -> Response:
+        problem = ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", str(error))
+        return problem.response(RETRY_AFTER)
+
     async def rejected(_: Request, error: Exception) -> Response:
         assert isinstance(error, RejectedError)
         statuses = {VOIDED: HTTPStatus.GONE, KEY_REUSE: HTTPStatus.UNPROCESSABLE_ENTITY}
@@ -226,6 +260,7 @@ def _add_problems(app: FastAPI) -> None:
 
     handlers: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
         ProblemError: problem,
+        UnavailableError: not_now,
         RejectedError: rejected,
         HTTPException: http,
         sqlite3.OperationalError: database_failed,
@@ -235,15 +270,15 @@ def _add_problems(app: FastAPI) -> None:
         app.add_exception_handler(kind, handler)
 
 
-def _describe_messages(app: FastAPI, participant: Participant) -> None:
+def _describe_messages(app: FastAPI, messages: set[type[BaseModel]]) -> None:
     """Adds to the OpenAPI document the models that the routes read from raw bytes."""
     described = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = described()
-        models = {operation.message for operation in participant.operations} | {Problem}
         _, schemas = models_json_schema(
-            [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
+            [(model, "validation") for model in messages | {Problem}],
+            ref_template="#/components/schemas/{model}",
         )
         document.setdefault("components", {}).setdefault("schemas", {}).update(schemas["$defs"])
         return document

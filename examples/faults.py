@@ -1,6 +1,6 @@
 """Which fault of the network or of the service a request meets, chosen by its data; see docs/test-data.md.
 
-The business code knows nothing of this: the door asks `fault_for`.
+The business code knows nothing of this: the doors ask, the one for requests and the one for events.
 """
 
 import asyncio
@@ -57,6 +57,35 @@ def fault_for(operation: str, message: BaseModel) -> Fault | None:
             return BY_POSTAL_CODE.get((operation, message.address.postal_code))
         case _:
             return None
+
+
+class UnavailableError(Exception):
+    """A request or an event is not taken just now; there is no effect."""
+
+
+class Hindrances:
+    """What goes wrong with a request before its effect, whichever way it came."""
+
+    def __init__(self, gates: "Gates", *, patience: timedelta = GATE_PATIENCE) -> None:
+        self._gates, self._patience = gates, patience
+        self._refused_once: set[str] = set()
+
+    async def pass_by(self, operation: str, message: BaseModel, key: str) -> None:
+        """Returns when nothing is in the way any more.
+
+        Raises:
+            UnavailableError: It is to be tried again later.
+        """
+        fault = fault_for(operation, message)
+        if fault is Fault.SLOW:
+            await asyncio.sleep(SLOW.total_seconds())
+        if fault is Fault.GATED:
+            order_id = str(getattr(message, "order_id", ""))
+            if not await self._gates.passes(order_id, patience=self._patience):
+                raise UnavailableError("nobody opened the gate in time")
+        if fault is Fault.UNAVAILABLE_ONCE and key not in self._refused_once:
+            self._refused_once.add(key)
+            raise UnavailableError("try again later")
 
 
 class Gates:

@@ -1,4 +1,7 @@
-"""One example service as a process: `python -m examples.service payment --database payment.sqlite3`."""
+"""One example service as a process: `python -m examples.service payment --database payment.sqlite3`.
+
+With `--broker amqp://…` it also reacts to events, on the same database and with the same business code.
+"""
 
 import asyncio
 import functools
@@ -6,19 +9,24 @@ import signal
 import socket
 import sqlite3
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from choreography import Database
+from choreography import Bus, BusUnavailableError, Database, RunningParticipant, run_participant
 from examples.order import inventory, orders, shipping
 from examples.payment import notification
 from examples.payment import service as payment
 
 from .door import DROP, Service, door
+from .event_door import EventDoor
+from .faults import Gates
+from .reactions import REACTIONS, TOPOLOGY
 
 HOST = "127.0.0.1"
 GRACE_SECONDS = 2
@@ -61,12 +69,33 @@ class Server(uvicorn.Server):
         print(self._ready, flush=True)
 
 
-async def serve(name: str, listener: socket.socket, path: Path) -> None:
+@asynccontextmanager
+async def react(
+    name: str, database: Database, bus: Bus, gates: Gates
+) -> AsyncGenerator[RunningParticipant, None]:
+    """Lets a service react to events for as long as the context is open.
+
+    Raises:
+        BusUnavailableError: The broker cannot be reached.
+    """
+    await bus.declare(TOPOLOGY)
+    async with run_participant(REACTIONS[name], database, bus, door=EventDoor(gates)) as running:
+        yield running
+
+
+async def serve(
+    name: str, listener: socket.socket, path: Path, bus: AbstractAsyncContextManager[Bus] | None = None
+) -> None:
     """Serves until SIGTERM or SIGINT; what is committed is safe at any moment."""
-    service = SERVICES[name]
-    async with Database.open(path, schema=service.participant.schema) as database:
+    service, gates = SERVICES[name], Gates()
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(Database.open(path, schema=service.participant.schema))
+        running = None
+        if bus is not None:
+            events = await stack.enter_async_context(bus)
+            running = await stack.enter_async_context(react(name, database, events, gates))
         config = uvicorn.Config(
-            door(service, database),
+            door(service, database, gates=gates, running=running),
             http=CuttableConnection,
             ws="none",
             lifespan="off",
@@ -88,6 +117,7 @@ def main(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(SERVICES)}.")],
     database: Annotated[Path, typer.Option(help="Its SQLite file; created when missing.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
+    broker: Annotated[str, typer.Option(help="Where events go, too: amqp://user:password@host:port/.")] = "",
 ) -> None:
     """Runs one example service on the loopback interface and prints its URL."""
     if name not in SERVICES:
@@ -103,9 +133,17 @@ def main(
                 f"the {name} service cannot listen on {HOST}:{port}: {error.strerror}; choose another --port"
             )
         try:
-            asyncio.run(serve(name, listener, database))
+            asyncio.run(serve(name, listener, database, open_bus(broker) if broker else None))
+        except BusUnavailableError as error:
+            _fail(f"the {name} service cannot react to events: {error}")
         except sqlite3.Error as error:
             _fail(f"the {name} service cannot use the database {str(database)!r}: {error}")
+
+
+def open_bus(url: str) -> AbstractAsyncContextManager[Bus]:
+    """A connection to a broker."""
+    del url
+    _fail("there is no bus for a broker yet; leave --broker out")
 
 
 def _stop(server: uvicorn.Server, number: int, frame: object) -> None:
@@ -113,7 +151,7 @@ def _stop(server: uvicorn.Server, number: int, frame: object) -> None:
     server.should_exit = True
 
 
-def _fail(reason: str) -> None:
+def _fail(reason: str) -> NoReturn:
     print(reason, file=sys.stderr)
     raise SystemExit(1)
 

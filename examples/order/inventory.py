@@ -8,10 +8,11 @@ what is reserved for a completed order is what shipping shipped for it.
 import sqlite3
 from hashlib import sha256
 
-from choreography import Handles, Participant
+from choreography import Handles, Participant, Reactions, on
 from sagas import RejectedError
 
 from . import operations as ops
+from .facts import AFTER_RESERVATION, order_placed, stock_refused, stock_reserved
 from .messages import Reservation, ReserveStock, check_lines
 
 CATALOGUE = {
@@ -126,4 +127,10 @@ INVENTORY = Participant(
     name="inventory",
     tables=TABLES,
     handles=(Handles(ops.reserve_stock, reserve).compensated_by(ops.release_stock, release),),
+)
+
+REACTIONS = Reactions(
+    INVENTORY,
+    on(order_placed).do(ops.reserve_stock, ReserveStock.of).then(stock_reserved).or_else(stock_refused),
+    on(*AFTER_RESERVATION).compensate(ops.reserve_stock, ReserveStock.of),
 )

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import StringConstraints
 
-from examples.payment.messages import Customer, Id, Message, Payment, PaymentMethod, check_payment
+from examples.payment.messages import Customer, Id, Message, Notice, Payment, PaymentMethod, check_payment
 from sagas import RejectedError
 
 Sku = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9-]{0,31}$")]
@@ -48,6 +48,12 @@ class Order(Message):
             customer=self.customer,
             method=self.method,
         )
+
+
+class CancellationRequest(Message):
+    """The customer does not want the order any more."""
+
+    order_id: Id
 
 
 class OrderRecord(Message):
@@ -117,6 +123,16 @@ class Screening(Message):
     score: int
 
 
+def on_its_way(order: Order) -> Notice:
+    """That the parcel has left."""
+    return _notice(order, "Your order is on its way")
+
+
+def cancelled(order: Order) -> Notice:
+    """That there will be no parcel."""
+    return _notice(order, "Your order was cancelled")
+
+
 def check_order(order: Order) -> None:
     """Refuses an order that could never be fulfilled.
 
@@ -144,3 +160,7 @@ def check_lines(lines: tuple[OrderLine, ...]) -> None:
             )
     if len({line.sku for line in lines}) < len(lines):
         raise RejectedError("repeated_article", "each article appears in one line only", "lines")
+
+
+def _notice(order: Order, subject: str) -> Notice:
+    return Notice(order_id=order.order_id, customer=order.customer, subject=subject)

@@ -2,11 +2,24 @@
 
 import sqlite3
 
-from choreography import Handles, Participant
+from choreography import Handles, Participant, Reactions, on
 from sagas import RejectedError
 
 from . import operations as ops
-from .messages import Order, OrderRecord, Screening, ScreenOrder, check_order
+from .facts import (
+    ABORTS,
+    cancellation_requested,
+    order_approved,
+    order_cancelled,
+    order_placed,
+    order_screened,
+    order_suspected,
+    place_order,
+    request_cancellation,
+    shipment_created,
+    stock_reserved,
+)
+from .messages import CancellationRequest, Order, OrderRecord, Screening, ScreenOrder, check_order
 
 TABLES = """
 create table if not exists customer_order(
@@ -83,6 +96,18 @@ def screen(tx: sqlite3.Connection, command: ScreenOrder, key: str) -> Screening:
     return Screening(score=score)
 
 
+def find(tx: sqlite3.Connection, request: CancellationRequest) -> Order:
+    """The order that somebody wants to be cancelled.
+
+    Raises:
+        RejectedError: There is no such order.
+    """
+    row = tx.execute("select content from customer_order where order_id = ?", (request.order_id,)).fetchone()
+    if row is None:
+        raise RejectedError("unknown_order", f"there is no order {request.order_id!r}", "order_id")
+    return Order.model_validate_json(row[0])
+
+
 def state(tx: sqlite3.Connection, order_id: str) -> dict[str, object]:
     """How an order stands; its status is null if it is unknown."""
     row = tx.execute("select status from customer_order where order_id = ?", (order_id,)).fetchone()
@@ -100,4 +125,13 @@ ORDER = Participant(
         Handles(ops.approve_order, approve),
         Handles(ops.screen_order, screen),
     ),
+)
+
+REACTIONS = Reactions(
+    ORDER,
+    on(place_order).do(ops.create_order).then(order_placed),
+    on(stock_reserved).do(ops.screen_order, ScreenOrder.of).then(order_screened).or_else(order_suspected),
+    on(shipment_created).do(ops.approve_order).then(order_approved),
+    on(*ABORTS).compensate(ops.create_order).then(order_cancelled),
+    on(request_cancellation).tell(cancellation_requested, find),
 )

@@ -12,9 +12,10 @@ with workflow.unsafe.imports_passed_through():
         ReserveStock,
         ScreenOrder,
         Shipment,
+        cancelled,
         check_order,
+        on_its_way,
     )
-    from examples.payment.messages import Notice
     from examples.payment.saga import PaymentSaga
     from sagas import Policy, Saga, action
 
@@ -36,7 +37,7 @@ class OrderSaga:
     async def run(self, order: Order) -> Shipment:
         """Fulfils the order; once the shipment exists, it only goes forward."""
         async with Saga() as saga:
-            saga.after_compensation(tell, notice(order, "Your order was cancelled"))
+            saga.after_compensation(tell, cancelled(order))
             check_order(order)
             await saga.step(create, order)
             await saga.step(reserve, ReserveStock.of(order))
@@ -46,10 +47,5 @@ class OrderSaga:
             await saga.child(PaymentSaga.run, order.payment, name="payment")
             shipment = await saga.pivot(ship, CreateShipment.of(order))
             await saga.step(approve, order)
-            await saga.best_effort(tell, notice(order, "Your order is on its way"))
+            await saga.best_effort(tell, on_its_way(order))
         return shipment
-
-
-def notice(order: Order, subject: str) -> Notice:
-    """What the customer of `order` is told."""
-    return Notice(order_id=order.order_id, customer=order.customer, subject=subject)

@@ -3,10 +3,17 @@
 import sqlite3
 from hashlib import sha256
 
-from choreography import Handles, Participant
+from choreography import Handles, Participant, Reactions, on
 from sagas import RejectedError
 
 from . import operations as ops
+from .facts import (
+    cancellation_requested,
+    payment_captured,
+    shipment_created,
+    shipment_refused,
+    shipment_voided,
+)
 from .messages import CreateShipment, Shipment, check_lines
 
 UNDELIVERABLE = "00001"
@@ -72,3 +79,13 @@ def state(tx: sqlite3.Connection, order_id: str) -> dict[str, object]:
 
 
 SHIPPING = Participant(name="shipping", tables=TABLES, handles=(Handles(ops.create_shipment, ship),))
+
+REACTIONS = Reactions(
+    SHIPPING,
+    on(payment_captured)
+    .do(ops.create_shipment, CreateShipment.of)
+    .then(shipment_created)
+    .or_else(shipment_refused),
+    # The owner of the pivot decides: a cancellation comes in time, or it does nothing.
+    on(cancellation_requested).void(ops.create_shipment, CreateShipment.of).then(shipment_voided),
+)

@@ -93,6 +93,16 @@ class Told(Message):
     notice_id: str
 
 
+def receipt(payment: Payment) -> Notice:
+    """The receipt for a payment."""
+    return _notice(payment, "Your receipt")
+
+
+def not_taken(payment: Payment) -> Notice:
+    """That there will be no payment."""
+    return _notice(payment, "Your payment was not taken")
+
+
 def check_payment(payment: Payment) -> None:
     """Refuses a payment that could never be taken.
 
@@ -115,3 +125,7 @@ def check_payment(payment: Payment) -> None:
         raise RejectedError(
             "unknown_method", f"method must be one of {known}, not {payment.method.type!r}", "method.type"
         )
+
+
+def _notice(payment: Payment, subject: str) -> Notice:
+    return Notice(order_id=payment.order_id, customer=payment.customer, subject=subject)

@@ -3,10 +3,11 @@
 import sqlite3
 from hashlib import sha256
 
-from choreography import Handles, Participant
+from choreography import Handles, Participant, Reactions, on
 
 from . import operations as ops
-from .messages import Notice, Told
+from .facts import amount_taken, hold_refused, taking_refused, taking_unknown
+from .messages import Notice, Told, not_taken, receipt
 
 TABLES = """
 create table if not exists notice(
@@ -46,6 +47,13 @@ NOTIFICATION = Participant(
     tables=TABLES,
     handles=(Handles(ops.send_receipt, send_receipt), Handles(ops.tell_customer, tell_customer)),
 )
+
+REACTIONS = Reactions(
+    NOTIFICATION,
+    on(amount_taken).do(ops.send_receipt, receipt),
+    on(hold_refused, taking_refused, taking_unknown).do(ops.tell_customer, not_taken),
+)
+"""Of payments without an order."""
 
 
 def _tell(tx: sqlite3.Connection, operation: str, notice: Notice, key: str) -> Told:

@@ -6,14 +6,14 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     import examples.payment.operations as ops
-    from examples.payment.messages import Capture, Notice, Payment, check_payment
+    from examples.payment.messages import Capture, Payment, check_payment, not_taken, receipt
     from sagas import Policy, Saga, action
 
 THREE_TIMES = Policy(attempts=3, pause=timedelta(seconds=1), longest_pause=timedelta(seconds=5))
 
 authorize = action(ops.authorize_payment, policy=THREE_TIMES).compensated_by(ops.void_authorization)
 capture = action(ops.capture_payment, policy=THREE_TIMES).compensated_by(ops.refund_payment)
-receipt = action(ops.send_receipt).without_compensation(because="a receipt cannot be taken back")
+send_receipt = action(ops.send_receipt).without_compensation(because="a receipt cannot be taken back")
 tell = action(ops.tell_customer).without_compensation(because="it is the last word")
 
 
@@ -25,13 +25,9 @@ class PaymentSaga:
     async def run(self, payment: Payment) -> Capture:
         """Takes the payment; refused, declined or cancelled, nothing of it is left."""
         async with Saga() as saga:
-            saga.after_compensation(tell, _notice(payment, "Your payment was not taken"))
+            saga.after_compensation(tell, not_taken(payment))
             check_payment(payment)
             await saga.step(authorize, payment)
             captured = await saga.step(capture, payment)
-            await saga.best_effort(receipt, _notice(payment, "Your receipt"))
+            await saga.best_effort(send_receipt, receipt(payment))
         return captured
-
-
-def _notice(payment: Payment, subject: str) -> Notice:
-    return Notice(order_id=payment.order_id, customer=payment.customer, subject=subject)

@@ -9,11 +9,20 @@ balance all the while.
 import sqlite3
 from hashlib import sha256
 
-from choreography import Handles, Participant
+from choreography import Handles, Participant, Reactions, on
 from sagas import RejectedError
 
 from . import ledger
 from . import operations as ops
+from .facts import (
+    amount_held,
+    amount_taken,
+    hold_refused,
+    payment_placed,
+    place_payment,
+    taking_refused,
+    taking_unknown,
+)
 from .messages import Authorization, Capture, Payment, check_payment
 
 TABLES = (
@@ -132,6 +141,20 @@ PAYMENT = Participant(
         Handles(ops.capture_payment, capture).compensated_by(ops.refund_payment, refund),
     ),
 )
+
+REACTIONS = Reactions(
+    PAYMENT,
+    on(place_payment).tell(payment_placed),
+    on(payment_placed).do(ops.authorize_payment).then(amount_held).or_else(hold_refused),
+    on(amount_held)
+    .do(ops.capture_payment)
+    .then(amount_taken)
+    .or_else(taking_refused)
+    .if_unknown(taking_unknown),
+    on(taking_unknown).compensate(ops.capture_payment),
+    on(taking_refused, taking_unknown).compensate(ops.authorize_payment),
+)
+"""A payment without an order; how payments of orders are taken stands in `examples/order/payment.py`."""
 
 
 def _ask_provider(operation: str, payment: Payment) -> None:

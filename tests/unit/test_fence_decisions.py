@@ -40,6 +40,19 @@ TABLE: dict[tuple[State | None, Request], tuple[Decision, ...]] = {
         Decision.REFUSE_REUSE,
         Decision.REFUSE_REUSE,
     ),
+    (None, Request.VOID): (Decision.SET_TOMBSTONE,) * 3,
+    (State.DONE, Request.VOID): (Decision.TOO_LATE_TO_VOID, Decision.REFUSE_REUSE, Decision.REFUSE_REUSE),
+    (State.FAILED, Request.VOID): (Decision.TOO_LATE_TO_VOID, Decision.REFUSE_REUSE, Decision.REFUSE_REUSE),
+    (State.COMPENSATED, Request.VOID): (
+        Decision.TOO_LATE_TO_VOID,
+        Decision.REFUSE_REUSE,
+        Decision.REFUSE_REUSE,
+    ),
+    (State.FENCED, Request.VOID): (
+        Decision.NOTHING_TO_COMPENSATE,
+        Decision.REFUSE_REUSE,
+        Decision.REFUSE_REUSE,
+    ),
 }
 
 

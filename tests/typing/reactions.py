@@ -1,0 +1,42 @@
+"""Reactions that must be refused by the type checker; an ignore that is not needed fails the check."""
+
+from choreography import on
+from examples.order import operations as order
+from examples.order.facts import order_placed, payment_captured, place_order, stock_reserved
+from examples.order.messages import CreateShipment, Order, Reservation, ReserveStock
+from examples.payment import operations as payment
+from examples.payment.facts import amount_held, payment_placed
+from examples.payment.messages import Payment
+
+
+def payment_of(order: Order) -> Payment:
+    raise NotImplementedError
+
+
+def after_reservation(order: Order, reservation: Reservation) -> Order:
+    raise NotImplementedError
+
+
+on(order_placed).do(order.reserve_stock, ReserveStock.of).then(stock_reserved)
+on(order_placed).do(order.reserve_stock, ReserveStock.of).then(stock_reserved, after_reservation)
+on(order_placed).do(payment.authorize_payment, payment_of, within="payment")
+on(place_order).do(order.create_order).then(order_placed)
+on(order_placed, payment_captured).compensate(order.reserve_stock, ReserveStock.of)
+
+# A mapping to the message of another operation.
+on(order_placed).do(order.reserve_stock, CreateShipment.of)  # type: ignore[arg-type]
+# A mapping from other data.
+on(payment_placed).do(order.reserve_stock, ReserveStock.of)  # type: ignore[arg-type]
+# No mapping, where the data is not the message.
+on(order_placed).do(order.reserve_stock)  # type: ignore[arg-type]
+# A fact with other data.
+on(order_placed).do(order.reserve_stock, ReserveStock.of).then(amount_held)  # type: ignore[arg-type]
+on(order_placed).do(order.reserve_stock, ReserveStock.of).or_else(amount_held)  # type: ignore[arg-type]
+# Data made from the result of another operation.
+on(place_order).do(order.create_order).then(order_placed, after_reservation)  # type: ignore[arg-type]
+# The compensation of a step with another message.
+on(order_placed).compensate(payment.authorize_payment, ReserveStock.of)  # type: ignore[arg-type]
+# A withdrawal with another message.
+on(order_placed).void(order.create_shipment, ReserveStock.of)  # type: ignore[arg-type]
+# Facts without anything in common.
+on(order_placed, payment_placed)  # type: ignore[misc]
