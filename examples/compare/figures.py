@@ -54,12 +54,22 @@ class Process(Figures):
 
 
 class Conditions(Figures):
-    """Under which circumstances a style was measured."""
+    """Under which circumstances a style was measured.
+
+    Args:
+        orders: How many.
+        concurrency: How many were under way at a time.
+        seed: What they were made from.
+        cores: How many there are for everything.
+        cores_of_others: How many of them were busy with something else meanwhile.
+        seconds: How long it took.
+    """
 
     orders: int
     concurrency: int
     seed: int
     cores: int
+    cores_of_others: float
     seconds: float
 
 

@@ -63,7 +63,7 @@ METRICS = (
     ),
     Metric(
         name="CPU",
-        unit="ms per saga",
+        unit="ms/saga",
         note="of every process that the style needs, its server included",
         of=lambda figures: sum(figures.cpu_ms_per_saga.values()),
     ),
@@ -81,7 +81,7 @@ METRICS = (
     ),
     Metric(
         name="Written to disk",
-        unit="KiB per saga",
+        unit="KiB/saga",
         note="by all processes that the style needs, as the kernel counts it",
         of=lambda figures: sum(each.written_kib for each in figures.processes.values()),
     ),
@@ -100,7 +100,7 @@ METRICS = (
     Metric(
         name="Services that know others",
         unit="",
-        note="how many of them react to facts of another one",
+        note="that react to facts of another one; an orchestrator alone knows them all",
         of=lambda figures: float(_knowing_services(figures)),
     ),
     Metric(
@@ -127,7 +127,7 @@ class Verdict:
     def __str__(self) -> str:
         if self.better is None:
             return "about the same"
-        return f"{self.better}, {self.ratio:.1f}{TIMES}" if self.ratio < float("inf") else self.better
+        return f"{self.better} {self.ratio:.1f}{TIMES}" if self.ratio < float("inf") else self.better
 
 
 def verdict(metric: Metric, styles: Mapping[str, StyleFigures]) -> Verdict:

@@ -52,6 +52,14 @@ def usage_of(
     return found
 
 
+def busy_ms(*, proc: Path = PROC, ticks_per_s: int = TICKS_PER_S) -> float:
+    """How long the cores of this machine have worked since it began, whoever for."""
+    numbers = (proc / "stat").read_text().splitlines()[0].split()[1:]
+    # In the order of proc(5); what is neither idle nor waits for a disk is busy, a stolen core included.
+    user, nice, system, _, _, interrupts, soft, stolen = map(int, numbers[:8])
+    return (user + nice + system + interrupts + soft + stolen) * 1000 / ticks_per_s
+
+
 def _read(folder: Path) -> tuple[int, int, int]:
     # The name of the program comes second, in parentheses, and may hold anything; see proc(5).
     fields = (folder / "stat").read_text().rpartition(")")[2].split()

@@ -26,7 +26,9 @@ def a_style(name: str, *, slower: float, processes: tuple[str, ...]) -> StyleFig
         for each in (*processes, *SERVICES)
     }
     return StyleFigures(
-        conditions=Conditions(orders=200, concurrency=20, seed=1, cores=2, seconds=31.4),
+        conditions=Conditions(
+            orders=200, concurrency=20, seed=1, cores=2, cores_of_others=0.4 * slower, seconds=31.4
+        ),
         end_states={"compensated": 32, "completed": 168},
         latency_alone_ms=Percentiles.of([30 * slower]),
         latency_ms=Latency(**Percentiles.of(ended).model_dump(), failure_to_compensated=Percentiles.of(back)),
