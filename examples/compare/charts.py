@@ -64,13 +64,13 @@ def stacked_cpu(styles: Mapping[str, StyleFigures], *, name: str) -> str:
     def draw(axes: Axes) -> None:
         for row, (style, figures) in enumerate(styles.items()):
             left = 0.0
+            said: list[str] = []
             for part, cpu_ms, colour, alpha in _parts(style, figures):
-                axes.barh(row, cpu_ms, left=left, color=colour, alpha=alpha, height=0.56)
-                axes.text(
-                    left + cpu_ms / 2, row + 0.46, f"{part} {cpu_ms:.0f}",
-                    ha="center", va="center", fontsize=8.5, color=MUTED,
-                )  # fmt: skip
+                axes.barh(row, cpu_ms, left=left, color=colour, alpha=alpha, height=0.5)
+                said.append(f"{part} {cpu_ms:.0f}")
                 left += cpu_ms
+            # Under the bar, from its beginning on: a part may be narrower than its name.
+            axes.text(0, row + 0.43, "  ·  ".join(said), ha="left", va="center", fontsize=9, color=MUTED)
         axes.set_yticks(range(len(styles)), list(styles), fontsize=11, color=INK)
         axes.set_ylim(len(styles) - 0.3, -0.5)
         axes.set_xlabel("milliseconds of CPU per saga")

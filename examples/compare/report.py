@@ -8,7 +8,10 @@ from examples.compare.charts import distribution, stacked_cpu
 from examples.compare.figures import Comparison, Invariant, StyleFigures
 from examples.compare.headline import METRICS, TIMES, Metric, Verdict, shown, verdict
 from examples.compare.orders import TROUBLES
+from examples.payment.saga import THREE_TIMES
 
+DISTURBING = 0.1
+"""The share of the cores that others may use before it is said."""
 SHEET = Path(__file__).with_name("report.css")
 
 DEFINITIONS = {
@@ -24,8 +27,8 @@ DEFINITIONS = {
     "requests, or AMQP deliveries and HTTP requests. Counted from the histories, and from the inboxes.",
     "Recovery": "One order waits inside a step while the process that works for it is killed with SIGKILL. "
     "The process is started again at once. With an orchestrator, the step is tried again when its time-out "
-    "is over (10 s here; a heartbeat makes it shorter); a broker delivers again as soon as a connection is "
-    "gone.",
+    f"is over ({THREE_TIMES.timeout.total_seconds():g} s here; a heartbeat makes it shorter); a broker "
+    "delivers again as soon as a connection is gone.",
     "Wiring": "Lines that are neither blank nor comment nor docstring, of the files named above.",
     "One machine": "All processes, the load included, share the same cores. Ratios carry over to other "
     "machines better than the figures themselves; one run says nothing about differences of a few percent.",
@@ -67,7 +70,7 @@ def _opening(title: str, comparison: Comparison) -> str:
         f"at a time, on {conditions.cores} cores; a fifth of them in trouble ({troubles}).</p>\n"
         f"<div>{_chip(same, is_good=comparison.identical_end_states)}"
         f"{_chip(f'{held} of {checked} invariants held', is_good=held == checked)}"
-        f"{_end_states(comparison)}</div>\n"
+        f"{_end_states(comparison)}{_disturbance(comparison)}</div>\n"
         f'<div class="pair cards">{"".join(_card(name, comparison) for name in comparison.styles)}</div>'
     )
 
@@ -75,6 +78,16 @@ def _opening(title: str, comparison: Comparison) -> str:
 def _chip(text: str, *, is_good: bool) -> str:
     look, mark = ("good", "✓") if is_good else ("bad", "✗")
     return f'<span class="chip {look}">{mark} {escape(text)}</span>'
+
+
+def _disturbance(comparison: Comparison) -> str:
+    """A warning where other programs were so busy that latencies say little."""
+    return "".join(
+        f'<span class="chip bad">! other programs kept {conditions.cores_of_others:.1f} of '
+        f"{conditions.cores} cores busy while {escape(name)} ran: trust its CPU, not its latency</span>"
+        for name, conditions in ((name, each.conditions) for name, each in comparison.styles.items())
+        if conditions.cores_of_others > DISTURBING * conditions.cores
+    )
 
 
 def _end_states(comparison: Comparison) -> str:
@@ -108,7 +121,7 @@ def _card(name: str, comparison: Comparison) -> str:
 
 def _times(found: Verdict, metric: Metric) -> str:
     way = "more" if metric.more_is_better else "less"
-    return f"{found.ratio:.1f}{TIMES} {way}" if found.ratio < float("inf") else "none"
+    return f"{found.ratio:.1f}{TIMES} {way}" if found.ratio < float("inf") else "none at all"
 
 
 def _headline(comparison: Comparison) -> str:
