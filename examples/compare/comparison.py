@@ -13,7 +13,7 @@ import httpx
 from rich.progress import Progress
 
 from examples.compare.endings import Ending, ending_of
-from examples.compare.figures import Comparison, StyleFigures
+from examples.compare.figures import Comparison, Percentiles, StyleFigures
 from examples.compare.histories import HISTORY_EVENTS, HTTP_REQUESTS, count_histories
 from examples.compare.invariants import differences, end_state, invariants
 from examples.compare.measure import (
@@ -151,6 +151,7 @@ async def _figures(
         conditions=run.conditions,
         end_states=dict(sorted(Counter(map(end_state, endings.values())).items())),
         latency_alone_ms=latency_of(run.alone, records)[0].whole,
+        acceptance_ms=Percentiles.of([round(each.accepted_ms - each.asked_ms, 1) for each in run.placed]),
         latency_ms=latency,
         throughput_per_s=throughput_of(run.placed, records),
         messages_per_saga=round(sum(messages.values()), 3),

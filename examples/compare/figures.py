@@ -87,6 +87,7 @@ class StyleFigures(Figures):
         conditions: Under which it was measured.
         end_states: How many orders have ended in which way, as the services see it.
         latency_alone_ms: With one order at a time, each of which goes well.
+        acceptance_ms: How long the placing call took under the load, before the clock of `latency_ms` starts.
         latency_ms: Under the load; see docs/choosing.md for when the clock starts and stops.
         throughput_per_s: Sagas from the first acceptance to the last end.
         messages_per_saga: Everything that was handed to a process of the application.
@@ -107,6 +108,7 @@ class StyleFigures(Figures):
     conditions: Conditions
     end_states: dict[str, int]
     latency_alone_ms: Percentiles
+    acceptance_ms: Percentiles
     latency_ms: Latency
     throughput_per_s: float
     messages_per_saga: float

@@ -45,11 +45,12 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """An order that was accepted: whose it is, and when that was, in milliseconds since 1970."""
+    """An order that was accepted: which one, and when it was asked for and accepted, in ms since 1970."""
 
     planned: Planned
     order_id: str
     saga_id: str
+    asked_ms: float
     accepted_ms: float
 
 
@@ -124,8 +125,8 @@ class Run:
                 written_kib=_per(used.written_kib, self.placed),
                 idle_cpu_ms_per_s=round(self.idle.get(name, 0.0), 2),
             )
-            for name, used in self._used.items()
-            if name in self.names
+            for name in self.names
+            for used in (self._used[name],)
         }
 
     @property
@@ -165,6 +166,7 @@ async def run_orders(
     async def run(planned: Planned) -> Placed:
         order = planned.order(prefix)
         async with turn:
+            asked_ms = time.time_ns() / 1e6
             saga_id = await style.place(order)
             accepted_ms = time.time_ns() / 1e6
             try:
@@ -173,7 +175,13 @@ async def run_orders(
             except TimeoutError:
                 pass  # Its end state is not among those that are allowed, and the report says so.
         advance()
-        return Placed(planned=planned, order_id=order.order_id, saga_id=saga_id, accepted_ms=accepted_ms)
+        return Placed(
+            planned=planned,
+            order_id=order.order_id,
+            saga_id=saga_id,
+            asked_ms=asked_ms,
+            accepted_ms=accepted_ms,
+        )
 
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(run(each)) for each in load.planned]

@@ -83,7 +83,7 @@ def _chip(text: str, *, is_good: bool) -> str:
 def _disturbance(comparison: Comparison) -> str:
     """A warning where other programs were so busy that latencies say little."""
     return "".join(
-        f'<span class="chip bad">! other programs kept {conditions.cores_of_others:.1f} of '
+        f'<span class="chip warning">other programs kept {conditions.cores_of_others:.1f} of '
         f"{conditions.cores} cores busy while {escape(name)} ran: trust its CPU, not its latency</span>"
         for name, conditions in ((name, each.conditions) for name, each in comparison.styles.items())
         if conditions.cores_of_others > DISTURBING * conditions.cores
@@ -167,23 +167,24 @@ def _latency(comparison: Comparison) -> str:
     through = distribution(ended, name="ended", label="from acceptance to the last step (log scale)")
     made_up = distribution(back, name="compensated", label="from failure to compensated (log scale)")
     rows = "".join(_latency_row(name, each) for name, each in comparison.styles.items())
-    heads = "".join(f'<th class="number">{head}</th>' for head in ("p50", "p95", "p99") * 2)
+    spans = ("to be accepted", "from acceptance to end", "from failure to compensated")
+    groups = "".join(f'<th class="number" colspan="3">{span}</th>' for span in spans)
+    heads = "".join(f'<th class="number">{head}</th>' for head in ("p50", "p95", "p99") * len(spans))
     return (
         "<h2>How long a saga takes under load</h2>\n"
         '<p class="muted">The share of orders that were through after a time; the dot is the median.</p>\n'
         f'<div class="pair"><figure><figcaption>All orders</figcaption>{through}</figure>'
         f"<figure><figcaption>Orders that failed</figcaption>{made_up}</figure></div>\n"
-        f'<div class="scroll"><table><thead><tr><th>milliseconds</th>{heads}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>\n"
-        "<p><small>The first three columns are of all orders, from acceptance to end; the other three of "
-        "those that failed, from failure to compensated.</small></p>"
+        f'<div class="scroll"><table><thead><tr><th></th>{groups}</tr>'
+        f"<tr><th>milliseconds</th>{heads}</tr></thead>"
+        f"<tbody>{rows}</tbody></table></div>"
     )
 
 
 def _latency_row(name: str, figures: StyleFigures) -> str:
     back = figures.latency_ms.failure_to_compensated
-    values = (figures.latency_ms.p50, figures.latency_ms.p95, figures.latency_ms.p99)
-    cells = "".join(_number(value) for value in (*values, back.p50, back.p95, back.p99))
+    groups = (figures.acceptance_ms, figures.latency_ms, back)
+    cells = "".join(_number(value) for each in groups for value in (each.p50, each.p95, each.p99))
     return f'<tr><th scope="row" class="{_css(name)}">{escape(name)}</th>{cells}</tr>'
 
 

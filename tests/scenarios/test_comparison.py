@@ -21,6 +21,7 @@ STYLE = {
     "conditions",
     "end_states",
     "latency_alone_ms",
+    "acceptance_ms",
     "latency_ms",
     "throughput_per_s",
     "messages_per_saga",

@@ -31,6 +31,7 @@ def a_style(name: str, *, slower: float, processes: tuple[str, ...]) -> StyleFig
         ),
         end_states={"compensated": 32, "completed": 168},
         latency_alone_ms=Percentiles.of([30 * slower]),
+        acceptance_ms=Percentiles.of([5 * slower]),
         latency_ms=Latency(**Percentiles.of(ended).model_dump(), failure_to_compensated=Percentiles.of(back)),
         throughput_per_s=20 / slower,
         messages_per_saga=30.5 * slower,

@@ -18,7 +18,7 @@ from examples.compare.orders import TROUBLES, Planned, plan
 from examples.compare.processes import Usage, usage_of
 from examples.compare.records import Records, Step
 from examples.compare.styles import end_of
-from examples.compare.wiring import count_lines
+from examples.compare.wiring import ROOT, WIRING, count_lines, who_knows_whom, wiring_of
 from tests.unit.comparisons import a_comparison
 
 FENCE = (
@@ -155,7 +155,11 @@ class TestTimes:
                 database.execute("insert into saga_inbox values('order-a-1'), ('order-b-1')")
             database.close()
         placed = Placed(
-            planned=Planned(name="1", trouble="well"), order_id="a-1", saga_id="order-a-1", accepted_ms=now
+            planned=Planned(name="1", trouble="well"),
+            order_id="a-1",
+            saga_id="order-a-1",
+            asked_ms=now,
+            accepted_ms=now,
         )
         records = Records(files)
         records.refresh()
@@ -196,6 +200,26 @@ class TestCounting:
         assert count_lines(source, only=("f",)) == 7
         assert count_lines(source, only=("X",)) == 4
 
+    @pytest.mark.parametrize("style", sorted(WIRING))
+    def test_what_is_called_wiring_is_there(self, style: str) -> None:
+        """Every file has lines of wiring, and every name that is listed exists."""
+        assert all(each.lines > 0 for each in wiring_of(style))
+        for wiring in WIRING[style]:
+            for name in wiring.only:
+                source = (ROOT / wiring.file).read_text(encoding="utf-8")
+                assert count_lines(source, only=(name,)) > count_lines(source, only=("",)), name
+
+    def test_who_knows_whom_is_read_from_the_code(self) -> None:
+        """An orchestrator knows every service, and they know nobody; without one, they know each other."""
+        services = {"order", "inventory", "payment", "shipping", "notification"}
+        orchestrated, choreographed = map(who_knows_whom, ("orchestrated", "choreographed"))
+
+        assert set(orchestrated["orchestrator"]) == services
+        assert not any(orchestrated[name] for name in services)
+        assert set(choreographed) == services
+        assert "payment-declined" in choreographed["inventory"]["payment"]
+        assert all(knower not in known for knower, known in choreographed.items())
+
     def test_usage_is_that_of_the_whole_session(self, tmp_path: Path) -> None:
         """A server's helpers count with it; who is in another session, or has gone, does not."""
         for pid, session, ticks in ((10, 10, 5), (11, 10, 7), (12, 12, 100)):
@@ -217,7 +241,13 @@ class TestInvariants:
         """Nothing to complain about."""
         endings = {"orchestrated": {"1": an_ending()}, "choreographed": {"1": an_ending()}}
         placed = [
-            Placed(planned=Planned(name="1", trouble="well"), order_id="1", saga_id="order-1", accepted_ms=0)
+            Placed(
+                planned=Planned(name="1", trouble="well"),
+                order_id="1",
+                saga_id="order-1",
+                asked_ms=0,
+                accepted_ms=0,
+            )
         ]
 
         assert differences(endings) == []
@@ -241,7 +271,13 @@ class TestInvariants:
         """Each of them fails once, and names the order."""
         endings = {"orchestrated": {"1": an_ending()}, "choreographed": {"1": ending}}
         placed = [
-            Placed(planned=Planned(name="1", trouble="well"), order_id="1", saga_id="order-1", accepted_ms=0)
+            Placed(
+                planned=Planned(name="1", trouble="well"),
+                order_id="1",
+                saga_id="order-1",
+                asked_ms=0,
+                accepted_ms=0,
+            )
         ]
 
         found = {each.name: each for each in invariants(endings, placed, {"order": 0})}
