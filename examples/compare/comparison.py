@@ -36,7 +36,7 @@ from examples.compare.recovery import DEATHS, recover
 from examples.compare.stack import Stack
 from examples.compare.styles import Choreographed, Orchestrated, Style
 from examples.compare.wiring import state_is_asked_at, who_knows_whom, wiring_of
-from workers import Settings
+from workers import Settings, find_rabbitmq
 
 WARM_UP = 10
 """Orders of each style before anything is measured: processes import, connect and compile at first use."""
@@ -69,7 +69,13 @@ async def compare(settings: Settings, load: Load, progress: Progress) -> Compari
 
 
 async def compare_on(stack: Stack, load: Load, progress: Progress) -> Comparison:
-    """Runs everything on a stack that runs."""
+    """Runs everything on a stack that runs.
+
+    Raises:
+        MissingProgramError: It has no broker, as RabbitMQ is not installed.
+    """
+    if stack.broker is None:
+        find_rabbitmq()
     tag = secrets.token_hex(3)
     limits = httpx.Limits(max_connections=load.concurrency, max_keepalive_connections=load.concurrency)
     async with httpx.AsyncClient(trust_env=False, timeout=CLIENT_PATIENCE, limits=limits) as http:

@@ -3,11 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from examples.compare.figures import StyleFigures
+from examples.compare.figures import Comparison, StyleFigures
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 ALIKE = 1.1
 """Up to this ratio two figures are called about the same: one run says no more."""
+
+
+DISTURBING = 0.1
+"""The share of the cores that others may use before it is said."""
+SERVERS = {"orchestrated": "Temporal", "choreographed": "RabbitMQ"}
+"""The server of each style."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +144,21 @@ def verdict(metric: Metric, styles: Mapping[str, StyleFigures]) -> Verdict:
     if values[most] == values[least] or ratio <= ALIKE:
         return Verdict(better=None, ratio=1.0)
     return Verdict(better=most if metric.more_is_better else least, ratio=ratio)
+
+
+def cautions(comparison: Comparison) -> list[str]:
+    """What one has to know before one believes the figures; nothing, if they were measured undisturbed."""
+    said: list[str] = []
+    for name, figures in comparison.styles.items():
+        conditions = figures.conditions
+        if conditions.cores_of_others > DISTURBING * conditions.cores:
+            said.append(
+                f"other programs kept {conditions.cores_of_others:.1f} of {conditions.cores} cores busy "
+                f"while {name} ran: trust its CPU rather than its latency"
+            )
+        if (server := SERVERS[name]) not in figures.processes:
+            said.append(f"{server} runs elsewhere: its CPU and its disk are not in the figures")
+    return said
 
 
 def shown(value: float) -> str:

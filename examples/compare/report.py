@@ -6,12 +6,10 @@ from pathlib import Path
 
 from examples.compare.charts import distribution, stacked_cpu
 from examples.compare.figures import Comparison, Invariant, StyleFigures
-from examples.compare.headline import METRICS, TIMES, Metric, Verdict, shown, verdict
+from examples.compare.headline import METRICS, TIMES, Metric, Verdict, cautions, shown, verdict
 from examples.compare.orders import TROUBLES
 from examples.payment.saga import THREE_TIMES
 
-DISTURBING = 0.1
-"""The share of the cores that others may use before it is said."""
 SHEET = Path(__file__).with_name("report.css")
 
 DEFINITIONS = {
@@ -63,6 +61,9 @@ def _opening(title: str, comparison: Comparison) -> str:
     held = sum(each.held for each in comparison.invariants)
     checked = len(comparison.invariants)
     troubles = escape(", ".join(TROUBLES))
+    warnings = "".join(
+        f'<span class="chip warning">{escape(caution)}</span>' for caution in cautions(comparison)
+    )
     same = "identical end states" if comparison.identical_end_states else "END STATES DIFFER"
     return (
         f"<h1>{escape(title)}</h1>\n"
@@ -70,7 +71,7 @@ def _opening(title: str, comparison: Comparison) -> str:
         f"at a time, on {conditions.cores} cores; a fifth of them in trouble ({troubles}).</p>\n"
         f"<div>{_chip(same, is_good=comparison.identical_end_states)}"
         f"{_chip(f'{held} of {checked} invariants held', is_good=held == checked)}"
-        f"{_end_states(comparison)}{_disturbance(comparison)}</div>\n"
+        f"{_end_states(comparison)}{warnings}</div>\n"
         f'<div class="pair cards">{"".join(_card(name, comparison) for name in comparison.styles)}</div>'
     )
 
@@ -78,16 +79,6 @@ def _opening(title: str, comparison: Comparison) -> str:
 def _chip(text: str, *, is_good: bool) -> str:
     look, mark = ("good", "✓") if is_good else ("bad", "✗")
     return f'<span class="chip {look}">{mark} {escape(text)}</span>'
-
-
-def _disturbance(comparison: Comparison) -> str:
-    """A warning where other programs were so busy that latencies say little."""
-    return "".join(
-        f'<span class="chip warning">other programs kept {conditions.cores_of_others:.1f} of '
-        f"{conditions.cores} cores busy while {escape(name)} ran: trust its CPU, not its latency</span>"
-        for name, conditions in ((name, each.conditions) for name, each in comparison.styles.items())
-        if conditions.cores_of_others > DISTURBING * conditions.cores
-    )
 
 
 def _end_states(comparison: Comparison) -> str:

@@ -22,6 +22,7 @@ STATUS = {
 }
 COMPENSATED = ("create-order", "reserve-stock", "authorize-payment", "capture-payment")
 """The actions that have a compensation."""
+ATTEMPTS = 5
 POLL = 0.02
 """Seconds between two looks at a saga that nobody can wait for."""
 
@@ -139,9 +140,18 @@ class Choreographed:
         return end
 
     async def _ask(self, service: str, command: str, message: dict[str, object]) -> str:
-        response = await self._http.post(f"{self._urls[service]}/{command}", json=message)
-        response.raise_for_status()
-        return str(response.json()["saga_id"])
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                response = await self._http.post(f"{self._urls[service]}/{command}", json=message)
+            except httpx.TransportError:
+                # Nobody knows whether it arrived; a command that is sent again is the same command.
+                if attempt == ATTEMPTS:
+                    raise
+                await asyncio.sleep(attempt * POLL)
+            else:
+                response.raise_for_status()
+                return str(response.json()["saga_id"])
+        raise AssertionError("unreachable")
 
 
 def saga_id_of(message: Message) -> str:

@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from examples.compare.figures import Comparison
-from examples.compare.headline import METRICS, shown, verdict
+from examples.compare.headline import METRICS, cautions, shown, verdict
 
 
 def draw(comparison: Comparison, console: Console) -> None:
@@ -24,6 +24,8 @@ def draw(comparison: Comparison, console: Console) -> None:
     for name, figures in comparison.styles.items():
         states = ", ".join(f"{count} {state}" for state, count in figures.end_states.items())
         console.print(f"{name}: {states}; recovery: {figures.killed} was killed", highlight=False)
+    for caution in cautions(comparison):
+        console.print(caution, style="yellow", markup=False, highlight=False)
     console.print()
     for each in comparison.invariants:
         mark = "[green]✓[/]" if each.held else "[bold red]✗[/]"

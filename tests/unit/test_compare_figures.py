@@ -10,7 +10,7 @@ from temporalio.api.history.v1 import ActivityTaskStartedEventAttributes, Histor
 
 from examples.compare.endings import COMPLETED, Ending
 from examples.compare.figures import Percentiles, percentile
-from examples.compare.headline import METRICS, Metric, shown, verdict
+from examples.compare.headline import METRICS, Metric, cautions, shown, verdict
 from examples.compare.histories import count_events
 from examples.compare.invariants import differences, end_state, invariants
 from examples.compare.measure import Placed, compensation_ms, ended_ms, latency_of, throughput_of
@@ -296,6 +296,23 @@ class TestInvariants:
         assert end_state(an_ending(effects={}, order="cancelled")) == "compensated"
         assert end_state(an_ending(effects={}, order="cancelled", told=())) == "unfinished"
         assert end_state(an_ending(order="pending")) == "unfinished"
+
+
+class TestCautions:
+    def test_are_given_where_others_were_busy_or_a_server_runs_elsewhere(self) -> None:
+        """Figures that mean less than they seem to are not shown without a word."""
+        comparison = a_comparison()
+        orchestrated = comparison.styles["orchestrated"]
+        undisturbed = orchestrated.conditions.model_copy(update={"cores_of_others": 0.1})
+        elsewhere = {name: used for name, used in orchestrated.processes.items() if name != "Temporal"}
+        changed = {"conditions": undisturbed, "processes": elsewhere}
+        styles = {**comparison.styles, "orchestrated": orchestrated.model_copy(update=changed)}
+
+        busy, missing = cautions(comparison), cautions(comparison.model_copy(update={"styles": styles}))
+
+        assert [each.partition(" kept ")[0] for each in busy] == ["other programs"] * 2
+        assert missing[0] == "Temporal runs elsewhere: its CPU and its disk are not in the figures"
+        assert "orchestrated" not in missing[1]
 
 
 class TestVerdict:
