@@ -155,7 +155,18 @@ def _parse(body: bytes) -> dict[str, JsonValue]:
         raise DeadLetterError(f"the body is not JSON in UTF-8 ({type(error).__name__})") from error
     if not isinstance(document, dict):
         raise DeadLetterError("the body is not a JSON object")
+    # JSON can spell half a surrogate pair, as nothing else can; it could not be written again.
+    if b"\\ud" in body.lower() and not _is_unicode(document):
+        raise DeadLetterError("a text has half a surrogate pair")
     return document
+
+
+def _is_unicode(document: JsonValue) -> bool:
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
@@ -197,10 +208,9 @@ def _event(document: dict[str, JsonValue]) -> Event:
             traceparent=_text(document, "traceparent") if "traceparent" in document else None,
         )
     except ValidationError as error:
-        # Without the value, which may be a secret.
+        # Without anything that is in the data, which may be a secret.
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise DeadLetterError(f"attribute {_shown(place)}: {first['msg']}") from None
+        raise DeadLetterError(f"attribute {first['loc'][0]!r}: {first['msg']}") from None
 
 
 def _type(document: dict[str, JsonValue]) -> str:

@@ -99,7 +99,12 @@ class Consumer:
                 async with asyncio.timeout(self._options.watch_every.total_seconds()):
                     await over.wait()
                     return
-            state = await self._link.queue_state(self._queue)
+            try:
+                state = await self._link.queue_state(self._queue)
+            except BusUnavailableError:
+                # A connection that does not answer looks open until its heartbeats are missed.
+                self._link.drop()
+                raise
             if state is None or state.consumers == 0:
                 _log.warning("%r knows of no consumer of queue %r any more", self._link, self._queue)
                 return

@@ -1,0 +1,22 @@
+"""A RabbitMQ node that a test may kill."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.rabbit_node import RabbitNode
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_mortal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RabbitNode]:
+    """Started once, as that takes seconds."""
+    async with RabbitNode(tmp_path_factory.mktemp("mortal")) as node:
+        yield node
+
+
+@pytest_asyncio.fixture
+async def mortal(shared_mortal: RabbitNode) -> AsyncIterator[RabbitNode]:
+    """A node that a test may kill and restart; it is there again for the next one."""
+    yield shared_mortal
+    await shared_mortal.start()
