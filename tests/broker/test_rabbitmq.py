@@ -79,6 +79,7 @@ async def open_bus(
 ) -> AsyncIterator[RabbitBus]:
     async with RabbitBus(node.url, options=options) as bus:
         await bus.declare(shop.topology)
+        await node.settle()
         yield bus
 
 
@@ -186,9 +187,7 @@ class TestPublishing:
                 await bus.publish(shop.event(number=number))
             await mortal.control("set_vm_memory_high_watermark", "0.000001")
             try:
-                with pytest.raises(BusUnavailableError):
-                    while True:  # The broker blocks those who publish when they do.
-                        await bus.publish(shop.event(number=99))
+                await until(lambda: fails_to_publish(bus, shop.event(number=99)))
                 async with bus.consume(shop.payment, shop.handle):
                     await until(lambda: {shop.event(number=number).id for number in range(5)} <= shop.ids)
             finally:
@@ -367,7 +366,7 @@ class TestStarting:
                 await until(lambda: bool(shop.events))
                 mortal.kill()
                 with pytest.raises(
-                    BusUnavailableError, match="Connect call failed|was lost|broke off|closed"
+                    BusUnavailableError, match=r"Connect call failed|was lost|broke off|closed|tried"
                 ):
                     await bus.publish(shop.event(number=2))
                 await mortal.restart()
@@ -400,10 +399,13 @@ class TestStarting:
         caplog.set_level(logging.DEBUG)
         caplog.set_level(logging.DEBUG, logger="aiormq")
         async with RabbitBus(url.format(f"127.0.0.1:{rabbit.port}"), options=HASTY) as bus:
-            with pytest.raises(BusUnavailableError) as caught:
-                await bus.declare(Topology(queues={"payment": frozenset()}))
-                raise BusUnavailableError
-            assert "s3cret" not in f"{caught.value} {bus!r} {caplog.text}"
+            said = ""
+            try:
+                await bus.declare(Topology(queues={}))
+            except BusUnavailableError as error:
+                said = str(error)
+            assert "RabbitMQ at 127.0.0.1" in caplog.text
+            assert "s3cret" not in f"{said} {bus!r} {caplog.text}"
 
     @pytest.mark.parametrize(
         "url", ["", "http://u:s3cret@host", "amqp:", "amqp://u:s3cret@host:port", "host:5672"]
@@ -450,6 +452,15 @@ async def dead_letters_of(bus: RabbitBus, shop: Shop, count: int) -> bool:
     except BusUnavailableError:
         return False
     return len([letter for letter in found if letter.participant == shop.payment]) >= count
+
+
+async def fails_to_publish(bus: RabbitBus, event: Event) -> bool:
+    """A broker with an alarm blocks those who publish as soon as they do."""
+    try:
+        await bus.publish(event)
+    except BusUnavailableError:
+        return True
+    return False
 
 
 async def gets_one(queue: aio_pika.abc.AbstractQueue) -> bool:
