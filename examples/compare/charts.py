@@ -28,6 +28,9 @@ VARIABLES = {
     SERVICES_COLOUR: "--services",
 }
 
+CROWDED = 60
+"""An axis over more than this ratio has no room for 1, 2 and 5 of each decade."""
+
 
 def distribution(samples: Mapping[str, tuple[float, ...]], *, name: str, label: str) -> str:
     """How many of all orders were through after which time, a line per style.
@@ -51,7 +54,9 @@ def distribution(samples: Mapping[str, tuple[float, ...]], *, name: str, label: 
         axes.set_xlabel(label)
         axes.yaxis.set_major_formatter(FuncFormatter(_percent))
         axes.xaxis.set_major_formatter(FuncFormatter(_duration))
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        first, last = axes.get_xlim()
+        # As many labels as there is room for.
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if last < CROWDED * first else (1, 3)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.grid(visible=True, axis="both", color=RULE, linewidth=0.8)
 
