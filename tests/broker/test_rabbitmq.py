@@ -26,7 +26,7 @@ from choreography import (
     TopologyError,
     UnroutableError,
 )
-from choreography._rabbit_layout import queue_of
+from choreography._rabbit_layout import DEAD, queue_of
 from tests.rabbit_node import RabbitNode
 from tests.waiting import until
 
@@ -184,17 +184,28 @@ class TestPublishing:
     async def test_a_broker_short_of_memory_stops_publishing_only(
         self, mortal: RabbitNode, shop: Shop
     ) -> None:
-        """Consumers go on, and relieve it; publishing goes on by itself when the alarm is over."""
-        async with open_bus(mortal, shop, HASTY) as bus:
-            for number in range(5):
-                await bus.publish(shop.event(number=number))
+        """Consumers go on, undisturbed, and relieve it; publishing goes on by itself after the alarm."""
+        gate = asyncio.Event()
+
+        async def waits_for_the_gate(event: Event) -> None:
+            await shop.handle(event)
+            await gate.wait()
+
+        async with open_bus(mortal, shop, HASTY) as bus, bus.consume(shop.payment, waits_for_the_gate):
+            first = [shop.event(f"saga-{number % 3}", number) for number in range(9)]
+            for event in first:
+                await bus.publish(event)
+            await until(lambda: len(shop.events) == 3)
             await mortal.control("set_vm_memory_high_watermark", "0.000001")
             try:
                 await until(lambda: fails_to_publish(bus, shop.event(number=99)))
-                async with bus.consume(shop.payment, shop.handle):
-                    await until(lambda: {shop.event(number=number).id for number in range(5)} <= shop.ids)
+                gate.set()
+                await until(lambda: {event.id for event in first} <= shop.ids)
             finally:
                 await mortal.control("set_vm_memory_high_watermark", "0.9")
+            # Had their connection been given up, those that waited at the gate would have come twice.
+            assert sorted(shop.ids - {shop.event(number=99).id}) == sorted(event.id for event in first)
+            assert len([event for event in shop.events if event.data["number"] != 99]) == 9
             await publish_until_safe(bus, shop.event(number=100))
 
 
@@ -316,6 +327,8 @@ class TestConsuming:
                 await until(lambda: dead_letters_of(bus, shop, 1))
             (letter,) = [one for one in await bus.read_dead_letters() if one.participant == shop.payment]
             assert letter.headers["text"] == "plain"
+            assert letter.headers["table"] == "{'a': [1, bytearray(b'\\xff'), None]}"
+            assert "x-death" not in letter.headers
 
     async def test_dead_letters_wait_for_the_broker(self, mortal: RabbitNode, shop: Shop) -> None:
         """What cannot be handled is not lost either when the broker dies before it is put aside."""
@@ -333,6 +346,22 @@ class TestConsuming:
                 mortal.kill()
                 gate.set()
                 await mortal.restart()
+                await until(lambda: dead_letters_of(bus, shop, 1))
+
+    async def test_dead_letters_wait_for_their_queue(
+        self, mortal: RabbitNode, shop: Shop, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """What cannot be put aside stays where it is until it can."""
+
+        async def refuses(event: Event) -> None:
+            raise_dead_letter()
+
+        async with open_bus(mortal, shop) as bus, channel_of(mortal) as channel:
+            await channel.queue_delete(DEAD)
+            await bus.publish(shop.event())
+            async with bus.consume(shop.payment, refuses):
+                await until(lambda: "cannot be put aside" in caplog.text)
+                await bus.declare(shop.topology)
                 await until(lambda: dead_letters_of(bus, shop, 1))
 
     async def test_looking_at_dead_letters_leaves_them_there(self, rabbit: RabbitNode, shop: Shop) -> None:
