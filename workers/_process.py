@@ -74,6 +74,12 @@ class ChildProcess:
         """How it ended, negative for a signal; None while it runs, or when it was never started."""
         return None if self._popen is None else self._popen.poll()
 
+    @property
+    def whole_environment(self) -> dict[str, str]:
+        """Every variable that it runs with: what it inherits, and what is set for it."""
+        names = os.environ if self.inherits is None else set(os.environ).intersection(self.inherits)
+        return {**{name: os.environ[name] for name in names}, **self.environment}
+
     def start(self) -> None:
         """Starts it and returns at once; see `wait_ready`.
 
@@ -94,7 +100,7 @@ class ChildProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
-                env=self._whole_environment(),
+                env=self.whole_environment,
                 start_new_session=True,
                 pass_fds=self.keep_open,
             )
@@ -172,10 +178,6 @@ class ChildProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.stop()
-
-    def _whole_environment(self) -> dict[str, str]:
-        names = os.environ if self.inherits is None else set(os.environ).intersection(self.inherits)
-        return {**{name: os.environ[name] for name in names}, **self.environment}
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._popen is None:

@@ -137,9 +137,8 @@ class EmbeddedRabbit:
             ProcessError: The node does not run, or refused; with what was said.
         """
         program = (self._binary or find_rabbitmq()).with_name("rabbitmqctl")
-        environment = {"PATH": os.environ["PATH"], **self._files.environment(self._ports)}
         running = await asyncio.create_subprocess_exec(
-            program, *arguments, env=environment, stdout=PIPE, stderr=STDOUT
+            program, *arguments, env=self.process.whole_environment, stdout=PIPE, stderr=STDOUT
         )
         said = (await running.communicate())[0].decode(errors="replace")
         if running.returncode != 0:
