@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check bench lock clean
+.PHONY: help setup broker demo dev test check bench lock clean
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 # Without this, pyright asks the network whether it is the newest.
@@ -16,13 +16,16 @@ help: ## Show what can be made
 setup:
 	@PYTHON='$(PYTHON)' deploy/setup.sh
 
-demo: setup ## Run the example sagas, in both styles, on real servers
+broker:
+	@deploy/rabbitmq.sh
+
+demo: setup broker ## Run the example sagas, in both styles, on real servers
 	@$(bin)/python -m examples.compare demo
 
-dev: setup ## Run a durable Temporal server with its Web UI until Ctrl-C
+dev: setup broker ## Run a durable Temporal server with its Web UI, and a RabbitMQ broker, until Ctrl-C
 	@$(bin)/sagas dev
 
-test: setup ## Run every test; choose some with ARGS="-k name"
+test: setup broker ## Run every test; choose some with ARGS="-k name"
 	@$(bin)/python -m pytest $(ARGS)
 
 check: setup ## Check format, lint and types

@@ -58,7 +58,12 @@ def _result(operation: Operation[MessageT, ResultT], answer: Answer) -> ResultT:
     try:
         return TypeAdapter(operation.result).validate_json(answer.body)
     except ValidationError as error:
-        what = f"{operation.participant} answered with no {operation.result.__name__}: {error}"
+        # Never the values: error texts are kept in clear.
+        rules = "; ".join(
+            f"{'.'.join(map(str, rule['loc']))}: {rule['msg']}"
+            for rule in error.errors(include_input=False, include_context=False, include_url=False)
+        )
+        what = f"{operation.participant} answered with no {operation.result.__name__}: {rules}"
         raise _unknown(what, is_retried=True, delay=None) from error
 
 

@@ -86,7 +86,7 @@ class HttpParticipant:
         try:
             async with asyncio.timeout(self._time_limit()):
                 answer = await self._post(operation, message, key)
-        except (httpx.TransportError, TimeoutError) as error:
+        except (httpx.RequestError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
             raise ApplicationError(f"{self.name} did not answer: {reason}", type="NoAnswer") from error
         return read_answer(operation, answer)

@@ -8,7 +8,7 @@ from temporalio.exceptions import ActivityError
 
 from ._ledger import Outcome
 from ._steps import Call
-from ._verdict import LONGEST_REASON, Verdict, verdict_of
+from ._verdict import Verdict, verdict_of
 
 
 async def attempt(
@@ -50,6 +50,7 @@ async def attempt(
     try:
         value = workflow.payload_converter().from_payload(answer.payload, call.result)
     except Exception as error:  # noqa: BLE001 - whatever a converter raises, the answer is not readable
-        reason = f"the answer is no {call.result.__name__}: {error}"[:LONGEST_REASON]
+        # Never its text, which quotes the answer: reasons are kept in clear.
+        reason = f"the answer is no {call.result.__name__}: {type(error).__name__}"
         return Verdict(Outcome.UNKNOWN, reason=reason, is_final=True)
     return Verdict(Outcome.DONE, value)

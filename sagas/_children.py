@@ -15,7 +15,7 @@ from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ig
 
 from ._errors import RejectedError, SagaError
 from ._keys import child_id, in_parent
-from ._run import CHILD_MEMO, Closed
+from ._run import CHILD_MEMO, Closed, current
 from ._verdict import SAGA_COMPENSATED
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
@@ -38,24 +38,32 @@ async def run_child(
     workflow_type, result_type = WorkflowDefinition.get_name_and_result_type(run)
     info = workflow.info()
     try:
-        answer: RawValue = await workflow.execute_child_workflow(
-            workflow_type,
-            message,
-            id=child_id(info.workflow_id, name),
-            task_queue=task_queue,
-            result_type=RawValue,
-            cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-            parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-            memo={CHILD_MEMO: {"child_of": info.workflow_id}},
-            static_summary=f"{name} of {info.workflow_id}",
-        )
+        # A cancel would end the wait for the start, and nobody would wait for the child's compensations.
+        with current().guard.deaf():
+            handle = await workflow.start_child_workflow(
+                workflow_type,
+                message,
+                id=child_id(info.workflow_id, name),
+                task_queue=task_queue,
+                result_type=RawValue,
+                cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+                parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+                memo={CHILD_MEMO: {"child_of": info.workflow_id}},
+                static_summary=f"{name} of {info.workflow_id}",
+            )
+        if workflow.cancellation_reason() is not None:
+            handle.cancel()
+        answer: RawValue = await handle
     except WorkflowAlreadyStartedError as error:
         raise RejectedError("duplicate_child", f"a saga {error.workflow_id!r} exists already") from error
     except ChildWorkflowError as error:
         raise _translated(name, error) from error
     # Built while the saga runs, so no type checker can follow: `Closed` of what the child's run returns.
     hint: type[Closed[Any]] = Closed.__class_getitem__(result_type or object)  # type: ignore[assignment]
-    closed = workflow.payload_converter().from_payload(answer.payload, hint)
+    try:
+        closed = workflow.payload_converter().from_payload(answer.payload, hint)
+    except Exception as error:
+        raise Lost(f"child {name!r} completed with an answer that nobody can read") from error
     owed = tuple(c.model_copy(update={"address": in_parent(name, c.address)}) for c in closed.owed)
     return Closed(result=closed.result, owed=owed)
 

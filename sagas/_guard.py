@@ -9,6 +9,7 @@ so that a cancel hits the stand-in, is noted, and the future goes on.
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from temporalio import workflow
@@ -27,6 +28,15 @@ class Guard:
         """Runs `body` in the task that awaits the result, with the guard in between."""
         return _Protected(self, body)
 
+    @contextmanager
+    def deaf(self) -> Generator[None, None, None]:
+        """Keeps a cancel away for a moment; whoever asks for that looks for the cancel afterwards."""
+        self.is_deaf = True
+        try:
+            yield
+        finally:
+            self.is_deaf = False
+
     def keeps_away(self) -> bool:
         """Whether the cancellation that has just arrived is the workflow's cancel, and must not pass.
 
@@ -38,10 +48,9 @@ class Guard:
         was_cancelled = task.cancelling() > 0 and workflow.cancellation_reason() is not None
         is_cancel = was_cancelled and not self._has_seen_cancel
         self._has_seen_cancel = self._has_seen_cancel or is_cancel
-        if is_cancel and self.is_deaf:
-            task.uncancel()
-            return True
-        return False
+        # One that is left over is the cancel that an activity has swallowed, or a time limit that ran out
+        # at the same moment; so what has just arrived is an eviction, or belongs to that limit.
+        return is_cancel and self.is_deaf and task.uncancel() == 0
 
 
 class _Protected(Generic[T]):

@@ -5,8 +5,9 @@ after a pause that grows to five minutes; a final refusal waits for `retry`, as 
 the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
+from itertools import count
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -48,7 +49,7 @@ class Insistence:
 
     async def make_up(self, ledger: Ledger) -> None:
         """Runs what is owed, newest first, until nothing is; one that fails does not hold up the others."""
-        for round_number in range(1_000_000):
+        for round_number in count():
             failures = [v for c in ledger.owed() if (v := await self._compensate(ledger, c)) is not None]
             if not failures:
                 return
@@ -57,17 +58,17 @@ class Insistence:
             self._board.show(Status.COMPENSATING)
 
     async def until_done(
-        self, call: Call, arguments: Sequence[object], *, address: str, summary: str
+        self, call: Call, arguments: Sequence[object], *, activity_id: str, summary: str
     ) -> Verdict:
         """Runs what follows the pivot; there is no other way than forward."""
         before = self._board.status
         round_number = 0
         while True:
-            verdict = await attempt(call, arguments, activity_id=address, summary=summary)
+            verdict = await attempt(call, arguments, activity_id=activity_id, summary=summary)
             if verdict.outcome is Outcome.DONE:
                 self._board.show(before)
                 return verdict
-            self._board.show(Status.STUCK, f"{address}: {verdict.reason}")
+            self._board.show(Status.STUCK, f"{activity_id}: {verdict.reason}")
             await self._pause(round_number, [verdict])
             round_number += 1
 
@@ -82,20 +83,22 @@ class Insistence:
         if verdict.outcome is not Outcome.DONE:
             return verdict
         ledger.made_up_for(owed.address)
-        self._board.show()
         return None
 
-    async def _pause(self, round_number: int, failures: Sequence[Verdict]) -> None:
+    async def rest(self, pause: timedelta | None) -> None:
+        """Waits until an operator says `retry`, or as long as the pause is, where there is one."""
         seen = self._retries
-        was_retried: Callable[[], bool] = lambda: self._retries > seen  # noqa: E731 - read twice below
-        if all(verdict.is_final for verdict in failures):
-            await workflow.wait_condition(was_retried)
-            return
-        pause = min(FIRST_PAUSE * 2 ** min(round_number, 10), LONGEST_PAUSE)
         try:
-            await workflow.wait_condition(was_retried, timeout=pause, timeout_summary="stuck: next round")
+            await workflow.wait_condition(
+                lambda: self._retries > seen, timeout=pause, timeout_summary="until the next attempt"
+            )
         except TimeoutError:
             return
+
+    async def _pause(self, round_number: int, failures: Sequence[Verdict]) -> None:
+        is_final = all(verdict.is_final for verdict in failures)
+        pause = min(FIRST_PAUSE * 2 ** min(round_number, 10), LONGEST_PAUSE)
+        await self.rest(None if is_final else pause)
 
 
 def words(name: str) -> str:

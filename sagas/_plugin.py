@@ -1,17 +1,21 @@
 """What a Temporal client needs so that sagas can be opened in its workflows."""
 
 import dataclasses
+from inspect import signature
 from typing import Any
 
 from pydantic import ValidationError
 from temporalio import workflow
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
+from temporalio.exceptions import ApplicationError
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
     ActivityInboundInterceptor,
     ExecuteActivityInput,
     ExecuteWorkflowInput,
+    HandleQueryInput,
     Interceptor,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
@@ -19,9 +23,9 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from ._errors import RejectedError
+from ._errors import DefinitionError, RejectedError
 from ._run import CHILD_MEMO, Closed, Run, enter
-from ._verdict import to_application_error
+from ._verdict import SAGA_REFUSED, to_application_error
 
 PASSED_THROUGH = ("sagas", "pydantic", "pydantic_core", "annotated_types", "httpx")
 
@@ -44,6 +48,7 @@ class SagaPlugin(SimplePlugin):
     """
 
     def __init__(self, *, search_attributes: bool = True) -> None:
+        self.search_attributes = search_attributes
         # Temporal types the activities of a plugin loosely.
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             "sagas",
@@ -95,14 +100,43 @@ class _ActivityInbound(ActivityInboundInterceptor):
 
 class _WorkflowInbound(WorkflowInboundInterceptor):
     search_attributes = True
+    _run: Run | None = None
 
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002 - Temporal's
         is_child = CHILD_MEMO in workflow.info().raw_memo
-        run = Run(is_child=is_child, search_attributes=self.search_attributes)
+        run = self._run = Run(is_child=is_child, search_attributes=self.search_attributes)
         enter(run)
-        result = await run.guard.protect(super().execute_workflow(input))
+        _check_arguments(input)
+        try:
+            result = await run.guard.protect(super().execute_workflow(input))
+        except Exception as error:
+            if not run.owed or not is_child:
+                raise
+            # Its parent would take the failure for a child that has compensated.
+            raise DefinitionError(
+                f"{type(error).__name__} was raised in a child after its saga was completed: {error}"
+            ) from error
         return Closed(result=result, owed=run.owed) if is_child else result
+
+    async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002 - Temporal's
+        answer = await super().handle_query(input)
+        # Made when somebody looks, as every step of every saga would pay for it otherwise.
+        if isinstance(answer, WorkflowMetadata) and self._run and (details := self._run.details()):
+            answer.current_details = details
+        return answer
 
 
 class _WithoutSearchAttributes(_WorkflowInbound):
     search_attributes = False
+
+
+def _check_arguments(started: ExecuteWorkflowInput) -> None:
+    """Fails a workflow that was started with other arguments than it takes; it would be wedged otherwise."""
+    try:
+        signature(started.run_fn).bind(None, *started.args)
+    except TypeError as error:
+        raise ApplicationError(
+            f"{started.type.__name__} was started with other arguments than it takes: {error}",
+            type=SAGA_REFUSED,
+            non_retryable=True,
+        ) from error

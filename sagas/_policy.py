@@ -1,6 +1,5 @@
 """How long and how often an activity is tried."""
 
-import math
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -21,7 +20,7 @@ class Policy:
             may still be running.
         attempts: How often it is tried, at least once.
         pause: The pause before the second attempt.
-        backoff: What each pause is multiplied with to get the next, at least 1.
+        backoff: What each pause is multiplied with to get the next, 1 to 100.
         longest_pause: No pause is longer.
         heartbeat: The longest silence of an activity that reports its progress; without it a crashed
             worker is only noticed at `timeout`.
@@ -44,8 +43,8 @@ class Policy:
                 raise DefinitionError(f"{name} must be above 0 and at most {LONGEST.days} days, not {value}")
         if self.attempts < 1:
             raise DefinitionError(f"attempts must be at least 1, not {self.attempts}")
-        if not (math.isfinite(self.backoff) and self.backoff >= 1):
-            raise DefinitionError(f"backoff must be at least 1, not {self.backoff}")
+        if not 1 <= self.backoff <= 100:
+            raise DefinitionError(f"backoff must be 1 to 100, not {self.backoff}")
         if self.pause > self.longest_pause:
             raise DefinitionError(
                 f"pause ({self.pause}) must not be longer than longest_pause ({self.longest_pause})"
@@ -53,9 +52,10 @@ class Policy:
 
     def pause_after(self, attempt: int) -> timedelta:
         """The pause after the `attempt`-th attempt, counted from 1."""
-        factor = self.backoff ** min(attempt - 1, 60)
-        return min(self.pause * factor, self.longest_pause) if factor < 1e9 else self.longest_pause
+        seconds = self.pause.total_seconds() * self.backoff ** min(attempt - 1, 60)
+        return timedelta(seconds=min(seconds, self.longest_pause.total_seconds()))
 
 
 ACTION = Policy()
-COMPENSATION = Policy(attempts=5, pause=timedelta(seconds=1), longest_pause=timedelta(seconds=8))
+COMPENSATION = Policy(attempts=4)
+"""A round of four attempts and three pauses is over within 47 s: a stuck saga says so within a minute."""

@@ -1,5 +1,6 @@
 """What the plugin and the saga share about one workflow run."""
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -33,6 +34,9 @@ class Run:
     search_attributes: bool
     guard: Guard = field(default_factory=Guard)
     owed: tuple[Compensation, ...] = ()
+    has_saga: bool = False
+    details: Callable[[], str] = str
+    """Makes the table of its steps, for who looks at the workflow."""
 
 
 _current: ContextVar[Run] = ContextVar("saga-run")

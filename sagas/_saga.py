@@ -1,18 +1,20 @@
 """The scope in which a workflow's steps are one saga: all of them, or none."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
 from ._attempt import attempt
 from ._children import Lost, run_child
 from ._errors import DefinitionError, RejectedError, UnknownOutcomeError
 from ._insist import RETRY, Insistence, OperatorNote, words
 from ._ledger import Compensation, Ledger, Outcome, Phase, Scope
+from ._operation import NAME
 from ._run import current
 from ._status import Board, Status
 from ._steps import Action, MethodAction, Step
@@ -46,6 +48,7 @@ class Saga:
         self._ledger = Ledger(scope)
         self._board = Board(self._ledger, search_attributes=self._run.search_attributes)
         self._insistence = Insistence(self._board)
+        self._busy: set[str] = set()
         self._afterwards: list[tuple[Step[Any, Any], object]] = []
 
     async def __aenter__(self) -> Self:
@@ -60,7 +63,10 @@ class Saga:
         workflow.set_update_handler(  # pyright: ignore[reportUnknownMemberType]
             RETRY, self._retry, validator=self._refuse_retry
         )
-        self._board.show()
+        if self._run.has_saga:
+            raise DefinitionError("a workflow run is one saga: a second one would have the keys of the first")
+        self._run.has_saga = True
+        self._run.details = self._board.details
         return self
 
     async def step(self, step: Step[I, O], message: I, /) -> O:
@@ -73,26 +79,16 @@ class Saga:
             UnknownOutcomeError: All attempts are spent, and it may have happened all the same.
         """
         self._checkpoint()
-        address = self._ledger.address_of(step.name)
-        self._ledger.start(address, _owed_for(step, address, message))
-        self._board.show()
-        if self._ledger.phase is Phase.PAST_PIVOT:
-            answer: O = await self._until_done(step, address, message)
-            return answer
-        verdict = await attempt(step.call, [message], activity_id=address, summary=words(step.name))
-        result: O = self._settle(address, verdict)
+        result: O = await self._do(step, message)
         self._checkpoint()
         return result
 
     async def best_effort(self, step: Step[I, O], message: I, /) -> O | None:
         """Does a step whose failure does not fail the saga; returns `None` when it failed."""
         self._checkpoint()
-        address = self._ledger.address_of(step.name)
-        self._ledger.start(address, _owed_for(step, address, message))
-        verdict = await attempt(step.call, [message], activity_id=address, summary=words(step.name))
         result: O | None
         try:
-            result = self._settle(address, verdict)
+            result = await self._do(step, message, is_retriable=False)
         except (RejectedError, UnknownOutcomeError) as error:
             workflow.logger.warning("best effort: %s", error)
             result = None
@@ -115,7 +111,6 @@ class Saga:
             raise DefinitionError(f"{action.name!r} is a second pivot; a saga has one")
         address = self._ledger.address_of(action.name)
         self._ledger.start(address)
-        self._board.show()
         verdict = await self._verdict_on_pivot(action, address, message)
         result: O = self._settle(address, verdict)
         self._ledger.pass_pivot()
@@ -136,7 +131,8 @@ class Saga:
         Args:
             run: The run method of the child's workflow class.
             message: What the child gets.
-            name: Names the child within this saga; its workflow id is this one's, `/`, and the name.
+            name: Names the child within this saga, in lower case with dashes; its workflow id is this one's,
+                `/`, and the name.
             task_queue: Where the child's workers listen; by default where this saga's do.
 
         Raises:
@@ -145,11 +141,13 @@ class Saga:
         self._checkpoint()
         if self._ledger.phase is not Phase.FORWARD:
             raise DefinitionError(f"child {name!r} comes after the pivot, where nothing may fail")
+        if not NAME.fullmatch(name):
+            raise DefinitionError(f"the name of child {name!r} must be words in lower case joined by dashes")
         address = self._ledger.address_of(name)
         self._ledger.start(address, is_child=True)
-        self._board.show()
         try:
-            closed = await run_child(run, message, name=address, task_queue=task_queue)
+            with self._under_way(address):
+                closed = await run_child(run, message, name=address, task_queue=task_queue)
         except RejectedError:
             self._ledger.failed(address, Outcome.REJECTED)
             self._checkpoint()
@@ -158,7 +156,6 @@ class Saga:
             self._ledger.failed(address, Outcome.UNKNOWN)
             raise
         self._ledger.closed(address, closed.owed)
-        self._board.show()
         self._checkpoint()
         return closed.result
 
@@ -194,14 +191,17 @@ class Saga:
 
     def _complete(self) -> None:
         self._run.owed = self._ledger.owed()
-        self._run.guard.is_deaf = False
+        # A child must tell its parent what it owes, so nothing may stop it from returning.
+        self._run.guard.is_deaf = self._run.is_child
         self._board.show(Status.COMPLETED)
 
     async def _compensate(self) -> None:
         self._run.guard.is_deaf = True
         self._ledger.begin_compensation()
-        if self._ledger.owed() or self._ledger.lost():
+        if self._busy or self._ledger.owed() or self._ledger.lost():
             self._board.show(Status.COMPENSATING)
+            # A step in a task of its own may be under way: a compensation must not overtake its action.
+            await workflow.wait_condition(lambda: not self._busy)
             await self._insistence.make_up(self._ledger)
         if lost := self._ledger.lost():
             self._board.show(
@@ -217,7 +217,7 @@ class Saga:
         self._run.guard.is_deaf = False
 
     def _leave(self, error: Exception | asyncio.CancelledError) -> NoReturn:
-        if isinstance(error, asyncio.CancelledError):
+        if workflow.cancellation_reason() is not None and is_cancelled_exception(error):
             raise error
         raise compensated(error) from error
 
@@ -248,20 +248,29 @@ class Saga:
     def _settle(self, address: str, verdict: Verdict) -> Any:
         if verdict.outcome is Outcome.DONE:
             self._ledger.done(address, verdict.value)
-            self._board.show()
             return verdict.value
         self._ledger.failed(address, verdict.outcome)
-        self._board.show()
         self._checkpoint()
         if verdict.outcome is Outcome.REJECTED:
             raise RejectedError(verdict.code, verdict.reason, verdict.field)
         raise UnknownOutcomeError(address, verdict.reason)
 
-    async def _until_done(self, step: Step[I, O], address: str, message: I) -> Any:
-        verdict = await self._insistence.until_done(
-            step.call, [message], address=address, summary=words(step.name)
-        )
+    async def _do(self, step: Step[I, O], message: I, *, is_retriable: bool = True) -> Any:
+        address = self._ledger.address_of(step.name)
+        self._ledger.start(address, _owed_for(step, address, message))
+        is_retried = is_retriable and self._ledger.phase is Phase.PAST_PIVOT
+        tries = self._insistence.until_done if is_retried else attempt
+        with self._under_way(address):
+            verdict = await tries(step.call, [message], activity_id=address, summary=words(step.name))
         return self._settle(address, verdict)
+
+    @contextmanager
+    def _under_way(self, address: str) -> Generator[None]:
+        self._busy.add(address)
+        try:
+            yield
+        finally:
+            self._busy.discard(address)
 
     async def _verdict_on_pivot(
         self, action: Action[I, O] | MethodAction[Any, I, O], address: str, message: I
@@ -285,7 +294,7 @@ class Saga:
             tried += 1
             if tried >= action.call.policy.attempts:
                 self._board.show(Status.STUCK, f"{address}: {verdict.reason}")
-            await workflow.sleep(action.call.policy.pause_after(tried))
+            await self._insistence.rest(action.call.policy.pause_after(tried))
 
 
 def _owed_for(step: Step[I, O], address: str, message: I) -> Compensation | None:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
 from ._errors import DuplicateSagaError, StartError
 from ._keys import check_saga_id
@@ -42,7 +43,7 @@ async def start_saga(
 
     Raises:
         StartError: The id is not well formed, or the content is larger than 128 KiB.
-        DuplicateSagaError: The id belongs to a saga with other content.
+        DuplicateSagaError: The id belongs to a saga of another type, or with other content.
     """
     check_saga_id(id)
     payload = client.data_converter.payload_converter.to_payload(message)
@@ -62,19 +63,23 @@ async def start_saga(
         )
     except WorkflowAlreadyStartedError as error:
         handle = client.get_workflow_handle_for(run, id)
-        if await _content(client, handle) != payload.data:
+        if await _started_with(client, handle) != (
+            WorkflowDefinition.must_from_run_fn(run).name,
+            payload.data,
+        ):
             raise DuplicateSagaError(id) from error
         return handle
 
 
-async def _content(client: Client, handle: WorkflowHandle[Any, Any]) -> bytes:
-    """What a saga was started with, from the first event of its history."""
+async def _started_with(client: Client, handle: WorkflowHandle[Any, Any]) -> tuple[str, bytes]:
+    """The type and the content that a saga was started with, from the first event of its history."""
     async for event in handle.fetch_history_events(page_size=1):
-        payloads = event.workflow_execution_started_event_attributes.input.payloads
+        started = event.workflow_execution_started_event_attributes
+        payloads = started.input.payloads
         decoded = (
             await client.data_converter.payload_codec.decode(payloads)
             if client.data_converter.payload_codec
             else payloads
         )
-        return decoded[0].data
-    return b""
+        return started.workflow_type.name, decoded[0].data if decoded else b""
+    return "", b""

@@ -33,8 +33,8 @@ _MARKS = {
 class Board:
     """Keeps status and details of one saga up to date where operators look.
 
-    The happy path writes nothing into history: the details are answered from memory, and the search
-    attribute is set only when the saga turns round or gets stuck.
+    The happy path writes nothing into history: the details are made when somebody asks for them, and the
+    search attribute is set only when the saga turns round or gets stuck.
     """
 
     def __init__(self, ledger: Ledger, *, search_attributes: bool) -> None:
@@ -44,11 +44,9 @@ class Board:
         self._search_attributes = search_attributes
         self._shown: Status | None = None
 
-    def show(self, status: Status | None = None, note: str = "") -> None:
-        """Makes the state of the ledger visible, and the status where it changed."""
-        if status is not None:
-            self.status, self.note = status, note
-        workflow.set_current_details(self._markdown())
+    def show(self, status: Status, note: str = "") -> None:
+        """Makes a status visible."""
+        self.status, self.note = status, note
         is_on_happy_path = self._shown is None and self.status in (Status.RUNNING, Status.COMPLETED)
         if self._search_attributes and not is_on_happy_path and self.status is not self._shown:
             # Temporal types attributes of all kinds in one list.
@@ -57,7 +55,8 @@ class Board:
             )
             self._shown = self.status
 
-    def _markdown(self) -> str:
+    def details(self) -> str:
+        """The state of the ledger in Markdown, for people."""
         rows = [
             f"| {entry.address} | {_MARKS[entry.outcome]} | {self._made_up(entry)} |"
             for entry in self._ledger.entries.values()

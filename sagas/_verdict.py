@@ -52,7 +52,7 @@ def to_application_error(error: RejectedError) -> ApplicationError:
     )
 
 
-def compensated(error: Exception) -> ApplicationError:
+def compensated(error: BaseException) -> ApplicationError:
     """What a compensated saga fails with: its first failure, as code, reason and field."""
     is_expected = isinstance(error, RejectedError)
     match error:
@@ -88,7 +88,9 @@ def verdict_of(error: ActivityError, rejections: frozenset[str], *, attempts: in
         return Verdict(outcome, reason="it was cancelled")
     if isinstance(cause, ApplicationError):
         if cause.type == REJECTED:
-            code, field = (*cast("tuple[str, str | None]", tuple(cause.details)), "", None)[:2]
+            # `to_application_error` gives both; an activity in another language may give fewer.
+            details = (*cast("tuple[str | None, ...]", tuple(cause.details)), None, None)
+            code, field = details[0] or "", details[1]
             return Verdict(Outcome.REJECTED, code=code, reason=cause.message, field=field, is_final=True)
         if cause.type in rejections:
             return Verdict(Outcome.REJECTED, code=cause.type or "", reason=cause.message, is_final=True)

@@ -1,5 +1,6 @@
 """Where sagas run: settings, connections, worker processes, embedded servers, the `sagas` command."""
 
+from ._broker import BrokerTarget, find_broker
 from ._connection import ServerTarget, connect, find_server
 from ._errors import (
     ConfigurationError,
@@ -11,7 +12,8 @@ from ._errors import (
 from ._exit import run_main
 from ._ports import PortLease
 from ._process import ChildProcess
-from ._search_attributes import register_search_attributes
+from ._rabbitmq_node import BrokerAddress, EmbeddedRabbit, find_rabbitmq, find_running_broker
+from ._search_attributes import register_search_attributes, require_search_attributes
 from ._settings import Settings, load_settings
 from ._temporal_options import SEARCH_ATTRIBUTES, TUNED_CONFIG, TemporalOptions
 from ._temporal_server import EmbeddedTemporal, ServerAddress, find_running_server, find_temporal
@@ -20,8 +22,11 @@ from ._worker import run_worker
 __all__ = [
     "SEARCH_ATTRIBUTES",
     "TUNED_CONFIG",
+    "BrokerAddress",
+    "BrokerTarget",
     "ChildProcess",
     "ConfigurationError",
+    "EmbeddedRabbit",
     "EmbeddedTemporal",
     "FolderInUseError",
     "MissingProgramError",
@@ -33,11 +38,15 @@ __all__ = [
     "TemporalOptions",
     "UnreachableServerError",
     "connect",
+    "find_broker",
+    "find_rabbitmq",
+    "find_running_broker",
     "find_running_server",
     "find_server",
     "find_temporal",
     "load_settings",
     "register_search_attributes",
+    "require_search_attributes",
     "run_main",
     "run_worker",
 ]

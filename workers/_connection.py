@@ -6,7 +6,6 @@ configuration holds the API key, so it is never logged or shown.
 """
 
 import asyncio
-import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from temporalio.envconfig import ClientConfigProfile, ClientConnectConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from ._errors import ConfigurationError, UnreachableServerError
+from ._ports import is_loopback
 from ._settings import Settings
 from ._temporal_server import NAMESPACE, find_running_server
 
@@ -91,7 +91,7 @@ def configured_server() -> ServerTarget | None:
             )
         return None
     is_clear = profile.tls is not None and profile.tls.disabled is True
-    if profile.api_key is not None and is_clear and not _is_loopback(profile.address):
+    if profile.api_key is not None and is_clear and not is_loopback(profile.address.rpartition(":")[0]):
         raise ConfigurationError(
             f"the API key for {profile.address!r} would be sent in clear; "
             "remove TEMPORAL_TLS=false (or tls.disabled in the profile)"
@@ -132,16 +132,6 @@ def _load_profile() -> ClientConfigProfile:
         what = f": {place[1] or place[2]}" if place else ""
         text = f"Temporal's own configuration (TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE) cannot be used{what}"
     raise ConfigurationError(text)
-
-
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _unreachable(target: ServerTarget, reason: str) -> UnreachableServerError:

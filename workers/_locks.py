@@ -17,6 +17,11 @@ class FileLock:
         self._descriptor: int | None = None
 
     @property
+    def is_held(self) -> bool:
+        """Whether this process holds it."""
+        return self._descriptor is not None
+
+    @property
     def descriptor(self) -> int:
         """The open file that carries the lock."""
         if self._descriptor is None:

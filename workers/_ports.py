@@ -1,5 +1,6 @@
 """Ports on loopback that nobody else uses."""
 
+import ipaddress
 import os
 import socket
 import tempfile
@@ -40,6 +41,17 @@ class PortLease:
             return False
         self._lock = lock
         return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as it stands in an address, is this machine."""
+    name = host.strip("[]")
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _is_free(port: int) -> bool:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +30,8 @@ class ChildProcess:
         command: The program and its arguments.
         name: What people call it: `the payment service`.
         log: Where its output goes, appended.
-        environment: Variables set in addition to those of this process.
+        environment: Variables set in addition to those that it inherits.
+        inherits: Names of the variables that it gets from this process; all of them where it is None.
         folder: Its working directory.
         grace: How long it may take to stop before it is killed.
         keep_open: File descriptors that the child inherits, such as those of locks it shares.
@@ -43,13 +44,14 @@ class ChildProcess:
         name: str,
         log: Path,
         environment: Mapping[str, str] | None = None,
+        inherits: Collection[str] | None = None,
         folder: Path | None = None,
         grace: timedelta = timedelta(seconds=10),
         keep_open: Sequence[int] = (),
     ) -> None:
         self.command = tuple(str(part) for part in command)
         self.name, self.log, self.folder, self.grace = name, log, folder, grace
-        self.environment = dict(environment or {})
+        self.environment, self.inherits = dict(environment or {}), inherits
         self.keep_open = tuple(keep_open)
         self._popen: subprocess.Popen[bytes] | None = None
 
@@ -92,7 +94,7 @@ class ChildProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
-                env={**os.environ, **self.environment},
+                env=self._whole_environment(),
                 start_new_session=True,
                 pass_fds=self.keep_open,
             )
@@ -170,6 +172,10 @@ class ChildProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.stop()
+
+    def _whole_environment(self) -> dict[str, str]:
+        names = os.environ if self.inherits is None else set(os.environ).intersection(self.inherits)
+        return {**{name: os.environ[name] for name in names}, **self.environment}
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._popen is None:

@@ -9,6 +9,9 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSe
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from sagas import SagaPlugin
+
+from ._errors import ConfigurationError
 from ._temporal_options import SEARCH_ATTRIBUTES
 
 logger = logging.getLogger(__name__)
@@ -19,8 +22,7 @@ async def register_search_attributes(
 ) -> frozenset[str]:
     """Registers the search attributes that the namespace does not know, and returns those it still does not.
 
-    Writing one that is not registered fails the workflow task for ever, and no compensation runs: so what
-    is returned must not be written. It never raises; where a server does not let us look, all are returned.
+    It never raises; where a server does not let us look, all are returned.
     """
     try:
         missing = await _missing(client, wanted)
@@ -30,21 +32,30 @@ async def register_search_attributes(
             )
             missing = await _missing(client, wanted)
     except RPCError as error:
-        missing, reason = (
-            dict.fromkeys(wanted, IndexedValueType.INDEXED_VALUE_TYPE_UNSPECIFIED),
-            error.message,
-        )
-    else:
-        reason = "it was added, and is not there"
-    if missing:
-        logger.warning(
-            "namespace %r has no search attribute %s, and it cannot be registered (%s); "
-            "ask its administrator to add it, or sagas are listed without their status",
-            client.namespace,
-            ", ".join(f"{name} ({wanted[name]})" for name in missing),
-            reason,
-        )
+        logger.debug("search attributes of namespace %r: %s", client.namespace, error.message)
+        return frozenset(wanted)
     return frozenset(missing)
+
+
+async def require_search_attributes(client: Client) -> None:
+    """Makes sure that sagas on this client can write the search attributes that they will write.
+
+    Writing one that is not registered fails the workflow task for ever, and no compensation runs. Whether
+    they are written is a matter of the plugin alone: were it decided here, two workers could replay the
+    same history to different commands.
+
+    Raises:
+        ConfigurationError: One is missing, and cannot be registered.
+    """
+    plugins = client.config(active_config=True).get("plugins", [])
+    if not any(isinstance(plugin, SagaPlugin) and plugin.search_attributes for plugin in plugins):
+        return
+    if missing := await register_search_attributes(client):
+        names = ", ".join(f"{name} ({SEARCH_ATTRIBUTES[name]})" for name in sorted(missing))
+        raise ConfigurationError(
+            f"namespace {client.namespace!r} has no search attribute {names}, and it cannot be registered; "
+            "ask its administrator to add it, or use SagaPlugin(search_attributes=False)"
+        )
 
 
 async def _missing(client: Client, wanted: Mapping[str, str]) -> dict[str, IndexedValueType.ValueType]:

@@ -4,41 +4,34 @@ import asyncio
 import os
 import shutil
 import sys
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from google.protobuf.duration_pb2 import Duration
-from pydantic import BaseModel, ConfigDict, ValidationError
 from temporalio.api.namespace.v1 import NamespaceConfig
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, UpdateNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from ._errors import FolderInUseError, MissingProgramError, ProcessError
-from ._locks import FileLock, is_locked
+from ._claims import FolderClaim, RunningServer, find_claimant
+from ._errors import MissingProgramError, ProcessError
 from ._ports import LOOPBACK, PortLease
 from ._process import ChildProcess
 from ._temporal_options import TemporalOptions
 
 NAMESPACE = "default"
-LOCK_PATIENCE = 15.0
-"""Seconds in which a server that is just stopping may still hold its folder."""
+SERVER = "temporal"
 START_ATTEMPTS = 3
 ANSWER_PATIENCE = 5.0
 """Seconds after which a server that took the connection but says nothing is asked again."""
 
 
-class ServerAddress(BaseModel):
+class ServerAddress(RunningServer):
     """Where a running embedded server is, and who started it, as it stands in its data folder."""
-
-    model_config = ConfigDict(frozen=True)
 
     address: str
     ui_url: str
-    pid: int
-    owner_pid: int
 
 
 class EmbeddedTemporal:
@@ -60,7 +53,7 @@ class EmbeddedTemporal:
         self.folder = folder.absolute()
         self.options = options or TemporalOptions()
         self._binary = binary
-        self._lock = FileLock(_lock_file(self.folder))
+        self._claim = FolderClaim(self.folder, SERVER)
         self._leases: tuple[PortLease, ...] = ()
         self._process: ChildProcess | None = None
 
@@ -99,7 +92,7 @@ class EmbeddedTemporal:
             ProcessError: It ended, or did not answer in time; with the end of its log.
         """
         binary = self._binary or find_temporal()
-        await self._lock_folder()
+        await self._claim.take()
         try:
             await self._start_on_free_ports(binary)
         except BaseException:
@@ -108,11 +101,11 @@ class EmbeddedTemporal:
 
     async def stop(self) -> None:
         """Stops the server, and gives its folder and ports back; does nothing where it does not run."""
-        _address_file(self.folder).unlink(missing_ok=True)
+        self._claim.withdraw()
         if self._process is not None:
             await self._process.stop()
         self._release_ports()
-        self._lock.release()
+        self._claim.release()
 
     def kill(self) -> None:
         """Kills the server as a crash would; it keeps its folder and ports for `restart`."""
@@ -132,15 +125,6 @@ class EmbeddedTemporal:
     ) -> None:
         await self.stop()
 
-    async def _lock_folder(self) -> None:
-        deadline = time.monotonic() + LOCK_PATIENCE
-        while not self._lock.acquire():
-            # A server whose owner was killed is about to stop; any other one will stay.
-            found = find_running_server(self.folder)
-            if (found is not None and _exists(found.owner_pid)) or time.monotonic() > deadline:
-                raise FolderInUseError(self.folder)
-            await asyncio.sleep(0.05)
-
     async def _start_on_free_ports(self, binary: Path) -> None:
         for attempt in range(1, START_ATTEMPTS + 1):
             self._leases = (PortLease(self.options.port), PortLease(self.options.ui_port))
@@ -150,7 +134,7 @@ class EmbeddedTemporal:
                 [binary, "server", "start-dev", *self.options.flags(database, **ports)],
                 name="the Temporal server",
                 log=self.log,
-                keep_open=[self._lock.descriptor],
+                keep_open=[self._claim.descriptor],
             )
             self._process.start()
             try:
@@ -165,12 +149,9 @@ class EmbeddedTemporal:
 
     async def _become_ready(self, process: ChildProcess) -> None:
         await process.wait_ready(self._is_ready)
-        found = ServerAddress(
-            address=self.address, ui_url=self.ui_url, pid=process.pid, owner_pid=os.getpid()
+        self._claim.announce(
+            ServerAddress(address=self.address, ui_url=self.ui_url, pid=process.pid, owner_pid=os.getpid())
         )
-        draft = _address_file(self.folder).with_suffix(".draft")
-        draft.write_text(found.model_dump_json())
-        draft.replace(_address_file(self.folder))
 
     async def _is_ready(self) -> bool:
         if not await _is_listening(self._port(0)):
@@ -209,31 +190,7 @@ def find_temporal() -> Path:
 
 def find_running_server(folder: Path) -> ServerAddress | None:
     """Finds the embedded server that runs on a data folder; None where none does."""
-    # What a crash left behind is told from what is true by the lock: only a living server holds it.
-    if not is_locked(_lock_file(folder)):
-        return None
-    try:
-        return ServerAddress.model_validate_json(_address_file(folder).read_bytes())
-    except (FileNotFoundError, ValidationError):
-        return None
-
-
-def _address_file(folder: Path) -> Path:
-    return folder / "temporal.json"
-
-
-def _lock_file(folder: Path) -> Path:
-    return folder / "temporal.lock"
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return find_claimant(folder, SERVER, ServerAddress)
 
 
 async def _is_listening(port: int) -> bool:

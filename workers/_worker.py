@@ -11,7 +11,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker, WorkerConfig
 
 from ._errors import UnreachableServerError
-from ._search_attributes import register_search_attributes
+from ._search_attributes import require_search_attributes
 from ._signals import stop_signals, wait_for_stop
 from ._version import check_temporalio
 
@@ -46,11 +46,12 @@ async def run_worker(
         options: Anything else that `temporalio.worker.Worker` takes.
 
     Raises:
-        ConfigurationError: The installed temporalio is known to break sagas.
+        ConfigurationError: The installed temporalio is known to break sagas, or sagas would write a search
+            attribute that the namespace does not know.
         UnreachableServerError: The namespace does not exist, or may not be polled.
     """
     check_temporalio(temporalio.service.__version__)
-    await register_search_attributes(client)
+    await require_search_attributes(client)
     config: WorkerConfig = {
         **(options or WorkerConfig()),
         "client": client,

@@ -5,7 +5,7 @@ from datetime import timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from examples.order import operations as ops
+    import examples.order.operations as ops
     from examples.order.messages import (
         CreateShipment,
         Order,

@@ -22,7 +22,14 @@ MAX_AMOUNT = 100_000_000
 class Message(BaseModel):
     """Immutable; unknown fields and values of another type are refused, never converted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        # What is wrong is told in histories and logs, in clear: the field and the rule, never the value.
+        hide_input_in_errors=True,
+    )
 
 
 class Customer(Message):

@@ -5,7 +5,7 @@ from datetime import timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from examples.payment import operations as ops
+    import examples.payment.operations as ops
     from examples.payment.messages import Capture, Payment, check_payment, not_taken, receipt
     from sagas import Policy, Saga, action
 

@@ -1,6 +1,5 @@
 """A real Temporal server, shared by the tests of a session."""
 
-import os
 from collections.abc import AsyncIterator
 from typing import Protocol
 
@@ -8,7 +7,8 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client, Plugin
 
-from workers import EmbeddedTemporal, MissingProgramError, TemporalOptions, find_temporal
+from tests.programs import require
+from workers import EmbeddedTemporal, TemporalOptions, find_temporal
 
 
 class ConnectClient(Protocol):
@@ -22,12 +22,7 @@ class ConnectClient(Protocol):
 @pytest.fixture(scope="session")
 def temporal_program() -> None:
     """The `temporal` program is installed: without it, a visible skip at home and a failure in CI."""
-    try:
-        find_temporal()
-    except MissingProgramError as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+    require(find_temporal)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("temporal_program")
 
 def sagas_dev(tmp_path: Path, **environment: str) -> ChildProcess:
     return ChildProcess(
-        [sys.executable, "-m", "workers", "dev"],
+        [sys.executable, "-m", "workers", "dev", "--no-broker"],
         name="sagas dev",
         log=tmp_path / "dev.log",
         environment={"SAGAS_DATA_FOLDER": str(tmp_path / "data"), **environment},
@@ -56,7 +56,7 @@ async def test_a_second_one_on_the_same_folder_is_refused(tmp_path: Path) -> Non
     async with sagas_dev(tmp_path) as first:
         await until(lambda: "Ready" in first.last_log_lines())
         second = ChildProcess(
-            [sys.executable, "-m", "workers", "dev", "--data", str(tmp_path / "data")],
+            [sys.executable, "-m", "workers", "dev", "--no-broker", "--data", str(tmp_path / "data")],
             name="the second",
             log=tmp_path / "second.log",
         )

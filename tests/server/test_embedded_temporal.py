@@ -170,7 +170,7 @@ async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
 async def test_nothing_is_left_of_it_when_its_parent_is_killed(tmp_path: Path) -> None:
     """The server goes with its parent, and the next one may have the folder at once."""
     parent = ChildProcess(
-        [sys.executable, "-m", "workers", "dev", "--data", str(tmp_path / "data")],
+        [sys.executable, "-m", "workers", "dev", "--no-broker", "--data", str(tmp_path / "data")],
         name="the parent",
         log=tmp_path / "parent.log",
     )

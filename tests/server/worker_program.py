@@ -16,6 +16,7 @@ from workers import run_main, run_worker
 @activity.defn
 async def finishes_when_released(file: str) -> str:
     """Says that the worker begins to stop, and ends by itself when somebody then makes the file."""
+    print("running", flush=True)
     await activity.wait_for_worker_shutdown()
     print("draining", flush=True)
     await until(Path(file).exists)

@@ -121,6 +121,22 @@ async def test_it_starts_again_with_the_same_command(tmp_path: Path) -> None:
         assert process.pid != first
 
 
+async def test_it_inherits_only_what_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server whose settings are variables is not changed by those of somebody else."""
+    monkeypatch.setenv("MEANT", "yes")
+    monkeypatch.setenv("NOT_MEANT", "yes")
+    process = ChildProcess(
+        [sys.executable, "-c", 'import os; print("ready", os.environ.get("NOT_MEANT"), os.environ["MEANT"])'],
+        name="the child",
+        log=tmp_path / "child.log",
+        inherits={"MEANT", "MISSING"},
+    )
+    process.start()
+
+    assert await process.wait() == 0
+    assert process.last_log_lines() == "ready None yes"
+
+
 async def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
     """The name that was tried is in the error."""
     process = ChildProcess(["no-such-program"], name="the child", log=tmp_path / "child.log")

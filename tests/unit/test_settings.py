@@ -40,6 +40,7 @@ def test_a_duration_is_written_with_its_unit(
     [
         ("SAGAS_TEMPORAL_PORT", "seven", "valid integer"),
         ("SAGAS_UI_PORT", "70000", "less than or equal to 65535"),
+        ("SAGAS_AMQP_PORT", "0", "greater than or equal to 1"),
         ("SAGAS_RETENTION", "soon", "30s, 5m, 1h or 90d"),
         ("SAGAS_RETENTION", "5m", "must be at least 1d"),
         ("SAGAS_GRACEFUL_SHUTDOWN", "-P1D", "must be at least 0s"),

@@ -1,0 +1,86 @@
+"""`sagas dev` with a broker, as a person runs it: as a process, stopped by a signal."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.programs import require
+from tests.waiting import is_alive, until
+from workers import ChildProcess, find_running_broker, find_running_server, find_temporal
+
+BOOT = 90.0
+"""Seconds in which both servers are up, also on a busy machine."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def both_programs(rabbitmq_program: None) -> None:
+    """These tests start Temporal and RabbitMQ."""
+    require(find_temporal)
+
+
+def sagas_dev(tmp_path: Path, *flags: str, **environment: str) -> ChildProcess:
+    return ChildProcess(
+        [sys.executable, "-m", "workers", "dev", *flags],
+        name="sagas dev",
+        log=tmp_path / "dev.log",
+        environment={"SAGAS_DATA_FOLDER": str(tmp_path / "data"), **environment},
+    )
+
+
+async def test_it_runs_both_servers_and_stops_both(tmp_path: Path) -> None:
+    """It says where both are, keeps the password to itself, and a signal stops both and ends it with 0."""
+    async with sagas_dev(tmp_path) as dev:
+        await until(lambda: "Ready" in dev.last_log_lines(), within=BOOT)
+        temporal, broker = find_running_server(tmp_path / "data"), find_running_broker(tmp_path / "data")
+        assert temporal is not None
+        assert broker is not None
+        user, _, place = broker.url.partition("@")
+        for told in (temporal.address, f"amqp://sagas@{place}", str(tmp_path / "data" / "rabbitmq.json")):
+            assert told in dev.last_log_lines()
+        assert user.rpartition(":")[2] not in dev.log.read_text()
+
+        os.kill(dev.pid, signal.SIGINT)
+
+        assert await dev.wait() == 0
+        assert "Stopped." in dev.last_log_lines()
+        assert not is_alive(temporal.pid)
+        assert not is_alive(broker.pid)
+
+
+async def test_it_notices_that_its_broker_died(tmp_path: Path) -> None:
+    """A person does not publish to a dead broker, and Temporal is not left running."""
+    async with sagas_dev(tmp_path) as dev:
+        await until(lambda: "Ready" in dev.last_log_lines(), within=BOOT)
+        temporal, broker = find_running_server(tmp_path / "data"), find_running_broker(tmp_path / "data")
+        assert temporal is not None
+        assert broker is not None
+
+        os.kill(broker.pid, signal.SIGKILL)
+
+        assert await dev.wait() == 1
+        assert "error: the RabbitMQ node was killed by SIGKILL" in dev.last_log_lines(50)
+        assert not is_alive(temporal.pid)
+
+
+async def test_it_runs_the_broker_alone_beside_a_configured_temporal(tmp_path: Path) -> None:
+    """Who has a Temporal cluster still needs a broker here."""
+    async with sagas_dev(tmp_path, TEMPORAL_ADDRESS="temporal.example:7233") as dev:
+        await until(lambda: "Ready" in dev.last_log_lines(), within=BOOT)
+
+        assert "temporal.example:7233" in dev.last_log_lines()
+        assert find_running_server(tmp_path / "data") is None
+        assert find_running_broker(tmp_path / "data") is not None
+
+
+async def test_it_starts_no_broker_where_another_one_is_configured(tmp_path: Path) -> None:
+    """It says which one is used, without its password."""
+    url = "amqps://shop:top-secret@broker.example/shop"
+    async with sagas_dev(tmp_path, SAGAS_AMQP_URL=url) as dev:
+        await until(lambda: "Ready" in dev.last_log_lines())
+
+        assert "SAGAS_AMQP_URL names the broker at amqps://shop@broker.example/shop" in dev.last_log_lines()
+        assert "top-secret" not in dev.log.read_text()
+        assert find_running_broker(tmp_path / "data") is None

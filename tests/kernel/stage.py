@@ -1,0 +1,146 @@
+"""A worker of the agency on a real server, and the only ways in which a test waits."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Replayer, Worker
+
+from sagas import RETRY, SAGA_STATUS, OperatorNote, SagaPlugin, start_saga
+
+from .agency import Agency, NumberlessSaga, Plan, TripSaga
+
+PATIENCE = 20.0
+"""Seconds after which something that was waited for counts as never happening."""
+
+Handle = WorkflowHandle[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a workflow closed, and the saga status that it left behind."""
+
+    closed: str
+    saga: str | None
+    code: str = ""
+    result: object = None
+
+
+@dataclass
+class Stage:
+    """Starts sagas, lets workers come and go, and knows every workflow that has run."""
+
+    client: Client
+    cache: int
+    agency: Agency = field(default_factory=Agency)
+    task_queue: str = field(default_factory=lambda: f"agency-{uuid4().hex[:8]}")
+    workflows: list[type] = field(default_factory=lambda: [TripSaga, NumberlessSaga])
+    ids: list[str] = field(default_factory=list)
+    _workers: list[Worker] = field(default_factory=list)
+
+    async def open(
+        self, task_queue: str | None = None, *, workflows: bool = True, activities: bool = True
+    ) -> Worker:
+        """Starts a worker."""
+        worker = Worker(
+            self.client,
+            task_queue=task_queue or self.task_queue,
+            workflows=self.workflows if workflows else [],
+            activities=self.agency.activities() if activities else [],
+            max_cached_workflows=self.cache,
+            default_heartbeat_throttle_interval=timedelta(milliseconds=100),
+            max_heartbeat_throttle_interval=timedelta(milliseconds=100),
+        )
+        await worker.__aenter__()
+        self._workers.append(worker)
+        return worker
+
+    async def close(self, *workers: Worker) -> None:
+        """Stops these workers, or all of them, without waiting for what they have begun."""
+        for worker in workers or tuple(self._workers):
+            self._workers.remove(worker)
+            async with asyncio.timeout(PATIENCE):
+                await worker.__aexit__(None, None, None)
+
+    async def start(self, *do: "str | Plan", **plan: Any) -> Handle:
+        """Starts a saga that does so."""
+        trip_id = f"trip-{uuid4().hex[:8]}"
+        self.ids.append(trip_id)
+        return await start_saga(
+            self.client, TripSaga.run, Plan(do=do, **plan), id=trip_id, task_queue=self.task_queue
+        )
+
+    def child_of(self, handle: Handle, name: str) -> Handle:
+        """The child called `name`."""
+        return self.client.get_workflow_handle(f"{handle.id}/{name}")
+
+    async def ending(self, handle: Handle) -> Ending:
+        """Waits until a workflow is closed."""
+        result: object = None
+        code = ""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                result = await handle.result()
+        except WorkflowFailureError as error:
+            cause = error.cause
+            if isinstance(cause, ApplicationError):
+                code = str(cause.details[0]) if cause.details else str(cause.type)
+        description = await handle.describe()
+        assert description.status is not None
+        saga = description.typed_search_attributes.get(SAGA_STATUS)
+        return Ending(description.status.name, saga, code, result)
+
+    async def event(self, handle: Handle, kind: "EventType.ValueType", *, nth: int = 1) -> HistoryEvent:
+        """Waits for the `nth` event of a kind in a workflow's history."""
+        seen = 0
+        async with asyncio.timeout(PATIENCE):
+            async for event in handle.fetch_history_events(wait_new_event=True):
+                seen += event.event_type == kind
+                if seen == nth:
+                    return event
+        raise AssertionError(f"{handle.id} closed before {EventType.Name(kind)} number {nth}")
+
+    async def status(self, handle: Handle, wanted: str) -> None:
+        """Waits until a saga says of itself that it is so."""
+        async with asyncio.timeout(PATIENCE):
+            async for event in handle.fetch_history_events(wait_new_event=True):
+                fields = (
+                    event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
+                )
+                if SAGA_STATUS.name in fields and fields[SAGA_STATUS.name].data == f'"{wanted}"'.encode():
+                    return
+        raise AssertionError(f"{handle.id} closed and was never {wanted}")
+
+    async def retry(self, handle: Handle) -> str:
+        """Has a stuck saga try again."""
+        note = OperatorNote(by="mia", because="the line is mended")
+        async with asyncio.timeout(PATIENCE):
+            status: str = await handle.execute_update(RETRY, note)
+        return status
+
+    async def replay_everything(self) -> None:
+        """Replays every workflow that was started here, and their children: same history, same commands."""
+        replayer = Replayer(workflows=self.workflows, plugins=[SagaPlugin()])
+        waiting = list(self.ids)
+        while waiting:
+            handle = self.client.get_workflow_handle(waiting.pop())
+            history = await handle.fetch_history()
+            await replayer.replay_workflow(history)
+            waiting += [
+                event.child_workflow_execution_started_event_attributes.workflow_execution.workflow_id
+                for event in history.events
+                if event.event_type == EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
+            ]
+
+    async def end_everything(self) -> None:
+        """Terminates what a test leaves open on purpose."""
+        for trip_id in self.ids:
+            handle = self.client.get_workflow_handle(trip_id)
+            if (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
+                await handle.terminate("the test is over")

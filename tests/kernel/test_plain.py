@@ -1,0 +1,108 @@
+"""The plugin changes nothing for workflows that have no saga: their old histories replay with it."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from temporalio import activity, workflow
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.worker import Replayer, Worker
+
+from sagas import SagaPlugin
+
+TIMEOUT = timedelta(seconds=20)
+
+
+@activity.defn
+async def count(number: int) -> int:
+    return number + 1
+
+
+@activity.defn
+async def fail(number: int) -> int:
+    raise ValueError(number)
+
+
+@workflow.defn
+class Errand:
+    @workflow.run
+    async def run(self, number: int) -> int:
+        await workflow.sleep(0.01)
+        return await workflow.execute_activity(count, number, start_to_close_timeout=TIMEOUT)
+
+
+@workflow.defn
+class Everyday:
+    """Everything that an ordinary workflow does: signals, timers, tasks, time limits, activities, a child."""
+
+    def __init__(self) -> None:
+        self.signals = 0
+
+    @workflow.signal
+    def knock(self) -> None:
+        """Somebody is at the door."""
+        self.signals += 1
+
+    @workflow.update
+    async def ask(self, number: int) -> int:
+        """Asks back, with an activity in between."""
+        return await workflow.execute_activity(count, number, start_to_close_timeout=TIMEOUT)
+
+    @workflow.run
+    async def run(self, number: int) -> int:
+        await workflow.wait_condition(lambda: self.signals > 0)
+        both = await asyncio.gather(
+            workflow.execute_activity(count, 1, start_to_close_timeout=TIMEOUT),
+            workflow.execute_child_workflow(Errand.run, 2),
+            workflow.sleep(0.02),
+        )
+        try:
+            async with asyncio.timeout(0.01):
+                await workflow.wait_condition(lambda: False)
+        except TimeoutError:
+            number += 1
+        own = asyncio.ensure_future(workflow.sleep(3600))
+        await asyncio.sleep(0)
+        own.cancel()
+        try:
+            await own
+        except asyncio.CancelledError:
+            number += 1
+        return number + both[0] + both[1] + await self._stubborn()
+
+    async def _stubborn(self) -> int:
+        try:
+            await workflow.wait_condition(lambda: self.signals > 1)
+        except asyncio.CancelledError:
+            # Cleans up after its cancel, and is then done.
+            await workflow.sleep(0.01)
+            return await workflow.execute_activity(count, 0, start_to_close_timeout=TIMEOUT)
+        return 0
+
+
+@pytest.mark.parametrize("end", ["signal", "cancel"])
+async def test_history_from_before_the_plugin_replays_with_it(server: str, end: str) -> None:
+    """Same history, same commands."""
+    client = await Client.connect(server)
+    name = f"everyday-{uuid4().hex[:8]}"
+    async with Worker(client, task_queue=name, workflows=[Everyday, Errand], activities=[count, fail]):
+        handle = await client.start_workflow(Everyday.run, 0, id=name, task_queue=name)
+        assert await handle.execute_update(Everyday.ask, 6) == 7
+        await handle.signal(Everyday.knock)
+        fired = 0
+        async with asyncio.timeout(20):
+            async for event in handle.fetch_history_events(wait_new_event=True):
+                fired += event.HasField("timer_fired_event_attributes")
+                if fired == 2 and event.HasField("workflow_task_completed_event_attributes"):
+                    break
+        await (handle.signal(Everyday.knock) if end == "signal" else handle.cancel())
+        try:
+            async with asyncio.timeout(20):
+                result = await handle.result()
+        except WorkflowFailureError:
+            result = -1
+        history = await handle.fetch_history()
+
+    assert result == {"signal": 7, "cancel": 8}[end]
+    await Replayer(workflows=[Everyday, Errand], plugins=[SagaPlugin()]).replay_workflow(history)

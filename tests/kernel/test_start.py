@@ -1,0 +1,128 @@
+"""What is refused at the door, and what a saga does with a workflow that it should not be in."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio import workflow
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError
+from temporalio.worker import Worker
+
+from sagas import DuplicateSagaError, Saga, SagaPlugin, StartError, start_saga
+
+from .agency import NumberlessSaga, Plan, TripSaga
+from .stage import Ending, Stage
+
+PLAN = Plan(do=("hotel",))
+
+
+async def test_same_saga_twice_is_one_run(stage: Stage) -> None:
+    """Who asks again, while it runs or after it has ended, gets the saga that there is."""
+    handle = await stage.start("hotel", "wait")
+    plan = Plan(do=("hotel", "wait"))
+
+    again = await start_saga(stage.client, TripSaga.run, plan, id=handle.id, task_queue=stage.task_queue)
+    await handle.signal("go")
+    assert (await stage.ending(again)).closed == "COMPLETED"
+    later = await start_saga(stage.client, TripSaga.run, plan, id=handle.id, task_queue=stage.task_queue)
+
+    assert await later.result() == ["hotel", "wait"]
+    assert stage.agency.story == ["book-hotel"]
+
+
+async def test_saga_with_other_content_is_a_duplicate(stage: Stage) -> None:
+    """An id means one saga."""
+    handle = await stage.start("hotel")
+
+    with pytest.raises(DuplicateSagaError, match="other content"):
+        await start_saga(
+            stage.client, TripSaga.run, Plan(do=("flight",)), id=handle.id, task_queue=stage.task_queue
+        )
+    await stage.ending(handle)
+
+
+async def test_saga_of_another_kind_is_a_duplicate(stage: Stage) -> None:
+    """The same content means something else to another saga."""
+    handle = await stage.start("hotel")
+
+    with pytest.raises(DuplicateSagaError):
+        await start_saga(stage.client, NumberlessSaga.run, PLAN, id=handle.id, task_queue=stage.task_queue)
+    await stage.ending(handle)
+
+
+@pytest.mark.parametrize("id", ["", "a/b", "a b", "x" * 201])
+async def test_bad_id_is_refused_before_anything(client: Client, id: str) -> None:  # noqa: A002
+    """Nothing has happened."""
+    with pytest.raises(StartError):
+        await start_saga(client, TripSaga.run, PLAN, id=id, task_queue="nobody")
+    if id:
+        with pytest.raises(RPCError, match="not found"):
+            await client.get_workflow_handle(id).describe()
+
+
+async def test_large_content_is_refused_before_anything(client: Client) -> None:
+    """At most 128 KiB."""
+    plan = Plan(do=("x" * 131_072,))
+
+    with pytest.raises(StartError, match="at most 131072"):
+        await start_saga(client, TripSaga.run, plan, id="large", task_queue="nobody")
+
+
+@pytest.mark.parametrize("cut", ["execution_timeout", "run_timeout"])
+async def test_saga_that_could_be_cut_off_is_refused(stage: Stage, cut: str) -> None:
+    """Such a timeout ends a workflow without a word, and without its compensations."""
+    options: dict[str, Any] = {cut: timedelta(hours=1)}
+    handle = await stage.client.start_workflow(
+        TripSaga.run, PLAN, id=f"{cut}-{stage.cache}", task_queue=stage.task_queue, **options
+    )
+    stage.ids.append(handle.id)
+
+    assert await stage.ending(handle) == Ending("FAILED", None, "SagaRefused")
+    assert stage.agency.story == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[{"do": "hotel"}], [{"do": ["hotel"], "more": 1}], [{}], [7], ["x"], [[PLAN]]],
+    ids=str,
+)
+async def test_content_of_another_type_fails_the_workflow(stage: Stage, arguments: list[object]) -> None:
+    """With the reason; it does not wait for ever for code that could read it."""
+    handle: WorkflowHandle[Any, Any] = await stage.client.start_workflow(
+        "TripSaga",
+        args=arguments,
+        id=f"bad-{uuid4().hex[:8]}",
+        task_queue=stage.task_queue,
+    )
+    stage.ids.append(handle.id)
+
+    assert await stage.ending(handle) == Ending("FAILED", None, "ValidationError")
+    assert stage.agency.story == []
+
+
+@workflow.defn
+class Naked:
+    @workflow.run
+    async def run(self, word: str) -> str:
+        async with Saga():
+            return word
+
+
+async def test_saga_without_the_plugin_says_what_is_missing(server: str) -> None:
+    """In its failing workflow task, where operators look."""
+    plain = await Client.connect(server)
+    stage = Stage(plain, cache=1000)
+    async with Worker(plain, task_queue=stage.task_queue, workflows=[Naked]):
+        handle = await plain.start_workflow(Naked.run, "x", id="naked", task_queue=stage.task_queue)
+        failed = await stage.event(handle, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+        await handle.terminate("the test is over")
+
+    assert "SagaPlugin()" in failed.workflow_task_failed_event_attributes.failure.message
+
+
+def test_plugin_is_named() -> None:
+    """Temporal warns when it is given twice."""
+    assert SagaPlugin().name() == "sagas"

@@ -1,0 +1,148 @@
+"""What must not be ordered is refused by the saga with its reason, and leaves nothing in any service."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from temporalio.api.common.v1 import Payload
+from temporalio.client import WorkflowFailureError
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+from examples.compare.endings import NOTHING, ending_of
+from examples.compare.scenarios import a_payment, an_order
+from examples.compare.stack import Stack
+from examples.order.saga import OrderSaga
+from sagas import DuplicateSagaError, StartError, start_saga
+from tests.scenarios.replaying import replay
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+Change = Callable[[dict[str, Any]], object]
+
+ORDERS: Mapping[str, tuple[Change, str]] = {
+    "unknown-currency": (lambda o: o.update(currency="XAU"), "unsupported_currency (currency)"),
+    "currency-in-lower-case": (lambda o: o.update(currency="eur"), "unsupported_currency (currency)"),
+    "zero": (lambda o: o.update(amount=0), "amount_out_of_range (amount)"),
+    "negative": (lambda o: o.update(amount=-5), "amount_out_of_range (amount)"),
+    "absurd": (lambda o: o.update(amount=10**30), "amount_out_of_range (amount)"),
+    "float": (lambda o: o.update(amount=0.1), "amount"),
+    "text": (lambda o: o.update(amount="4200"), "amount"),
+    "true": (lambda o: o.update(amount=True), "amount"),
+    "no-lines": (lambda o: o.update(lines=[]), "empty_order (lines)"),
+    "quantity-0": (lambda o: o["lines"][0].update(quantity=0), "quantity_out_of_range (lines.0.quantity)"),
+    "absurd-quantity": (lambda o: o["lines"][0].update(quantity=2**63), "quantity_out_of_range"),
+    "twice-the-same": (lambda o: o["lines"].append(o["lines"][0]), "repeated_article (lines)"),
+    "unknown-method": (lambda o: o["method"].update(type="barter"), "unknown_method (method.type)"),
+    "unknown-field": (lambda o: o.update(discount=100), "discount"),
+    "missing-field": (lambda o: o.pop("customer"), "customer"),
+    "no-id": (lambda o: o.pop("order_id"), "order_id"),
+}
+
+RAW = {
+    "not-json": b"{amount",
+    "cut-off": b'{"order_id": "x"',
+    "nan": b'{"amount": NaN}',
+    "nothing": b"",
+    "a-list": b"[]",
+    "null": b"null",
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+async def test_an_order_that_breaks_a_rule_is_refused_with_its_reason(name: str, stack: Stack) -> None:
+    """The workflow fails and says which field breaks which rule; no service knows of the order."""
+    change, reason = ORDERS[name]
+    order_id = secrets.token_hex(6)
+    order = an_order()(order_id).model_dump(mode="json")
+    change(order)
+
+    failure = await _refused(stack, f"order-{order_id}", order)
+
+    assert reason in failure.message
+    ending = await ending_of(stack, order_id)
+    assert (ending.effects, ending.order, ending.broken) == (NOTHING, None, ())
+
+
+@pytest.mark.parametrize("name", RAW)
+async def test_an_order_that_is_no_order_fails_its_workflow(name: str, stack: Stack) -> None:
+    """It does not wedge the workflow task: somebody who looks at the workflow sees what was wrong."""
+    payload = Payload(metadata={"encoding": b"json/plain"}, data=RAW[name])
+
+    failure = await _refused(stack, f"order-{secrets.token_hex(6)}", RawValue(payload))
+
+    assert "Order" in failure.message
+
+
+async def test_a_saga_without_any_content_fails(stack: Stack) -> None:
+    """A workflow that is started without its argument fails, and says what it takes."""
+    handle = await stack.client.start_workflow(
+        "OrderSaga", id=f"order-{secrets.token_hex(6)}", task_queue=stack.task_queue
+    )
+
+    with pytest.raises(WorkflowFailureError) as error:
+        await handle.result()
+
+    assert isinstance(error.value.cause, ApplicationError)
+    assert "order" in error.value.cause.message
+
+
+async def test_an_unknown_article_is_refused_and_the_order_cancelled(stack: Stack) -> None:
+    """What only the inventory knows is refused there, and what was done before is made up for."""
+    order_id = secrets.token_hex(6)
+
+    failure = await _refused(stack, f"order-{order_id}", an_order(sku="NO-SUCH-THING")(order_id))
+
+    assert "unknown_article (lines.0.sku)" in failure.message
+    ending = await ending_of(stack, order_id)
+    assert (ending.effects, ending.order) == (NOTHING, "cancelled")
+
+
+async def test_an_order_id_is_not_used_for_another_order(stack: Stack) -> None:
+    """The same order again is the same saga; another one under its id is refused before it starts."""
+    order_id = secrets.token_hex(6)
+    order = an_order()(order_id)
+    about = {"id": f"order-{order_id}", "task_queue": stack.task_queue}
+    first = await start_saga(stack.client, OrderSaga.run, order, **about)
+
+    again = await start_saga(stack.client, OrderSaga.run, order, **about)
+    with pytest.raises(DuplicateSagaError, match=order_id):
+        await start_saga(stack.client, OrderSaga.run, order.model_copy(update={"amount": 1}), **about)
+
+    assert await again.result() == await first.result()
+
+
+@pytest.mark.parametrize("saga_id", ["", "a" * 201, "a b", "../x", "a/b", "a\n", "a\0", "ü"])
+async def test_an_id_that_would_not_survive_a_log_line_is_refused(saga_id: str, stack: Stack) -> None:
+    """Nothing is started, and the error says what an id looks like."""
+    with pytest.raises(StartError, match="letters, digits"):
+        await start_saga(
+            stack.client, OrderSaga.run, an_order()("x"), id=saga_id, task_queue=stack.task_queue
+        )
+
+
+async def test_a_payment_that_breaks_a_rule_is_refused(stack: Stack) -> None:
+    """The payment saga on its own refuses as the order saga does, and tells the customer."""
+    payment_id = secrets.token_hex(6)
+    payment = a_payment()(payment_id).model_copy(update={"amount": -1})
+    handle = await stack.client.start_workflow(
+        "PaymentSaga", payment, id=f"payment-{payment_id}", task_queue=stack.task_queue
+    )
+
+    with pytest.raises(WorkflowFailureError) as error:
+        await handle.result()
+
+    assert "amount_out_of_range" in str(error.value.cause)
+    assert (await ending_of(stack, payment_id)).told == ("Your payment was not taken",)
+
+
+async def _refused(stack: Stack, workflow_id: str, content: object) -> ApplicationError:
+    handle = await stack.client.start_workflow(
+        "OrderSaga", content, id=workflow_id, task_queue=stack.task_queue
+    )
+    with pytest.raises(WorkflowFailureError) as error:
+        await handle.result()
+    assert isinstance(error.value.cause, ApplicationError)
+    await replay(stack.client, workflow_id)
+    return error.value.cause

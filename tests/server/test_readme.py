@@ -1,0 +1,51 @@
+"""What the README shows is what happens."""
+
+import asyncio
+import os
+import re
+import sys
+from pathlib import Path
+
+from workers import EmbeddedTemporal
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+async def test_the_saga_of_the_readme_says_what_the_readme_says(
+    temporal: EmbeddedTemporal, tmp_path: Path
+) -> None:
+    """The saga runs as it stands there, beside nothing but a server, and prints what is shown below it."""
+    code, output = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", README.read_text(), re.DOTALL).groups()  # type: ignore[union-attr]
+    script = tmp_path / "trip.py"
+    script.write_text(code)
+
+    trip = await asyncio.create_subprocess_exec(
+        sys.executable,
+        script,
+        cwd=tmp_path,
+        env={**os.environ, "SAGAS_DATA_FOLDER": str(temporal.folder)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await asyncio.wait_for(trip.communicate(), timeout=60)
+
+    assert (trip.returncode, said.decode()) == (0, output)
+
+
+def test_every_link_of_the_documents_leads_somewhere() -> None:
+    """A file that a document points to exists."""
+    root = README.parent
+    documents = [
+        README,
+        *root.glob("docs/**/*.md"),
+        *root.glob("examples/**/*.md"),
+        *root.glob("benchmarks/*.md"),
+    ]
+    missing = [
+        f"{document.relative_to(root)}: {target}"
+        for document in documents
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text())
+        if not (document.parent / target).exists()
+    ]
+
+    assert missing == []

@@ -1,0 +1,55 @@
+"""Ids and keys: one per step, the same for its compensation, wherever it is run."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sagas import StartError, idempotency_key
+from sagas._keys import COMPENSATE, check_saga_id, child_id, in_parent
+
+names = st.from_regex(r"[a-z][a-z0-9]{0,5}(-[a-z0-9]{1,4}){0,2}(#[2-9])?", fullmatch=True)
+ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,10}", fullmatch=True)
+
+
+@given(root=ids, path=st.lists(names, max_size=4), step=names)
+def test_key_is_the_same_from_every_saga_that_may_compensate(root: str, path: list[str], step: str) -> None:
+    """The child that acts, its parent and the root that compensate: all of them mean one effect."""
+    workflow_ids = [root]
+    for child in path:
+        workflow_ids.append(child_id(workflow_ids[-1], child))
+    key = idempotency_key(workflow_ids[-1], step)
+
+    address = step
+    for level in range(len(path), -1, -1):
+        assert idempotency_key(workflow_ids[level], address) == key
+        assert idempotency_key(workflow_ids[level], f"{COMPENSATE}{address}") == key
+        if level:
+            address = in_parent(path[level - 1], address)
+
+
+places = st.tuples(st.lists(names, max_size=2), names)
+
+
+@given(root=ids, one=places, two=places)
+def test_two_steps_never_share_a_key(
+    root: str, one: tuple[list[str], str], two: tuple[list[str], str]
+) -> None:
+    """Different places in a family of sagas have different keys."""
+    keys = [idempotency_key("/".join([root, *path]), step) for path, step in (one, two)]
+
+    assert (keys[0] == keys[1]) == (one == two)
+
+
+@pytest.mark.parametrize("good", ["a", "7", "order-7", "A_b.c-1", "x" * 200])
+def test_sober_saga_ids_are_taken(good: str) -> None:
+    """Letters, digits, and three signs."""
+    check_saga_id(good)
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "-a", ".a", "a/b", "a:b", "a b", "a\n", "ä", "x" * 201, "a#2", "../a", "%2f", "a\x00"]
+)
+def test_other_saga_ids_are_refused(bad: str) -> None:
+    """They would not survive a log line, a URL, or the `/` between parent and child."""
+    with pytest.raises(StartError, match="1 to 200 letters"):
+        check_saga_id(bad)

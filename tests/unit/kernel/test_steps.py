@@ -1,0 +1,128 @@
+"""A step that is badly written is refused when it is written."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from temporalio import activity
+from temporalio.common import RawValue
+
+from sagas import Action, DefinitionError, Operation, Step, action
+
+
+@activity.defn
+async def book_seat(seat: str) -> int:
+    return 7
+
+
+@activity.defn
+async def cancel_seat(seat: str) -> None: ...
+
+
+@activity.defn(name="cancel-seat-knowing")
+async def cancel_knowing(seat: str, number: int | None) -> None: ...
+
+
+@activity.defn
+async def no_message() -> None: ...
+
+
+@activity.defn
+async def three(a: str, b: str, c: str) -> None: ...
+
+
+@activity.defn(name="Book Seat!")
+async def oddly_named(seat: str) -> None: ...
+
+
+@activity.defn(dynamic=True)
+async def dynamic(args: Sequence[RawValue]) -> None: ...
+
+
+async def no_activity(seat: str) -> None: ...
+
+
+RESERVE: Operation[str, int] = Operation(
+    name="reserve-seat", participant="cinema", message=str, result=int, rejections=frozenset({"sold_out"})
+)
+RELEASE: Operation[str, str] = Operation(name="release-seat", participant="cinema", message=str, result=str)
+
+
+def test_action_of_an_activity_takes_its_name_and_type() -> None:
+    """The step's name is the activity's, in lower case with dashes."""
+    book = action(book_seat)
+
+    assert (book.name, book.call.activity, book.call.result) == ("book-seat", "book_seat", int)
+
+
+def test_action_of_an_operation_takes_its_contract() -> None:
+    """Name, result and rejections are declared once."""
+    step = action(RESERVE, task_queue="cinema").compensated_by(RELEASE)
+
+    assert (step.name, step.call.result) == ("reserve-seat", int)
+    assert step.call.rejections == RESERVE.rejections
+    assert step.makes_up is not None
+    assert (step.makes_up.call.activity, step.makes_up.takes_result) == ("release-seat", False)
+    assert (step.call.task_queue, step.makes_up.call.task_queue) == ("cinema", "cinema")
+
+
+def test_compensation_with_a_second_parameter_takes_the_result() -> None:
+    """It is told what the action returned, or `None`."""
+    plain = action(book_seat).compensated_by(cancel_seat).makes_up
+    knowing = action(book_seat).compensated_by(cancel_knowing).makes_up
+
+    assert plain is not None
+    assert knowing is not None
+    assert (plain.takes_result, knowing.takes_result) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (no_activity, "is no activity"),
+        (no_message, "has 0 parameters"),
+        (three, "has 3 parameters"),
+        (oddly_named, "words in lower case"),
+        (dynamic, "is no activity"),
+        (print, "is no activity"),
+    ],
+)
+def test_wrong_action_is_refused(wrong: Callable[..., Any], message: str) -> None:
+    """With what to do about it."""
+    with pytest.raises(DefinitionError, match=message):
+        action(wrong)
+
+
+@pytest.mark.parametrize("name", ["", "Book", "book seat", "book.seat", "book:seat", "-book", "book#2", "ä"])
+def test_name_that_would_spoil_a_key_is_refused(name: str) -> None:
+    """Addresses are made of names, with `#`, `:`, `/` and `.` between them."""
+    if name:
+        with pytest.raises(DefinitionError, match="words in lower case"):
+            action(book_seat, name=name)
+    with pytest.raises(DefinitionError, match="words in lower case"):
+        Operation(name=name, participant="cinema", message=str, result=str)
+
+
+@pytest.mark.parametrize("wrong", [no_activity, no_message, three])
+def test_wrong_compensation_is_refused(wrong: Callable[..., Any]) -> None:
+    """It takes what its action took, and perhaps the result."""
+    with pytest.raises(DefinitionError):
+        action(book_seat).compensated_by(wrong)
+
+
+@pytest.mark.parametrize("because", ["", "  "])
+def test_missing_compensation_needs_a_reason(because: str) -> None:
+    """Nobody forgets one by accident."""
+    with pytest.raises(DefinitionError, match="say why"):
+        action(book_seat).without_compensation(because=because)
+
+
+def test_steps_are_values() -> None:
+    """They are frozen, and equal when they mean the same."""
+    one = action(book_seat).compensated_by(cancel_seat)
+
+    assert one == action(book_seat).compensated_by(cancel_seat)
+    assert isinstance(one, Step)
+    assert isinstance(action(RESERVE), Action)
+    with pytest.raises(AttributeError):
+        one.name = "other"  # type: ignore[misc] # it is frozen
