@@ -109,7 +109,7 @@ class Database:
         # What is traced in the writer's thread belongs to whoever asked for it.
         asked_in = copy_context()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._writing, asked_in.run, self._write, work)
+        return await loop.run_in_executor(self._writing, lambda: asked_in.run(self._write, work))
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Runs `work` on one consistent, read-only view of what is committed, without waiting for writers."""

@@ -5,8 +5,8 @@ event, and everything that becomes of the event has it as its parent: one saga i
 data of an event, or the text of an error, as either may hold secrets.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -24,18 +24,14 @@ IS_REPEATED = "saga.is_repeated"
 _propagator = TraceContextTextMapPropagator()
 
 
-@contextmanager
-def obeying(command: str, saga_id: str, participant: str) -> Iterator[Span]:
+def obeying(command: str, saga_id: str, participant: str) -> AbstractContextManager[Span]:
     """A participant does what a command asks for."""
-    with _span(command, attributes={SAGA_ID: saga_id, PARTICIPANT: participant}) as span:
-        yield span
+    return _span(command, attributes={SAGA_ID: saga_id, PARTICIPANT: participant})
 
 
-@contextmanager
-def carrying_out(operation: str, participant: str) -> Iterator[Span]:
+def carrying_out(operation: str, participant: str) -> AbstractContextManager[Span]:
     """Business code runs behind the fence, whichever style asked for it."""
-    with _span(operation, attributes={STEP: operation, PARTICIPANT: participant}) as span:
-        yield span
+    return _span(operation, attributes={STEP: operation, PARTICIPANT: participant})
 
 
 def created(event: Event) -> Event:
@@ -54,26 +50,23 @@ def created(event: Event) -> Event:
     return event.model_copy(update={"traceparent": traceparent})
 
 
-@contextmanager
-def sending(event: Event) -> Iterator[Span]:
+def sending(event: Event) -> AbstractContextManager[Span]:
     """A relay publishes an event."""
     context = _context_of(event)
-    with _span(
+    return _span(
         f"send {_destination(event)}",
         SpanKind.CLIENT,
         context=context,
         links=_links(context),
         attributes={**_message(event, "send"), PARTICIPANT: event.source},
-    ) as span:
-        yield span
+    )
 
 
-@contextmanager
-def processing(event: Event, participant: str) -> Iterator[Span]:
+def processing(event: Event, participant: str) -> AbstractContextManager[Span]:
     """A participant handles a delivery of an event."""
     context = _context_of(event)
     destination = f"{_destination(event)}:{participant}.in"
-    with _span(
+    return _span(
         f"process {destination}",
         SpanKind.CONSUMER,
         context=context,
@@ -83,8 +76,7 @@ def processing(event: Event, participant: str) -> Iterator[Span]:
             "messaging.destination.name": destination,
             PARTICIPANT: participant,
         },
-    ) as span:
-        yield span
+    )
 
 
 def note_outcome(span: Span, *, is_done: bool) -> None:
@@ -100,7 +92,7 @@ def _span(
     attributes: Mapping[str, str],
     context: Context | None = None,
     links: Sequence[Link] = (),
-) -> Iterator[Span]:
+) -> Generator[Span, None, None]:
     # Asked for each time: who is asked on import is asked before anything is configured.
     tracer = trace.get_tracer("choreography")
     with tracer.start_as_current_span(
