@@ -11,7 +11,16 @@ import httpx
 from temporalio.client import Client
 
 from sagas import SagaPlugin
-from workers import ChildProcess, EmbeddedTemporal, PortLease, Settings, TemporalOptions, connect, find_server
+from workers import (
+    ChildProcess,
+    EmbeddedTemporal,
+    PortLease,
+    Settings,
+    TemporalOptions,
+    connect,
+    find_server,
+    telemetry,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = {"order": 8101, "inventory": 8102, "payment": 8103, "shipping": 8104, "notification": 8105}
@@ -92,7 +101,8 @@ class Stack:
     async def _start(self) -> None:
         self._http = await self._exit.enter_async_context(httpx.AsyncClient(trust_env=False))
         await asyncio.gather(self._start_temporal(), self._start_services())
-        self._client = await connect(self.settings, plugins=[SagaPlugin()])
+        plugins = self._exit.enter_context(telemetry(self.settings, service="client"))
+        self._client = await connect(self.settings, plugins=[*plugins, SagaPlugin()])
         participants = [f"--participant={name}={url}" for name, url in self.urls.items()]
         self.worker = self._python(
             "worker", "examples.worker", *participants, f"--task-queue={self.task_queue}"
@@ -141,6 +151,9 @@ class Stack:
             [sys.executable, "-m", module, *arguments],
             name=f"the {name}" if module.endswith("worker") else f"the {name} service",
             log=self.settings.data_folder / "logs" / f"{name}.log",
-            environment={"SAGAS_DATA_FOLDER": str(self.settings.data_folder.absolute())},
+            environment={
+                "SAGAS_DATA_FOLDER": str(self.settings.data_folder.absolute()),
+                "SAGAS_TELEMETRY": self.settings.telemetry,
+            },
             folder=ROOT,
         )
