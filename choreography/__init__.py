@@ -2,6 +2,7 @@
 
 from ._bus import Bus, Handler, Topology
 from ._database import Database, connect, unit_of_work
+from ._dead_letter import DeadLetter
 from ._door import Door
 from ._errors import (
     BusUnavailableError,
@@ -16,8 +17,11 @@ from ._failpoint import Failpoint
 from ._fence import KEY_REUSE, VOIDED, Refused
 from ._graph import topology_of
 from ._handling import Assignment
+from ._memory import MemoryBus
 from ._on import on
 from ._participant import Answer, Handles, Participant
+from ._rabbit_bus import RabbitBus
+from ._rabbit_options import RabbitOptions
 from ._reactions import Reactions
 from ._relay import Relay
 from ._service import RunningParticipant, run_participant
@@ -32,6 +36,7 @@ __all__ = [
     "Command",
     "ContractError",
     "Database",
+    "DeadLetter",
     "DeadLetterError",
     "Door",
     "Event",
@@ -39,7 +44,10 @@ __all__ = [
     "Failpoint",
     "Handler",
     "Handles",
+    "MemoryBus",
     "Participant",
+    "RabbitBus",
+    "RabbitOptions",
     "Reactions",
     "Refused",
     "Relay",

@@ -23,7 +23,12 @@ class Topology:
 
     def is_heard(self, event: Event) -> bool:
         """Whether anybody reacts to this event."""
-        return any((event.source, event.type) in heard for heard in self.queues.values())
+        return bool(self.who_hears(event))
+
+    def who_hears(self, event: Event) -> frozenset[str]:
+        """The participants that react to this event."""
+        told = (event.source, event.type)
+        return frozenset(name for name, heard in self.queues.items() if told in heard)
 
 
 class Bus(Protocol):

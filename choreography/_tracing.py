@@ -14,6 +14,7 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from ._event import Event
+from ._rabbit_layout import exchange_of, queue_of
 
 SAGA_ID = "saga.id"
 PARTICIPANT = "saga.participant"
@@ -65,7 +66,7 @@ def sending(event: Event) -> AbstractContextManager[Span]:
 def processing(event: Event, participant: str) -> AbstractContextManager[Span]:
     """A participant handles a delivery of an event."""
     context = _context_of(event)
-    destination = f"{_destination(event)}:{participant}.in"
+    destination = f"{_destination(event)}:{queue_of(participant)}"
     return _span(
         f"process {destination}",
         SpanKind.CONSUMER,
@@ -126,7 +127,7 @@ def _message(event: Event, operation: str) -> dict[str, str]:
 
 
 def _destination(event: Event) -> str:
-    return f"{event.source}.events:{event.type}"
+    return f"{exchange_of(event.source)}:{event.type}"
 
 
 def _context_of(event: Event) -> Context:

@@ -18,7 +18,7 @@ import typer
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from choreography import Bus, BusUnavailableError, Database, RunningParticipant, run_participant
+from choreography import Bus, BusUnavailableError, Database, RabbitBus, RunningParticipant, run_participant
 from examples.order import inventory, orders, shipping
 from examples.payment import notification
 from examples.payment import service as payment
@@ -146,8 +146,7 @@ def main(
 
 def open_bus(url: str) -> AbstractAsyncContextManager[Bus]:
     """A connection to a broker."""
-    del url
-    _fail("there is no bus for a broker yet; leave --broker out")
+    return RabbitBus(url)
 
 
 def _stop(server: uvicorn.Server, number: int, frame: object) -> None:

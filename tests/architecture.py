@@ -25,6 +25,7 @@ MAY_IMPORT = {
 
 ONLY_IN = {
     "aio_pika": ["choreography/_rabbitmq.py", "tests/*"],
+    "aiormq": ["tests/*"],
     "fastapi": ["examples/*", "tests/*"],
     "httpx": ["activities/*", "examples/*", "benchmarks/*", "tests/*"],
     "hypothesis": ["*/testing/*", "tests/*"],

@@ -1,15 +1,36 @@
 """What every test may rely on: an environment that says nothing about this machine."""
 
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+
+from tests.programs import require
+from tests.rabbit_node import RabbitNode
+from workers import find_rabbitmq
 
 
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The settings of whoever runs the tests, and their own Temporal profiles, do not reach a test."""
     for name in os.environ:
-        if name.startswith(("SAGAS_", "TEMPORAL_")):
+        if name.startswith(("SAGAS_", "TEMPORAL_", "OTEL_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "no-temporal.toml"))
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_program() -> None:
+    """RabbitMQ is installed: without it, a visible skip at home and a failure in CI."""
+    require(find_rabbitmq)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def rabbit(
+    rabbitmq_program: None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RabbitNode]:
+    """A node on ports of its own; do not stop it: start another one for that."""
+    async with RabbitNode(tmp_path_factory.mktemp("rabbitmq"), port=0) as node:
+        yield node

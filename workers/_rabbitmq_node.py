@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import shutil
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from pydantic import Field
 from ._claims import FolderClaim, RunningServer, find_claimant
 from ._errors import ConfigurationError, MissingProgramError, ProcessError
 from ._ports import LOOPBACK, PortLease
-from ._process import ChildProcess
+from ._process import ChildProcess, describe_exit
 from ._rabbitmq_files import USER, NodeFiles, NodePorts
 
 SERVER = "rabbitmq"
@@ -128,6 +129,22 @@ class EmbeddedRabbit:
         """Stops the node where it still runs, and starts it on the same ports and the same state."""
         await self.process.stop()
         await self._run()
+
+    async def control(self, *arguments: str) -> str:
+        """Runs `rabbitmqctl` on the node, and returns what it says.
+
+        Raises:
+            ProcessError: The node does not run, or refused; with what was said.
+        """
+        program = (self._binary or find_rabbitmq()).with_name("rabbitmqctl")
+        environment = {"PATH": os.environ["PATH"], **self._files.environment(self._ports)}
+        running = await asyncio.create_subprocess_exec(
+            program, *arguments, env=environment, stdout=PIPE, stderr=STDOUT
+        )
+        said = (await running.communicate())[0].decode(errors="replace")
+        if running.returncode != 0:
+            raise ProcessError("rabbitmqctl", describe_exit(running.returncode or 0), self.log, said)
+        return said
 
     async def __aenter__(self) -> Self:
         await self.start()

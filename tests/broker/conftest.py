@@ -1,24 +1,25 @@
-"""A real RabbitMQ node, shared by the tests of a session."""
+"""A RabbitMQ node that a test may kill."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from tests.programs import require
-from workers import EmbeddedRabbit, find_rabbitmq
-
-
-@pytest.fixture(scope="session")
-def rabbitmq_program() -> None:
-    """RabbitMQ is installed: without it, a visible skip at home and a failure in CI."""
-    require(find_rabbitmq)
+from tests.rabbit_node import RabbitNode
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def rabbit(
+async def shared_mortal(
     rabbitmq_program: None, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[EmbeddedRabbit]:
-    """A node on ports of its own; do not stop it: start another one for that."""
-    async with EmbeddedRabbit(tmp_path_factory.mktemp("rabbitmq"), port=0) as node:
+) -> AsyncIterator[RabbitNode]:
+    """Started once, as that takes seconds."""
+    async with RabbitNode(tmp_path_factory.mktemp("mortal"), port=0) as node:
         yield node
+
+
+@pytest_asyncio.fixture
+async def mortal(shared_mortal: RabbitNode) -> AsyncIterator[RabbitNode]:
+    """A node that a test may kill and restart; it is there again for the next one."""
+    yield shared_mortal
+    if not shared_mortal.process.is_running:
+        await shared_mortal.restart()

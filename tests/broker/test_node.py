@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aio_pika
 import pytest
 
 from tests.waiting import is_alive, until
@@ -25,7 +26,6 @@ from workers import (
 )
 
 pytestmark = pytest.mark.usefixtures("rabbitmq_program")
-aio_pika: Any = pytest.importorskip("aio_pika")
 linux_only = pytest.mark.skipif(
     sys.platform != "linux", reason="looks into /proc, and only Linux ends orphans"
 )
