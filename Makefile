@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup broker demo dev test check bench lock clean
+.PHONY: help setup broker demo compare dev test check bench lock clean
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 # Without this, pyright asks the network whether it is the newest.
@@ -21,6 +21,9 @@ broker:
 
 demo: setup broker ## Run the example sagas, in both styles, on real servers
 	@$(bin)/python -m examples.compare demo
+
+compare: setup broker ## Run the same orders in both styles, and write what each costs to .sagas/compare.html
+	@$(bin)/python -m examples.compare run --json .sagas/compare.json --html .sagas/compare.html $(ARGS)
 
 dev: setup broker ## Run a durable Temporal server with its Web UI, and a RabbitMQ broker, until Ctrl-C
 	@$(bin)/sagas dev

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "workers": {"sagas", "choreography"},
     "examples.payment": PUBLIC,
     "examples.order": PUBLIC | {"examples.payment"},
-    "examples.compare": PUBLIC | {"examples.payment", "examples.order"},
+    "examples.compare": PUBLIC | {"examples"},
     "examples": PUBLIC,
     "benchmarks": PUBLIC | {"examples"},
 }
@@ -29,6 +29,7 @@ ONLY_IN = {
     "fastapi": ["examples/*", "tests/*"],
     "httpx": ["activities/*", "examples/*", "benchmarks/*", "tests/*"],
     "hypothesis": ["*/testing/*", "tests/*"],
+    "matplotlib": ["examples/compare/charts.py", "tests/*"],
     "opentelemetry.exporter": ["workers/_telemetry.py", "tests/*"],
     "opentelemetry.sdk": ["workers/_telemetry.py", "tests/*"],
     "pydantic_settings": ["workers/_settings.py", "examples/*", "tests/*"],

@@ -1,4 +1,4 @@
-"""Everything that the examples need, run together on this machine: Temporal, the services, a worker."""
+"""Everything that the examples need, run together on this machine: both servers, the services, a worker."""
 
 import asyncio
 import sys
@@ -13,11 +13,15 @@ from temporalio.client import Client
 from sagas import SagaPlugin
 from workers import (
     ChildProcess,
+    EmbeddedRabbit,
     EmbeddedTemporal,
+    MissingProgramError,
     PortLease,
     Settings,
     TemporalOptions,
     connect,
+    find_broker,
+    find_rabbitmq,
     find_server,
     telemetry,
 )
@@ -29,14 +33,14 @@ WORKER_READY = "worker polls"
 
 
 class Stack:
-    """The services with their databases, a worker, and the Temporal server, each a process of its own.
+    """The services with their databases, a worker, Temporal and RabbitMQ, each a process of its own.
 
     Everything stops with the `async with` block, and with this process however it ends. Data stays in the
     folder of the settings.
 
     Args:
-        settings: Where data goes. A Temporal server that is configured, or runs there, is used; otherwise
-            one is started.
+        settings: Where data goes. Servers that are configured, or run there, are used; otherwise they are
+            started. Where RabbitMQ is not installed, the services only take part in orchestrated sagas.
         task_queue: What the worker polls; a fresh one keeps other workers of the server out.
     """
 
@@ -44,7 +48,10 @@ class Stack:
         self.settings, self.task_queue = settings, task_queue
         self.urls: dict[str, str] = {}
         self.services: dict[str, ChildProcess] = {}
+        self.databases = {name: settings.data_folder.absolute() / f"{name}.sqlite3" for name in SERVICES}
         self.temporal: EmbeddedTemporal | None = None
+        self.rabbit: EmbeddedRabbit | None = None
+        self.broker: str | None = None
         self._exit = AsyncExitStack()
 
     @property
@@ -100,7 +107,7 @@ class Stack:
 
     async def _start(self) -> None:
         self._http = await self._exit.enter_async_context(httpx.AsyncClient(trust_env=False))
-        await asyncio.gather(self._start_temporal(), self._start_services())
+        await asyncio.gather(self._start_temporal(), self._start_broker_and_services())
         plugins = self._exit.enter_context(telemetry(self.settings, service="client"))
         self._client = await connect(self.settings, plugins=[*plugins, SagaPlugin()])
         participants = [f"--participant={name}={url}" for name, url in self.urls.items()]
@@ -120,14 +127,36 @@ class Stack:
             server = EmbeddedTemporal(self.settings.data_folder, options=options)
             self.temporal = await self._exit.enter_async_context(server)
 
+    async def _start_broker_and_services(self) -> None:
+        # Before the services, as they react to events from their first moment on.
+        await self._start_broker()
+        await self._start_services()
+
+    async def _start_broker(self) -> None:
+        if found := find_broker(self.settings):
+            self.broker = found.url
+            return
+        try:
+            find_rabbitmq()
+        except MissingProgramError:
+            return
+        node = EmbeddedRabbit(self.settings.data_folder, port=self.settings.amqp_port)
+        self.rabbit = await self._exit.enter_async_context(node)
+        self.broker = node.url
+
     async def _start_services(self) -> None:
+        broker = [f"--broker={self.broker}"] if self.broker else []
         for name, preferred in SERVICES.items():
             # Held as long as the service runs, so that a restarted one gets its port back.
             lease = PortLease(preferred)
             self._exit.callback(lease.release)
-            database = self.settings.data_folder.absolute() / f"{name}.sqlite3"
             service = self._python(
-                name, "examples.service", name, f"--port={lease.port}", f"--database={database}"
+                name,
+                "examples.service",
+                name,
+                f"--port={lease.port}",
+                f"--database={self.databases[name]}",
+                *broker,
             )
             self.urls[name] = f"http://127.0.0.1:{lease.port}"
             self.services[name] = service
