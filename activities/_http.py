@@ -84,8 +84,7 @@ class HttpParticipant:
             RejectedError: It refused for good, and nothing has happened.
             ApplicationError: Nobody knows whether it happened; `non_retryable` if asking again is useless.
         """
-        url = self._client.base_url.join(operation.name)
-        with tracing.calling(self.name, operation.name, url) as span:
+        with tracing.calling(self.name, operation.name, self._client.base_url) as span:
             try:
                 async with asyncio.timeout(self._time_limit()):
                     answer = await self._post(operation, message, key)

@@ -20,26 +20,16 @@ _propagator = TraceContextTextMapPropagator()
 
 
 @contextmanager
-def calling(participant: str, operation: str, url: httpx.URL) -> Generator[trace.Span, None, None]:
+def calling(participant: str, operation: str, base_url: httpx.URL) -> Generator[trace.Span, None, None]:
     """A participant is asked over HTTP; an answer that refuses is no error of the call."""
-    # Without user and password, which a URL may hold.
-    address = url.copy_with(username=None, password=None, query=None, fragment=None)
-    attributes: dict[str, str | int] = {
-        "http.request.method": "POST",
-        "url.full": str(address),
-        "url.template": f"/{operation}",
-        "server.address": url.host,
-        "saga.participant": participant,
-    }
-    if url.port is not None:
-        attributes["server.port"] = url.port
     with trace.get_tracer("activities").start_as_current_span(
         f"POST /{operation}",
         kind=SpanKind.CLIENT,
-        attributes=attributes,
         record_exception=False,
         set_status_on_exception=False,
     ) as span:
+        if span.is_recording():
+            span.set_attributes(_request(participant, operation, base_url))
         outcome: Literal["done", "rejected", "unknown"] = "unknown"
         try:
             yield span
@@ -59,3 +49,17 @@ def calling(participant: str, operation: str, url: httpx.URL) -> Generator[trace
 def carry_on(headers: MutableMapping[str, str]) -> None:
     """Lets who gets these headers go on with the trace: adds `traceparent`, where there is a trace."""
     _propagator.inject(headers)
+
+
+def _request(participant: str, operation: str, base_url: httpx.URL) -> dict[str, str | int]:
+    # Put together from its parts, as a URL may hold a user, a password and a query.
+    url = base_url.join(operation)
+    port = {} if url.port is None else {"server.port": url.port}
+    return {
+        "http.request.method": "POST",
+        "url.full": f"{url.scheme}://{url.host}{f':{url.port}' if port else ''}{url.path}",
+        "url.template": f"/{operation}",
+        "server.address": url.host,
+        "saga.participant": participant,
+        **port,
+    }
