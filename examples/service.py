@@ -118,7 +118,10 @@ def main(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(SERVICES)}.")],
     database: Annotated[Path, typer.Option(help="Its SQLite file; created when missing.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
-    broker: Annotated[str, typer.Option(help="Where events go, too: amqp://user:password@host:port/.")] = "",
+    broker: Annotated[
+        str,
+        typer.Option(envvar="SAGAS_AMQP_URL", help="Where events go, too: amqp://user:password@host:port/."),
+    ] = "",
 ) -> None:
     """Runs one example service on the loopback interface and prints its URL."""
     if name not in SERVICES:

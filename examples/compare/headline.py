@@ -43,6 +43,12 @@ METRICS = (
         of=lambda figures: figures.latency_alone_ms.p50,
     ),
     Metric(
+        name="Acceptance under load",
+        unit="ms",
+        note="median of the placing call, before the clock of the latency starts",
+        of=lambda figures: figures.acceptance_ms.p50,
+    ),
+    Metric(
         name="Latency under load",
         unit="ms",
         note="median; with every core busy, most of it is waiting for one",

@@ -39,6 +39,21 @@ class Step:
     updated_ms: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """A service has taken in an event, and done what it does on it.
+
+    Args:
+        at_ms: When, in milliseconds since 1970.
+        service: Who heard it.
+        event: What it is about: `stock-reserved`.
+    """
+
+    at_ms: int
+    service: str
+    event: str
+
+
 Steps = Mapping[str, Step]
 """What is known of one saga, by action."""
 
@@ -89,6 +104,17 @@ class Records:
                 if match := KEY.fullmatch(key):
                     step = Step(action=action, state=state, created_ms=created, updated_ms=updated)
                     self._sagas.setdefault(match["saga"], {})[action] = step
+
+    def heard(self, saga_id: str) -> list[Heard]:
+        """Every event and command of a saga that a service has taken in, in their order."""
+        rows = [
+            Heard(at_ms=at, service=service, event=event)
+            for service, connection in self._open.items()
+            for at, event in connection.execute(
+                "select at, type from saga_inbox where saga_id = ?", (saga_id,)
+            )
+        ]
+        return sorted(rows, key=lambda heard: heard.at_ms)
 
     def deliveries(self, saga_ids: Collection[str]) -> int:
         """How many events and commands of some sagas the services have taken in, each once."""

@@ -37,7 +37,7 @@ class Scenario:
         effects: What must be present in the end, per service.
         told: What the customer must have been told.
         disturb: What is done while it runs.
-        needs_own_server: Whether the Temporal server is killed, so that it has to be ours.
+        style: The only style in which there is such a thing; by default there are both.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Scenario:
     effects: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     told: tuple[str, ...] = ()
     disturb: Callable[[Stage], Coroutine[None, None, None]] | None = None
-    needs_own_server: bool = False
+    style: str | None = None
 
 
 def an_order(
@@ -111,6 +111,26 @@ async def kill_temporal(stage: Stage) -> None:
     await stage.stack.open_gate("payment", stage.order_id)
     await stage.stack.temporal.restart()
     stage.say("the Temporal server is back")
+
+
+async def kill_service(stage: Stage) -> None:
+    """The payment service dies in the middle of a step, and is started again."""
+    await stage.stack.until_gated("payment", stage.order_id)
+    stage.say("the payment service is killed with SIGKILL while the payment is under way")
+    stage.stack.services["payment"].kill()
+    stage.stack.services["payment"].start()
+    await stage.stack.wait_for_service("payment")
+    stage.say("the payment service is back")
+    await stage.stack.open_gate("payment", stage.order_id)
+
+
+async def kill_broker(stage: Stage) -> None:
+    """RabbitMQ dies in the middle of a step, and comes back."""
+    await stage.stack.until_gated("payment", stage.order_id)
+    stage.say("RabbitMQ is killed with SIGKILL while the payment is under way")
+    await stage.stack.kill_broker()
+    stage.say("RabbitMQ is back")
+    await stage.stack.open_gate("payment", stage.order_id)
 
 
 ORDERS = (
@@ -181,6 +201,7 @@ ORDERS = (
         effects=COMPLETED,
         told=ORDER_TOLD,
         disturb=kill_worker,
+        style="orchestrated",
     ),
     Scenario(
         name="temporal-killed",
@@ -190,7 +211,27 @@ ORDERS = (
         effects=COMPLETED,
         told=ORDER_TOLD,
         disturb=kill_temporal,
-        needs_own_server=True,
+        style="orchestrated",
+    ),
+    Scenario(
+        name="service-killed",
+        title="A service is killed in the middle of the saga",
+        build=an_order(card="tok_capture_gated"),
+        ends="completed",
+        effects=COMPLETED,
+        told=ORDER_TOLD,
+        disturb=kill_service,
+        style="choreographed",
+    ),
+    Scenario(
+        name="broker-killed",
+        title="The broker is killed in the middle of the saga",
+        build=an_order(card="tok_capture_gated"),
+        ends="completed",
+        effects=COMPLETED,
+        told=ORDER_TOLD,
+        disturb=kill_broker,
+        style="choreographed",
     ),
 )
 """Order sagas, each with the payment saga as its child."""

@@ -11,9 +11,10 @@ from examples.compare.headline import METRICS, cautions, shown, verdict
 def draw(comparison: Comparison, console: Console) -> None:
     """Prints the figures side by side, and what was not as it must be."""
     table = Table(title="The same orders, in both styles", title_justify="left", box=box.SIMPLE_HEAD)
+    table.pad_edge, table.collapse_padding = False, True
     table.add_column("", no_wrap=True)
     for name in comparison.styles:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("better off", no_wrap=True)
     for metric in METRICS:
         values = [shown(metric.of(figures)) for figures in comparison.styles.values()]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from examples.compare.demo import play
+from examples.compare.demo import orchestrated, play
 from examples.compare.scenarios import ORDERS, PAYMENTS, Scenario
 from examples.compare.stack import SERVICES, Stack
 from tests.unit.choreography.world import World, fence_rows
@@ -37,7 +37,7 @@ def orchestrated_rows(folder: Path, order_id: str) -> dict[str, tuple[str, ...]]
 async def test_both_styles_leave_the_same_rows_behind_every_fence(scenario: Scenario, stack: Stack) -> None:
     """Keys, operations, states, contents and answers are the same to the byte."""
     order_id = f"{secrets.token_hex(4)}-{scenario.name}"
-    await play(scenario, stack, order_id, Console(file=io.StringIO()))
+    await play(scenario, orchestrated(stack), stack, order_id, Console(file=io.StringIO()))
     with World(seed=1) as world:
         world.begin(scenario, order_id)
         world.run()
