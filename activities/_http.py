@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 
 from sagas import Operation
 
+from . import _tracing as tracing
 from ._answers import Answer, read_answer
 from ._key import idempotency_key
 
@@ -83,13 +84,15 @@ class HttpParticipant:
             RejectedError: It refused for good, and nothing has happened.
             ApplicationError: Nobody knows whether it happened; `non_retryable` if asking again is useless.
         """
-        try:
-            async with asyncio.timeout(self._time_limit()):
-                answer = await self._post(operation, message, key)
-        except (httpx.RequestError, TimeoutError) as error:
-            reason = str(error) or type(error).__name__
-            raise ApplicationError(f"{self.name} did not answer: {reason}", type="NoAnswer") from error
-        return read_answer(operation, answer)
+        with tracing.calling(self.name, operation.name, self._client.base_url) as span:
+            try:
+                async with asyncio.timeout(self._time_limit()):
+                    answer = await self._post(operation, message, key)
+            except (httpx.RequestError, TimeoutError) as error:
+                reason = str(error) or type(error).__name__
+                raise ApplicationError(f"{self.name} did not answer: {reason}", type="NoAnswer") from error
+            span.set_attribute(tracing.STATUS, answer.status)
+            return read_answer(operation, answer)
 
     def activities(self, operations: Iterable[Operation[Any, Any]]) -> list[Callable[..., object]]:
         """An activity for each of the operations that are this participant's; give them to a worker."""
@@ -107,6 +110,7 @@ class HttpParticipant:
     async def _post(self, operation: Operation[MessageT, ResultT], message: MessageT, key: str) -> Answer:
         content = TypeAdapter(operation.message).dump_json(message)
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        tracing.carry_on(headers)
         async with self._client.stream(
             "POST", f"/{operation.name}", content=content, headers=headers
         ) as response:

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -105,7 +106,10 @@ class Database:
 
     async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Runs `work` in a write transaction: committed when this returns, rolled back when it raises."""
-        return await asyncio.get_running_loop().run_in_executor(self._writing, self._write, work)
+        # What is traced in the writer's thread belongs to whoever asked for it.
+        asked_in = copy_context()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writing, lambda: asked_in.run(self._write, work))
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Runs `work` on one consistent, read-only view of what is committed, without waiting for writers."""

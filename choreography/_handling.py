@@ -16,6 +16,7 @@ from sagas import RejectedError, idempotency_key
 
 from . import _inbox as inbox
 from . import _outbox as outbox
+from . import _tracing as tracing
 from ._errors import DeadLetterError
 from ._event import Event, event_id, next_event
 from ._facts import Command, Fact
@@ -227,6 +228,7 @@ def _tell(
         cause=cause,
         traceparent=cause.traceparent if cause else None,
     )
+    event = tracing.created(event)
     outbox.add(tx, event)
     return event
 

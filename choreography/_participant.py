@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from sagas import DefinitionError, Operation, RejectedError
 
+from . import _tracing as tracing
 from ._database import Database
 from ._errors import ContractError
 from ._fence import KEY_REUSE, VOIDED, Call, Done, Refused, TakenBack, act, compensate, fingerprint, void
@@ -170,6 +171,14 @@ class Participant:
             ContractError: The business code broke its contract; the transaction must be rolled back.
             KeyError: There is no such operation.
         """
+        with tracing.carrying_out(operation, self.name) as span:
+            outcome = self._carry_out(tx, operation, message, key)
+            tracing.note_outcome(span, is_done=isinstance(outcome, Answer))
+            return outcome
+
+    def _carry_out(
+        self, tx: sqlite3.Connection, operation: str, message: BaseModel, key: str
+    ) -> Answer | Refused:
         for handled in self.handles:
             if handled.operation.name == operation:
                 return _act(tx, handled, message, key, self.clock())

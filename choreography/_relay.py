@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from . import _outbox as outbox
+from . import _tracing as tracing
 from ._bus import Bus
 from ._database import Database
 from ._errors import BusUnavailableError
+from ._event import Event
 from ._failpoint import Failpoint, Pass, go_on
 
 POLL = timedelta(seconds=1)
@@ -116,7 +118,7 @@ class Relay:
             BusUnavailableError: The broker takes nothing; what it has confirmed is deleted all the same.
         """
         waiting = await self._database.read(lambda tx: outbox.due(tx, self._clock(), limit=AT_ONCE))
-        attempts = [self._bus.publish(each.event) for each in waiting]
+        attempts = [self._publish(each.event) for each in waiting]
         outcomes = await asyncio.gather(*attempts, return_exceptions=True)
         confirmed = [each.seq for each, error in zip(waiting, outcomes, strict=True) if error is None]
         if confirmed:
@@ -130,6 +132,10 @@ class Relay:
             if isinstance(error, BusUnavailableError) or (error and not isinstance(error, Exception)):
                 raise error
         return len(waiting)
+
+    async def _publish(self, event: Event) -> None:
+        with tracing.sending(event):
+            await self._bus.publish(event)
 
     async def _postpone(self, waiting: outbox.Waiting, error: Exception) -> None:
         event = waiting.event

@@ -8,6 +8,7 @@ from typing import Any
 
 from sagas import RejectedError
 
+from . import _tracing as tracing
 from ._bus import Bus
 from ._database import Database
 from ._door import Door, OpenDoor
@@ -15,7 +16,7 @@ from ._event import Event
 from ._facts import Command, DataT
 from ._failpoint import Failpoint, Pass, go_on
 from ._fence import Refused
-from ._handling import Assignment, assignments, handle, obey
+from ._handling import Assignment, Handled, assignments, handle, obey
 from ._reactions import Reactions
 from ._relay import Relay
 
@@ -44,9 +45,10 @@ class RunningParticipant:
         Raises:
             RejectedError: It is refused for good.
         """
-        outcome = await self._database.transact(
-            partial(obey, reactions=self._reactions, command=command, data=data)
-        )
+        work = partial(obey, reactions=self._reactions, command=command, data=data)
+        with tracing.obeying(command.name, command.saga_id(data), self._reactions.participant.name) as span:
+            outcome = await self._database.transact(work)
+            tracing.note_outcome(span, is_done=not isinstance(outcome, Refused))
         self._relay.wake()
         if isinstance(outcome, Refused):
             raise RejectedError(outcome.code, outcome.reason, outcome.field)
@@ -59,6 +61,11 @@ class RunningParticipant:
             DeadLetterError: The event cannot be handled, now or later.
             Exception: Whatever else goes wrong; the event is to be delivered again.
         """
+        with tracing.processing(event, self._reactions.participant.name) as span:
+            handled = await self._hear(event)
+            span.set_attribute(tracing.IS_REPEATED, handled.is_repeated)
+
+    async def _hear(self, event: Event) -> Handled:
         asked = assignments(self._reactions, event)
         for each in asked:
             await self._enter(each)
@@ -76,6 +83,7 @@ class RunningParticipant:
         if not handled.is_repeated:
             for each in asked:
                 await self._door.leave(each)
+        return handled
 
     def turn_away(self) -> None:
         """Turns away what still waits at the door, where nothing has happened to it; it will come again."""

@@ -7,13 +7,14 @@ import asyncio
 import logging
 import re
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.telemetry import TelemetryConfig
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
@@ -35,6 +36,20 @@ ORDER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 RETRY_AFTER = {"Retry-After": "1"}
 INVALID_CODES = INVALID | INVALID_LINES
 """Refusals for which the message alone is to blame, whatever the state of the service."""
+
+
+def _is_no_part_of_a_saga(scope: MutableMapping[str, Any]) -> bool:
+    """Questions about the state and what tests do to gates."""
+    return scope.get("method") != "POST" or str(scope.get("path")).startswith("/test/")
+
+
+TELEMETRY: TelemetryConfig = {
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "exclude": _is_no_part_of_a_saga,
+}
+"""The server span of a request is FastAPI's own, and goes on with the trace that the request names."""
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +87,7 @@ def door(
         running: The same participant as it reacts to events; its commands are served, too.
     """
     name = service.participant.name
-    app = FastAPI(title=f"{name} service", version="1", docs_url=None, redoc_url=None)
+    app = FastAPI(title=f"{name} service", version="1", docs_url=None, redoc_url=None, telemetry=TELEMETRY)
     gates = gates or Gates()
     for operation in service.participant.operations:
         _add_operation(app, service.participant, database, operation, Hindrances(gates))

@@ -22,6 +22,7 @@ from choreography import Bus, BusUnavailableError, Database, RabbitBus, RunningP
 from examples.order import inventory, orders, shipping
 from examples.payment import notification
 from examples.payment import service as payment
+from workers import ConfigurationError, load_settings, telemetry
 
 from .door import DROP, Service, door
 from .event_door import EventDoor
@@ -136,7 +137,10 @@ def main(
                 f"the {name} service cannot listen on {HOST}:{port}: {error.strerror}; choose another --port"
             )
         try:
-            asyncio.run(serve(name, listener, database, open_bus(broker) if broker else None))
+            with telemetry(load_settings(), service=name):
+                asyncio.run(serve(name, listener, database, open_bus(broker) if broker else None))
+        except ConfigurationError as error:
+            _fail(str(error))
         except BusUnavailableError as error:
             _fail(f"the {name} service cannot react to events: {error}")
         except sqlite3.Error as error:

@@ -11,7 +11,7 @@ from examples.order.saga import OrderSaga
 from examples.payment import operations as payment
 from examples.payment.saga import PaymentSaga
 from sagas import Operation, SagaPlugin
-from workers import connect, load_settings, run_main, run_worker
+from workers import connect, load_settings, run_main, run_worker, telemetry
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     order.create_order,
@@ -42,8 +42,9 @@ def main(
 async def work(urls: dict[str, str], task_queue: str) -> None:
     """Polls until it is told to stop."""
     settings = load_settings()
-    client = await connect(settings, plugins=[SagaPlugin()])
     async with AsyncExitStack() as stack:
+        plugins = stack.enter_context(telemetry(settings, service="worker"))
+        client = await connect(settings, plugins=[*plugins, SagaPlugin()])
         participants = [
             await stack.enter_async_context(HttpParticipant(name, url)) for name, url in urls.items()
         ]

@@ -4,6 +4,7 @@ import dataclasses
 from inspect import signature
 from typing import Any
 
+from opentelemetry import trace
 from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.api.sdk.v1 import WorkflowMetadata
@@ -92,10 +93,18 @@ class _SagaInterceptor(Interceptor):
 
 class _ActivityInbound(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - Temporal's
+        # The span of Temporal's own plugin, where there is one.
+        span = trace.get_current_span()
         try:
-            return await super().execute_activity(input)
+            result = await super().execute_activity(input)
         except RejectedError as refused:
+            span.set_attribute("saga.outcome", "rejected")
             raise to_application_error(refused) from refused
+        except BaseException:
+            span.set_attribute("saga.outcome", "unknown")
+            raise
+        span.set_attribute("saga.outcome", "done")
+        return result
 
 
 class _WorkflowInbound(WorkflowInboundInterceptor):

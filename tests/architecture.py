@@ -30,10 +30,13 @@ ONLY_IN = {
     "httpx": ["activities/*", "examples/*", "benchmarks/*", "tests/*"],
     "hypothesis": ["*/testing/*", "tests/*"],
     "matplotlib": ["examples/compare/charts.py", "tests/*"],
+    "opentelemetry.exporter": ["workers/_telemetry.py", "tests/*"],
+    "opentelemetry.sdk": ["workers/_telemetry.py", "tests/*"],
     "pydantic_settings": ["workers/_settings.py", "examples/*", "tests/*"],
     "pytest": ["*/testing/*", "tests/*"],
     "rich": ["workers/_cli.py", "examples/*", "benchmarks/*", "tests/*"],
     "sqlite3": ["choreography/*", "examples/*", "tests/*"],
+    "temporalio.contrib.opentelemetry": ["workers/_telemetry.py", "tests/*"],
     "typer": ["workers/_cli.py", "examples/*", "tests/*"],
     "uvicorn": ["examples/*", "tests/*"],
 }
@@ -84,8 +87,9 @@ def _imports(path: str, tree: ast.AST) -> Iterator[str]:
     home = next((package for package in MAY_IMPORT if _is_in(here, package)), None)
     for module in imported_modules(path, tree):
         top = module.partition(".")[0]
-        if top in ONLY_IN and not any(fnmatch(path, pattern) for pattern in ONLY_IN[top]):
-            yield f"{top} may only be imported in {', '.join(ONLY_IN[top])}"
+        for library, files in ONLY_IN.items():
+            if _is_in(module, library) and not any(fnmatch(path, pattern) for pattern in files):
+                yield f"{library} may only be imported in {', '.join(files)}"
         if home is None or top not in PUBLIC | {"examples", "benchmarks", "tests"} or _is_in(module, home):
             continue
         if not any(_is_in(module, allowed) for allowed in MAY_IMPORT[home]):

@@ -16,7 +16,7 @@ from workers import find_rabbitmq
 def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The settings of whoever runs the tests, and their own Temporal profiles, do not reach a test."""
     for name in os.environ:
-        if name.startswith(("SAGAS_", "TEMPORAL_")):
+        if name.startswith(("SAGAS_", "TEMPORAL_", "OTEL_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "no-temporal.toml"))
 

@@ -43,6 +43,7 @@ PLANTED = [
     ("activities/_x.py", "import rich.table", "rich may only be imported in"),
     ("workers/_x.py", "import sqlite3", "sqlite3 may only be imported in"),
     ("choreography/_bus.py", "import aio_pika", "aio_pika may only be imported in"),
+    ("choreography/_x.py", "import opentelemetry.sdk.trace", "opentelemetry.sdk may only be imported in"),
     ("choreography/_rabbit_bus.py", "from aio_pika.abc import X", "aio_pika may only be imported in"),
     ("choreography/_rabbitmq.py", "import aiormq", "aiormq may only be imported in"),
     ("workers/_x.py", "import aio_pika", "aio_pika may only be imported in"),
@@ -74,6 +75,7 @@ def test_a_planted_violation_is_caught(path: str, source: str, problem: str) -> 
         ("benchmarks/__main__.py", "from examples.order import saga\nfrom workers import run_main"),
         ("tests/unit/test_x.py", "from sagas._errors import SagaError"),
         ("sagas/_x.py", LONG.replace("    x = 1\n", "", 1)),
+        ("choreography/_x.py", "from opentelemetry import trace"),
         ("sagas/__init__.py", '"""D."""\nfrom ._x import A, B_C, b\n__all__ = ["B_C", "A", "b"]'),
     ],
 )

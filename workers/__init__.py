@@ -15,6 +15,7 @@ from ._process import ChildProcess
 from ._rabbitmq_node import BrokerAddress, EmbeddedRabbit, find_rabbitmq, find_running_broker
 from ._search_attributes import register_search_attributes, require_search_attributes
 from ._settings import Settings, load_settings
+from ._telemetry import telemetry
 from ._temporal_options import SEARCH_ATTRIBUTES, TUNED_CONFIG, TemporalOptions
 from ._temporal_server import EmbeddedTemporal, ServerAddress, find_running_server, find_temporal
 from ._worker import run_worker
@@ -49,4 +50,5 @@ __all__ = [
     "require_search_attributes",
     "run_main",
     "run_worker",
+    "telemetry",
 ]

@@ -7,7 +7,7 @@ configuration, see `_connection.py`.
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
@@ -77,6 +77,8 @@ class Settings(BaseSettings):
             keys are remembered.
         task_queue: The task queue of workers that are not told another one.
         graceful_shutdown: How long a worker that is told to stop lets running activities finish.
+        telemetry: Where spans go: nowhere (`off`), to stderr (`console`), or to where OpenTelemetry's own
+            variables say (`otlp`).
     """
 
     model_config = SettingsConfigDict(
@@ -91,6 +93,7 @@ class Settings(BaseSettings):
     retention: Annotated[Duration, at_least("1d")] = timedelta(days=90)
     task_queue: Annotated[str, Field(min_length=1)] = "sagas"
     graceful_shutdown: Annotated[Duration, at_least("0s")] = timedelta(seconds=10)
+    telemetry: Literal["off", "console", "otlp"] = "off"
 
 
 def load_settings() -> Settings:

@@ -23,6 +23,7 @@ from workers import (
     find_broker,
     find_rabbitmq,
     find_server,
+    telemetry,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,7 +116,8 @@ class Stack:
     async def _start(self) -> None:
         self._http = await self._exit.enter_async_context(httpx.AsyncClient(trust_env=False))
         await asyncio.gather(self._start_temporal(), self._start_broker_and_services())
-        self._client = await connect(self.settings, plugins=[SagaPlugin()])
+        plugins = self._exit.enter_context(telemetry(self.settings, service="client"))
+        self._client = await connect(self.settings, plugins=[*plugins, SagaPlugin()])
         participants = [f"--participant={name}={url}" for name, url in self.urls.items()]
         self.worker = self._python(
             "worker", "examples.worker", *participants, f"--task-queue={self.task_queue}"
@@ -191,4 +193,8 @@ class Stack:
     def _environment(self) -> dict[str, str]:
         # The broker's URL holds a password, which everybody on this machine could read in a command line.
         broker = {"SAGAS_AMQP_URL": self.broker} if self.broker else {}
-        return {"SAGAS_DATA_FOLDER": str(self.settings.data_folder.absolute()), **broker}
+        return {
+            "SAGAS_DATA_FOLDER": str(self.settings.data_folder.absolute()),
+            "SAGAS_TELEMETRY": self.settings.telemetry,
+            **broker,
+        }
