@@ -74,12 +74,13 @@ class Server(uvicorn.Server):
 async def react(
     name: str, database: Database, bus: Bus, gates: Gates
 ) -> AsyncGenerator[RunningParticipant, None]:
-    """Lets a service react to events for as long as the context is open.
-
-    Raises:
-        BusUnavailableError: The broker cannot be reached.
-    """
-    await bus.declare(TOPOLOGY)
+    """Lets a service react to events for as long as the context is open; waits for a broker that is away."""
+    while True:
+        try:
+            await bus.declare(TOPOLOGY)
+            break
+        except BusUnavailableError as error:
+            print(f"{name} waits for its broker: {error}", flush=True)
     async with run_participant(REACTIONS[name], database, bus, door=EventDoor(gates)) as running:
         yield running
 
@@ -141,8 +142,6 @@ def main(
                 asyncio.run(serve(name, listener, database, open_bus(broker) if broker else None))
         except ConfigurationError as error:
             _fail(str(error))
-        except BusUnavailableError as error:
-            _fail(f"the {name} service cannot react to events: {error}")
         except sqlite3.Error as error:
             _fail(f"the {name} service cannot use the database {str(database)!r}: {error}")
 

@@ -221,10 +221,8 @@ class Saga:
             raise error
         raise compensated(error) from error
 
-    def _refuse_to_fail(self, error: BaseException) -> None:
+    def _refuse_to_fail(self, error: BaseException) -> NoReturn:
         """An error after the pivot is a bug in the workflow: its task fails until the code is mended."""
-        if isinstance(error, asyncio.CancelledError):
-            return
         raise DefinitionError(
             f"{type(error).__name__} was raised after the pivot, where a saga only goes forward: {error}"
         ) from error
