@@ -19,6 +19,7 @@ from ._lanes import Lanes
 from ._pauses import pause_after
 from ._rabbit_options import RabbitOptions
 from ._rabbitmq import FIRST_PAUSE, LONGEST_PAUSE, Arrival, Link, consuming
+from ._tasks import end
 
 _log = logging.getLogger(__name__)
 
@@ -72,8 +73,7 @@ class Consumer:
             await self._lanes.close()
         finally:
             if self._runner is not None:
-                self._runner.cancel()
-                await asyncio.wait([self._runner])
+                await end(self._runner)
 
     async def _run(self) -> None:
         failures = 0

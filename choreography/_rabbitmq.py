@@ -28,6 +28,7 @@ from ._cloudevents import Message
 from ._errors import BusUnavailableError, TopologyError, UnroutableError
 from ._pauses import pause_after
 from ._rabbit_layout import Layout
+from ._tasks import end
 
 _log = logging.getLogger(__name__)
 
@@ -106,8 +107,7 @@ class Link:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait([self._keeper])
+            await end(self._keeper)
         while self._closing:
             await asyncio.wait(self._closing)
 
