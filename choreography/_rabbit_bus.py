@@ -103,7 +103,8 @@ class RabbitBus:
         Raises:
             BusUnavailableError: The broker cannot be reached.
         """
-        return [_dead_letter(message) for message in await self._publishing.peek(DEAD, limit)]
+        async with Link(self._address, "looking at dead letters", self._options.patience) as link:
+            return [_dead_letter(message) for message in await link.peek(DEAD, limit)]
 
     async def _put_aside(self, participant: str, message: Message, reason: str) -> None:
         # An old `x-death` among the headers makes the broker see a cycle where there is none.

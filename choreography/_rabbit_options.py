@@ -35,7 +35,8 @@ class RabbitOptions:
                 raise ValueError(f"{name} must be positive")
         if not 1 <= self.prefetch <= 65_535:
             raise ValueError("prefetch must be between 1 and 65535")
-        if self.delivery_limit < 1:
-            raise ValueError("delivery_limit must be at least 1")
+        # Two deliveries may be spent on finding out that an event is harmless.
+        if self.delivery_limit < 3:
+            raise ValueError("delivery_limit must be at least 3")
         if self.handler_deadline + self.longest_retry_pause * 2 > timedelta(minutes=25):
             raise ValueError("RabbitMQ takes an event away that is not answered within 30 minutes")
