@@ -34,6 +34,9 @@ class RabbitBus:
     stop those who would relieve it. Of several processes that consume the same queue one is active, and
     another one takes over when it goes. A broker that is not there yet is waited for in the background.
 
+    RabbitMQ 3.10 writes down which queues it has some seconds after they were made: if it crashes before, a
+    queue of that moment is there again, but stuck, and has to be deleted and declared again.
+
     Args:
         url: `amqp://user:password@host:port/vhost`, or `amqps:` with TLS; it is never shown.
         options: How much, how long, how often.
