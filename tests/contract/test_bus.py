@@ -285,7 +285,7 @@ class BusContract:
         assert seen == [1, 2]
 
     async def test_what_fails_again_and_again_is_put_aside(self, broker: Broker) -> None:
-        """A handler that always fails gets an event no oftener than the limit says, and blocks no other saga."""
+        """A handler that always fails gets an event no oftener than the limit says; no other saga waits."""
         tries, others = list[Event](), heard()
 
         async def fails_for_one_saga(event: Event) -> None:
