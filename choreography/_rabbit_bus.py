@@ -34,6 +34,9 @@ class RabbitBus:
     stop those who would relieve it. Of several processes that consume the same queue one is active, and
     another one takes over when it goes. A broker that is not there yet is waited for in the background.
 
+    RabbitMQ 3.10 writes down which queues it has some seconds after they were made: if it crashes before, a
+    queue of that moment is there again, but stuck, and has to be deleted and declared again.
+
     Args:
         url: `amqp://user:password@host:port/vhost`, or `amqps:` with TLS; it is never shown.
         options: How much, how long, how often.
@@ -103,7 +106,8 @@ class RabbitBus:
         Raises:
             BusUnavailableError: The broker cannot be reached.
         """
-        return [_dead_letter(message) for message in await self._publishing.peek(DEAD, limit)]
+        async with Link(self._address, "looking at dead letters", self._options.patience) as link:
+            return [_dead_letter(message) for message in await link.peek(DEAD, limit)]
 
     async def _put_aside(self, participant: str, message: Message, reason: str) -> None:
         # An old `x-death` among the headers makes the broker see a cycle where there is none.

@@ -30,11 +30,19 @@ class _Delivery:
     content: Event | DeadLetterError
 
 
+SUSPECT = 2
+"""Deliveries that were never answered, after which an event may be what ends connections or processes."""
+
+
 class Consumer:
     """Consumes a queue for as long as the context is open, whatever becomes of connection and broker.
 
     Handlers run in tasks of their own, never in those of the connection, which end with it. A handler that
     runs when the connection breaks runs to its end; its event is delivered again, and waits for that end.
+
+    It begins with one event at a time: when a connection or a process ends, the broker counts that against
+    every event that was under way, and one that kills whoever takes it would take the others with it to the
+    dead letters. As soon as an event comes that is above suspicion, it begins anew with as many as it may.
 
     Args:
         link: The connection.
@@ -57,6 +65,8 @@ class Consumer:
         self._lanes = Lanes(self._answer)
         self._numbers = count()
         self._arrivals = self._unanswered = 0
+        self._is_careful = True
+        self._over = asyncio.Event()
         self._stopping = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
 
@@ -78,17 +88,22 @@ class Consumer:
     async def _run(self) -> None:
         failures = 0
         while True:
+            was_careful = self._is_careful
             try:
                 self._unanswered = 0
-                async with consuming(self._link, self._queue, self._options.prefetch, self._receive) as over:
-                    _log.info("consuming queue %r of %r", self._queue, self._link)
+                prefetch = 1 if was_careful else self._options.prefetch
+                async with consuming(self._link, self._queue, prefetch, self._receive) as self._over:
+                    _log.info("consuming queue %r of %r, %d at a time", self._queue, self._link, prefetch)
                     failures = 0
-                    await self._watch(over)
+                    await self._watch(self._over)
+                if was_careful and not self._is_careful:
+                    continue
                 _log.warning("consuming queue %r was interrupted; beginning again", self._queue)
             except (BusUnavailableError, TopologyError) as error:
                 failures += 1
                 if failures & (failures - 1) == 0:
                     _log.warning("queue %r cannot be consumed (%s); trying again", self._queue, error)
+            self._is_careful = True
             await asyncio.sleep(pause_after(max(failures, 1), FIRST_PAUSE, LONGEST_PAUSE))
 
     async def _watch(self, over: asyncio.Event) -> None:
@@ -114,6 +129,11 @@ class Consumer:
                 return
 
     def _receive(self, arrival: Arrival) -> None:
+        if self._is_careful and arrival.earlier_deliveries < SUSPECT:
+            self._widen()
+        # What came on a channel that is given up comes again, and with it all that follows.
+        if arrival.is_stale:
+            return
         self._arrivals += 1
         self._unanswered += 1
         content: Event | DeadLetterError
@@ -123,6 +143,10 @@ class Consumer:
         except DeadLetterError as error:
             content, lane = error, f"\0{next(self._numbers)}"
         self._lanes.put(lane, _Delivery(arrival, content))
+
+    def _widen(self) -> None:
+        self._is_careful = False
+        self._over.set()
 
     async def _answer(self, delivery: _Delivery) -> None:
         arrival = delivery.arrival
@@ -151,6 +175,10 @@ class Consumer:
         _log.warning(
             "%s in queue %r failed (delivery %d): %s", _name(arrival), self._queue, deliveries, reason
         )
+        if self._is_careful:
+            # It fails, but it kills nobody: the others need not wait until it is given up.
+            self._widen()
+            return
         await self._pause(deliveries, self._options.retry_pause, self._options.longest_retry_pause)
         await arrival.put_back()
 

@@ -180,7 +180,10 @@ class Link:
             return QueueState(ready=found.message_count or 0, consumers=found.consumer_count or 0)
 
     async def peek(self, queue: str, limit: int) -> list[Message]:
-        """Looks at the first messages of a queue, and leaves them there."""
+        """Looks at the first messages of a queue, and leaves them there.
+
+        On a link of its own, as what is in there may be what breaks connections.
+        """
         found: list[Message] = []
         # They are put back by the end of the channel, all at once and in their places.
         async with self.channel() as channel:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import struct
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -12,9 +13,12 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import aio_pika
+import pamqp.frame
 import pytest
 from aiormq.abc import AbstractChannel
 from aiormq.channel import Channel
+from pamqp import commands
+from pamqp.base import Frame
 
 from choreography import (
     BusUnavailableError,
@@ -95,13 +99,15 @@ async def channel_of(node: RabbitNode) -> AsyncIterator[aio_pika.abc.AbstractCha
 
 async def publish_until_safe(bus: RabbitBus, event: Event) -> None:
     """As the relay of an outbox does: what raised is published again."""
-    while True:
+
+    async def is_published() -> bool:
         try:
             await bus.publish(event)
         except (BusUnavailableError, UnroutableError):
-            await asyncio.sleep(0.02)
-        else:
-            return
+            return False
+        return True
+
+    await until(is_published, within=60)
 
 
 class TestPublishing:
@@ -308,6 +314,19 @@ class TestConsuming:
             assert "delivery_limit" in letter.reason
             assert letter.message_id == shop.event().id
 
+    async def test_what_breaks_connections_takes_nobody_with_it(self, rabbit: RabbitNode, shop: Shop) -> None:
+        """The library gives a connection up over a date it cannot read; only that message pays for it."""
+        async with open_bus(rabbit, shop) as bus:
+            await put_unreadable_date(rabbit, queue_of(shop.payment))
+            for number in range(5):
+                await bus.publish(shop.event(f"saga-{number}", number))
+            async with bus.consume(shop.payment, shop.handle):
+                await until(lambda: len(shop.ids) == 5, within=60)
+            async with channel_of(rabbit) as channel:
+                await until(lambda: holds(channel, DEAD, at_least=1))
+                # Nobody could look at dead letters any more.
+                await (await channel.get_queue(DEAD)).purge()
+
     async def test_headers_of_any_kind_do_no_harm(self, rabbit: RabbitNode, shop: Shop) -> None:
         """A foreign message may carry whatever AMQP knows."""
         headers: aio_pika.abc.HeadersType = {
@@ -392,6 +411,7 @@ class TestStarting:
                 await bus.declare(shop.topology)
             await mortal.restart()
             await until(lambda: declares(bus, shop))
+            await mortal.settle()
             async with bus.consume(shop.payment, shop.handle):
                 await publish_until_safe(bus, shop.event())
                 await until(lambda: bool(shop.events))
@@ -453,7 +473,7 @@ class TestStarting:
             {"patience": timedelta()},
             {"prefetch": 0},
             {"prefetch": 70_000},
-            {"delivery_limit": 0},
+            {"delivery_limit": 2},
             {"handler_deadline": timedelta(minutes=29)},
         ],
     )
@@ -490,6 +510,40 @@ async def fails_to_publish(bus: RabbitBus, event: Event) -> bool:
     except BusUnavailableError:
         return True
     return False
+
+
+async def put_unreadable_date(node: RabbitNode, queue: str) -> None:
+    """A message as another client may write it: its date lies beyond the year 9999."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+
+    async def send(*frames: Frame, channel: int = 1) -> None:
+        writer.write(b"".join(pamqp.frame.marshal(frame, channel) for frame in frames))
+        await writer.drain()
+
+    try:
+        writer.write(b"AMQP\x00\x00\x09\x01")
+        await reader.read(4096)
+        await send(commands.Connection.StartOk({}, "PLAIN", "\0guest\0guest", "en_US"), channel=0)
+        await reader.read(4096)
+        await send(commands.Connection.TuneOk(10, 131072, 0), commands.Connection.Open("/"), channel=0)
+        await reader.read(4096)
+        await send(commands.Channel.Open())
+        await reader.read(4096)
+        await send(commands.Confirm.Select())
+        await reader.read(4096)
+        await send(commands.Basic.Publish(exchange="", routing_key=queue))
+        flags_and_date = struct.pack(">HQ", 1 << 6, 2**62)
+        payload = struct.pack(">HHQ", 60, 0, 0) + flags_and_date
+        writer.write(struct.pack(">BHI", 2, 1, len(payload)) + payload + b"\xce")
+        await reader.read(4096)
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def holds(channel: aio_pika.abc.AbstractChannel, queue: str, *, at_least: int) -> bool:
+    found = (await channel.declare_queue(queue, passive=True)).declaration_result.message_count
+    return (found or 0) >= at_least
 
 
 async def one_comes(queue: aio_pika.abc.AbstractQueue) -> None:
