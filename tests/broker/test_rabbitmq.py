@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import aio_pika
@@ -514,7 +515,9 @@ async def fails_to_publish(bus: RabbitBus, event: Event) -> bool:
 
 async def put_unreadable_date(node: RabbitNode, queue: str) -> None:
     """A message as another client may write it: its date lies beyond the year 9999."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+    where = urlsplit(node.url)
+    login = f"\0{where.username}\0{where.password}"
+    reader, writer = await asyncio.open_connection(where.hostname, where.port)
 
     async def send(*frames: Frame, channel: int = 1) -> None:
         writer.write(b"".join(pamqp.frame.marshal(frame, channel) for frame in frames))
@@ -523,7 +526,7 @@ async def put_unreadable_date(node: RabbitNode, queue: str) -> None:
     try:
         writer.write(b"AMQP\x00\x00\x09\x01")
         await reader.read(4096)
-        await send(commands.Connection.StartOk({}, "PLAIN", "\0guest\0guest", "en_US"), channel=0)
+        await send(commands.Connection.StartOk({}, "PLAIN", login, "en_US"), channel=0)
         await reader.read(4096)
         await send(commands.Connection.TuneOk(10, 131072, 0), commands.Connection.Open("/"), channel=0)
         await reader.read(4096)
