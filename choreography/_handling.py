@@ -127,9 +127,17 @@ def obey(
         if first is not None and isinstance(reaction, Tell):
             continue
         said, outcome = _react(tx, participant, reaction, saga_id, data)
-        if first is None and isinstance(outcome, Answer) and outcome.is_repeated:
-            raise RejectedError(KEY_REUSE, f"saga {saga_id!r} runs already, in another style")
-        refused = refused or (outcome if isinstance(outcome, Refused) else None)
+        match outcome:
+            case Answer(is_repeated=True) if first is None:
+                raise RejectedError(KEY_REUSE, f"saga {saga_id!r} runs already, in another style")
+            case Refused(code=code, reason=reason) if code == VOIDED:
+                if first is None:
+                    raise RejectedError(code, reason)
+                # It was accepted, and its saga has been compensated since.
+            case Refused():
+                refused = refused or outcome
+            case _:
+                pass
         if said is not None and first is None:
             _tell(tx, participant, saga_id, said, cause=None)
     return refused or saga_id

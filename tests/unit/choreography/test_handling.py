@@ -235,6 +235,25 @@ def test_a_command_that_is_sent_twice_begins_one_saga(desk: sqlite3.Connection) 
     assert outbox_types(desk) == []
 
 
+def test_a_command_that_is_sent_again_after_its_saga_was_compensated_gets_the_same_answer(
+    desk: sqlite3.Connection,
+) -> None:
+    """It was accepted; how the saga ended is another question."""
+    place(desk, order())
+    deliver(desk, orders.REACTIONS, told(facts.stock_refused, order()))
+    assert place(desk, order()) == "order-1"
+    assert outbox_types(desk) == ["order-placed", "order-cancelled"]
+
+
+def test_a_command_whose_action_was_made_void_before_it_came_is_refused(desk: sqlite3.Connection) -> None:
+    """It begins nothing, also when it is sent again."""
+    deliver(desk, orders.REACTIONS, told(facts.stock_refused, order()))
+    for _ in range(2):
+        with pytest.raises(RejectedError, match="voided"):
+            place(desk, order())
+    assert "order-placed" not in outbox_types(desk)
+
+
 def test_a_command_with_other_content_is_refused(desk: sqlite3.Connection) -> None:
     """One id is one order."""
     place(desk, order())
