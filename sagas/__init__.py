@@ -8,7 +8,6 @@ from ._errors import (
     StartError,
     UnknownOutcomeError,
 )
-from ._insist import RETRY, OperatorNote
 from ._keys import idempotency_key
 from ._ledger import Scope
 from ._operation import Operation
@@ -18,6 +17,7 @@ from ._saga import Saga
 from ._start import start_saga
 from ._status import SAGA_STATUS, Status
 from ._steps import Action, Step, action
+from ._verbs import RETRY, OperatorNote
 from ._verdict import SAGA_COMPENSATED, SAGA_REFUSED
 
 __all__ = [

@@ -3,12 +3,35 @@
 from collections.abc import Sequence
 
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError
 
 from ._ledger import Outcome
+from ._run import current
 from ._steps import Call
 from ._verdict import Verdict, verdict_of
+
+LARGEST = 1024 * 1024
+"""Bytes of all that an activity is given; Temporal wedges a workflow that sends more than 2 MiB at once."""
+MESSAGE_TOO_LARGE = "message_too_large"
+"""The code of a step whose message was not sent, as it is larger than 1 MiB."""
+MESSAGE_UNREADABLE = "message_unreadable"
+"""The code of a step whose message was not sent, as it cannot be turned into JSON."""
+
+
+def encode(arguments: Sequence[object]) -> list[RawValue] | Verdict:
+    """The arguments as they travel; a refusal if they would wedge the workflow that sends them."""
+    try:
+        payloads = workflow.payload_converter().to_payloads(list(arguments))
+    except Exception as error:  # noqa: BLE001 - whatever a converter raises, the message cannot be sent
+        # Never its text, which quotes the message: reasons are kept in clear.
+        reason = f"the message cannot be turned into JSON: {type(error).__name__}"
+        return Verdict(Outcome.REJECTED, code=MESSAGE_UNREADABLE, reason=reason, is_final=True)
+    if (size := sum(len(payload.data) for payload in payloads)) > LARGEST:
+        reason = f"the message has {size} bytes; at most {LARGEST} are sent"
+        return Verdict(Outcome.REJECTED, code=MESSAGE_TOO_LARGE, reason=reason, is_final=True)
+    return [RawValue(payload) for payload in payloads]
 
 
 async def attempt(
@@ -17,6 +40,7 @@ async def attempt(
     *,
     activity_id: str,
     summary: str,
+    mark: Payload,
     attempts: int | None = None,
 ) -> Verdict:
     """Runs an activity and says how it ended; raises only when the workflow itself is cancelled or evicted.
@@ -24,10 +48,14 @@ async def attempt(
     The activity is cancelled with the workflow, but waited for: a compensation never overtakes its action.
     """
     tries = attempts or call.policy.attempts
+    encoded = encode(arguments)
+    if isinstance(encoded, Verdict):
+        return encoded
+    current().mark = mark
     try:
         answer: RawValue = await workflow.execute_activity(
             call.activity,
-            args=list(arguments),
+            args=encoded,
             # Taken raw: an answer of another type must become an unknown outcome, not a failed workflow.
             result_type=RawValue,
             task_queue=call.task_queue,

@@ -15,6 +15,7 @@ from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ig
 
 from ._errors import RejectedError, SagaError
 from ._keys import child_id, in_parent
+from ._ledger import Compensation, Owed, Together
 from ._run import CHILD_MEMO, Closed, current
 from ._verdict import SAGA_COMPENSATED
 
@@ -64,8 +65,17 @@ async def run_child(
         closed = workflow.payload_converter().from_payload(answer.payload, hint)
     except Exception as error:
         raise Lost(f"child {name!r} completed with an answer that nobody can read") from error
-    owed = tuple(c.model_copy(update={"address": in_parent(name, c.address)}) for c in closed.owed)
-    return Closed(result=closed.result, owed=owed)
+    return Closed(result=closed.result, owed=_in_parent(name, closed.owed))
+
+
+def _in_parent(child: str, owed: tuple[Owed, ...]) -> tuple[Owed, ...]:
+    """What a child owes, with the addresses that its parent has for it."""
+    return tuple(
+        part.model_copy(update={"address": in_parent(child, part.address)})
+        if isinstance(part, Compensation)
+        else Together(lanes=tuple(_in_parent(child, lane) for lane in part.lanes))
+        for part in owed
+    )
 
 
 def _translated(name: str, error: ChildWorkflowError) -> SagaError:

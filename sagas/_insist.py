@@ -8,32 +8,20 @@ the same.
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import count
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 
 from ._attempt import attempt
 from ._keys import COMPENSATE
 from ._ledger import Compensation, Ledger, Outcome
+from ._mark import Purpose, plain_mark
 from ._status import Board, Status
 from ._steps import Call
 from ._verdict import Verdict
 
-RETRY = "saga-retry"
-"""The name of the update with which an operator has a stuck saga try again at once."""
-
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=5)
-
-
-class OperatorNote(BaseModel):
-    """Who steps in, and why; it stays in the saga's history."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    by: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    because: Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 
 
 class Insistence:
@@ -58,13 +46,13 @@ class Insistence:
             self._board.show(Status.COMPENSATING)
 
     async def until_done(
-        self, call: Call, arguments: Sequence[object], *, activity_id: str, summary: str
+        self, call: Call, arguments: Sequence[object], *, activity_id: str, summary: str, mark: Payload
     ) -> Verdict:
         """Runs what follows the pivot; there is no other way than forward."""
         before = self._board.status
         round_number = 0
         while True:
-            verdict = await attempt(call, arguments, activity_id=activity_id, summary=summary)
+            verdict = await attempt(call, arguments, activity_id=activity_id, summary=summary, mark=mark)
             if verdict.outcome is Outcome.DONE:
                 self._board.show(before)
                 return verdict
@@ -79,6 +67,7 @@ class Insistence:
             owed.arguments,
             activity_id=f"{COMPENSATE}{owed.address}",
             summary=f"compensate: {words(owed.activity)}",
+            mark=plain_mark(Purpose.COMPENSATION),
         )
         if verdict.outcome is not Outcome.DONE:
             return verdict

@@ -11,6 +11,10 @@ from ._errors import StartError
 
 COMPENSATE = "compensate."
 """Begins the activity id of a compensation; a step's name has no dot."""
+PROBE = "probe."
+"""Begins the activity id of a question about what became of an action."""
+RESCUE = "~rescue"
+"""Ends the id of the workflow that rescues a saga; a saga's id has no tilde."""
 
 _SAGA_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
@@ -26,9 +30,12 @@ def idempotency_key(workflow_id: str, activity_id: str) -> str:
     'order-7/payment:capture-payment'
     >>> idempotency_key("order-7", "compensate.payment:capture-payment")
     'order-7/payment:capture-payment'
+    >>> idempotency_key("order-7~rescue", "compensate.payment:capture-payment")
+    'order-7/payment:capture-payment'
     """
-    path, _, step = activity_id.removeprefix(COMPENSATE).rpartition(":")
-    return f"{workflow_id}/{path}:{step}" if path else f"{workflow_id}:{step}"
+    saga = workflow_id.removesuffix(RESCUE)
+    path, _, step = activity_id.removeprefix(COMPENSATE).removeprefix(PROBE).rpartition(":")
+    return f"{saga}/{path}:{step}" if path else f"{saga}:{step}"
 
 
 def child_id(workflow_id: str, child: str) -> str:

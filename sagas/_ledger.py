@@ -4,6 +4,7 @@ No I/O, no clock, no Temporal. The ledger is told what is about to start and how
 owed, and in which order.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -33,6 +34,15 @@ class Scope(StrEnum):
     """Those that were rejected as well: for participants whose refusals may leave something behind."""
 
 
+class CompensationOrder(StrEnum):
+    """In which order the steps of a failed saga are made up for."""
+
+    REVERSE = "reverse"
+    """The newest first, one after the other."""
+    PARALLEL = "parallel"
+    """All at once: for steps that do not build on each other."""
+
+
 class Phase(StrEnum):
     """Where a saga is on its way; it never goes back."""
 
@@ -54,14 +64,37 @@ class Compensation(BaseModel):
     policy: Policy = COMPENSATION
 
 
+class Together(BaseModel):
+    """What can be made up for at the same time: several lanes, each in its own order."""
+
+    model_config = ConfigDict(frozen=True)
+
+    lanes: tuple[tuple["Owed", ...], ...]
+
+
+Owed = Compensation | Together
+"""A part of what is owed; where there are several, the first of them comes first."""
+
+
+def leaves(owed: Iterable[Owed]) -> Iterator[Compensation]:
+    """Every compensation in it, in their order."""
+    for part in owed:
+        if isinstance(part, Compensation):
+            yield part
+        else:
+            for lane in part.lanes:
+                yield from leaves(lane)
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of the ledger: a step or a child, and how it ended."""
 
     address: str
     outcome: Outcome = Outcome.STARTED
-    compensations: tuple[Compensation, ...] = ()
+    owed: tuple[Owed, ...] = ()
     is_child: bool = False
+    is_best_effort: bool = False
 
 
 @dataclass(slots=True)
@@ -70,9 +103,11 @@ class Ledger:
 
     Args:
         scope: Which steps are compensated when the saga fails.
+        order: One compensation after the other, or all at once.
     """
 
     scope: Scope = Scope.IN_DOUBT
+    order: CompensationOrder = CompensationOrder.REVERSE
     phase: Phase = Phase.FORWARD
     entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
     made_up: set[str] = field(default_factory=set[str])
@@ -84,7 +119,12 @@ class Ledger:
         return name if count == 1 else f"{name}#{count}"
 
     def start(
-        self, address: str, compensation: Compensation | None = None, *, is_child: bool = False
+        self,
+        address: str,
+        compensation: Compensation | None = None,
+        *,
+        is_child: bool = False,
+        is_best_effort: bool = False,
     ) -> None:
         """Notes that a step is about to start; from here on it may have happened.
 
@@ -94,21 +134,23 @@ class Ledger:
         if self.phase is Phase.COMPENSATING:
             raise DefinitionError(f"step {address!r} cannot start: the saga is compensating")
         owed = () if compensation is None or self.phase is Phase.PAST_PIVOT else (compensation,)
-        self.entries[address] = Entry(address, compensations=owed, is_child=is_child)
+        self.entries[address] = Entry(address, owed=owed, is_child=is_child, is_best_effort=is_best_effort)
 
     def done(self, address: str, result: object = None) -> None:
         """Notes that an action happened, with its result for a compensation that asks for it."""
         entry = self.entries[address]
-        compensations = tuple(
-            c.model_copy(update={"arguments": (*c.arguments[:1], result)}) if c.takes_result else c
-            for c in entry.compensations
+        owed = tuple(
+            c.model_copy(update={"arguments": (*c.arguments[:1], result)})
+            if isinstance(c, Compensation) and c.takes_result
+            else c
+            for c in entry.owed
         )
-        self.entries[address] = replace(entry, outcome=Outcome.DONE, compensations=compensations)
+        self.entries[address] = replace(entry, outcome=Outcome.DONE, owed=owed)
 
-    def closed(self, address: str, owed: tuple[Compensation, ...]) -> None:
-        """Notes that a child saga completed; what it owes, newest first, is owed here from now on."""
+    def closed(self, address: str, owed: tuple[Owed, ...]) -> None:
+        """Notes that a child saga completed; what it owes, in its own order, is owed here from now on."""
         kept = () if self.phase is Phase.PAST_PIVOT else owed
-        self.entries[address] = replace(self.entries[address], outcome=Outcome.DONE, compensations=kept)
+        self.entries[address] = replace(self.entries[address], outcome=Outcome.DONE, owed=kept)
 
     def failed(self, address: str, outcome: Outcome) -> None:
         """Notes that an action was rejected or withdrawn, or that its outcome is unknown."""
@@ -135,26 +177,51 @@ class Ledger:
         self.phase = Phase.COMPENSATING
 
     def made_up_for(self, address: str) -> None:
-        """Notes that a compensation is through."""
+        """Notes that a compensation is through, or was settled by hand."""
         self.made_up.add(address)
 
-    def owed(self) -> tuple[Compensation, ...]:
-        """What would have to run now to make up for everything, newest start first; empty after the pivot."""
+    def plan(self) -> tuple[Owed, ...]:
+        """What would have to run now to make up for everything, in its order; empty after the pivot."""
         if self.phase is Phase.PAST_PIVOT:
             return ()
-        return tuple(
-            compensation
-            for entry in reversed(self.entries.values())
-            if self._counts(entry)
-            for compensation in entry.compensations
-            if compensation.address not in self.made_up
-        )
+        newest_first = reversed(self.entries.values())
+        lanes = [self._remaining(entry.owed) for entry in newest_first if self._counts(entry)]
+        lanes = [lane for lane in lanes if lane]
+        if self.order is CompensationOrder.PARALLEL and len(lanes) > 1:
+            return (Together(lanes=tuple(lanes)),)
+        return tuple(part for lane in lanes for part in lane)
+
+    def owed(self) -> tuple[Compensation, ...]:
+        """Every compensation of the plan, the first to be run first."""
+        return tuple(leaves(self.plan()))
 
     def lost(self) -> tuple[str, ...]:
         """The children that ended without telling what they owe; only their history knows."""
-        return tuple(e.address for e in self.entries.values() if e.is_child and e.outcome is Outcome.UNKNOWN)
+        without_a_word = (Outcome.UNKNOWN, Outcome.STARTED)
+        return tuple(e.address for e in self.entries.values() if e.is_child and e.outcome in without_a_word)
+
+    def in_doubt(self) -> tuple[str, ...]:
+        """The steps that may have left an effect which nobody has counted on: not done, but owed."""
+        return tuple(
+            entry.address
+            for entry in self.entries.values()
+            if not entry.is_best_effort
+            and (entry.outcome is Outcome.UNKNOWN or (entry.outcome is Outcome.REJECTED and entry.owed))
+            and self._counts(entry)
+        )
 
     def _counts(self, entry: Entry) -> bool:
         if entry.outcome is Outcome.REJECTED:
             return self.scope is Scope.ATTEMPTED
         return entry.outcome is not Outcome.WITHDRAWN
+
+    def _remaining(self, owed: Iterable[Owed]) -> tuple[Owed, ...]:
+        """The parts of it that are not made up for yet."""
+        remaining: list[Owed] = []
+        for part in owed:
+            if isinstance(part, Compensation):
+                if part.address not in self.made_up:
+                    remaining.append(part)
+            elif lanes := tuple(kept for lane in part.lanes if (kept := self._remaining(lane))):
+                remaining.append(Together(lanes=lanes))
+        return tuple(remaining)

@@ -18,13 +18,16 @@ from temporalio.worker import (
     ExecuteWorkflowInput,
     HandleQueryInput,
     Interceptor,
+    StartActivityInput,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
+    WorkflowOutboundInterceptor,
     WorkflowRunner,
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from ._errors import DefinitionError, RejectedError
+from ._mark import HEADER
 from ._run import CHILD_MEMO, Closed, Run, enter
 from ._verdict import SAGA_REFUSED, to_application_error
 
@@ -109,11 +112,14 @@ class _ActivityInbound(ActivityInboundInterceptor):
 
 class _WorkflowInbound(WorkflowInboundInterceptor):
     search_attributes = True
-    _run: Run | None = None
+    run: Run | None = None
+
+    def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+        super().init(_WorkflowOutbound(outbound, self))
 
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002 - Temporal's
         is_child = CHILD_MEMO in workflow.info().raw_memo
-        run = self._run = Run(is_child=is_child, search_attributes=self.search_attributes)
+        run = self.run = Run(is_child=is_child, search_attributes=self.search_attributes)
         enter(run)
         _check_arguments(input)
         try:
@@ -130,9 +136,34 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
     async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002 - Temporal's
         answer = await super().handle_query(input)
         # Made when somebody looks, as every step of every saga would pay for it otherwise.
-        if isinstance(answer, WorkflowMetadata) and self._run and (details := self._run.details()):
+        if isinstance(answer, WorkflowMetadata) and self.run and (details := self.run.details()):
             answer.current_details = details
         return answer
+
+
+class _WorkflowOutbound(WorkflowOutboundInterceptor):
+    def __init__(self, outbound: WorkflowOutboundInterceptor, inbound: _WorkflowInbound) -> None:
+        super().__init__(outbound)
+        self._inbound = inbound
+
+    def start_activity(
+        self,
+        input: StartActivityInput,  # noqa: A002 - Temporal's
+    ) -> workflow.ActivityHandle[Any]:
+        run = self._inbound.run
+        # A handler of a plain workflow may be called before the workflow itself.
+        if run is None:
+            return super().start_activity(input)
+        if run.mark is not None:
+            input.headers = {**input.headers, HEADER: run.mark}
+            run.mark = None
+        elif run.has_saga and input.cancellation_type is workflow.ActivityCancellationType.ABANDON:
+            # Temporal 1.35: one that fails after its cancel wedges the workflow, and its compensations.
+            raise DefinitionError(
+                f"activity {input.activity!r} has cancellation type ABANDON, which can wedge a saga: "
+                "give it TRY_CANCEL or WAIT_CANCELLATION_COMPLETED"
+            )
+        return super().start_activity(input)
 
 
 class _WithoutSearchAttributes(_WorkflowInbound):

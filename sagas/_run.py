@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+from temporalio.api.common.v1 import Payload
 
 from ._errors import DefinitionError
 from ._guard import Guard
-from ._ledger import Compensation
+from ._ledger import Owed
 
 CHILD_MEMO = "saga"
 """The memo of a child saga; its value says whose it is."""
@@ -23,7 +24,7 @@ class Closed(BaseModel, Generic[ResultT]):
     model_config = ConfigDict(frozen=True)
 
     result: ResultT
-    owed: tuple[Compensation, ...] = ()
+    owed: tuple[Owed, ...] = ()
 
 
 @dataclass(slots=True)
@@ -33,8 +34,10 @@ class Run:
     is_child: bool
     search_attributes: bool
     guard: Guard = field(default_factory=Guard)
-    owed: tuple[Compensation, ...] = ()
+    owed: tuple[Owed, ...] = ()
     has_saga: bool = False
+    mark: Payload | None = None
+    """Goes into the header of the activity that is scheduled next."""
     details: Callable[[], str] = str
     """Makes the table of its steps, for who looks at the workflow."""
 

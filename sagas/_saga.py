@@ -7,17 +7,20 @@ from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
 from ._attempt import attempt
 from ._children import Lost, run_child
 from ._errors import DefinitionError, RejectedError, UnknownOutcomeError
-from ._insist import RETRY, Insistence, OperatorNote, words
+from ._insist import Insistence, words
 from ._ledger import Compensation, Ledger, Outcome, Phase, Scope
+from ._mark import Purpose, mark_of
 from ._operation import NAME
 from ._run import current
 from ._status import Board, Status
 from ._steps import Action, MethodAction, Step
+from ._verbs import RETRY, OperatorNote
 from ._verdict import SAGA_REFUSED, Verdict, compensated
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
@@ -190,7 +193,7 @@ class Saga:
         self._leave(error)
 
     def _complete(self) -> None:
-        self._run.owed = self._ledger.owed()
+        self._run.owed = self._ledger.plan()
         # A child must tell its parent what it owes, so nothing may stop it from returning.
         self._run.guard.is_deaf = self._run.is_child
         self._board.show(Status.COMPLETED)
@@ -211,7 +214,13 @@ class Saga:
         self._board.show(Status.COMPENSATED)
         for step, message in self._afterwards:
             address = self._ledger.address_of(step.name)
-            verdict = await attempt(step.call, [message], activity_id=address, summary=words(step.name))
+            verdict = await attempt(
+                step.call,
+                [message],
+                activity_id=address,
+                summary=words(step.name),
+                mark=self._mark(step, Purpose.AFTERWARDS),
+            )
             if verdict.outcome is not Outcome.DONE:
                 workflow.logger.warning("after compensation: %s: %s", address, verdict.reason)
         self._run.guard.is_deaf = False
@@ -257,10 +266,22 @@ class Saga:
         address = self._ledger.address_of(step.name)
         self._ledger.start(address, _owed_for(step, address, message))
         is_retried = is_retriable and self._ledger.phase is Phase.PAST_PIVOT
+        purpose = Purpose.RETRIABLE if is_retried else Purpose.STEP if is_retriable else Purpose.BEST_EFFORT
         tries = self._insistence.until_done if is_retried else attempt
         with self._under_way(address):
-            verdict = await tries(step.call, [message], activity_id=address, summary=words(step.name))
+            verdict = await tries(
+                step.call,
+                [message],
+                activity_id=address,
+                summary=words(step.name),
+                mark=self._mark(step, purpose),
+            )
         return self._settle(address, verdict)
+
+    def _mark(
+        self, what: Step[Any, Any] | Action[Any, Any] | MethodAction[Any, Any, Any], purpose: Purpose
+    ) -> Payload:
+        return mark_of(what, purpose, self._ledger.scope, self._ledger.order)
 
     @contextmanager
     def _under_way(self, address: str) -> Generator[None]:
@@ -278,7 +299,12 @@ class Saga:
         while True:
             try:
                 verdict = await attempt(
-                    action.call, [message], activity_id=address, summary=words(action.name), attempts=1
+                    action.call,
+                    [message],
+                    activity_id=address,
+                    summary=words(action.name),
+                    attempts=1,
+                    mark=self._mark(action, Purpose.PIVOT),
                 )
             except asyncio.CancelledError:
                 # The cancel arrived together with the answer, which is lost: the same key gets it again.

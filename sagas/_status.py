@@ -5,7 +5,7 @@ from enum import StrEnum
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 
-from ._ledger import Entry, Ledger, Outcome
+from ._ledger import Entry, Ledger, Outcome, leaves
 
 SAGA_STATUS = SearchAttributeKey.for_keyword("SagaStatus")
 """The search attribute by which sagas that left the happy path are found; register it as a Keyword."""
@@ -67,9 +67,8 @@ class Board:
         )
 
     def _made_up(self, entry: Entry) -> str:
-        if not entry.compensations:
+        owed = [compensation.address for compensation in leaves(entry.owed)]
+        through = sum(address in self._ledger.made_up for address in owed)
+        if not through:
             return ""
-        through = sum(c.address in self._ledger.made_up for c in entry.compensations)
-        if through == len(entry.compensations):
-            return "✓ compensated"
-        return f"{through} of {len(entry.compensations)}" if through else ""
+        return "✓ compensated" if through == len(owed) else f"{through} of {len(owed)}"
