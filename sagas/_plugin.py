@@ -1,6 +1,8 @@
 """What a Temporal client needs so that sagas can be opened in its workflows."""
 
+import asyncio
 import dataclasses
+from collections.abc import Awaitable
 from inspect import signature
 from typing import Any
 
@@ -26,10 +28,14 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from ._carried import Carried
 from ._errors import DefinitionError, RejectedError
+from ._ledger import Phase
 from ._mark import HEADER
-from ._run import CHILD_MEMO, Closed, Run, enter
-from ._verdict import SAGA_REFUSED, to_application_error
+from ._run import CARRIED_MEMO, CHILD_MEMO, Closed, Run, enter
+from ._saga import Saga
+from ._verbs import Authorize
+from ._verdict import SAGA_REFUSED, SAGA_UNACCOUNTED, to_application_error
 
 PASSED_THROUGH = ("sagas", "pydantic", "pydantic_core", "annotated_types", "httpx")
 
@@ -49,15 +55,18 @@ class SagaPlugin(SimplePlugin):
         search_attributes: Whether sagas set the search attribute `SagaStatus` when they leave the happy path.
             It must be registered, or a saga that wants to compensate is wedged. Choose once per
             namespace: what a running saga has written must be written again in replay.
+        authorize: Asked before an operator's verb is carried out: given the verb and the request, it says in
+            a sentence why it may not be, or `None`. It runs in the workflow, so it must neither wait nor
+            look outside. Without it, an approval takes the role that the request claims.
     """
 
-    def __init__(self, *, search_attributes: bool = True) -> None:
+    def __init__(self, *, search_attributes: bool = True, authorize: Authorize | None = None) -> None:
         self.search_attributes = search_attributes
         # Temporal types the activities of a plugin loosely.
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             "sagas",
             data_converter=_converter,
-            interceptors=[_SagaInterceptor(search_attributes=search_attributes)],
+            interceptors=[_SagaInterceptor(search_attributes=search_attributes, authorize=authorize)],
             workflow_runner=_runner,
             workflow_failure_exception_types=[ValidationError],
         )
@@ -81,8 +90,13 @@ def _runner(existing: WorkflowRunner | None) -> WorkflowRunner:
 
 
 class _SagaInterceptor(Interceptor):
-    def __init__(self, *, search_attributes: bool) -> None:
-        self._workflow = _WorkflowInbound if search_attributes else _WithoutSearchAttributes
+    def __init__(self, *, search_attributes: bool, authorize: Authorize | None) -> None:
+        # Temporal makes the instances itself, so what the plugin was given goes into a class.
+        settings = {
+            "search_attributes": search_attributes,
+            "authorize": staticmethod(authorize) if authorize else None,
+        }
+        self._workflow = type("_WorkflowInbound", (_WorkflowInbound,), settings)
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         return _ActivityInbound(next)
@@ -112,26 +126,49 @@ class _ActivityInbound(ActivityInboundInterceptor):
 
 class _WorkflowInbound(WorkflowInboundInterceptor):
     search_attributes = True
+    authorize: Authorize | None = None
     run: Run | None = None
 
     def init(self, outbound: WorkflowOutboundInterceptor) -> None:
         super().init(_WorkflowOutbound(outbound, self))
 
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002 - Temporal's
-        is_child = CHILD_MEMO in workflow.info().raw_memo
-        run = self.run = Run(is_child=is_child, search_attributes=self.search_attributes)
+        info = workflow.info()
+        is_child = CHILD_MEMO in info.raw_memo
+        carried = info.raw_memo.get(CARRIED_MEMO)
+        run = self.run = Run(
+            is_child=is_child,
+            search_attributes=self.search_attributes,
+            is_pivot=is_child and bool(workflow.memo()[CHILD_MEMO].get("is_pivot")),
+            carried=workflow.payload_converter().from_payload(carried, Carried) if carried else None,
+            authorize=self.authorize,
+        )
+        run.guard.is_deaf = run.carried is not None and run.carried.ledger.phase is Phase.PAST_PIVOT
         enter(run)
         _check_arguments(input)
+        result = await run.guard.protect(self._run_body(run, super().execute_workflow(input)))
+        return Closed(result=result, owed=run.owed, by_hand=run.by_hand) if is_child else result
+
+    async def _run_body(self, run: Run, body: Awaitable[Any]) -> Any:
         try:
-            result = await run.guard.protect(super().execute_workflow(input))
-        except Exception as error:
-            if not run.owed or not is_child:
-                raise
-            # Its parent would take the failure for a child that has compensated.
-            raise DefinitionError(
-                f"{type(error).__name__} was raised in a child after its saga was completed: {error}"
-            ) from error
-        return Closed(result=result, owed=run.owed) if is_child else result
+            return await body
+        except (Exception, asyncio.CancelledError) as error:
+            if run.carried is not None and not run.has_saga:
+                # What an earlier run has done is still to be made up for.
+                async with Saga():
+                    raise
+            if run.is_child and run.owed:
+                # Its parent would take the failure for a child that has compensated.
+                raise DefinitionError(
+                    f"{type(error).__name__} was raised in a child after its saga was completed: {error}"
+                ) from error
+            if run.is_child and run.has_activities and not run.has_saga:
+                raise ApplicationError(
+                    f"{type(error).__name__} was raised after activities that belong to no saga",
+                    type=SAGA_UNACCOUNTED,
+                    non_retryable=True,
+                ) from error
+            raise
 
     async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002 - Temporal's
         answer = await super().handle_query(input)
@@ -157,17 +194,15 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
         if run.mark is not None:
             input.headers = {**input.headers, HEADER: run.mark}
             run.mark = None
-        elif run.has_saga and input.cancellation_type is workflow.ActivityCancellationType.ABANDON:
+            return super().start_activity(input)
+        run.has_activities = True
+        if run.has_saga and input.cancellation_type is workflow.ActivityCancellationType.ABANDON:
             # Temporal 1.35: one that fails after its cancel wedges the workflow, and its compensations.
             raise DefinitionError(
                 f"activity {input.activity!r} has cancellation type ABANDON, which can wedge a saga: "
                 "give it TRY_CANCEL or WAIT_CANCELLATION_COMPLETED"
             )
         return super().start_activity(input)
-
-
-class _WithoutSearchAttributes(_WorkflowInbound):
-    search_attributes = False
 
 
 def _check_arguments(started: ExecuteWorkflowInput) -> None:

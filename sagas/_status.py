@@ -6,6 +6,7 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 
 from ._ledger import Entry, Ledger, Outcome, leaves
+from ._verbs import AuditEntry
 
 SAGA_STATUS = SearchAttributeKey.for_keyword("SagaStatus")
 """The search attribute by which sagas that left the happy path are found; register it as a Keyword."""
@@ -15,10 +16,12 @@ class Status(StrEnum):
     """Where a saga stands; see the table in the README."""
 
     RUNNING = "running"
+    HELD = "held"
     COMPENSATING = "compensating"
     STUCK = "stuck"
     COMPLETED = "completed"
     COMPENSATED = "compensated"
+    SETTLED = "settled"
 
 
 _MARKS = {
@@ -40,6 +43,7 @@ class Board:
     def __init__(self, ledger: Ledger, *, search_attributes: bool) -> None:
         self.status = Status.RUNNING
         self.note = ""
+        self.audit = list[AuditEntry]()
         self._ledger = ledger
         self._search_attributes = search_attributes
         self._shown: Status | None = None
@@ -62,9 +66,18 @@ class Board:
             for entry in self._ledger.entries.values()
         ]
         note = f": {self.note}" if self.note else ""
+        audit = [f"- {e.at} {e.verb} {e.about} by {e.by}: {e.because}" for e in self.audit]
         return "\n".join(
-            [f"**{self.status}**{note}", "", "| step | action | compensation |", "|---|---|---|", *rows]
-        )
+            [
+                f"**{self.status}**{note}",
+                "",
+                "| step | action | compensation |",
+                "|---|---|---|",
+                *rows,
+                "",
+                *audit,
+            ]
+        ).rstrip()
 
     def _made_up(self, entry: Entry) -> str:
         owed = [compensation.address for compensation in leaves(entry.owed)]
