@@ -15,6 +15,7 @@ class Carried(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     ledger: Ledger
+    began_at: datetime | None = None
     afterwards: tuple[Compensation, ...] = ()
     by_hand: dict[str, ByHand] = {}
     audit: tuple[AuditEntry, ...] = ()
