@@ -10,7 +10,6 @@ to watch a system by, not to settle accounts.
 
 from collections.abc import Mapping
 from datetime import timedelta
-from types import MappingProxyType
 
 from temporalio.common import MetricMeter
 
@@ -23,27 +22,23 @@ STATUS = "status"
 """The attribute of what has ended: how."""
 
 # Neither `_total` nor `_seconds`: Prometheus' exporter adds them, to names that have them too.
-DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
-    {
-        STARTED: "Sagas that have begun",
-        ENDED: "Sagas that have ended",
-        COMPENSATION_DONE: "Compensations that have succeeded",
-        COMPENSATION_FAILED: "Compensations of which all attempts of a round have failed",
-        STUCK_ENTERED: "Sagas that have got stuck",
-        STUCK_LEFT: "Sagas that are not stuck any more",
-        DURATION: "From the start of a saga to its end",
-        STUCK_DURATION: "How long a saga was stuck",
-    }
-)
+DESCRIPTIONS: Mapping[str, str] = {
+    STARTED: "Sagas that have begun",
+    ENDED: "Sagas that have ended",
+    COMPENSATION_DONE: "Compensations that have succeeded",
+    COMPENSATION_FAILED: "Compensations of which all attempts of a round have failed",
+    STUCK_ENTERED: "Sagas that have got stuck",
+    STUCK_LEFT: "Sagas that are not stuck any more",
+    DURATION: "From the start of a saga to its end",
+    STUCK_DURATION: "How long a saga was stuck",
+}
 """Every metric of sagas."""
 
 _SECOND, _MINUTE, _HOUR, _DAY = 1.0, 60.0, 3600.0, 86400.0
-METRIC_BUCKETS: Mapping[str, list[float]] = MappingProxyType(
-    {
-        DURATION: [0.1, 0.5, _SECOND, 5.0, 30.0, _MINUTE, 5 * _MINUTE, _HOUR, _DAY, 7 * _DAY, 30 * _DAY],
-        STUCK_DURATION: [_SECOND, 10.0, _MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 4 * _HOUR, _DAY, 7 * _DAY],
-    }
-)
+METRIC_BUCKETS: Mapping[str, list[float]] = {
+    DURATION: [0.1, 0.5, _SECOND, 5.0, 30.0, _MINUTE, 5 * _MINUTE, _HOUR, _DAY, 7 * _DAY, 30 * _DAY],
+    STUCK_DURATION: [_SECOND, 10.0, _MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 4 * _HOUR, _DAY, 7 * _DAY],
+}
 """Buckets in seconds for `PrometheusConfig` and `OpenTelemetryConfig`, whose own end at ten seconds; a saga
 may take a month."""
 
