@@ -15,6 +15,9 @@ from ._verdict import SAGA_REFUSED
 
 T = TypeVar("T")
 
+YEAR = timedelta(days=365)
+"""Every wait has an end. (Temporal also runs a first workflow task without commands together with the next
+one, before whose updates a saga could not say what it waits for.)"""
 NOT_APPROVED = "not_approved"
 """The code of the refusal when a person has decided against a saga."""
 
@@ -108,7 +111,7 @@ class Mailbox:
         )
         return expected
 
-    async def next(self, expected: Expected[T], deadline: timedelta | None) -> T:
+    async def next(self, expected: Expected[T], deadline: timedelta) -> T:
         """Waits for an event, the oldest first.
 
         Raises:
@@ -124,7 +127,7 @@ class Mailbox:
             raise DeadlineError(f"the wait for {expected.name!r}") from None
         return expected.arrived.popleft()
 
-    async def approval(self, name: str, role: str, deadline: timedelta | None) -> Decision:
+    async def approval(self, name: str, role: str, deadline: timedelta) -> Decision:
         """Waits for a person's decision.
 
         Raises:
