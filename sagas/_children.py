@@ -112,7 +112,7 @@ def _translated(name: str, error: ChildWorkflowError) -> SagaError:
         if cause.type in (SAGA_COMPENSATED, SAGA_SETTLED):
             code, reason, field, *more = cause.details
             settled = cast("Mapping[str, ByHand]", more[0] if more else {})
-            by_hand = {in_parent(name, address): how for address, how in settled.items()}
+            by_hand: dict[str, ByHand] = {in_parent(name, step): how for step, how in settled.items()}
             return ChildRejectedError(RejectedError(code, reason, field), by_hand)
         return RejectedError(cause.type or "failed", f"{name}: {cause.message}")
     return Lost(f"child {name!r} ended without its compensations: {cause or error}")
