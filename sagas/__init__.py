@@ -16,6 +16,7 @@ from ._finding import Finding
 from ._keys import idempotency_key
 from ._ledger import CompensationOrder, Scope
 from ._mailbox import NOT_APPROVED, Decision, Expected
+from ._metrics import METRIC_BUCKETS
 from ._operation import Operation
 from ._plugin import SagaPlugin
 from ._policy import Policy
@@ -47,6 +48,7 @@ __all__ = [
     "HOLD",
     "MESSAGE_TOO_LARGE",
     "MESSAGE_UNREADABLE",
+    "METRIC_BUCKETS",
     "NOT_APPROVED",
     "RESUME",
     "RETRY",

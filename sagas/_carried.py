@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from ._ledger import Compensation, Ledger
+from ._status import Status
 from ._verbs import AuditEntry, ByHand
 
 
@@ -15,6 +16,9 @@ class Carried(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     ledger: Ledger
+    began_at: datetime | None = None
+    shown: Status | None = None
+    """What its search attribute says."""
     afterwards: tuple[Compensation, ...] = ()
     by_hand: dict[str, ByHand] = {}
     audit: tuple[AuditEntry, ...] = ()

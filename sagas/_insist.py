@@ -157,7 +157,9 @@ class Insistence:
         if verdict.outcome is Outcome.DONE:
             ledger.made_up_for(owed.address)
             self.troubles.pop(owed.address, None)
+            self._board.metrics.compensation_done()
         else:
+            self._board.metrics.compensation_failed()
             failures[owed.address] = verdict
             self.troubles[owed.address] = Trouble(Purpose.COMPENSATION, verdict.reason)
 

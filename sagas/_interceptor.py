@@ -26,7 +26,7 @@ from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ig
 from ._carried import Carried
 from ._errors import DefinitionError, RejectedError
 from ._ledger import Phase
-from ._mark import HEADER
+from ._mark import HEADER, groups_of
 from ._run import CARRIED_MEMO, CHILD_MEMO, Closed, Run, enter
 from ._saga import Saga
 from ._verbs import Authorize
@@ -139,6 +139,7 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
             return super().start_activity(input)
         if run.mark is not None:
             input.headers = {**input.headers, HEADER: run.mark}
+            input.event_groups = groups_of(input.activity_id)
             run.mark = None
             return super().start_activity(input)
         run.has_activities = True

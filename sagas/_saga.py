@@ -75,7 +75,12 @@ class Saga:
         self._run = run = current()
         carried = run.carried or Carried(ledger=Ledger(scope, order))
         self._ledger = carried.ledger
-        self._board = Board(self._ledger, search_attributes=run.search_attributes)
+        self._board = Board(
+            self._ledger,
+            search_attributes=run.search_attributes,
+            began_at=carried.began_at,
+            shown=carried.shown,
+        )
         self._insistence = Insistence(self._board, dict(carried.by_hand))
         self._course = Course(run.guard, self._ledger, self._board)
         self._mailbox = Mailbox(dict(carried.unread))
@@ -110,6 +115,8 @@ class Saga:
             [self._board.details(), *self._mailbox.waits_for, *self._mailbox.late]
         )
         self._desk.open()
+        if self._run.carried is None:
+            self._board.metrics.started()
         if self._was_held:
             self._course.hold()
         if self._expires_at is not None:
@@ -374,6 +381,8 @@ class Saga:
             state,
             Carried(
                 ledger=self._ledger,
+                began_at=self._board.began_at,
+                shown=self._board.shown,
                 afterwards=tuple(self._afterwards),
                 by_hand=self._insistence.by_hand,
                 audit=tuple(self._board.audit),

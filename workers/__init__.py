@@ -10,6 +10,7 @@ from ._errors import (
     UnreachableServerError,
 )
 from ._exit import run_main
+from ._metrics import metrics_runtime
 from ._ports import PortLease
 from ._process import ChildProcess
 from ._rabbitmq_node import BrokerAddress, EmbeddedRabbit, find_rabbitmq, find_running_broker
@@ -46,6 +47,7 @@ __all__ = [
     "find_server",
     "find_temporal",
     "load_settings",
+    "metrics_runtime",
     "register_search_attributes",
     "require_search_attributes",
     "run_main",

@@ -129,3 +129,17 @@ async def test_it_is_refused_while_something_is_under_way(stage: Stage, do: str)
     ending = await stage.ending(trip)
     assert (ending.closed, ending.code) == ("FAILED", "DefinitionError")
     assert stage.agency.story[-1] == "cancel-hotel"
+
+
+async def test_what_its_search_attribute_says_is_mended_in_a_later_run(stage: Stage) -> None:
+    """It left the happy path in its first run; nobody may find it running when it has ended."""
+    hotel = stage.agency.hold("book-hotel")
+    note = OperatorNote(by="mia", because="wait a moment")
+    trip = await stage.start("hotel", "again", "look")
+    await hotel.entered.wait()
+    await stage.ask(trip, HOLD, note)
+    await stage.ask(trip, RESUME, note)
+    hotel.opened.set()
+
+    ending = await stage.ending(stage.client.get_workflow_handle(trip.id))
+    assert (ending.closed, ending.saga) == ("COMPLETED", "completed")
