@@ -15,9 +15,6 @@ from ._verdict import SAGA_REFUSED
 
 T = TypeVar("T")
 
-YEAR = timedelta(days=365)
-"""Every wait has an end. (Temporal also runs a first workflow task without commands together with the next
-one, before whose updates a saga could not say what it waits for.)"""
 NOT_APPROVED = "not_approved"
 """The code of the refusal when a person has decided against a saga."""
 

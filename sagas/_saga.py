@@ -16,12 +16,12 @@ from ._branches import OnFailure, run_branches
 from ._carried import Carried
 from ._children import ChildRejectedError, Lost, result_type_of, run_child
 from ._continue import continue_as_new
-from ._course import Course
+from ._course import YEAR, Course
 from ._desk import Desk
 from ._errors import DeadlineError, DefinitionError, RejectedError, UnknownOutcomeError
 from ._insist import Insistence, words
 from ._ledger import Compensation, CompensationOrder, Ledger, Outcome, Phase, Scope
-from ._mailbox import YEAR, Decision, Expected, Mailbox
+from ._mailbox import Decision, Expected, Mailbox
 from ._mark import Purpose, mark_of, plain_mark
 from ._operation import NAME
 from ._pivot import verdict_on_pivot
