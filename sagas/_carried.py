@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from ._ledger import Compensation, Ledger
+from ._status import Status
 from ._verbs import AuditEntry, ByHand
 
 
@@ -16,6 +17,8 @@ class Carried(BaseModel):
 
     ledger: Ledger
     began_at: datetime | None = None
+    shown: Status | None = None
+    """What its search attribute says."""
     afterwards: tuple[Compensation, ...] = ()
     by_hand: dict[str, ByHand] = {}
     audit: tuple[AuditEntry, ...] = ()

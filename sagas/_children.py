@@ -1,7 +1,7 @@
 """A saga as a step of another: started, waited for, and taken over by its parent when it has closed."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar, cast
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -19,14 +19,28 @@ from ._guard import current_guard
 from ._keys import child_id, in_parent
 from ._ledger import Compensation, Owed, Together
 from ._run import CHILD_MEMO, Closed
+from ._verbs import ByHand
 from ._verdict import SAGA_COMPENSATED, SAGA_SETTLED, SAGA_UNACCOUNTED, Verdict
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
 
 
+class ChildRejectedError(RejectedError):
+    """A child failed, and has made up for what it had done; some of it perhaps by hand."""
+
+    def __init__(self, error: RejectedError, by_hand: Mapping[str, ByHand]) -> None:
+        super().__init__(error.code, error.reason, error.field)
+        self.by_hand = by_hand
+
+
 class Lost(SagaError):  # noqa: N818 - a state of the child, which the scope turns into *stuck*
     """A child ended without a word about what it owes: it was terminated, or ran into a timeout."""
+
+
+def result_type_of(run: Callable[..., Awaitable[object]]) -> type[Any] | None:
+    """What a saga returns."""
+    return WorkflowDefinition.get_name_and_result_type(run)[1]
 
 
 async def run_child(
@@ -96,7 +110,9 @@ def _translated(name: str, error: ChildWorkflowError) -> SagaError:
         if cause.type == SAGA_UNACCOUNTED:
             return Lost(f"child {name!r}: {cause.message}")
         if cause.type in (SAGA_COMPENSATED, SAGA_SETTLED):
-            code, reason, field, *_ = cause.details
-            return RejectedError(code, reason, field)
+            code, reason, field, *more = cause.details
+            settled = cast("Mapping[str, ByHand]", more[0] if more else {})
+            by_hand: dict[str, ByHand] = {in_parent(name, step): how for step, how in settled.items()}
+            return ChildRejectedError(RejectedError(code, reason, field), by_hand)
         return RejectedError(cause.type or "failed", f"{name}: {cause.message}")
     return Lost(f"child {name!r} ended without its compensations: {cause or error}")

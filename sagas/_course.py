@@ -1,6 +1,8 @@
 """Whether a saga may go on: it turns round when it is cancelled, out of time, or told to."""
 
 import asyncio
+from contextlib import suppress
+from datetime import timedelta
 
 from temporalio import workflow
 
@@ -8,6 +10,10 @@ from ._errors import SagaError
 from ._guard import Guard, current_guard
 from ._ledger import Ledger, Phase
 from ._status import Board, Status
+
+YEAR = timedelta(days=365)
+"""Every wait of a saga has a timer. Temporal may run a first workflow task that gave no command together with
+the next one, and then knows none of the updates that the workflow has opened."""
 
 
 class Course:
@@ -45,8 +51,12 @@ class Course:
 
     async def clear(self) -> None:
         """Waits as long as the saga is held; then as `check`."""
-        if self.is_held:
-            await workflow.wait_condition(lambda: not self.is_held or self.is_turning)
+        while self.is_held and not self.is_turning:
+            # The timer is for the sake of verbs, see `YEAR`.
+            with suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: not self.is_held or self.is_turning, timeout=YEAR, timeout_summary="held"
+                )
         self.check()
 
     def turn(self, why: SagaError) -> None:

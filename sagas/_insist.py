@@ -89,6 +89,25 @@ class Insistence:
                 return verdict
         raise AssertionError("unreachable")
 
+    async def verdict_by_hand(self, address: str, call: Call, reason: str) -> Verdict:
+        """Waits until a person says what became of the pivot, which cannot be tried again."""
+        unknown = Verdict(Outcome.UNKNOWN, reason=reason, is_final=True)
+        self.is_stuck(address, Purpose.PIVOT, unknown, call)
+        while (verdict := await self.rest(None, address)) is None:
+            pass
+        self.is_through(address, Status.RUNNING)
+        return verdict
+
+    async def settle_lost(self, ledger: Ledger, child: str) -> None:
+        """Waits until a person says that a child is made up for that ended without telling what it owes."""
+        reason = f"nobody knows what {child} owes: rescue it from its history, then complete it"
+        self.troubles[child] = Trouble(Purpose.COMPENSATION, reason)
+        self._board.show(Status.STUCK, reason)
+        while await self.rest(None, child) is None:
+            pass
+        del self.troubles[child]
+        ledger.failed(child, Outcome.REJECTED)
+
     def is_stuck(self, address: str, purpose: Purpose, verdict: Verdict, call: Call) -> None:
         """Says so."""
         self.troubles[address] = Trouble(purpose, verdict.reason, call.result)

@@ -108,7 +108,7 @@ class Mailbox:
         )
         return expected
 
-    async def next(self, expected: Expected[T], deadline: timedelta | None) -> T:
+    async def next(self, expected: Expected[T], deadline: timedelta) -> T:
         """Waits for an event, the oldest first.
 
         Raises:
@@ -124,7 +124,7 @@ class Mailbox:
             raise DeadlineError(f"the wait for {expected.name!r}") from None
         return expected.arrived.popleft()
 
-    async def approval(self, name: str, role: str, deadline: timedelta | None) -> Decision:
+    async def approval(self, name: str, role: str, deadline: timedelta) -> Decision:
         """Waits for a person's decision.
 
         Raises:

@@ -14,9 +14,9 @@ from temporalio.exceptions import ApplicationError, is_cancelled_exception
 from ._attempt import attempt, carry_out
 from ._branches import OnFailure, run_branches
 from ._carried import Carried
-from ._children import Lost, run_child
+from ._children import ChildRejectedError, Lost, result_type_of, run_child
 from ._continue import continue_as_new
-from ._course import Course
+from ._course import YEAR, Course
 from ._desk import Desk
 from ._errors import DeadlineError, DefinitionError, RejectedError, UnknownOutcomeError
 from ._insist import Insistence, words
@@ -25,6 +25,7 @@ from ._mailbox import Decision, Expected, Mailbox
 from ._mark import Purpose, mark_of, plain_mark
 from ._operation import NAME
 from ._pivot import verdict_on_pivot
+from ._policy import Policy
 from ._run import Closed, current
 from ._status import Board, Status
 from ._steps import Action, Call, MethodAction, Step
@@ -74,7 +75,12 @@ class Saga:
         self._run = run = current()
         carried = run.carried or Carried(ledger=Ledger(scope, order))
         self._ledger = carried.ledger
-        self._board = Board(self._ledger, search_attributes=run.search_attributes, began_at=carried.began_at)
+        self._board = Board(
+            self._ledger,
+            search_attributes=run.search_attributes,
+            began_at=carried.began_at,
+            shown=carried.shown,
+        )
         self._insistence = Insistence(self._board, dict(carried.by_hand))
         self._course = Course(run.guard, self._ledger, self._board)
         self._mailbox = Mailbox(dict(carried.unread))
@@ -190,11 +196,20 @@ class Saga:
         await self._course.clear()
         self._check_name(name)
         with self._alone(name, is_child=True) as address:
-            closed = await self._close(run, message, address, task_queue, is_pivot=True)
+            try:
+                closed = await self._close(run, message, address, task_queue, is_pivot=True)
+                result = closed.result
+            except Lost as error:
+                # Nobody knows on which side of its pivot it was: a person has to find out.
+                self._run.guard.is_deaf = True
+                call = Call(activity=name, result=result_type_of(run), policy=Policy())
+                verdict = await self._insistence.verdict_by_hand(address, call, str(error))
+                self._run.guard.is_deaf = verdict.outcome is Outcome.DONE
+                result = self._settle(address, verdict)
             self._ledger.closed(address, ())
             self._ledger.pass_pivot()
             self._run.guard.is_deaf = True
-        return closed.result
+        return result
 
     async def child(
         self,
@@ -295,7 +310,7 @@ class Saga:
         """
         return self._mailbox.expect(name, message)
 
-    async def wait_for(self, expected: Expected[T], /, *, deadline: timedelta | None = None) -> T:
+    async def wait_for(self, expected: Expected[T], /, *, deadline: timedelta = YEAR) -> T:
         """Waits for an external event and returns what it says; several are returned in their order.
 
         One that comes too late is kept for the next wait and reported in the saga's details; as an update
@@ -303,7 +318,7 @@ class Saga:
 
         Args:
             expected: Made by `expect`.
-            deadline: How long to wait; a timer of the server, so it may be months.
+            deadline: How long to wait; a timer of the server, by default a year.
 
         Raises:
             DeadlineError: It did not come in time.
@@ -313,13 +328,13 @@ class Saga:
         self._course.check()
         return message
 
-    async def approval(self, name: str, /, *, role: str, deadline: timedelta | None = None) -> Decision:
+    async def approval(self, name: str, /, *, role: str, deadline: timedelta = YEAR) -> Decision:
         """Waits until a person says that the saga may go on: `sagas approve`.
 
         Args:
             name: Of the decision, in lower case with dashes: `large-order`.
             role: What the person must be.
-            deadline: How long to wait.
+            deadline: How long to wait, by default a year.
 
         Raises:
             RejectedError: The person decided against it; the code is `not_approved`.
@@ -367,6 +382,7 @@ class Saga:
             Carried(
                 ledger=self._ledger,
                 began_at=self._board.began_at,
+                shown=self._board.shown,
                 afterwards=tuple(self._afterwards),
                 by_hand=self._insistence.by_hand,
                 audit=tuple(self._board.audit),
@@ -415,11 +431,8 @@ class Saga:
             # A step in a task of its own may be under way: a compensation must not overtake its action.
             await workflow.wait_condition(lambda: not self._busy)
             await self._insistence.make_up(self._ledger)
-        if lost := self._ledger.lost():
-            self._board.show(
-                Status.STUCK, f"nobody knows what {', '.join(lost)} owes: rescue it from its history"
-            )
-            await workflow.wait_condition(lambda: False)
+            for lost in self._ledger.lost():
+                await self._insistence.settle_lost(self._ledger, lost)
         self._board.show(Status.SETTLED if self._insistence.by_hand else Status.COMPENSATED)
         for errand in self._afterwards:
             address = self._ledger.address_of(errand.address)
@@ -489,8 +502,10 @@ class Saga:
         """Runs a child to its end, and notes in the ledger if it failed."""
         try:
             closed = await run_child(run, message, name=address, task_queue=task_queue, is_pivot=is_pivot)
-        except RejectedError:
+        except RejectedError as error:
             self._ledger.failed(address, Outcome.REJECTED)
+            if isinstance(error, ChildRejectedError):
+                self._insistence.by_hand.update(error.by_hand)
             self._course.check()
             raise
         except Lost:

@@ -44,13 +44,20 @@ class Board:
     search attribute is set only when the saga turns round or gets stuck.
     """
 
-    def __init__(self, ledger: Ledger, *, search_attributes: bool, began_at: datetime | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        search_attributes: bool,
+        began_at: datetime | None = None,
+        shown: Status | None = None,
+    ) -> None:
         self.status = Status.RUNNING
         self.note = ""
         self.audit = list[AuditEntry]()
         self._ledger = ledger
         self._search_attributes = search_attributes
-        self._shown: Status | None = None
+        self.shown = shown
         self.metrics = Metrics(workflow.metric_meter())
         self.began_at = began_at or workflow.info().workflow_start_time
         self._stuck_at = self.began_at
@@ -59,13 +66,13 @@ class Board:
         """Makes a status visible."""
         self._measure(status)
         self.status, self.note = status, note
-        is_on_happy_path = self._shown is None and self.status in (Status.RUNNING, Status.COMPLETED)
-        if self._search_attributes and not is_on_happy_path and self.status is not self._shown:
+        is_on_happy_path = self.shown is None and self.status in (Status.RUNNING, Status.COMPLETED)
+        if self._search_attributes and not is_on_happy_path and self.status is not self.shown:
             # Temporal types attributes of all kinds in one list.
             workflow.upsert_search_attributes(  # pyright: ignore[reportUnknownMemberType]
                 [SAGA_STATUS.value_set(self.status.value)]
             )
-            self._shown = self.status
+            self.shown = self.status
 
     def _measure(self, status: Status) -> None:
         now, was_stuck, is_stuck = workflow.now(), self.status is Status.STUCK, status is Status.STUCK

@@ -54,6 +54,7 @@ class Action(Generic[I, O]):
         /,
         *,
         policy: Policy = COMPENSATION,
+        task_queue: str | None = None,
     ) -> "Step[I, O]":
         """The step whose action is made up for by `compensation`.
 
@@ -62,12 +63,13 @@ class Action(Generic[I, O]):
                 action's result, or `None` when the outcome is unknown.
             policy: How it is tried; after a round of `attempts` the saga says that it is stuck, and goes on
                 trying.
+            task_queue: Where its workers listen; by default where those of the action do.
         """
         return Step(
             name=self.name,
             call=self.call,
             data=self.data,
-            makes_up=_compensation(compensation, policy, self.call, 1),
+            makes_up=_compensation(compensation, policy, task_queue or self.call.task_queue, 1),
         )
 
     def without_compensation(self, *, because: str) -> "Step[I, O]":
@@ -89,13 +91,14 @@ class MethodAction(Generic[S, I, O]):
         /,
         *,
         policy: Policy = COMPENSATION,
+        task_queue: str | None = None,
     ) -> "Step[I, O]":
         """The step whose action is made up for by `compensation`; see `Action.compensated_by`."""
         return Step(
             name=self.name,
             call=self.call,
             data=self.data,
-            makes_up=_compensation(compensation, policy, self.call, 2),
+            makes_up=_compensation(compensation, policy, task_queue or self.call.task_queue, 2),
         )
 
     def without_compensation(self, *, because: str) -> "Step[I, O]":
@@ -266,10 +269,10 @@ def _probe(what: Operation[Any, Any] | Callable[..., object], policy: Policy, ta
 
 
 def _compensation(
-    what: Operation[I, object] | Callable[..., object], policy: Policy, action_call: Call, takes: int
+    what: Operation[I, object] | Callable[..., object], policy: Policy, task_queue: str | None, takes: int
 ) -> MakesUp:
     if isinstance(what, Operation):
-        call = Call(activity=what.name, result=None, policy=policy, task_queue=action_call.task_queue)
+        call = Call(activity=what.name, result=None, policy=policy, task_queue=task_queue)
         return MakesUp(call=call, takes_result=False)
     definition = _definition_of(what)
     count = len(signature(what).parameters)
@@ -277,7 +280,7 @@ def _compensation(
         raise DefinitionError(
             f"compensation {definition.name!r} takes what its action took, and perhaps the action's result"
         )
-    call = Call(activity=str(definition.name), result=None, policy=policy, task_queue=action_call.task_queue)
+    call = Call(activity=str(definition.name), result=None, policy=policy, task_queue=task_queue)
     return MakesUp(call=call, takes_result=count > takes)
 
 

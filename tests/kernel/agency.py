@@ -293,38 +293,62 @@ class TripSaga:
             await saga.pivot_child(TripSaga.run, word, name=word.name)
         elif isinstance(word, Plan):
             await saga.child(TripSaga.run, word, name=word.name)
-        elif "|" in word or "/" in word:
+        elif word in PIVOTS:
+            await saga.pivot(PIVOTS[word], plan)
+        elif word in STEPS:
+            await saga.step(STEPS[word], plan)
+        elif word in ("tell", "again", "second-saga"):
+            await self._do_to_saga(saga, plan, word)
+        elif word in ("broken-child", "careless-child", "big-child"):
+            await self._do_child(saga, plan, word)
+        elif re.search(r"[|/+]|^(perhaps-|anyway-|visa|boss|big-|no-json)", word):
+            await self._do_otherwise(saga, plan, word)
+        else:
+            await self._wait_or_fail(plan, word)
+
+    async def _do_to_saga(self, saga: Saga, plan: Plan, word: str) -> None:
+        if word == "tell":
+            saga.after_compensation(TELL, plan)
+        elif word == "again":
+            saga.continue_as_new(plan)
+        else:
+            async with Saga():
+                await asyncio.sleep(0)
+
+    async def _do_child(self, saga: Saga, plan: Plan, word: str) -> None:
+        if word == "broken-child":
+            await saga.child(NumberlessSaga.run, plan, name="broken")
+        elif word == "careless-child":
+            await saga.child(CarelessChild.run, plan, name="careless")
+        else:
+            await saga.child(TripSaga.run, plan.model_copy(update={"name": "x" * 1_100_000}), name="big")
+
+    async def _do_otherwise(self, saga: Saga, plan: Plan, word: str) -> None:
+        """A step that may fail, in branches, or a wait for what comes from outside."""
+        if "|" in word or "/" in word:
             both = re.split(r"[|/]", word)
             on_failure = OnFailure.CANCEL if "/" in word else OnFailure.FINISH
             await saga.parallel(*(self._branch(saga, plan, each) for each in both), on_failure=on_failure)
+        elif "+" in word:
+            await asyncio.gather(*(self._do(saga, plan, each) for each in word.split("+")))
+        elif word.startswith("perhaps-"):
+            await saga.best_effort(STEPS[word.removeprefix("perhaps-")], plan)
         elif word.startswith("anyway-"):
             try:
                 await self._do(saga, plan, word.removeprefix("anyway-"))
             except SagaError as error:
                 workflow.logger.info("passed over: %s", error)
-        elif word.startswith("visa"):
-            seconds = float(word.removeprefix("visa") or 3600)
-            await saga.wait_for(self.visa, deadline=timedelta(seconds=seconds))
-        elif word.startswith("boss"):
-            seconds = float(word.removeprefix("boss") or 3600)
-            await saga.approval("big-trip", role="boss", deadline=timedelta(seconds=seconds))
-        elif word in PIVOTS:
-            await saga.pivot(PIVOTS[word], plan)
-        elif word in STEPS:
-            await saga.step(STEPS[word], plan)
-        elif word.startswith("perhaps-"):
-            await saga.best_effort(STEPS[word.removeprefix("perhaps-")], plan)
-        elif word == "tell":
-            saga.after_compensation(TELL, plan)
-        elif "+" in word:
-            await asyncio.gather(*(self._do(saga, plan, each) for each in word.split("+")))
-        elif word == "second-saga":
-            async with Saga():
-                await asyncio.sleep(0)
-        elif word == "broken-child":
-            await saga.child(NumberlessSaga.run, plan, name="broken")
+        elif word.startswith("big-"):
+            size = int(word.removeprefix("big-"))
+            await saga.step(STEPS["flight"], plan.model_copy(update={"name": "x" * size}))
+        elif word == "no-json":
+            await saga.step(STEPS["flight"], plan.model_copy(update={"name": object()}))
         else:
-            await self._wait_or_fail(plan, word)
+            limit = timedelta(seconds=float(word[4:] or 3600))
+            if word.startswith("visa"):
+                await saga.wait_for(self.visa, deadline=limit)
+            else:
+                await saga.approval("big-trip", role="boss", deadline=limit)
 
     async def _branch(self, saga: Saga, plan: Plan, words: str) -> str:
         """Several words in a row, in a branch."""
@@ -349,6 +373,13 @@ class TripSaga:
             case "plain-activity":
                 await workflow.execute_activity(
                     "book-car", plan, start_to_close_timeout=timedelta(seconds=20)
+                )
+            case "abandoned":
+                await workflow.execute_activity(
+                    "book-car",
+                    plan,
+                    start_to_close_timeout=timedelta(seconds=20),
+                    cancellation_type=workflow.ActivityCancellationType.ABANDON,
                 )
             case "own-cancel":
                 task = asyncio.ensure_future(workflow.sleep(timedelta(hours=1)))
@@ -375,3 +406,13 @@ class NumberlessSaga:
         async with Saga() as saga:
             await saga.step(STEPS["flight"], plan)
         return cast("Any", "no number")  # type: ignore[no-any-return] # on purpose
+
+
+@workflow.defn
+class CarelessChild:
+    """A child that does things, and fails without a saga."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> int:
+        await workflow.execute_activity("book-car", plan, start_to_close_timeout=timedelta(seconds=20))
+        raise ApplicationError("nobody makes up for the car", type="Careless")
