@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from temporalio import workflow
 from temporalio.client import Client
 from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
 from temporalio.worker import Worker
 
-from sagas import Saga, SagaPlugin
+from sagas import SagaPlugin
 
 from .agency import refuses
+from .relay import RelaySaga
 from .stage import Ending, Handle, Stage
 
 OWN = {"service_name", "namespace", "task_queue", "workflow_type"}
@@ -71,19 +71,6 @@ async def test_saga_that_was_stuck_is_counted_once(stage: Stage) -> None:
         ("saga_duration", "compensated"),
     ]
     assert 0 < measured[0][2] < measured[1][2]
-
-
-@workflow.defn
-class RelaySaga:
-    """Runs its laps one by one, each in a run of its own."""
-
-    @workflow.run
-    async def run(self, laps: int) -> int:
-        async with Saga() as saga:
-            await workflow.sleep(timedelta(milliseconds=50))
-            if laps > 1:
-                saga.continue_as_new(laps - 1)
-        return laps
 
 
 async def test_saga_that_continues_as_new_is_one_saga(client: Client) -> None:
