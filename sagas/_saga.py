@@ -9,9 +9,9 @@ from typing import Any, NoReturn, Self, TypeVar, overload
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
-from temporalio.exceptions import ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ApplicationError
 
-from ._attempt import attempt, carry_out
+from ._attempt import carry_out
 from ._branches import OnFailure, run_branches
 from ._carried import Carried
 from ._children import ChildRejectedError, Lost, result_type_of, run_child
@@ -22,14 +22,15 @@ from ._errors import DeadlineError, DefinitionError, RejectedError, UnknownOutco
 from ._insist import Insistence, words
 from ._ledger import Compensation, CompensationOrder, Ledger, Outcome, Phase, Scope
 from ._mailbox import Decision, Expected, Mailbox
-from ._mark import Purpose, mark_of, plain_mark
+from ._mark import Purpose, mark_of
 from ._operation import NAME
 from ._pivot import verdict_on_pivot
 from ._policy import Policy
 from ._run import Closed, current
 from ._status import Board, Status
 from ._steps import Action, Call, MethodAction, Step
-from ._verdict import SAGA_REFUSED, Verdict, compensated
+from ._verdict import SAGA_REFUSED, Verdict
+from ._way_back import WayBack
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
@@ -93,10 +94,18 @@ class Saga:
             authorize=run.authorize,
         )
         self._board.audit += carried.audit
-        self._afterwards = list(carried.afterwards)
         self._was_held = carried.is_held
         self._expires_at = carried.expires_at or (workflow.now() + deadline if deadline else None)
         self._busy: set[str] = set()
+        self._way_back = WayBack(
+            run=run,
+            ledger=self._ledger,
+            board=self._board,
+            insistence=self._insistence,
+            course=self._course,
+            busy=self._busy,
+            errands=carried.afterwards,
+        )
         self._pivot: str | None = None
         self._open_branches = 0
 
@@ -350,17 +359,8 @@ class Saga:
 
         Only the root of a family of sagas does it. Its failure is recorded and changes nothing.
         """
-        if self._run.is_child:
-            return
-        call = step.call
-        errand = Compensation(
-            address=step.name,
-            activity=call.activity,
-            arguments=(message,),
-            task_queue=call.task_queue,
-            policy=call.policy,
-        )
-        self._afterwards.append(errand)
+        if not self._run.is_child:
+            self._way_back.add_errand(step, message)
 
     def continue_as_new(self, state: object, /) -> NoReturn:
         """Goes on in a new run with a short history: the workflow begins again, with `state` as its input.
@@ -383,7 +383,7 @@ class Saga:
                 ledger=self._ledger,
                 began_at=self._board.began_at,
                 shown=self._board.shown,
-                afterwards=tuple(self._afterwards),
+                afterwards=tuple(self._way_back.errands),
                 by_hand=self._insistence.by_hand,
                 audit=tuple(self._board.audit),
                 unread=self._mailbox.unread,
@@ -412,8 +412,8 @@ class Saga:
             return
         if self._ledger.phase is Phase.PAST_PIVOT:
             self._refuse_to_fail(error)
-        await self._compensate()
-        self._leave(error)
+        await self._way_back.take()
+        self._way_back.leave(error)
 
     def _complete(self) -> None:
         self._run.owed = self._ledger.plan()
@@ -422,40 +422,6 @@ class Saga:
         self._run.guard.is_deaf = True
         self._expires_at = None
         self._board.show(Status.SETTLED if self._insistence.by_hand else Status.COMPLETED)
-
-    async def _compensate(self) -> None:
-        self._run.guard.is_deaf = True
-        self._ledger.begin_compensation()
-        if self._busy or self._ledger.owed() or self._ledger.lost():
-            self._board.show(Status.COMPENSATING)
-            # A step in a task of its own may be under way: a compensation must not overtake its action.
-            await workflow.wait_condition(lambda: not self._busy)
-            await self._insistence.make_up(self._ledger)
-            for lost in self._ledger.lost():
-                await self._insistence.settle_lost(self._ledger, lost)
-        self._board.show(Status.SETTLED if self._insistence.by_hand else Status.COMPENSATED)
-        for errand in self._afterwards:
-            address = self._ledger.address_of(errand.address)
-            call = Call(
-                activity=errand.activity, result=None, policy=errand.policy, task_queue=errand.task_queue
-            )
-            verdict = await attempt(
-                call,
-                errand.arguments,
-                activity_id=address,
-                summary=words(errand.address),
-                mark=plain_mark(Purpose.AFTERWARDS),
-            )
-            if verdict.outcome is not Outcome.DONE:
-                workflow.logger.warning("after compensation: %s: %s", address, verdict.reason)
-        self._run.guard.is_deaf = False
-
-    def _leave(self, error: Exception | asyncio.CancelledError) -> NoReturn:
-        if workflow.cancellation_reason() is not None and is_cancelled_exception(error):
-            raise error
-        if isinstance(error, asyncio.CancelledError) and self._course.turned is not None:
-            raise compensated(self._course.turned, self._insistence.by_hand) from self._course.turned
-        raise compensated(error, self._insistence.by_hand) from error
 
     def _refuse_to_fail(self, error: BaseException) -> NoReturn:
         """An error after the pivot is a bug in the workflow: its task fails until the code is mended."""
