@@ -2,28 +2,38 @@
 
 from ._attempt import MESSAGE_TOO_LARGE, MESSAGE_UNREADABLE
 from ._branches import OnFailure
+from ._client import SagaClient
 from ._errors import (
     DeadlineError,
     DefinitionError,
     DuplicateSagaError,
+    NoWorkerError,
     RejectedError,
     SagaError,
+    SagaNotFoundError,
     StartError,
     TurnedBackError,
     UnknownOutcomeError,
+    VerbRefusedError,
 )
 from ._finding import Finding
 from ._keys import idempotency_key
 from ._ledger import CompensationOrder, Scope
 from ._mailbox import NOT_APPROVED, Decision, Expected
+from ._mermaid import timeline_mermaid
 from ._metrics import METRIC_BUCKETS
 from ._operation import Operation
 from ._plugin import SagaPlugin
 from ._policy import Policy
+from ._preview import Preview
+from ._rescuing import Rescue
 from ._saga import Saga
+from ._search import SagaSummary
 from ._start import start_saga
 from ._status import SAGA_STATUS, Status
 from ._steps import Action, Step, action
+from ._telling import list_text, preview_text, timeline_text
+from ._timeline import Timeline
 from ._verbs import (
     APPROVE,
     COMPENSATE,
@@ -69,22 +79,34 @@ __all__ = [
     "DuplicateSagaError",
     "Expected",
     "Finding",
+    "NoWorkerError",
     "OnFailure",
     "Operation",
     "OperatorNote",
     "Policy",
+    "Preview",
     "RejectedError",
+    "Rescue",
     "Saga",
+    "SagaClient",
     "SagaError",
+    "SagaNotFoundError",
     "SagaPlugin",
+    "SagaSummary",
     "Scope",
     "SkipRequest",
     "StartError",
     "Status",
     "Step",
+    "Timeline",
     "TurnedBackError",
     "UnknownOutcomeError",
+    "VerbRefusedError",
     "action",
     "idempotency_key",
+    "list_text",
+    "preview_text",
     "start_saga",
+    "timeline_mermaid",
+    "timeline_text",
 ]

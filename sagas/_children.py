@@ -87,17 +87,17 @@ async def run_child(
         raise Lost(f"child {name!r} completed with an answer that nobody can read") from error
     return Closed(
         result=closed.result,
-        owed=_in_parent(name, closed.owed),
+        owed=owed_in_parent(name, closed.owed),
         by_hand={in_parent(name, address): how for address, how in closed.by_hand.items()},
     )
 
 
-def _in_parent(child: str, owed: tuple[Owed, ...]) -> tuple[Owed, ...]:
+def owed_in_parent(child: str, owed: tuple[Owed, ...]) -> tuple[Owed, ...]:
     """What a child owes, with the addresses that its parent has for it."""
     return tuple(
         part.model_copy(update={"address": in_parent(child, part.address)})
         if isinstance(part, Compensation)
-        else Together(lanes=tuple(_in_parent(child, lane) for lane in part.lanes))
+        else Together(lanes=tuple(owed_in_parent(child, lane) for lane in part.lanes))
         for part in owed
     )
 

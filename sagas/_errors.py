@@ -8,8 +8,11 @@
     ├── UnknownOutcomeError  nobody can say whether it happened: it is compensated, as it may have
     ├── DeadlineError        what was waited for did not come, or the saga took too long
     ├── TurnedBackError      an operator had the saga compensate
-    └── StartError           a saga was not started; nothing has happened
-        └── DuplicateSagaError  its id belongs to a saga with other content
+    ├── StartError           a saga was not started; nothing has happened
+    │   └── DuplicateSagaError  its id belongs to a saga with other content
+    ├── SagaNotFoundError    no saga has this id: look for the right one
+    ├── VerbRefusedError     what an operator asked is not for this saga now; nothing has changed
+    └── NoWorkerError        no worker answered in time: start one; it may still happen
 """
 
 
@@ -90,4 +93,40 @@ class DuplicateSagaError(StartError):
         return (
             f"saga {self.saga_id!r} was already started with other content; "
             "start it with the same content to get the running one, or choose another id"
+        )
+
+
+class SagaNotFoundError(SagaError):
+    """No saga has this id, or it is older than what the server keeps."""
+
+    def __init__(self, saga_id: str) -> None:
+        super().__init__(saga_id)
+        self.saga_id = saga_id
+
+    def __str__(self) -> str:
+        return f"there is no saga {self.saga_id!r}, or the server no longer keeps it"
+
+
+class VerbRefusedError(SagaError):
+    """What an operator asked of a saga is not for it now; nothing has changed."""
+
+    def __init__(self, saga_id: str, verb: str, reason: str) -> None:
+        super().__init__(saga_id, verb, reason)
+        self.saga_id, self.verb, self.reason = saga_id, verb, reason
+
+    def __str__(self) -> str:
+        return f"saga {self.saga_id!r} refuses to {self.verb}: {self.reason}"
+
+
+class NoWorkerError(SagaError):
+    """No worker has carried out in time what was asked of a saga; it may still happen when one comes."""
+
+    def __init__(self, saga_id: str, verb: str, seconds: float) -> None:
+        super().__init__(saga_id, verb, seconds)
+        self.saga_id, self.verb, self.seconds = saga_id, verb, seconds
+
+    def __str__(self) -> str:
+        return (
+            f"no worker has answered for saga {self.saga_id!r} within {self.seconds:g} s; start one, and "
+            f"look at the saga before you ask again to {self.verb}: it may still be carried out"
         )

@@ -1,6 +1,7 @@
 """What a Temporal client needs so that sagas can be opened in its workflows."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 from temporalio.contrib.pydantic import PydanticPayloadConverter
@@ -11,6 +12,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from ._converter import SagaPayloadConverter
 from ._interceptor import SagaInterceptor
+from ._rescue import RescueSaga
 from ._verbs import Authorize
 
 PASSED_THROUGH = ("sagas", "pydantic", "pydantic_core", "annotated_types", "httpx")
@@ -42,6 +44,7 @@ class SagaPlugin(SimplePlugin):
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             "sagas",
             data_converter=_converter,
+            workflows=_with_rescue,
             interceptors=[SagaInterceptor(search_attributes=search_attributes, authorize=authorize)],
             workflow_runner=_runner,
             workflow_failure_exception_types=[ValidationError],
@@ -54,6 +57,11 @@ def _converter(existing: DataConverter | None) -> DataConverter:
         base = existing or DataConverter.default
         return dataclasses.replace(base, payload_converter_class=SagaPayloadConverter)
     return existing
+
+
+def _with_rescue(existing: Sequence[type] | None) -> Sequence[type]:
+    """Every worker that runs sagas can rescue them; one that only runs activities gets no workflow."""
+    return [*existing, RescueSaga] if existing else []
 
 
 def _runner(existing: WorkflowRunner | None) -> WorkflowRunner:

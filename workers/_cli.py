@@ -14,6 +14,7 @@ from ._cli_histories import histories
 from ._connection import configured_server
 from ._errors import MissingProgramError
 from ._exit import run_main
+from ._operate import add_commands
 from ._rabbitmq_node import EmbeddedRabbit, find_rabbitmq
 from ._settings import Settings, load_settings
 from ._signals import stop_signals, wait_for_stop
@@ -35,6 +36,9 @@ DataFolder = Annotated[
     Path | None, typer.Option("--data", help="Where servers keep their data; SAGAS_DATA_FOLDER, or .sagas.")
 ]
 NoBroker = Annotated[bool, typer.Option("--no-broker", help="Start no RabbitMQ broker.")]
+
+
+add_commands(app)
 
 
 def main() -> None:

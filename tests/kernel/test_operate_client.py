@@ -1,0 +1,260 @@
+"""What operators see of sagas and do to them, from Python and from the command line."""
+
+import asyncio
+import json
+import sys
+from dataclasses import dataclass
+
+import pytest
+from pydantic import ValidationError
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+
+from sagas import (
+    NoWorkerError,
+    SagaClient,
+    SagaNotFoundError,
+    Timeline,
+    VerbRefusedError,
+    timeline_mermaid,
+    timeline_text,
+)
+from tests.waiting import until
+
+from .agency import Plan, refuses
+from .stage import PATIENCE, Handle, Stage
+
+pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
+
+
+@pytest.fixture
+def operator(client: Client) -> SagaClient:
+    """Who steps in."""
+    return SagaClient(client, patience=PATIENCE)
+
+
+async def stuck_trip(stage: Stage) -> Handle:
+    """A saga whose second compensation was refused for good."""
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    trip = await stage.start("hotel", "flight", Plan(do=("car",)), "look", "fail")
+    await stage.status(trip, "stuck")
+    return trip
+
+
+async def test_story_of_a_stuck_saga(stage: Stage, operator: SagaClient) -> None:
+    """Which steps, how they ended, what has been made up for, and what is in the way."""
+    trip = await stuck_trip(stage)
+
+    story = await operator.show(trip.id)
+
+    assert (story.status, story.way, story.closed) == ("stuck", "back", None)
+    told = [(s.address, s.purpose, s.outcome, [c.state for c in s.compensations]) for s in story.steps]
+    assert told == [
+        ("book-hotel", "step", "done", ["done"]),
+        ("book-flight", "step", "done", ["failing"]),
+        ("leg", "child", "done", ["done"]),
+        ("look-around", "step", "done", []),
+    ]
+    assert story.steps[1].compensations[0].reason == "too_late, sorry"
+    assert story.steps[3].because == "it changes nothing"
+    child = story.steps[2].child
+    assert child is not None
+    assert [(s.address, [c.state for c in s.compensations]) for s in child.steps] == [("book-car", ["done"])]
+
+
+async def test_story_names_who_stepped_in(stage: Stage, operator: SagaClient) -> None:
+    """With the reason, after the saga has ended too; as text, as JSON and as a chart."""
+    trip = await stuck_trip(stage)
+    assert await operator.skip(trip.id, "book-flight", by="mia", because="a credit note was sent") == "stuck"
+    assert (await stage.ending(trip)).saga == "settled"
+
+    story = await operator.show(trip.id)
+
+    assert story.status == "settled"
+    assert [(v.verb, v.about, v.by, v.because) for v in story.verbs] == [
+        ("saga-skip", "book-flight", "mia", "a credit note was sent")
+    ]
+    assert story.steps[1].compensations[0].state == "by hand"
+    assert Timeline.model_validate_json(story.model_dump_json()) == story
+    text = timeline_text(story)
+    assert "skip book-flight by mia: a credit note was sent" in text
+    assert max(map(len, text.splitlines())) <= 100
+    assert timeline_mermaid(story).startswith("flowchart TD\n")
+
+
+async def test_preview_says_what_would_be_made_up_for_and_what_stays(
+    stage: Stage, operator: SagaClient
+) -> None:
+    """In the order in which it would run; nothing once the pivot is done."""
+    trip = await stage.start("hotel", Plan(do=("car", "look")), "hotel|flight", "wait", "pay", "wait-deaf")
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=3)
+
+    before = await operator.preview(trip.id)
+    await trip.signal("go")
+    await stage.ending(trip)
+    after = await operator.preview(trip.id)
+
+    addresses = [each.address for each in before.compensations]
+    assert sorted(addresses[:2]) == ["book-flight", "book-hotel#2"]
+    assert addresses[2:] == ["leg:book-car", "book-hotel"]
+    assert [(s.address, s.because) for s in before.stays] == [("leg:look-around", "it changes nothing")]
+    assert after.compensations == ()
+    assert {s.address for s in after.stays} == {*addresses, "leg:look-around", "pay"}
+    assert "only goes forward" in after.sentence
+
+
+async def test_preview_and_the_compensations_that_then_run_are_the_same(
+    stage: Stage, operator: SagaClient
+) -> None:
+    """A preview that were wrong would be worse than none."""
+    trip = await stage.start("hotel", Plan(do=("car", "flight")), "hotel", "wait")
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
+    preview = await operator.preview(trip.id)
+
+    await operator.compensate(trip.id, by="mia", because="the customer called")
+    await stage.ending(trip)
+
+    assert stage.agency.story[4:] == [each.activity for each in preview.compensations]
+    assert (await operator.preview(trip.id)).sentence == "nothing is owed"
+
+
+async def test_sagas_that_need_a_person_are_listed_first(stage: Stage, operator: SagaClient) -> None:
+    """Stuck, held, and then those that run; those that have ended only when they are asked for."""
+    running = await stage.start("hotel", "wait")
+    held = await stage.start("hotel", "wait")
+    await stage.event(held, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    assert await operator.hold(held.id, by="mia", because="let me look") == "held"
+    stuck = await stuck_trip(stage)
+    ended = await stage.start("look")
+    await stage.ending(ended)
+    here = f"TaskQueue = '{stage.task_queue}'"
+
+    async def listed(status: str | None = None, limit: int = 100) -> list[tuple[str, str]]:
+        found = await operator.list(status=status, query=here, limit=limit)
+        return [(saga.id, saga.status) for saga in found]
+
+    everything = [(stuck.id, "stuck"), (held.id, "held"), (running.id, "running")]
+
+    async def is_up_to_date() -> bool:
+        return await listed() == everything and await listed("completed") != []
+
+    # The server's list follows a moment later, and nobody is told when.
+    await until(is_up_to_date)
+    assert await listed(limit=2) == everything[:2]
+    assert await listed("held") == [(held.id, "held")]
+    assert set(await listed("completed")) == {(ended.id, "completed"), (f"{stuck.id}/leg", "completed")}
+    with pytest.raises(ValueError, match="no status 'sleepy'"):
+        await listed("sleepy")
+
+
+async def test_verb_that_is_refused_says_why(stage: Stage, operator: SagaClient) -> None:
+    """A sentence, whether the saga refuses, has ended, or never was; and bad notes are not even sent."""
+    trip = await stage.start("hotel", "wait")
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    with pytest.raises(VerbRefusedError, match=r"refuses to retry: .*not stuck"):
+        await operator.retry(trip.id, by="mia", because="x")
+    with pytest.raises(VerbRefusedError, match="'book-hotel' is not stuck: nothing is"):
+        await operator.skip(trip.id, "book-hotel", by="mia", because="x")
+    with pytest.raises(VerbRefusedError, match="'large' is not waited for"):
+        await operator.approve(trip.id, "large", by="mia", because="x", roles=frozenset({"boss"}))
+    with pytest.raises(ValidationError):
+        await operator.hold(trip.id, by="", because="x")
+    await trip.signal("go")
+    await stage.ending(trip)
+    with pytest.raises(VerbRefusedError, match="it has ended, and is completed"):
+        await operator.hold(trip.id, by="mia", because="x")
+    for ask in (operator.show, operator.preview):
+        with pytest.raises(SagaNotFoundError, match="no saga 'nobody'"):
+            await ask("nobody")
+    with pytest.raises(SagaNotFoundError):
+        await operator.resume("nobody", by="mia", because="x")
+
+
+async def test_verb_without_a_worker_ends_with_a_sentence(stage: Stage, client: Client) -> None:
+    """It does not wait for ever; what is only seen is seen without a worker."""
+    trip = await stage.start("hotel", "wait")
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    await stage.close()
+    operator = SagaClient(client, patience=0.5)
+
+    async with asyncio.timeout(5):
+        with pytest.raises(NoWorkerError, match=r"no worker has answered .* within 0.5 s"):
+            await operator.hold(trip.id, by="mia", because="x")
+
+    assert (await operator.preview(trip.id)).compensations[0].activity == "cancel-hotel"
+    await trip.terminate("x")
+    await stage.open()
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+async def sagas(server: str, *arguments: str) -> Ended:
+    """The `sagas` command, as a process."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "workers",
+        *arguments,
+        env={"TEMPORAL_ADDRESS": server, "PATH": "", "LOGNAME": "mia", "NO_COLOR": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(PATIENCE):
+        out, err = await process.communicate()
+    return Ended(process.returncode or 0, out.decode(), err.decode())
+
+
+async def test_operators_commands(stage: Stage, server: str) -> None:
+    """Each as a process: 0 and an answer, 1 and a sentence, 2 and how it is used."""
+    trip = await stuck_trip(stage)
+
+    shown = await sagas(server, "show", trip.id)
+    assert (shown.code, shown.err) == (0, "")
+    assert "STUCK" in shown.out
+    as_json = await sagas(server, "show", trip.id, "--format", "json")
+    assert Timeline.model_validate_json(as_json.out).status == "stuck"
+    assert (await sagas(server, "show", trip.id, "--format", "mermaid")).out.startswith("flowchart TD")
+    preview = await sagas(server, "preview", trip.id, "--json")
+    assert [each["address"] for each in json.loads(preview.out)["compensations"]] == ["book-flight"]
+
+    refused = await sagas(server, "resume", trip.id, "--because", "x")
+    assert (refused.code, refused.out) == (1, "")
+    sentence = "the saga is stuck, not held: there is nothing to resume"
+    assert refused.err == f"error: saga '{trip.id}' refuses to resume: {sentence}\n"
+    unused = await sagas(server, "retry", trip.id)
+    assert unused.code == 2
+    assert "--because" in unused.err
+    assert (await sagas(server, "retry", trip.id, "--because", "")).code == 2
+
+    retried = await sagas(server, "retry", trip.id, "--because", "they are open again")
+    assert (retried.code, retried.out) == (0, f"{trip.id} is stuck\n")
+    await stage.ending(trip)
+    assert "retry by mia: they are open again" in (await sagas(server, "show", trip.id)).out
+    listed = await sagas(
+        server, "list", "--status", "stuck", "--query", f"WorkflowId = '{trip.id}'", "--json"
+    )
+    assert (listed.code, json.loads(listed.out)) == (0, [])
+
+
+async def test_command_that_rescues(stage: Stage, server: str) -> None:
+    """It says what it does, and the second time that it was done."""
+    trip = await stage.start("hotel", "wait")
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    refused = await sagas(server, "rescue", trip.id, "--because", "x")
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert "still running" in refused.err
+    await trip.terminate("x")
+
+    first = await sagas(server, "rescue", trip.id, "--by", "noa", "--because", "it was a mistake")
+    await stage.ending(stage.client.get_workflow_handle(f"{trip.id}~rescue"))
+    second = await sagas(server, "rescue", trip.id, "--because", "really?")
+
+    assert (first.code, first.out) == (0, f"{trip.id}: {trip.id}~rescue makes up for book-hotel\n")
+    assert second.out == f"{trip.id}: was rescued before: {trip.id}~rescue makes up for book-hotel\n"
+    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+    assert "rescue by noa: it was a mistake" in (await sagas(server, "show", trip.id)).out

@@ -1,0 +1,438 @@
+"""A saga that was cut off is rescued from its history: what it owes is made up for, once."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from temporalio import workflow
+from temporalio.api.enums.v1 import EventType
+from temporalio.service import RPCError, RPCStatusCode
+
+from sagas import Rescue, SagaClient, SagaNotFoundError, VerbRefusedError
+from sagas._history import read_history
+from sagas._rebuild import rebuild
+from sagas._rescuing import Course
+
+from .agency import Plan, TripSaga, refuses
+from .stage import PATIENCE, Ending, Handle, Stage
+
+pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
+
+COMPENSATION_OF = {"book-hotel": "cancel-hotel", "book-flight": "cancel-flight", "book-car": "cancel-car"}
+
+
+@workflow.defn(name="CutShortTrip")
+class CutShortTrip(TripSaga):
+    """A trip that does not see that it has a time limit, which a saga would refuse."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> list[str]:
+        object.__setattr__(workflow.info(), "run_timeout", None)
+        return await super().run(plan)
+
+
+def calls_of(stage: Stage, saga_id: str) -> list[tuple[str, str]]:
+    """What participants were asked for by this saga and its children, and by its rescue."""
+    return [(n, key) for n, key in stage.agency.calls if key.startswith((f"{saga_id}:", f"{saga_id}/"))]
+
+
+def not_made_up(stage: Stage, saga_id: str) -> list[str]:
+    """The keys of what was booked and not cancelled after it."""
+    open_keys: list[str] = []
+    for name, key in calls_of(stage, saga_id):
+        if name in COMPENSATION_OF:
+            open_keys.append(f"{COMPENSATION_OF[name]} {key}")
+        else:
+            open_keys = [each for each in open_keys if each != f"{name} {key}"]
+    return open_keys
+
+
+async def rescue(stage: Stage, saga_id: str, *, by: str = "mia", patience: float = PATIENCE) -> Rescue:
+    """Rescues a saga."""
+    return await SagaClient(stage.client).rescue(saga_id, by=by, because="x", patience=patience)
+
+
+async def rescued(stage: Stage, saga_id: str) -> Rescue:
+    """Rescues a saga, and waits for what comes of it."""
+    found = await rescue(stage, saga_id)
+    if found.workflow_id:
+        stage.ids.append(found.workflow_id)
+        ending = await stage.ending(stage.client.get_workflow_handle(found.workflow_id))
+        wanted = "compensated" if found.course is Course.COMPENSATING else None
+        assert (ending.closed, ending.saga) == ("COMPLETED", wanted)
+    return found
+
+
+async def cut_after(handle: Handle, number: int) -> bool:
+    """Terminates a saga as soon as it has so many events; whether there was still something to terminate."""
+    async with asyncio.timeout(PATIENCE):
+        async for event in handle.fetch_history_events(wait_new_event=True):
+            if event.event_id >= number:
+                break
+    try:
+        await handle.terminate("cut off by the test")
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    return True
+
+
+SHAPES: dict[str, tuple[str | Plan, ...]] = {
+    "steps": ("hotel", "flight", "car", "fail"),
+    "parallel": ("hotel+flight+car", "hotel", "fail"),
+    "child": ("flight", Plan(do=("hotel", "car")), "look", "fail"),
+    "failing-child": ("flight", Plan(do=("hotel", "car", "fail"))),
+    "grandchild": ("hotel", Plan(do=("car", Plan(do=("hotel", "flight"), name="night"))), "fail"),
+    "pivot": ("hotel", Plan(do=("flight",)), "pay", "car", "ticket"),
+}
+
+
+@pytest.mark.parametrize("do", SHAPES.values(), ids=SHAPES.keys())
+async def test_saga_that_is_terminated_after_any_event_is_rescued(
+    stage: Stage, do: tuple[str | Plan, ...]
+) -> None:
+    """Every effect is made up for, or the saga goes on past its pivot; asked twice, nothing happens twice."""
+    whole = await stage.start(*do)
+    await stage.ending(whole)
+    length = len((await whole.fetch_history()).events)
+
+    async def terminate_and_rescue(number: int) -> str:
+        trip = await stage.start(*do)
+        if not await cut_after(trip, number):
+            return "ended before"
+        outcome = await rescued(stage, trip.id)
+        calls = calls_of(stage, trip.id)
+        if outcome.course is Course.GOING_ON:
+            assert ("send-ticket", f"{trip.id}:send-ticket") in calls
+            assert not [name for name, _ in calls if name.startswith("cancel-")]
+            with pytest.raises(VerbRefusedError, match="completed"):
+                await rescue(stage, trip.id)
+        else:
+            assert not_made_up(stage, trip.id) == []
+            again = await rescue(stage, trip.id)
+            assert again == outcome.model_copy(update={"is_new": not outcome.workflow_id})
+        assert calls_of(stage, trip.id) == calls
+        return outcome.course.value
+
+    seen = Counter(await asyncio.gather(*(terminate_and_rescue(n) for n in range(1, length))))
+
+    assert seen[Course.COMPENSATING] > 0
+    assert bool(seen[Course.GOING_ON]) is ("pay" in do)
+    print(length, dict(seen))
+
+
+@pytest.mark.parametrize("do", [("hotel", "flight", "wait"), ("hotel", Plan(do=("flight", "wait")))], ids=str)
+async def test_saga_that_ran_into_a_timeout_is_rescued(stage: Stage, do: tuple[str | Plan, ...]) -> None:
+    """The server ended it for real, without a word."""
+    await stage.close()
+    stage.workflows = [CutShortTrip, TripSaga]
+    await stage.open()
+    trip = await stage.client.start_workflow(
+        CutShortTrip.run,
+        Plan(do=do),
+        id=f"late-{len(do)}-{stage.task_queue}",
+        task_queue=stage.task_queue,
+        run_timeout=timedelta(seconds=1),
+    )
+    assert (await stage.ending(trip)).closed == "TIMED_OUT"
+    assert (await SagaClient(stage.client).show(trip.id)).status == "timed-out"
+
+    await rescued(stage, trip.id)
+
+    assert not_made_up(stage, trip.id) == []
+    assert stage.agency.story[:2] == ["book-hotel", "book-flight"]
+    assert sorted(stage.agency.story[2:]) == ["cancel-flight", "cancel-hotel"]
+
+
+async def test_compensations_of_a_rescue_have_the_keys_and_results_of_the_saga(stage: Stage) -> None:
+    """The participant cannot tell them from the saga's own; they come newest first."""
+    trip = await stage.start("hotel", Plan(do=("flight", "car")), "wait")
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
+    await trip.terminate("x")
+
+    outcome = await rescued(stage, trip.id)
+
+    assert outcome.owed == ("leg:book-car", "leg:book-flight", "book-hotel")
+    assert stage.agency.story[3:] == ["cancel-car", "cancel-flight", "cancel-hotel"]
+    for what in ("hotel", "flight", "car"):
+        assert stage.agency.keys[f"cancel-{what}"] == stage.agency.keys[f"book-{what}"]
+    assert [booking and booking.number for booking in stage.agency.results] == ["book-hotel-1"]
+
+
+async def test_terminated_child_is_rescued_with_its_parent(stage: Stage) -> None:
+    """Nobody told the parent what the child owes; the child's own history does."""
+    trip = await stage.start("hotel", Plan(do=("flight", Plan(do=("car",), name="night"), "wait")))
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    child = stage.child_of(trip, "leg")
+    await stage.event(child, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
+    await child.terminate("x")
+    await stage.status(trip, "stuck")
+    await trip.terminate("x")
+
+    outcome = await rescued(stage, trip.id)
+
+    assert set(outcome.owed) == {"leg/night:book-car", "leg:book-flight"}
+    assert not_made_up(stage, trip.id) == []
+    assert Counter(stage.agency.story)["cancel-hotel"] == 1
+
+
+async def test_child_that_is_stuck_is_waited_for_with_a_limit(stage: Stage) -> None:
+    """It makes up for its own steps; a second one who did that too would do it twice."""
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    trip = await stage.start("hotel", Plan(do=("flight", "wait")))
+    child = stage.child_of(trip, "leg")
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await stage.event(child, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    await trip.terminate("x")
+    await stage.status(child, "stuck")
+
+    with pytest.raises(VerbRefusedError, match="leg' has not ended"):
+        await rescue(stage, trip.id, patience=0.2)
+    assert "cancel-hotel" not in stage.agency.story
+
+    await stage.retry(child)
+    outcome = await rescued(stage, trip.id)
+    assert outcome.owed == ("book-hotel",)
+    assert not_made_up(stage, trip.id) == []
+
+
+async def test_several_who_rescue_at_once_rescue_once(stage: Stage) -> None:
+    """One of them starts it; the others find it."""
+    trip = await stage.start("hotel", "flight", "wait")
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
+    await trip.terminate("x")
+
+    operators = [rescue(stage, trip.id, by=f"o{n}") for n in range(5)]
+    found = await asyncio.gather(*operators)
+    await rescued(stage, trip.id)
+
+    assert len({each.run_id for each in found}) == 1
+    assert [each.is_new for each in found].count(True) == 1
+    assert stage.agency.story == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
+
+
+async def test_several_who_have_a_saga_go_on_at_once_have_it_go_on_once(stage: Stage) -> None:
+    """The server takes the first of them, and tells the others of it."""
+    gate = stage.agency.hold("pay")
+    trip = await stage.start("hotel", "pay", "ticket")
+    await gate.entered.wait()
+    await trip.terminate("x")
+
+    found = await asyncio.gather(*(rescue(stage, trip.id) for _ in range(5)))
+    gate.opened.set()
+
+    assert len({each.run_id for each in found}) == 1
+    assert (await stage.ending(stage.client.get_workflow_handle(trip.id))).closed == "COMPLETED"
+    assert stage.agency.story == ["book-hotel", "pay", "pay", "send-ticket"]
+    assert len(set(stage.agency.keys["pay"])) == 1
+
+
+async def test_rescue_that_is_stuck_says_so_and_is_retried(stage: Stage) -> None:
+    """It is a saga like any other in that."""
+    stage.agency.when("cancel-hotel", refuses("too_late"))
+    trip = await stage.start("hotel", "wait")
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    await trip.terminate("x")
+    client = SagaClient(stage.client)
+
+    outcome = await rescue(stage, trip.id)
+    stuck = stage.client.get_workflow_handle(outcome.workflow_id)
+    await stage.status(stuck, "stuck")
+    story = await client.show(trip.id)
+    assert story.rescue is not None
+    assert (story.status, story.rescue.status) == ("terminated", "stuck")
+
+    await client.retry(outcome.workflow_id, by="mia", because="the hotel is open again")
+    assert (await stage.ending(stuck)).saga == "compensated"
+
+
+async def test_cancel_does_not_stop_a_rescue(stage: Stage) -> None:
+    """It only makes up for things, also while it is stuck."""
+    stage.agency.when("cancel-hotel", refuses("too_late"))
+    trip = await stage.start("hotel", "wait")
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    await trip.terminate("x")
+    outcome = await rescue(stage, trip.id)
+    handle = stage.client.get_workflow_handle(outcome.workflow_id)
+    await stage.status(handle, "stuck")
+
+    await handle.cancel()
+    await stage.event(handle, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
+    await SagaClient(stage.client).retry(handle.id, by="mia", because="the hotel is open again")
+
+    await rescued(stage, trip.id)
+    assert not_made_up(stage, trip.id) == []
+
+
+async def test_saga_that_can_help_itself_is_not_rescued(stage: Stage) -> None:
+    """One that runs, one that has completed, one that has compensated, and none at all."""
+    running = await stage.start("hotel", "wait")
+    with pytest.raises(VerbRefusedError, match="still running"):
+        await rescue(stage, running.id)
+    await running.signal("go")
+    assert (await stage.ending(running)).closed == "COMPLETED"
+    with pytest.raises(VerbRefusedError, match="completed"):
+        await rescue(stage, running.id)
+    failed = await stage.start("hotel", "fail")
+    assert (await stage.ending(failed)) == Ending("FAILED", "compensated", "ApplicationError")
+    assert (await rescue(stage, failed.id)).course is Course.NOTHING_OWED
+    with pytest.raises(SagaNotFoundError, match="no saga 'nobody'"):
+        await rescue(stage, "nobody")
+    assert stage.agency.story == ["book-hotel", "book-hotel", "cancel-hotel"]
+
+
+async def test_child_is_rescued_alone_while_its_parent_waits_for_that(stage: Stage) -> None:
+    """The parent is stuck with it until a person says that it is made up for; then nothing is done twice."""
+    trip = await stage.start("hotel", Plan(do=("flight", "wait")))
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    child = stage.child_of(trip, "leg")
+    await stage.event(child, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    await child.terminate("x")
+    await stage.status(trip, "stuck")
+
+    assert (await rescued(stage, child.id)).owed == ("book-flight",)
+    await SagaClient(stage.client).complete(trip.id, "leg", by="mia", because="it is rescued")
+
+    assert (await stage.ending(trip)).saga == "settled"
+    assert stage.agency.keys["cancel-flight"] == [f"{trip.id}/leg:book-flight"]
+
+
+async def test_child_of_a_closed_parent_is_rescued_with_its_root(stage: Stage) -> None:
+    """Alone, it would be forgotten when its root is rescued."""
+    trip = await stage.start("hotel", Plan(do=("flight", "wait")))
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    child = stage.child_of(trip, "leg")
+    await stage.event(child, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    await child.terminate("x")
+    await stage.status(trip, "stuck")
+    await trip.terminate("x")
+
+    with pytest.raises(VerbRefusedError, match=f"its root '{trip.id}'"):
+        await rescue(stage, child.id)
+
+
+async def test_child_that_was_rescued_is_not_made_up_for_again_with_its_parent(stage: Stage) -> None:
+    """What its own rescue has done counts, also where nobody told the parent."""
+    trip = await stage.start("hotel", Plan(do=("flight", "wait")))
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    child = stage.child_of(trip, "leg")
+    await stage.event(child, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    gate = stage.agency.hold("cancel-hotel")
+    await child.terminate("x")
+    await gate.entered.wait()
+    await rescued(stage, child.id)
+    await trip.terminate("x")
+    gate.opened.set()
+
+    assert (await rescued(stage, trip.id)).owed == ("book-hotel",)
+    assert Counter(stage.agency.story)["cancel-flight"] == 1
+
+
+async def test_rescue_that_is_terminated_itself_goes_on(stage: Stage) -> None:
+    """Who asks again has it go on from where it was."""
+    stage.agency.when("cancel-hotel", refuses("too_late"))
+    trip = await stage.start("hotel", "flight", "wait")
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
+    await trip.terminate("x")
+    first = await rescue(stage, trip.id)
+    handle = stage.client.get_workflow_handle(first.workflow_id)
+    await stage.status(handle, "stuck")
+    await handle.terminate("x")
+
+    again = await rescue(stage, trip.id)
+    assert again.run_id != first.run_id
+    await stage.status(stage.client.get_workflow_handle(again.workflow_id), "stuck")
+    await SagaClient(stage.client).retry(again.workflow_id, by="mia", because="they are open again")
+    await rescued(stage, trip.id)
+
+    assert not_made_up(stage, trip.id) == []
+    assert Counter(stage.agency.story) == Counter(
+        ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel", "cancel-hotel"]
+    )
+
+
+async def test_saga_that_continued_as_new_is_rescued(stage: Stage) -> None:
+    """What it owed in an earlier run has travelled along, and is made up for in its order."""
+    trip = await stage.start("hotel", Plan(do=("flight",)), "again", "car", "wait")
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
+    last = stage.client.get_workflow_handle(trip.id)
+    await stage.event(last, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    await last.terminate("x")
+
+    events = [event async for event in last.fetch_history_events()]
+
+    outcome = await rescued(stage, trip.id)
+
+    assert outcome.owed == ("book-car", "leg:book-flight", "book-hotel")
+    # The server may no longer keep the first run; the last one knows it all.
+    alone = rebuild(read_history(trip.id, events, stage.client.data_converter)).ledger
+    assert tuple(compensation.address for compensation in alone.owed()) == outcome.owed
+    assert not_made_up(stage, trip.id) == []
+    assert [booking and booking.number for booking in stage.agency.results] == ["book-hotel-1"]
+
+
+LEG = Plan(do=("flight", "pay", "look"), is_pivot=True)
+
+
+async def test_saga_whose_pivot_is_a_child_goes_on_when_that_is_done(stage: Stage) -> None:
+    """The child ended after its parent was terminated; its steps are answered by their keys."""
+    gate = stage.agency.hold("look-around")
+    trip = await stage.start("hotel", LEG, "ticket")
+    await gate.entered.wait()
+    await trip.cancel()
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
+    await trip.terminate("x")
+    gate.opened.set()
+    assert (await stage.ending(stage.child_of(trip, "leg"))).closed == "COMPLETED"
+
+    assert (await rescued(stage, trip.id)).course is Course.GOING_ON
+
+    assert stage.agency.story[-1] == "send-ticket"
+    assert not [name for name in stage.agency.story if name.startswith("cancel-")]
+    assert all(len(set(keys)) == 1 for keys in stage.agency.keys.values())
+
+
+async def test_saga_whose_pivot_is_a_child_that_was_cut_off_past_its_pivot_goes_on(stage: Stage) -> None:
+    """Both were terminated; nothing crosses the pivot of the child backwards."""
+    gate = stage.agency.hold("look-around")
+    trip = await stage.start("hotel", LEG, "ticket")
+    await gate.entered.wait()
+    child = stage.child_of(trip, "leg")
+    await trip.terminate("x")
+    await child.terminate("x")
+    gate.opened.set()
+
+    assert (await rescued(stage, trip.id)).course is Course.GOING_ON
+
+    assert stage.agency.story[-1] == "send-ticket"
+    assert not [name for name in stage.agency.story if name.startswith("cancel-")]
+
+
+async def test_saga_whose_pivot_is_a_child_that_was_cut_off_before_its_pivot_goes_back(stage: Stage) -> None:
+    """The pivot has not happened: what both have done is made up for."""
+    gate = stage.agency.hold("book-flight")
+    trip = await stage.start("hotel", LEG, "ticket")
+    await gate.entered.wait()
+    child = stage.child_of(trip, "leg")
+    await trip.terminate("x")
+    await child.terminate("x")
+    gate.opened.set()
+
+    assert (await rescued(stage, trip.id)).owed == ("leg:book-flight", "book-hotel")
+
+    assert not_made_up(stage, trip.id) == []
+    assert "pay" not in stage.agency.story
+
+
+async def test_saga_whose_pivot_child_turned_back_goes_back(stage: Stage) -> None:
+    """The child heard of its parent's end as a cancel, and made up for its own steps."""
+    trip = await stage.start("hotel", Plan(do=("flight", "sleep", "pay"), is_pivot=True), "ticket")
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await stage.event(stage.child_of(trip, "leg"), EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    await trip.terminate("x")
+
+    assert (await rescued(stage, trip.id)).owed == ("book-hotel",)
+
+    assert not_made_up(stage, trip.id) == []

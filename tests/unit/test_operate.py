@@ -1,0 +1,268 @@
+"""What operators see of a saga, made from recorded histories: no server, no worker, no code of the saga."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from operator import attrgetter
+from pathlib import Path
+
+import pytest
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter, PayloadCodec
+
+from sagas import preview_text, timeline_mermaid, timeline_text
+from sagas._archive import decode_payloads
+from sagas._history import read_history
+from sagas._ledger import Outcome
+from sagas._mark import HEADER, Mark, Purpose
+from sagas._preview import preview_of
+from sagas._rebuild import rebuild, verdict_of_efforts
+from sagas._record import Effort, Record
+from sagas._story import timeline_of
+from sagas._timeline import Timeline
+from sagas._verdict import Verdict
+
+FOLDER = Path(__file__).parents[1] / "histories" / "trips"
+NAMES = ("stuck", "settled", "terminated", "completed")
+
+
+def events_of(name: str) -> list[HistoryEvent]:
+    history = WorkflowHistory.from_json(name, (FOLDER / f"{name}.json").read_text())
+    return list(history.events)
+
+
+def record_of(events: Sequence[HistoryEvent]) -> Record:
+    saga_id = events[0].workflow_execution_started_event_attributes.workflow_id
+    record = read_history(saga_id, events, pydantic_data_converter)
+    for child in record.children:
+        child.record = read_history(child.id, events_of("settled-leg"), pydantic_data_converter)
+    return record
+
+
+def told(name: str) -> str:
+    """The text, with what is different in each recording taken out."""
+    text = timeline_text(timeline_of(record_of(events_of(name))))
+    for pattern, word in ((r"trip-\w{8}", "trip"), (r"[\d-]{10} [\d:]{8}", "then"), (r"\+?\d+ ms", "some")):
+        text = re.sub(pattern, word, text)
+    return re.sub(r" +", " ", text)
+
+
+def test_stuck_saga_reads_well() -> None:
+    """What is in the way stands under its step, and a child's steps under the child."""
+    assert told("stuck") == (
+        "trip TripSaga STUCK\n"
+        "started then UTC\n\n"
+        " step outcome tried at took compensation\n"
+        " book-hotel done 1 some some done\n"
+        " book-flight done 1 some some failing\n"
+        " cancel-flight (failing): too_late, sorry\n"
+        " leg (child) done some some done\n"
+        " book-car done 1 some some done\n"
+        " look-around done 1 some some\n"
+    )
+
+
+def test_terminated_saga_says_what_it_owes() -> None:
+    """And why it was terminated."""
+    assert told("terminated") == (
+        "trip TripSaga TERMINATED\n"
+        "started then UTC, terminated after some: by mistake\n\n"
+        " step outcome tried at took compensation\n"
+        " book-hotel done 1 some some owed\n"
+        " book-flight done 1 some some owed\n"
+    )
+
+
+def test_completed_saga_owes_nothing() -> None:
+    """Nothing of it waits to be made up for."""
+    assert "owed" not in told("completed")
+    assert "pay (pivot) done" in told("completed")
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        (
+            "terminated",
+            [
+                "2 compensations would run, in this order.",
+                "1. book-flight cancel-flight",
+                "2. book-hotel cancel-hotel",
+            ],
+        ),
+        ("stuck", ["1 compensation would run.", "look-around (done): it changes nothing"]),
+        ("settled", ["nothing is owed.", "book-flight (done): skipped by mia: a credit note was sent"]),
+        ("completed", ["it has completed.", "pay (done)", "send-ticket (done): it is paid"]),
+    ],
+)
+def test_preview_reads_well(name: str, lines: list[str]) -> None:
+    """What would run, in its order, and what would stay, and why."""
+    text = re.sub(r" +", " ", preview_text(preview_of(record_of(events_of(name)))))
+
+    assert [line for line in lines if line not in text] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_history_that_ends_anywhere_is_read(name: str) -> None:
+    """After any event there is a story, a preview and a ledger; what once was made up for stays so."""
+    events = events_of(name)
+    made_up = set[str]()
+    for length in range(1, len(events) + 1):
+        record = record_of(events[:length])
+        story = timeline_of(record)
+        assert timeline_text(story)
+        assert timeline_mermaid(story)
+        assert Timeline.model_validate_json(story.model_dump_json()) == story
+        assert preview_of(record).id == record.id
+        ledger = rebuild(record).ledger
+        assert ledger.made_up >= made_up
+        made_up = ledger.made_up
+
+
+def test_activities_of_other_making_are_passed_over() -> None:
+    """A workflow may have its own; they are nobody's step."""
+    events = events_of("terminated")
+    for event in events:
+        event.activity_task_scheduled_event_attributes.header.fields.pop(HEADER, None)
+
+    assert record_of(events).lines == []
+
+
+def test_action_without_an_end_may_have_happened() -> None:
+    """It was scheduled, and the history says no more."""
+    events = events_of("terminated")
+    kinds = [event.event_type for event in events]
+    record = record_of(events[: kinds.index(EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED)])
+
+    ledger = rebuild(record).ledger
+
+    assert ledger.entries["book-hotel"].outcome is Outcome.STARTED
+    assert [c.arguments[1:] for c in ledger.owed()] == [(None,)]
+
+
+def test_text_keeps_to_its_width() -> None:
+    """However long a reason is."""
+    story = timeline_of(record_of(events_of("stuck")))
+    line = story.steps[1].model_copy(update={"reason": "because of this and that " * 40})
+    text = timeline_text(story.model_copy(update={"steps": (line,), "reason": "why " * 200}))
+
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_chart_has_every_box_and_nothing_breaks_out_of_a_label() -> None:
+    """What a participant has written is shown, and means nothing to Mermaid."""
+    story = timeline_of(record_of(events_of("stuck")))
+    hostile = 'x"]; click n1 "javascript:alert(1)" %% <script> end `#quot;'
+    line = story.steps[0].model_copy(update={"reason": hostile})
+
+    chart = timeline_mermaid(story.model_copy(update={"steps": (line, *story.steps[1:])}))
+
+    lines = chart.splitlines()
+    assert lines[0] == "flowchart TD"
+    shape = r'(\(\["[^"<]*(<br>[^"<]*)*"\]\)|\[/?"[^"<]*(<br>[^"<]*)*"/?\]|\{\{"[^"<]*(<br>[^"<]*)*"\}\})'
+    box = re.compile(rf"  n\d+{shape}(:::\w+)?|  subgraph n\d+\[\"[^\"<]*\"\]|  end")
+    arrow = re.compile(r"  (n\d+) (-->|---|-\. made up for by \.->) (n\d+)")
+    boxes = {
+        m[1] for each in lines if (m := re.match(r"  (?:subgraph )?(n\d+)\W", each)) and box.fullmatch(each)
+    }
+    for each in lines[1:]:
+        found = arrow.fullmatch(each)
+        assert found or box.fullmatch(each) or each.startswith("classDef "), each
+        assert found is None or {found[1], found[3]} <= boxes
+
+
+class Backwards(PayloadCodec):
+    """Encodes everything, and refuses what it has not encoded."""
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [Payload(metadata={"encoding": b"back"}, data=p.SerializeToString()[::-1]) for p in payloads]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        assert all(payload.metadata["encoding"] == b"back" for payload in payloads)
+        return [Payload.FromString(payload.data[::-1]) for payload in payloads]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_encoded_history_is_decoded_before_it_is_read(name: str) -> None:
+    """With the codec of the client; headers and search attributes are not encoded."""
+    codec = Backwards()
+    converter = DataConverter(
+        payload_converter_class=pydantic_data_converter.payload_converter_class, payload_codec=codec
+    )
+    encoded = events_of(name)
+    for event in encoded:
+        await _encode(event, codec)
+
+    for event in encoded:
+        await decode_payloads(event, converter)
+
+    assert encoded == events_of(name)
+
+
+PLACES = {
+    "workflow_execution_started_event_attributes": ["input", "memo"],
+    "activity_task_scheduled_event_attributes": ["input"],
+    "activity_task_completed_event_attributes": ["result"],
+    "activity_task_failed_event_attributes": ["failure.application_failure_info.details"],
+    "workflow_execution_failed_event_attributes": ["failure.application_failure_info.details"],
+    "start_child_workflow_execution_initiated_event_attributes": ["input", "memo"],
+    "child_workflow_execution_completed_event_attributes": ["result"],
+    "workflow_execution_completed_event_attributes": ["result"],
+    "workflow_execution_update_accepted_event_attributes": ["accepted_request.input.args"],
+    "workflow_execution_update_completed_event_attributes": ["outcome.success"],
+}
+
+
+async def _encode(event: HistoryEvent, codec: PayloadCodec) -> None:
+    """As the SDK does: lists of payloads, memos, and the summary."""
+    kind = event.WhichOneof("attributes") or ""
+    for place in PLACES.get(kind, []):
+        value = attrgetter(place)(getattr(event, kind))
+        if place == "memo":
+            for payload in value.fields.values():
+                payload.CopyFrom((await codec.encode([payload]))[0])
+        elif value.payloads:
+            await codec.encode_wrapper(value)
+    if event.user_metadata.HasField("summary"):
+        event.user_metadata.summary.CopyFrom((await codec.encode([event.user_metadata.summary]))[0])
+
+
+def effort(outcome: Outcome, purpose: Purpose = Purpose.PIVOT, value: object = None) -> Effort:
+    return Effort(
+        address="pay",
+        activity="pay",
+        mark=Mark(purpose=purpose),
+        arguments=(),
+        scheduled_at=datetime(2026, 1, 1, tzinfo=UTC),
+        most=1,
+        verdict=Verdict(outcome, value),
+    )
+
+
+def probe(answer: object) -> Effort:
+    return effort(Outcome.DONE, Purpose.PROBE, answer)
+
+
+@pytest.mark.parametrize(
+    ("efforts", "outcome"),
+    [
+        ([effort(Outcome.WITHDRAWN)], Outcome.WITHDRAWN),
+        ([effort(Outcome.UNKNOWN), effort(Outcome.WITHDRAWN)], Outcome.UNKNOWN),
+        ([effort(Outcome.DONE), effort(Outcome.WITHDRAWN)], Outcome.UNKNOWN),
+        ([effort(Outcome.DONE), effort(Outcome.STARTED)], Outcome.STARTED),
+        ([effort(Outcome.UNKNOWN), effort(Outcome.REJECTED)], Outcome.REJECTED),
+        ([effort(Outcome.UNKNOWN), probe({"outcome": "rejected"})], Outcome.REJECTED),
+        ([effort(Outcome.UNKNOWN), probe({"outcome": "done"})], Outcome.DONE),
+        ([effort(Outcome.UNKNOWN), probe({"outcome": "unknown"})], Outcome.UNKNOWN),
+        ([effort(Outcome.UNKNOWN), probe("gibberish")], Outcome.UNKNOWN),
+        ([effort(Outcome.UNKNOWN), effort(Outcome.STARTED, Purpose.PROBE)], Outcome.UNKNOWN),
+        ([effort(Outcome.UNKNOWN), probe({"outcome": "unknown"}), effort(Outcome.STARTED)], Outcome.STARTED),
+    ],
+)
+def test_last_word_on_an_action_counts(efforts: list[Effort], outcome: Outcome) -> None:
+    """Except that what may have begun once can not be withdrawn any more."""
+    assert verdict_of_efforts(efforts).outcome is outcome
