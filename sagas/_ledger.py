@@ -202,11 +202,12 @@ class Ledger:
 
     def in_doubt(self) -> tuple[str, ...]:
         """The steps that may have left an effect which nobody has counted on: not done, but owed."""
+        nobody_knows = (Outcome.UNKNOWN, Outcome.STARTED)
         return tuple(
             entry.address
             for entry in self.entries.values()
             if not entry.is_best_effort
-            and (entry.outcome is Outcome.UNKNOWN or (entry.outcome is Outcome.REJECTED and entry.owed))
+            and (entry.outcome in nobody_knows or (entry.outcome is Outcome.REJECTED and entry.owed))
             and self._counts(entry)
         )
 

@@ -14,6 +14,7 @@ from ._policy import ACTION, COMPENSATION, Policy
 
 I = TypeVar("I")  # noqa: E741 - what goes in; the mirror of O
 O = TypeVar("O")  # noqa: E741 - what comes out
+O_co = TypeVar("O_co", covariant=True)
 S = TypeVar("S")
 
 
@@ -115,7 +116,7 @@ class MakesUp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step(Generic[I, O]):
+class Step(Generic[I, O_co]):
     """An action and its compensation, declared once; made by `action(...)`."""
 
     name: str

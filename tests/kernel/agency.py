@@ -301,7 +301,7 @@ class TripSaga:
             await self._do_to_saga(saga, plan, word)
         elif word in ("broken-child", "careless-child", "big-child"):
             await self._do_child(saga, plan, word)
-        elif re.search(r"[|/+]|^(perhaps-|anyway-|visa|boss|big-|no-json)", word):
+        elif re.search(r"[|/+]|^(perhaps-|anyway-|unawaited-|visa|boss|big-|no-json)", word):
             await self._do_otherwise(saga, plan, word)
         else:
             await self._wait_or_fail(plan, word)
@@ -331,6 +331,8 @@ class TripSaga:
             await saga.parallel(*(self._branch(saga, plan, each) for each in both), on_failure=on_failure)
         elif "+" in word:
             await asyncio.gather(*(self._do(saga, plan, each) for each in word.split("+")))
+        elif word.startswith("unawaited-"):
+            self.beside = asyncio.create_task(self._do(saga, plan, word.removeprefix("unawaited-")))
         elif word.startswith("perhaps-"):
             await saga.best_effort(STEPS[word.removeprefix("perhaps-")], plan)
         elif word.startswith("anyway-"):

@@ -152,6 +152,19 @@ async def test_compensation_waits_for_a_step_that_is_under_way_in_another_task(s
     assert stage.agency.story[-1] == "cancel-hotel"
 
 
+async def test_saga_does_not_complete_while_a_step_is_under_way(stage: Stage) -> None:
+    """P2: nobody would count on what the forgotten step does; it is waited for and made up for."""
+    gate = stage.agency.hold("book-flight")
+
+    trip = await stage.start("unawaited-flight", "look")
+    await gate.entered.wait()
+    await stage.status(trip, "compensating")
+    gate.opened.set()
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "unknown_outcome")
+    assert stage.agency.log[-3:] == ["-book-flight", "+cancel-flight", "-cancel-flight"]
+
+
 async def test_second_saga_in_a_run_is_refused(stage: Stage) -> None:
     """Its keys would be those of the first; what was done is made up for."""
     trip = await stage.start("hotel", "second-saga")

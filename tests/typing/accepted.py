@@ -1,11 +1,25 @@
 """What type checkers must accept: the shape of a saga, with the types that it has."""
 
-from typing import assert_type
+from datetime import timedelta
+from typing import NoReturn, assert_type
 
 from pydantic import BaseModel
 from temporalio import activity, workflow
 
-from sagas import Action, Operation, Saga, Step, action
+from sagas import (
+    Action,
+    CompensationOrder,
+    Decision,
+    Expected,
+    Finding,
+    OnFailure,
+    Operation,
+    Policy,
+    Saga,
+    Scope,
+    Step,
+    action,
+)
 
 
 class Order(BaseModel):
@@ -54,6 +68,16 @@ def reserve_sync(order: Order) -> Reservation:
 def release_sync(order: Order) -> None: ...
 
 
+@activity.defn
+async def find(order: Order) -> Finding[Reservation]:
+    return Finding(outcome="done", result=Reservation(id=order.id))
+
+
+@activity.defn
+def find_sync(order: Order) -> Finding[Reservation]:
+    return Finding(outcome="unknown")
+
+
 class Inventory:
     @activity.defn
     async def reserve(self, order: Order) -> Reservation:
@@ -65,9 +89,25 @@ class Inventory:
     @activity.defn
     async def release_knowing(self, order: Order, reservation: Reservation | None) -> None: ...
 
+    @activity.defn
+    async def find(self, order: Order) -> Finding[Reservation]:
+        return Finding(outcome="rejected", code="sold_out", reason="no seat")
+
+    @activity.defn
+    def reserve_sync(self, order: Order) -> Reservation:
+        return Reservation(id=order.id)
+
+    @activity.defn
+    def find_sync(self, order: Order) -> Finding[Reservation]:
+        return Finding(outcome="unknown")
+
 
 RESERVE = Operation(name="reserve", participant="inventory", message=Order, result=Reservation)
 RELEASE = Operation(name="release", participant="inventory", message=Order, result=Reservation)
+FIND = Operation(name="find", participant="inventory", message=Order, result=Finding[Reservation])
+PATIENT = Policy(
+    timeout=timedelta(seconds=5), attempts=3, deadline=timedelta(minutes=5), heartbeat=None, priority=1
+)
 
 of_operation = action(RESERVE).compensated_by(RELEASE)
 of_function = action(reserve).compensated_by(release)
@@ -77,8 +117,32 @@ of_method = action(Inventory.reserve).compensated_by(Inventory.release)
 of_method_knowing = action(Inventory.reserve).compensated_by(Inventory.release_knowing)
 mixed = action(reserve).compensated_by(RELEASE)
 bare = action(RESERVE).without_compensation(because="it holds nothing")
+probed_operation = action(RESERVE, probe=FIND, policy=PATIENT, task_queue="inventory")
+probed_function = action(reserve, probe=find, name="reserve-seat", rejections=frozenset({"SoldOut"}))
+probed_sync_function = action(reserve_sync, probe=find_sync)
+probed_method = action(Inventory.reserve, probe=Inventory.find).compensated_by(Inventory.release)
+probed_sync_method = action(Inventory.reserve_sync, probe=Inventory.find_sync).compensated_by(
+    Inventory.release_knowing
+)
+elsewhere = action(RESERVE).compensated_by(RELEASE, policy=PATIENT, task_queue="inventory")
+method_elsewhere = action(Inventory.reserve).compensated_by(
+    Inventory.release, policy=PATIENT, task_queue="inventory"
+)
+with_data = action(RESERVE, reads=["catalogue"], writes={"stock"}).compensated_by(RELEASE)
+function_with_data = action(reserve, reads=("catalogue",), writes=frozenset({"stock"})).compensated_by(
+    release
+)
 
 assert_type(action(RESERVE), Action[Order, Reservation])
+assert_type(probed_operation, Action[Order, Reservation])
+assert_type(probed_function, Action[Order, Reservation])
+assert_type(probed_sync_function, Action[Order, Reservation])
+assert_type(probed_method, Step[Order, Reservation])
+assert_type(probed_sync_method, Step[Order, Reservation])
+assert_type(elsewhere, Step[Order, Reservation])
+assert_type(method_elsewhere, Step[Order, Reservation])
+assert_type(with_data, Step[Order, Reservation])
+assert_type(function_with_data, Step[Order, Reservation])
 assert_type(of_operation, Step[Order, Reservation])
 assert_type(of_function, Step[Order, Reservation])
 assert_type(of_function_knowing, Step[Order, Reservation])
@@ -110,3 +174,63 @@ class OrderSaga:
         # Assigned, whatever happened: the block swallows nothing.
         assert_type(charge, Charge)
         return charge
+
+
+async def own_branch(saga: Saga, order: Order) -> str:
+    return (await saga.step(of_operation, order)).id
+
+
+async def several(saga: Saga, order: Order) -> None:
+    """Branches are calls that are not awaited; up to four keep the type of each."""
+    seat, pay = of_operation, PaymentSaga.run
+    payment = Payment(id=order.id)
+    assert_type(await saga.parallel(saga.step(seat, order)), tuple[Reservation])
+    assert_type(
+        await saga.parallel(saga.step(seat, order), saga.child(pay, payment, name="payment")),
+        tuple[Reservation, Charge],
+    )
+    assert_type(
+        await saga.parallel(saga.step(seat, order), own_branch(saga, order), saga.best_effort(bare, order)),
+        tuple[Reservation, str, Reservation | None],
+    )
+    assert_type(
+        await saga.parallel(
+            own_branch(saga, order),
+            saga.step(seat, order),
+            saga.child(pay, payment, name="payment"),
+            saga.best_effort(bare, order),
+            on_failure=OnFailure.CANCEL,
+        ),
+        tuple[str, Reservation, Charge, Reservation | None],
+    )
+    five = [saga.step(seat, order) for _ in range(5)]
+    assert_type(await saga.parallel(*five, on_failure=OnFailure.FINISH), tuple[Reservation, ...])
+    first, second = await saga.parallel(saga.step(seat, order), own_branch(saga, order))
+    assert_type(first, Reservation)
+    assert_type(second, str)
+
+
+async def waiting(saga: Saga) -> None:
+    """What comes from outside has the type that it is expected with."""
+    expected = saga.expect("payment-cleared", Payment)
+    assert_type(expected, Expected[Payment])
+    assert_type(await saga.wait_for(expected), Payment)
+    assert_type(await saga.wait_for(expected, deadline=timedelta(days=1)), Payment)
+    assert_type(await saga.approval("large-order", role="manager"), Decision)
+    assert_type(await saga.approval("large-order", role="manager", deadline=timedelta(days=1)), Decision)
+
+
+async def passing_the_pivot(saga: Saga, payment: Payment) -> Charge:
+    assert_type(await saga.pivot_child(PaymentSaga.run, payment, name="payment"), Charge)
+    return await saga.pivot_child(PaymentSaga.run, payment, name="payment", task_queue="payments")
+
+
+def going_on(saga: Saga, order: Order) -> NoReturn:
+    """Nothing comes after it: no type checker misses the end of this function."""
+    saga.continue_as_new(order)
+
+
+def opening() -> Saga:
+    Saga()
+    Saga(scope=Scope.ATTEMPTED)
+    return Saga(order=CompensationOrder.PARALLEL, deadline=timedelta(hours=1))

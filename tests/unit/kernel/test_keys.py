@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sagas import StartError, idempotency_key
-from sagas._keys import COMPENSATE, check_saga_id, child_id, in_parent
+from sagas._keys import COMPENSATE, PROBE, RESCUE, check_saga_id, child_id, in_parent
+from sagas._operation import NAME
 
 names = st.from_regex(r"[a-z][a-z0-9]{0,5}(-[a-z0-9]{1,4}){0,2}(#[2-9])?", fullmatch=True)
 ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,10}", fullmatch=True)
@@ -13,7 +14,7 @@ ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,10}", fullmatch=True)
 
 @given(root=ids, path=st.lists(names, max_size=4), step=names)
 def test_key_is_the_same_from_every_saga_that_may_compensate(root: str, path: list[str], step: str) -> None:
-    """The child that acts, its parent and the root that compensate: all of them mean one effect."""
+    """The child that acts or asks, its parent and the root that compensate, and who rescues any of them."""
     workflow_ids = [root]
     for child in path:
         workflow_ids.append(child_id(workflow_ids[-1], child))
@@ -21,8 +22,10 @@ def test_key_is_the_same_from_every_saga_that_may_compensate(root: str, path: li
 
     address = step
     for level in range(len(path), -1, -1):
-        assert idempotency_key(workflow_ids[level], address) == key
-        assert idempotency_key(workflow_ids[level], f"{COMPENSATE}{address}") == key
+        for saga in (workflow_ids[level], f"{workflow_ids[level]}{RESCUE}"):
+            assert idempotency_key(saga, address) == key
+            assert idempotency_key(saga, f"{COMPENSATE}{address}") == key
+            assert idempotency_key(saga, f"{PROBE}{address}") == key
         if level:
             address = in_parent(path[level - 1], address)
 
@@ -47,9 +50,25 @@ def test_sober_saga_ids_are_taken(good: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", ["", "-a", ".a", "a/b", "a:b", "a b", "a\n", "ä", "x" * 201, "a#2", "../a", "%2f", "a\x00"]
+    "bad",
+    ["", "-a", ".a", "a/b", "a:b", "a b", "a\n", "ä", "x" * 201, "a#2", "../a", "%2f", "a\x00", "a~rescue"],
 )
 def test_other_saga_ids_are_refused(bad: str) -> None:
     """They would not survive a log line, a URL, or the `/` between parent and child."""
     with pytest.raises(StartError, match="1 to 200 letters"):
         check_saga_id(bad)
+
+
+def test_what_a_saga_asks_and_does_never_share_an_activity_id() -> None:
+    """Prefixes have a dot, which no step's name has."""
+    ids = [f"{prefix}{step}" for prefix in ("", COMPENSATE, PROBE) for step in ("compensate", "probe", "pay")]
+
+    assert len(set(ids)) == 9
+    assert len({idempotency_key("order-7", one) for one in ids}) == 3
+    assert not any(NAME.fullmatch(f"{prefix}pay") for prefix in (COMPENSATE, PROBE))
+
+
+def test_only_the_end_of_a_rescuer_is_taken_off() -> None:
+    """A tilde elsewhere is not ours to understand; no saga of ours has one."""
+    assert idempotency_key("order~rescue-7", "pay") == "order~rescue-7:pay"
+    assert idempotency_key(f"order-7/payment{RESCUE}", "pay") == "order-7/payment:pay"

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from sagas import DefinitionError, Policy
+from sagas._policy import COMPENSATION
 
 ZERO = timedelta(0)
 SECOND = timedelta(seconds=1)
@@ -28,6 +30,14 @@ SECOND = timedelta(seconds=1)
         {"backoff": 100.1},
         {"backoff": float("nan")},
         {"backoff": float("inf")},
+        {"deadline": ZERO},
+        {"deadline": -SECOND},
+        {"deadline": timedelta(days=30, microseconds=1)},
+        {"heartbeat": timedelta(days=31)},
+        {"longest_pause": timedelta(days=31)},
+        {"priority": 0},
+        {"priority": -1},
+        {"priority": 6},
         {"pause": timedelta(seconds=31)},
     ],
     ids=str,
@@ -48,6 +58,12 @@ def test_policy_out_of_range_is_refused(bad: dict[str, Any]) -> None:
         {"backoff": 100.0},
         {"heartbeat": SECOND},
         {"pause": timedelta(seconds=30)},
+        {"deadline": timedelta(microseconds=1)},
+        {"deadline": timedelta(days=30)},
+        {"deadline": None},
+        {"priority": 1},
+        {"priority": 5},
+        {"priority": None},
     ],
     ids=str,
 )
@@ -73,3 +89,28 @@ def test_pauses_double_by_default() -> None:
     pauses = [Policy().pause_after(n).total_seconds() for n in range(1, 8)]
 
     assert pauses == [1, 2, 4, 8, 16, 30, 30]
+
+
+def test_policy_names_what_is_too_long() -> None:
+    """The limit stands in the message, so that nobody has to look for it."""
+    with pytest.raises(DefinitionError, match="deadline must be above 0 and at most 30 days, not 31 days"):
+        Policy(deadline=timedelta(days=31))
+
+
+def test_policies_are_values() -> None:
+    """A mark and a compensation that say the same are equal, and they come through JSON."""
+    policy = Policy(deadline=timedelta(hours=1), priority=1, heartbeat=timedelta(milliseconds=1_500))
+    convert = TypeAdapter(Policy)
+
+    assert convert.validate_json(convert.dump_json(policy)) == policy
+    assert len({policy, Policy(deadline=timedelta(hours=1), priority=1, heartbeat=policy.heartbeat)}) == 1
+    with pytest.raises(AttributeError):
+        policy.priority = 2  # type: ignore[misc] # it is frozen
+
+
+def test_round_of_a_compensation_is_over_within_a_minute() -> None:
+    """P8: a saga that is stuck says so within 60 s."""
+    attempts = COMPENSATION.attempts * COMPENSATION.timeout
+    pauses = sum(map(COMPENSATION.pause_after, range(1, COMPENSATION.attempts)), ZERO)
+
+    assert attempts + pauses == timedelta(seconds=47)

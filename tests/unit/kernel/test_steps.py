@@ -7,7 +7,7 @@ import pytest
 from temporalio import activity
 from temporalio.common import RawValue
 
-from sagas import Action, DefinitionError, Operation, Step, action
+from sagas import Action, DefinitionError, Finding, Operation, Step, action
 
 
 @activity.defn
@@ -39,12 +39,18 @@ async def oddly_named(seat: str) -> None: ...
 async def dynamic(args: Sequence[RawValue]) -> None: ...
 
 
+@activity.defn
+async def find_seat(seat: str) -> Finding[int]:
+    return Finding(outcome="unknown")
+
+
 async def no_activity(seat: str) -> None: ...
 
 
 RESERVE: Operation[str, int] = Operation(
     name="reserve-seat", participant="cinema", message=str, result=int, rejections=frozenset({"sold_out"})
 )
+FIND = Operation(name="find-seat", participant="cinema", message=str, result=Finding[int])
 RELEASE: Operation[str, str] = Operation(name="release-seat", participant="cinema", message=str, result=str)
 
 
@@ -74,6 +80,50 @@ def test_compensation_with_a_second_parameter_takes_the_result() -> None:
     assert plain is not None
     assert knowing is not None
     assert (plain.takes_result, knowing.takes_result) == (False, True)
+
+
+@pytest.mark.parametrize(("probe", "asked"), [(FIND, "find-seat"), (find_seat, "find_seat")])
+def test_probe_is_asked_where_the_action_is_done(probe: Any, asked: str) -> None:
+    """With the patience of the action, on the workers of the action; its answer is a finding."""
+    call = action(RESERVE, probe=probe, task_queue="cinema").call
+
+    assert call.probe is not None
+    assert (call.probe.activity, call.probe.task_queue, call.probe.policy) == (asked, "cinema", call.policy)
+    assert call.probe.result is Finding[int]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (RELEASE, "must return a `Finding`"),
+        (cancel_seat, "must return a `Finding`"),
+        (no_activity, "is no act"),
+    ],
+)
+def test_probe_that_finds_nothing_is_refused(wrong: Any, message: str) -> None:
+    """Its answer would say nothing about what became of the action."""
+    with pytest.raises(DefinitionError, match=message):
+        action(RESERVE, probe=wrong)
+
+
+def test_compensation_may_have_workers_of_its_own() -> None:
+    """By default they are those of the action."""
+    steps = [
+        action(RESERVE, task_queue="cinema").compensated_by(RELEASE, task_queue="back-office"),
+        action(RESERVE, task_queue="cinema").compensated_by(RELEASE),
+        action(RESERVE).compensated_by(RELEASE),
+    ]
+
+    assert [s.makes_up and s.makes_up.call.task_queue for s in steps] == ["back-office", "cinema", None]
+
+
+def test_data_of_a_step_is_what_its_author_says() -> None:
+    """Names, each once; a step takes them over from its action."""
+    bare = action(RESERVE, reads=["plan", "plan"], writes=iter(["seats"]))
+
+    assert (bare.data.reads, bare.data.writes) == (frozenset({"plan"}), frozenset({"seats"}))
+    assert bare.compensated_by(RELEASE).data == bare.data
+    assert bare.without_compensation(because="it is free").data == bare.data
 
 
 @pytest.mark.parametrize(
