@@ -34,6 +34,9 @@ from temporalio.workflow import ChildWorkflowHandle, _Definition
 PATIENCE = 60.0
 """Seconds after which something that was waited for counts as never happening."""
 
+LONGEST_HOLD = timedelta(seconds=30)
+"""How long a workflow task may be held before the server gives it to another worker."""
+
 DEEPER = "~"
 """Is appended to the task queue of a saga for the queue of its children."""
 
@@ -157,6 +160,7 @@ class _Outbound(WorkflowOutboundInterceptor):
         input: StartChildWorkflowInput,  # noqa: A002 - Temporal's
     ) -> ChildWorkflowHandle[object, object]:
         input.task_queue = workflow.info().task_queue + DEEPER
+        input.task_timeout = LONGEST_HOLD
         return await super().start_child_workflow(input)
 
 
