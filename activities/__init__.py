@@ -2,5 +2,6 @@
 
 from ._http import HttpParticipant
 from ._key import idempotency_key
+from ._progress import Progress
 
-__all__ = ["HttpParticipant", "idempotency_key"]
+__all__ = ["HttpParticipant", "Progress", "idempotency_key"]

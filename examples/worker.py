@@ -11,7 +11,7 @@ from examples.order.saga import OrderSaga
 from examples.payment import operations as payment
 from examples.payment.saga import PaymentSaga
 from sagas import Operation, SagaPlugin
-from workers import connect, load_settings, run_main, run_worker, telemetry
+from workers import connect, load_settings, metrics_runtime, run_main, run_worker, telemetry
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     order.create_order,
@@ -44,7 +44,7 @@ async def work(urls: dict[str, str], task_queue: str) -> None:
     settings = load_settings()
     async with AsyncExitStack() as stack:
         plugins = stack.enter_context(telemetry(settings, service="worker"))
-        client = await connect(settings, plugins=[*plugins, SagaPlugin()])
+        client = await connect(settings, plugins=[*plugins, SagaPlugin()], runtime=metrics_runtime(settings))
         participants = [
             await stack.enter_async_context(HttpParticipant(name, url)) for name, url in urls.items()
         ]

@@ -4,10 +4,14 @@ from collections.abc import Sequence
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
-from temporalio.common import RawValue, RetryPolicy
+from temporalio.common import Priority, RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError
 
+from ._finding import Finding
+from ._guard import current_guard
+from ._keys import PROBE
 from ._ledger import Outcome
+from ._mark import Purpose, plain_mark
 from ._run import current
 from ._steps import Call
 from ._verdict import Verdict, verdict_of
@@ -32,6 +36,35 @@ def encode(arguments: Sequence[object]) -> list[RawValue] | Verdict:
         reason = f"the message has {size} bytes; at most {LARGEST} are sent"
         return Verdict(Outcome.REJECTED, code=MESSAGE_TOO_LARGE, reason=reason, is_final=True)
     return [RawValue(payload) for payload in payloads]
+
+
+async def carry_out(
+    call: Call, arguments: Sequence[object], *, activity_id: str, summary: str, mark: Payload
+) -> Verdict:
+    """Runs an activity as its policy says; where its outcome is unknown, asks the participant for it."""
+    verdict = await attempt(call, arguments, activity_id=activity_id, summary=summary, mark=mark)
+    return await resolve(call, arguments[0], verdict, address=activity_id)
+
+
+async def resolve(call: Call, message: object, verdict: Verdict, *, address: str) -> Verdict:
+    """Asks the participant what became of an action, where nobody knows and there is a probe."""
+    if call.probe is None or verdict.outcome is not Outcome.UNKNOWN:
+        return verdict
+    if workflow.cancellation_reason() is not None and not current_guard().is_deaf:
+        # What is in doubt is compensated in any case.
+        return verdict
+    found = await attempt(
+        call.probe,
+        [message],
+        activity_id=f"{PROBE}{address}",
+        summary=f"ask what became of {address}",
+        mark=plain_mark(Purpose.PROBE),
+    )
+    if found.outcome is not Outcome.DONE:
+        return verdict
+    # The type of its result does not matter here: it was checked when the answer was read.
+    assert isinstance(found.value, Finding)
+    return found.value.verdict() or verdict  # pyright: ignore[reportUnknownMemberType]
 
 
 async def attempt(
@@ -60,6 +93,7 @@ async def attempt(
             result_type=RawValue,
             task_queue=call.task_queue,
             start_to_close_timeout=call.policy.timeout,
+            schedule_to_close_timeout=call.policy.deadline,
             heartbeat_timeout=call.policy.heartbeat,
             retry_policy=RetryPolicy(
                 initial_interval=call.policy.pause,
@@ -70,6 +104,9 @@ async def attempt(
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             activity_id=activity_id,
             summary=summary,
+            priority=Priority(priority_key=call.policy.priority)
+            if call.policy.priority
+            else Priority.default,
         )
     except ActivityError as error:
         return verdict_of(error, call.rejections, attempts=tries)

@@ -1,7 +1,7 @@
 """A saga as a step of another: started, waited for, and taken over by its parent when it has closed."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar, cast
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -13,22 +13,38 @@ from temporalio.exceptions import (
 )
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
+from ._attempt import encode
 from ._errors import RejectedError, SagaError
+from ._guard import current_guard
 from ._keys import child_id, in_parent
 from ._ledger import Compensation, Owed, Together
-from ._run import CHILD_MEMO, Closed, current
-from ._verdict import SAGA_COMPENSATED
+from ._run import CHILD_MEMO, Closed
+from ._verbs import ByHand
+from ._verdict import SAGA_COMPENSATED, SAGA_SETTLED, SAGA_UNACCOUNTED, Verdict
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
+
+
+class ChildRejectedError(RejectedError):
+    """A child failed, and has made up for what it had done; some of it perhaps by hand."""
+
+    def __init__(self, error: RejectedError, by_hand: Mapping[str, ByHand]) -> None:
+        super().__init__(error.code, error.reason, error.field)
+        self.by_hand = by_hand
 
 
 class Lost(SagaError):  # noqa: N818 - a state of the child, which the scope turns into *stuck*
     """A child ended without a word about what it owes: it was terminated, or ran into a timeout."""
 
 
+def result_type_of(run: Callable[..., Awaitable[object]]) -> type[Any] | None:
+    """What a saga returns."""
+    return WorkflowDefinition.get_name_and_result_type(run)[1]
+
+
 async def run_child(
-    run: Callable[[Any, I], Awaitable[O]], message: I, *, name: str, task_queue: str | None
+    run: Callable[[Any, I], Awaitable[O]], message: I, *, name: str, task_queue: str | None, is_pivot: bool
 ) -> Closed[O]:
     """Runs the child to its end and returns its result with what it owes, in the words of the parent.
 
@@ -38,21 +54,25 @@ async def run_child(
     """
     workflow_type, result_type = WorkflowDefinition.get_name_and_result_type(run)
     info = workflow.info()
+    encoded = encode([message])
+    if isinstance(encoded, Verdict):
+        raise RejectedError(encoded.code, encoded.reason)
+    guard = current_guard()
     try:
         # A cancel would end the wait for the start, and nobody would wait for the child's compensations.
-        with current().guard.deaf():
+        with guard.deaf():
             handle = await workflow.start_child_workflow(
                 workflow_type,
-                message,
+                encoded[0],
                 id=child_id(info.workflow_id, name),
                 task_queue=task_queue,
                 result_type=RawValue,
                 cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
                 parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-                memo={CHILD_MEMO: {"child_of": info.workflow_id}},
+                memo={CHILD_MEMO: {"child_of": info.workflow_id, "is_pivot": is_pivot}},
                 static_summary=f"{name} of {info.workflow_id}",
             )
-        if workflow.cancellation_reason() is not None:
+        if workflow.cancellation_reason() is not None or guard.was_interrupted:
             handle.cancel()
         answer: RawValue = await handle
     except WorkflowAlreadyStartedError as error:
@@ -65,7 +85,11 @@ async def run_child(
         closed = workflow.payload_converter().from_payload(answer.payload, hint)
     except Exception as error:
         raise Lost(f"child {name!r} completed with an answer that nobody can read") from error
-    return Closed(result=closed.result, owed=_in_parent(name, closed.owed))
+    return Closed(
+        result=closed.result,
+        owed=_in_parent(name, closed.owed),
+        by_hand={in_parent(name, address): how for address, how in closed.by_hand.items()},
+    )
 
 
 def _in_parent(child: str, owed: tuple[Owed, ...]) -> tuple[Owed, ...]:
@@ -83,8 +107,12 @@ def _translated(name: str, error: ChildWorkflowError) -> SagaError:
     if isinstance(cause, CancelledError):
         return RejectedError("cancelled", f"{name} was cancelled")
     if isinstance(cause, ApplicationError):
-        if cause.type == SAGA_COMPENSATED:
-            code, reason, field = cause.details
-            return RejectedError(code, reason, field)
+        if cause.type == SAGA_UNACCOUNTED:
+            return Lost(f"child {name!r}: {cause.message}")
+        if cause.type in (SAGA_COMPENSATED, SAGA_SETTLED):
+            code, reason, field, *more = cause.details
+            settled = cast("Mapping[str, ByHand]", more[0] if more else {})
+            by_hand: dict[str, ByHand] = {in_parent(name, step): how for step, how in settled.items()}
+            return ChildRejectedError(RejectedError(code, reason, field), by_hand)
         return RejectedError(cause.type or "failed", f"{name}: {cause.message}")
     return Lost(f"child {name!r} ended without its compensations: {cause or error}")

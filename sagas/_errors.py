@@ -6,6 +6,8 @@
     ├── DefinitionError      the saga is badly written: mend the code
     ├── RejectedError        a participant refused: it did not happen, and another try would not help
     ├── UnknownOutcomeError  nobody can say whether it happened: it is compensated, as it may have
+    ├── DeadlineError        what was waited for did not come, or the saga took too long
+    ├── TurnedBackError      an operator had the saga compensate
     └── StartError           a saga was not started; nothing has happened
         └── DuplicateSagaError  its id belongs to a saga with other content
 """
@@ -49,6 +51,28 @@ class UnknownOutcomeError(SagaError):
 
     def __str__(self) -> str:
         return f"the outcome of step {self.step!r} is unknown: {self.reason}"
+
+
+class DeadlineError(SagaError):
+    """What was waited for did not come in time, or the saga took longer than it may."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.what} ran out of time"
+
+
+class TurnedBackError(SagaError):
+    """An operator had the saga compensate."""
+
+    def __init__(self, by: str, because: str) -> None:
+        super().__init__(by, because)
+        self.by, self.because = by, because
+
+    def __str__(self) -> str:
+        return f"{self.by} had it compensated: {self.because}"
 
 
 class StartError(SagaError):

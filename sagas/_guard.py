@@ -5,11 +5,15 @@ and while compensating it would stop the very work that must not stop. The guard
 and the workflow's coroutine: while it listens it passes everything through untouched (the same futures, so
 that workflows without a saga are replayed as ever); while it is deaf it waits on a stand-in for each future,
 so that a cancel hits the stand-in, is noted, and the future goes on.
+
+A saga interrupts a task in the same way: when its time is up, when an operator has it turn round, and when
+a parallel branch fails whose siblings are to be cancelled.
 """
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
 from temporalio import workflow
@@ -18,11 +22,26 @@ T = TypeVar("T")
 
 
 class Guard:
-    """Passes a workflow's cancel on, or keeps it away; one per workflow run."""
+    """Passes a cancel on to the body of a task, or keeps it away.
 
-    def __init__(self) -> None:
+    Args:
+        hears_workflow: Whether it stands before the main task, which a cancel of the workflow reaches.
+    """
+
+    def __init__(self, *, hears_workflow: bool = True) -> None:
         self.is_deaf = False
+        self.was_interrupted = False
+        self._hears_workflow = hears_workflow
         self._has_seen_cancel = False
+        self._is_interrupting = False
+        self._task: asyncio.Task[Any] | None = None
+
+    def interrupt(self) -> None:
+        """Cancels what the body waits for; while the guard is deaf, whoever made it so looks afterwards."""
+        is_first, self.was_interrupted = not self.was_interrupted, True
+        if is_first and not self.is_deaf and self._task is not None and not self._task.done():
+            self._is_interrupting = True
+            self._task.cancel()
 
     def protect(self, body: Coroutine[Any, Any, T]) -> Awaitable[T]:
         """Runs `body` in the task that awaits the result, with the guard in between."""
@@ -31,26 +50,44 @@ class Guard:
     @contextmanager
     def deaf(self) -> Generator[None, None, None]:
         """Keeps a cancel away for a moment; whoever asks for that looks for the cancel afterwards."""
-        self.is_deaf = True
+        before, self.is_deaf = self.is_deaf, True
         try:
             yield
         finally:
-            self.is_deaf = False
+            self.is_deaf = before
+
+    def enter(self) -> None:
+        """Stands before the current task from now on."""
+        self._task = asyncio.current_task()
+        _current.set(self)
 
     def keeps_away(self) -> bool:
-        """Whether the cancellation that has just arrived is the workflow's cancel, and must not pass.
+        """Whether the cancellation that has just arrived is a cancel or an interruption that must not pass.
 
         A workflow is cancelled at most once in a run: whatever comes without a cancel, or after it, is
         the eviction of the workflow from the worker's cache or a time limit, and passes always.
         """
         task = asyncio.current_task()
         assert task is not None
+        was_interrupted, self._is_interrupting = self._is_interrupting, False
+        if was_interrupted:
+            task.uncancel()
         was_cancelled = task.cancelling() > 0 and workflow.cancellation_reason() is not None
-        is_cancel = was_cancelled and not self._has_seen_cancel
+        is_cancel = self._hears_workflow and was_cancelled and not self._has_seen_cancel
         self._has_seen_cancel = self._has_seen_cancel or is_cancel
         # One that is left over is the cancel that an activity has swallowed, or a time limit that ran out
         # at the same moment; so what has just arrived is an eviction, or belongs to that limit.
-        return is_cancel and self.is_deaf and task.uncancel() == 0
+        if is_cancel:
+            return self.is_deaf and task.uncancel() == 0
+        return was_interrupted and self.is_deaf and task.cancelling() == 0
+
+
+_current: ContextVar[Guard] = ContextVar("saga-guard")
+
+
+def current_guard() -> Guard:
+    """The guard that stands before the current task, or before the task that created it."""
+    return _current.get()
 
 
 class _Protected(Generic[T]):
@@ -61,6 +98,7 @@ class _Protected(Generic[T]):
         self._body = body
 
     def __await__(self) -> Generator[Any, Any, T]:
+        self._guard.enter()
         thrown: BaseException | None = None
         while True:
             try:

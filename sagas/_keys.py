@@ -34,8 +34,17 @@ def idempotency_key(workflow_id: str, activity_id: str) -> str:
     'order-7/payment:capture-payment'
     """
     saga = workflow_id.removesuffix(RESCUE)
-    path, _, step = activity_id.removeprefix(COMPENSATE).removeprefix(PROBE).rpartition(":")
+    path, _, step = address_of(activity_id).rpartition(":")
     return f"{saga}/{path}:{step}" if path else f"{saga}:{step}"
+
+
+def address_of(activity_id: str) -> str:
+    """The address of the step that an activity is about: as its action, its compensation or its probe.
+
+    >>> address_of("compensate.payment:capture-payment#2")
+    'payment:capture-payment#2'
+    """
+    return activity_id.removeprefix(COMPENSATE).removeprefix(PROBE)
 
 
 def child_id(workflow_id: str, child: str) -> str:

@@ -10,8 +10,10 @@ from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
+from ._keys import address_of
 from ._ledger import CompensationOrder, Scope
 from ._policy import COMPENSATION, Policy
 from ._steps import Action, MethodAction, Step
@@ -88,6 +90,16 @@ def read_mark(payload: Payload) -> Mark:
         pydantic.ValidationError: It was written by something else.
     """
     return Mark.model_validate_json(payload.data)
+
+
+def groups_of(activity_id: str | None) -> "list[workflow.EventGroup]":
+    """The event group of a step: its action, its probes and its compensation have the same.
+
+    It costs some twenty bytes of history, and replays do not look at it.
+    """
+    # Experimental in Temporal, so it may be gone in the next version; nothing of ours depends on it.
+    create = getattr(workflow, "create_event_group", None)
+    return [create(f"step:{address_of(activity_id)}")] if create and activity_id else []
 
 
 def _payload(mark: Mark) -> Payload:

@@ -1,35 +1,17 @@
 """What a Temporal client needs so that sagas can be opened in its workflows."""
 
 import dataclasses
-from inspect import signature
-from typing import Any
 
-from opentelemetry import trace
 from pydantic import ValidationError
-from temporalio import workflow
-from temporalio.api.sdk.v1 import WorkflowMetadata
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter
-from temporalio.exceptions import ApplicationError
 from temporalio.plugin import SimplePlugin
-from temporalio.worker import (
-    ActivityInboundInterceptor,
-    ExecuteActivityInput,
-    ExecuteWorkflowInput,
-    HandleQueryInput,
-    Interceptor,
-    StartActivityInput,
-    WorkflowInboundInterceptor,
-    WorkflowInterceptorClassInput,
-    WorkflowOutboundInterceptor,
-    WorkflowRunner,
-)
+from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from ._errors import DefinitionError, RejectedError
-from ._mark import HEADER
-from ._run import CHILD_MEMO, Closed, Run, enter
-from ._verdict import SAGA_REFUSED, to_application_error
+from ._converter import SagaPayloadConverter
+from ._interceptor import SagaInterceptor
+from ._verbs import Authorize
 
 PASSED_THROUGH = ("sagas", "pydantic", "pydantic_core", "annotated_types", "httpx")
 
@@ -49,26 +31,28 @@ class SagaPlugin(SimplePlugin):
         search_attributes: Whether sagas set the search attribute `SagaStatus` when they leave the happy path.
             It must be registered, or a saga that wants to compensate is wedged. Choose once per
             namespace: what a running saga has written must be written again in replay.
+        authorize: Asked before an operator's verb is carried out: given the verb and the request, it says in
+            a sentence why it may not be, or `None`. It runs in the workflow, so it must neither wait nor
+            look outside. Without it, an approval takes the role that the request claims.
     """
 
-    def __init__(self, *, search_attributes: bool = True) -> None:
+    def __init__(self, *, search_attributes: bool = True, authorize: Authorize | None = None) -> None:
         self.search_attributes = search_attributes
         # Temporal types the activities of a plugin loosely.
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             "sagas",
             data_converter=_converter,
-            interceptors=[_SagaInterceptor(search_attributes=search_attributes)],
+            interceptors=[SagaInterceptor(search_attributes=search_attributes, authorize=authorize)],
             workflow_runner=_runner,
             workflow_failure_exception_types=[ValidationError],
         )
 
 
 def _converter(existing: DataConverter | None) -> DataConverter:
-    if existing is None or existing.payload_converter_class is DataConverter.default.payload_converter_class:
+    ordinary = (DataConverter.default.payload_converter_class, PydanticPayloadConverter)
+    if existing is None or existing.payload_converter_class in ordinary:
         base = existing or DataConverter.default
-        return dataclasses.replace(
-            base, payload_converter_class=pydantic_data_converter.payload_converter_class
-        )
+        return dataclasses.replace(base, payload_converter_class=SagaPayloadConverter)
     return existing
 
 
@@ -78,105 +62,3 @@ def _runner(existing: WorkflowRunner | None) -> WorkflowRunner:
         return runner
     restrictions = runner.restrictions.with_passthrough_modules(*PASSED_THROUGH)
     return dataclasses.replace(runner, restrictions=restrictions)
-
-
-class _SagaInterceptor(Interceptor):
-    def __init__(self, *, search_attributes: bool) -> None:
-        self._workflow = _WorkflowInbound if search_attributes else _WithoutSearchAttributes
-
-    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
-        return _ActivityInbound(next)
-
-    def workflow_interceptor_class(
-        self,
-        input: WorkflowInterceptorClassInput,  # noqa: A002, ARG002 - the names are Temporal's
-    ) -> type[WorkflowInboundInterceptor]:
-        return self._workflow
-
-
-class _ActivityInbound(ActivityInboundInterceptor):
-    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - Temporal's
-        # The span of Temporal's own plugin, where there is one.
-        span = trace.get_current_span()
-        try:
-            result = await super().execute_activity(input)
-        except RejectedError as refused:
-            span.set_attribute("saga.outcome", "rejected")
-            raise to_application_error(refused) from refused
-        except BaseException:
-            span.set_attribute("saga.outcome", "unknown")
-            raise
-        span.set_attribute("saga.outcome", "done")
-        return result
-
-
-class _WorkflowInbound(WorkflowInboundInterceptor):
-    search_attributes = True
-    run: Run | None = None
-
-    def init(self, outbound: WorkflowOutboundInterceptor) -> None:
-        super().init(_WorkflowOutbound(outbound, self))
-
-    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002 - Temporal's
-        is_child = CHILD_MEMO in workflow.info().raw_memo
-        run = self.run = Run(is_child=is_child, search_attributes=self.search_attributes)
-        enter(run)
-        _check_arguments(input)
-        try:
-            result = await run.guard.protect(super().execute_workflow(input))
-        except Exception as error:
-            if not run.owed or not is_child:
-                raise
-            # Its parent would take the failure for a child that has compensated.
-            raise DefinitionError(
-                f"{type(error).__name__} was raised in a child after its saga was completed: {error}"
-            ) from error
-        return Closed(result=result, owed=run.owed) if is_child else result
-
-    async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002 - Temporal's
-        answer = await super().handle_query(input)
-        # Made when somebody looks, as every step of every saga would pay for it otherwise.
-        if isinstance(answer, WorkflowMetadata) and self.run and (details := self.run.details()):
-            answer.current_details = details
-        return answer
-
-
-class _WorkflowOutbound(WorkflowOutboundInterceptor):
-    def __init__(self, outbound: WorkflowOutboundInterceptor, inbound: _WorkflowInbound) -> None:
-        super().__init__(outbound)
-        self._inbound = inbound
-
-    def start_activity(
-        self,
-        input: StartActivityInput,  # noqa: A002 - Temporal's
-    ) -> workflow.ActivityHandle[Any]:
-        run = self._inbound.run
-        # A handler of a plain workflow may be called before the workflow itself.
-        if run is None:
-            return super().start_activity(input)
-        if run.mark is not None:
-            input.headers = {**input.headers, HEADER: run.mark}
-            run.mark = None
-        elif run.has_saga and input.cancellation_type is workflow.ActivityCancellationType.ABANDON:
-            # Temporal 1.35: one that fails after its cancel wedges the workflow, and its compensations.
-            raise DefinitionError(
-                f"activity {input.activity!r} has cancellation type ABANDON, which can wedge a saga: "
-                "give it TRY_CANCEL or WAIT_CANCELLATION_COMPLETED"
-            )
-        return super().start_activity(input)
-
-
-class _WithoutSearchAttributes(_WorkflowInbound):
-    search_attributes = False
-
-
-def _check_arguments(started: ExecuteWorkflowInput) -> None:
-    """Fails a workflow that was started with other arguments than it takes; it would be wedged otherwise."""
-    try:
-        signature(started.run_fn).bind(None, *started.args)
-    except TypeError as error:
-        raise ApplicationError(
-            f"{started.type.__name__} was started with other arguments than it takes: {error}",
-            type=SAGA_REFUSED,
-            non_retryable=True,
-        ) from error

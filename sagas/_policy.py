@@ -24,6 +24,9 @@ class Policy:
         longest_pause: No pause is longer.
         heartbeat: The longest silence of an activity that reports its progress; without it a crashed
             worker is only noticed at `timeout`.
+        deadline: The longest that all attempts together may take, pauses and the wait for a worker
+            included; without it, a step waits for its workers as long as there are none.
+        priority: 1 (first) to 5, where many activities wait for the same workers; Temporal's default is 3.
 
     Raises:
         DefinitionError: A value is out of its range.
@@ -35,14 +38,18 @@ class Policy:
     backoff: float = 2.0
     longest_pause: timedelta = timedelta(seconds=30)
     heartbeat: timedelta | None = None
+    deadline: timedelta | None = None
+    priority: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("timeout", "pause", "longest_pause", "heartbeat"):
+        for name in ("timeout", "pause", "longest_pause", "heartbeat", "deadline"):
             value = getattr(self, name)
             if value is not None and not timedelta(0) < value <= LONGEST:
                 raise DefinitionError(f"{name} must be above 0 and at most {LONGEST.days} days, not {value}")
         if self.attempts < 1:
             raise DefinitionError(f"attempts must be at least 1, not {self.attempts}")
+        if self.priority is not None and not 1 <= self.priority <= 5:
+            raise DefinitionError(f"priority must be 1 to 5, not {self.priority}")
         if not 1 <= self.backoff <= 100:
             raise DefinitionError(f"backoff must be 1 to 100, not {self.backoff}")
         if self.pause > self.longest_pause:

@@ -8,12 +8,16 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 from temporalio.api.common.v1 import Payload
 
+from ._carried import Carried
 from ._errors import DefinitionError
 from ._guard import Guard
 from ._ledger import Owed
+from ._verbs import Authorize, ByHand
 
 CHILD_MEMO = "saga"
-"""The memo of a child saga; its value says whose it is."""
+"""The memo of a child saga; its value says whose it is, and whether it is its parent's pivot."""
+CARRIED_MEMO = "saga-carried"
+"""The memo of a saga that continued as new: what it had come to."""
 
 ResultT = TypeVar("ResultT")
 
@@ -25,6 +29,7 @@ class Closed(BaseModel, Generic[ResultT]):
 
     result: ResultT
     owed: tuple[Owed, ...] = ()
+    by_hand: dict[str, ByHand] = {}
 
 
 @dataclass(slots=True)
@@ -33,9 +38,16 @@ class Run:
 
     is_child: bool
     search_attributes: bool
+    is_pivot: bool = False
+    """Whether it is its parent's pivot."""
+    carried: Carried | None = None
+    authorize: Authorize | None = None
     guard: Guard = field(default_factory=Guard)
     owed: tuple[Owed, ...] = ()
+    by_hand: dict[str, ByHand] = field(default_factory=dict[str, ByHand])
     has_saga: bool = False
+    has_activities: bool = False
+    """Whether it has scheduled activities that belong to no saga."""
     mark: Payload | None = None
     """Goes into the header of the activity that is scheduled next."""
     details: Callable[[], str] = str

@@ -1,30 +1,44 @@
 """The scope in which a workflow's steps are one saga: all of them, or none."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
+from datetime import timedelta
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar, overload
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
-from temporalio.exceptions import ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ApplicationError
 
-from ._attempt import attempt
-from ._children import Lost, run_child
-from ._errors import DefinitionError, RejectedError, UnknownOutcomeError
+from ._attempt import carry_out
+from ._branches import OnFailure, run_branches
+from ._carried import Carried
+from ._children import ChildRejectedError, Lost, result_type_of, run_child
+from ._continue import continue_as_new
+from ._course import YEAR, Course
+from ._desk import Desk
+from ._errors import DeadlineError, DefinitionError, RejectedError, UnknownOutcomeError
 from ._insist import Insistence, words
-from ._ledger import Compensation, Ledger, Outcome, Phase, Scope
+from ._ledger import Compensation, CompensationOrder, Ledger, Outcome, Phase, Scope
+from ._mailbox import Decision, Expected, Mailbox
 from ._mark import Purpose, mark_of
 from ._operation import NAME
-from ._run import current
+from ._pivot import verdict_on_pivot
+from ._policy import Policy
+from ._run import Closed, current
 from ._status import Board, Status
-from ._steps import Action, MethodAction, Step
-from ._verbs import RETRY, OperatorNote
-from ._verdict import SAGA_REFUSED, Verdict, compensated
+from ._steps import Action, Call, MethodAction, Step
+from ._verdict import SAGA_REFUSED, Verdict
+from ._way_back import WayBack
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
+T = TypeVar("T")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+T4 = TypeVar("T4")
 
 
 class Saga:
@@ -38,21 +52,62 @@ class Saga:
 
     - An error or a cancel that leaves the block compensates every step that is done or unknown; the
       workflow then fails with an `ApplicationError` of type `SagaCompensated`, or closes as cancelled.
-    - A cancel never stops a compensation, and changes nothing after the pivot.
-    - A compensation that does not succeed makes the saga *stuck*: it says so, and goes on trying.
+    - A cancel never stops a compensation, and changes nothing after the pivot, or after the block.
+    - A compensation that does not succeed makes the saga *stuck*: it says so, and goes on trying. An
+      operator can settle it by hand; the error's type is then `SagaSettled`.
 
     Args:
         scope: Which steps are compensated: *in doubt* (those done or unknown), or *attempted* (those
             rejected as well).
+        order: Compensations run one after the other, the newest first, or all at once.
+        deadline: How long the saga may take up to its pivot, or to its end where it has none. After it,
+            the saga turns round as if it had failed with `DeadlineError`.
     """
 
-    def __init__(self, *, scope: Scope = Scope.IN_DOUBT) -> None:
-        self._run = current()
-        self._ledger = Ledger(scope)
-        self._board = Board(self._ledger, search_attributes=self._run.search_attributes)
-        self._insistence = Insistence(self._board)
+    def __init__(
+        self,
+        *,
+        scope: Scope = Scope.IN_DOUBT,
+        order: CompensationOrder = CompensationOrder.REVERSE,
+        deadline: timedelta | None = None,
+    ) -> None:
+        if deadline is not None and deadline <= timedelta(0):
+            raise DefinitionError(f"the deadline of a saga must be above 0, not {deadline}")
+        self._run = run = current()
+        carried = run.carried or Carried(ledger=Ledger(scope, order))
+        self._ledger = carried.ledger
+        self._board = Board(
+            self._ledger,
+            search_attributes=run.search_attributes,
+            began_at=carried.began_at,
+            shown=carried.shown,
+        )
+        self._insistence = Insistence(self._board, dict(carried.by_hand))
+        self._course = Course(run.guard, self._ledger, self._board)
+        self._mailbox = Mailbox(dict(carried.unread))
+        self._desk = Desk(
+            ledger=self._ledger,
+            board=self._board,
+            course=self._course,
+            insistence=self._insistence,
+            mailbox=self._mailbox,
+            authorize=run.authorize,
+        )
+        self._board.audit += carried.audit
+        self._was_held = carried.is_held
+        self._expires_at = carried.expires_at or (workflow.now() + deadline if deadline else None)
         self._busy: set[str] = set()
-        self._afterwards: list[tuple[Step[Any, Any], object]] = []
+        self._way_back = WayBack(
+            run=run,
+            ledger=self._ledger,
+            board=self._board,
+            insistence=self._insistence,
+            course=self._course,
+            busy=self._busy,
+            errands=carried.afterwards,
+        )
+        self._pivot: str | None = None
+        self._open_branches = 0
 
     async def __aenter__(self) -> Self:
         info = workflow.info()
@@ -62,14 +117,19 @@ class Saga:
                 type=SAGA_REFUSED,
                 non_retryable=True,
             )
-        # Temporal types handlers loosely.
-        workflow.set_update_handler(  # pyright: ignore[reportUnknownMemberType]
-            RETRY, self._retry, validator=self._refuse_retry
-        )
         if self._run.has_saga:
             raise DefinitionError("a workflow run is one saga: a second one would have the keys of the first")
         self._run.has_saga = True
-        self._run.details = self._board.details
+        self._run.details = lambda: "\n- ".join(
+            [self._board.details(), *self._mailbox.waits_for, *self._mailbox.late]
+        )
+        self._desk.open()
+        if self._run.carried is None:
+            self._board.metrics.started()
+        if self._was_held:
+            self._course.hold()
+        if self._expires_at is not None:
+            self._watch = asyncio.create_task(self._turn_round_in_time(self._expires_at - workflow.now()))
         return self
 
     async def step(self, step: Step[I, O], message: I, /) -> O:
@@ -79,23 +139,25 @@ class Saga:
 
         Raises:
             RejectedError: The participant refused; the action has no effect.
-            UnknownOutcomeError: All attempts are spent, and it may have happened all the same.
+            UnknownOutcomeError: All attempts are spent, and it may have happened all the same. A saga that
+                goes on in spite of it cannot complete: it raises it again at its pivot, or at its end.
         """
-        self._checkpoint()
-        result: O = await self._do(step, message)
-        self._checkpoint()
+        await self._course.clear()
+        is_past_pivot = self._ledger.phase is Phase.PAST_PIVOT
+        result: O = await self._do(step, message, Purpose.RETRIABLE if is_past_pivot else Purpose.STEP)
+        self._course.check()
         return result
 
     async def best_effort(self, step: Step[I, O], message: I, /) -> O | None:
         """Does a step whose failure does not fail the saga; returns `None` when it failed."""
-        self._checkpoint()
+        await self._course.clear()
         result: O | None
         try:
-            result = await self._do(step, message, is_retriable=False)
+            result = await self._do(step, message, Purpose.BEST_EFFORT)
         except (RejectedError, UnknownOutcomeError) as error:
             workflow.logger.warning("best effort: %s", error)
             result = None
-        self._checkpoint()
+        self._course.check()
         return result
 
     async def pivot(self, action: Action[I, O] | MethodAction[Any, I, O], message: I, /) -> O:
@@ -106,18 +168,56 @@ class Saga:
 
         Raises:
             RejectedError: The participant refused: everything before the pivot is compensated.
+            UnknownOutcomeError: Before it, the outcome of a step is unknown, and was passed over.
         """
-        self._checkpoint()
-        if self._run.is_child:
-            raise DefinitionError("a child saga stays compensatable until its root closes: it has no pivot")
-        if self._ledger.phase is not Phase.FORWARD:
-            raise DefinitionError(f"{action.name!r} is a second pivot; a saga has one")
-        address = self._ledger.address_of(action.name)
-        self._ledger.start(address)
-        verdict = await self._verdict_on_pivot(action, address, message)
-        result: O = self._settle(address, verdict)
-        self._ledger.pass_pivot()
-        self._board.show(Status.RUNNING)
+        await self._course.clear()
+        with self._alone(action.name) as address:
+            verdict = await verdict_on_pivot(
+                action,
+                message,
+                address=address,
+                mark=self._mark(action, Purpose.PIVOT),
+                guard=self._run.guard,
+                insistence=self._insistence,
+            )
+            result: O = self._settle(address, verdict)
+            self._ledger.pass_pivot()
+        return result
+
+    async def pivot_child(
+        self,
+        run: Callable[[Any, I], Awaitable[O]],
+        message: I,
+        /,
+        *,
+        name: str,
+        task_queue: str | None = None,
+    ) -> O:
+        """Passes the point of no return with a child saga, which may have a pivot of its own.
+
+        A cancel is passed on to the child. What became of it decides: a child that compensates is a pivot
+        that did not happen, and one that completes is a pivot that is done.
+
+        Raises:
+            RejectedError: The child failed, and has made up for everything it had done.
+            UnknownOutcomeError: Before it, the outcome of a step is unknown, and was passed over.
+        """
+        await self._course.clear()
+        self._check_name(name)
+        with self._alone(name, is_child=True) as address:
+            try:
+                closed = await self._close(run, message, address, task_queue, is_pivot=True)
+                result = closed.result
+            except Lost as error:
+                # Nobody knows on which side of its pivot it was: a person has to find out.
+                self._run.guard.is_deaf = True
+                call = Call(activity=name, result=result_type_of(run), policy=Policy())
+                verdict = await self._insistence.verdict_by_hand(address, call, str(error))
+                self._run.guard.is_deaf = verdict.outcome is Outcome.DONE
+                result = self._settle(address, verdict)
+            self._ledger.closed(address, ())
+            self._ledger.pass_pivot()
+            self._run.guard.is_deaf = True
         return result
 
     async def child(
@@ -141,26 +241,118 @@ class Saga:
         Raises:
             RejectedError: The child failed, and has made up for everything it had done.
         """
-        self._checkpoint()
+        await self._course.clear()
         if self._ledger.phase is not Phase.FORWARD:
             raise DefinitionError(f"child {name!r} comes after the pivot, where nothing may fail")
-        if not NAME.fullmatch(name):
-            raise DefinitionError(f"the name of child {name!r} must be words in lower case joined by dashes")
+        self._check_name(name)
+        self._check_pivot(name)
         address = self._ledger.address_of(name)
         self._ledger.start(address, is_child=True)
-        try:
-            with self._under_way(address):
-                closed = await run_child(run, message, name=address, task_queue=task_queue)
-        except RejectedError:
-            self._ledger.failed(address, Outcome.REJECTED)
-            self._checkpoint()
-            raise
-        except Lost:
-            self._ledger.failed(address, Outcome.UNKNOWN)
-            raise
+        with self._under_way(address):
+            closed = await self._close(run, message, address, task_queue)
         self._ledger.closed(address, closed.owed)
-        self._checkpoint()
+        self._course.check()
         return closed.result
+
+    @overload
+    async def parallel(self, b1: Coroutine[Any, Any, T1], /, *, on_failure: OnFailure = ...) -> tuple[T1]: ...
+    @overload
+    async def parallel(
+        self, b1: Coroutine[Any, Any, T1], b2: Coroutine[Any, Any, T2], /, *, on_failure: OnFailure = ...
+    ) -> tuple[T1, T2]: ...
+    @overload
+    async def parallel(
+        self,
+        b1: Coroutine[Any, Any, T1],
+        b2: Coroutine[Any, Any, T2],
+        b3: Coroutine[Any, Any, T3],
+        /,
+        *,
+        on_failure: OnFailure = ...,
+    ) -> tuple[T1, T2, T3]: ...
+    @overload
+    async def parallel(
+        self,
+        b1: Coroutine[Any, Any, T1],
+        b2: Coroutine[Any, Any, T2],
+        b3: Coroutine[Any, Any, T3],
+        b4: Coroutine[Any, Any, T4],
+        /,
+        *,
+        on_failure: OnFailure = ...,
+    ) -> tuple[T1, T2, T3, T4]: ...
+    @overload
+    async def parallel(
+        self, *branches: Coroutine[Any, Any, T], on_failure: OnFailure = ...
+    ) -> tuple[T, ...]: ...
+    async def parallel(
+        self, *branches: Coroutine[Any, Any, Any], on_failure: OnFailure = OnFailure.FINISH
+    ) -> tuple[Any, ...]:
+        """Runs branches at the same time, and returns their results in the order in which they are given.
+
+        A branch is a call that is not awaited: a step, a child, or a coroutine of your own with several of
+        them. They begin in their order, so a replay does the same. `asyncio.gather` would, too, but knows
+        no failing branch; `asyncio.TaskGroup` cancels in no certain order, which breaks replay.
+
+        Args:
+            branches: Coroutines.
+            on_failure: Whether the others are cancelled when one fails. Either way they have all ended
+                before this returns or raises, and so before any compensation.
+
+        Raises:
+            Exception: The first failure.
+        """
+        self._open_branches += 1
+        try:
+            return await run_branches(branches, self._course, on_failure)
+        finally:
+            self._open_branches -= 1
+
+    def expect(self, name: str, message: type[T], /) -> Expected[T]:
+        """Opens a slot for an external event, which may come before the saga waits for it.
+
+        It comes as a signal or an update called `name`.
+
+        Args:
+            name: In lower case with dashes: `payment-cleared`.
+            message: The type of what it says.
+        """
+        return self._mailbox.expect(name, message)
+
+    async def wait_for(self, expected: Expected[T], /, *, deadline: timedelta = YEAR) -> T:
+        """Waits for an external event and returns what it says; several are returned in their order.
+
+        One that comes too late is kept for the next wait and reported in the saga's details; as an update
+        it is refused, so that its sender knows.
+
+        Args:
+            expected: Made by `expect`.
+            deadline: How long to wait; a timer of the server, by default a year.
+
+        Raises:
+            DeadlineError: It did not come in time.
+        """
+        await self._course.clear()
+        message = await self._mailbox.next(expected, deadline)
+        self._course.check()
+        return message
+
+    async def approval(self, name: str, /, *, role: str, deadline: timedelta = YEAR) -> Decision:
+        """Waits until a person says that the saga may go on: `sagas approve`.
+
+        Args:
+            name: Of the decision, in lower case with dashes: `large-order`.
+            role: What the person must be.
+            deadline: How long to wait, by default a year.
+
+        Raises:
+            RejectedError: The person decided against it; the code is `not_approved`.
+            DeadlineError: Nobody decided in time.
+        """
+        await self._course.clear()
+        decision = await self._mailbox.approval(name, role, deadline)
+        self._course.check()
+        return decision
 
     def after_compensation(self, step: Step[I, O], message: I, /) -> None:
         """Does a step once everything is made up for: telling the customer, for one.
@@ -168,7 +360,37 @@ class Saga:
         Only the root of a family of sagas does it. Its failure is recorded and changes nothing.
         """
         if not self._run.is_child:
-            self._afterwards.append((step, message))
+            self._way_back.add_errand(step, message)
+
+    def continue_as_new(self, state: object, /) -> NoReturn:
+        """Goes on in a new run with a short history: the workflow begins again, with `state` as its input.
+
+        What the saga has come to goes along: what it owes, its deadline, what has arrived for it. Call it
+        between steps of a saga whose history grows long, as `temporalio.workflow.info()` suggests.
+
+        Raises:
+            DefinitionError: Steps or children are under way.
+            asyncio.CancelledError: The saga turns round.
+        """
+        self._course.check()
+        if self._busy or self._open_branches or self._pivot:
+            raise DefinitionError(
+                f"a saga continues as new between steps; under way is {self._under_way_now()}"
+            )
+        continue_as_new(
+            state,
+            Carried(
+                ledger=self._ledger,
+                began_at=self._board.began_at,
+                shown=self._board.shown,
+                afterwards=tuple(self._way_back.errands),
+                by_hand=self._insistence.by_hand,
+                audit=tuple(self._board.audit),
+                unread=self._mailbox.unread,
+                expires_at=self._expires_at,
+                is_held=self._course.is_held,
+            ),
+        )
 
     async def __aexit__(
         self,
@@ -178,9 +400,10 @@ class Saga:
     ) -> None:
         if error is None:
             try:
-                self._checkpoint()
-            except asyncio.CancelledError as cancelled:
-                error = cancelled
+                self._course.check()
+                self._refuse_doubt()
+            except (asyncio.CancelledError, UnknownOutcomeError) as turned:
+                error = turned
         if error is None:
             self._complete()
             return
@@ -189,46 +412,16 @@ class Saga:
             return
         if self._ledger.phase is Phase.PAST_PIVOT:
             self._refuse_to_fail(error)
-        await self._compensate()
-        self._leave(error)
+        await self._way_back.take()
+        self._way_back.leave(error)
 
     def _complete(self) -> None:
         self._run.owed = self._ledger.plan()
-        # A child must tell its parent what it owes, so nothing may stop it from returning.
-        self._run.guard.is_deaf = self._run.is_child
-        self._board.show(Status.COMPLETED)
-
-    async def _compensate(self) -> None:
+        self._run.by_hand = dict(self._insistence.by_hand)
+        # What is completed is not cancelled any more, and a child must tell its parent what it owes.
         self._run.guard.is_deaf = True
-        self._ledger.begin_compensation()
-        if self._busy or self._ledger.owed() or self._ledger.lost():
-            self._board.show(Status.COMPENSATING)
-            # A step in a task of its own may be under way: a compensation must not overtake its action.
-            await workflow.wait_condition(lambda: not self._busy)
-            await self._insistence.make_up(self._ledger)
-        if lost := self._ledger.lost():
-            self._board.show(
-                Status.STUCK, f"nobody knows what {', '.join(lost)} owes: rescue it from its history"
-            )
-            await workflow.wait_condition(lambda: False)
-        self._board.show(Status.COMPENSATED)
-        for step, message in self._afterwards:
-            address = self._ledger.address_of(step.name)
-            verdict = await attempt(
-                step.call,
-                [message],
-                activity_id=address,
-                summary=words(step.name),
-                mark=self._mark(step, Purpose.AFTERWARDS),
-            )
-            if verdict.outcome is not Outcome.DONE:
-                workflow.logger.warning("after compensation: %s: %s", address, verdict.reason)
-        self._run.guard.is_deaf = False
-
-    def _leave(self, error: Exception | asyncio.CancelledError) -> NoReturn:
-        if workflow.cancellation_reason() is not None and is_cancelled_exception(error):
-            raise error
-        raise compensated(error) from error
+        self._expires_at = None
+        self._board.show(Status.SETTLED if self._insistence.by_hand else Status.COMPLETED)
 
     def _refuse_to_fail(self, error: BaseException) -> NoReturn:
         """An error after the pivot is a bug in the workflow: its task fails until the code is mended."""
@@ -236,38 +429,23 @@ class Saga:
             f"{type(error).__name__} was raised after the pivot, where a saga only goes forward: {error}"
         ) from error
 
-    async def _retry(self, note: OperatorNote) -> str:
-        workflow.logger.info("retried by %s: %s", note.by, note.because)
-        self._insistence.retry()
-        return self._board.status.value
+    def _refuse_doubt(self) -> None:
+        """What may have happened, and nobody counts on, must be made up for, and only failing does so."""
+        if self._ledger.phase is Phase.FORWARD and (doubtful := self._ledger.in_doubt()):
+            raise UnknownOutcomeError(doubtful[0], "the saga went on, and cannot complete with it")
 
-    def _refuse_retry(self, _: OperatorNote) -> None:
-        if self._board.status is not Status.STUCK:
-            raise ApplicationError(
-                f"the saga is {self._board.status}, not stuck: there is nothing to retry", type=SAGA_REFUSED
-            )
+    async def _turn_round_in_time(self, rest: timedelta) -> None:
+        if rest > timedelta(0):
+            await workflow.sleep(rest, summary="the saga's deadline")
+        if self._expires_at is not None:
+            self._course.turn(DeadlineError("the saga"))
 
-    def _checkpoint(self) -> None:
-        """Turns round when the workflow was cancelled, however quietly: a cancel is never told twice."""
-        if self._ledger.phase is Phase.FORWARD and (reason := workflow.cancellation_reason()) is not None:
-            raise asyncio.CancelledError(reason or "cancelled")
-
-    def _settle(self, address: str, verdict: Verdict) -> Any:
-        if verdict.outcome is Outcome.DONE:
-            self._ledger.done(address, verdict.value)
-            return verdict.value
-        self._ledger.failed(address, verdict.outcome)
-        self._checkpoint()
-        if verdict.outcome is Outcome.REJECTED:
-            raise RejectedError(verdict.code, verdict.reason, verdict.field)
-        raise UnknownOutcomeError(address, verdict.reason)
-
-    async def _do(self, step: Step[I, O], message: I, *, is_retriable: bool = True) -> Any:
+    async def _do(self, step: Step[I, O], message: I, purpose: Purpose) -> Any:
+        self._check_pivot(step.name)
         address = self._ledger.address_of(step.name)
-        self._ledger.start(address, _owed_for(step, address, message))
-        is_retried = is_retriable and self._ledger.phase is Phase.PAST_PIVOT
-        purpose = Purpose.RETRIABLE if is_retried else Purpose.STEP if is_retriable else Purpose.BEST_EFFORT
-        tries = self._insistence.until_done if is_retried else attempt
+        is_best_effort = purpose is Purpose.BEST_EFFORT
+        self._ledger.start(address, _owed_for(step, address, message), is_best_effort=is_best_effort)
+        tries = self._insistence.until_done if purpose is Purpose.RETRIABLE else carry_out
         with self._under_way(address):
             verdict = await tries(
                 step.call,
@@ -278,10 +456,77 @@ class Saga:
             )
         return self._settle(address, verdict)
 
+    async def _close(
+        self,
+        run: Callable[[Any, I], Awaitable[O]],
+        message: I,
+        address: str,
+        task_queue: str | None,
+        *,
+        is_pivot: bool = False,
+    ) -> Closed[O]:
+        """Runs a child to its end, and notes in the ledger if it failed."""
+        try:
+            closed = await run_child(run, message, name=address, task_queue=task_queue, is_pivot=is_pivot)
+        except RejectedError as error:
+            self._ledger.failed(address, Outcome.REJECTED)
+            if isinstance(error, ChildRejectedError):
+                self._insistence.by_hand.update(error.by_hand)
+            self._course.check()
+            raise
+        except Lost:
+            self._ledger.failed(address, Outcome.UNKNOWN)
+            raise
+        self._insistence.by_hand.update(closed.by_hand)
+        return closed
+
+    def _settle(self, address: str, verdict: Verdict) -> Any:
+        if verdict.outcome is Outcome.DONE:
+            self._ledger.done(address, verdict.value)
+            return verdict.value
+        self._ledger.failed(address, verdict.outcome)
+        self._course.check()
+        if verdict.outcome is Outcome.REJECTED:
+            raise RejectedError(verdict.code, verdict.reason, verdict.field)
+        raise UnknownOutcomeError(address, verdict.reason)
+
     def _mark(
         self, what: Step[Any, Any] | Action[Any, Any] | MethodAction[Any, Any, Any], purpose: Purpose
     ) -> Payload:
         return mark_of(what, purpose, self._ledger.scope, self._ledger.order)
+
+    @contextmanager
+    def _alone(self, name: str, *, is_child: bool = False) -> Generator[str]:
+        """Starts the pivot, while nothing else of the saga is under way."""
+        if self._run.is_child and not self._run.is_pivot:
+            raise DefinitionError(
+                "a child saga stays compensatable until its root closes: only a `pivot_child` has a pivot"
+            )
+        if self._ledger.phase is not Phase.FORWARD:
+            raise DefinitionError(f"{name!r} is a second pivot; a saga has one")
+        self._check_pivot(name)
+        if self._busy or self._open_branches:
+            raise DefinitionError(f"the pivot {name!r} is passed alone; under way is {self._under_way_now()}")
+        self._refuse_doubt()
+        address = self._ledger.address_of(name)
+        self._ledger.start(address, is_child=is_child)
+        self._pivot = address
+        try:
+            with self._under_way(address):
+                yield address
+        finally:
+            self._pivot = None
+
+    def _under_way_now(self) -> str:
+        return ", ".join(sorted(self._busy)) or "a branch"
+
+    def _check_pivot(self, name: str) -> None:
+        if self._pivot is not None:
+            raise DefinitionError(f"{name!r} cannot start beside the pivot {self._pivot!r}")
+
+    def _check_name(self, name: str) -> None:
+        if not NAME.fullmatch(name):
+            raise DefinitionError(f"the name of child {name!r} must be words in lower case joined by dashes")
 
     @contextmanager
     def _under_way(self, address: str) -> Generator[None]:
@@ -290,35 +535,6 @@ class Saga:
             yield
         finally:
             self._busy.discard(address)
-
-    async def _verdict_on_pivot(
-        self, action: Action[I, O] | MethodAction[Any, I, O], address: str, message: I
-    ) -> Verdict:
-        """Tries the pivot one attempt at a time, so that it is known whether any has begun."""
-        tried = 0
-        while True:
-            try:
-                verdict = await attempt(
-                    action.call,
-                    [message],
-                    activity_id=address,
-                    summary=words(action.name),
-                    attempts=1,
-                    mark=self._mark(action, Purpose.PIVOT),
-                )
-            except asyncio.CancelledError:
-                # The cancel arrived together with the answer, which is lost: the same key gets it again.
-                verdict = Verdict(Outcome.UNKNOWN, reason="cancelled while it was answered")
-            if verdict.outcome in (Outcome.DONE, Outcome.REJECTED):
-                self._run.guard.is_deaf = verdict.outcome is Outcome.DONE
-                return verdict
-            if verdict.outcome is Outcome.WITHDRAWN and not self._run.guard.is_deaf:
-                return verdict
-            self._run.guard.is_deaf = True
-            tried += 1
-            if tried >= action.call.policy.attempts:
-                self._board.show(Status.STUCK, f"{address}: {verdict.reason}")
-            await self._insistence.rest(action.call.policy.pause_after(tried))
 
 
 def _owed_for(step: Step[I, O], address: str, message: I) -> Compensation | None:

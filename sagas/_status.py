@@ -1,11 +1,14 @@
 """What a saga says of itself: its status, and the table of its steps in Temporal's Web UI."""
 
+from datetime import datetime
 from enum import StrEnum
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 
 from ._ledger import Entry, Ledger, Outcome, leaves
+from ._metrics import Metrics
+from ._verbs import AuditEntry
 
 SAGA_STATUS = SearchAttributeKey.for_keyword("SagaStatus")
 """The search attribute by which sagas that left the happy path are found; register it as a Keyword."""
@@ -15,11 +18,15 @@ class Status(StrEnum):
     """Where a saga stands; see the table in the README."""
 
     RUNNING = "running"
+    HELD = "held"
     COMPENSATING = "compensating"
     STUCK = "stuck"
     COMPLETED = "completed"
     COMPENSATED = "compensated"
+    SETTLED = "settled"
 
+
+ENDED = frozenset({Status.COMPLETED, Status.COMPENSATED, Status.SETTLED})
 
 _MARKS = {
     Outcome.STARTED: "… under way",
@@ -37,23 +44,45 @@ class Board:
     search attribute is set only when the saga turns round or gets stuck.
     """
 
-    def __init__(self, ledger: Ledger, *, search_attributes: bool) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        search_attributes: bool,
+        began_at: datetime | None = None,
+        shown: Status | None = None,
+    ) -> None:
         self.status = Status.RUNNING
         self.note = ""
+        self.audit = list[AuditEntry]()
         self._ledger = ledger
         self._search_attributes = search_attributes
-        self._shown: Status | None = None
+        self.shown = shown
+        self.metrics = Metrics(workflow.metric_meter())
+        self.began_at = began_at or workflow.info().workflow_start_time
+        self._stuck_at = self.began_at
 
     def show(self, status: Status, note: str = "") -> None:
         """Makes a status visible."""
+        self._measure(status)
         self.status, self.note = status, note
-        is_on_happy_path = self._shown is None and self.status in (Status.RUNNING, Status.COMPLETED)
-        if self._search_attributes and not is_on_happy_path and self.status is not self._shown:
+        is_on_happy_path = self.shown is None and self.status in (Status.RUNNING, Status.COMPLETED)
+        if self._search_attributes and not is_on_happy_path and self.status is not self.shown:
             # Temporal types attributes of all kinds in one list.
             workflow.upsert_search_attributes(  # pyright: ignore[reportUnknownMemberType]
                 [SAGA_STATUS.value_set(self.status.value)]
             )
-            self._shown = self.status
+            self.shown = self.status
+
+    def _measure(self, status: Status) -> None:
+        now, was_stuck, is_stuck = workflow.now(), self.status is Status.STUCK, status is Status.STUCK
+        if is_stuck and not was_stuck:
+            self._stuck_at = now
+            self.metrics.stuck_entered()
+        if was_stuck and not is_stuck:
+            self.metrics.stuck_left(now - self._stuck_at)
+        if status in ENDED:
+            self.metrics.ended(status.value, now - self.began_at)
 
     def details(self) -> str:
         """The state of the ledger in Markdown, for people."""
@@ -62,9 +91,18 @@ class Board:
             for entry in self._ledger.entries.values()
         ]
         note = f": {self.note}" if self.note else ""
+        audit = [f"- {e.at} {e.verb} {e.about} by {e.by}: {e.because}" for e in self.audit]
         return "\n".join(
-            [f"**{self.status}**{note}", "", "| step | action | compensation |", "|---|---|---|", *rows]
-        )
+            [
+                f"**{self.status}**{note}",
+                "",
+                "| step | action | compensation |",
+                "|---|---|---|",
+                *rows,
+                "",
+                *audit,
+            ]
+        ).rstrip()
 
     def _made_up(self, entry: Entry) -> str:
         owed = [compensation.address for compensation in leaves(entry.owed)]

@@ -1,13 +1,14 @@
 """Steps as data: an action, and what makes up for it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from inspect import signature
-from typing import Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
 from temporalio.activity import _Definition as ActivityDefinition  # pyright: ignore[reportPrivateUsage]
 
 from ._errors import DefinitionError
+from ._finding import Finding
 from ._operation import NAME, Operation
 from ._policy import ACTION, COMPENSATION, Policy
 
@@ -25,6 +26,15 @@ class Call:
     policy: Policy
     rejections: frozenset[str] = frozenset()
     task_queue: str | None = None
+    probe: "Call | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """The names of the data that a step reads and writes, as its author says; nothing is run by it."""
+
+    reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +46,7 @@ class Action(Generic[I, O]):
 
     name: str
     call: Call
+    data: Data = Data()
 
     def compensated_by(
         self,
@@ -43,6 +54,7 @@ class Action(Generic[I, O]):
         /,
         *,
         policy: Policy = COMPENSATION,
+        task_queue: str | None = None,
     ) -> "Step[I, O]":
         """The step whose action is made up for by `compensation`.
 
@@ -51,14 +63,18 @@ class Action(Generic[I, O]):
                 action's result, or `None` when the outcome is unknown.
             policy: How it is tried; after a round of `attempts` the saga says that it is stuck, and goes on
                 trying.
+            task_queue: Where its workers listen; by default where those of the action do.
         """
         return Step(
-            name=self.name, call=self.call, makes_up=_compensation(compensation, policy, self.call, 1)
+            name=self.name,
+            call=self.call,
+            data=self.data,
+            makes_up=_compensation(compensation, policy, task_queue or self.call.task_queue, 1),
         )
 
     def without_compensation(self, *, because: str) -> "Step[I, O]":
         """The step that is not made up for, with the reason why that is right."""
-        return Step(name=self.name, call=self.call, because=_reason(self.name, because))
+        return Step(name=self.name, call=self.call, data=self.data, because=_reason(self.name, because))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +83,7 @@ class MethodAction(Generic[S, I, O]):
 
     name: str
     call: Call
+    data: Data = Data()
 
     def compensated_by(
         self,
@@ -74,15 +91,19 @@ class MethodAction(Generic[S, I, O]):
         /,
         *,
         policy: Policy = COMPENSATION,
+        task_queue: str | None = None,
     ) -> "Step[I, O]":
         """The step whose action is made up for by `compensation`; see `Action.compensated_by`."""
         return Step(
-            name=self.name, call=self.call, makes_up=_compensation(compensation, policy, self.call, 2)
+            name=self.name,
+            call=self.call,
+            data=self.data,
+            makes_up=_compensation(compensation, policy, task_queue or self.call.task_queue, 2),
         )
 
     def without_compensation(self, *, because: str) -> "Step[I, O]":
         """The step that is not made up for, with the reason why that is right."""
-        return Step(name=self.name, call=self.call, because=_reason(self.name, because))
+        return Step(name=self.name, call=self.call, data=self.data, because=_reason(self.name, because))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +120,21 @@ class Step(Generic[I, O]):
 
     name: str
     call: Call
+    data: Data = Data()
     makes_up: MakesUp | None = None
     because: str | None = None
 
 
 @overload
 def action(
-    operation: Operation[I, O], /, *, policy: Policy = ..., task_queue: str | None = ...
+    operation: Operation[I, O],
+    /,
+    *,
+    policy: Policy = ...,
+    task_queue: str | None = ...,
+    probe: Operation[I, Finding[O]] | None = ...,
+    reads: Iterable[str] = ...,
+    writes: Iterable[str] = ...,
 ) -> Action[I, O]: ...
 @overload
 def action(
@@ -116,6 +145,9 @@ def action(
     policy: Policy = ...,
     rejections: frozenset[str] = ...,
     task_queue: str | None = ...,
+    probe: Callable[[I], Awaitable[Finding[O]]] | None = ...,
+    reads: Iterable[str] = ...,
+    writes: Iterable[str] = ...,
 ) -> Action[I, O]: ...
 @overload
 def action(
@@ -126,6 +158,9 @@ def action(
     policy: Policy = ...,
     rejections: frozenset[str] = ...,
     task_queue: str | None = ...,
+    probe: Callable[[I], Finding[O]] | None = ...,
+    reads: Iterable[str] = ...,
+    writes: Iterable[str] = ...,
 ) -> Action[I, O]: ...
 @overload
 def action(
@@ -136,6 +171,9 @@ def action(
     policy: Policy = ...,
     rejections: frozenset[str] = ...,
     task_queue: str | None = ...,
+    probe: Callable[[S, I], Awaitable[Finding[O]]] | None = ...,
+    reads: Iterable[str] = ...,
+    writes: Iterable[str] = ...,
 ) -> MethodAction[S, I, O]: ...
 @overload
 def action(
@@ -146,6 +184,9 @@ def action(
     policy: Policy = ...,
     rejections: frozenset[str] = ...,
     task_queue: str | None = ...,
+    probe: Callable[[S, I], Finding[O]] | None = ...,
+    reads: Iterable[str] = ...,
+    writes: Iterable[str] = ...,
 ) -> MethodAction[S, I, O]: ...
 def action(
     what: Operation[I, O] | Callable[..., object],
@@ -155,6 +196,9 @@ def action(
     policy: Policy = ACTION,
     rejections: frozenset[str] = frozenset(),
     task_queue: str | None = None,
+    probe: Operation[Any, Any] | Callable[..., object] | None = None,
+    reads: Iterable[str] = (),
+    writes: Iterable[str] = (),
 ) -> object:
     """Begins a step: what it does.
 
@@ -167,13 +211,28 @@ def action(
         rejections: The types of application errors with which an activity of your own refuses for good.
             `RejectedError` always does. An operation declares its own.
         task_queue: Where its workers listen; by default where the saga's do.
+        probe: Takes what the action takes, and says what became of it: a `Finding`. It is asked when the
+            outcome is unknown, with the same idempotency key.
+        reads: The names of the data that the step reads; for people and tools, nothing is run by them.
+        writes: The names of the data that it writes.
 
     Raises:
         DefinitionError: It is not an activity, has not one parameter, or its name is not well formed.
     """
+    data = Data(reads=frozenset(reads), writes=frozenset(writes))
+    asks = None if probe is None else _probe(probe, policy, task_queue)
     if isinstance(what, Operation):
-        # Narrowing a union leaves pyright without the operation's types.
-        return _of_operation(what, policy, task_queue)  # pyright: ignore[reportUnknownArgumentType]
+        operation = cast("Operation[Any, Any]", what)
+        call = Call(
+            activity=operation.name,
+            result=operation.result,
+            policy=policy,
+            rejections=operation.rejections,
+            task_queue=task_queue,
+            probe=asks,
+        )
+        of_operation: Action[Any, Any] = Action(name=operation.name, call=call, data=data)
+        return of_operation
     definition = _definition_of(what)
     call = Call(
         activity=str(definition.name),
@@ -181,37 +240,39 @@ def action(
         policy=policy,
         rejections=rejections,
         task_queue=task_queue,
+        probe=asks,
     )
     step = name or call.activity.replace("_", "-").lower()
     if not NAME.fullmatch(step):
         raise DefinitionError(f"step name {step!r} must be words in lower case joined by dashes; give name=")
     match len(signature(what).parameters):
         case 1:
-            of_function: Action[I, O] = Action(name=step, call=call)
+            of_function: Action[I, O] = Action(name=step, call=call, data=data)
             return of_function
         case 2:
-            of_method: MethodAction[object, I, O] = MethodAction(name=step, call=call)
+            of_method: MethodAction[object, I, O] = MethodAction(name=step, call=call, data=data)
             return of_method
         case count:
             raise DefinitionError(f"an action takes one message; {call.activity!r} has {count} parameters")
 
 
-def _of_operation(operation: Operation[I, O], policy: Policy, task_queue: str | None) -> Action[I, O]:
-    call = Call(
-        activity=operation.name,
-        result=operation.result,
-        policy=policy,
-        rejections=operation.rejections,
-        task_queue=task_queue,
-    )
-    return Action(name=operation.name, call=call)
+def _probe(what: Operation[Any, Any] | Callable[..., object], policy: Policy, task_queue: str | None) -> Call:
+    if isinstance(what, Operation):
+        name = what.name
+        result: object = what.result  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    else:
+        definition = _definition_of(what)
+        name, result = str(definition.name), definition.ret_type
+    if not (isinstance(result, type) and issubclass(result, Finding)):
+        raise DefinitionError(f"probe {name!r} must return a `Finding`, not {result!r}")
+    return Call(activity=name, result=cast("type[object]", result), policy=policy, task_queue=task_queue)
 
 
 def _compensation(
-    what: Operation[I, object] | Callable[..., object], policy: Policy, action_call: Call, takes: int
+    what: Operation[I, object] | Callable[..., object], policy: Policy, task_queue: str | None, takes: int
 ) -> MakesUp:
     if isinstance(what, Operation):
-        call = Call(activity=what.name, result=None, policy=policy, task_queue=action_call.task_queue)
+        call = Call(activity=what.name, result=None, policy=policy, task_queue=task_queue)
         return MakesUp(call=call, takes_result=False)
     definition = _definition_of(what)
     count = len(signature(what).parameters)
@@ -219,7 +280,7 @@ def _compensation(
         raise DefinitionError(
             f"compensation {definition.name!r} takes what its action took, and perhaps the action's result"
         )
-    call = Call(activity=str(definition.name), result=None, policy=policy, task_queue=action_call.task_queue)
+    call = Call(activity=str(definition.name), result=None, policy=policy, task_queue=task_queue)
     return MakesUp(call=call, takes_result=count > takes)
 
 

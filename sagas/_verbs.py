@@ -1,13 +1,15 @@
 """What an operator may ask of a running saga: the requests, by the names of their updates."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 HOLD, RESUME, RETRY = "saga-hold", "saga-resume", "saga-retry"
 SKIP, COMPLETE, COMPENSATE, APPROVE = "saga-skip", "saga-complete", "saga-compensate", "saga-approve"
-AUDIT, PREVIEW = "saga-audit", "saga-preview"
-"""Queries: every verb that was carried out, and what would be compensated now."""
+
+ByHand = Literal["skipped", "completed by hand"]
+"""How a person has settled what was stuck."""
 
 
 class OperatorNote(BaseModel):
@@ -78,3 +80,7 @@ class AuditEntry(BaseModel):
     by: str
     because: str
     about: str = ""
+
+
+Authorize = Callable[[str, OperatorNote], str | None]
+"""Says why somebody may not use a verb, in a sentence, or nothing; see `SagaPlugin`."""

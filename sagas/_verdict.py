@@ -1,5 +1,6 @@
 """How an attempt ended: done, rejected, or unknown; told from what Temporal reports."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,7 +12,7 @@ from temporalio.exceptions import (
     TimeoutError,  # noqa: A004 - Temporal's, in its own words
 )
 
-from ._errors import RejectedError, UnknownOutcomeError
+from ._errors import DeadlineError, RejectedError, TurnedBackError, UnknownOutcomeError
 from ._ledger import Outcome
 
 REJECTED = "Rejected"
@@ -20,6 +21,13 @@ REJECTED = "Rejected"
 SAGA_COMPENSATED = "SagaCompensated"
 """The type of the application error with which a compensated saga ends; its details are the code, the
 reason and the field of the first failure."""
+
+SAGA_SETTLED = "SagaSettled"
+"""As `SagaCompensated`, of a saga some of whose compensations were skipped or done by hand; the fourth detail
+says which, as an object of address and what was done."""
+
+SAGA_UNACCOUNTED = "SagaUnaccounted"
+"""The type of the application error of a child that failed after activities which belong to no saga."""
 
 SAGA_REFUSED = "SagaRefused"
 """The type of the application error of a saga that was started such that it could lose compensations."""
@@ -52,20 +60,31 @@ def to_application_error(error: RejectedError) -> ApplicationError:
     )
 
 
-def compensated(error: BaseException) -> ApplicationError:
-    """What a compensated saga fails with: its first failure, as code, reason and field."""
-    is_expected = isinstance(error, RejectedError)
+def compensated(error: BaseException, by_hand: Mapping[str, str]) -> ApplicationError:
+    """What a compensated saga fails with: its first failure, as code, reason and field.
+
+    Args:
+        error: What made the saga turn round.
+        by_hand: The compensations that a person has settled, and how.
+    """
+    is_expected = isinstance(error, (RejectedError, DeadlineError, TurnedBackError))
+    first: tuple[str, str, str | None]
     match error:
         case RejectedError():
             first = (error.code, error.reason, error.field)
         case UnknownOutcomeError():
             first = ("unknown_outcome", str(error), None)
+        case DeadlineError():
+            first = ("deadline_exceeded", str(error), None)
+        case TurnedBackError():
+            first = ("turned_back", str(error), None)
         case _:
             first = (type(error).__name__, str(error), None)
     return ApplicationError(
         str(error)[:LONGEST_REASON] or type(error).__name__,
         *first,
-        type=SAGA_COMPENSATED,
+        *([dict(by_hand)] if by_hand else []),
+        type=SAGA_SETTLED if by_hand else SAGA_COMPENSATED,
         non_retryable=True,
         category=ApplicationErrorCategory.BENIGN if is_expected else ApplicationErrorCategory.UNSPECIFIED,
     )

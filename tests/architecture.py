@@ -37,7 +37,7 @@ ONLY_IN = {
     "rich": ["workers/_cli.py", "examples/*", "benchmarks/*", "tests/*"],
     "sqlite3": ["choreography/*", "examples/*", "tests/*"],
     "temporalio.contrib.opentelemetry": ["workers/_telemetry.py", "tests/*"],
-    "typer": ["workers/_cli.py", "examples/*", "tests/*"],
+    "typer": ["workers/_cli*.py", "examples/*", "tests/*"],
     "uvicorn": ["examples/*", "tests/*"],
 }
 """In which files a library may be imported, and nowhere else."""

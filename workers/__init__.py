@@ -10,6 +10,8 @@ from ._errors import (
     UnreachableServerError,
 )
 from ._exit import run_main
+from ._histories import Recording, Replayed, read_recordings, record_history, replay_recordings
+from ._metrics import metrics_runtime
 from ._ports import PortLease
 from ._process import ChildProcess
 from ._rabbitmq_node import BrokerAddress, EmbeddedRabbit, find_rabbitmq, find_running_broker
@@ -33,6 +35,8 @@ __all__ = [
     "MissingProgramError",
     "PortLease",
     "ProcessError",
+    "Recording",
+    "Replayed",
     "ServerAddress",
     "ServerTarget",
     "Settings",
@@ -46,7 +50,11 @@ __all__ = [
     "find_server",
     "find_temporal",
     "load_settings",
+    "metrics_runtime",
+    "read_recordings",
+    "record_history",
     "register_search_attributes",
+    "replay_recordings",
     "require_search_attributes",
     "run_main",
     "run_worker",

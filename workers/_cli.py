@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ._broker import configured_broker, without_password
+from ._cli_histories import histories
 from ._connection import configured_server
 from ._errors import MissingProgramError
 from ._exit import run_main
@@ -26,6 +27,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(histories)
 
 Server = EmbeddedTemporal | EmbeddedRabbit
 DataFolder = Annotated[

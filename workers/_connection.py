@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from temporalio.client import Client, Plugin
 from temporalio.envconfig import ClientConfigProfile, ClientConnectConfig
+from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
 from ._errors import ConfigurationError, UnreachableServerError
@@ -42,8 +43,15 @@ class ServerTarget:
     config: ClientConnectConfig = field(repr=False, compare=False)
 
 
-async def connect(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> Client:
+async def connect(
+    settings: Settings, *, plugins: Sequence[Plugin] = (), runtime: Runtime | None = None
+) -> Client:
     """Connects to the Temporal server that the environment names, or else to the embedded one.
+
+    Args:
+        settings: Where the embedded server has its data.
+        plugins: `SagaPlugin`, for one.
+        runtime: What `metrics_runtime` gives, or another one of yours.
 
     Raises:
         ConfigurationError: The configuration is unusable or unsafe.
@@ -57,7 +65,8 @@ async def connect(settings: Settings, *, plugins: Sequence[Plugin] = ()) -> Clie
             "start one in another terminal with: sagas dev (or name yours in TEMPORAL_ADDRESS)",
         )
     try:
-        return await asyncio.wait_for(Client.connect(**target.config, plugins=plugins), PATIENCE)
+        connecting = Client.connect(**target.config, plugins=plugins, runtime=runtime)
+        return await asyncio.wait_for(connecting, PATIENCE)
     except TimeoutError:
         raise _unreachable(target, f"did not answer within {PATIENCE:g} s") from None
     except RPCError as error:

@@ -79,6 +79,7 @@ class Settings(BaseSettings):
         graceful_shutdown: How long a worker that is told to stop lets running activities finish.
         telemetry: Where spans go: nowhere (`off`), to stderr (`console`), or to where OpenTelemetry's own
             variables say (`otlp`).
+        metrics: Where a worker offers metrics to Prometheus, as `127.0.0.1:9464`; by default nowhere.
     """
 
     model_config = SettingsConfigDict(
@@ -94,6 +95,7 @@ class Settings(BaseSettings):
     task_queue: Annotated[str, Field(min_length=1)] = "sagas"
     graceful_shutdown: Annotated[Duration, at_least("0s")] = timedelta(seconds=10)
     telemetry: Literal["off", "console", "otlp"] = "off"
+    metrics: str | None = None
 
 
 def load_settings() -> Settings:

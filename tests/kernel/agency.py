@@ -1,8 +1,10 @@
 """A travel agency: participants that answer as a test says, and a saga that does what its plan says."""
 
 import asyncio
+import re
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -10,7 +12,21 @@ from pydantic import BaseModel, ConfigDict
 from temporalio import activity, workflow
 from temporalio.exceptions import ApplicationError
 
-from sagas import Action, Policy, RejectedError, Saga, Scope, Step, action, idempotency_key
+from sagas import (
+    Action,
+    CompensationOrder,
+    Expected,
+    Finding,
+    OnFailure,
+    Policy,
+    RejectedError,
+    Saga,
+    SagaError,
+    Scope,
+    Step,
+    action,
+    idempotency_key,
+)
 from sagas._steps import MethodAction
 
 SOON = Policy(
@@ -35,6 +51,14 @@ class Plan(BaseModel):
     do: tuple["str | Plan", ...]
     name: str = "leg"
     scope: Scope = Scope.IN_DOUBT
+    order: CompensationOrder = CompensationOrder.REVERSE
+    seconds: float | None = None
+    """The deadline of the saga."""
+    is_pivot: bool = False
+    legs: tuple["Plan", ...] = ()
+    """Children that run in branches, by their names."""
+    done: tuple[str, ...] = ()
+    """What was done before it continued as new."""
 
 
 class Booking(BaseModel):
@@ -144,6 +168,8 @@ class Agency:
             self.pay,
             self.send_ticket,
             self.tell_customer,
+            self.find_hotel,
+            self.find_payment,
         ]
 
     @activity.defn(name="book-hotel")
@@ -183,6 +209,14 @@ class Agency:
     async def send_ticket(self, plan: Plan) -> None:
         await self.carry_out()
 
+    @activity.defn(name="find-hotel")
+    async def find_hotel(self, plan: Plan) -> Finding[Booking]:
+        return await self.carry_out()  # type: ignore[return-value] # a script says what is found
+
+    @activity.defn(name="find-payment")
+    async def find_payment(self, plan: Plan) -> Finding[Booking]:
+        return await self.carry_out()  # type: ignore[return-value] # a script says what is found
+
     @activity.defn(name="tell-customer")
     async def tell_customer(self, plan: Plan) -> None:
         await self.carry_out()
@@ -199,11 +233,19 @@ STEPS: dict[str, Step[Plan, Any]] = {
     "once-far-car": action(Agency.book_car, policy=ONCE, task_queue="nobody").compensated_by(
         Agency.cancel_car, policy=ONCE
     ),
+    "probed-hotel": action(
+        Agency.book_hotel, name="probed-hotel", policy=ONCE, probe=Agency.find_hotel
+    ).compensated_by(Agency.cancel_hotel, policy=ONCE),
+    "limited-car": action(
+        Agency.book_car, policy=replace(SOON, deadline=timedelta(milliseconds=200)), task_queue="nobody"
+    ).compensated_by(Agency.cancel_car, policy=ONCE),
     "look": action(Agency.look_around, policy=ONCE).without_compensation(because="it changes nothing"),
     "ticket": action(Agency.send_ticket, policy=ONCE).without_compensation(because="it is paid"),
 }
 PIVOTS: dict[str, Action[Plan, Any] | MethodAction[Any, Plan, Any]] = {
     "pay": action(Agency.pay, policy=SOON),
+    "pay-once": action(Agency.pay, policy=ONCE),
+    "pay-probed": action(Agency.pay, policy=ONCE, probe=Agency.find_payment),
     "pay-beating": action(Agency.pay, policy=BEATING),
     "pay-patient": action(Agency.pay, policy=PATIENT),
     "pay-far": action(Agency.pay, policy=SOON, task_queue="nobody"),
@@ -215,6 +257,8 @@ TELL = action(Agency.tell_customer, policy=ONCE).without_compensation(because="i
 class TripSaga:
     """Does what its plan says, and nothing else."""
 
+    visa: Expected[Booking]
+
     def __init__(self) -> None:
         self.has_gone = False
 
@@ -225,10 +269,17 @@ class TripSaga:
 
     @workflow.run
     async def run(self, plan: Plan) -> list[str]:
-        done: list[str] = []
-        async with Saga(scope=plan.scope) as saga:
-            for word in plan.do:
-                if word not in ("then-outside", "fail-outside"):
+        done = list(plan.done)
+        if "nap-outside" in plan.do:
+            await workflow.sleep(timedelta(milliseconds=300))
+        limit = None if plan.seconds is None else timedelta(seconds=plan.seconds)
+        async with Saga(scope=plan.scope, order=plan.order, deadline=limit) as saga:
+            self.visa = saga.expect("visa", Booking)
+            for place, word in enumerate(plan.do):
+                if word == "again":
+                    rest = plan.model_copy(update={"do": plan.do[place + 1 :], "done": (*done, word)})
+                    saga.continue_as_new(rest)
+                if word not in ("then-outside", "fail-outside", "nap-outside"):
                     await self._do(saga, plan, word)
                 done.append(word.name if isinstance(word, Plan) else word)
         if "then-outside" in plan.do:
@@ -238,25 +289,73 @@ class TripSaga:
         return done
 
     async def _do(self, saga: Saga, plan: Plan, word: "str | Plan") -> None:
-        if isinstance(word, Plan):
+        if isinstance(word, Plan) and word.is_pivot:
+            await saga.pivot_child(TripSaga.run, word, name=word.name)
+        elif isinstance(word, Plan):
             await saga.child(TripSaga.run, word, name=word.name)
         elif word in PIVOTS:
             await saga.pivot(PIVOTS[word], plan)
         elif word in STEPS:
             await saga.step(STEPS[word], plan)
-        elif word.startswith("perhaps-"):
-            await saga.best_effort(STEPS[word.removeprefix("perhaps-")], plan)
-        elif word == "tell":
-            saga.after_compensation(TELL, plan)
-        elif "+" in word:
-            await asyncio.gather(*(saga.step(STEPS[each], plan) for each in word.split("+")))
-        elif word == "second-saga":
-            async with Saga():
-                await asyncio.sleep(0)
-        elif word == "broken-child":
-            await saga.child(NumberlessSaga.run, plan, name="broken")
+        elif word in ("tell", "again", "second-saga"):
+            await self._do_to_saga(saga, plan, word)
+        elif word in ("broken-child", "careless-child", "big-child"):
+            await self._do_child(saga, plan, word)
+        elif re.search(r"[|/+]|^(perhaps-|anyway-|visa|boss|big-|no-json)", word):
+            await self._do_otherwise(saga, plan, word)
         else:
             await self._wait_or_fail(plan, word)
+
+    async def _do_to_saga(self, saga: Saga, plan: Plan, word: str) -> None:
+        if word == "tell":
+            saga.after_compensation(TELL, plan)
+        elif word == "again":
+            saga.continue_as_new(plan)
+        else:
+            async with Saga():
+                await asyncio.sleep(0)
+
+    async def _do_child(self, saga: Saga, plan: Plan, word: str) -> None:
+        if word == "broken-child":
+            await saga.child(NumberlessSaga.run, plan, name="broken")
+        elif word == "careless-child":
+            await saga.child(CarelessChild.run, plan, name="careless")
+        else:
+            await saga.child(TripSaga.run, plan.model_copy(update={"name": "x" * 1_100_000}), name="big")
+
+    async def _do_otherwise(self, saga: Saga, plan: Plan, word: str) -> None:
+        """A step that may fail, in branches, or a wait for what comes from outside."""
+        if "|" in word or "/" in word:
+            both = re.split(r"[|/]", word)
+            on_failure = OnFailure.CANCEL if "/" in word else OnFailure.FINISH
+            await saga.parallel(*(self._branch(saga, plan, each) for each in both), on_failure=on_failure)
+        elif "+" in word:
+            await asyncio.gather(*(self._do(saga, plan, each) for each in word.split("+")))
+        elif word.startswith("perhaps-"):
+            await saga.best_effort(STEPS[word.removeprefix("perhaps-")], plan)
+        elif word.startswith("anyway-"):
+            try:
+                await self._do(saga, plan, word.removeprefix("anyway-"))
+            except SagaError as error:
+                workflow.logger.info("passed over: %s", error)
+        elif word.startswith("big-"):
+            size = int(word.removeprefix("big-"))
+            await saga.step(STEPS["flight"], plan.model_copy(update={"name": "x" * size}))
+        elif word == "no-json":
+            await saga.step(STEPS["flight"], plan.model_copy(update={"name": object()}))
+        else:
+            limit = timedelta(seconds=float(word[4:] or 3600))
+            if word.startswith("visa"):
+                await saga.wait_for(self.visa, deadline=limit)
+            else:
+                await saga.approval("big-trip", role="boss", deadline=limit)
+
+    async def _branch(self, saga: Saga, plan: Plan, words: str) -> str:
+        """Several words in a row, in a branch."""
+        for word in words.split(","):
+            leg = next((each for each in plan.legs if each.name == word), None)
+            await self._do(saga, plan, leg or word)
+        return words
 
     async def _wait_or_fail(self, plan: Plan, word: str) -> None:
         match word:
@@ -274,6 +373,13 @@ class TripSaga:
             case "plain-activity":
                 await workflow.execute_activity(
                     "book-car", plan, start_to_close_timeout=timedelta(seconds=20)
+                )
+            case "abandoned":
+                await workflow.execute_activity(
+                    "book-car",
+                    plan,
+                    start_to_close_timeout=timedelta(seconds=20),
+                    cancellation_type=workflow.ActivityCancellationType.ABANDON,
                 )
             case "own-cancel":
                 task = asyncio.ensure_future(workflow.sleep(timedelta(hours=1)))
@@ -300,3 +406,13 @@ class NumberlessSaga:
         async with Saga() as saga:
             await saga.step(STEPS["flight"], plan)
         return cast("Any", "no number")  # type: ignore[no-any-return] # on purpose
+
+
+@workflow.defn
+class CarelessChild:
+    """A child that does things, and fails without a saga."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> int:
+        await workflow.execute_activity("book-car", plan, start_to_close_timeout=timedelta(seconds=20))
+        raise ApplicationError("nobody makes up for the car", type="Careless")

@@ -6,15 +6,23 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.api.sdk.v1 import WorkflowMetadata
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Replayer, Worker
 
 from sagas import RETRY, SAGA_STATUS, OperatorNote, SagaPlugin, start_saga
 
-from .agency import Agency, NumberlessSaga, Plan, TripSaga
+from .agency import Agency, CarelessChild, NumberlessSaga, Plan, TripSaga
 
 PATIENCE = 20.0
 """Seconds after which something that was waited for counts as never happening."""
@@ -40,7 +48,7 @@ class Stage:
     cache: int
     agency: Agency = field(default_factory=Agency)
     task_queue: str = field(default_factory=lambda: f"agency-{uuid4().hex[:8]}")
-    workflows: list[type] = field(default_factory=lambda: [TripSaga, NumberlessSaga])
+    workflows: list[type] = field(default_factory=lambda: [TripSaga, NumberlessSaga, CarelessChild])
     ids: list[str] = field(default_factory=list)
     _workers: list[Worker] = field(default_factory=list)
 
@@ -96,6 +104,13 @@ class Stage:
         saga = description.typed_search_attributes.get(SAGA_STATUS)
         return Ending(description.status.name, saga, code, result)
 
+    async def failure(self, handle: Handle) -> ApplicationError:
+        """What a workflow has failed with."""
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+        assert isinstance(failed.value.cause, ApplicationError)
+        return failed.value.cause
+
     async def event(self, handle: Handle, kind: "EventType.ValueType", *, nth: int = 1) -> HistoryEvent:
         """Waits for the `nth` event of a kind in a workflow's history."""
         seen = 0
@@ -119,10 +134,25 @@ class Stage:
 
     async def retry(self, handle: Handle) -> str:
         """Has a stuck saga try again."""
-        note = OperatorNote(by="mia", because="the line is mended")
+        return await self.ask(handle, RETRY, OperatorNote(by="mia", because="the line is mended"))
+
+    async def ask(self, handle: Handle, verb: str, request: OperatorNote) -> str:
+        """Asks a saga for something as an operator."""
         async with asyncio.timeout(PATIENCE):
-            status: str = await handle.execute_update(RETRY, note)
+            status: str = await handle.execute_update(verb, request)
         return status
+
+    async def refusal(self, handle: Handle, update: str, argument: object) -> str:
+        """The sentence with which an update is refused."""
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await handle.execute_update(update, argument)
+        return str(refused.value.cause)
+
+    async def details(self, handle: Handle) -> str:
+        """What a saga says of itself in the Web UI."""
+        metadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+        details: str = metadata.current_details
+        return details
 
     async def replay_everything(self) -> None:
         """Replays every workflow that was started here, and their children: same history, same commands."""

@@ -192,12 +192,16 @@ async def test_what_may_fail_has_no_place_after_the_pivot(
     stage.ids.remove(trip.id)  # what failed its tasks fails in replay
 
 
-async def test_cancel_after_the_saga_has_ended_is_the_workflows_own_business(stage: Stage) -> None:
-    """Outside of the block a root is cancelled like any workflow; what is done stays done."""
-    trip = await stage.start("hotel", "pay", "then-outside")
+@pytest.mark.parametrize("do", [("hotel", "pay", "then-outside"), ("hotel", "car", "then-outside")])
+async def test_cancel_after_the_saga_has_completed_changes_nothing(stage: Stage, do: tuple[str, ...]) -> None:
+    """P6: a workflow whose effects are all there does not close as if there were none."""
+    trip = await stage.start(*do)
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
     await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=3)
 
     await trip.cancel()
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=4)
+    await trip.signal("go")
 
-    assert (await stage.ending(trip)).closed == "CANCELED"
-    assert stage.agency.story == ["book-hotel", "pay"]
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story == [{"hotel": "book-hotel", "car": "book-car", "pay": "pay"}[w] for w in do[:2]]

@@ -6,8 +6,10 @@ from uuid import uuid4
 
 import pytest
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle
+from temporalio.common import RawValue
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
@@ -100,6 +102,28 @@ async def test_content_of_another_type_fails_the_workflow(stage: Stage, argument
     stage.ids.append(handle.id)
 
     assert await stage.ending(handle) == Ending("FAILED", None, "ValidationError")
+    assert stage.agency.story == []
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        None,
+        b"plan",
+        RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"{")),
+        RawValue(Payload(metadata={"encoding": b"nobody/knows"}, data=b"{}")),
+        RawValue(Payload()),
+    ],
+    ids=["null", "binary", "broken-json", "unknown-encoding", "empty"],
+)
+async def test_content_that_cannot_be_read_fails_the_workflow(stage: Stage, argument: object) -> None:
+    """As above, whoever has sent it."""
+    handle: WorkflowHandle[Any, Any] = await stage.client.start_workflow(
+        "TripSaga", argument, id=f"unread-{uuid4().hex[:8]}", task_queue=stage.task_queue
+    )
+    stage.ids.append(handle.id)
+
+    assert (await stage.ending(handle)).closed == "FAILED"
     assert stage.agency.story == []
 
 

@@ -1,21 +1,25 @@
 """Sagas that were recorded before a change are replayed by the code of today."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from temporalio import workflow
-from temporalio.client import WorkflowHistory
-from temporalio.worker import Replayer
-from temporalio.workflow import NondeterminismError
 
 from examples.order.messages import Order, ReserveStock, Shipment
 from examples.order.saga import OrderSaga, create, reserve, ship
-from sagas import Saga, SagaPlugin
+from examples.payment.saga import PaymentSaga
+from sagas import Saga
+from workers import Recording, read_recordings, replay_recordings
+from workers._histories import write_recording
 
-STORED = sorted((Path(__file__).parents[1] / "histories" / "before_screening").glob("*.json"))
+FOLDER = Path(__file__).parents[1] / "histories"
+STORED = read_recordings(FOLDER)
+EXAMPLES = [OrderSaga, PaymentSaga]
 
 
-@workflow.defn(name="OrderSaga")
+# In the sandbox, this file would read all histories again for each replay.
+@workflow.defn(name="OrderSaga", sandboxed=False)
 class ReserveBeforeCreate:
     """An edit that running sagas do not survive: two steps have changed places."""
 
@@ -27,27 +31,49 @@ class ReserveBeforeCreate:
         raise AssertionError(ship)
 
 
-def history_of(path: Path) -> WorkflowHistory:
-    return WorkflowHistory.from_json(path.stem, path.read_text())
+def named(recording: Recording) -> str:
+    return str(recording.folder.relative_to(FOLDER))
 
 
 def test_there_are_stored_histories_of_each_kind() -> None:
-    """Of an order that completed, and of those that were compensated after one, two and all steps."""
-    assert len(STORED) == 4
+    """Of this version: completed, compensated, cancelled; and those of before the screening."""
+    today = [each for each in STORED if each.folder.parent.name == version("durable-sagas")]
+    assert {each.manifest.runs[0].last_event for each in today} == {
+        "WorkflowExecutionCompleted",
+        "WorkflowExecutionFailed",
+        "WorkflowExecutionCanceled",
+    }
+    assert {each.manifest.workflow_type for each in today} == {"OrderSaga", "PaymentSaga"}
+    assert len([each for each in STORED if each.folder.parent.name == "before_screening"]) == 4
 
 
-@pytest.mark.parametrize("path", STORED, ids=lambda path: path.name)
-async def test_an_order_of_before_the_screening_is_replayed(path: Path) -> None:
-    """Orders that were under way when the screening came go on without it."""
-    replayer = Replayer(workflows=[OrderSaga], plugins=[SagaPlugin()])
+@pytest.mark.parametrize("recording", STORED, ids=named)
+async def test_a_saga_that_was_recorded_is_replayed(recording: Recording) -> None:
+    """Sagas that were under way when the code changed go on, and so do their children."""
+    replayed = await replay_recordings([recording], EXAMPLES)
 
-    await replayer.replay_workflow(history_of(path))
+    assert [each.difference for each in replayed] == [""] * len(recording.histories)
 
 
-@pytest.mark.parametrize("path", STORED, ids=lambda path: path.name)
-async def test_an_incompatible_edit_is_found(path: Path) -> None:
+@pytest.mark.parametrize(
+    "recording", [each for each in STORED if each.manifest.workflow_type == "OrderSaga"], ids=named
+)
+async def test_an_incompatible_edit_is_found(recording: Recording) -> None:
     """Had the edit not been compatible, the stored histories would have told."""
-    replayer = Replayer(workflows=[ReserveBeforeCreate], plugins=[SagaPlugin()])
+    replayed = await replay_recordings([recording], [ReserveBeforeCreate, PaymentSaga])
 
-    with pytest.raises(NondeterminismError):
-        await replayer.replay_workflow(history_of(path))
+    assert replayed[0].difference == (
+        "event 5, ActivityTaskScheduled 'create-order': Activity id of scheduled event 'create-order' "
+        "does not match activity id of activity command 'reserve-stock'"
+    )
+    assert [each.difference for each in replayed[1:]] == [""] * len(replayed[1:])
+
+
+@pytest.mark.parametrize("recording", STORED, ids=named)
+def test_what_is_stored_is_what_would_be_written(recording: Recording, tmp_path: Path) -> None:
+    """The same history gives the same file, so a change of one can be seen."""
+    again = write_recording(tmp_path / "again", recording.histories)
+
+    assert again.manifest == recording.manifest.model_copy(update={"sdk": again.manifest.sdk})
+    for run in recording.manifest.runs:
+        assert (again.folder / run.file).read_text() == (recording.folder / run.file).read_text()

@@ -42,6 +42,17 @@ async def left(database: Database) -> list[str]:
     return [name for (name,) in rows]
 
 
+class WatchedRelay(Relay):
+    """Counts how often it has looked at its outbox; then it publishes again at once, or waits."""
+
+    looks = 0
+
+    async def publish_due(self) -> int:
+        published = await super().publish_due()
+        self.looks += 1
+        return published
+
+
 async def test_the_events_of_a_saga_are_published_in_order_and_one_by_one(database: Database) -> None:
     """The next one waits until the broker has confirmed the one before; other sagas do not wait."""
     bus = SmallBus()
@@ -89,7 +100,7 @@ async def test_a_broker_that_is_away_is_waited_for(database: Database) -> None:
     await store(database, *(told(fact, order()) for fact in CHAIN))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(relay.run())
-        await asyncio.sleep(0)
+        await until(lambda: bool(bus.most_at_once))
         assert await left(database) == [fact.name for fact in CHAIN]
         bus.is_down = False
         await until(lambda: len(bus.published) == len(CHAIN))
@@ -121,10 +132,10 @@ async def test_what_nobody_hears_is_kept_and_said_loudly(
 async def test_a_commit_wakes_the_relay(database: Database) -> None:
     """Nobody waits for the next look at the table."""
     bus = SmallBus()
-    relay = Relay(database, bus, poll=NEVER)
+    relay = WatchedRelay(database, bus, poll=NEVER)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(relay.run())
-        await asyncio.sleep(0.01)
+        await until(lambda: relay.looks > 0)
         await store(database, told(facts.shipment_created, order()))
         relay.wake()
         await until(lambda: bool(bus.published))
@@ -134,10 +145,10 @@ async def test_a_commit_wakes_the_relay(database: Database) -> None:
 async def test_what_nobody_woke_it_for_is_found_all_the_same(database: Database) -> None:
     """A process that died after its commit told nobody; the next one looks by itself."""
     bus = SmallBus()
-    relay = Relay(database, bus, poll=AT_ONCE)
+    relay = WatchedRelay(database, bus, poll=AT_ONCE)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(relay.run())
-        await asyncio.sleep(0.01)
+        await until(lambda: relay.looks > 0)
         await store(database, told(facts.shipment_created, order()))
         await until(lambda: bool(bus.published))
         relay.stop()
@@ -167,16 +178,20 @@ async def test_a_relay_stops_although_the_broker_is_away(database: Database) -> 
 class SilentBus(SmallBus):
     """Never confirms anything."""
 
+    is_asked = False
+
     async def publish(self, event: Event) -> None:
+        self.is_asked = True
         await asyncio.Event().wait()
 
 
 async def test_a_relay_stops_although_the_broker_does_not_answer(database: Database) -> None:
     """Its grace is for what it has begun, too; nobody knows what became of that, so it stays."""
-    relay = Relay(database, SilentBus(), grace=timedelta(milliseconds=20))
+    bus = SilentBus()
+    relay = Relay(database, bus, grace=timedelta(milliseconds=20))
     await store(database, told(facts.shipment_created, order()))
-    async with asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         tasks.create_task(relay.run())
-        await asyncio.sleep(0.01)
+        await until(lambda: bus.is_asked)
         relay.stop()
     assert await left(database) == ["shipment-created"]

@@ -1,0 +1,54 @@
+"""The point of no return: tried until there is a verdict, as nothing may cross it backwards."""
+
+import asyncio
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+
+from ._attempt import attempt, resolve
+from ._guard import Guard
+from ._insist import Insistence, words
+from ._ledger import Outcome
+from ._mark import Purpose
+from ._status import Status
+from ._steps import Action, MethodAction
+from ._verdict import Verdict
+
+
+async def verdict_on_pivot(
+    action: Action[Any, Any] | MethodAction[Any, Any, Any],
+    message: object,
+    *,
+    address: str,
+    mark: Payload,
+    guard: Guard,
+    insistence: Insistence,
+) -> Verdict:
+    """Tries the pivot one attempt at a time, so that it is known whether any has begun.
+
+    Until then a cancel withdraws it; from then on the guard is deaf, until it is known that it did not
+    happen.
+    """
+    tried = 0
+    while True:
+        try:
+            verdict = await attempt(
+                action.call, [message], activity_id=address, summary=words(action.name), mark=mark, attempts=1
+            )
+        except asyncio.CancelledError:
+            # The cancel arrived together with the answer, which is lost: the same key gets it again.
+            verdict = Verdict(Outcome.UNKNOWN, reason="cancelled while it was answered")
+        if verdict.outcome is Outcome.WITHDRAWN and not guard.is_deaf:
+            return verdict
+        if verdict.outcome in (Outcome.UNKNOWN, Outcome.WITHDRAWN):
+            guard.is_deaf = True
+            verdict = await resolve(action.call, message, verdict, address=address)
+        tried += 1
+        if verdict.outcome in (Outcome.UNKNOWN, Outcome.WITHDRAWN):
+            if tried >= action.call.policy.attempts:
+                insistence.is_stuck(address, Purpose.PIVOT, verdict, action.call)
+            verdict = await insistence.rest(action.call.policy.pause_after(tried), address) or verdict
+        if verdict.outcome in (Outcome.DONE, Outcome.REJECTED):
+            guard.is_deaf = verdict.outcome is Outcome.DONE
+            insistence.is_through(address, Status.RUNNING)
+            return verdict

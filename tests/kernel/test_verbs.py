@@ -1,0 +1,244 @@
+"""What an operator may ask of a saga: carried out and written down, or refused by a sentence."""
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+
+from sagas import (
+    COMPENSATE,
+    COMPLETE,
+    HOLD,
+    RESUME,
+    RETRY,
+    SKIP,
+    CompleteRequest,
+    OperatorNote,
+    SagaPlugin,
+    SkipRequest,
+)
+
+from .agency import Gate, Plan, breaks, refuses
+from .stage import Ending, Stage
+
+MIA = OperatorNote(by="mia", because="a call from the customer")
+COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+FAILED = EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED
+FIRED = EventType.EVENT_TYPE_TIMER_FIRED
+
+
+def skip(step: str) -> SkipRequest:
+    return SkipRequest(by="mia", because="it was never there", step=step)
+
+
+def complete(step: str, result: object = None) -> CompleteRequest:
+    return CompleteRequest(by="mia", because="done by telephone", step=step, result=result)
+
+
+async def test_a_saga_that_is_held_begins_nothing_until_it_is_resumed(stage: Stage) -> None:
+    """What is under way goes on to its end."""
+    hotel = stage.agency.hold("book-hotel")
+    trip = await stage.start("hotel", "flight")
+    await hotel.entered.wait()
+
+    assert await stage.ask(trip, HOLD, MIA) == "held"
+    hotel.opened.set()
+    await stage.event(trip, COMPLETED)
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=3)
+    assert stage.agency.story == ["book-hotel"]
+    assert "is held" in await stage.refusal(trip, HOLD, MIA)
+
+    assert await stage.ask(trip, RESUME, MIA) == "running"
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story == ["book-hotel", "book-flight"]
+
+
+async def test_a_saga_that_is_held_can_be_cancelled(stage: Stage) -> None:
+    """And told to compensate; neither waits for `resume`."""
+    for way in ("cancel", COMPENSATE):
+        hotel = stage.agency.hold("book-hotel")
+        trip = await stage.start("hotel", "flight")
+        await hotel.entered.wait()
+        await stage.ask(trip, HOLD, MIA)
+        hotel.opened.set()
+        await stage.event(trip, COMPLETED)
+        await (trip.cancel() if way == "cancel" else stage.ask(trip, COMPENSATE, MIA))
+
+        assert (await stage.ending(trip)).saga == "compensated"
+    assert "book-flight" not in stage.agency.story
+
+
+@pytest.mark.parametrize("word", ["sleep", "wait", "car", "flight|sleep", "leg"])
+async def test_an_operator_has_a_saga_compensate(stage: Stage, word: str) -> None:
+    """Wherever it waits; the failure says who wanted it."""
+    stage.agency.when("book-car", Gate().hold_and_beat)
+    leg = Plan(do=("flight", "sleep"))
+    trip = await stage.start("hotel", leg if word == "leg" else word, "look")
+    await stage.event(trip, COMPLETED)
+    if word == "leg":
+        await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+        await stage.event(stage.child_of(trip, "leg"), EventType.EVENT_TYPE_TIMER_STARTED)
+    elif word == "wait":
+        await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=2)
+    elif word == "car":
+        await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=2)
+    else:
+        await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
+
+    assert await stage.ask(trip, COMPENSATE, MIA) == "running"
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "turned_back")
+    assert "look-around" not in stage.agency.story
+    assert stage.agency.story[-1] == "cancel-hotel"
+
+
+async def test_a_compensation_is_skipped(stage: Stage) -> None:
+    """The saga says that it was settled, and by which step; its other compensations have run."""
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    trip = await stage.start("hotel", "flight", "fail")
+    await stage.status(trip, "stuck")
+
+    assert "'hotel' is not stuck: stuck is 'book-flight'" in await stage.refusal(trip, SKIP, skip("hotel"))
+    await stage.ask(trip, SKIP, skip("book-flight"))
+
+    assert await stage.ending(trip) == Ending("FAILED", "settled", "ApplicationError")
+    assert stage.agency.story[2:] == ["cancel-flight", "cancel-hotel"]
+    error = await stage.failure(trip)
+    assert error.type == "SagaSettled"
+    assert error.details[3] == {"book-flight": "skipped"}
+
+
+async def test_a_compensation_is_completed_by_hand(stage: Stage) -> None:
+    """Also one that is still being tried."""
+    stage.agency.when("cancel-flight", *[breaks()] * 50)
+    trip = await stage.start("flight", "fail")
+    await stage.status(trip, "stuck")
+
+    await stage.ask(trip, COMPLETE, complete("book-flight"))
+
+    assert (await stage.ending(trip)).saga == "settled"
+    assert (await stage.failure(trip)).details[3] == {"book-flight": "completed by hand"}
+
+
+async def test_a_step_after_the_pivot_is_completed_by_hand(stage: Stage) -> None:
+    """With the result that it would have had; it cannot be skipped, as the saga counts on it."""
+    stage.agency.when("book-hotel", refuses("closed"))
+    trip = await stage.start("pay", "hotel", "look")
+    await stage.status(trip, "stuck")
+
+    assert "cannot be skipped" in await stage.refusal(trip, SKIP, skip("book-hotel"))
+    assert "past its pivot" in await stage.refusal(trip, COMPENSATE, MIA)
+    wrong = await stage.refusal(trip, COMPLETE, complete("book-hotel", {"number": 7}))
+    assert "does not fit: number" in wrong
+    await stage.ask(trip, COMPLETE, complete("book-hotel", {"number": "h-9"}))
+
+    ending = await stage.ending(trip)
+    assert (ending.closed, ending.saga) == ("COMPLETED", "settled")
+    assert stage.agency.story == ["pay", "book-hotel", "look-around"]
+
+
+@pytest.mark.parametrize("verb", [SKIP, COMPLETE])
+async def test_a_person_gives_the_verdict_on_the_pivot(stage: Stage, verb: str) -> None:
+    """Who skips it says that it has not happened, who completes it says that it has."""
+    stage.agency.when("pay", *[breaks(final=True)] * 50)
+    trip = await stage.start("hotel", "pay-once", "look")
+    await stage.status(trip, "stuck")
+
+    assert "complete it if it has" in await stage.refusal(trip, COMPENSATE, MIA)
+    request = skip("pay") if verb == SKIP else complete("pay", {"number": "p-1"})
+    await stage.ask(trip, verb, request)
+
+    ending = await stage.ending(trip)
+    assert ending.saga == "settled"
+    assert (ending.closed, stage.agency.story[-1]) == (
+        ("FAILED", "cancel-hotel") if verb == SKIP else ("COMPLETED", "look-around")
+    )
+
+
+async def test_a_parent_knows_what_was_settled_in_its_child(stage: Stage) -> None:
+    """Under the address that it has there."""
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    leg = Plan(do=("flight", "fail"))
+    trip = await stage.start("hotel", leg)
+    child = stage.child_of(trip, "leg")
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await stage.status(child, "stuck")
+
+    await stage.ask(child, SKIP, skip("book-flight"))
+
+    assert (await stage.ending(child)).saga == "settled"
+    assert (await stage.ending(trip)).saga == "settled"
+    assert (await stage.failure(trip)).details[3] == {"leg:book-flight": "skipped"}
+
+
+async def test_verbs_that_make_no_sense_are_refused(stage: Stage) -> None:
+    """By a sentence, and the saga goes on as if nothing had been asked."""
+    trip = await stage.start("hotel", "wait")
+    await stage.event(trip, COMPLETED)
+
+    assert "not held" in await stage.refusal(trip, RESUME, MIA)
+    assert "not stuck" in await stage.refusal(trip, RETRY, MIA)
+    assert "nothing is" in await stage.refusal(trip, SKIP, skip("hotel"))
+    assert "nothing is" in await stage.refusal(trip, COMPLETE, complete("hotel"))
+
+    await trip.signal("go")
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    kinds = {event.event_type async for event in trip.fetch_history_events()}
+    assert EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED not in kinds
+
+
+async def test_verbs_come_too_late_once_the_saga_has_ended(stage: Stage) -> None:
+    """While the workflow still runs."""
+    trip = await stage.start("hotel", "pay", "then-outside")
+    await stage.event(trip, COMPLETED, nth=2)
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=3)
+
+    assert "it has ended" in await stage.refusal(trip, HOLD, MIA)
+    await trip.signal("go")
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+
+
+async def test_the_audit_trail_says_who_and_why(stage: Stage) -> None:
+    """For everybody who looks at the saga."""
+    trip = await stage.start("hotel", "wait")
+    await stage.event(trip, COMPLETED)
+    await stage.ask(trip, HOLD, MIA)
+    await stage.ask(trip, RESUME, OperatorNote(by="tom", because="all is well"))
+
+    details = await stage.details(trip)
+
+    assert "saga-hold  by mia: a call from the customer" in details
+    assert "saga-resume  by tom: all is well" in details
+    await trip.signal("go")
+
+
+@pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
+async def test_a_check_of_ones_own_decides_who_may_do_what(stage: Stage, server: str) -> None:
+    """It is asked in the worker, before anything is written."""
+
+    def only_tom(verb: str, note: OperatorNote) -> str | None:
+        return None if note.by == "tom" else f"{note.by} may not {verb}"
+
+    await stage.close()
+    stage.client = await Client.connect(server, plugins=[SagaPlugin(authorize=only_tom)])
+    await stage.open()
+    trip = await stage.start("hotel", "wait")
+    await stage.event(trip, COMPLETED)
+
+    assert "mia may not saga-hold" in await stage.refusal(trip, HOLD, MIA)
+    assert await stage.ask(trip, HOLD, OperatorNote(by="tom", because="x")) == "held"
+    await stage.ask(trip, RESUME, OperatorNote(by="tom", because="x"))
+    await trip.signal("go")
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+
+
+@pytest.mark.parametrize(
+    "request_", [{}, {"by": "mia", "because": "x"}, {"by": "mia", "because": "x", "step": 7}]
+)
+async def test_a_malformed_request_is_refused(stage: Stage, request_: dict[str, object]) -> None:
+    """Before anything has happened; the saga is as it was."""
+    trip = await stage.start("hotel", "wait")
+    await stage.event(trip, COMPLETED)
+
+    assert await stage.refusal(trip, SKIP, request_)
+    await trip.signal("go")
+    assert (await stage.ending(trip)).closed == "COMPLETED"

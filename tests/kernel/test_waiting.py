@@ -1,0 +1,155 @@
+"""Events from outside, people's decisions, and deadlines."""
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+
+from sagas import APPROVE, ApprovalRequest
+
+from .agency import Booking, Gate, Plan
+from .stage import Ending, Handle, Stage
+
+TIMER_STARTED = EventType.EVENT_TYPE_TIMER_STARTED
+VISA = Booking(number="v-7")
+
+
+async def decide(
+    trip: Handle, *, is_approved: bool = True, roles: frozenset[str] = frozenset({"boss"})
+) -> str:
+    request = ApprovalRequest(
+        by="mia", because="it is cheap", roles=roles, approval="big-trip", is_approved=is_approved
+    )
+    status: str = await trip.execute_update(APPROVE, request)
+    return status
+
+
+@pytest.mark.parametrize("way", ["signal", "update"])
+@pytest.mark.parametrize("is_early", [True, False], ids=["early", "awaited"])
+async def test_an_event_from_outside_lets_the_saga_go_on(stage: Stage, way: str, *, is_early: bool) -> None:
+    """It may come before the saga waits for it; as a signal or as an update."""
+    hotel = stage.agency.hold("book-hotel")
+    trip = await stage.start("hotel", "visa", "look")
+    await hotel.entered.wait()
+    if not is_early:
+        hotel.opened.set()
+        await stage.event(trip, TIMER_STARTED)
+
+    await (trip.signal("visa", VISA) if way == "signal" else trip.execute_update("visa", VISA))
+    hotel.opened.set()
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story == ["book-hotel", "look-around"]
+
+
+async def test_an_event_that_does_not_come_in_time_turns_the_saga_round(stage: Stage) -> None:
+    """As a failure of business: everything is made up for."""
+    trip = await stage.start("hotel", "visa0.2", "look")
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "deadline_exceeded")
+    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+
+
+async def test_an_event_that_comes_too_late_is_reported_and_kept(stage: Stage) -> None:
+    """The sender of an update is told; a signal is shown, and taken by the next wait."""
+    trip = await stage.start("anyway-visa0.2", "wait", "visa")
+    await stage.event(trip, EventType.EVENT_TYPE_TIMER_FIRED)
+
+    assert "too late" in await stage.refusal(trip, "visa", VISA)
+    await trip.signal("visa", VISA)
+    assert "visa came" in await stage.details(trip)
+    await trip.signal("go")
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+
+
+async def test_a_cancel_ends_a_wait(stage: Stage) -> None:
+    """P6."""
+    trip = await stage.start("hotel", "visa", "look")
+    await stage.event(trip, TIMER_STARTED)
+    await trip.cancel()
+
+    assert await stage.ending(trip) == Ending("CANCELED", "compensated")
+
+
+@pytest.mark.parametrize("is_approved", [True, False], ids=["approved", "declined"])
+async def test_a_person_decides(stage: Stage, *, is_approved: bool) -> None:
+    """With the role that it takes; a decision against it is a refusal like any other."""
+    trip = await stage.start("hotel", "boss", "look")
+    await stage.event(trip, TIMER_STARTED)
+
+    assert await decide(trip, is_approved=is_approved) == "running"
+
+    expected = Ending("COMPLETED", None) if is_approved else Ending("FAILED", "compensated", "not_approved")
+    ending = await stage.ending(trip)
+    assert (ending.closed, ending.saga, ending.code) == (expected.closed, expected.saga, expected.code)
+    assert stage.agency.story[-1] == ("look-around" if is_approved else "cancel-hotel")
+
+
+async def test_nobody_decides_in_time(stage: Stage) -> None:
+    """The saga does not wait for ever where it was told not to."""
+    trip = await stage.start("hotel", "boss0.2", "look")
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "deadline_exceeded")
+
+
+async def test_a_decision_is_refused_without_the_role_or_without_a_question(stage: Stage) -> None:
+    """And nothing has happened."""
+    trip = await stage.start("look", "wait", "hotel", "boss")
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    request = ApprovalRequest(by="mia", because="x", approval="big-trip", roles=frozenset({"boss"}))
+    assert "is not waited for" in await stage.refusal(trip, APPROVE, request)
+    await trip.signal("go")
+    await stage.event(trip, TIMER_STARTED)
+
+    nobody = request.model_copy(update={"roles": frozenset()})
+    assert "takes the role 'boss'" in await stage.refusal(trip, APPROVE, nobody)
+    other = request.model_copy(update={"approval": "small-trip"})
+    assert "'small-trip' is not waited for" in await stage.refusal(trip, APPROVE, other)
+
+    await decide(trip)
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+
+
+@pytest.mark.parametrize("word", ["sleep", "wait", "visa", "boss", "car", "car|sleep", "leg"])
+async def test_a_saga_whose_time_is_up_turns_round(stage: Stage, word: str) -> None:
+    """Wherever it waits; it fails as a matter of business, and everything is made up for."""
+    stage.agency.when("book-car", Gate().hold_and_beat)
+    leg = Plan(do=("flight", "sleep"), name="leg")
+    trip = await stage.start("hotel", leg if word == "leg" else word, "look", seconds=0.5)
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "deadline_exceeded")
+    assert "look-around" not in stage.agency.story
+    assert stage.agency.story[-1] == "cancel-hotel"
+
+
+async def test_a_deadline_does_not_count_after_the_pivot(stage: Stage) -> None:
+    """There is no way back."""
+    trip = await stage.start("hotel", "pay", "nap", "nap", "ticket", seconds=0.4)
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    fired = [e async for e in trip.fetch_history_events() if e.event_type == EventType.EVENT_TYPE_TIMER_FIRED]
+    assert len(fired) == 3
+
+
+async def test_a_deadline_that_comes_while_the_pivot_is_under_way_waits_for_its_verdict(stage: Stage) -> None:
+    """Nothing crosses the pivot backwards: it is done, so the saga goes on."""
+    pay = stage.agency.hold("pay")
+    trip = await stage.start("hotel", "pay", "ticket", seconds=0.5)
+    await pay.entered.wait()
+    await stage.event(trip, EventType.EVENT_TYPE_TIMER_FIRED)
+    pay.opened.set()
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+
+
+async def test_a_cancel_and_a_deadline_at_once_are_a_cancel(stage: Stage) -> None:
+    """Whoever cancelled is answered."""
+    car = stage.agency.hold("book-car")
+    trip = await stage.start("hotel", "car", "look", seconds=0.5)
+    await car.entered.wait()
+    await stage.event(trip, EventType.EVENT_TYPE_TIMER_FIRED)
+    await trip.cancel()
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
+    car.opened.set()
+
+    assert await stage.ending(trip) == Ending("CANCELED", "compensated")
+    assert stage.agency.story[-2:] == ["cancel-car", "cancel-hotel"]

@@ -1,0 +1,27 @@
+"""Code that stands in the documentation, as modules: what is printed is what runs."""
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@contextmanager
+def modules_of(page: str, folder: Path) -> Iterator[dict[str, Any]]:
+    """The modules of a page: each block of Python that begins with the name of a file is that file."""
+    text = (DOCS / page).read_text()
+    blocks = dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", text, re.DOTALL))
+    for name, code in blocks.items():
+        (folder / f"{name}.py").write_text(code)
+    sys.path.insert(0, str(folder))
+    try:
+        yield {name: import_module(name) for name in blocks}
+    finally:
+        sys.path.remove(str(folder))
+        for name in blocks:
+            del sys.modules[name]
