@@ -130,4 +130,14 @@ SHAPES = (
         code="sold_out",
         in_turn=SIDE_BY_SIDE,
     ),
+    Shape(name="parallel", do=("hotel", "flight|car", "look"), in_turn=SIDE_BY_SIDE),
+    Shape(
+        name="failing-branch",
+        do=("tell", "hotel", "flight|car"),
+        answers={"book-flight": (refuses(),)},
+        code="sold_out",
+        in_turn=SIDE_BY_SIDE,
+    ),
+    Shape(name="again", do=("hotel", "again", "flight", "pay", "ticket")),
+    Shape(name="pivot-child", do=("hotel", Plan(do=("flight", "pay"), is_pivot=True), "ticket")),
 )
