@@ -1,0 +1,54 @@
+"""A real Temporal server for the sweeps, and a report of what they have covered."""
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+
+from sagas import SagaPlugin
+from tests.kernel.conftest import FLAGS, temporal_program
+from tests.scenarios.conftest import stack
+
+__all__ = ["stack", "temporal_program"]
+
+# The server now and then forgets to wake who waits for an event; this is how long that lasts.
+ASK_AGAIN = ["--dynamic-config-value", 'history.longPollExpirationInterval="2s"']
+
+CONNECTIONS = 8
+"""A connection carries some hundred requests at once: with more of them waiting for tasks and events, all
+others would wait too."""
+
+REPORT = pytest.StashKey[list[str]]()
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def swept(temporal_program: str) -> AsyncIterator[tuple[Client, ...]]:
+    """Connections to a dev server in memory, with timers that fire at once."""
+    environment = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=temporal_program,
+        dev_server_log_level="never",
+        dev_server_extra_args=FLAGS + ASK_AGAIN,
+    )
+    async with environment:
+        address = environment.client.service_client.config.target_host
+        clients = [await Client.connect(address, plugins=[SagaPlugin()]) for _ in range(CONNECTIONS)]
+        yield tuple(clients)
+    # A process that ends right after its last worker may crash in the bridge (sdk-python #300).
+    time.sleep(0.3)  # noqa: ASYNC251 - nothing else runs any more
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> list[str]:
+    """The lines that are printed when all tests are through."""
+    return request.config.stash.setdefault(REPORT, [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Prints what the sweeps have covered."""
+    if lines := config.stash.get(REPORT, []):
+        terminalreporter.section("what the sweeps have covered")
+        for line in lines:
+            terminalreporter.write_line(line)

@@ -1,0 +1,143 @@
+"""The shapes of sagas that are swept, as data: add a line to `SHAPES`, and it is swept too."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.service import RPCError, RPCStatusCode
+
+from sagas import Scope
+from tests.kernel.agency import Answer, Plan, breaks, refuses
+from tests.kernel.stage import Handle
+
+from .participants import lost
+
+Outside = Callable[[Handle], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A saga as its plan says, with what its participants answer, and how it ends if nobody disturbs it.
+
+    Args:
+        name: Names the shape in test ids and in the report.
+        do: The plan, in the words of `TripSaga`.
+        answers: For each operation, how its first calls are answered; later ones succeed.
+        code: The code of its first failure, where it ends compensated by itself; empty where it completes.
+        scope: Which steps are compensated.
+        outside: What happens around it, such as a signal; called once it may happen.
+        in_turn: The ids of its activities that are under way together, in the order of their answers.
+        skips_time: It waits for longer than a test may take.
+        is_cancelled_outside: It goes on after its block, where a cancel is the workflow's own business.
+    """
+
+    name: str
+    do: tuple[str | Plan, ...]
+    answers: Mapping[str, tuple[Answer, ...]] = field(default_factory=dict[str, tuple[Answer, ...]])
+    code: str = ""
+    scope: Scope = Scope.IN_DOUBT
+    outside: Outside | None = None
+    in_turn: tuple[str, ...] = ()
+    skips_time: bool = False
+    is_cancelled_outside: bool = False
+
+
+def signal_after(tasks: int, signal: str) -> Outside:
+    """Sends a signal when the saga has carried out so many workflow tasks; where it still runs then."""
+
+    async def outside(handle: Handle) -> None:
+        done = 0
+        async for event in handle.fetch_history_events(wait_new_event=True):
+            done += event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+            if done == tasks:
+                break
+        try:
+            await handle.signal(signal)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+
+    return outside
+
+
+NIGHT = Plan(do=("flight", Plan(do=("hotel", "hotel"), name="night")))
+
+SIDE_BY_SIDE = ("book-flight", "book-car")
+
+SHAPES = (
+    Shape(name="sequence", do=("hotel", "flight", "look", "hotel")),
+    Shape(name="cancellable", do=("hotel", "car", "look")),
+    Shape(
+        name="lost-answer", do=("hotel", "flight"), answers={"book-flight": (lost,)}, code="unknown_outcome"
+    ),
+    Shape(
+        name="failing-step",
+        do=("tell", "hotel", "flight", "car"),
+        answers={"book-car": (refuses(),)},
+        code="sold_out",
+    ),
+    Shape(
+        name="attempted",
+        do=("hotel", "flight"),
+        answers={"book-flight": (refuses(),)},
+        code="sold_out",
+        scope=Scope.ATTEMPTED,
+    ),
+    Shape(
+        name="failing-compensation",
+        do=("tell", "hotel", "flight", "fail"),
+        answers={"cancel-flight": (breaks(), breaks())},
+        code="ApplicationError",
+        skips_time=True,
+    ),
+    Shape(name="child", do=("hotel", Plan(do=("flight", "car")), "look")),
+    Shape(
+        name="failing-child",
+        do=("tell", "hotel", Plan(do=("tell", "flight", "car")), "look"),
+        answers={"book-car": (refuses(),)},
+        code="sold_out",
+    ),
+    Shape(name="closed-child", do=("flight", Plan(do=("hotel",)), "fail"), code="ApplicationError"),
+    Shape(name="grandchild", do=(NIGHT, "look")),
+    Shape(name="pivot", do=("tell", "hotel", "flight", "pay", "car", "ticket")),
+    Shape(name="refused-pivot", do=("hotel", "pay"), answers={"pay": (refuses(),)}, code="sold_out"),
+    Shape(name="unclear-pivot", do=("hotel", "pay", "ticket"), answers={"pay": (lost, breaks())}),
+    Shape(name="child-and-pivot", do=(Plan(do=("hotel",)), "pay", "ticket")),
+    Shape(
+        name="best-effort",
+        do=("hotel", "perhaps-flight", "pay", "perhaps-ticket"),
+        answers={"book-flight": (refuses(),), "send-ticket": (breaks(),)},
+    ),
+    Shape(
+        name="best-effort-in-doubt",
+        do=("tell", "perhaps-flight", "hotel", "fail"),
+        answers={"book-flight": (lost,)},
+        code="ApplicationError",
+    ),
+    Shape(name="wait", do=("hotel", "wait", "flight"), outside=signal_after(2, "go")),
+    Shape(name="timer", do=("hotel", "nap", "flight")),
+    Shape(
+        name="outside",
+        do=("hotel", "pay", "then-outside"),
+        outside=signal_after(3, "go"),
+        is_cancelled_outside=True,
+    ),
+    Shape(name="side-by-side", do=("hotel", "flight+car", "look"), in_turn=SIDE_BY_SIDE),
+    Shape(
+        name="failing-side",
+        do=("hotel", "flight+car"),
+        answers={"book-flight": (refuses(),)},
+        code="sold_out",
+        in_turn=SIDE_BY_SIDE,
+    ),
+    Shape(name="parallel", do=("hotel", "flight|car", "look"), in_turn=SIDE_BY_SIDE),
+    Shape(
+        name="failing-branch",
+        do=("tell", "hotel", "flight|car"),
+        answers={"book-flight": (refuses(),)},
+        code="sold_out",
+        in_turn=SIDE_BY_SIDE,
+    ),
+    Shape(name="again", do=("hotel", "again", "flight", "pay", "ticket")),
+    Shape(name="pivot-child", do=("hotel", Plan(do=("flight", "pay"), is_pivot=True), "ticket")),
+)

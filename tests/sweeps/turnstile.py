@@ -1,0 +1,215 @@
+"""A worker whose tasks come through a turnstile: the test says when it takes one, and when one is done."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
+from temporalio.client import Client
+from temporalio.worker import (
+    CustomSlotSupplier,
+    FixedSizeSlotSupplier,
+    Interceptor,
+    SlotMarkUsedContext,
+    SlotPermit,
+    SlotReleaseContext,
+    SlotReserveContext,
+    StartChildWorkflowInput,
+    UnsandboxedWorkflowRunner,
+    Worker,
+    WorkerTuner,
+    WorkflowInboundInterceptor,
+    WorkflowInstance,
+    WorkflowInstanceDetails,
+    WorkflowInterceptorClassInput,
+    WorkflowOutboundInterceptor,
+    WorkflowRunner,
+)
+from temporalio.workflow import ChildWorkflowHandle, _Definition
+
+PATIENCE = 60.0
+"""Seconds after which something that was waited for counts as never happening."""
+
+LONGEST_HOLD = timedelta(seconds=30)
+"""How long a workflow task may be held before the server gives it to another worker."""
+
+DEEPER = "~"
+"""Is appended to the task queue of a saga for the queue of its children."""
+
+
+class Turnstile(CustomSlotSupplier):
+    """Lets so many tasks through, and the others when it is opened.
+
+    Nobody polls while it is closed, so what comes then is scheduled and not started.
+
+    Args:
+        fresh: How many tasks pass from the queue itself; as many as come where it is `None`.
+        sticky: How many pass from the queue of cached workflows.
+        when_done: Is called when a task was carried out, and the server knows it.
+    """
+
+    def __init__(
+        self,
+        fresh: int | None = None,
+        sticky: int | None = None,
+        *,
+        when_done: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._when_done, self._loop = when_done, asyncio.get_running_loop()
+        self._left = {False: fresh, True: sticky}
+        self._opened = asyncio.Event()
+        if fresh is None and sticky is None:
+            self._opened.set()
+
+    def open(self) -> None:
+        """Lets everything through."""
+        self._opened.set()
+
+    async def reserve_slot(self, ctx: SlotReserveContext) -> SlotPermit:
+        left = self._left[ctx.is_sticky]
+        if left == 0:
+            await self._opened.wait()
+        elif left is not None:
+            self._left[ctx.is_sticky] = left - 1
+        return SlotPermit()
+
+    def try_reserve_slot(self, ctx: SlotReserveContext) -> SlotPermit | None:
+        return None
+
+    def mark_slot_used(self, ctx: SlotMarkUsedContext) -> None:
+        pass
+
+    def release_slot(self, ctx: SlotReleaseContext) -> None:
+        if ctx.slot_info is not None:
+            self._loop.call_soon_threadsafe(self._when_done)
+
+
+@dataclass(slots=True)
+class TaskHold:
+    """Where a workflow task is held: the one that begins at an event of a workflow's history.
+
+    Args:
+        workflow_id: Whose task.
+        started: The id of its `WORKFLOW_TASK_STARTED`.
+        run: Which run of the workflow, where it continues as new: 0 is the first.
+    """
+
+    workflow_id: str
+    started: int
+    run: int
+    entered: asyncio.Event = field(default_factory=asyncio.Event)
+    opened: threading.Event = field(default_factory=threading.Event)
+
+
+class HoldingRunner(WorkflowRunner):
+    """Runs workflows as ever; holds one task after it was started, and before its code runs."""
+
+    def __init__(self, hold: TaskHold | None) -> None:
+        self._inner, self._hold = UnsandboxedWorkflowRunner(), hold
+        self._loop = asyncio.get_running_loop()
+        self._runs: list[str] = []
+
+    def prepare_workflow(self, defn: _Definition) -> None:
+        self._inner.prepare_workflow(defn)
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        instance, info = self._inner.create_instance(det), det.info
+        activate = instance.activate
+        if self._hold and info.workflow_id == self._hold.workflow_id and info.run_id not in self._runs:
+            self._runs.append(info.run_id)
+
+        def held(act: WorkflowActivation) -> WorkflowActivationCompletion:
+            is_new = not act.is_replaying and not all(job.HasField("remove_from_cache") for job in act.jobs)
+            hold = self._hold
+            if (
+                hold
+                and is_new
+                and (info.workflow_id, act.history_length) == (hold.workflow_id, hold.started)
+                and self._runs.index(info.run_id) == hold.run
+            ):
+                self._loop.call_soon_threadsafe(hold.entered.set)
+                assert hold.opened.wait(PATIENCE)
+            return activate(act)
+
+        instance.activate = held  # type: ignore[method-assign]  # every other method stays as it is
+        return instance
+
+
+class OwnQueues(Interceptor):
+    """Gives the children of a saga a task queue of their own, so that their tasks can be held apart."""
+
+    def workflow_interceptor_class(
+        self,
+        input: WorkflowInterceptorClassInput,  # noqa: A002 - Temporal's
+    ) -> type[WorkflowInboundInterceptor]:
+        return _Inbound
+
+
+class _Inbound(WorkflowInboundInterceptor):
+    def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+        super().init(_Outbound(outbound))
+
+
+class _Outbound(WorkflowOutboundInterceptor):
+    async def start_child_workflow(
+        self,
+        input: StartChildWorkflowInput,  # noqa: A002 - Temporal's
+    ) -> ChildWorkflowHandle[object, object]:
+        input.task_queue = workflow.info().task_queue + DEEPER
+        input.task_timeout = LONGEST_HOLD
+        return await super().start_child_workflow(input)
+
+
+def worker_behind(
+    tasks: Turnstile,
+    activities: Turnstile,
+    *,
+    client: Client,
+    task_queue: str,
+    workflows: list[type],
+    calls: Sequence[Callable[..., object]],
+    hold: TaskHold | None,
+    cache: int,
+) -> Worker:
+    """A worker that takes its workflow tasks and its activities through turnstiles.
+
+    Args:
+        tasks: Where workflow tasks come through.
+        activities: Where activities come through.
+        client: Where it works.
+        task_queue: What it polls.
+        workflows: What it can run.
+        calls: The activities it can run.
+        hold: The workflow task that it holds, if any.
+        cache: How many workflows it keeps.
+    """
+    spare = FixedSizeSlotSupplier(1)
+    worker = Worker(
+        client,
+        task_queue=task_queue,
+        workflows=workflows,
+        activities=calls,
+        interceptors=[OwnQueues()],
+        workflow_runner=HoldingRunner(hold),
+        tuner=WorkerTuner.create_composite(
+            workflow_supplier=tasks,
+            activity_supplier=activities,
+            local_activity_supplier=spare,
+            nexus_supplier=spare,
+        ),
+        max_cached_workflows=cache,
+        max_concurrent_workflow_task_polls=2 if cache else 1,
+        max_concurrent_activity_task_polls=1,
+        disable_eager_activity_execution=True,
+        default_heartbeat_throttle_interval=timedelta(milliseconds=100),
+        max_heartbeat_throttle_interval=timedelta(milliseconds=100),
+    )
+    # A task that is held for long on a busy machine would count as a deadlock; the only public way to say
+    # that it is none, the debug mode, carries out tasks where they would block this test.
+    assert worker._workflow_worker
+    worker._workflow_worker._deadlock_timeout_seconds = None
+    return worker
