@@ -27,7 +27,6 @@ class Course:
 
     def __init__(self, guard: Guard, ledger: Ledger, board: Board) -> None:
         self._guard, self._ledger, self._board = guard, ledger, board
-        self.is_held = False
         self.turned: SagaError | None = None
         """Why it turns round, where it was not cancelled."""
 
@@ -51,11 +50,11 @@ class Course:
 
     async def clear(self) -> None:
         """Waits as long as the saga is held; then as `check`."""
-        while self.is_held and not self.is_turning:
+        while self._board.is_held and not self.is_turning:
             # The timer is for the sake of verbs, see `YEAR`.
             with suppress(TimeoutError):
                 await workflow.wait_condition(
-                    lambda: not self.is_held or self.is_turning, timeout=YEAR, timeout_summary="held"
+                    lambda: not self._board.is_held or self.is_turning, timeout=YEAR, timeout_summary="held"
                 )
         self.check()
 
@@ -67,10 +66,11 @@ class Course:
 
     def hold(self) -> None:
         """Lets nothing begin until `resume`; what is under way goes on."""
-        self.is_held = True
+        self._board.is_held = True
         self._board.show(Status.HELD)
 
     def resume(self) -> None:
-        """Lets the saga go on."""
-        self.is_held = False
-        self._board.show(Status.RUNNING)
+        """Lets the saga go on; one that is stuck meanwhile stays so."""
+        self._board.is_held = False
+        if self._board.status is Status.HELD:
+            self._board.show(Status.RUNNING)

@@ -388,7 +388,7 @@ class Saga:
                 audit=tuple(self._board.audit),
                 unread=self._mailbox.unread,
                 expires_at=self._expires_at,
-                is_held=self._course.is_held,
+                is_held=self._board.is_held,
             ),
         )
 
@@ -400,7 +400,7 @@ class Saga:
     ) -> None:
         if error is None:
             try:
-                self._course.check()
+                await self._course.clear()
                 self._refuse_doubt()
             except (asyncio.CancelledError, UnknownOutcomeError) as turned:
                 error = turned

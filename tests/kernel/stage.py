@@ -121,14 +121,17 @@ class Stage:
                     return event
         raise AssertionError(f"{handle.id} closed before {EventType.Name(kind)} number {nth}")
 
-    async def status(self, handle: Handle, wanted: str) -> None:
-        """Waits until a saga says of itself that it is so."""
+    async def status(self, handle: Handle, wanted: str, *, nth: int = 1) -> None:
+        """Waits until a saga says of itself that it is so, for the `nth` time."""
+        seen = 0
         async with asyncio.timeout(PATIENCE):
             async for event in handle.fetch_history_events(wait_new_event=True):
                 fields = (
                     event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
                 )
-                if SAGA_STATUS.name in fields and fields[SAGA_STATUS.name].data == f'"{wanted}"'.encode():
+                said = SAGA_STATUS.name in fields and fields[SAGA_STATUS.name].data == f'"{wanted}"'.encode()
+                seen += said
+                if said and seen == nth:
                     return
         raise AssertionError(f"{handle.id} closed and was never {wanted}")
 
