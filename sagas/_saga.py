@@ -19,6 +19,7 @@ from ._continue import continue_as_new
 from ._course import YEAR, Course
 from ._desk import Desk
 from ._errors import DeadlineError, DefinitionError, RejectedError, UnknownOutcomeError
+from ._guard import to_its_end
 from ._insist import Insistence, words
 from ._ledger import Compensation, CompensationOrder, Ledger, Outcome, Phase, Scope
 from ._mailbox import Decision, Expected, Mailbox
@@ -212,7 +213,7 @@ class Saga:
                 # Nobody knows on which side of its pivot it was: a person has to find out.
                 self._run.guard.is_deaf = True
                 call = Call(activity=name, result=result_type_of(run), policy=Policy())
-                verdict = await self._insistence.verdict_by_hand(address, call, str(error))
+                verdict = await to_its_end(self._insistence.verdict_by_hand(address, call, str(error)))
                 self._run.guard.is_deaf = verdict.outcome is Outcome.DONE
                 result = self._settle(address, verdict)
             self._ledger.closed(address, ())
@@ -412,7 +413,7 @@ class Saga:
             return
         if self._ledger.phase is Phase.PAST_PIVOT:
             self._refuse_to_fail(error)
-        await self._way_back.take()
+        await to_its_end(self._way_back.take())
         self._way_back.leave(error)
 
     def _complete(self) -> None:
@@ -445,15 +446,12 @@ class Saga:
         address = self._ledger.address_of(step.name)
         is_best_effort = purpose is Purpose.BEST_EFFORT
         self._ledger.start(address, _owed_for(step, address, message), is_best_effort=is_best_effort)
-        tries = self._insistence.until_done if purpose is Purpose.RETRIABLE else carry_out
+        is_retriable = purpose is Purpose.RETRIABLE
+        tries = self._insistence.until_done if is_retriable else carry_out
+        mark = self._mark(step, purpose)
+        trying = tries(step.call, [message], activity_id=address, summary=words(step.name), mark=mark)
         with self._under_way(address):
-            verdict = await tries(
-                step.call,
-                [message],
-                activity_id=address,
-                summary=words(step.name),
-                mark=self._mark(step, purpose),
-            )
+            verdict = await (to_its_end(trying) if is_retriable else trying)
         return self._settle(address, verdict)
 
     async def _close(
