@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from ._errors import SagaError
+from ._errors import DefinitionError, SagaError
 from ._guard import Guard, current_guard
 from ._ledger import Ledger, Phase
 from ._status import Board, Status
@@ -27,6 +27,7 @@ class Course:
 
     def __init__(self, guard: Guard, ledger: Ledger, board: Board) -> None:
         self._guard, self._ledger, self._board = guard, ledger, board
+        self.is_open = False
         self.turned: SagaError | None = None
         """Why it turns round, where it was not cancelled."""
 
@@ -41,7 +42,10 @@ class Course:
 
         Raises:
             asyncio.CancelledError: It does.
+            DefinitionError: It has not begun, or has ended: nobody would make up for what is done now.
         """
+        if not self.is_open:
+            raise DefinitionError("what a saga does stands in its block: `async with Saga() as saga:`")
         if self.is_turning:
             raise asyncio.CancelledError(workflow.cancellation_reason() or str(self.turned or "cancelled"))
         # The main task is only interrupted in order to turn round; a branch may be, for a sibling's sake.

@@ -11,7 +11,7 @@ from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.exceptions import ApplicationError
 
-from ._attempt import carry_out
+from ._attempt import carry_out, encode
 from ._branches import OnFailure, run_branches
 from ._carried import Carried
 from ._children import ChildRejectedError, Lost, result_type_of, run_child
@@ -112,6 +112,12 @@ class Saga:
 
     async def __aenter__(self) -> Self:
         info = workflow.info()
+        if info.cron_schedule:
+            raise ApplicationError(
+                "all runs of a cron schedule have the same keys: start each saga with an id of its own",
+                type=SAGA_REFUSED,
+                non_retryable=True,
+            )
         if info.execution_timeout or info.run_timeout:
             raise ApplicationError(
                 "an execution or run timeout ends a saga without its compensations: start it without one",
@@ -120,7 +126,8 @@ class Saga:
             )
         if self._run.has_saga:
             raise DefinitionError("a workflow run is one saga: a second one would have the keys of the first")
-        self._run.has_saga = True
+        self._run.has_saga = self._run.is_open = self._course.is_open = True
+        self._task = asyncio.current_task()
         self._run.details = lambda: "\n- ".join(
             [self._board.details(), *self._mailbox.waits_for, *self._mailbox.late]
         )
@@ -401,9 +408,10 @@ class Saga:
     ) -> None:
         if error is None:
             try:
-                await self._course.clear()
+                await self._finish()
                 self._refuse_doubt()
-            except (asyncio.CancelledError, UnknownOutcomeError) as turned:
+                self._refuse_excess()
+            except (asyncio.CancelledError, UnknownOutcomeError, RejectedError) as turned:
                 error = turned
         if error is None:
             self._complete()
@@ -414,9 +422,18 @@ class Saga:
         if self._ledger.phase is Phase.PAST_PIVOT:
             self._refuse_to_fail(error)
         await to_its_end(self._way_back.take())
+        self._run.is_open = self._course.is_open = False
         self._way_back.leave(error)
 
+    async def _finish(self) -> None:
+        """Waits for what is under way in tasks of the workflow's own, and as long as the saga is held."""
+        await self._course.clear()
+        while self._busy:
+            await workflow.wait_condition(lambda: not self._busy)
+            await self._course.clear()
+
     def _complete(self) -> None:
+        self._run.is_open = self._course.is_open = False
         self._run.owed = self._ledger.plan()
         self._run.by_hand = dict(self._insistence.by_hand)
         # What is completed is not cancelled any more, and a child must tell its parent what it owes.
@@ -434,6 +451,11 @@ class Saga:
         """What may have happened, and nobody counts on, must be made up for, and only failing does so."""
         if self._ledger.phase is Phase.FORWARD and (doubtful := self._ledger.in_doubt()):
             raise UnknownOutcomeError(doubtful[0], "the saga went on, and cannot complete with it")
+
+    def _refuse_excess(self) -> None:
+        """A child that cannot tell its parent what it owes has to make up for it by itself."""
+        if self._run.is_child and isinstance(excess := encode([self._ledger.plan()]), Verdict):
+            raise RejectedError(excess.code, f"what it owes does not fit into its answer: {excess.reason}")
 
     async def _turn_round_in_time(self, rest: timedelta) -> None:
         if rest > timedelta(0):
@@ -505,6 +527,8 @@ class Saga:
         self._check_pivot(name)
         if self._busy or self._open_branches:
             raise DefinitionError(f"the pivot {name!r} is passed alone; under way is {self._under_way_now()}")
+        if asyncio.current_task() is not self._task:
+            raise DefinitionError(f"the pivot {name!r} is passed alone, by the task that opened the saga")
         self._refuse_doubt()
         address = self._ledger.address_of(name)
         self._ledger.start(address, is_child=is_child)
