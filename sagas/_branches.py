@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any
 
 from temporalio import workflow
 
 from ._course import Course
-from ._guard import Guard, current_guard
+from ._guard import Guard
 
 
 class OnFailure(StrEnum):
@@ -52,12 +53,11 @@ async def run_branches(
             _interrupt(branches)
             await workflow.wait_condition(lambda: _have_ended(branches))
     except asyncio.CancelledError:
-        # An eviction, or a time limit of the caller's own, is not ours to tidy up after.
-        if not course.is_turning and not current_guard().was_interrupted:
-            raise
+        # The saga turns round, a branch was cancelled, or a time limit of the caller's own is up.
         _interrupt(branches)
-        with current_guard().deaf():
-            await workflow.wait_condition(lambda: _have_ended(branches))
+        while not _have_ended(branches):
+            with suppress(asyncio.CancelledError):
+                await workflow.wait_condition(lambda: _have_ended(branches))
         raise
     course.check()
     endings = [branch.task.exception() for branch in branches if not branch.task.cancelled()]

@@ -15,7 +15,7 @@ from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ig
 
 from ._attempt import encode
 from ._errors import RejectedError, SagaError
-from ._guard import current_guard
+from ._guard import current_guard, to_its_end
 from ._keys import child_id, in_parent
 from ._ledger import Compensation, Owed, Together
 from ._run import CHILD_MEMO, Closed
@@ -57,22 +57,21 @@ async def run_child(
     encoded = encode([message])
     if isinstance(encoded, Verdict):
         raise RejectedError(encoded.code, encoded.reason)
-    guard = current_guard()
+    start = workflow.start_child_workflow(
+        workflow_type,
+        encoded[0],
+        id=child_id(info.workflow_id, name),
+        task_queue=task_queue,
+        result_type=RawValue,
+        cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+        parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+        memo={CHILD_MEMO: {"child_of": info.workflow_id, "is_pivot": is_pivot}},
+        static_summary=f"{name} of {info.workflow_id}",
+    )
     try:
         # A cancel would end the wait for the start, and nobody would wait for the child's compensations.
-        with guard.deaf():
-            handle = await workflow.start_child_workflow(
-                workflow_type,
-                encoded[0],
-                id=child_id(info.workflow_id, name),
-                task_queue=task_queue,
-                result_type=RawValue,
-                cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-                parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-                memo={CHILD_MEMO: {"child_of": info.workflow_id, "is_pivot": is_pivot}},
-                static_summary=f"{name} of {info.workflow_id}",
-            )
-        if workflow.cancellation_reason() is not None or guard.was_interrupted:
+        handle = await to_its_end(start)
+        if workflow.cancellation_reason() is not None or current_guard().was_interrupted:
             handle.cancel()
         answer: RawValue = await handle
     except WorkflowAlreadyStartedError as error:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from ._errors import SagaError
+from ._errors import DefinitionError, SagaError
 from ._guard import Guard, current_guard
 from ._ledger import Ledger, Phase
 from ._status import Board, Status
@@ -27,7 +27,7 @@ class Course:
 
     def __init__(self, guard: Guard, ledger: Ledger, board: Board) -> None:
         self._guard, self._ledger, self._board = guard, ledger, board
-        self.is_held = False
+        self.is_open = False
         self.turned: SagaError | None = None
         """Why it turns round, where it was not cancelled."""
 
@@ -42,7 +42,10 @@ class Course:
 
         Raises:
             asyncio.CancelledError: It does.
+            DefinitionError: It has not begun, or has ended: nobody would make up for what is done now.
         """
+        if not self.is_open:
+            raise DefinitionError("what a saga does stands in its block: `async with Saga() as saga:`")
         if self.is_turning:
             raise asyncio.CancelledError(workflow.cancellation_reason() or str(self.turned or "cancelled"))
         # The main task is only interrupted in order to turn round; a branch may be, for a sibling's sake.
@@ -51,11 +54,11 @@ class Course:
 
     async def clear(self) -> None:
         """Waits as long as the saga is held; then as `check`."""
-        while self.is_held and not self.is_turning:
+        while self._board.is_held and not self.is_turning:
             # The timer is for the sake of verbs, see `YEAR`.
             with suppress(TimeoutError):
                 await workflow.wait_condition(
-                    lambda: not self.is_held or self.is_turning, timeout=YEAR, timeout_summary="held"
+                    lambda: not self._board.is_held or self.is_turning, timeout=YEAR, timeout_summary="held"
                 )
         self.check()
 
@@ -67,10 +70,11 @@ class Course:
 
     def hold(self) -> None:
         """Lets nothing begin until `resume`; what is under way goes on."""
-        self.is_held = True
+        self._board.is_held = True
         self._board.show(Status.HELD)
 
     def resume(self) -> None:
-        """Lets the saga go on."""
-        self.is_held = False
-        self._board.show(Status.RUNNING)
+        """Lets the saga go on; one that is stuck meanwhile stays so."""
+        self._board.is_held = False
+        if self._board.status is Status.HELD:
+            self._board.show(Status.RUNNING)

@@ -98,13 +98,15 @@ class Desk:
         )
 
     def _refuse_hold(self, _: OperatorNote) -> str | None:
+        if self._course.is_turning:
+            return "the saga is about to compensate: that cannot be held"
         if self._board.status is not Status.RUNNING:
             return f"the saga is {self._board.status}: only one that is running can be held"
         return None
 
     def _refuse_resume(self, _: OperatorNote) -> str | None:
-        if self._board.status is not Status.HELD:
-            return f"the saga is {self._board.status}, not held: there is nothing to resume"
+        if not self._board.is_held:
+            return "the saga is not held: there is nothing to resume"
         return None
 
     def _refuse_retry(self, _: OperatorNote) -> str | None:
@@ -126,7 +128,7 @@ class Desk:
         return None
 
     def _compensate(self, note: OperatorNote) -> None:
-        self._course.is_held = False
+        self._board.is_held = False
         self._course.turn(TurnedBackError(note.by, note.because))
 
     def _refuse_skip(self, request: SkipRequest) -> str | None:
@@ -137,7 +139,7 @@ class Desk:
             return (
                 f"{request.step!r} comes after the pivot and cannot be skipped: do it by hand and complete it"
             )
-        return None
+        return self._insistence.refuse_to_settle(request.step)
 
     def _skip(self, request: SkipRequest) -> None:
         verdict = Verdict(Outcome.REJECTED, code=SKIPPED, reason=f"{request.by}: {request.because}")
@@ -155,7 +157,7 @@ class Desk:
             return (
                 f"the result of {request.step!r} does not fit: {where + ': ' if where else ''}{first['msg']}"
             )
-        return None
+        return self._insistence.refuse_to_settle(request.step)
 
     def _complete(self, request: CompleteRequest) -> None:
         result = _result_of(self._insistence.troubles[request.step], request)

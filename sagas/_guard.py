@@ -12,7 +12,7 @@ a parallel branch fails whose siblings are to be cancelled.
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
@@ -47,18 +47,13 @@ class Guard:
         """Runs `body` in the task that awaits the result, with the guard in between."""
         return _Protected(self, body)
 
-    @contextmanager
-    def deaf(self) -> Generator[None, None, None]:
-        """Keeps a cancel away for a moment; whoever asks for that looks for the cancel afterwards."""
-        before, self.is_deaf = self.is_deaf, True
-        try:
-            yield
-        finally:
-            self.is_deaf = before
-
     def enter(self) -> None:
         """Stands before the current task from now on."""
         self._task = asyncio.current_task()
+        self.answer()
+
+    def answer(self) -> None:
+        """Is the guard that the current task asks, and those that it creates."""
         _current.set(self)
 
     def keeps_away(self) -> bool:
@@ -80,6 +75,25 @@ class Guard:
         if is_cancel:
             return self.is_deaf and task.uncancel() == 0
         return was_interrupted and self.is_deaf and task.cancelling() == 0
+
+
+async def to_its_end(body: Coroutine[Any, Any, T]) -> T:
+    """Runs `body` in a task of its own, so that nothing which ends the wait for it cuts it off.
+
+    That is a cancel where no guard stands before the calling task, and a time limit of the caller's own.
+    Whoever may be cancelled looks for it afterwards.
+    """
+    try:
+        task = asyncio.create_task(body)
+    except BaseException:
+        # The workflow is being evicted.
+        body.close()
+        raise
+    while not task.done():
+        # An eviction ends the task as well.
+        with suppress(asyncio.CancelledError):
+            await workflow.wait([task])
+    return task.result()
 
 
 _current: ContextVar[Guard] = ContextVar("saga-guard")
@@ -125,7 +139,9 @@ class _Protected(Generic[T]):
                     return cancelled
                 if future is not None and not future.done():
                     continue
-            except Exception as error:  # noqa: BLE001 - a failed future: the task throws what it failed with
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001 - a failed future, or one that is being evicted
                 return error
             return None
 

@@ -6,7 +6,8 @@ person can have it tried again at once, or settle it by hand.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
@@ -46,28 +47,47 @@ class Insistence:
         self.troubles: dict[str, Trouble] = {}
         self.by_hand: dict[str, ByHand] = by_hand or {}
         self._board = board
-        self._retries = 0
+        self.retries = 0
         self._settled: dict[str, Verdict] = {}
+        self._attempted: set[str] = set()
 
     def retry(self) -> None:
         """Ends every pause and tries again what was refused; an operator's word that something changed."""
-        self._retries += 1
+        self.retries += 1
 
     def settle(self, address: str, how: ByHand, verdict: Verdict) -> None:
         """Takes a person's word for what became of something that is in trouble."""
         self.by_hand[address] = how
         self._settled[address] = verdict
 
+    def refuse_to_settle(self, address: str) -> str | None:
+        """Why a person's word on something in trouble cannot be taken now, in a sentence."""
+        if address in self._settled:
+            return f"{address!r} was settled already"
+        if address in self._attempted:
+            return f"{address!r} is being tried again: nobody knows yet how that ends; ask again afterwards"
+        return None
+
+    @contextmanager
+    def attempting(self, address: str) -> Generator[None]:
+        """Takes nobody's word on `address` meanwhile."""
+        self._attempted.add(address)
+        try:
+            yield
+        finally:
+            self._attempted.discard(address)
+
     async def make_up(self, ledger: Ledger) -> None:
         """Runs what is owed, in its order, until nothing is; one that fails does not hold up the others."""
         since = workflow.now()
         for round_number in count():
             failures: dict[str, Verdict] = {}
+            seen = self.retries
             await self._run(ledger, ledger.plan(), failures)
             if not failures:
                 return
             self._board.show(Status.STUCK, next(iter(failures.values())).reason)
-            await self.rest(_pause(round_number, since, list(failures.values())), *failures)
+            await self.rest(_pause(round_number, since, list(failures.values())), *failures, since=seen)
             for address in failures:
                 if address in self._settled:
                     ledger.made_up_for(address)
@@ -77,15 +97,20 @@ class Insistence:
         self, call: Call, arguments: Sequence[object], *, activity_id: str, summary: str, mark: Payload
     ) -> Verdict:
         """Runs what follows the pivot; there is no other way than forward."""
-        before, since = self._board.status, workflow.now()
+        since = workflow.now()
         for round_number in count():
-            verdict = await carry_out(call, arguments, activity_id=activity_id, summary=summary, mark=mark)
+            seen = self.retries
+            with self.attempting(activity_id):
+                verdict = await carry_out(
+                    call, arguments, activity_id=activity_id, summary=summary, mark=mark
+                )
             if verdict.outcome is not Outcome.DONE:
                 self.is_stuck(activity_id, Purpose.RETRIABLE, verdict, call)
-                settled = await self.rest(_pause(round_number, since, [verdict]), activity_id)
+                pause = _pause(round_number, since, [verdict])
+                settled = await self.rest(pause, activity_id, since=seen)
                 verdict = settled or verdict
             if verdict.outcome is Outcome.DONE:
-                self.is_through(activity_id, before)
+                self.is_through(activity_id)
                 return verdict
         raise AssertionError("unreachable")
 
@@ -95,7 +120,7 @@ class Insistence:
         self.is_stuck(address, Purpose.PIVOT, unknown, call)
         while (verdict := await self.rest(None, address)) is None:
             pass
-        self.is_through(address, Status.RUNNING)
+        self.is_through(address)
         return verdict
 
     async def settle_lost(self, ledger: Ledger, child: str) -> None:
@@ -113,26 +138,32 @@ class Insistence:
         self.troubles[address] = Trouble(purpose, verdict.reason, call.result)
         self._board.show(Status.STUCK, f"{address}: {verdict.reason}")
 
-    def is_through(self, address: str, status: Status) -> None:
+    def is_through(self, address: str) -> None:
         """Says that what may have been stuck is not any more."""
         if self.troubles.pop(address, None) and not self.troubles:
-            self._board.show(status)
+            self._board.show(Status.HELD if self._board.is_held else Status.RUNNING)
 
-    async def rest(self, pause: timedelta | None, *addresses: str) -> Verdict | None:
+    async def rest(
+        self, pause: timedelta | None, *addresses: str, since: int | None = None
+    ) -> Verdict | None:
         """Waits as long as the pause is, where there is one, or until a person steps in.
+
+        Args:
+            pause: How long.
+            addresses: What is waited for.
+            since: The number of retries when the attempt began after which this is the rest: who has asked
+                for another one since then is heard.
 
         Returns:
             What a person has settled of these addresses, the first of them.
         """
-        seen = self._retries
-        try:
+        seen = self.retries if since is None else since
+        with suppress(TimeoutError):
             await workflow.wait_condition(
-                lambda: self._retries > seen or any(address in self._settled for address in addresses),
+                lambda: self.retries > seen or any(address in self._settled for address in addresses),
                 timeout=pause,
                 timeout_summary="until the next attempt",
             )
-        except TimeoutError:
-            return None
         return next((self._settled[address] for address in addresses if address in self._settled), None)
 
     async def _run(self, ledger: Ledger, plan: Sequence[Owed], failures: dict[str, Verdict]) -> None:
@@ -147,13 +178,18 @@ class Insistence:
 
     async def _compensate(self, ledger: Ledger, owed: Compensation, failures: dict[str, Verdict]) -> None:
         call = Call(activity=owed.activity, result=None, policy=owed.policy, task_queue=owed.task_queue)
-        verdict = await carry_out(
-            call,
-            owed.arguments,
-            activity_id=f"{COMPENSATE}{owed.address}",
-            summary=f"compensate: {words(owed.activity)}",
-            mark=plain_mark(Purpose.COMPENSATION),
-        )
+        if owed.address in self._settled:
+            # By hand, while others of this round were tried.
+            verdict = Verdict(Outcome.DONE)
+        else:
+            with self.attempting(owed.address):
+                verdict = await carry_out(
+                    call,
+                    owed.arguments,
+                    activity_id=f"{COMPENSATE}{owed.address}",
+                    summary=f"compensate: {words(owed.activity)}",
+                    mark=plain_mark(Purpose.COMPENSATION),
+                )
         if verdict.outcome is Outcome.DONE:
             ledger.made_up_for(owed.address)
             self.troubles.pop(owed.address, None)

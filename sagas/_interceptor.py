@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 from inspect import signature
-from typing import Any
+from typing import Any, NoReturn
 
 from opentelemetry import trace
 from pydantic import BaseModel
@@ -12,11 +12,15 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import (
     ActivityInboundInterceptor,
+    ContinueAsNewInput,
     ExecuteActivityInput,
     ExecuteWorkflowInput,
     HandleQueryInput,
+    HandleSignalInput,
+    HandleUpdateInput,
     Interceptor,
     StartActivityInput,
+    StartLocalActivityInput,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
     WorkflowOutboundInterceptor,
@@ -97,12 +101,13 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
 
     async def _run_body(self, run: Run, body: Awaitable[Any]) -> Any:
         try:
-            return await body
+            result = await body
         except (Exception, asyncio.CancelledError) as error:
             if run.carried is not None and not run.has_saga:
                 # What an earlier run has done is still to be made up for.
                 async with Saga():
                     raise
+            _refuse_open_saga(run)
             if run.is_child and run.owed:
                 # Its parent would take the failure for a child that has compensated.
                 raise DefinitionError(
@@ -115,6 +120,26 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
                     non_retryable=True,
                 ) from error
             raise
+        _refuse_open_saga(run)
+        if run.carried is not None and not run.has_saga:
+            # What an earlier run has done is done, and its parent must hear of it.
+            async with Saga():
+                pass
+        return result
+
+    async def handle_signal(self, input: HandleSignalInput) -> None:  # noqa: A002 - Temporal's
+        self._let_in()
+        await super().handle_signal(input)
+
+    async def handle_update_handler(self, input: HandleUpdateInput) -> Any:  # noqa: A002 - Temporal's
+        self._let_in()
+        return await super().handle_update_handler(input)
+
+    def _let_in(self) -> None:
+        """Lets a handler of the workflow do steps of its saga; Temporal runs it in a task of its own."""
+        if self.run is not None:
+            enter(self.run)
+            self.run.guard.answer()
 
     async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002 - Temporal's
         answer = await super().handle_query(input)
@@ -150,6 +175,31 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
                 "give it TRY_CANCEL or WAIT_CANCELLATION_COMPLETED"
             )
         return super().start_activity(input)
+
+    def start_local_activity(
+        self,
+        input: StartLocalActivityInput,  # noqa: A002 - Temporal's
+    ) -> workflow.ActivityHandle[Any]:
+        if self._inbound.run is not None:
+            self._inbound.run.has_activities = True
+        return super().start_local_activity(input)
+
+    def continue_as_new(self, input: ContinueAsNewInput) -> NoReturn:  # noqa: A002 - Temporal's
+        run = self._inbound.run
+        is_ours = input.memo is not None and CARRIED_MEMO in input.memo
+        if run is not None and (run.has_saga or run.carried is not None) and not is_ours:
+            raise DefinitionError(
+                "a workflow that continues as new by itself forgets what its saga has done: "
+                "use `saga.continue_as_new`"
+            )
+        super().continue_as_new(input)
+
+
+def _refuse_open_saga(run: Run) -> None:
+    if run.is_open:
+        raise DefinitionError(
+            "the workflow has ended before its saga: await the task in which the saga is open"
+        )
 
 
 def _check_arguments(started: ExecuteWorkflowInput) -> None:

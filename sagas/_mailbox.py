@@ -115,10 +115,15 @@ class Mailbox:
             DeadlineError: It did not come in time.
         """
         expected.gave_up = None
+        until = workflow.now() + deadline
         try:
-            await workflow.wait_condition(
-                lambda: bool(expected.arrived), timeout=deadline, timeout_summary=f"until {expected.name}"
-            )
+            # Another wait in another branch may take what has woken this one.
+            while not expected.arrived:
+                await workflow.wait_condition(
+                    lambda: bool(expected.arrived),
+                    timeout=until - workflow.now(),
+                    timeout_summary=f"until {expected.name}",
+                )
         except TimeoutError:
             expected.gave_up = workflow.now()
             raise DeadlineError(f"the wait for {expected.name!r}") from None

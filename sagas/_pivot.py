@@ -1,6 +1,7 @@
 """The point of no return: tried until there is a verdict, as nothing may cross it backwards."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
@@ -10,7 +11,6 @@ from ._guard import Guard
 from ._insist import Insistence, words
 from ._ledger import Outcome
 from ._mark import Purpose
-from ._status import Status
 from ._steps import Action, MethodAction
 from ._verdict import Verdict
 
@@ -31,24 +31,35 @@ async def verdict_on_pivot(
     """
     tried = 0
     while True:
-        try:
-            verdict = await attempt(
-                action.call, [message], activity_id=address, summary=words(action.name), mark=mark, attempts=1
-            )
-        except asyncio.CancelledError:
-            # The cancel arrived together with the answer, which is lost: the same key gets it again.
-            verdict = Verdict(Outcome.UNKNOWN, reason="cancelled while it was answered")
-        if verdict.outcome is Outcome.WITHDRAWN and not guard.is_deaf:
-            return verdict
-        if verdict.outcome in (Outcome.UNKNOWN, Outcome.WITHDRAWN):
-            guard.is_deaf = True
-            verdict = await resolve(action.call, message, verdict, address=address)
+        seen = insistence.retries
+        with insistence.attempting(address):
+            try:
+                verdict = await attempt(
+                    action.call,
+                    [message],
+                    activity_id=address,
+                    summary=words(action.name),
+                    mark=mark,
+                    attempts=1,
+                )
+            except asyncio.CancelledError:
+                # The cancel arrived together with the answer, which is lost: the same key gets it again.
+                verdict = Verdict(Outcome.UNKNOWN, reason="cancelled while it was answered")
+            if verdict.outcome is Outcome.WITHDRAWN and not guard.is_deaf:
+                return verdict
+            if verdict.outcome in (Outcome.UNKNOWN, Outcome.WITHDRAWN):
+                guard.is_deaf = True
+                with suppress(asyncio.CancelledError):
+                    verdict = await resolve(action.call, message, verdict, address=address)
         tried += 1
         if verdict.outcome in (Outcome.UNKNOWN, Outcome.WITHDRAWN):
             if tried >= action.call.policy.attempts:
                 insistence.is_stuck(address, Purpose.PIVOT, verdict, action.call)
-            verdict = await insistence.rest(action.call.policy.pause_after(tried), address) or verdict
+            # A time limit of the caller's own cuts the pause short; it cannot take the pivot back.
+            with suppress(asyncio.CancelledError):
+                pause = action.call.policy.pause_after(tried)
+                verdict = await insistence.rest(pause, address, since=seen) or verdict
         if verdict.outcome in (Outcome.DONE, Outcome.REJECTED):
             guard.is_deaf = verdict.outcome is Outcome.DONE
-            insistence.is_through(address, Status.RUNNING)
+            insistence.is_through(address)
             return verdict

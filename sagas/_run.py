@@ -46,6 +46,8 @@ class Run:
     owed: tuple[Owed, ...] = ()
     by_hand: dict[str, ByHand] = field(default_factory=dict[str, ByHand])
     has_saga: bool = False
+    is_open: bool = False
+    """Whether its saga has begun and not ended."""
     has_activities: bool = False
     """Whether it has scheduled activities that belong to no saga."""
     mark: Payload | None = None

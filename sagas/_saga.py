@@ -11,7 +11,7 @@ from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.exceptions import ApplicationError
 
-from ._attempt import carry_out
+from ._attempt import carry_out, encode
 from ._branches import OnFailure, run_branches
 from ._carried import Carried
 from ._children import ChildRejectedError, Lost, result_type_of, run_child
@@ -19,6 +19,7 @@ from ._continue import continue_as_new
 from ._course import YEAR, Course
 from ._desk import Desk
 from ._errors import DeadlineError, DefinitionError, RejectedError, UnknownOutcomeError
+from ._guard import to_its_end
 from ._insist import Insistence, words
 from ._ledger import Compensation, CompensationOrder, Ledger, Outcome, Phase, Scope
 from ._mailbox import Decision, Expected, Mailbox
@@ -111,6 +112,12 @@ class Saga:
 
     async def __aenter__(self) -> Self:
         info = workflow.info()
+        if info.cron_schedule:
+            raise ApplicationError(
+                "all runs of a cron schedule have the same keys: start each saga with an id of its own",
+                type=SAGA_REFUSED,
+                non_retryable=True,
+            )
         if info.execution_timeout or info.run_timeout:
             raise ApplicationError(
                 "an execution or run timeout ends a saga without its compensations: start it without one",
@@ -119,7 +126,8 @@ class Saga:
             )
         if self._run.has_saga:
             raise DefinitionError("a workflow run is one saga: a second one would have the keys of the first")
-        self._run.has_saga = True
+        self._run.has_saga = self._run.is_open = self._course.is_open = True
+        self._task = asyncio.current_task()
         self._run.details = lambda: "\n- ".join(
             [self._board.details(), *self._mailbox.waits_for, *self._mailbox.late]
         )
@@ -212,7 +220,7 @@ class Saga:
                 # Nobody knows on which side of its pivot it was: a person has to find out.
                 self._run.guard.is_deaf = True
                 call = Call(activity=name, result=result_type_of(run), policy=Policy())
-                verdict = await self._insistence.verdict_by_hand(address, call, str(error))
+                verdict = await to_its_end(self._insistence.verdict_by_hand(address, call, str(error)))
                 self._run.guard.is_deaf = verdict.outcome is Outcome.DONE
                 result = self._settle(address, verdict)
             self._ledger.closed(address, ())
@@ -388,7 +396,7 @@ class Saga:
                 audit=tuple(self._board.audit),
                 unread=self._mailbox.unread,
                 expires_at=self._expires_at,
-                is_held=self._course.is_held,
+                is_held=self._board.is_held,
             ),
         )
 
@@ -400,9 +408,10 @@ class Saga:
     ) -> None:
         if error is None:
             try:
-                self._course.check()
+                await self._finish()
                 self._refuse_doubt()
-            except (asyncio.CancelledError, UnknownOutcomeError) as turned:
+                self._refuse_excess()
+            except (asyncio.CancelledError, UnknownOutcomeError, RejectedError) as turned:
                 error = turned
         if error is None:
             self._complete()
@@ -412,10 +421,19 @@ class Saga:
             return
         if self._ledger.phase is Phase.PAST_PIVOT:
             self._refuse_to_fail(error)
-        await self._way_back.take()
+        await to_its_end(self._way_back.take())
+        self._run.is_open = self._course.is_open = False
         self._way_back.leave(error)
 
+    async def _finish(self) -> None:
+        """Waits for what is under way in tasks of the workflow's own, and as long as the saga is held."""
+        await self._course.clear()
+        while self._busy:
+            await workflow.wait_condition(lambda: not self._busy)
+            await self._course.clear()
+
     def _complete(self) -> None:
+        self._run.is_open = self._course.is_open = False
         self._run.owed = self._ledger.plan()
         self._run.by_hand = dict(self._insistence.by_hand)
         # What is completed is not cancelled any more, and a child must tell its parent what it owes.
@@ -434,6 +452,11 @@ class Saga:
         if self._ledger.phase is Phase.FORWARD and (doubtful := self._ledger.in_doubt()):
             raise UnknownOutcomeError(doubtful[0], "the saga went on, and cannot complete with it")
 
+    def _refuse_excess(self) -> None:
+        """A child that cannot tell its parent what it owes has to make up for it by itself."""
+        if self._run.is_child and isinstance(excess := encode([self._ledger.plan()]), Verdict):
+            raise RejectedError(excess.code, f"what it owes does not fit into its answer: {excess.reason}")
+
     async def _turn_round_in_time(self, rest: timedelta) -> None:
         if rest > timedelta(0):
             await workflow.sleep(rest, summary="the saga's deadline")
@@ -445,15 +468,12 @@ class Saga:
         address = self._ledger.address_of(step.name)
         is_best_effort = purpose is Purpose.BEST_EFFORT
         self._ledger.start(address, _owed_for(step, address, message), is_best_effort=is_best_effort)
-        tries = self._insistence.until_done if purpose is Purpose.RETRIABLE else carry_out
+        is_retriable = purpose is Purpose.RETRIABLE
+        tries = self._insistence.until_done if is_retriable else carry_out
+        mark = self._mark(step, purpose)
+        trying = tries(step.call, [message], activity_id=address, summary=words(step.name), mark=mark)
         with self._under_way(address):
-            verdict = await tries(
-                step.call,
-                [message],
-                activity_id=address,
-                summary=words(step.name),
-                mark=self._mark(step, purpose),
-            )
+            verdict = await (to_its_end(trying) if is_retriable else trying)
         return self._settle(address, verdict)
 
     async def _close(
@@ -507,6 +527,8 @@ class Saga:
         self._check_pivot(name)
         if self._busy or self._open_branches:
             raise DefinitionError(f"the pivot {name!r} is passed alone; under way is {self._under_way_now()}")
+        if asyncio.current_task() is not self._task:
+            raise DefinitionError(f"the pivot {name!r} is passed alone, by the task that opened the saga")
         self._refuse_doubt()
         address = self._ledger.address_of(name)
         self._ledger.start(address, is_child=is_child)

@@ -54,6 +54,7 @@ class Board:
     ) -> None:
         self.status = Status.RUNNING
         self.note = ""
+        self.is_held = False
         self.audit = list[AuditEntry]()
         self._ledger = ledger
         self._search_attributes = search_attributes

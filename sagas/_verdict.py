@@ -33,6 +33,8 @@ SAGA_REFUSED = "SagaRefused"
 """The type of the application error of a saga that was started such that it could lose compensations."""
 
 LONGEST_REASON = 2_000
+LARGEST_CAUSE = 256 * 1024
+"""Characters; Temporal wedges a workflow whose failure has more than 2 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +71,37 @@ def compensated(error: BaseException, by_hand: Mapping[str, str]) -> Application
     """
     is_expected = isinstance(error, (RejectedError, DeadlineError, TurnedBackError))
     first: tuple[str, str, str | None]
+    text = str(error)[:LONGEST_REASON]
     match error:
         case RejectedError():
-            first = (error.code, error.reason, error.field)
+            first = (error.code, error.reason[:LONGEST_REASON], error.field)
         case UnknownOutcomeError():
-            first = ("unknown_outcome", str(error), None)
+            first = ("unknown_outcome", text, None)
         case DeadlineError():
-            first = ("deadline_exceeded", str(error), None)
+            first = ("deadline_exceeded", text, None)
         case TurnedBackError():
-            first = ("turned_back", str(error), None)
+            first = ("turned_back", text, None)
         case _:
-            first = (type(error).__name__, str(error), None)
+            first = (type(error).__name__, text, None)
     return ApplicationError(
-        str(error)[:LONGEST_REASON] or type(error).__name__,
+        text or type(error).__name__,
         *first,
         *([dict(by_hand)] if by_hand else []),
         type=SAGA_SETTLED if by_hand else SAGA_COMPENSATED,
         non_retryable=True,
         category=ApplicationErrorCategory.BENIGN if is_expected else ApplicationErrorCategory.UNSPECIFIED,
     )
+
+
+def cause_of(error: BaseException) -> BaseException | None:
+    """The error as the cause of a failure; `None` if it would wedge the workflow that fails with it."""
+    size = 0
+    link: BaseException | None = error
+    while link is not None:
+        details = link.details if isinstance(link, ApplicationError) else ()
+        size += len(str(link)) + len(repr(details))
+        link = link.__cause__
+    return error if size <= LARGEST_CAUSE else None
 
 
 def verdict_of(error: ActivityError, rejections: frozenset[str], *, attempts: int) -> Verdict:

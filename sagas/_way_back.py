@@ -14,7 +14,7 @@ from ._mark import Purpose, plain_mark
 from ._run import Run
 from ._status import Board, Status
 from ._steps import Call, Step
-from ._verdict import compensated
+from ._verdict import cause_of, compensated
 
 
 class WayBack:
@@ -80,7 +80,7 @@ class WayBack:
             raise error
         if isinstance(error, asyncio.CancelledError) and self._course.turned is not None:
             raise compensated(self._course.turned, self._insistence.by_hand) from self._course.turned
-        raise compensated(error, self._insistence.by_hand) from error
+        raise compensated(error, self._insistence.by_hand) from cause_of(error)
 
     async def _run_errand(self, errand: Compensation) -> None:
         address = self._ledger.address_of(errand.address)

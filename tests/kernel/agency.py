@@ -81,6 +81,11 @@ class Gate:
         self.entered.set()
         await self.opened.wait()
 
+    async def hold_and_break(self) -> None:
+        """Waits, and then nobody knows whether it has happened."""
+        await self.hold()
+        await breaks(final=True)()
+
     async def hold_and_beat(self) -> None:
         """Waits, and reports that it is alive, so that a cancel reaches it."""
         self.entered.set()

@@ -23,6 +23,7 @@ from temporalio.worker import Replayer, Worker
 from sagas import RETRY, SAGA_STATUS, OperatorNote, SagaPlugin, start_saga
 
 from .agency import Agency, CarelessChild, NumberlessSaga, Plan, TripSaga
+from .habits import HABITS
 
 PATIENCE = 20.0
 """Seconds after which something that was waited for counts as never happening."""
@@ -48,7 +49,7 @@ class Stage:
     cache: int
     agency: Agency = field(default_factory=Agency)
     task_queue: str = field(default_factory=lambda: f"agency-{uuid4().hex[:8]}")
-    workflows: list[type] = field(default_factory=lambda: [TripSaga, NumberlessSaga, CarelessChild])
+    workflows: list[type] = field(default_factory=lambda: [TripSaga, NumberlessSaga, CarelessChild, *HABITS])
     ids: list[str] = field(default_factory=list)
     _workers: list[Worker] = field(default_factory=list)
 
@@ -121,14 +122,17 @@ class Stage:
                     return event
         raise AssertionError(f"{handle.id} closed before {EventType.Name(kind)} number {nth}")
 
-    async def status(self, handle: Handle, wanted: str) -> None:
-        """Waits until a saga says of itself that it is so."""
+    async def status(self, handle: Handle, wanted: str, *, nth: int = 1) -> None:
+        """Waits until a saga says of itself that it is so, for the `nth` time."""
+        seen = 0
         async with asyncio.timeout(PATIENCE):
             async for event in handle.fetch_history_events(wait_new_event=True):
                 fields = (
                     event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
                 )
-                if SAGA_STATUS.name in fields and fields[SAGA_STATUS.name].data == f'"{wanted}"'.encode():
+                said = SAGA_STATUS.name in fields and fields[SAGA_STATUS.name].data == f'"{wanted}"'.encode()
+                seen += said
+                if said and seen == nth:
                     return
         raise AssertionError(f"{handle.id} closed and was never {wanted}")
 

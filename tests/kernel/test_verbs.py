@@ -1,5 +1,7 @@
 """What an operator may ask of a saga: carried out and written down, or refused by a sentence."""
 
+import asyncio
+
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
@@ -168,6 +170,127 @@ async def test_a_parent_knows_what_was_settled_in_its_child(stage: Stage) -> Non
     assert (await stage.ending(child)).saga == "settled"
     assert (await stage.ending(trip)).saga == "settled"
     assert (await stage.failure(trip)).details[3] == {"leg:book-flight": "skipped"}
+
+
+async def test_a_saga_that_is_held_at_its_end_waits_for_resume(stage: Stage) -> None:
+    """It is not completed over the head of an operator who wants to look first."""
+    hotel = stage.agency.hold("book-hotel")
+    trip = await stage.start("hotel")
+    await hotel.entered.wait()
+    await stage.ask(trip, HOLD, MIA)
+    hotel.opened.set()
+    await stage.event(trip, COMPLETED)
+
+    await stage.ask(trip, COMPENSATE, MIA)
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "turned_back")
+
+
+async def test_a_saga_that_was_cancelled_cannot_be_held(stage: Stage) -> None:
+    """It is about to compensate, which is not held: the verb would change nothing."""
+    flight = stage.agency.hold("book-flight")
+    trip = await stage.start("hotel", "flight")
+    await flight.entered.wait()
+    await trip.cancel()
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED)
+
+    assert "about to compensate" in await stage.refusal(trip, HOLD, MIA)
+
+    flight.opened.set()
+    assert await stage.ending(trip) == Ending("CANCELED", "compensated")
+
+
+@pytest.mark.parametrize("do", [("pay-once",), ("pay", "hotel")])
+async def test_a_saga_that_gets_stuck_while_it_is_held_is_held_afterwards(
+    stage: Stage, do: tuple[str, ...]
+) -> None:
+    """It says so, and can be resumed: also before it mends."""
+    for is_early in (True, False):
+        gate = Gate()
+        stage.agency.when("pay" if do == ("pay-once",) else "book-hotel", gate.hold_and_break)
+        trip = await stage.start(*do, "look")
+        await gate.entered.wait()
+        assert await stage.ask(trip, HOLD, MIA) == "held"
+        gate.opened.set()
+        await stage.status(trip, "stuck")
+        if is_early:
+            assert await stage.ask(trip, RESUME, MIA) == "stuck"
+        if do != ("pay-once",):
+            await stage.retry(trip)
+        if not is_early:
+            await stage.status(trip, "held", nth=2)
+            assert await stage.ask(trip, RESUME, MIA) == "running"
+        assert (await stage.ending(trip)).closed == "COMPLETED"
+
+
+@pytest.mark.parametrize("verb", [SKIP, COMPLETE])
+async def test_nobody_settles_a_pivot_that_is_being_tried(stage: Stage, verb: str) -> None:
+    """P6: who looked before this attempt does not know what it does."""
+    gate = Gate()
+    stage.agency.when("pay", breaks(), gate.hold)
+    trip = await stage.start("hotel", "pay-once", "look")
+    await stage.status(trip, "stuck")
+    await stage.retry(trip)
+    await gate.entered.wait()
+
+    request = skip("pay") if verb == SKIP else complete("pay", {"number": "p-1"})
+    assert "being tried again" in await stage.refusal(trip, verb, request)
+    gate.opened.set()
+
+    ending = await stage.ending(trip)
+    assert (ending.closed, ending.saga) == ("COMPLETED", "completed")
+
+
+async def test_a_compensation_that_was_done_by_hand_is_not_tried_again(stage: Stage) -> None:
+    """Not even in a round that has begun; one that is being tried is not settled."""
+    gate = Gate()
+    stage.agency.when("cancel-flight", refuses("too_late"), gate.hold)
+    stage.agency.when("cancel-hotel", refuses("too_late"))
+    trip = await stage.start("hotel", "flight", "fail")
+    await stage.status(trip, "stuck")
+    await stage.retry(trip)
+    await gate.entered.wait()
+
+    assert "being tried again" in await stage.refusal(trip, SKIP, skip("book-flight"))
+    await stage.ask(trip, COMPLETE, complete("book-hotel"))
+    gate.opened.set()
+
+    assert (await stage.ending(trip)).saga == "settled"
+    assert (await stage.failure(trip)).details[3] == {"book-hotel": "completed by hand"}
+    assert stage.agency.story[2:] == ["cancel-flight", "cancel-hotel", "cancel-flight"]
+
+
+async def test_the_first_word_of_two_counts(stage: Stage) -> None:
+    """Also when both reach the saga at once: the second is refused."""
+    stage.agency.when("cancel-hotel", refuses("too_late"))
+    trip = await stage.start("hotel", "fail")
+    await stage.status(trip, "stuck")
+    await stage.close()
+    both = [
+        asyncio.create_task(trip.execute_update(verb, request, id=verb))
+        for verb, request in ((SKIP, skip("book-hotel")), (COMPLETE, complete("book-hotel")))
+    ]
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, nth=4)
+    await stage.open()
+
+    answers = await asyncio.gather(*both, return_exceptions=True)
+
+    assert [isinstance(answer, Exception) for answer in answers].count(True) == 1
+    assert (await stage.ending(trip)).saga == "settled"
+
+
+async def test_a_retry_during_a_round_has_another_one_follow(stage: Stage) -> None:
+    """What was mended meanwhile may have been refused before in this round."""
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    car = stage.agency.hold("cancel-car")
+    trip = await stage.start("car", "flight", "fail")
+    await car.entered.wait()
+
+    await stage.retry(trip)
+    car.opened.set()
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert stage.agency.story[2:] == ["cancel-flight", "cancel-car", "cancel-flight"]
 
 
 async def test_verbs_that_make_no_sense_are_refused(stage: Stage) -> None:

@@ -1,0 +1,301 @@
+"""Workflows as people write them: with time limits, tasks and handlers of their own, or simply wrong."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from sagas import Saga
+
+from .agency import PIVOTS, STEPS, Plan
+
+HOUR = timedelta(hours=1)
+
+
+class _Habit:
+    def __init__(self) -> None:
+        self.has_gone = False
+        self.has_ended = False
+
+    @workflow.signal
+    def go(self) -> None:
+        """Ends a wait."""
+        self.has_gone = True
+
+    @workflow.signal
+    def end(self) -> None:
+        """Ends another one."""
+        self.has_ended = True
+
+    async def gone(self) -> None:
+        await workflow.wait_condition(lambda: self.has_gone)
+
+
+@workflow.defn
+class StepAfterTheBlock(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+        await saga.step(STEPS["flight"], plan)
+
+
+@workflow.defn
+class StepBeforeTheBlock(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        saga = Saga()
+        await saga.step(STEPS["hotel"], plan)
+
+
+@workflow.defn
+class TaskAtTheEnd(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+            task = asyncio.create_task(saga.step(STEPS["flight"], plan))
+            await workflow.sleep(0.05)
+            self.task = task
+
+
+@workflow.defn
+class StepInAHandler(_Habit):
+    saga: Saga
+
+    @workflow.update
+    async def add(self, word: str) -> str:
+        await workflow.wait_condition(lambda: hasattr(self, "saga"))
+        await self.saga.step(STEPS[word], Plan(do=()))
+        return word
+
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            self.saga = saga
+            await saga.step(STEPS["hotel"], plan)
+            await self.gone()
+            raise ApplicationError("the plan says so", type="Planned")
+
+
+@workflow.defn
+class TwoWaitForOne(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> list[str]:
+        async with Saga() as saga:
+            visa = saga.expect("visa", Plan)
+            both = await saga.parallel(saga.wait_for(visa), saga.wait_for(visa))
+        return [each.name for each in both]
+
+
+@workflow.defn
+class ChildrenByGather(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            legs = [saga.child(StepChild.run, plan, name=name) for name in ("a", "b", "c", "d", "e")]
+            await asyncio.gather(*legs)
+            await workflow.sleep(HOUR)
+
+
+@workflow.defn
+class StepChild(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> str:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+        return "done"
+
+
+@workflow.defn
+class LimitedPivot(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+            async with asyncio.timeout(2):
+                await saga.pivot(PIVOTS["pay-patient"], plan)
+
+
+@workflow.defn
+class LimitedSaga(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with asyncio.timeout(2), Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+            raise ApplicationError("the plan says so", type="Planned")
+
+
+@workflow.defn
+class WaitForSaga(_Habit):
+    async def book(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+            raise ApplicationError("the plan says so", type="Planned")
+
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        await asyncio.wait_for(self.book(plan), 2)
+
+
+@workflow.defn
+class LimitedBranches(_Habit):
+    async def branch(self, saga: Saga, plan: Plan) -> None:
+        await saga.step(STEPS["hotel"], plan)
+        await self.gone()
+        await saga.step(STEPS["flight"], plan)
+
+    @workflow.run
+    async def run(self, plan: Plan) -> str:
+        async with Saga() as saga:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(2):
+                    await saga.parallel(self.branch(saga, plan), saga.step(STEPS["look"], plan))
+            await saga.pivot(PIVOTS["pay"], plan)
+            await workflow.sleep(0.2)
+        return "done"
+
+
+@workflow.defn
+class SagaInATask(_Habit):
+    async def book(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+            await workflow.sleep(HOUR)
+
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        task = asyncio.create_task(self.book(plan))
+        await self.gone()
+        del task
+
+
+@workflow.defn
+class Reader(_Habit):
+    """Opens no saga any more in its second run."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> str:
+        if not plan.done:
+            async with Saga() as saga:
+                await saga.step(STEPS["hotel"], plan)
+                saga.continue_as_new(plan.model_copy(update={"done": ("hotel",)}))
+        return "nothing left"
+
+
+@workflow.defn
+class ReaderParent(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.child(Reader.run, plan, name="reader")
+            raise ApplicationError("the plan says so", type="Planned")
+
+
+@workflow.defn
+class PlainContinue(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            if not plan.done:
+                await saga.step(STEPS["hotel"], plan)
+                workflow.continue_as_new(plan.model_copy(update={"done": ("hotel",)}))
+            await saga.step(STEPS["flight"], plan)
+            raise ApplicationError("the plan says so", type="Planned")
+
+
+@workflow.defn
+class LocalCareless(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        await workflow.execute_local_activity("book-car", plan, start_to_close_timeout=timedelta(seconds=5))
+        raise ApplicationError("nobody makes up for the car", type="Careless")
+
+
+@workflow.defn
+class LocalCarelessParent(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+            await saga.child(LocalCareless.run, plan, name="careless")
+
+
+@workflow.defn
+class PivotInATask(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+            await asyncio.gather(saga.pivot(PIVOTS["pay"], plan), workflow.sleep(0.05))
+
+
+@workflow.defn
+class LongError(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+            long = "x" * 3_000_000
+            match plan.do[0]:
+                case "text":
+                    raise ApplicationError(long, type="Planned")
+                case "details":
+                    raise ApplicationError("the plan says so", long, type="Planned")
+                case _:
+                    raise ApplicationError("the plan says so", type="Planned") from ValueError(long)
+
+
+@workflow.defn
+class HeavyChild(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> str:
+        async with Saga() as saga:
+            for _ in range(3):
+                await saga.step(STEPS["hotel"], plan.model_copy(update={"name": "x" * 900_000}))
+        return "done"
+
+
+@workflow.defn
+class HeavyParent(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["car"], plan)
+            await saga.child(HeavyChild.run, plan, name="heavy")
+
+
+@workflow.defn
+class StuckTwice(_Habit):
+    """Past its pivot: the second step begins while the first one is stuck."""
+
+    async def second(self, saga: Saga, plan: Plan) -> None:
+        await self.gone()
+        await saga.step(STEPS["flight"], plan)
+
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.pivot(PIVOTS["pay"], plan)
+            await saga.parallel(saga.step(STEPS["car"], plan), self.second(saga, plan))
+            await workflow.wait_condition(lambda: self.has_ended, timeout=HOUR)
+
+
+@workflow.defn
+class LimitedAfterThePivot(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.pivot(PIVOTS["pay"], plan)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(2):
+                    await saga.step(STEPS["ticket"], plan)
+
+
+HABITS: list[type[Any]] = [
+    each for each in list(globals().values()) if isinstance(each, type) and each.__module__ == __name__
+][1:]
+"""All of them; the first is only their base."""
