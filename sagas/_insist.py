@@ -15,7 +15,7 @@ from itertools import count
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
-from ._attempt import carry_out
+from ._attempt import carry_out, encode
 from ._keys import COMPENSATE
 from ._ledger import Compensation, Ledger, Outcome, Owed
 from ._mark import Purpose, plain_mark
@@ -185,7 +185,7 @@ class Insistence:
             with self.attempting(owed.address):
                 verdict = await carry_out(
                     call,
-                    owed.arguments,
+                    _sendable(owed),
                     activity_id=f"{COMPENSATE}{owed.address}",
                     summary=f"compensate: {words(owed.activity)}",
                     mark=plain_mark(Purpose.COMPENSATION),
@@ -198,6 +198,13 @@ class Insistence:
             self._board.metrics.compensation_failed()
             failures[owed.address] = verdict
             self.troubles[owed.address] = Trouble(Purpose.COMPENSATION, verdict.reason)
+
+
+def _sendable(owed: Compensation) -> tuple[object, ...]:
+    """What a compensation is given; a result that is too large to be passed on is one that nobody knows."""
+    if owed.takes_result and isinstance(encode(owed.arguments), Verdict):
+        return (*owed.arguments[:1], None)
+    return owed.arguments
 
 
 def _pause(round_number: int, since: datetime, failures: Sequence[Verdict]) -> timedelta | None:

@@ -129,3 +129,12 @@ async def test_a_child_that_fails_after_activities_of_no_saga_is_lost(stage: Sta
 
     await stage.status(trip, "stuck")
     assert stage.agency.story[-1] == "cancel-hotel"
+
+
+async def test_a_result_that_is_too_large_to_be_passed_on_is_one_that_nobody_knows(stage: Stage) -> None:
+    """P11: the compensation is sent without it, and not held back for ever."""
+    stage.agency.when("book-hotel", answers({"number": "x" * 1_100_000}))
+    trip = await stage.start("hotel", "fail")
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert stage.agency.results == [None]

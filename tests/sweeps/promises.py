@@ -28,7 +28,7 @@ MAY_FOLLOW = {
     None: {"compensating", "compensated", "stuck"},
     "running": {"stuck", "compensating", "compensated", "completed"},
     "compensating": {"stuck", "compensated"},
-    "stuck": {"running", "compensating"},
+    "stuck": {"running", "compensating", "compensated"},
     "compensated": set[str](),
     "completed": set[str](),
 }
@@ -84,7 +84,7 @@ def check(evidence: Evidence, undisturbed: Evidence | None = None) -> None:
 def _one_end(evidence: Evidence) -> None:
     """P1: what Temporal says of the workflow and what the saga says of itself are one end."""
     ending = evidence.ending
-    if ending.closed == "COMPLETED" or _is_cancelled_outside(evidence):
+    if ending.closed == "COMPLETED":
         assert ending.saga in (None, "completed"), f"P1: {ending}"
     else:
         assert ending.closed in ("CANCELED", "FAILED"), f"P1: {ending}"
@@ -100,9 +100,6 @@ def _cancel_and_pivot(evidence: Evidence, asked: Sequence[Asked]) -> None:
     if cancelled is None:
         expected = "FAILED" if shape.code else "COMPLETED"
         assert (ending.closed, ending.code) == (expected, shape.code), f"P6: not cancelled, but {ending}"
-        return
-    if _is_cancelled_outside(evidence):
-        assert has_passed, f"P6: {ending}"
         return
     first_pivot = min((_place(root, a.line, a.event) for a in pivots), default=None)
     if has_passed:
@@ -125,7 +122,7 @@ def _cancel_and_pivot(evidence: Evidence, asked: Sequence[Asked]) -> None:
 def _all_or_nothing(evidence: Evidence, undisturbed: Evidence | None) -> None:
     """P2: completed: the effects of an undisturbed run; compensated: none that can be made up for."""
     effects = evidence.participants.effects
-    is_completed = evidence.ending.closed == "COMPLETED" or _is_cancelled_outside(evidence)
+    is_completed = evidence.ending.closed == "COMPLETED"
     if is_completed:
         assert not any(e.event_type == ACTIVITY_SCHEDULED and _is_compensation(e) for _, e in _all(evidence))
         if undisturbed:
@@ -292,12 +289,3 @@ def _is_told_with_cancel(asked: Asked) -> bool:
 
 def _is_compensation(event: HistoryEvent) -> bool:
     return event.activity_task_scheduled_event_attributes.activity_id.startswith(COMPENSATE)
-
-
-def _is_cancelled_outside(evidence: Evidence) -> bool:
-    """Whether a root was cancelled behind its block, which is its own business."""
-    return (
-        evidence.shape.is_cancelled_outside
-        and evidence.ending.closed == "CANCELED"
-        and evidence.ending.saga is None
-    )

@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagas import Scope
-from tests.kernel.agency import Answer, Plan, breaks, refuses
+from sagas import APPROVE, ApprovalRequest, Scope
+from tests.kernel.agency import Answer, Booking, Plan, breaks, refuses
 from tests.kernel.stage import Handle
 
 from .participants import lost
@@ -28,7 +29,7 @@ class Shape:
         outside: What happens around it, such as a signal; called once it may happen.
         in_turn: The ids of its activities that are under way together, in the order of their answers.
         skips_time: It waits for longer than a test may take.
-        is_cancelled_outside: It goes on after its block, where a cancel is the workflow's own business.
+        seconds: The deadline of the saga.
     """
 
     name: str
@@ -39,11 +40,11 @@ class Shape:
     outside: Outside | None = None
     in_turn: tuple[str, ...] = ()
     skips_time: bool = False
-    is_cancelled_outside: bool = False
+    seconds: float | None = None
 
 
-def signal_after(tasks: int, signal: str) -> Outside:
-    """Sends a signal when the saga has carried out so many workflow tasks; where it still runs then."""
+def after(tasks: int, act: Outside) -> Outside:
+    """Does something when the saga has carried out so many workflow tasks; where it still runs then."""
 
     async def outside(handle: Handle) -> None:
         done = 0
@@ -52,12 +53,32 @@ def signal_after(tasks: int, signal: str) -> Outside:
             if done == tasks:
                 break
         try:
-            await handle.signal(signal)
+            await act(handle)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
+        except WorkflowUpdateFailedError:
+            # It does not wait for it any more.
+            return
 
     return outside
+
+
+async def go(handle: Handle) -> None:
+    """Lets a saga go on that waits."""
+    await handle.signal("go")
+
+
+async def grant_visa(handle: Handle) -> None:
+    """The external event that a saga waits for."""
+    await handle.signal("visa", Booking(number="v-7"))
+
+
+async def approve(handle: Handle) -> None:
+    """The decision that a saga waits for."""
+    boss = frozenset({"boss"})
+    request = ApprovalRequest(by="mia", because="it is cheap", approval="big-trip", roles=boss)
+    await handle.execute_update(APPROVE, request)
 
 
 NIGHT = Plan(do=("flight", Plan(do=("hotel", "hotel"), name="night")))
@@ -114,13 +135,12 @@ SHAPES = (
         answers={"book-flight": (lost,)},
         code="ApplicationError",
     ),
-    Shape(name="wait", do=("hotel", "wait", "flight"), outside=signal_after(2, "go")),
+    Shape(name="wait", do=("hotel", "wait", "flight"), outside=after(2, go)),
     Shape(name="timer", do=("hotel", "nap", "flight")),
     Shape(
         name="outside",
         do=("hotel", "pay", "then-outside"),
-        outside=signal_after(3, "go"),
-        is_cancelled_outside=True,
+        outside=after(3, go),
     ),
     Shape(name="side-by-side", do=("hotel", "flight+car", "look"), in_turn=SIDE_BY_SIDE),
     Shape(
@@ -137,6 +157,15 @@ SHAPES = (
         answers={"book-flight": (refuses(),)},
         code="sold_out",
         in_turn=SIDE_BY_SIDE,
+    ),
+    Shape(name="event", do=("hotel", "visa", "flight"), outside=after(2, grant_visa)),
+    Shape(name="approval", do=("tell", "hotel", "boss", "pay"), outside=after(2, approve)),
+    Shape(
+        name="deadline",
+        do=("tell", "hotel", "sleep", "look"),
+        code="deadline_exceeded",
+        skips_time=True,
+        seconds=1800,
     ),
     Shape(name="again", do=("hotel", "again", "flight", "pay", "ticket")),
     Shape(name="pivot-child", do=("hotel", Plan(do=("flight", "pay"), is_pivot=True), "ticket")),

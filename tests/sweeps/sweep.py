@@ -98,7 +98,7 @@ class Course:
             handle: Handle = await start_saga(
                 client,
                 TripSaga.run,
-                Plan(do=self.shape.do, scope=self.shape.scope),
+                Plan(do=self.shape.do, scope=self.shape.scope, seconds=self.shape.seconds),
                 id=self.root_id,
                 task_queue=self.root_id,
             )
