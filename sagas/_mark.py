@@ -53,8 +53,6 @@ class Mark(BaseModel):
 
     purpose: Purpose
     owes: Owes | None = None
-    because: str = ""
-    """Why nothing makes up for it, where the step says so."""
     rejections: tuple[str, ...] = ()
     scope: Scope = Scope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
@@ -75,11 +73,8 @@ def mark_of(
         task_queue=makes_up.call.task_queue,
         policy=makes_up.call.policy,
     )
-    because = (what.because if isinstance(what, Step) else None) or ""
     rejections = tuple(sorted(what.call.rejections))
-    return _payload(
-        Mark(purpose=purpose, owes=owes, because=because, rejections=rejections, scope=scope, order=order)
-    )
+    return _payload(Mark(purpose=purpose, owes=owes, rejections=rejections, scope=scope, order=order))
 
 
 @lru_cache(maxsize=64)

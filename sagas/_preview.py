@@ -36,7 +36,7 @@ class Stays(BaseModel):
     Args:
         address: Of the step that has it.
         outcome: Whether it is done, or nobody knows.
-        because: Why nothing makes up for it, where the step says so.
+        because: Who has left out its compensation, and why; the reason that a step gives stays in its code.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -108,17 +108,15 @@ def _planned(plan: tuple[Owed, ...], lane: str = "") -> Iterator[Planned]:
 def _stays(record: Record) -> Iterator[Stays]:
     """The effects, done or in doubt, that nothing has made up for; a child's as its parent sees them."""
     ledger = rebuild(record).ledger
-    because = {effort.address: effort.mark.because for effort in record.efforts if effort.mark.because}
     skipped = {
         verb.entry.about: f"skipped by {verb.entry.by}: {verb.entry.because}"
         for verb in record.verbs
         if verb.entry.verb == SKIP
     }
-    because |= skipped
     settled = ledger.made_up - skipped.keys()
     for address, entry in ledger.entries.items():
         if not entry.is_child and address not in settled and entry.outcome in MAY_HAVE_HAPPENED:
-            yield Stays(address=address, outcome=entry.outcome, because=because.get(address, ""))
+            yield Stays(address=address, outcome=entry.outcome, because=skipped.get(address, ""))
     for child in record.children:
         for stay in _stays(child.record) if child.record else ():
             address = in_parent(child.address, stay.address)
@@ -126,4 +124,4 @@ def _stays(record: Record) -> Iterator[Stays]:
                 yield stay.model_copy(update={"address": address})
     for effort in record.efforts:
         if effort.mark.purpose is Purpose.AFTERWARDS and effort.verdict.outcome is Outcome.DONE:
-            yield Stays(address=effort.address, outcome=Outcome.DONE, because=effort.mark.because)
+            yield Stays(address=effort.address, outcome=Outcome.DONE)

@@ -101,7 +101,6 @@ def _step(record: Record, ledger: Ledger, efforts: list[Effort], rescue: Record 
         attempts=sum(effort.attempts for effort in efforts if effort.mark.purpose is not Purpose.PROBE),
         code=verdict.code,
         reason=verdict.reason,
-        because=first.mark.because,
         compensations=tuple(_compensations(record, ledger, first.address, rescue)),
     )
 

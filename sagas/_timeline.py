@@ -63,7 +63,6 @@ class StepLine(_Model):
         attempts: How often it was begun, as far as history says.
         code: The code of a refusal or failure.
         reason: One sentence on it.
-        because: Why nothing makes up for it, where the step says so.
         compensations: What makes up for it; a child that has closed may owe several.
         child: The child's own story, where it was read.
     """
@@ -77,7 +76,6 @@ class StepLine(_Model):
     attempts: int = 0
     code: str = ""
     reason: str = ""
-    because: str = ""
     compensations: tuple[CompensationLine, ...] = ()
     child: "Timeline | None" = None
 
