@@ -94,6 +94,8 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
             authorize=self.authorize,
         )
         run.guard.is_deaf = run.carried is not None and run.carried.ledger.phase is Phase.PAST_PIVOT
+        # Nothing else tells a workflow that its history was cut, and goes on differently from there.
+        workflow.register_random_seed_callback(run.note_reset)
         enter(run)
         _check_arguments(input)
         result = await run.guard.protect(self._run_body(run, super().execute_workflow(input)))

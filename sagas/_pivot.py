@@ -21,13 +21,14 @@ async def verdict_on_pivot(
     *,
     address: str,
     mark: Payload,
+    was_reset: bool,
     guard: Guard,
     insistence: Insistence,
 ) -> Verdict:
     """Tries the pivot one attempt at a time, so that it is known whether any has begun.
 
     Until then a cancel withdraws it; from then on the guard is deaf, until it is known that it did not
-    happen.
+    happen. In a run that was reset, nobody knows whether it has begun before.
     """
     tried = 0
     while True:
@@ -45,7 +46,7 @@ async def verdict_on_pivot(
             except asyncio.CancelledError:
                 # The cancel arrived together with the answer, which is lost: the same key gets it again.
                 verdict = Verdict(Outcome.UNKNOWN, reason="cancelled while it was answered")
-            if verdict.outcome is Outcome.WITHDRAWN and not guard.is_deaf:
+            if verdict.outcome is Outcome.WITHDRAWN and not guard.is_deaf and not was_reset:
                 return verdict
             if verdict.outcome in (Outcome.UNKNOWN, Outcome.WITHDRAWN):
                 guard.is_deaf = True

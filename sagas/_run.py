@@ -42,6 +42,8 @@ class Run:
     """Whether it is its parent's pivot."""
     carried: Carried | None = None
     authorize: Authorize | None = None
+    was_reset: bool = False
+    """Whether the server has gone back in its history: what comes now may have happened before."""
     guard: Guard = field(default_factory=Guard)
     owed: tuple[Owed, ...] = ()
     by_hand: dict[str, ByHand] = field(default_factory=dict[str, ByHand])
@@ -54,6 +56,11 @@ class Run:
     """Goes into the header of the activity that is scheduled next."""
     details: Callable[[], str] = str
     """Makes the table of its steps, for who looks at the workflow."""
+
+    def note_reset(self, seed: int) -> None:
+        """Notes that the workflow was reset to where it is now, whose sign is a new random seed."""
+        del seed
+        self.was_reset = True
 
 
 _current: ContextVar[Run] = ContextVar("saga-run")

@@ -185,6 +185,7 @@ class Saga:
                 message,
                 address=address,
                 mark=self._mark(action, Purpose.PIVOT),
+                was_reset=self._run.was_reset,
                 guard=self._run.guard,
                 insistence=self._insistence,
             )
@@ -421,9 +422,10 @@ class Saga:
             return
         if self._ledger.phase is Phase.PAST_PIVOT:
             self._refuse_to_fail(error)
+        was_cancelled = workflow.cancellation_reason() is not None
         await to_its_end(self._way_back.take())
         self._run.is_open = self._course.is_open = False
-        self._way_back.leave(error)
+        self._way_back.leave(error, was_cancelled=was_cancelled)
 
     async def _finish(self) -> None:
         """Waits for what is under way in tasks of the workflow's own, and as long as the saga is held."""

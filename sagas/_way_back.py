@@ -74,9 +74,9 @@ class WayBack:
             await self._run_errand(errand)
         self._run.guard.is_deaf = False
 
-    def leave(self, error: Exception | asyncio.CancelledError) -> NoReturn:
-        """Ends the saga with what made it turn round."""
-        if workflow.cancellation_reason() is not None and is_cancelled_exception(error):
+    def leave(self, error: Exception | asyncio.CancelledError, *, was_cancelled: bool) -> NoReturn:
+        """Ends the saga with what made it turn round; a cancel that came on the way back did not."""
+        if was_cancelled and is_cancelled_exception(error):
             raise error
         if isinstance(error, asyncio.CancelledError) and self._course.turned is not None:
             raise compensated(self._course.turned, self._insistence.by_hand) from self._course.turned

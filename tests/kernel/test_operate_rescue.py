@@ -436,3 +436,27 @@ async def test_saga_whose_pivot_child_turned_back_goes_back(stage: Stage) -> Non
     assert (await rescued(stage, trip.id)).owed == ("book-hotel",)
 
     assert not_made_up(stage, trip.id) == []
+
+
+async def test_a_cancel_after_a_rescue_does_not_cross_the_pivot_backwards(stage: Stage) -> None:
+    """P6: the pivot is asked for again, and withdrawn before anybody has taken it; but it was done before."""
+    await stage.open("nobody", workflows=False)
+    pay = stage.agency.hold("pay")
+    trip = await stage.start("hotel", "pay-far", "wait")
+    await pay.entered.wait()
+    await trip.terminate("somebody did")
+    pay.opened.set()
+    await stage.close()
+    found = await rescue(stage, trip.id)
+    assert found.course is Course.GOING_ON
+    again = stage.client.get_workflow_handle(trip.id, run_id=found.run_id)
+    await stage.open()
+    await stage.event(again, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=2)
+
+    await again.cancel()
+    await stage.event(again, EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED)
+    await stage.open("nobody", workflows=False)
+    await again.signal("go")
+
+    assert (await stage.ending(again)).closed == "COMPLETED"
+    assert "cancel-hotel" not in stage.agency.story

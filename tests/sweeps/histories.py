@@ -10,6 +10,10 @@ from temporalio.client import Client, WorkflowHistory
 SCHEDULED = EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
 STARTED = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
 COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+OF_UPDATES = {
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED,
+}
 FAILED = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
 ACTIVITY_SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
 CHILD_INITIATED = EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED
@@ -99,9 +103,14 @@ def batches(events: list[HistoryEvent]) -> Iterator[tuple[int, int, int]]:
     for event in events:
         if event.event_type == COMPLETED:
             last = event.event_id
-            while last < len(events) and caused_by(events[last]) == event.event_id:
+            while last < len(events) and _is_written_by(events[last], event.event_id):
                 last += 1
             yield event.workflow_task_completed_event_attributes.started_event_id, event.event_id, last
+
+
+def _is_written_by(event: HistoryEvent, completed: int) -> bool:
+    """Whether a completed task has written an event; what it says of an update does not name the task."""
+    return caused_by(event) == completed or event.event_type in OF_UPDATES
 
 
 def gaps(events: list[HistoryEvent]) -> frozenset[int]:

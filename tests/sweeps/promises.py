@@ -101,11 +101,11 @@ def _cancel_and_pivot(evidence: Evidence, asked: Sequence[Asked]) -> None:
         expected = "FAILED" if shape.code else "COMPLETED"
         assert (ending.closed, ending.code) == (expected, shape.code), f"P6: not cancelled, but {ending}"
         return
-    first_pivot = min((_place(root, a.line, a.event) for a in pivots), default=None)
     if has_passed:
         assert ending.closed == "COMPLETED", f"P6: the pivot is done, but {ending}"
-        assert first_pivot is not None
-        assert first_pivot < cancelled, "P6: the pivot was begun after the cancel"
+        first = min(pivots, key=lambda asked: asked.event.event_id)
+        heard = first.line.cancelled_at
+        assert heard is None or first.event.event_id < heard, "P6: the pivot was begun after the cancel"
         return
     assert ending.closed != "COMPLETED", "P6: completed after a cancel before the pivot"
     turned = _turned_at(root)

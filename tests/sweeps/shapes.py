@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import WorkflowUpdateFailedError
+from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagas import APPROVE, ApprovalRequest, Scope
@@ -57,7 +57,7 @@ def after(tasks: int, act: Outside) -> Outside:
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-        except WorkflowUpdateFailedError:
+        except (WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError):
             # It does not wait for it any more.
             return
 
