@@ -165,11 +165,15 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
         if run is None:
             return super().start_activity(input)
         if run.mark is not None:
+            if input.activity_id is not None:
+                run.note_activity(input.activity_id, is_of_saga=True)
             input.headers = {**input.headers, HEADER: run.mark}
             input.event_groups = groups_of(input.activity_id)
             run.mark = None
             return super().start_activity(input)
         run.has_activities = True
+        if input.activity_id is not None:
+            run.note_activity(input.activity_id, is_of_saga=False)
         if run.has_saga and input.cancellation_type is workflow.ActivityCancellationType.ABANDON:
             # Temporal 1.35: one that fails after its cancel wedges the workflow, and its compensations.
             raise DefinitionError(

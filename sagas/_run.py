@@ -54,8 +54,21 @@ class Run:
     """Whether it has scheduled activities that belong to no saga."""
     mark: Payload | None = None
     """Goes into the header of the activity that is scheduled next."""
+    _activities: dict[str, bool] = field(default_factory=dict[str, bool])
+    """The activity ids that were used, and whether by a step of the saga."""
     details: Callable[[], str] = str
     """Makes the table of its steps, for who looks at the workflow."""
+
+    def note_activity(self, activity_id: str, *, is_of_saga: bool) -> None:
+        """Notes whose activity has an id; the server takes two of one id at a time for an error, for ever.
+
+        Raises:
+            DefinitionError: A step of the saga has it, and an activity of the workflow's own.
+        """
+        if self._activities.setdefault(activity_id, is_of_saga) is not is_of_saga:
+            raise DefinitionError(
+                f"activity id {activity_id!r} belongs to a step of the saga: give your activity another one"
+            )
 
     def note_reset(self, seed: int) -> None:
         """Notes that the workflow was reset to where it is now, whose sign is a new random seed."""

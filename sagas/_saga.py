@@ -252,7 +252,13 @@ class Saga:
         """
         await self._course.clear()
         if self._ledger.phase is not Phase.FORWARD:
-            raise DefinitionError(f"child {name!r} comes after the pivot, where nothing may fail")
+            is_late = self._ledger.phase is Phase.PAST_PIVOT
+            why = (
+                "comes after the pivot, where nothing may fail"
+                if is_late
+                else "cannot start: the saga is compensating"
+            )
+            raise DefinitionError(f"child {name!r} {why}")
         self._check_name(name)
         self._check_pivot(name)
         address = self._ledger.address_of(name)
@@ -525,7 +531,11 @@ class Saga:
                 "a child saga stays compensatable until its root closes: only a `pivot_child` has a pivot"
             )
         if self._ledger.phase is not Phase.FORWARD:
-            raise DefinitionError(f"{name!r} is a second pivot; a saga has one")
+            is_second = self._ledger.phase is Phase.PAST_PIVOT
+            why = (
+                "is a second pivot; a saga has one" if is_second else "cannot start: the saga is compensating"
+            )
+            raise DefinitionError(f"{name!r} {why}")
         self._check_pivot(name)
         if self._busy or self._open_branches:
             raise DefinitionError(f"the pivot {name!r} is passed alone; under way is {self._under_way_now()}")

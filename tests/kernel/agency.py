@@ -255,6 +255,12 @@ PIVOTS: dict[str, Action[Plan, Any] | MethodAction[Any, Plan, Any]] = {
     "pay-patient": action(Agency.pay, policy=PATIENT),
     "pay-far": action(Agency.pay, policy=SOON, task_queue="nobody"),
 }
+OWN: dict[str, dict[str, Any]] = {
+    "plain-activity": {},
+    "same-id": {"activity_id": "book-hotel"},
+    "abandoned": {"cancellation_type": workflow.ActivityCancellationType.ABANDON},
+}
+"""Activities of the workflow's own, with their options."""
 TELL = action(Agency.tell_customer, policy=ONCE).without_compensation(because="it is the last word")
 
 
@@ -308,6 +314,10 @@ class TripSaga:
             await self._do_child(saga, plan, word)
         elif re.search(r"[|/+]|^(perhaps-|anyway-|unawaited-|visa|boss|big-|no-json)", word):
             await self._do_otherwise(saga, plan, word)
+        elif word in OWN:
+            await workflow.execute_activity(
+                "book-car", plan, start_to_close_timeout=timedelta(seconds=20), **OWN[word]
+            )
         else:
             await self._wait_or_fail(plan, word)
 
@@ -377,17 +387,6 @@ class TripSaga:
                     await workflow.wait_condition(lambda: self.has_gone)
                 except asyncio.CancelledError:
                     workflow.logger.info("a workflow that swallows its cancel")
-            case "plain-activity":
-                await workflow.execute_activity(
-                    "book-car", plan, start_to_close_timeout=timedelta(seconds=20)
-                )
-            case "abandoned":
-                await workflow.execute_activity(
-                    "book-car",
-                    plan,
-                    start_to_close_timeout=timedelta(seconds=20),
-                    cancellation_type=workflow.ActivityCancellationType.ABANDON,
-                )
             case "own-cancel":
                 task = asyncio.ensure_future(workflow.sleep(timedelta(hours=1)))
                 task.cancel()

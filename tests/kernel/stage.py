@@ -112,12 +112,14 @@ class Stage:
         assert isinstance(failed.value.cause, ApplicationError)
         return failed.value.cause
 
-    async def event(self, handle: Handle, kind: "EventType.ValueType", *, nth: int = 1) -> HistoryEvent:
-        """Waits for the `nth` event of a kind in a workflow's history."""
+    async def event(
+        self, handle: Handle, kind: "EventType.ValueType", *, nth: int = 1, after: int = 0
+    ) -> HistoryEvent:
+        """Waits for the `nth` event of a kind in a workflow's history, counted after an event's id."""
         seen = 0
         async with asyncio.timeout(PATIENCE):
             async for event in handle.fetch_history_events(wait_new_event=True):
-                seen += event.event_type == kind
+                seen += event.event_type == kind and event.event_id > after
                 if seen == nth:
                     return event
         raise AssertionError(f"{handle.id} closed before {EventType.Name(kind)} number {nth}")

@@ -8,6 +8,9 @@ from sagas import HOLD, RESUME, CompensationOrder, OperatorNote, Scope
 from .agency import Booking, Plan, refuses
 from .stage import Ending, Stage
 
+# The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
+pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
+
 COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 
 

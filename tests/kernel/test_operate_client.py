@@ -223,7 +223,7 @@ async def test_operators_commands(stage: Stage, server: str) -> None:
 
     refused = await sagas(server, "resume", trip.id, "--because", "x")
     assert (refused.code, refused.out) == (1, "")
-    sentence = "the saga is stuck, not held: there is nothing to resume"
+    sentence = "the saga is not held: there is nothing to resume"
     assert refused.err == f"error: saga '{trip.id}' refuses to resume: {sentence}\n"
     unused = await sagas(server, "retry", trip.id)
     assert unused.code == 2
@@ -257,3 +257,45 @@ async def test_command_that_rescues(stage: Stage, server: str) -> None:
     assert second.out == f"{trip.id}: was rescued before: {trip.id}~rescue makes up for book-hotel\n"
     assert stage.agency.story == ["book-hotel", "cancel-hotel"]
     assert "rescue by noa: it was a mistake" in (await sagas(server, "show", trip.id)).out
+
+
+async def test_every_verb_as_a_command(stage: Stage, server: str) -> None:
+    """Carried out with exit code 0, refused with 1 and a sentence."""
+    because = ("--because", "x")
+
+    async def refused(*arguments: str) -> str:
+        ended = await sagas(server, *arguments, *because)
+        assert (ended.code, ended.out, ended.err.count("\n")) == (1, "", 1)
+        return ended.err
+
+    async def done(*arguments: str) -> str:
+        ended = await sagas(server, *arguments, *because)
+        assert (ended.code, ended.err) == (0, "")
+        return ended.out
+
+    hotel = stage.agency.hold("book-hotel")
+    trip = await stage.start("hotel", "boss", "flight", "wait")
+    await hotel.entered.wait()
+    assert await done("hold", trip.id) == f"{trip.id} is held\n"
+    hotel.opened.set()
+    assert "only one that is running can be held" in await refused("hold", trip.id)
+    assert await done("resume", trip.id) == f"{trip.id} is running\n"
+    await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
+    assert "takes the role 'boss'" in await refused("approve", trip.id, "big-trip")
+    assert await done("approve", trip.id, "big-trip", "--role", "boss") == f"{trip.id} is running\n"
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
+    assert "nothing is" in await refused("skip", trip.id, "book-hotel")
+    assert "nothing is" in await refused("complete", trip.id, "book-hotel")
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    stage.agency.when("cancel-hotel", refuses("too_late"), refuses("too_late"))
+    await done("compensate", trip.id)
+    await stage.status(trip, "stuck")
+    assert "compensating already" in await refused("compensate", trip.id)
+    assert await done("skip", trip.id, "book-flight") == f"{trip.id} is stuck\n"
+    # The other is tried once more, and nobody's word is taken meanwhile.
+    failed = await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=3)
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=failed.event_id)
+    await done("complete", trip.id, "book-hotel")
+
+    assert (await stage.ending(trip)).saga == "settled"
+    assert "it has ended" in await refused("hold", trip.id)

@@ -6,6 +6,9 @@ from temporalio.api.enums.v1 import EventType
 from .agency import Booking, answers, breaks, refuses
 from .stage import Ending, Stage
 
+# The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
+pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
+
 DONE = {"outcome": "done", "result": {"number": "h-1"}}
 REJECTED = {"outcome": "rejected", "code": "never", "reason": "it never came"}
 UNKNOWN = {"outcome": "unknown"}
@@ -114,9 +117,10 @@ async def test_a_step_with_a_deadline_does_not_wait_for_workers_for_ever(stage: 
     assert stage.agency.story == ["book-hotel", "cancel-car", "cancel-hotel"]
 
 
-async def test_a_plain_activity_that_is_abandoned_is_refused(stage: Stage) -> None:
-    """Temporal 1.35: one that fails after its cancel wedges the workflow."""
-    trip = await stage.start("hotel", "abandoned")
+@pytest.mark.parametrize("word", ["abandoned", "same-id"])
+async def test_a_plain_activity_that_could_wedge_the_workflow_is_refused(stage: Stage, word: str) -> None:
+    """One that is abandoned and fails after its cancel does (Temporal 1.35), and one with a step's id."""
+    trip = await stage.start("hotel", word)
 
     ending = await stage.ending(trip)
     assert (ending.closed, ending.code) == ("FAILED", "DefinitionError")

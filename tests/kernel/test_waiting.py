@@ -8,6 +8,9 @@ from sagas import APPROVE, ApprovalRequest
 from .agency import Booking, Gate, Plan
 from .stage import Ending, Handle, Stage
 
+# The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
+pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
+
 TIMER_STARTED = EventType.EVENT_TYPE_TIMER_STARTED
 VISA = Booking(number="v-7")
 
