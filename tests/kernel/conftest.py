@@ -14,7 +14,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from sagas import SagaPlugin
 
-from .stage import Stage
+from .stage import WORKFLOWS, Stage
 
 FLAGS = [
     "--search-attribute",
@@ -64,7 +64,8 @@ async def stage(
     request: pytest.FixtureRequest, client: Client, caplog: pytest.LogCaptureFixture
 ) -> AsyncIterator[Stage]:
     """A worker of the agency; evicted means that every workflow task is a replay from the beginning."""
-    stage = Stage(client, cache=request.param)
+    # Each class is imported into the sandbox for each worker, so only who needs more has more.
+    stage = Stage(client, cache=request.param, workflows=getattr(request.module, "WORKFLOWS", WORKFLOWS))
     await stage.open()
     yield stage
     await stage.close()

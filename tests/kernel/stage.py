@@ -23,12 +23,12 @@ from temporalio.worker import Replayer, Worker
 from sagas import RETRY, SAGA_STATUS, OperatorNote, SagaPlugin, start_saga
 
 from .agency import Agency, CarelessChild, NumberlessSaga, Plan, TripSaga
-from .habits import HABITS
 
 PATIENCE = 20.0
 """Seconds after which something that was waited for counts as never happening."""
 
 Handle = WorkflowHandle[Any, Any]
+WORKFLOWS: list[type] = [TripSaga, NumberlessSaga, CarelessChild]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Stage:
     cache: int
     agency: Agency = field(default_factory=Agency)
     task_queue: str = field(default_factory=lambda: f"agency-{uuid4().hex[:8]}")
-    workflows: list[type] = field(default_factory=lambda: [TripSaga, NumberlessSaga, CarelessChild, *HABITS])
+    workflows: list[type] = field(default_factory=lambda: list(WORKFLOWS))
     ids: list[str] = field(default_factory=list)
     _workers: list[Worker] = field(default_factory=list)
 

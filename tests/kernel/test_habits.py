@@ -8,8 +8,10 @@ from temporalio.api.enums.v1 import EventType
 
 from . import habits
 from .agency import Plan, breaks, refuses
+from .stage import WORKFLOWS as USUAL
 from .stage import Ending, Handle, Stage
 
+WORKFLOWS = [*USUAL, *habits.HABITS]
 COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 TASK_COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 TASK_FAILED = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
