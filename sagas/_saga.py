@@ -451,6 +451,7 @@ class Saga:
 
     def _refuse_to_fail(self, error: BaseException) -> NoReturn:
         """An error after the pivot is a bug in the workflow: its task fails until the code is mended."""
+        self._run.is_open = self._course.is_open = False
         raise DefinitionError(
             f"{type(error).__name__} was raised after the pivot, where a saga only goes forward: {error}"
         ) from error
