@@ -24,7 +24,7 @@ from sagas import RETRY, SAGA_STATUS, OperatorNote, SagaPlugin, start_saga
 
 from .agency import Agency, CarelessChild, NumberlessSaga, Plan, TripSaga
 
-PATIENCE = 20.0
+PATIENCE = 40.0
 """Seconds after which something that was waited for counts as never happening."""
 
 Handle = WorkflowHandle[Any, Any]
