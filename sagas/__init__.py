@@ -1,8 +1,5 @@
 """Sagas that keep their promises: what a saga is, and what happens next."""
 
-from ._attempt import MESSAGE_TOO_LARGE, MESSAGE_UNREADABLE
-from ._branches import OnFailure
-from ._client import SagaClient
 from ._errors import (
     DeadlineError,
     DefinitionError,
@@ -17,23 +14,26 @@ from ._errors import (
     VerbRefusedError,
 )
 from ._finding import Finding
+from ._history.preview import Preview
+from ._history.timeline import Timeline
 from ._keys import idempotency_key
 from ._ledger import CompensationOrder, Scope
-from ._mailbox import NOT_APPROVED, Decision, Expected
-from ._mermaid import timeline_mermaid
 from ._metrics import METRIC_BUCKETS
 from ._operation import Operation
+from ._operator.client import SagaClient
+from ._operator.mermaid import timeline_mermaid
+from ._operator.rescuing import Rescue
+from ._operator.search import SagaSummary
+from ._operator.telling import list_text, preview_text, timeline_text
 from ._plugin import SagaPlugin
 from ._policy import Policy
-from ._preview import Preview
-from ._rescuing import Rescue
-from ._saga import Saga
-from ._search import SagaSummary
+from ._scope.attempt import MESSAGE_TOO_LARGE, MESSAGE_UNREADABLE
+from ._scope.branches import OnFailure
+from ._scope.mailbox import NOT_APPROVED, Decision, Expected
+from ._scope.saga import Saga
 from ._start import start_saga
 from ._status import SAGA_STATUS, Status
 from ._steps import Action, Step, action
-from ._telling import list_text, preview_text, timeline_text
-from ._timeline import Timeline
 from ._verbs import (
     APPROVE,
     COMPENSATE,

@@ -11,8 +11,8 @@ from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from ._converter import SagaPayloadConverter
-from ._interceptor import SagaInterceptor
-from ._rescue import RescueSaga
+from ._scope.interceptor import SagaInterceptor
+from ._scope.rescue import RescueSaga
 from ._verbs import Authorize
 
 PASSED_THROUGH = ("sagas", "pydantic", "pydantic_core", "annotated_types", "httpx")

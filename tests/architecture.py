@@ -23,6 +23,12 @@ MAY_IMPORT = {
 }
 """Which of our packages each of them may import; tests may import everything."""
 
+ROOMS = {
+    "sagas._scope": {"sagas._history", "sagas._operator"},
+    "sagas._history": {"sagas._operator"},
+}
+"""Which rooms of its own package a room may not look into: a running saga does not know who looks at it."""
+
 ONLY_IN = {
     "aio_pika": ["choreography/_rabbitmq.py", "tests/*"],
     "aiormq": ["tests/*"],
@@ -87,6 +93,8 @@ def _imports(path: str, tree: ast.AST) -> Iterator[str]:
     home = next((package for package in MAY_IMPORT if _is_in(here, package)), None)
     for module in imported_modules(path, tree):
         top = module.partition(".")[0]
+        if any(_is_in(module, room) for room in ROOMS.get(here, ())):
+            yield f"{here} may not import {module}"
         for library, files in ONLY_IN.items():
             if _is_in(module, library) and not any(fnmatch(path, pattern) for pattern in files):
                 yield f"{library} may only be imported in {', '.join(files)}"

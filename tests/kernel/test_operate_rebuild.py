@@ -10,13 +10,13 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
 from sagas import COMPLETE, SKIP, CompleteRequest, Scope, SkipRequest
-from sagas._archive import Archive
-from sagas._history import read_history
+from sagas._history.archive import Archive
+from sagas._history.reading import read_history
+from sagas._history.rebuild import Way, rebuild
+from sagas._history.record import Record
 from sagas._keys import COMPENSATE, PROBE
 from sagas._ledger import Ledger, Outcome, leaves
 from sagas._mark import HEADER, Mark, Purpose, read_mark
-from sagas._rebuild import Way, rebuild
-from sagas._record import Record
 
 from .agency import Answer, Plan, answers, breaks, refuses
 from .stage import Handle, Stage

@@ -10,9 +10,9 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagas import Rescue, SagaClient, SagaNotFoundError, VerbRefusedError
-from sagas._history import read_history
-from sagas._rebuild import rebuild
-from sagas._rescuing import Course
+from sagas._history.reading import read_history
+from sagas._history.rebuild import rebuild
+from sagas._operator.rescuing import Course
 
 from .agency import Plan, TripSaga, refuses
 from .stage import PATIENCE, Ending, Handle, Stage

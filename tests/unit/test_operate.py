@@ -15,15 +15,15 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, PayloadCodec
 
 from sagas import preview_text, timeline_mermaid, timeline_text
-from sagas._archive import decode_payloads
-from sagas._history import read_history
+from sagas._history.archive import decode_payloads
+from sagas._history.preview import preview_of
+from sagas._history.reading import read_history
+from sagas._history.rebuild import rebuild, verdict_of_efforts
+from sagas._history.record import Effort, Record
+from sagas._history.story import timeline_of
+from sagas._history.timeline import Timeline
 from sagas._ledger import Outcome
 from sagas._mark import HEADER, Mark, Purpose
-from sagas._preview import preview_of
-from sagas._rebuild import rebuild, verdict_of_efforts
-from sagas._record import Effort, Record
-from sagas._story import timeline_of
-from sagas._timeline import Timeline
 from sagas._verdict import Verdict
 
 FOLDER = Path(__file__).parents[1] / "histories" / "trips"

@@ -7,8 +7,8 @@ import pytest
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from sagas import AuditEntry, CompensationOrder, DefinitionError, Policy, Scope
-from sagas._carried import Carried
 from sagas._ledger import Compensation, Ledger, Outcome, Phase, Together
+from sagas._scope.carried import Carried
 
 from .oracle import Kind
 from .stories import (

@@ -1,0 +1,1 @@
+"""What the history of a saga tells, without running any of its code."""

@@ -1,0 +1,127 @@
+"""What would be made up for if a saga failed now, and what would stay; from its history alone."""
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel, ConfigDict
+
+from .._keys import in_parent
+from .._ledger import Compensation, Outcome, Owed, leaves
+from .._mark import Purpose
+from .._verbs import SKIP
+from .rebuild import Way, rebuild
+from .record import Record
+
+MAY_HAVE_HAPPENED = (Outcome.DONE, Outcome.STARTED, Outcome.UNKNOWN)
+
+
+class Planned(BaseModel):
+    """A compensation that would run.
+
+    Args:
+        address: Of the step that it makes up for.
+        activity: The type of its activity.
+        lane: Where several could run at the same time, which lane it is in: `1`, `2`, within lane 2 `2.1`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str
+    activity: str
+    lane: str = ""
+
+
+class Stays(BaseModel):
+    """An effect that would not be made up for.
+
+    Args:
+        address: Of the step that has it.
+        outcome: Whether it is done, or nobody knows.
+        because: Who has left out its compensation, and why; the reason that a step gives stays in its code.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str
+    outcome: Outcome
+    because: str = ""
+
+
+class Preview(BaseModel):
+    """What would happen to what a saga has done, if it failed now.
+
+    Args:
+        id: The saga's id.
+        way: `back`, or `forward` where the pivot is done or may be: nothing is made up for any more.
+        compensations: What would run, the first to run first.
+        stays: What would stay.
+        has_completed: Whether it has ended well, so that what it did is meant to stay.
+        unknown: Children that run, or ended without a word; what they owe is not in it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    way: Way
+    compensations: tuple[Planned, ...] = ()
+    stays: tuple[Stays, ...] = ()
+    unknown: tuple[str, ...] = ()
+    has_completed: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """What it comes to, for people."""
+        if self.has_completed:
+            return "nothing would be compensated: it has completed"
+        if self.way is Way.FORWARD:
+            return "nothing would be compensated: the pivot is done, or may be, so it only goes forward"
+        if not self.compensations:
+            return "nothing is owed"
+        count = len(self.compensations)
+        return "1 compensation would run" if count == 1 else f"{count} compensations would run, in this order"
+
+
+def preview_of(record: Record) -> Preview:
+    """Says what would be made up for, and what would stay."""
+    rebuilt = rebuild(record)
+    is_forward = rebuilt.way is Way.FORWARD
+    plan = () if is_forward or record.has_completed else rebuilt.ledger.plan()
+    planned = {compensation.address for compensation in leaves(plan)}
+    return Preview(
+        id=record.id,
+        way=rebuilt.way,
+        compensations=tuple(_planned(plan)),
+        stays=tuple(stay for stay in _stays(record) if stay.address not in planned),
+        unknown=() if is_forward else rebuilt.ledger.lost(),
+        has_completed=record.has_completed,
+    )
+
+
+def _planned(plan: tuple[Owed, ...], lane: str = "") -> Iterator[Planned]:
+    for part in plan:
+        if isinstance(part, Compensation):
+            yield Planned(address=part.address, activity=part.activity, lane=lane)
+        else:
+            for number, parts in enumerate(part.lanes, start=1):
+                yield from _planned(parts, f"{lane}.{number}" if lane else str(number))
+
+
+def _stays(record: Record) -> Iterator[Stays]:
+    """The effects, done or in doubt, that nothing has made up for; a child's as its parent sees them."""
+    ledger = rebuild(record).ledger
+    skipped = {
+        verb.entry.about: f"skipped by {verb.entry.by}: {verb.entry.because}"
+        for verb in record.verbs
+        if verb.entry.verb == SKIP
+    }
+    settled = ledger.made_up - skipped.keys()
+    for address, entry in ledger.entries.items():
+        if not entry.is_child and address not in settled and entry.outcome in MAY_HAVE_HAPPENED:
+            yield Stays(address=address, outcome=entry.outcome, because=skipped.get(address, ""))
+    for child in record.children:
+        for stay in _stays(child.record) if child.record else ():
+            address = in_parent(child.address, stay.address)
+            if address not in settled:
+                yield stay.model_copy(update={"address": address})
+    for effort in record.efforts:
+        if effort.mark.purpose is Purpose.AFTERWARDS and effort.verdict.outcome is Outcome.DONE:
+            yield Stays(address=effort.address, outcome=Outcome.DONE)

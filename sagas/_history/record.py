@@ -1,0 +1,107 @@
+"""A saga as its history tells of it: what was scheduled, how it ended, and who stepped in.
+
+It is only told by `reading`; the ledger (`rebuild`) and the timeline are both made from it,
+so they cannot disagree about what has happened.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from .._ledger import Outcome
+from .._mark import Mark
+from .._scope.carried import Carried
+from .._verbs import AuditEntry
+from .._verdict import Verdict
+from .close import Close, How
+
+
+@dataclass(slots=True, kw_only=True)
+class Effort:
+    """An activity that was scheduled; a pivot or a compensation may have several, one after the other."""
+
+    address: str
+    activity: str
+    mark: Mark
+    arguments: tuple[object, ...]
+    scheduled_at: datetime
+    most: int
+    """How often it is tried at most; 0 is without end."""
+    attempts: int = 0
+    """How often it was begun, as far as history says: the attempt that runs is not in it."""
+    ended_at: datetime | None = None
+    verdict: Verdict = field(default_factory=lambda: Verdict(Outcome.STARTED))
+
+
+@dataclass(slots=True, kw_only=True)
+class Offspring:
+    """A child saga, as its parent's history tells of it."""
+
+    address: str
+    id: str
+    asked_at: datetime
+    asked_in: int = 0
+    """The end of the workflow task in which it was asked for."""
+    is_pivot: bool = False
+    has_started: bool = False
+    was_refused: bool = False
+    """It was never started, as another workflow has its id."""
+    close: Close | None = None
+    record: "Record | None" = None
+    """What its own history says, where somebody has read it."""
+    rescue: "Record | None" = None
+    """The workflow that made up for it after it had been cut off, where somebody has read it."""
+    is_missing: bool = False
+    """The server knows no such workflow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verb:
+    """An operator's word that was carried out, and the result that it came with."""
+
+    entry: AuditEntry
+    result: object = None
+
+
+@dataclass(slots=True)
+class Record:
+    """A saga by its history; its activities and children stand in the order of their start."""
+
+    id: str
+    run_id: str = ""
+    """The run that counts; told by who has fetched the history."""
+    type: str = ""
+    task_queue: str = ""
+    request: object = None
+    """What it was started with, as JSON has it."""
+    started_at: datetime | None = None
+    lines: list[Effort | Offspring] = field(default_factory=list[Effort | Offspring])
+    carried: Carried | None = None
+    """What its last run was given by the one before, where it continued as new."""
+    first: int = 0
+    """The first of its lines that is not in what was carried."""
+    verbs: list[Verb] = field(default_factory=list[Verb])
+    cancels: list[tuple[datetime, str]] = field(default_factory=list[tuple[datetime, str]])
+    status: str = ""
+    """What it last wrote into its search attribute."""
+    close: Close | None = None
+    continued_from: str = ""
+    continued_as: str = ""
+    reset_point: int = 0
+    """A reset keeps what is before this event: the end of the last workflow task, or where it would be."""
+    resets: list[tuple[datetime, str]] = field(default_factory=list[tuple[datetime, str]])
+    """When it was reset to go on from here, and why."""
+
+    @property
+    def has_completed(self) -> bool:
+        """Whether what it did is meant to stay; a child has to wait for its root."""
+        return self.close is not None and self.close.how is How.COMPLETED and "/" not in self.id
+
+    @property
+    def efforts(self) -> list[Effort]:
+        """The activities among its lines."""
+        return [line for line in self.lines if isinstance(line, Effort)]
+
+    @property
+    def children(self) -> list[Offspring]:
+        """The child sagas among its lines."""
+        return [line for line in self.lines if isinstance(line, Offspring)]

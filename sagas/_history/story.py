@@ -1,0 +1,186 @@
+"""Tells a saga's story from its record."""
+
+from collections.abc import Iterator
+
+from .._keys import in_parent
+from .._ledger import Ledger, Outcome, Phase, leaves
+from .._mark import Purpose
+from .._scope.rescue import RESCUE_TYPE, RescueRequest
+from .._status import Status
+from .._verbs import AuditEntry
+from .._verdict import SAGA_COMPENSATED, SAGA_REFUSED, SAGA_SETTLED
+from .close import Close, How
+from .rebuild import COUNTED, by_hand, end_of_child, rebuild, verdict_of_efforts
+from .record import Effort, Offspring, Record
+from .timeline import Cancel, CompensationLine, CompensationState, StepLine, Timeline
+
+
+def timeline_of(record: Record, *, rescue: Record | None = None) -> Timeline:
+    """Tells a saga's story.
+
+    Args:
+        record: The saga, with the records of its children where they were read.
+        rescue: The workflow that made up for it after it had been cut off, where there is one.
+    """
+    rebuilt = rebuild(record)
+    close = record.close
+    return Timeline(
+        id=record.id,
+        run_id=record.run_id,
+        type=record.type,
+        status=status_of(record, rebuilt.ledger),
+        way=rebuilt.way,
+        started_at=record.started_at,
+        ended_at=close and close.at,
+        closed=close and close.how,
+        code=close.code if close else "",
+        reason=close.reason if close else "",
+        steps=tuple(_steps(record, rebuilt.ledger, rescue)),
+        verbs=tuple(_verbs(record)),
+        cancels=tuple(Cancel(at=at, reason=reason) for at, reason in record.cancels),
+        continued_from=record.continued_from,
+        continued_as=record.continued_as,
+        rescue=rescue and timeline_of(rescue),
+    )
+
+
+def _verbs(record: Record) -> Iterator[AuditEntry]:
+    """What operators did, with the resets of the workflow, in their order."""
+    resets = [
+        AuditEntry(verb="reset", at=at.isoformat(timespec="seconds"), by="", because=why)
+        for at, why in record.resets
+    ]
+    if record.type == RESCUE_TYPE and record.started_at is not None:
+        request = RescueRequest.model_validate(record.request)
+        at = record.started_at.isoformat(timespec="seconds")
+        yield AuditEntry(verb="rescue", at=at, by=request.by, because=request.because)
+    yield from sorted([*resets, *(verb.entry for verb in record.verbs)], key=lambda entry: entry.at)
+
+
+def status_of(record: Record, ledger: Ledger) -> str:
+    """The saga's status: what it said last, or else what its end says."""
+    close = record.close
+    if close is None:
+        going = Status.COMPENSATING if ledger.phase is Phase.COMPENSATING else Status.RUNNING
+        return record.status or going.value
+    if close.how in (How.TERMINATED, How.TIMED_OUT):
+        return close.how.value
+    if close.how is How.COMPLETED:
+        return record.status or Status.COMPLETED.value
+    if close.kind == SAGA_SETTLED:
+        return Status.SETTLED.value
+    if close.kind == SAGA_COMPENSATED or (close.how is How.CANCELED and not ledger.owed()):
+        return record.status or Status.COMPENSATED.value
+    # A saga that was refused at the door has done nothing; one that ended otherwise may still owe.
+    return "refused" if close.kind == SAGA_REFUSED else record.status or close.how.value
+
+
+def _steps(record: Record, ledger: Ledger, rescue: Record | None) -> Iterator[StepLine]:
+    told: set[str] = set()
+    for line in record.lines:
+        if isinstance(line, Offspring):
+            yield _child(record, ledger, line, rescue)
+        elif line.mark.purpose in (*COUNTED, Purpose.AFTERWARDS) and line.address not in told:
+            told.add(line.address)
+            about = (line.mark.purpose, Purpose.PROBE)
+            same = [e for e in record.efforts if e.address == line.address and e.mark.purpose in about]
+            yield _step(record, ledger, same, rescue)
+
+
+def _step(record: Record, ledger: Ledger, efforts: list[Effort], rescue: Record | None) -> StepLine:
+    first, last = efforts[0], efforts[-1]
+    entry = ledger.entries.get(first.address)
+    verdict = verdict_of_efforts(efforts)
+    return StepLine(
+        address=first.address,
+        purpose=first.mark.purpose.value,
+        outcome=entry.outcome if entry else verdict.outcome,
+        activity=first.activity,
+        started_at=first.scheduled_at,
+        ended_at=last.ended_at,
+        attempts=sum(effort.attempts for effort in efforts if effort.mark.purpose is not Purpose.PROBE),
+        code=verdict.code,
+        reason=verdict.reason,
+        compensations=tuple(_compensations(record, ledger, first.address, rescue)),
+    )
+
+
+def _child(record: Record, ledger: Ledger, child: Offspring, rescue: Record | None) -> StepLine:
+    close: Close | None = end_of_child(child)
+    compensations = tuple(_compensations(record, ledger, child.address, rescue))
+    story = timeline_of(child.record, rescue=child.rescue) if child.record else None
+    if story is not None and ledger.entries[child.address].outcome is Outcome.DONE:
+        story = _handed_over(story, child.address, {each.address: each for each in compensations})
+    return StepLine(
+        address=child.address,
+        purpose="child",
+        outcome=ledger.entries[child.address].outcome,
+        activity=child.record.type if child.record else "",
+        started_at=child.asked_at,
+        ended_at=close and close.at,
+        code=close.code if close else "",
+        reason=close.reason if close else "",
+        compensations=compensations,
+        child=story,
+    )
+
+
+def _handed_over(story: Timeline, child: str, compensations: dict[str, CompensationLine]) -> Timeline:
+    """The story of a child that has closed: its parent makes up for it, or does not have to any more."""
+    steps = tuple(
+        line.model_copy(
+            update={
+                "compensations": tuple(
+                    compensations[address]
+                    for each in line.compensations
+                    if (address := in_parent(child, each.address)) in compensations
+                ),
+                "child": line.child
+                and _handed_over(line.child, in_parent(child, line.address).replace(":", "/"), compensations),
+            }
+        )
+        for line in story.steps
+    )
+    return story.model_copy(update={"steps": steps})
+
+
+def _compensations(
+    record: Record, ledger: Ledger, address: str, rescue: Record | None
+) -> Iterator[CompensationLine]:
+    """What makes up for one line of the ledger; what is not owed, and was never scheduled, is not told."""
+    entry = ledger.entries.get(address)
+    if entry is None:
+        return
+    planned = set[str]() if record.has_completed else {each.address for each in ledger.owed()}
+    for owed in leaves(entry.owed):
+        efforts = [
+            effort
+            for whose in (record, rescue)
+            if whose is not None
+            for effort in whose.efforts
+            if effort.mark.purpose is Purpose.COMPENSATION and effort.address == owed.address
+        ]
+        settled = by_hand(record) | (by_hand(rescue) if rescue else frozenset[str]())
+        if not efforts and owed.address not in planned and owed.address not in settled:
+            continue
+        last = efforts[-1] if efforts else None
+        yield CompensationLine(
+            address=owed.address,
+            activity=owed.activity,
+            state=_state(last, is_by_hand=owed.address in settled),
+            started_at=efforts[0].scheduled_at if efforts else None,
+            ended_at=last.ended_at if last and last.verdict.outcome is Outcome.DONE else None,
+            attempts=sum(effort.attempts for effort in efforts),
+            reason=last.verdict.reason if last else "",
+        )
+
+
+def _state(last: Effort | None, *, is_by_hand: bool) -> CompensationState:
+    if last is not None and last.verdict.outcome is Outcome.DONE:
+        return CompensationState.DONE
+    if is_by_hand:
+        return CompensationState.BY_HAND
+    if last is None:
+        return CompensationState.OWED
+    is_under_way = last.verdict.outcome is Outcome.STARTED
+    return CompensationState.UNDER_WAY if is_under_way else CompensationState.FAILING

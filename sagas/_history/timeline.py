@@ -1,0 +1,127 @@
+"""The story of one saga, for people and programs: what it did, what it owes, and who stepped in."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from .._ledger import Outcome
+from .._verbs import AuditEntry
+from .close import How
+from .rebuild import Way
+
+
+class CompensationState(StrEnum):
+    """How far the compensation of a step is."""
+
+    OWED = "owed"
+    """It would run if the saga failed now, or is about to run."""
+    UNDER_WAY = "under way"
+    FAILING = "failing"
+    """Its last round failed; it is tried again, or waits for a person."""
+    DONE = "done"
+    BY_HAND = "by hand"
+    """A person has left it out, or has done it."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class CompensationLine(_Model):
+    """What makes up for a step, and how far it is.
+
+    Args:
+        address: Of the step, as the saga that runs the compensation sees it.
+        activity: The type of the activity.
+        state: How far it is.
+        started_at: When it was first scheduled.
+        ended_at: When it was done.
+        attempts: How often it was begun, as far as history says.
+        reason: Why its last round failed.
+    """
+
+    address: str
+    activity: str
+    state: CompensationState
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    attempts: int = 0
+    reason: str = ""
+
+
+class StepLine(_Model):
+    """A step, the pivot, or a child saga, and how it ended.
+
+    Args:
+        address: Where it is in the saga.
+        purpose: What it is: `step`, `best-effort`, `pivot`, `retriable`, `afterwards`, or `child`.
+        outcome: Done, rejected or unknown; *started* where no end is known yet.
+        activity: The type of its activity; for a child, of its workflow where that is known.
+        started_at: When it was scheduled.
+        ended_at: When it ended, where it did.
+        attempts: How often it was begun, as far as history says.
+        code: The code of a refusal or failure.
+        reason: One sentence on it.
+        compensations: What makes up for it; a child that has closed may owe several.
+        child: The child's own story, where it was read.
+    """
+
+    address: str
+    purpose: str
+    outcome: Outcome
+    activity: str = ""
+    started_at: datetime
+    ended_at: datetime | None = None
+    attempts: int = 0
+    code: str = ""
+    reason: str = ""
+    compensations: tuple[CompensationLine, ...] = ()
+    child: "Timeline | None" = None
+
+
+class Cancel(_Model):
+    """Somebody asked the saga to end early."""
+
+    at: datetime
+    reason: str = ""
+
+
+class Timeline(_Model):
+    """The story of a saga.
+
+    Args:
+        id: The saga's id.
+        run_id: The run of its workflow that counts.
+        type: The type of its workflow.
+        status: Its status; for a saga that was cut off, how: `terminated`, `timed-out`, `failed`.
+        way: For a saga that has not ended by itself: whether it can still go `back`, or only `forward`.
+        started_at: When it started.
+        ended_at: When it ended, where it did.
+        closed: How its workflow closed.
+        code: The code of the failure that it ended with.
+        reason: One sentence on it.
+        steps: Its steps and children, in the order of their start.
+        verbs: What operators did.
+        cancels: Who asked it to end early, and when.
+        continued_from: The run before this one, where it continued as new.
+        continued_as: The run after this one that was not read.
+        rescue: What was done after it had been cut off.
+    """
+
+    id: str
+    run_id: str = ""
+    type: str = ""
+    status: str
+    way: Way
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    closed: How | None = None
+    code: str = ""
+    reason: str = ""
+    steps: tuple[StepLine, ...] = ()
+    verbs: tuple[AuditEntry, ...] = ()
+    cancels: tuple[Cancel, ...] = ()
+    continued_from: str = ""
+    continued_as: str = ""
+    rescue: "Timeline | None" = None

@@ -1,0 +1,1 @@
+"""Seen from outside: finding, showing, steering and rescuing sagas."""

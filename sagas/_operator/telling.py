@@ -1,0 +1,169 @@
+"""A saga's timeline and preview as plain text, to be read in a terminal of 100 columns, without colours."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from textwrap import wrap
+
+from .._history.preview import Preview
+from .._history.rebuild import Way
+from .._history.timeline import CompensationLine, StepLine, Timeline
+from .._ledger import Outcome
+from .search import SagaSummary
+
+WIDTH = 100
+SIGNS = {
+    Outcome.STARTED: "... under way",
+    Outcome.DONE: "done",
+    Outcome.REJECTED: "REJECTED",
+    Outcome.UNKNOWN: "UNKNOWN",
+    Outcome.WITHDRAWN: "withdrawn",
+}
+HEADINGS = ("step", "outcome", "tried", "at", "took", "compensation")
+
+
+def timeline_text(timeline: Timeline) -> str:
+    """A saga's story: how it stands, its steps, and who stepped in."""
+    return "\n".join(_timeline(timeline)) + "\n"
+
+
+def preview_text(preview: Preview) -> str:
+    """What would be compensated now, in its order, and what would stay."""
+    lines = [f"{preview.id}: {preview.sentence}."]
+    if preview.compensations:
+        rows = [
+            (f"{number}.", each.address, each.activity, f"in lane {each.lane}" if each.lane else "")
+            for number, each in enumerate(preview.compensations, start=1)
+        ]
+        lines += ["", *_table(rows)]
+    if preview.stays:
+        lines += ["", "These effects stay:"]
+        for stay in preview.stays:
+            why = f": {stay.because}" if stay.because else ""
+            lines += _wrapped(f"{stay.address} ({SIGNS[stay.outcome].lower()}){why}", indent="  ")
+    for child in preview.unknown:
+        lines += ["", *_wrapped(f"Child {child!r} has not said what it owes; that comes on top.", indent="")]
+    return "\n".join(lines) + "\n"
+
+
+def list_text(sagas: Sequence[SagaSummary]) -> str:
+    """Sagas as a table."""
+    if not sagas:
+        return "no sagas\n"
+    rows = [(saga.id, saga.status.upper(), saga.type, _moment(saga.started_at)) for saga in sagas]
+    return "\n".join(_table([("saga", "status", "type", "started (UTC)"), *rows])) + "\n"
+
+
+def _timeline(timeline: Timeline) -> Iterator[str]:
+    yield f"{timeline.id}  {timeline.type}  {timeline.status.upper()}"
+    yield from _wrapped(_how_it_stands(timeline), indent="")
+    if timeline.steps:
+        yield ""
+        yield from _steps(timeline)
+    if timeline.verbs or timeline.cancels:
+        yield ""
+        yield from _who_stepped_in(timeline)
+    if timeline.rescue is not None:
+        yield ""
+        yield from _timeline(timeline.rescue)
+
+
+def _how_it_stands(timeline: Timeline) -> str:
+    parts: list[str] = []
+    if timeline.started_at is not None:
+        parts.append(f"started {_moment(timeline.started_at)} UTC")
+        if timeline.ended_at is not None and timeline.closed is not None:
+            took = _span(timeline.ended_at - timeline.started_at)
+            parts.append(f"{timeline.closed.value.replace('-', ' ')} after {took}")
+    if timeline.continued_from:
+        parts.append("continued as new")
+    if timeline.closed is None and timeline.way is Way.FORWARD:
+        parts.append("past the pivot, or may be: it only goes forward")
+    reason = f": {timeline.reason}" if timeline.reason else ""
+    return ", ".join(parts) + reason
+
+
+def _steps(timeline: Timeline) -> Iterator[str]:
+    """The table of its steps and its children's; what went wrong stands under each."""
+    lines = list(_lines(timeline, timeline.started_at, ""))
+    table = _table([HEADINGS, *(row for row, _ in lines)])
+    yield table[0]
+    for text, (_, notes) in zip(table[1:], lines, strict=True):
+        yield text
+        for note in notes:
+            yield from _wrapped(note, indent="      ")
+
+
+def _lines(
+    timeline: Timeline, since: datetime | None, indent: str
+) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    for line in timeline.steps:
+        yield _row(line, since, indent), list(_notes(line))
+        if line.child is not None:
+            yield from _lines(line.child, since, indent + "  ")
+
+
+def _row(line: StepLine, since: datetime | None, indent: str) -> tuple[str, ...]:
+    name = line.address if line.purpose == "step" else f"{line.address} ({line.purpose})"
+    began = f"+{_span(line.started_at - since)}" if since else ""
+    took = _span(line.ended_at - line.started_at) if line.ended_at else ""
+    states = ", ".join(dict.fromkeys(each.state.value for each in line.compensations))
+    tried = str(line.attempts) if line.attempts else ""
+    return (indent + name, SIGNS[line.outcome], tried, began, took, states)
+
+
+def _notes(line: StepLine) -> Iterator[str]:
+    if line.reason:
+        yield f"{line.code}: {line.reason}" if line.code else line.reason
+    # What makes up for a child's steps stands with these, where the child is told of.
+    for compensation in line.compensations if line.child is None else ():
+        yield from _compensation_notes(compensation, is_alone=len(line.compensations) == 1)
+
+
+def _compensation_notes(compensation: CompensationLine, *, is_alone: bool) -> Iterator[str]:
+    what = compensation.activity if is_alone else f"{compensation.activity} of {compensation.address}"
+    if compensation.reason:
+        yield f"{what} ({compensation.state.value}): {compensation.reason}"
+    elif not is_alone:
+        yield f"{what}: {compensation.state.value}"
+
+
+def _who_stepped_in(timeline: Timeline) -> Iterator[str]:
+    verbs = [
+        (entry.at, f"{entry.verb.removeprefix('saga-')} {entry.about}".strip(), entry.by, entry.because)
+        for entry in timeline.verbs
+    ]
+    cancels = [(cancel.at.isoformat(), "cancel", "", cancel.reason) for cancel in timeline.cancels]
+    for at, what, by, because in sorted([*verbs, *cancels]):
+        who = f" by {by}" if by else ""
+        why = f": {because}" if because else ""
+        yield from _wrapped(f"{_moment(datetime.fromisoformat(at))} {what}{who}{why}", indent="")
+
+
+def _table(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Columns as wide as they need to be."""
+    cells = [tuple(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
+
+
+def _wrapped(text: str, *, indent: str) -> list[str]:
+    return wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def _span(span: timedelta) -> str:
+    """How long, in the unit that reads best."""
+    seconds = max(0.0, span.total_seconds())
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 86_400 else f"{seconds / 86_400:.1f} d"

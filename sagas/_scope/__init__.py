@@ -1,0 +1,1 @@
+"""Inside a workflow: the scope of a saga, and everything that runs in it."""

@@ -1,0 +1,121 @@
+"""One activity, tried as its policy says, and what came of it."""
+
+from collections.abc import Sequence
+
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.common import Priority, RawValue, RetryPolicy
+from temporalio.exceptions import ActivityError
+
+from .._finding import Finding
+from .._keys import PROBE
+from .._ledger import Outcome
+from .._mark import Purpose, plain_mark
+from .._steps import Call
+from .._verdict import Verdict, verdict_of
+from .guard import current_guard
+from .run import current
+
+LARGEST = 1024 * 1024
+"""Bytes of all that an activity is given; Temporal wedges a workflow that sends more than 2 MiB at once."""
+MESSAGE_TOO_LARGE = "message_too_large"
+"""The code of a step whose message was not sent, as it is larger than 1 MiB."""
+MESSAGE_UNREADABLE = "message_unreadable"
+"""The code of a step whose message was not sent, as it cannot be turned into JSON."""
+
+
+def encode(arguments: Sequence[object]) -> list[RawValue] | Verdict:
+    """The arguments as they travel; a refusal if they would wedge the workflow that sends them."""
+    try:
+        payloads = workflow.payload_converter().to_payloads(list(arguments))
+    except Exception as error:  # noqa: BLE001 - whatever a converter raises, the message cannot be sent
+        # Never its text, which quotes the message: reasons are kept in clear.
+        reason = f"the message cannot be turned into JSON: {type(error).__name__}"
+        return Verdict(Outcome.REJECTED, code=MESSAGE_UNREADABLE, reason=reason, is_final=True)
+    if (size := sum(len(payload.data) for payload in payloads)) > LARGEST:
+        reason = f"the message has {size} bytes; at most {LARGEST} are sent"
+        return Verdict(Outcome.REJECTED, code=MESSAGE_TOO_LARGE, reason=reason, is_final=True)
+    return [RawValue(payload) for payload in payloads]
+
+
+async def carry_out(
+    call: Call, arguments: Sequence[object], *, activity_id: str, summary: str, mark: Payload
+) -> Verdict:
+    """Runs an activity as its policy says; where its outcome is unknown, asks the participant for it."""
+    verdict = await attempt(call, arguments, activity_id=activity_id, summary=summary, mark=mark)
+    return await resolve(call, arguments[0], verdict, address=activity_id)
+
+
+async def resolve(call: Call, message: object, verdict: Verdict, *, address: str) -> Verdict:
+    """Asks the participant what became of an action, where nobody knows and there is a probe."""
+    if call.probe is None or verdict.outcome is not Outcome.UNKNOWN:
+        return verdict
+    if workflow.cancellation_reason() is not None and not current_guard().is_deaf:
+        # What is in doubt is compensated in any case.
+        return verdict
+    found = await attempt(
+        call.probe,
+        [message],
+        activity_id=f"{PROBE}{address}",
+        summary=f"ask what became of {address}",
+        mark=plain_mark(Purpose.PROBE),
+    )
+    if found.outcome is not Outcome.DONE:
+        return verdict
+    # The type of its result does not matter here: it was checked when the answer was read.
+    assert isinstance(found.value, Finding)
+    return found.value.verdict() or verdict  # pyright: ignore[reportUnknownMemberType]
+
+
+async def attempt(
+    call: Call,
+    arguments: Sequence[object],
+    *,
+    activity_id: str,
+    summary: str,
+    mark: Payload,
+    attempts: int | None = None,
+) -> Verdict:
+    """Runs an activity and says how it ended; raises only when the workflow itself is cancelled or evicted.
+
+    The activity is cancelled with the workflow, but waited for: a compensation never overtakes its action.
+    """
+    tries = attempts or call.policy.attempts
+    encoded = encode(arguments)
+    if isinstance(encoded, Verdict):
+        return encoded
+    current().mark = mark
+    try:
+        answer: RawValue = await workflow.execute_activity(
+            call.activity,
+            args=encoded,
+            # Taken raw: an answer of another type must become an unknown outcome, not a failed workflow.
+            result_type=RawValue,
+            task_queue=call.task_queue,
+            start_to_close_timeout=call.policy.timeout,
+            schedule_to_close_timeout=call.policy.deadline,
+            heartbeat_timeout=call.policy.heartbeat,
+            retry_policy=RetryPolicy(
+                initial_interval=call.policy.pause,
+                backoff_coefficient=call.policy.backoff,
+                maximum_interval=call.policy.longest_pause,
+                maximum_attempts=tries,
+            ),
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            activity_id=activity_id,
+            summary=summary,
+            priority=Priority(priority_key=call.policy.priority)
+            if call.policy.priority
+            else Priority.default,
+        )
+    except ActivityError as error:
+        return verdict_of(error, call.rejections, attempts=tries)
+    if call.result is None:
+        return Verdict(Outcome.DONE)
+    try:
+        value = workflow.payload_converter().from_payload(answer.payload, call.result)
+    except Exception as error:  # noqa: BLE001 - whatever a converter raises, the answer is not readable
+        # Never its text, which quotes the answer: reasons are kept in clear.
+        reason = f"the answer is no {call.result.__name__}: {type(error).__name__}"
+        return Verdict(Outcome.UNKNOWN, reason=reason, is_final=True)
+    return Verdict(Outcome.DONE, value)

@@ -1,0 +1,79 @@
+"""Branches of a saga that run at the same time: started, watched and ended in the order of the code."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from typing import Any
+
+from temporalio import workflow
+
+from .course import Course
+from .guard import Guard
+
+
+class OnFailure(StrEnum):
+    """What becomes of the other branches when one fails; the saga waits for them in any case."""
+
+    FINISH = "finish"
+    """They go on to their end."""
+    CANCEL = "cancel"
+    """They are cancelled: what is under way is asked to stop, and nothing more begins."""
+
+
+class _Branch:
+    def __init__(self, body: Coroutine[Any, Any, Any], failed: list[BaseException]) -> None:
+        self.guard = Guard(hears_workflow=False)
+        self._failed = failed
+        self.task = asyncio.create_task(self._run(body))
+
+    async def _run(self, body: Coroutine[Any, Any, Any]) -> object:
+        try:
+            return await self.guard.protect(body)
+        except Exception as error:
+            self._failed.append(error)
+            raise
+
+
+async def run_branches(
+    bodies: Sequence[Coroutine[Any, Any, Any]], course: Course, on_failure: OnFailure
+) -> tuple[Any, ...]:
+    """Runs all of them and returns their results, once every one has ended.
+
+    Raises:
+        Exception: The first failure; what else failed is noted on it.
+        asyncio.CancelledError: The saga turns round, or the branch in which this is called was cancelled.
+    """
+    failed: list[BaseException] = []
+    branches = [_Branch(body, failed) for body in bodies]
+    is_hasty = on_failure is OnFailure.CANCEL
+    try:
+        await workflow.wait_condition(lambda: _have_ended(branches) or (is_hasty and bool(failed)))
+        if not _have_ended(branches):
+            _interrupt(branches)
+            await workflow.wait_condition(lambda: _have_ended(branches))
+    except asyncio.CancelledError:
+        # The saga turns round, a branch was cancelled, or a time limit of the caller's own is up.
+        _interrupt(branches)
+        while not _have_ended(branches):
+            with suppress(asyncio.CancelledError):
+                await workflow.wait_condition(lambda: _have_ended(branches))
+        raise
+    course.check()
+    endings = [branch.task.exception() for branch in branches if not branch.task.cancelled()]
+    if failed:
+        for other in failed[1:]:
+            failed[0].add_note(f"and another branch failed: {type(other).__name__}: {other}")
+        raise failed[0]
+    if any(endings) or len(endings) < len(branches):
+        raise asyncio.CancelledError("a branch was cancelled")
+    return tuple(branch.task.result() for branch in branches)
+
+
+def _have_ended(branches: Sequence[_Branch]) -> bool:
+    return all(branch.task.done() for branch in branches)
+
+
+def _interrupt(branches: Sequence[_Branch]) -> None:
+    for branch in branches:
+        branch.guard.interrupt()

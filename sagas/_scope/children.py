@@ -1,0 +1,117 @@
+"""A saga as a step of another: started, waited for, and taken over by its parent when it has closed."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar, cast
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import (
+    ApplicationError,
+    CancelledError,
+    ChildWorkflowError,
+    WorkflowAlreadyStartedError,
+)
+from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
+
+from .._errors import RejectedError, SagaError
+from .._keys import child_id, in_parent
+from .._ledger import Compensation, Owed, Together
+from .._verbs import ByHand
+from .._verdict import SAGA_COMPENSATED, SAGA_SETTLED, SAGA_UNACCOUNTED, Verdict
+from .attempt import encode
+from .guard import current_guard, to_its_end
+from .run import CHILD_MEMO, Closed
+
+I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
+O = TypeVar("O")  # noqa: E741 - what comes out
+
+
+class ChildRejectedError(RejectedError):
+    """A child failed, and has made up for what it had done; some of it perhaps by hand."""
+
+    def __init__(self, error: RejectedError, by_hand: Mapping[str, ByHand]) -> None:
+        super().__init__(error.code, error.reason, error.field)
+        self.by_hand = by_hand
+
+
+class Lost(SagaError):  # noqa: N818 - a state of the child, which the scope turns into *stuck*
+    """A child ended without a word about what it owes: it was terminated, or ran into a timeout."""
+
+
+def result_type_of(run: Callable[..., Awaitable[object]]) -> type[Any] | None:
+    """What a saga returns."""
+    return WorkflowDefinition.get_name_and_result_type(run)[1]
+
+
+async def run_child(
+    run: Callable[[Any, I], Awaitable[O]], message: I, *, name: str, task_queue: str | None, is_pivot: bool
+) -> Closed[O]:
+    """Runs the child to its end and returns its result with what it owes, in the words of the parent.
+
+    Raises:
+        RejectedError: It failed, or was cancelled, and has compensated.
+        Lost: It ended in another way; nobody here knows what it owes.
+    """
+    workflow_type, result_type = WorkflowDefinition.get_name_and_result_type(run)
+    info = workflow.info()
+    encoded = encode([message])
+    if isinstance(encoded, Verdict):
+        raise RejectedError(encoded.code, encoded.reason)
+    start = workflow.start_child_workflow(
+        workflow_type,
+        encoded[0],
+        id=child_id(info.workflow_id, name),
+        task_queue=task_queue,
+        result_type=RawValue,
+        cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+        parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+        memo={CHILD_MEMO: {"child_of": info.workflow_id, "is_pivot": is_pivot}},
+        static_summary=f"{name} of {info.workflow_id}",
+    )
+    try:
+        # A cancel would end the wait for the start, and nobody would wait for the child's compensations.
+        handle = await to_its_end(start)
+        if workflow.cancellation_reason() is not None or current_guard().was_interrupted:
+            handle.cancel()
+        answer: RawValue = await handle
+    except WorkflowAlreadyStartedError as error:
+        raise RejectedError("duplicate_child", f"a saga {error.workflow_id!r} exists already") from error
+    except ChildWorkflowError as error:
+        raise _translated(name, error) from error
+    # Built while the saga runs, so no type checker can follow: `Closed` of what the child's run returns.
+    hint: type[Closed[Any]] = Closed.__class_getitem__(result_type or object)  # type: ignore[assignment]
+    try:
+        closed = workflow.payload_converter().from_payload(answer.payload, hint)
+    except Exception as error:
+        raise Lost(f"child {name!r} completed with an answer that nobody can read") from error
+    return Closed(
+        result=closed.result,
+        owed=owed_in_parent(name, closed.owed),
+        by_hand={in_parent(name, address): how for address, how in closed.by_hand.items()},
+    )
+
+
+def owed_in_parent(child: str, owed: tuple[Owed, ...]) -> tuple[Owed, ...]:
+    """What a child owes, with the addresses that its parent has for it."""
+    return tuple(
+        part.model_copy(update={"address": in_parent(child, part.address)})
+        if isinstance(part, Compensation)
+        else Together(lanes=tuple(owed_in_parent(child, lane) for lane in part.lanes))
+        for part in owed
+    )
+
+
+def _translated(name: str, error: ChildWorkflowError) -> SagaError:
+    cause = error.cause
+    if isinstance(cause, CancelledError):
+        return RejectedError("cancelled", f"{name} was cancelled")
+    if isinstance(cause, ApplicationError):
+        if cause.type == SAGA_UNACCOUNTED:
+            return Lost(f"child {name!r}: {cause.message}")
+        if cause.type in (SAGA_COMPENSATED, SAGA_SETTLED):
+            code, reason, field, *more = cause.details
+            settled = cast("Mapping[str, ByHand]", more[0] if more else {})
+            by_hand: dict[str, ByHand] = {in_parent(name, step): how for step, how in settled.items()}
+            return ChildRejectedError(RejectedError(code, reason, field), by_hand)
+        return RejectedError(cause.type or "failed", f"{name}: {cause.message}")
+    return Lost(f"child {name!r} ended without its compensations: {cause or error}")

@@ -1,0 +1,174 @@
+"""Where operators' verbs arrive: refused if they make no sense, else carried out and written down."""
+
+from collections.abc import Callable
+from json import dumps
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from .._errors import TurnedBackError
+from .._ledger import Ledger, Outcome, Phase
+from .._mark import Purpose
+from .._status import Board, Status
+from .._verbs import (
+    APPROVE,
+    COMPENSATE,
+    COMPLETE,
+    HOLD,
+    RESUME,
+    RETRY,
+    SKIP,
+    ApprovalRequest,
+    AuditEntry,
+    Authorize,
+    CompleteRequest,
+    OperatorNote,
+    SkipRequest,
+)
+from .._verdict import SAGA_REFUSED, Verdict
+from .course import Course
+from .insist import Insistence, Trouble
+from .mailbox import Mailbox
+
+SKIPPED = "skipped"
+"""The code of a pivot of which an operator says that it did not happen."""
+
+
+class Desk:
+    """The operator's verbs of one saga, as updates of its workflow.
+
+    A verb is refused by a sentence, before it is written into history; one that is carried out stands there
+    with who has asked for it, when, and why.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        board: Board,
+        course: Course,
+        insistence: Insistence,
+        mailbox: Mailbox,
+        authorize: Authorize | None,
+    ) -> None:
+        self._ledger, self._board, self._course = ledger, board, course
+        self._insistence, self._mailbox, self._authorize = insistence, mailbox, authorize
+
+    def open(self) -> None:
+        """Takes verbs from now on."""
+        self._take(HOLD, OperatorNote, self._refuse_hold, lambda _: self._course.hold())
+        self._take(RESUME, OperatorNote, self._refuse_resume, lambda _: self._course.resume())
+        self._take(RETRY, OperatorNote, self._refuse_retry, lambda _: self._insistence.retry())
+        self._take(COMPENSATE, OperatorNote, self._refuse_compensate, self._compensate)
+        self._take(SKIP, SkipRequest, self._refuse_skip, self._skip)
+        self._take(COMPLETE, CompleteRequest, self._refuse_complete, self._complete)
+        self._take(APPROVE, ApprovalRequest, self._mailbox.refuse_decision, self._mailbox.decide)
+
+    def _take(
+        self,
+        verb: str,
+        request: type[OperatorNote],
+        refuse: Callable[[Any], str | None],
+        carry_out: Callable[[Any], None],
+    ) -> None:
+        def check(note: Any) -> None:
+            if self._board.status in (Status.COMPLETED, Status.COMPENSATED, Status.SETTLED):
+                refusal: str | None = f"the saga is {self._board.status}: it has ended"
+            else:
+                refusal = refuse(note) or (self._authorize and self._authorize(verb, note))
+            if refusal:
+                raise ApplicationError(refusal, type=SAGA_REFUSED)
+
+        async def handle(note: Any) -> str:
+            at = workflow.now().isoformat(timespec="seconds")
+            about = getattr(note, "step", "") or getattr(note, "approval", "")
+            self._board.audit.append(
+                AuditEntry(verb=verb, at=at, by=note.by, because=note.because, about=about)
+            )
+            carry_out(note)
+            return self._board.status.value
+
+        # Temporal reads the type of the request from these, and takes loosely typed handlers.
+        for handler in (check, handle):
+            handler.__annotations__["note"] = request
+        workflow.set_update_handler(  # pyright: ignore[reportUnknownMemberType]
+            verb, handle, validator=check
+        )
+
+    def _refuse_hold(self, _: OperatorNote) -> str | None:
+        if self._course.is_turning:
+            return "the saga is about to compensate: that cannot be held"
+        if self._board.status is not Status.RUNNING:
+            return f"the saga is {self._board.status}: only one that is running can be held"
+        return None
+
+    def _refuse_resume(self, _: OperatorNote) -> str | None:
+        if not self._board.is_held:
+            return "the saga is not held: there is nothing to resume"
+        return None
+
+    def _refuse_retry(self, _: OperatorNote) -> str | None:
+        if not self._insistence.troubles:
+            return f"the saga is {self._board.status}, not stuck: there is nothing to retry"
+        return None
+
+    def _refuse_compensate(self, _: OperatorNote) -> str | None:
+        if self._ledger.phase is Phase.PAST_PIVOT:
+            return "the saga is past its pivot: it only goes forward"
+        if self._ledger.phase is Phase.COMPENSATING or self._course.is_turning:
+            return "the saga is compensating already"
+        for address, trouble in self._insistence.troubles.items():
+            if trouble.purpose is Purpose.PIVOT:
+                return (
+                    f"nobody knows whether its pivot {address!r} has happened: "
+                    "complete it if it has, skip it if it has not"
+                )
+        return None
+
+    def _compensate(self, note: OperatorNote) -> None:
+        self._board.is_held = False
+        self._course.turn(TurnedBackError(note.by, note.because))
+
+    def _refuse_skip(self, request: SkipRequest) -> str | None:
+        trouble = self._insistence.troubles.get(request.step)
+        if trouble is None:
+            return self._not_in_trouble(request.step)
+        if trouble.purpose is Purpose.RETRIABLE:
+            return (
+                f"{request.step!r} comes after the pivot and cannot be skipped: do it by hand and complete it"
+            )
+        return self._insistence.refuse_to_settle(request.step)
+
+    def _skip(self, request: SkipRequest) -> None:
+        verdict = Verdict(Outcome.REJECTED, code=SKIPPED, reason=f"{request.by}: {request.because}")
+        self._insistence.settle(request.step, "skipped", verdict)
+
+    def _refuse_complete(self, request: CompleteRequest) -> str | None:
+        trouble = self._insistence.troubles.get(request.step)
+        if trouble is None:
+            return self._not_in_trouble(request.step)
+        try:
+            _result_of(trouble, request)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            return (
+                f"the result of {request.step!r} does not fit: {where + ': ' if where else ''}{first['msg']}"
+            )
+        return self._insistence.refuse_to_settle(request.step)
+
+    def _complete(self, request: CompleteRequest) -> None:
+        result = _result_of(self._insistence.troubles[request.step], request)
+        self._insistence.settle(request.step, "completed by hand", Verdict(Outcome.DONE, result))
+
+    def _not_in_trouble(self, step: str) -> str:
+        stuck = ", ".join(map(repr, self._insistence.troubles))
+        return f"{step!r} is not stuck: {f'stuck is {stuck}' if stuck else 'nothing is'}"
+
+
+def _result_of(trouble: Trouble, request: CompleteRequest) -> object:
+    if trouble.purpose is Purpose.COMPENSATION or trouble.result is None:
+        return None
+    return TypeAdapter(trouble.result).validate_json(dumps(request.result))

@@ -1,0 +1,233 @@
+"""What stands between Temporal and the code of workflows and activities, for sagas to be possible."""
+
+import asyncio
+from collections.abc import Awaitable
+from inspect import signature
+from typing import Any, NoReturn
+
+from opentelemetry import trace
+from pydantic import BaseModel
+from temporalio import workflow
+from temporalio.api.sdk.v1 import WorkflowMetadata
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ContinueAsNewInput,
+    ExecuteActivityInput,
+    ExecuteWorkflowInput,
+    HandleQueryInput,
+    HandleSignalInput,
+    HandleUpdateInput,
+    Interceptor,
+    StartActivityInput,
+    StartLocalActivityInput,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+    WorkflowOutboundInterceptor,
+)
+from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
+
+from .._errors import DefinitionError, RejectedError
+from .._ledger import Phase
+from .._mark import HEADER, groups_of
+from .._verbs import Authorize
+from .._verdict import SAGA_REFUSED, SAGA_UNACCOUNTED, to_application_error
+from .carried import Carried
+from .run import CARRIED_MEMO, CHILD_MEMO, Closed, Run, enter
+from .saga import Saga
+
+
+class SagaInterceptor(Interceptor):
+    """Adds to every worker of a client what a saga needs; see `SagaPlugin`."""
+
+    def __init__(self, *, search_attributes: bool, authorize: Authorize | None) -> None:
+        # Temporal makes the instances itself, so what the plugin was given goes into a class.
+        settings = {
+            "search_attributes": search_attributes,
+            "authorize": staticmethod(authorize) if authorize else None,
+        }
+        self._workflow = type("_WorkflowInbound", (_WorkflowInbound,), settings)
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+        return _ActivityInbound(next)
+
+    def workflow_interceptor_class(
+        self,
+        input: WorkflowInterceptorClassInput,  # noqa: A002, ARG002 - the names are Temporal's
+    ) -> type[WorkflowInboundInterceptor]:
+        return self._workflow
+
+
+class _ActivityInbound(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - Temporal's
+        # The span of Temporal's own plugin, where there is one.
+        span = trace.get_current_span()
+        try:
+            result = await super().execute_activity(input)
+        except RejectedError as refused:
+            span.set_attribute("saga.outcome", "rejected")
+            raise to_application_error(refused) from refused
+        except BaseException:
+            span.set_attribute("saga.outcome", "unknown")
+            raise
+        span.set_attribute("saga.outcome", "done")
+        return result
+
+
+class _WorkflowInbound(WorkflowInboundInterceptor):
+    search_attributes = True
+    authorize: Authorize | None = None
+    run: Run | None = None
+
+    def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+        super().init(_WorkflowOutbound(outbound, self))
+
+    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002 - Temporal's
+        info = workflow.info()
+        is_child = CHILD_MEMO in info.raw_memo
+        carried = info.raw_memo.get(CARRIED_MEMO)
+        run = self.run = Run(
+            is_child=is_child,
+            search_attributes=self.search_attributes,
+            is_pivot=is_child and bool(workflow.memo()[CHILD_MEMO].get("is_pivot")),
+            carried=workflow.payload_converter().from_payload(carried, Carried) if carried else None,
+            authorize=self.authorize,
+        )
+        run.guard.is_deaf = run.carried is not None and run.carried.ledger.phase is Phase.PAST_PIVOT
+        # Nothing else tells a workflow that its history was cut, and goes on differently from there.
+        workflow.register_random_seed_callback(run.note_reset)
+        enter(run)
+        _check_arguments(input)
+        result = await run.guard.protect(self._run_body(run, super().execute_workflow(input)))
+        return Closed(result=result, owed=run.owed, by_hand=run.by_hand) if is_child else result
+
+    async def _run_body(self, run: Run, body: Awaitable[Any]) -> Any:
+        try:
+            result = await body
+        except (Exception, asyncio.CancelledError) as error:
+            if run.carried is not None and not run.has_saga:
+                # What an earlier run has done is still to be made up for.
+                async with Saga():
+                    raise
+            _refuse_open_saga(run)
+            if run.is_child and run.owed:
+                # Its parent would take the failure for a child that has compensated.
+                raise DefinitionError(
+                    f"{type(error).__name__} was raised in a child after its saga was completed: {error}"
+                ) from error
+            if run.is_child and run.has_activities and not run.has_saga:
+                raise ApplicationError(
+                    f"{type(error).__name__} was raised after activities that belong to no saga",
+                    type=SAGA_UNACCOUNTED,
+                    non_retryable=True,
+                ) from error
+            raise
+        _refuse_open_saga(run)
+        if run.carried is not None and not run.has_saga:
+            # What an earlier run has done is done, and its parent must hear of it.
+            async with Saga():
+                pass
+        return result
+
+    async def handle_signal(self, input: HandleSignalInput) -> None:  # noqa: A002 - Temporal's
+        self._let_in()
+        await super().handle_signal(input)
+
+    async def handle_update_handler(self, input: HandleUpdateInput) -> Any:  # noqa: A002 - Temporal's
+        self._let_in()
+        return await super().handle_update_handler(input)
+
+    def _let_in(self) -> None:
+        """Lets a handler of the workflow do steps of its saga; Temporal runs it in a task of its own."""
+        if self.run is not None:
+            enter(self.run)
+            self.run.guard.answer()
+
+    async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002 - Temporal's
+        answer = await super().handle_query(input)
+        # Made when somebody looks, as every step of every saga would pay for it otherwise.
+        if isinstance(answer, WorkflowMetadata) and self.run and (details := self.run.details()):
+            answer.current_details = details
+        return answer
+
+
+class _WorkflowOutbound(WorkflowOutboundInterceptor):
+    def __init__(self, outbound: WorkflowOutboundInterceptor, inbound: _WorkflowInbound) -> None:
+        super().__init__(outbound)
+        self._inbound = inbound
+
+    def start_activity(
+        self,
+        input: StartActivityInput,  # noqa: A002 - Temporal's
+    ) -> workflow.ActivityHandle[Any]:
+        run = self._inbound.run
+        # A handler of a plain workflow may be called before the workflow itself.
+        if run is None:
+            return super().start_activity(input)
+        if run.mark is not None:
+            if input.activity_id is not None:
+                run.note_activity(input.activity_id, is_of_saga=True)
+            input.headers = {**input.headers, HEADER: run.mark}
+            input.event_groups = groups_of(input.activity_id)
+            run.mark = None
+            return super().start_activity(input)
+        run.has_activities = True
+        if input.activity_id is not None:
+            run.note_activity(input.activity_id, is_of_saga=False)
+        if run.has_saga and input.cancellation_type is workflow.ActivityCancellationType.ABANDON:
+            # Temporal 1.35: one that fails after its cancel wedges the workflow, and its compensations.
+            raise DefinitionError(
+                f"activity {input.activity!r} has cancellation type ABANDON, which can wedge a saga: "
+                "give it TRY_CANCEL or WAIT_CANCELLATION_COMPLETED"
+            )
+        return super().start_activity(input)
+
+    def start_local_activity(
+        self,
+        input: StartLocalActivityInput,  # noqa: A002 - Temporal's
+    ) -> workflow.ActivityHandle[Any]:
+        if self._inbound.run is not None:
+            self._inbound.run.has_activities = True
+        return super().start_local_activity(input)
+
+    def continue_as_new(self, input: ContinueAsNewInput) -> NoReturn:  # noqa: A002 - Temporal's
+        run = self._inbound.run
+        is_ours = input.memo is not None and CARRIED_MEMO in input.memo
+        if run is not None and (run.has_saga or run.carried is not None) and not is_ours:
+            raise DefinitionError(
+                "a workflow that continues as new by itself forgets what its saga has done: "
+                "use `saga.continue_as_new`"
+            )
+        super().continue_as_new(input)
+
+
+def _refuse_open_saga(run: Run) -> None:
+    if run.is_open:
+        raise DefinitionError(
+            "the workflow has ended before its saga: await the task in which the saga is open"
+        )
+
+
+def _check_arguments(started: ExecuteWorkflowInput) -> None:
+    """Fails a workflow that was started with other arguments than it takes; it would be wedged otherwise."""
+    try:
+        signature(started.run_fn).bind(None, *started.args)
+    except TypeError as error:
+        refusal = str(error)
+    else:
+        # Null and binary payloads are read without regard to the type.
+        kinds = WorkflowDefinition.must_from_run_fn(started.run_fn).arg_types or []
+        wrong = [kind for kind, value in zip(kinds, started.args, strict=False) if not _fits(value, kind)]
+        if not wrong:
+            return
+        refusal = f"{wrong[0].__name__} is neither null nor binary"
+    raise ApplicationError(
+        f"{started.type.__name__} was started with other arguments than it takes: {refusal}",
+        type=SAGA_REFUSED,
+        non_retryable=True,
+    )
+
+
+def _fits(value: object, kind: object) -> bool:
+    # A parameter need not be annotated with a class.
+    return not (isinstance(kind, type) and issubclass(kind, BaseModel)) or isinstance(value, kind)

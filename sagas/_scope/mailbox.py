@@ -1,0 +1,170 @@
+"""What comes to a saga from outside: events that it waits for, and people's decisions."""
+
+from collections import deque
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from .._errors import DeadlineError, DefinitionError, RejectedError
+from .._operation import NAME
+from .._verbs import ApprovalRequest
+from .._verdict import SAGA_REFUSED
+
+T = TypeVar("T")
+
+NOT_APPROVED = "not_approved"
+"""The code of the refusal when a person has decided against a saga."""
+
+
+class Expected(Generic[T]):
+    """An external event that a saga waits for; made by `Saga.expect`.
+
+    It comes as a signal or as an update with its name, and is kept until the saga waits for it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.arrived: deque[T] = deque()
+        self.gave_up: datetime | None = None
+
+
+class Decision(BaseModel):
+    """That a saga may go on: who has decided so, when, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    by: str
+    because: str
+    at: datetime
+
+
+class Mailbox:
+    """Takes what comes, keeps it until it is asked for, and says of what came too late that it did.
+
+    Args:
+        unread: What had arrived and was not asked for before the saga continued as new, by name.
+    """
+
+    def __init__(self, unread: dict[str, list[Any]] | None = None) -> None:
+        self.late: list[str] = []
+        self._unread = unread or {}
+        self._expected: dict[str, Expected[Any]] = {}
+        self._asked: dict[str, str] = {}
+        self._decided: dict[str, ApprovalRequest] = {}
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """The approvals that are waited for, each with the role that it takes."""
+        return tuple(f"waits for approval {name!r} by {role}" for name, role in self._asked.items())
+
+    @property
+    def unread(self) -> dict[str, list[Any]]:
+        """What has arrived and was not asked for, by name."""
+        return self._unread | {e.name: list(e.arrived) for e in self._expected.values() if e.arrived}
+
+    def expect(self, name: str, message: type[T]) -> Expected[T]:
+        """Opens a slot for an external event.
+
+        Raises:
+            DefinitionError: The name is not well formed, or taken.
+        """
+        if not NAME.fullmatch(name) or name.startswith("saga-"):
+            raise DefinitionError(
+                f"the name of an expected event {name!r} must be words in lower case joined by dashes, "
+                "and not begin with 'saga-'"
+            )
+        if name in self._expected:
+            raise DefinitionError(f"{name!r} is expected already: keep what `expect` returned")
+        expected = self._expected[name] = Expected[T](name)
+        convert = workflow.payload_converter()
+        for value in self._unread.pop(name, []):
+            # It was written as JSON when the saga continued as new.
+            expected.arrived += convert.from_payloads(convert.to_payloads([value]), [message])
+
+        async def receive(message: Any) -> None:
+            if expected.gave_up:
+                self.late.append(f"{name} came {workflow.now() - expected.gave_up} too late")
+                workflow.logger.warning("%s came too late, after %s", name, expected.gave_up)
+            expected.arrived.append(message)
+
+        def refuse(message: Any) -> None:
+            del message
+            if expected.gave_up:
+                raise ApplicationError(
+                    f"{name} comes too late: the saga waited until {expected.gave_up:%Y-%m-%d %H:%M:%S} UTC",
+                    type=SAGA_REFUSED,
+                )
+
+        # Temporal reads the type of the message from these.
+        for handler in (receive, refuse):
+            handler.__annotations__["message"] = message
+        # Temporal types handlers loosely.
+        workflow.set_signal_handler(name, receive)  # pyright: ignore[reportUnknownMemberType]
+        workflow.set_update_handler(  # pyright: ignore[reportUnknownMemberType]
+            name, receive, validator=refuse
+        )
+        return expected
+
+    async def next(self, expected: Expected[T], deadline: timedelta) -> T:
+        """Waits for an event, the oldest first.
+
+        Raises:
+            DeadlineError: It did not come in time.
+        """
+        expected.gave_up = None
+        until = workflow.now() + deadline
+        try:
+            # Another wait in another branch may take what has woken this one.
+            while not expected.arrived:
+                await workflow.wait_condition(
+                    lambda: bool(expected.arrived),
+                    timeout=until - workflow.now(),
+                    timeout_summary=f"until {expected.name}",
+                )
+        except TimeoutError:
+            expected.gave_up = workflow.now()
+            raise DeadlineError(f"the wait for {expected.name!r}") from None
+        return expected.arrived.popleft()
+
+    async def approval(self, name: str, role: str, deadline: timedelta) -> Decision:
+        """Waits for a person's decision.
+
+        Raises:
+            RejectedError: The person has decided against it; its code is `not_approved`.
+            DeadlineError: Nobody has decided in time.
+        """
+        if name in self._asked:
+            raise DefinitionError(f"approval {name!r} is waited for already: give each its own name")
+        self._decided.pop(name, None)
+        self._asked[name] = role
+        try:
+            await workflow.wait_condition(
+                lambda: name in self._decided, timeout=deadline, timeout_summary=f"until {name} is approved"
+            )
+        except TimeoutError:
+            raise DeadlineError(f"approval {name!r}") from None
+        finally:
+            del self._asked[name]
+        request = self._decided.pop(name)
+        if not request.is_approved:
+            raise RejectedError(NOT_APPROVED, f"{name}: {request.by} decided against it: {request.because}")
+        return Decision(by=request.by, because=request.because, at=workflow.now())
+
+    def refuse_decision(self, request: ApprovalRequest) -> str | None:
+        """Why a decision cannot be taken, in a sentence."""
+        role = self._asked.get(request.approval)
+        if role is None or request.approval in self._decided:
+            waiting = ", ".join(self.waits_for) or "it waits for none"
+            return f"approval {request.approval!r} is not waited for: {waiting}"
+        if role not in request.roles:
+            return (
+                f"approval {request.approval!r} takes the role {role!r}, which {request.by!r} does not have"
+            )
+        return None
+
+    def decide(self, request: ApprovalRequest) -> None:
+        """Takes a decision that was not refused."""
+        self._decided[request.approval] = request

@@ -1,0 +1,66 @@
+"""The point of no return: tried until there is a verdict, as nothing may cross it backwards."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+
+from .._ledger import Outcome
+from .._mark import Purpose
+from .._steps import Action, MethodAction
+from .._verdict import Verdict
+from .attempt import attempt, resolve
+from .guard import Guard
+from .insist import Insistence, words
+
+
+async def verdict_on_pivot(
+    action: Action[Any, Any] | MethodAction[Any, Any, Any],
+    message: object,
+    *,
+    address: str,
+    mark: Payload,
+    was_reset: bool,
+    guard: Guard,
+    insistence: Insistence,
+) -> Verdict:
+    """Tries the pivot one attempt at a time, so that it is known whether any has begun.
+
+    Until then a cancel withdraws it; from then on the guard is deaf, until it is known that it did not
+    happen. In a run that was reset, nobody knows whether it has begun before.
+    """
+    tried = 0
+    while True:
+        seen = insistence.retries
+        with insistence.attempting(address):
+            try:
+                verdict = await attempt(
+                    action.call,
+                    [message],
+                    activity_id=address,
+                    summary=words(action.name),
+                    mark=mark,
+                    attempts=1,
+                )
+            except asyncio.CancelledError:
+                # The cancel arrived together with the answer, which is lost: the same key gets it again.
+                verdict = Verdict(Outcome.UNKNOWN, reason="cancelled while it was answered")
+            if verdict.outcome is Outcome.WITHDRAWN and not guard.is_deaf and not was_reset:
+                return verdict
+            if verdict.outcome in (Outcome.UNKNOWN, Outcome.WITHDRAWN):
+                guard.is_deaf = True
+                with suppress(asyncio.CancelledError):
+                    verdict = await resolve(action.call, message, verdict, address=address)
+        tried += 1
+        if verdict.outcome in (Outcome.UNKNOWN, Outcome.WITHDRAWN):
+            if tried >= action.call.policy.attempts:
+                insistence.is_stuck(address, Purpose.PIVOT, verdict, action.call)
+            # A time limit of the caller's own cuts the pause short; it cannot take the pivot back.
+            with suppress(asyncio.CancelledError):
+                pause = action.call.policy.pause_after(tried)
+                verdict = await insistence.rest(pause, address, since=seen) or verdict
+        if verdict.outcome in (Outcome.DONE, Outcome.REJECTED):
+            guard.is_deaf = verdict.outcome is Outcome.DONE
+            insistence.is_through(address)
+            return verdict

@@ -1,0 +1,98 @@
+"""What the plugin and the saga share about one workflow run."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+from temporalio.api.common.v1 import Payload
+
+from .._errors import DefinitionError
+from .._ledger import Owed
+from .._verbs import Authorize, ByHand
+from .carried import Carried
+from .guard import Guard
+
+CHILD_MEMO = "saga"
+"""The memo of a child saga; its value says whose it is, and whether it is its parent's pivot."""
+CARRIED_MEMO = "saga-carried"
+"""The memo of a saga that continued as new: what it had come to."""
+
+ResultT = TypeVar("ResultT")
+
+
+class Closed(BaseModel, Generic[ResultT]):
+    """What a child saga hands to its parent: its result, and what would make up for it, newest first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    result: ResultT
+    owed: tuple[Owed, ...] = ()
+    by_hand: dict[str, ByHand] = {}
+
+
+@dataclass(slots=True)
+class Run:
+    """One workflow run in which sagas can be opened."""
+
+    is_child: bool
+    search_attributes: bool
+    is_pivot: bool = False
+    """Whether it is its parent's pivot."""
+    carried: Carried | None = None
+    authorize: Authorize | None = None
+    was_reset: bool = False
+    """Whether the server has gone back in its history: what comes now may have happened before."""
+    guard: Guard = field(default_factory=Guard)
+    owed: tuple[Owed, ...] = ()
+    by_hand: dict[str, ByHand] = field(default_factory=dict[str, ByHand])
+    has_saga: bool = False
+    is_open: bool = False
+    """Whether its saga has begun and not ended."""
+    has_activities: bool = False
+    """Whether it has scheduled activities that belong to no saga."""
+    mark: Payload | None = None
+    """Goes into the header of the activity that is scheduled next."""
+    _activities: dict[str, bool] = field(default_factory=dict[str, bool])
+    """The activity ids that were used, and whether by a step of the saga."""
+    details: Callable[[], str] = str
+    """Makes the table of its steps, for who looks at the workflow."""
+
+    def note_activity(self, activity_id: str, *, is_of_saga: bool) -> None:
+        """Notes whose activity has an id; the server takes two of one id at a time for an error, for ever.
+
+        Raises:
+            DefinitionError: A step of the saga has it, and an activity of the workflow's own.
+        """
+        if self._activities.setdefault(activity_id, is_of_saga) is not is_of_saga:
+            raise DefinitionError(
+                f"activity id {activity_id!r} belongs to a step of the saga: give your activity another one"
+            )
+
+    def note_reset(self, seed: int) -> None:
+        """Notes that the workflow was reset to where it is now, whose sign is a new random seed."""
+        del seed
+        self.was_reset = True
+
+
+_current: ContextVar[Run] = ContextVar("saga-run")
+
+
+def enter(run: Run) -> None:
+    """Makes `run` the one that sagas of this workflow belong to."""
+    _current.set(run)
+
+
+def current() -> Run:
+    """The run that the calling workflow code belongs to.
+
+    Raises:
+        DefinitionError: There is none, as the worker's client has no `SagaPlugin`.
+    """
+    run = _current.get(None)
+    if run is None:
+        raise DefinitionError(
+            "a Saga needs the plugin: Client.connect(..., plugins=[SagaPlugin()]), and in a workflow only"
+        )
+    return run

@@ -1,0 +1,95 @@
+"""The way back: everything that was started is made up for, and the workflow then says why."""
+
+import asyncio
+from typing import Any, NoReturn
+
+from temporalio import workflow
+from temporalio.exceptions import is_cancelled_exception
+
+from .._ledger import Compensation, Ledger, Outcome
+from .._mark import Purpose, plain_mark
+from .._status import Board, Status
+from .._steps import Call, Step
+from .._verdict import cause_of, compensated
+from .attempt import attempt
+from .course import Course
+from .insist import Insistence, words
+from .run import Run
+
+
+class WayBack:
+    """Taken once, by a saga that turns round.
+
+    Args:
+        run: The workflow run; no cancel reaches it on the way.
+        ledger: Says what is owed.
+        board: Says how far it has come.
+        insistence: Tries until it is through.
+        course: Knows why it turned round.
+        busy: The addresses of what is under way, while it is.
+        errands: What is left from before the saga continued as new.
+    """
+
+    def __init__(
+        self,
+        *,
+        run: Run,
+        ledger: Ledger,
+        board: Board,
+        insistence: Insistence,
+        course: Course,
+        busy: set[str],
+        errands: tuple[Compensation, ...],
+    ) -> None:
+        self._run, self._ledger, self._board = run, ledger, board
+        self._insistence, self._course, self._busy = insistence, course, busy
+        self.errands = list(errands)
+        """What is done at its end."""
+
+    def add_errand(self, step: Step[Any, Any], message: object) -> None:
+        """Has a step done at the end of the way."""
+        call = step.call
+        errand = Compensation(
+            address=step.name,
+            activity=call.activity,
+            arguments=(message,),
+            task_queue=call.task_queue,
+            policy=call.policy,
+        )
+        self.errands.append(errand)
+
+    async def take(self) -> None:
+        """Makes up for everything that was started; returns when nothing is owed any more."""
+        self._run.guard.is_deaf = True
+        self._ledger.begin_compensation()
+        if self._busy or self._ledger.owed() or self._ledger.lost():
+            self._board.show(Status.COMPENSATING)
+            # A step in a task of its own may be under way: a compensation must not overtake its action.
+            await workflow.wait_condition(lambda: not self._busy)
+            await self._insistence.make_up(self._ledger)
+            for lost in self._ledger.lost():
+                await self._insistence.settle_lost(self._ledger, lost)
+        self._board.show(Status.SETTLED if self._insistence.by_hand else Status.COMPENSATED)
+        for errand in self.errands:
+            await self._run_errand(errand)
+        self._run.guard.is_deaf = False
+
+    def leave(self, error: Exception | asyncio.CancelledError, *, was_cancelled: bool) -> NoReturn:
+        """Ends the saga with what made it turn round; a cancel that came on the way back did not."""
+        if was_cancelled and is_cancelled_exception(error):
+            raise error
+        if isinstance(error, asyncio.CancelledError) and self._course.turned is not None:
+            raise compensated(self._course.turned, self._insistence.by_hand) from self._course.turned
+        raise compensated(error, self._insistence.by_hand) from cause_of(error)
+
+    async def _run_errand(self, errand: Compensation) -> None:
+        address = self._ledger.address_of(errand.address)
+        verdict = await attempt(
+            Call(activity=errand.activity, result=None, policy=errand.policy, task_queue=errand.task_queue),
+            errand.arguments,
+            activity_id=address,
+            summary=words(errand.address),
+            mark=plain_mark(Purpose.AFTERWARDS),
+        )
+        if verdict.outcome is not Outcome.DONE:
+            workflow.logger.warning("after compensation: %s: %s", address, verdict.reason)
