@@ -1,37 +1,31 @@
 """The scope in which a workflow's steps are one saga: all of them, or none."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar, overload
 
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
 from temporalio.exceptions import ApplicationError
 
 from .._errors import DeadlineError, DefinitionError, RejectedError, UnknownOutcomeError
-from .._ledger import Compensation, CompensationOrder, Ledger, Outcome, Phase, Scope
-from .._mark import Purpose, mark_of
-from .._operation import NAME
-from .._policy import Policy
+from .._ledger import CompensationOrder, Ledger, Phase, Scope
 from .._status import Board, Status
-from .._steps import Action, Call, MethodAction, Step
+from .._steps import Action, MethodAction, Step
 from .._verdict import SAGA_REFUSED, Verdict
-from .attempt import carry_out, encode
-from .branches import OnFailure, run_branches
+from .attempt import encode
+from .branches import OnFailure
 from .carried import Carried
-from .children import ChildRejectedError, Lost, result_type_of, run_child
 from .continuing import continue_as_new
 from .course import YEAR, Course
 from .desk import Desk
 from .guard import to_its_end
-from .insist import Insistence, words
+from .insist import Insistence
 from .mailbox import Decision, Expected, Mailbox
-from .pivot import verdict_on_pivot
-from .run import Closed, current
+from .run import current
 from .way_back import WayBack
+from .way_forward import WayForward
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
@@ -97,18 +91,18 @@ class Saga:
         self._board.audit += carried.audit
         self._was_held = carried.is_held
         self._expires_at = carried.expires_at or (workflow.now() + deadline if deadline else None)
-        self._busy: set[str] = set()
-        self._way_back = WayBack(
+        self._forward = WayForward(
+            run=run, ledger=self._ledger, course=self._course, insistence=self._insistence
+        )
+        self._back = WayBack(
             run=run,
             ledger=self._ledger,
             board=self._board,
             insistence=self._insistence,
             course=self._course,
-            busy=self._busy,
+            busy=self._forward.busy,
             errands=carried.afterwards,
         )
-        self._pivot: str | None = None
-        self._open_branches = 0
 
     async def __aenter__(self) -> Self:
         info = workflow.info()
@@ -127,7 +121,7 @@ class Saga:
         if self._run.has_saga:
             raise DefinitionError("a workflow run is one saga: a second one would have the keys of the first")
         self._run.has_saga = self._run.is_open = self._course.is_open = True
-        self._task = asyncio.current_task()
+        self._forward.set_out()
         self._run.details = lambda: "\n- ".join(
             [self._board.details(), *self._mailbox.waits_for, *self._mailbox.late]
         )
@@ -150,23 +144,11 @@ class Saga:
             UnknownOutcomeError: All attempts are spent, and it may have happened all the same. A saga that
                 goes on in spite of it cannot complete: it raises it again at its pivot, or at its end.
         """
-        await self._course.clear()
-        is_past_pivot = self._ledger.phase is Phase.PAST_PIVOT
-        result: O = await self._do(step, message, Purpose.RETRIABLE if is_past_pivot else Purpose.STEP)
-        self._course.check()
-        return result
+        return await self._forward.step(step, message)
 
     async def best_effort(self, step: Step[I, O], message: I, /) -> O | None:
         """Does a step whose failure does not fail the saga; returns `None` when it failed."""
-        await self._course.clear()
-        result: O | None
-        try:
-            result = await self._do(step, message, Purpose.BEST_EFFORT)
-        except (RejectedError, UnknownOutcomeError) as error:
-            workflow.logger.warning("best effort: %s", error)
-            result = None
-        self._course.check()
-        return result
+        return await self._forward.best_effort(step, message)
 
     async def pivot(self, action: Action[I, O] | MethodAction[Any, I, O], message: I, /) -> O:
         """Passes the point of no return: once the action is done, the saga only goes forward.
@@ -178,20 +160,7 @@ class Saga:
             RejectedError: The participant refused: everything before the pivot is compensated.
             UnknownOutcomeError: Before it, the outcome of a step is unknown, and was passed over.
         """
-        await self._course.clear()
-        with self._alone(action.name) as address:
-            verdict = await verdict_on_pivot(
-                action,
-                message,
-                address=address,
-                mark=self._mark(action, Purpose.PIVOT),
-                was_reset=self._run.was_reset,
-                guard=self._run.guard,
-                insistence=self._insistence,
-            )
-            result: O = self._settle(address, verdict)
-            self._ledger.pass_pivot()
-        return result
+        return await self._forward.pivot(action, message)
 
     async def pivot_child(
         self,
@@ -211,23 +180,7 @@ class Saga:
             RejectedError: The child failed, and has made up for everything it had done.
             UnknownOutcomeError: Before it, the outcome of a step is unknown, and was passed over.
         """
-        await self._course.clear()
-        self._check_name(name)
-        with self._alone(name, is_child=True) as address:
-            try:
-                closed = await self._close(run, message, address, task_queue, is_pivot=True)
-                result = closed.result
-            except Lost as error:
-                # Nobody knows on which side of its pivot it was: a person has to find out.
-                self._run.guard.is_deaf = True
-                call = Call(activity=name, result=result_type_of(run), policy=Policy())
-                verdict = await to_its_end(self._insistence.verdict_by_hand(address, call, str(error)))
-                self._run.guard.is_deaf = verdict.outcome is Outcome.DONE
-                result = self._settle(address, verdict)
-            self._ledger.closed(address, ())
-            self._ledger.pass_pivot()
-            self._run.guard.is_deaf = True
-        return result
+        return await self._forward.pivot_child(run, message, name=name, task_queue=task_queue)
 
     async def child(
         self,
@@ -250,24 +203,7 @@ class Saga:
         Raises:
             RejectedError: The child failed, and has made up for everything it had done.
         """
-        await self._course.clear()
-        if self._ledger.phase is not Phase.FORWARD:
-            is_late = self._ledger.phase is Phase.PAST_PIVOT
-            why = (
-                "comes after the pivot, where nothing may fail"
-                if is_late
-                else "cannot start: the saga is compensating"
-            )
-            raise DefinitionError(f"child {name!r} {why}")
-        self._check_name(name)
-        self._check_pivot(name)
-        address = self._ledger.address_of(name)
-        self._ledger.start(address, is_child=True)
-        with self._under_way(address):
-            closed = await self._close(run, message, address, task_queue)
-        self._ledger.closed(address, closed.owed)
-        self._course.check()
-        return closed.result
+        return await self._forward.child(run, message, name=name, task_queue=task_queue)
 
     @overload
     async def parallel(self, b1: Coroutine[Any, Any, T1], /, *, on_failure: OnFailure = ...) -> tuple[T1]: ...
@@ -317,11 +253,7 @@ class Saga:
         Raises:
             Exception: The first failure.
         """
-        self._open_branches += 1
-        try:
-            return await run_branches(branches, self._course, on_failure)
-        finally:
-            self._open_branches -= 1
+        return await self._forward.parallel(branches, on_failure)
 
     def expect(self, name: str, message: type[T], /) -> Expected[T]:
         """Opens a slot for an external event, which may come before the saga waits for it.
@@ -375,7 +307,7 @@ class Saga:
         Only the root of a family of sagas does it. Its failure is recorded and changes nothing.
         """
         if not self._run.is_child:
-            self._way_back.add_errand(step, message)
+            self._back.add_errand(step, message)
 
     def continue_as_new(self, state: object, /) -> NoReturn:
         """Goes on in a new run with a short history: the workflow begins again, with `state` as its input.
@@ -388,17 +320,14 @@ class Saga:
             asyncio.CancelledError: The saga turns round.
         """
         self._course.check()
-        if self._busy or self._open_branches or self._pivot:
-            raise DefinitionError(
-                f"a saga continues as new between steps; under way is {self._under_way_now()}"
-            )
+        self._forward.refuse_between("a saga continues as new between steps")
         continue_as_new(
             state,
             Carried(
                 ledger=self._ledger,
                 began_at=self._board.began_at,
                 shown=self._board.shown,
-                afterwards=tuple(self._way_back.errands),
+                afterwards=tuple(self._back.errands),
                 by_hand=self._insistence.by_hand,
                 audit=tuple(self._board.audit),
                 unread=self._mailbox.unread,
@@ -415,8 +344,7 @@ class Saga:
     ) -> None:
         if error is None:
             try:
-                await self._finish()
-                self._refuse_doubt()
+                await self._forward.end()
                 self._refuse_excess()
             except (asyncio.CancelledError, UnknownOutcomeError, RejectedError) as turned:
                 error = turned
@@ -429,16 +357,9 @@ class Saga:
         if self._ledger.phase is Phase.PAST_PIVOT:
             self._refuse_to_fail(error)
         was_cancelled = workflow.cancellation_reason() is not None
-        await to_its_end(self._way_back.take())
+        await to_its_end(self._back.take())
         self._run.is_open = self._course.is_open = False
-        self._way_back.leave(error, was_cancelled=was_cancelled)
-
-    async def _finish(self) -> None:
-        """Waits for what is under way in tasks of the workflow's own, and as long as the saga is held."""
-        await self._course.clear()
-        while self._busy:
-            await workflow.wait_condition(lambda: not self._busy)
-            await self._course.clear()
+        self._back.leave(error, was_cancelled=was_cancelled)
 
     def _complete(self) -> None:
         self._run.is_open = self._course.is_open = False
@@ -456,11 +377,6 @@ class Saga:
             f"{type(error).__name__} was raised after the pivot, where a saga only goes forward: {error}"
         ) from error
 
-    def _refuse_doubt(self) -> None:
-        """What may have happened, and nobody counts on, must be made up for, and only failing does so."""
-        if self._ledger.phase is Phase.FORWARD and (doubtful := self._ledger.in_doubt()):
-            raise UnknownOutcomeError(doubtful[0], "the saga went on, and cannot complete with it")
-
     def _refuse_excess(self) -> None:
         """A child that cannot tell its parent what it owes has to make up for it by itself."""
         if self._run.is_child and isinstance(excess := encode([self._ledger.plan()]), Verdict):
@@ -471,116 +387,3 @@ class Saga:
             await workflow.sleep(rest, summary="the saga's deadline")
         if self._expires_at is not None:
             self._course.turn(DeadlineError("the saga"))
-
-    async def _do(self, step: Step[I, O], message: I, purpose: Purpose) -> Any:
-        self._check_pivot(step.name)
-        address = self._ledger.address_of(step.name)
-        is_best_effort = purpose is Purpose.BEST_EFFORT
-        self._ledger.start(address, _owed_for(step, address, message), is_best_effort=is_best_effort)
-        is_retriable = purpose is Purpose.RETRIABLE
-        tries = self._insistence.until_done if is_retriable else carry_out
-        mark = self._mark(step, purpose)
-        trying = tries(step.call, [message], activity_id=address, summary=words(step.name), mark=mark)
-        with self._under_way(address):
-            verdict = await (to_its_end(trying) if is_retriable else trying)
-        return self._settle(address, verdict)
-
-    async def _close(
-        self,
-        run: Callable[[Any, I], Awaitable[O]],
-        message: I,
-        address: str,
-        task_queue: str | None,
-        *,
-        is_pivot: bool = False,
-    ) -> Closed[O]:
-        """Runs a child to its end, and notes in the ledger if it failed."""
-        try:
-            closed = await run_child(run, message, name=address, task_queue=task_queue, is_pivot=is_pivot)
-        except RejectedError as error:
-            self._ledger.failed(address, Outcome.REJECTED)
-            if isinstance(error, ChildRejectedError):
-                self._insistence.by_hand.update(error.by_hand)
-            self._course.check()
-            raise
-        except Lost:
-            self._ledger.failed(address, Outcome.UNKNOWN)
-            raise
-        self._insistence.by_hand.update(closed.by_hand)
-        return closed
-
-    def _settle(self, address: str, verdict: Verdict) -> Any:
-        if verdict.outcome is Outcome.DONE:
-            self._ledger.done(address, verdict.value)
-            return verdict.value
-        self._ledger.failed(address, verdict.outcome)
-        self._course.check()
-        if verdict.outcome is Outcome.REJECTED:
-            raise RejectedError(verdict.code, verdict.reason, verdict.field)
-        raise UnknownOutcomeError(address, verdict.reason)
-
-    def _mark(
-        self, what: Step[Any, Any] | Action[Any, Any] | MethodAction[Any, Any, Any], purpose: Purpose
-    ) -> Payload:
-        return mark_of(what, purpose, self._ledger.scope, self._ledger.order)
-
-    @contextmanager
-    def _alone(self, name: str, *, is_child: bool = False) -> Generator[str]:
-        """Starts the pivot, while nothing else of the saga is under way."""
-        if self._run.is_child and not self._run.is_pivot:
-            raise DefinitionError(
-                "a child saga stays compensatable until its root closes: only a `pivot_child` has a pivot"
-            )
-        if self._ledger.phase is not Phase.FORWARD:
-            is_second = self._ledger.phase is Phase.PAST_PIVOT
-            why = (
-                "is a second pivot; a saga has one" if is_second else "cannot start: the saga is compensating"
-            )
-            raise DefinitionError(f"{name!r} {why}")
-        self._check_pivot(name)
-        if self._busy or self._open_branches:
-            raise DefinitionError(f"the pivot {name!r} is passed alone; under way is {self._under_way_now()}")
-        if asyncio.current_task() is not self._task:
-            raise DefinitionError(f"the pivot {name!r} is passed alone, by the task that opened the saga")
-        self._refuse_doubt()
-        address = self._ledger.address_of(name)
-        self._ledger.start(address, is_child=is_child)
-        self._pivot = address
-        try:
-            with self._under_way(address):
-                yield address
-        finally:
-            self._pivot = None
-
-    def _under_way_now(self) -> str:
-        return ", ".join(sorted(self._busy)) or "a branch"
-
-    def _check_pivot(self, name: str) -> None:
-        if self._pivot is not None:
-            raise DefinitionError(f"{name!r} cannot start beside the pivot {self._pivot!r}")
-
-    def _check_name(self, name: str) -> None:
-        if not NAME.fullmatch(name):
-            raise DefinitionError(f"the name of child {name!r} must be words in lower case joined by dashes")
-
-    @contextmanager
-    def _under_way(self, address: str) -> Generator[None]:
-        self._busy.add(address)
-        try:
-            yield
-        finally:
-            self._busy.discard(address)
-
-
-def _owed_for(step: Step[I, O], address: str, message: I) -> Compensation | None:
-    if step.makes_up is None:
-        return None
-    call = step.makes_up.call
-    return Compensation(
-        address=address,
-        activity=call.activity,
-        arguments=(message, None) if step.makes_up.takes_result else (message,),
-        takes_result=step.makes_up.takes_result,
-        task_queue=call.task_queue,
-        policy=call.policy,
-    )
