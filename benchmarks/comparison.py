@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from statistics import mean, median, quantiles
 
 from benchmarks.contender import CAN_MEASURE_CPU, Contender
@@ -151,8 +152,9 @@ async def _warm_up(ours: Contender, baseline: Contender, effort: Effort, *, refu
         await side.run_batch(effort.at_once)
         await side.run_one()
     one, other = [await side.contender.trace(side.ids[0]) for side in sides]
-    if one.asked != other.asked:
-        raise RuntimeError(f"the sides do not do the same work: {one.asked} and {other.asked}")
+    for ask, counterpart in zip_longest(one.asked, other.asked):
+        if ask != counterpart:
+            raise RuntimeError(f"the sides do not do the same work:\n{ask}\n{counterpart}")
 
 
 def _alternating(one: Side, other: Side, times: int) -> Iterator[Side]:

@@ -18,7 +18,6 @@ TIMEOUT = timedelta(seconds=10)
 FIVE_TIMES = RetryPolicy(maximum_attempts=5, maximum_interval=timedelta(seconds=30))
 THREE_TIMES = RetryPolicy(maximum_attempts=3, maximum_interval=timedelta(seconds=5))
 UNTIL_DONE = RetryPolicy(maximum_interval=timedelta(seconds=30))
-COMPENSATION = RetryPolicy(maximum_interval=timedelta(seconds=8))
 
 
 class Compensations:
@@ -37,7 +36,7 @@ class Compensations:
 
     async def _run(self) -> None:
         for compensation, message in reversed(self._owed):
-            await call(compensation, message, retry=COMPENSATION)
+            await call(compensation, message, retry=UNTIL_DONE)
 
 
 async def call(
