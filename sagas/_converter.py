@@ -10,13 +10,29 @@ from temporalio.exceptions import ApplicationError, FailureError
 
 from ._verdict import SAGA_REFUSED
 
+JSON = b"json/plain"
+
 
 class SagaPayloadConverter(PydanticPayloadConverter):
     """As its base; but what cannot be read is an error that ends what has to read it.
 
     Temporal takes any other error for a bug in the code, and tries again until the code is mended; but it
     is the sender of the payload who is to blame.
+
+    Models and text, which are most of what sagas send, take the shortest way: the base asks one converter
+    after the other, and each workflow run makes its adapters of types anew.
     """
+
+    def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
+        """Turns values into payloads, as its base does."""
+        as_json = self.converters[JSON].to_payload
+        payloads: list[Payload] = []
+        for value in values:
+            if (type(value) is str or hasattr(value, "model_dump_json")) and (payload := as_json(value)):
+                payloads.append(payload)
+            else:
+                payloads += super().to_payloads([value])
+        return payloads
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
         """Reads payloads.
@@ -25,6 +41,11 @@ class SagaPayloadConverter(PydanticPayloadConverter):
             pydantic.ValidationError: One of them is JSON, and does not fit its type.
             ApplicationError: One of them is something else.
         """
+        if type_hints and len(payloads) == 1 and payloads[0].metadata.get("encoding") == JSON:
+            # Not `issubclass`, which takes pydantic longer than all the rest.
+            read = getattr(type_hints[0], "model_validate_json", None)
+            if read is not None:
+                return [read(payloads[0].data)]
         try:
             return super().from_payloads(payloads, type_hints)
         except (FailureError, ValidationError):

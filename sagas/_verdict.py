@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import cast
 
 from temporalio.exceptions import (
@@ -32,6 +33,7 @@ SAGA_UNACCOUNTED = "SagaUnaccounted"
 SAGA_REFUSED = "SagaRefused"
 """The type of the application error of a saga that was started such that it could lose compensations."""
 
+OURS = f"{__package__}."
 LONGEST_REASON = 2_000
 LARGEST_CAUSE = 256 * 1024
 """Characters; Temporal wedges a workflow whose failure has more than 2 MiB."""
@@ -94,14 +96,29 @@ def compensated(error: BaseException, by_hand: Mapping[str, str]) -> Application
 
 
 def cause_of(error: BaseException) -> BaseException | None:
-    """The error as the cause of a failure; `None` if it would wedge the workflow that fails with it."""
+    """The error as the cause of a failure; `None` if it would wedge the workflow that fails with it.
+
+    Its traceback says where in the workflow it was raised. The SDK's own frames are left out: they say
+    nothing to who reads it, and are most of what it costs to write it down.
+    """
     size = 0
     link: BaseException | None = error
     while link is not None:
         details = link.details if isinstance(link, ApplicationError) else ()
         size += len(str(link)) + len(repr(details))
         link = link.__cause__
-    return error if size <= LARGEST_CAUSE else None
+    if size > LARGEST_CAUSE:
+        return None
+    return error.with_traceback(_outside_of_sagas(error.__traceback__))
+
+
+def _outside_of_sagas(traceback: TracebackType | None) -> TracebackType | None:
+    if traceback is None:
+        return None
+    rest = _outside_of_sagas(traceback.tb_next)
+    if str(traceback.tb_frame.f_globals.get("__name__")).startswith(OURS):
+        return rest
+    return TracebackType(rest, traceback.tb_frame, traceback.tb_lasti, traceback.tb_lineno)
 
 
 def verdict_of(error: ActivityError, rejections: frozenset[str], *, attempts: int) -> Verdict:

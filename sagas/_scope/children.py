@@ -1,6 +1,7 @@
 """A saga as a step of another: started, waited for, and taken over by its parent when it has closed."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 from temporalio import workflow
@@ -78,10 +79,10 @@ async def run_child(
         raise RejectedError("duplicate_child", f"a saga {error.workflow_id!r} exists already") from error
     except ChildWorkflowError as error:
         raise _translated(name, error) from error
-    # Built while the saga runs, so no type checker can follow: `Closed` of what the child's run returns.
-    hint: type[Closed[Any]] = Closed.__class_getitem__(result_type or object)  # type: ignore[assignment]
     try:
-        closed = workflow.payload_converter().from_payload(answer.payload, hint)
+        closed = workflow.payload_converter().from_payload(
+            answer.payload, _closed_with(result_type or object)
+        )
     except Exception as error:
         raise Lost(f"child {name!r} completed with an answer that nobody can read") from error
     return Closed(
@@ -89,6 +90,13 @@ async def run_child(
         owed=owed_in_parent(name, closed.owed),
         by_hand={in_parent(name, address): how for address, how in closed.by_hand.items()},
     )
+
+
+@lru_cache(maxsize=256)
+def _closed_with(result: type[Any]) -> type[Closed[Any]]:
+    """`Closed` of what a child's run returns; pydantic forgets such a model as soon as nobody has it."""
+    # Built while the saga runs, so no type checker can follow.
+    return Closed.__class_getitem__(result)  # type: ignore[return-value]
 
 
 def owed_in_parent(child: str, owed: tuple[Owed, ...]) -> tuple[Owed, ...]:

@@ -1,6 +1,7 @@
 """Where operators' verbs arrive: refused if they make no sense, else carried out and written down."""
 
 from collections.abc import Callable
+from inspect import Parameter, Signature
 from json import dumps
 from typing import Any
 
@@ -34,6 +35,8 @@ from .mailbox import Mailbox
 
 SKIPPED = "skipped"
 """The code of a pivot of which an operator says that it did not happen."""
+
+_SIGNATURE = Signature([Parameter("note", Parameter.POSITIONAL_OR_KEYWORD)])
 
 
 class Desk:
@@ -90,9 +93,10 @@ class Desk:
             carry_out(note)
             return self._board.status.value
 
-        # Temporal reads the type of the request from these, and takes loosely typed handlers.
-        for handler in (check, handle):
-            handler.__annotations__["note"] = request
+        # Temporal reads the type of the request from these, and takes loosely typed handlers. Each saga opens
+        # seven verbs, and to have a signature found out anew is most of what that costs.
+        handle.__annotations__["note"] = request
+        handle.__signature__ = _SIGNATURE  # type: ignore[attr-defined]  # as `inspect` offers it
         workflow.set_update_handler(  # pyright: ignore[reportUnknownMemberType]
             verb, handle, validator=check
         )

@@ -5,8 +5,8 @@ import re
 import socket
 import stat
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +80,19 @@ def processes_of(folder: Path) -> dict[int, str]:
     return found
 
 
+SOCKET = re.compile(r"socket:\[(\d+)\]")
+
+
+def open_files(pid: int) -> Iterator[str]:
+    """What a process has open; what it closes in this very moment is left out."""
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            yield str(link.readlink())
+
+
 def listening_addresses(pids: set[int]) -> set[str]:
     """The addresses that some processes listen on, as the kernel writes them."""
-    inodes = {
-        match[1]
-        for pid in pids
-        for link in Path(f"/proc/{pid}/fd").iterdir()
-        if (match := re.match(r"socket:\[(\d+)\]", str(link.readlink())))
-    }
+    inodes = {match[1] for pid in pids for match in map(SOCKET.match, open_files(pid)) if match}
     rows = [
         row.split()
         for table in ("tcp", "tcp6")
