@@ -5,7 +5,7 @@ owed, and in which order.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
@@ -86,7 +86,7 @@ def leaves(owed: Iterable[Owed]) -> Iterator[Compensation]:
                 yield from leaves(lane)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One line of the ledger: a step or a child, and how it ended."""
 
@@ -139,23 +139,22 @@ class Ledger:
     def done(self, address: str, result: object = None) -> None:
         """Notes that an action happened, with its result for a compensation that asks for it."""
         entry = self.entries[address]
-        entry.outcome = Outcome.DONE
-        entry.owed = tuple(
+        owed = tuple(
             c.model_copy(update={"arguments": (*c.arguments[:1], result)})
             if isinstance(c, Compensation) and c.takes_result
             else c
             for c in entry.owed
         )
+        self.entries[address] = replace(entry, outcome=Outcome.DONE, owed=owed)
 
     def closed(self, address: str, owed: tuple[Owed, ...]) -> None:
         """Notes that a child saga completed; what it owes, in its own order, is owed here from now on."""
-        entry = self.entries[address]
-        entry.outcome = Outcome.DONE
-        entry.owed = () if self.phase is Phase.PAST_PIVOT else owed
+        kept = () if self.phase is Phase.PAST_PIVOT else owed
+        self.entries[address] = replace(self.entries[address], outcome=Outcome.DONE, owed=kept)
 
     def failed(self, address: str, outcome: Outcome) -> None:
         """Notes that an action was rejected or withdrawn, or that its outcome is unknown."""
-        self.entries[address].outcome = outcome
+        self.entries[address] = replace(self.entries[address], outcome=outcome)
 
     def pass_pivot(self) -> None:
         """Notes that the pivot is done: nothing from before it is owed any more.

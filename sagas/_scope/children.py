@@ -21,7 +21,7 @@ from .._verbs import ByHand
 from .._verdict import SAGA_COMPENSATED, SAGA_SETTLED, SAGA_UNACCOUNTED, Verdict
 from .attempt import encode
 from .guard import current_guard, to_its_end
-from .run import CHILD_MEMO, Closed
+from .run import CHILD_MEMO, Closed, Descent
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
@@ -66,7 +66,7 @@ async def run_child(
         result_type=RawValue,
         cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
         parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-        memo={CHILD_MEMO: {"child_of": info.workflow_id, "is_pivot": is_pivot}},
+        memo={CHILD_MEMO: Descent(child_of=info.workflow_id, is_pivot=is_pivot)},
         static_summary=f"{name} of {info.workflow_id}",
     )
     try:

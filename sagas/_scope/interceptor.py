@@ -33,7 +33,7 @@ from .._mark import HEADER, groups_of
 from .._verbs import Authorize
 from .._verdict import SAGA_REFUSED, SAGA_UNACCOUNTED, to_application_error
 from .carried import Carried
-from .run import CARRIED_MEMO, CHILD_MEMO, Closed, Run, enter
+from .run import CARRIED_MEMO, CHILD_MEMO, Closed, Descent, Run, enter
 from .saga import Saga
 
 
@@ -84,13 +84,15 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
 
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002 - Temporal's
         info = workflow.info()
-        is_child = CHILD_MEMO in info.raw_memo
+        read = workflow.payload_converter().from_payload
+        descent = info.raw_memo.get(CHILD_MEMO)
         carried = info.raw_memo.get(CARRIED_MEMO)
+        is_child = descent is not None
         run = self.run = Run(
             is_child=is_child,
             search_attributes=self.search_attributes,
-            is_pivot=is_child and bool(workflow.memo()[CHILD_MEMO].get("is_pivot")),
-            carried=workflow.payload_converter().from_payload(carried, Carried) if carried else None,
+            is_pivot=descent is not None and read(descent, Descent).is_pivot,
+            carried=read(carried, Carried) if carried else None,
             authorize=self.authorize,
         )
         run.guard.is_deaf = run.carried is not None and run.carried.ledger.phase is Phase.PAST_PIVOT

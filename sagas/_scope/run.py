@@ -32,6 +32,15 @@ class Closed(BaseModel, Generic[ResultT]):
     by_hand: dict[str, ByHand] = {}
 
 
+class Descent(BaseModel):
+    """What a child saga is told in its memo."""
+
+    model_config = ConfigDict(frozen=True)
+
+    child_of: str = ""
+    is_pivot: bool = False
+
+
 @dataclass(slots=True)
 class Run:
     """One workflow run in which sagas can be opened."""
