@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from temporalio import activity
+from temporalio.client import Client
 
 from activities import HttpParticipant
 from examples.order.saga import OrderSaga
@@ -22,6 +23,7 @@ from sagas import SagaPlugin
 from tests.waiting import until
 from workers import connect, load_settings, run_main
 
+from .histories import CHILD_STARTED, COMPLETED
 from .moments import Passes
 from .turnstile import DEEPER, TaskHold, Turnstile, worker_behind
 
@@ -29,13 +31,17 @@ CONNECTIONS = 8
 GENERATIONS = 2
 
 
-def held(call: Callable[..., object], saga: dict[str, Any], folder: Path, go_on: asyncio.Event) -> Any:
+def held(
+    call: Callable[..., object], saga: dict[str, Any], folder: Path, go_on: asyncio.Event, client: Client
+) -> Any:
     """The same activity; one call of it is held, before or after its participant is asked."""
     name = activity._Definition.must_from_callable(call).name
     inner: Callable[[object], Awaitable[object]] = call  # type: ignore[assignment]
 
     async def wrapped(message: Any) -> Any:
         info = activity.info()
+        if info.workflow_id and "/" in info.workflow_id:
+            await until_parent_rests(client, info.workflow_id)
         is_here = [info.workflow_id, info.activity_id, info.attempt] == [*saga["held"], 1]
         if is_here and not saga["is_answered"]:
             (folder / saga["id"]).touch()
@@ -55,6 +61,16 @@ def held(call: Callable[..., object], saga: dict[str, Any], folder: Path, go_on:
 
     wrapped.__annotations__ = call.__annotations__
     return activity.defn(name=name)(wrapped)
+
+
+async def until_parent_rests(client: Client, child_id: str) -> None:
+    """Waits until a saga has heard that its child has started: a quicker child would change its history."""
+    parent = client.get_workflow_handle(child_id.rpartition("/")[0])
+    has_started = False
+    async for event in parent.fetch_history_events(wait_new_event=True):
+        has_started |= event.event_type == CHILD_STARTED
+        if has_started and event.event_type == COMPLETED:
+            return
 
 
 async def main(sagas: list[dict[str, Any]], folder: Path, urls: dict[str, str]) -> None:
@@ -81,7 +97,7 @@ async def main(sagas: list[dict[str, Any]], folder: Path, urls: dict[str, str]) 
                     client=clients[number % CONNECTIONS],
                     task_queue=saga["id"] + DEEPER * depth,
                     workflows=[OrderSaga, PaymentSaga],
-                    calls=[held(call, saga, folder, go_on) for call in calls],
+                    calls=[held(call, saga, folder, go_on, clients[number % CONNECTIONS]) for call in calls],
                     hold=hold,
                     cache=1000,
                 )
