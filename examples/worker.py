@@ -36,7 +36,7 @@ def main(
     task_queue: Annotated[str, typer.Option(help="What it polls; SAGAS_TASK_QUEUE, or sagas.")] = "",
 ) -> None:
     """Runs the payment and order sagas, and the activities that reach their participants."""
-    run_main(work(dict(each.split("=", 1) for each in participant), task_queue))
+    run_main(work(dict(map(_name_and_url, participant)), task_queue))
 
 
 async def work(urls: dict[str, str], task_queue: str) -> None:
@@ -55,6 +55,16 @@ async def work(urls: dict[str, str], task_queue: str) -> None:
             activities=[call for each in participants for call in each.activities(OPERATIONS)],
             graceful_shutdown=settings.graceful_shutdown,
         )
+
+
+def _name_and_url(participant: str) -> tuple[str, str]:
+    name, _, url = participant.partition("=")
+    if not name or not url:
+        raise typer.BadParameter(
+            f"{participant!r} does not say who listens where: payment=http://127.0.0.1:8001",
+            param_hint="--participant",
+        )
+    return name, url
 
 
 if __name__ == "__main__":

@@ -82,3 +82,18 @@ def test_an_unknown_service_is_one_clear_sentence(tmp_path: Path) -> None:
     assert result.stderr == (
         "there is no service 'paint'; choose one of payment, notification, order, inventory, shipping\n"
     )
+
+
+def test_a_participant_without_an_address_is_one_clear_sentence() -> None:
+    """Whoever starts the worker of the examples is told what is missing, before it connects to anything."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "examples.worker", "--participant", "payment"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 2
+    assert "'payment' does not say who listens where" in ended.stderr
+    assert "Traceback" not in ended.stderr
