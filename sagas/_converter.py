@@ -1,6 +1,6 @@
 """Temporal's converter for pydantic, such that who cannot read its input fails, and is not wedged."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError, FailureError
 from ._verdict import SAGA_REFUSED
 
 JSON = b"json/plain"
+Reader = Callable[[bytes], Any]
 
 
 class SagaPayloadConverter(PydanticPayloadConverter):
@@ -41,12 +42,10 @@ class SagaPayloadConverter(PydanticPayloadConverter):
             pydantic.ValidationError: One of them is JSON, and does not fit its type.
             ApplicationError: One of them is something else.
         """
-        if type_hints and len(payloads) == 1 and payloads[0].metadata.get("encoding") == JSON:
-            # Not `issubclass`, which takes pydantic longer than all the rest.
-            read = getattr(type_hints[0], "model_validate_json", None)
-            if read is not None:
-                return [read(payloads[0].data)]
         try:
+            is_json = len(payloads) == 1 and payloads[0].metadata.get("encoding") == JSON
+            if type_hints and is_json and (read := _reader_of(type_hints[0])):
+                return [read(payloads[0].data)]
             return super().from_payloads(payloads, type_hints)
         except (FailureError, ValidationError):
             raise
@@ -55,3 +54,9 @@ class SagaPayloadConverter(PydanticPayloadConverter):
             raise ApplicationError(
                 f"a payload cannot be read: {type(error).__name__}", type=SAGA_REFUSED, non_retryable=True
             ) from error
+
+
+def _reader_of(kind: object) -> Reader | None:
+    """What reads a model; `issubclass` would take pydantic longer than all the rest."""
+    # What is no type may pass for the model that it is about, and has rules of its own: `Annotated` does.
+    return getattr(kind, "model_validate_json", None) if isinstance(kind, type) else None

@@ -80,9 +80,7 @@ async def run_child(
     except ChildWorkflowError as error:
         raise _translated(name, error) from error
     try:
-        closed = workflow.payload_converter().from_payload(
-            answer.payload, _closed_with(result_type or object)
-        )
+        closed = workflow.payload_converter().from_payload(answer.payload, closed_with(result_type or object))
     except Exception as error:
         raise Lost(f"child {name!r} completed with an answer that nobody can read") from error
     return Closed(
@@ -92,11 +90,23 @@ async def run_child(
     )
 
 
-@lru_cache(maxsize=256)
-def _closed_with(result: type[Any]) -> type[Closed[Any]]:
-    """`Closed` of what a child's run returns; pydantic forgets such a model as soon as nobody has it."""
+def closed_with(result: type[object]) -> type[Closed[Any]]:
+    """`Closed` of what a child's run returns."""
+    try:
+        return _kept(result)  # type: ignore[arg-type]  # mypy looks at the hash of an instance
+    except TypeError:
+        # Not every type can be looked up in a cache: `Annotated` with a dictionary, for one.
+        return _made(result)
+
+
+def _made(result: type[object]) -> type[Closed[Any]]:
     # Built while the saga runs, so no type checker can follow.
     return Closed.__class_getitem__(result)  # type: ignore[return-value]
+
+
+# Pydantic forgets such a model as soon as nobody has it, and to make it takes a millisecond. Few, as a type
+# of the workflow's own module is another one in each run, and keeps that run's module.
+_kept = lru_cache(maxsize=32)(_made)
 
 
 def owed_in_parent(child: str, owed: tuple[Owed, ...]) -> tuple[Owed, ...]:

@@ -93,8 +93,8 @@ class Desk:
             carry_out(note)
             return self._board.status.value
 
-        # Temporal reads the type of the request from these, and takes loosely typed handlers. Each saga opens
-        # seven verbs, and to have a signature found out anew is most of what that costs.
+        # Temporal reads the type of the request from these, and takes loosely typed handlers. It does so in
+        # each run for all seven verbs, so the signature is given rather than found out.
         handle.__annotations__["note"] = request
         handle.__signature__ = _SIGNATURE  # type: ignore[attr-defined]  # as `inspect` offers it
         workflow.set_update_handler(  # pyright: ignore[reportUnknownMemberType]

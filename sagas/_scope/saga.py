@@ -320,7 +320,7 @@ class Saga:
             asyncio.CancelledError: The saga turns round.
         """
         self._course.check()
-        self._forward.refuse_between("a saga continues as new between steps")
+        self._forward.refuse_if_busy("a saga continues as new between steps")
         continue_as_new(
             state,
             Carried(

@@ -154,8 +154,8 @@ class WayForward:
             await self._course.clear()
         self._refuse_doubt()
 
-    def refuse_between(self, what: str) -> None:
-        """Refuses what is done between steps only.
+    def refuse_if_busy(self, what: str) -> None:
+        """Refuses what is done while nothing is under way.
 
         Raises:
             DefinitionError: Something is under way.
@@ -224,7 +224,7 @@ class WayForward:
             )
             raise DefinitionError(f"{name!r} {why}")
         self._refuse_beside_pivot(name)
-        self.refuse_between(f"the pivot {name!r} is passed alone")
+        self.refuse_if_busy(f"the pivot {name!r} is passed alone")
         if asyncio.current_task() is not self._task:
             raise DefinitionError(f"the pivot {name!r} is passed alone, by the task that opened the saga")
         self._refuse_doubt()

@@ -1,5 +1,7 @@
 """What a failed activity says about its action: rejected, withdrawn, or unknown."""
 
+from traceback import extract_tb
+
 import pytest
 from temporalio.exceptions import (
     ActivityError,
@@ -10,9 +12,16 @@ from temporalio.exceptions import (
     TimeoutType,
 )
 
-from sagas import RejectedError
+from sagas import DefinitionError, Policy, RejectedError
 from sagas._ledger import Outcome
-from sagas._verdict import LONGEST_REASON, Verdict, to_application_error, verdict_of
+from sagas._verdict import (
+    LARGEST_CAUSE,
+    LONGEST_REASON,
+    Verdict,
+    cause_of,
+    to_application_error,
+    verdict_of,
+)
 
 
 def failed(cause: BaseException | None, *, scheduled: int = 5, started: int = 6) -> ActivityError:
@@ -106,3 +115,22 @@ def test_long_reasons_are_cut() -> None:
     error = to_application_error(RejectedError("sold_out", "x" * 10_000))
 
     assert len(error.message) == LONGEST_REASON
+
+
+def test_the_cause_of_a_failure_says_where_in_the_workflow_it_was_raised() -> None:
+    """Whoever reads it in the Web UI sees lines of the workflow, and none of the SDK's own."""
+    with pytest.raises(DefinitionError) as raised:
+        Policy(attempts=0)
+    before = [frame.filename for frame in extract_tb(raised.value.__traceback__)]
+    assert any(name.endswith("sagas/_policy.py") for name in before)
+
+    cause = cause_of(raised.value)
+
+    assert cause is raised.value
+    (frame,) = extract_tb(cause.__traceback__)
+    assert (frame.filename, frame.line) == (__file__, "Policy(attempts=0)")
+
+
+def test_a_cause_that_would_wedge_the_workflow_is_left_out() -> None:
+    """Temporal refuses a failure of more than 2 MiB, again and again."""
+    assert cause_of(ValueError("x" * (LARGEST_CAUSE + 1))) is None
