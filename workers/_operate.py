@@ -61,7 +61,10 @@ class Done(BaseModel):
 
 SagaId = Annotated[str, typer.Argument(metavar="SAGA", help="The saga's id.")]
 Address = Annotated[str, typer.Argument(metavar="STEP", help="The step's address: payment:capture-payment.")]
-By = Annotated[str, typer.Option("--by", default_factory=getpass.getuser, help="Who asks; you, by default.")]
+By = Annotated[
+    str,
+    typer.Option("--by", default_factory=getpass.getuser, show_default="your login", help="Who asks."),
+]
 Because = Annotated[str, typer.Option("--because", help="The reason; it stays in the saga's history.")]
 Roles = Annotated[
     list[str] | None, typer.Option("--role", help="A role that you have; may be given several times.")
@@ -146,7 +149,7 @@ def retry(*, saga: SagaId, because: Because, by: By, role: Roles = None, as_json
     def ask(client: SagaClient) -> Awaitable[str]:
         return client.retry(saga, by=by, because=because, roles=_roles(role))
 
-    _carry_out("retry", saga, ask, as_json)
+    _carry_out("retry", saga, ask, as_json, then="tries again now")
 
 
 def skip(
@@ -157,7 +160,7 @@ def skip(
     def ask(client: SagaClient) -> Awaitable[str]:
         return client.skip(saga, step, by=by, because=because, roles=_roles(role))
 
-    _carry_out("skip", saga, ask, as_json)
+    _carry_out("skip", saga, ask, as_json, then=f"takes your word on {step}")
 
 
 def complete(
@@ -178,7 +181,7 @@ def complete(
     def ask(client: SagaClient) -> Awaitable[str]:
         return client.complete(saga, step, value, by=by, because=because, roles=_roles(role))
 
-    _carry_out("complete", saga, ask, as_json)
+    _carry_out("complete", saga, ask, as_json, then=f"takes your word on {step}")
 
 
 def compensate(*, saga: SagaId, because: Because, by: By, role: Roles = None, as_json: Json = False) -> None:
@@ -187,7 +190,7 @@ def compensate(*, saga: SagaId, because: Because, by: By, role: Roles = None, as
     def ask(client: SagaClient) -> Awaitable[str]:
         return client.compensate(saga, by=by, because=because, roles=_roles(role))
 
-    _carry_out("compensate", saga, ask, as_json)
+    _carry_out("compensate", saga, ask, as_json, then="turns round now")
 
 
 def approve(
@@ -207,7 +210,7 @@ def approve(
             saga, approval, is_approved=is_approved, by=by, because=because, roles=_roles(role)
         )
 
-    _carry_out("approve", saga, ask, as_json)
+    _carry_out("approve", saga, ask, as_json, then=f"takes your word on {approval}")
 
 
 def rescue(*, saga: SagaId, because: Because, by: By, role: Roles = None, as_json: Json = False) -> None:
@@ -225,10 +228,12 @@ def _carry_out(
     saga: str,
     ask: Callable[[SagaClient], Awaitable[str]],
     as_json: bool,  # noqa: FBT001 - a flag
+    *,
+    then: str = "",
 ) -> None:
     async def answer(client: SagaClient) -> str:
         done = Done(saga=saga, verb=verb, status=await ask(client))
-        return _json(done) if as_json else f"{saga} is {done.status}\n"
+        return _json(done) if as_json else f"{saga} is {done.status}{then and f', and {then}'}\n"
 
     _answer(answer)
 

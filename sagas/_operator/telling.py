@@ -4,10 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from textwrap import wrap
 
+from .._history.close import How
 from .._history.preview import Preview
 from .._history.rebuild import Way
 from .._history.timeline import CompensationLine, StepLine, Timeline
 from .._ledger import Outcome
+from .._status import Status
 from .search import SagaSummary
 
 WIDTH = 100
@@ -49,13 +51,20 @@ def list_text(sagas: Sequence[SagaSummary]) -> str:
     """Sagas as a table."""
     if not sagas:
         return "no sagas\n"
-    rows = [(saga.id, saga.status.upper(), saga.type, _moment(saga.started_at)) for saga in sagas]
+    rows = [(saga.id, _standing(saga), saga.type, _moment(saga.started_at)) for saga in sagas]
     return "\n".join(_table([("saga", "status", "type", "started (UTC)"), *rows])) + "\n"
+
+
+def _standing(saga: SagaSummary) -> str:
+    return f"{saga.status.upper()}, rescue {saga.rescue.upper()}" if saga.rescue else saga.status.upper()
 
 
 def _timeline(timeline: Timeline) -> Iterator[str]:
     yield f"{timeline.id}  {timeline.type}  {timeline.status.upper()}"
     yield from _wrapped(_how_it_stands(timeline), indent="")
+    for wait in timeline.waits:
+        until = f" (at the latest {_moment(wait.until)} UTC)" if wait.until else ""
+        yield from _wrapped(f"waits: {wait.what}{until}", indent="")
     if timeline.steps:
         yield ""
         yield from _steps(timeline)
@@ -73,7 +82,12 @@ def _how_it_stands(timeline: Timeline) -> str:
         parts.append(f"started {_moment(timeline.started_at)} UTC")
         if timeline.ended_at is not None and timeline.closed is not None:
             took = _span(timeline.ended_at - timeline.started_at)
-            parts.append(f"{timeline.closed.value.replace('-', ' ')} after {took}")
+            was_cut_off = timeline.closed in (How.TERMINATED, How.TIMED_OUT)
+            parts.append(
+                f"{timeline.closed.value.replace('-', ' ') if was_cut_off else 'ended'} after {took}"
+            )
+    if timeline.closed is None and timeline.since is not None:
+        parts.append(f"{timeline.status} since {_moment(timeline.since)} UTC")
     if timeline.continued_from:
         parts.append("continued as new")
     if timeline.closed is None and timeline.way is Way.FORWARD:
@@ -114,6 +128,8 @@ def _row(line: StepLine, since: datetime | None, indent: str) -> tuple[str, ...]
 def _notes(line: StepLine) -> Iterator[str]:
     if line.reason:
         yield f"{line.code}: {line.reason}" if line.code else line.reason
+    if line.child is not None and line.child.closed is None and line.child.status != Status.RUNNING:
+        yield f"{line.child.id} is {line.child.status}"
     # What makes up for a child's steps stands with these, where the child is told of.
     for compensation in line.compensations if line.child is None else ():
         yield from _compensation_notes(compensation, is_alone=len(line.compensations) == 1)
@@ -122,16 +138,14 @@ def _notes(line: StepLine) -> Iterator[str]:
 def _compensation_notes(compensation: CompensationLine, *, is_alone: bool) -> Iterator[str]:
     what = compensation.activity if is_alone else f"{compensation.activity} of {compensation.address}"
     if compensation.reason:
-        yield f"{what} ({compensation.state.value}): {compensation.reason}"
+        tries = f", tried {compensation.attempts} times" if compensation.attempts > 1 else ""
+        yield f"{what} ({compensation.state.value}{tries}): {compensation.reason}"
     elif not is_alone:
         yield f"{what}: {compensation.state.value}"
 
 
 def _who_stepped_in(timeline: Timeline) -> Iterator[str]:
-    verbs = [
-        (entry.at, f"{entry.verb.removeprefix('saga-')} {entry.about}".strip(), entry.by, entry.because)
-        for entry in timeline.verbs
-    ]
+    verbs = [(entry.at, entry.words, entry.by, entry.because) for entry in timeline.verbs]
     cancels = [(cancel.at.isoformat(), "cancel", "", cancel.reason) for cancel in timeline.cancels]
     for at, what, by, because in sorted([*verbs, *cancels]):
         who = f" by {by}" if by else ""

@@ -55,7 +55,8 @@ def test_stuck_saga_reads_well() -> None:
     """What is in the way stands under its step, and a child's steps under the child."""
     assert told("stuck") == (
         "trip TripSaga STUCK\n"
-        "started then UTC\n\n"
+        "started then UTC, stuck since then UTC\n"
+        "waits: for a person\n\n"
         " step outcome tried at took compensation\n"
         " book-hotel done 1 some some done\n"
         " book-flight done 1 some some failing\n"
@@ -94,7 +95,7 @@ def test_completed_saga_owes_nothing() -> None:
                 "2. book-hotel cancel-hotel",
             ],
         ),
-        ("stuck", ["1 compensation would run.", "look-around (done)"]),
+        ("stuck", ["1 compensation has still to run.", "look-around (done)"]),
         ("settled", ["nothing is owed.", "book-flight (done): skipped by mia: a credit note was sent"]),
         ("completed", ["it has completed.", "pay (done)", "send-ticket (done)"]),
     ],
