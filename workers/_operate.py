@@ -4,6 +4,7 @@ import getpass
 import json
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
+from shutil import get_terminal_size
 from typing import Annotated
 
 import typer
@@ -97,7 +98,7 @@ def list_sagas(
 
     async def answer(client: SagaClient) -> str:
         found = await client.list(status=status and status.value, query=query, limit=limit)
-        return _json_list(found) if as_json else list_text(found)
+        return _json_list(found) if as_json else list_text(found, width=_width())
 
     _answer(answer)
 
@@ -109,7 +110,8 @@ def show(*, saga: SagaId, answer_format: FormatOption = Format.TEXT, as_json: Js
         timeline: Timeline = await client.show(saga)
         if as_json or answer_format is Format.JSON:
             return _json(timeline)
-        return timeline_mermaid(timeline) if answer_format is Format.MERMAID else timeline_text(timeline)
+        is_chart = answer_format is Format.MERMAID
+        return timeline_mermaid(timeline) if is_chart else timeline_text(timeline, width=_width())
 
     _answer(answer)
 
@@ -119,7 +121,7 @@ def preview(*, saga: SagaId, as_json: Json = False) -> None:
 
     async def answer(client: SagaClient) -> str:
         previewed: Preview = await client.preview(saga)
-        return _json(previewed) if as_json else preview_text(previewed)
+        return _json(previewed) if as_json else preview_text(previewed, width=_width())
 
     _answer(answer)
 
@@ -250,6 +252,11 @@ async def _connect_and(answer: Callable[[SagaClient], Awaitable[str]]) -> None:
         problems = (f"--{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise ConfigurationError("; ".join(problems)) from error
     typer.echo(text, nl=False)
+
+
+def _width() -> int:
+    """As wide as the terminal is; what is no terminal is taken for a wide one."""
+    return get_terminal_size((100, 24)).columns
 
 
 def _roles(role: list[str] | None) -> frozenset[str]:

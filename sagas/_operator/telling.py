@@ -1,4 +1,4 @@
-"""A saga's timeline and preview as plain text, to be read in a terminal of 100 columns, without colours."""
+"""A saga's timeline and preview as plain text, to be read in a terminal, without colours."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -13,8 +13,9 @@ from .._status import Status
 from .search import SagaSummary
 
 WIDTH = 100
+"""Columns, where nobody says how many there are."""
 SIGNS = {
-    Outcome.STARTED: "... under way",
+    Outcome.STARTED: "under way",
     Outcome.DONE: "done",
     Outcome.REJECTED: "REJECTED",
     Outcome.UNKNOWN: "UNKNOWN",
@@ -23,12 +24,12 @@ SIGNS = {
 HEADINGS = ("step", "outcome", "tried", "at", "took", "compensation")
 
 
-def timeline_text(timeline: Timeline) -> str:
+def timeline_text(timeline: Timeline, *, width: int = WIDTH) -> str:
     """A saga's story: how it stands, its steps, and who stepped in."""
-    return "\n".join(_timeline(timeline)) + "\n"
+    return _wrapped(_timeline(timeline), width)
 
 
-def preview_text(preview: Preview) -> str:
+def preview_text(preview: Preview, *, width: int = WIDTH) -> str:
     """What would be compensated now, in its order, and what would stay."""
     lines = [f"{preview.id}: {preview.sentence}."]
     if preview.compensations:
@@ -41,18 +42,18 @@ def preview_text(preview: Preview) -> str:
         lines += ["", "These effects stay:"]
         for stay in preview.stays:
             why = f": {stay.because}" if stay.because else ""
-            lines += _wrapped(f"{stay.address} ({SIGNS[stay.outcome].lower()}){why}", indent="  ")
+            lines.append(f"  {stay.address} ({SIGNS[stay.outcome].lower()}){why}")
     for child in preview.unknown:
-        lines += ["", *_wrapped(f"Child {child!r} has not said what it owes; that comes on top.", indent="")]
-    return "\n".join(lines) + "\n"
+        lines += ["", f"Child {child!r} has not said what it owes; that comes on top."]
+    return _wrapped(lines, width)
 
 
-def list_text(sagas: Sequence[SagaSummary]) -> str:
+def list_text(sagas: Sequence[SagaSummary], *, width: int = WIDTH) -> str:
     """Sagas as a table."""
     if not sagas:
         return "no sagas\n"
     rows = [(saga.id, _standing(saga), saga.type, _moment(saga.started_at)) for saga in sagas]
-    return "\n".join(_table([("saga", "status", "type", "started (UTC)"), *rows])) + "\n"
+    return _wrapped(_table([("saga", "status", "type", "started (UTC)"), *rows]), width)
 
 
 def _standing(saga: SagaSummary) -> str:
@@ -61,10 +62,10 @@ def _standing(saga: SagaSummary) -> str:
 
 def _timeline(timeline: Timeline) -> Iterator[str]:
     yield f"{timeline.id}  {timeline.type}  {timeline.status.upper()}"
-    yield from _wrapped(_how_it_stands(timeline), indent="")
+    yield _how_it_stands(timeline)
     for wait in timeline.waits:
         until = f" (at the latest {_moment(wait.until)} UTC)" if wait.until else ""
-        yield from _wrapped(f"waits: {wait.what}{until}", indent="")
+        yield f"waits: {wait.what}{until}"
     if timeline.steps:
         yield ""
         yield from _steps(timeline)
@@ -104,7 +105,7 @@ def _steps(timeline: Timeline) -> Iterator[str]:
     for text, (_, notes) in zip(table[1:], lines, strict=True):
         yield text
         for note in notes:
-            yield from _wrapped(note, indent="      ")
+            yield f"      {note}"
 
 
 def _lines(
@@ -150,7 +151,7 @@ def _who_stepped_in(timeline: Timeline) -> Iterator[str]:
     for at, what, by, because in sorted([*verbs, *cancels]):
         who = f" by {by}" if by else ""
         why = f": {because}" if because else ""
-        yield from _wrapped(f"{_moment(datetime.fromisoformat(at))} {what}{who}{why}", indent="")
+        yield f"{_moment(datetime.fromisoformat(at))} {what}{who}{why}"
 
 
 def _table(rows: Iterable[Sequence[str]]) -> list[str]:
@@ -163,8 +164,15 @@ def _table(rows: Iterable[Sequence[str]]) -> list[str]:
     ]
 
 
-def _wrapped(text: str, *, indent: str) -> list[str]:
-    return wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")
+def _wrapped(lines: Iterable[str], width: int) -> str:
+    """The lines; one that is too long is broken between words, so that ids stay in one piece."""
+    return "".join(f"{part}\n" for line in lines for part in _broken(line, width))
+
+
+def _broken(line: str, width: int) -> list[str]:
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    broken = wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return broken or [""]
 
 
 def _moment(at: datetime) -> str:

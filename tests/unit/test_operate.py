@@ -157,9 +157,11 @@ def test_text_keeps_to_its_width() -> None:
     """However long a reason is."""
     story = timeline_of(record_of(events_of("stuck")))
     line = story.steps[1].model_copy(update={"reason": "because of this and that " * 40})
-    text = timeline_text(story.model_copy(update={"steps": (line,), "reason": "why " * 200}))
+    long = story.model_copy(update={"steps": (line,), "reason": "why-that " * 200})
 
-    assert max(map(len, text.splitlines())) <= 100
+    assert 75 < max(map(len, timeline_text(long, width=80).splitlines())) <= 80
+    assert 95 < max(map(len, timeline_text(long).splitlines())) <= 100
+    assert timeline_text(long, width=80).count("why-that") == 200
 
 
 def test_chart_has_every_box_and_nothing_breaks_out_of_a_label() -> None:
