@@ -97,7 +97,10 @@ class Board:
             for entry in self._ledger.entries.values()
         ]
         note = f": {self.note}" if self.note else ""
-        audit = [f"- {e.at} {e.words} by {e.by}: {e.because}" for e in self.audit]
+        audit = [
+            f"- {datetime.fromisoformat(e.at):%Y-%m-%d %H:%M:%S} {e.words} by {e.by}: {e.because}"
+            for e in self.audit
+        ]
         return "\n".join(
             [
                 f"**{self.status}**{note}",
