@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import sys
-from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
@@ -23,6 +21,7 @@ from sagas import (
 from tests.waiting import until
 
 from .agency import Booking, Gate, Plan, breaks, refuses
+from .command import sagas
 from .stage import PATIENCE, Handle, Stage
 
 pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
@@ -249,29 +248,6 @@ async def test_verb_without_a_worker_ends_with_a_sentence(stage: Stage, client: 
     assert (await operator.preview(trip.id)).compensations[0].activity == "cancel-hotel"
     await trip.terminate("x")
     await stage.open()
-
-
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-
-async def sagas(server: str, *arguments: str) -> Ended:
-    """The `sagas` command, as a process."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "workers",
-        *arguments,
-        env={"TEMPORAL_ADDRESS": server, "PATH": "", "LOGNAME": "mia", "NO_COLOR": "1"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(PATIENCE):
-        out, err = await process.communicate()
-    return Ended(process.returncode or 0, out.decode(), err.decode())
 
 
 async def test_operators_commands(stage: Stage, server: str) -> None:
