@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 
-from ._ledger import Entry, Ledger, Outcome, leaves
+from ._ledger import Entry, Ledger, Outcome, Phase, leaves
 from ._metrics import Metrics
 from ._verbs import AuditEntry
 
@@ -26,6 +27,7 @@ class Status(StrEnum):
     SETTLED = "settled"
 
 
+FAILING = "**keeps failing**"
 ENDED = frozenset({Status.COMPLETED, Status.COMPENSATED, Status.SETTLED})
 
 _MARKS = {
@@ -56,6 +58,8 @@ class Board:
         self.note = ""
         self.is_held = False
         self.audit = list[AuditEntry]()
+        self.failing: dict[str, Any] = {}
+        """What keeps failing, by its address."""
         self._ledger = ledger
         self._search_attributes = search_attributes
         self.shown = shown
@@ -87,12 +91,16 @@ class Board:
 
     def details(self) -> str:
         """The state of the ledger in Markdown, for people."""
+        owed = {compensation.address for compensation in self._ledger.owed()}
         rows = [
-            f"| {entry.address} | {_MARKS[entry.outcome]} | {self._made_up(entry)} |"
+            f"| {entry.address} | {self._action(entry)} | {self._made_up(entry, owed)} |"
             for entry in self._ledger.entries.values()
         ]
         note = f": {self.note}" if self.note else ""
-        audit = [f"- {e.at} {e.verb} {e.about} by {e.by}: {e.because}" for e in self.audit]
+        audit = [
+            f"- {datetime.fromisoformat(e.at):%Y-%m-%d %H:%M:%S} {e.words} by {e.by}: {e.because}"
+            for e in self.audit
+        ]
         return "\n".join(
             [
                 f"**{self.status}**{note}",
@@ -105,9 +113,19 @@ class Board:
             ]
         ).rstrip()
 
-    def _made_up(self, entry: Entry) -> str:
-        owed = [compensation.address for compensation in leaves(entry.owed)]
-        through = sum(address in self._ledger.made_up for address in owed)
-        if not through:
+    def _action(self, entry: Entry) -> str:
+        is_failing = entry.address in self.failing and self._ledger.phase is not Phase.COMPENSATING
+        return f"{_MARKS[entry.outcome]}, {FAILING}" if is_failing else _MARKS[entry.outcome]
+
+    def _made_up(self, entry: Entry, owed: set[str]) -> str:
+        if self._ledger.phase is not Phase.COMPENSATING:
             return ""
-        return "✓ compensated" if through == len(owed) else f"{through} of {len(owed)}"
+        addresses = [compensation.address for compensation in leaves(entry.owed)]
+        if any(address in self.failing for address in (entry.address, *addresses)):
+            return FAILING
+        through = sum(address in self._ledger.made_up for address in addresses)
+        if through and through == len(addresses):
+            return "✓ compensated"
+        if owed.isdisjoint(addresses):
+            return ""
+        return f"owed, {through} of {len(addresses)} done" if through else "owed"

@@ -71,6 +71,7 @@ class AuditEntry(BaseModel):
         by: Who asked for it.
         because: Why.
         about: The step or the approval that it was about, if any.
+        is_approved: The decision, where it was one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -80,6 +81,13 @@ class AuditEntry(BaseModel):
     by: str
     because: str
     about: str = ""
+    is_approved: bool | None = None
+
+    @property
+    def words(self) -> str:
+        """What was asked, for people: `skip reserve-stock`, `approve large-order (no)`."""
+        answer = "" if self.is_approved is None else "(yes)" if self.is_approved else "(no)"
+        return " ".join(filter(None, (self.verb.removeprefix("saga-"), self.about, answer)))
 
 
 Authorize = Callable[[str, OperatorNote], str | None]

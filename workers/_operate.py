@@ -4,6 +4,7 @@ import getpass
 import json
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
+from shutil import get_terminal_size
 from typing import Annotated
 
 import typer
@@ -61,7 +62,10 @@ class Done(BaseModel):
 
 SagaId = Annotated[str, typer.Argument(metavar="SAGA", help="The saga's id.")]
 Address = Annotated[str, typer.Argument(metavar="STEP", help="The step's address: payment:capture-payment.")]
-By = Annotated[str, typer.Option("--by", default_factory=getpass.getuser, help="Who asks; you, by default.")]
+By = Annotated[
+    str,
+    typer.Option("--by", default_factory=getpass.getuser, show_default="your login", help="Who asks."),
+]
 Because = Annotated[str, typer.Option("--because", help="The reason; it stays in the saga's history.")]
 Roles = Annotated[
     list[str] | None, typer.Option("--role", help="A role that you have; may be given several times.")
@@ -94,7 +98,7 @@ def list_sagas(
 
     async def answer(client: SagaClient) -> str:
         found = await client.list(status=status and status.value, query=query, limit=limit)
-        return _json_list(found) if as_json else list_text(found)
+        return _json_list(found) if as_json else list_text(found, width=_width())
 
     _answer(answer)
 
@@ -106,7 +110,8 @@ def show(*, saga: SagaId, answer_format: FormatOption = Format.TEXT, as_json: Js
         timeline: Timeline = await client.show(saga)
         if as_json or answer_format is Format.JSON:
             return _json(timeline)
-        return timeline_mermaid(timeline) if answer_format is Format.MERMAID else timeline_text(timeline)
+        is_chart = answer_format is Format.MERMAID
+        return timeline_mermaid(timeline) if is_chart else timeline_text(timeline, width=_width())
 
     _answer(answer)
 
@@ -116,7 +121,7 @@ def preview(*, saga: SagaId, as_json: Json = False) -> None:
 
     async def answer(client: SagaClient) -> str:
         previewed: Preview = await client.preview(saga)
-        return _json(previewed) if as_json else preview_text(previewed)
+        return _json(previewed) if as_json else preview_text(previewed, width=_width())
 
     _answer(answer)
 
@@ -146,7 +151,7 @@ def retry(*, saga: SagaId, because: Because, by: By, role: Roles = None, as_json
     def ask(client: SagaClient) -> Awaitable[str]:
         return client.retry(saga, by=by, because=because, roles=_roles(role))
 
-    _carry_out("retry", saga, ask, as_json)
+    _carry_out("retry", saga, ask, as_json, then="tries again now")
 
 
 def skip(
@@ -157,7 +162,7 @@ def skip(
     def ask(client: SagaClient) -> Awaitable[str]:
         return client.skip(saga, step, by=by, because=because, roles=_roles(role))
 
-    _carry_out("skip", saga, ask, as_json)
+    _carry_out("skip", saga, ask, as_json, then=f"takes your word on {step}")
 
 
 def complete(
@@ -178,7 +183,7 @@ def complete(
     def ask(client: SagaClient) -> Awaitable[str]:
         return client.complete(saga, step, value, by=by, because=because, roles=_roles(role))
 
-    _carry_out("complete", saga, ask, as_json)
+    _carry_out("complete", saga, ask, as_json, then=f"takes your word on {step}")
 
 
 def compensate(*, saga: SagaId, because: Because, by: By, role: Roles = None, as_json: Json = False) -> None:
@@ -187,7 +192,7 @@ def compensate(*, saga: SagaId, because: Because, by: By, role: Roles = None, as
     def ask(client: SagaClient) -> Awaitable[str]:
         return client.compensate(saga, by=by, because=because, roles=_roles(role))
 
-    _carry_out("compensate", saga, ask, as_json)
+    _carry_out("compensate", saga, ask, as_json, then="turns round now")
 
 
 def approve(
@@ -207,7 +212,7 @@ def approve(
             saga, approval, is_approved=is_approved, by=by, because=because, roles=_roles(role)
         )
 
-    _carry_out("approve", saga, ask, as_json)
+    _carry_out("approve", saga, ask, as_json, then=f"takes your word on {approval}")
 
 
 def rescue(*, saga: SagaId, because: Because, by: By, role: Roles = None, as_json: Json = False) -> None:
@@ -225,10 +230,12 @@ def _carry_out(
     saga: str,
     ask: Callable[[SagaClient], Awaitable[str]],
     as_json: bool,  # noqa: FBT001 - a flag
+    *,
+    then: str = "",
 ) -> None:
     async def answer(client: SagaClient) -> str:
         done = Done(saga=saga, verb=verb, status=await ask(client))
-        return _json(done) if as_json else f"{saga} is {done.status}\n"
+        return _json(done) if as_json else f"{saga} is {done.status}{then and f', and {then}'}\n"
 
     _answer(answer)
 
@@ -245,6 +252,11 @@ async def _connect_and(answer: Callable[[SagaClient], Awaitable[str]]) -> None:
         problems = (f"--{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise ConfigurationError("; ".join(problems)) from error
     typer.echo(text, nl=False)
+
+
+def _width() -> int:
+    """As wide as the terminal is; what is no terminal is taken for a wide one."""
+    return get_terminal_size((100, 24)).columns
 
 
 def _roles(role: list[str] | None) -> frozenset[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel, ConfigDict
 
 from .._keys import in_parent
-from .._ledger import Compensation, Outcome, Owed, leaves
+from .._ledger import Compensation, Outcome, Owed, Phase, leaves
 from .._mark import Purpose
 from .._verbs import SKIP
 from .rebuild import Way, rebuild
@@ -55,6 +55,7 @@ class Preview(BaseModel):
         compensations: What would run, the first to run first.
         stays: What would stay.
         has_completed: Whether it has ended well, so that what it did is meant to stay.
+        has_turned: Whether it is compensating already.
         unknown: Children that run, or ended without a word; what they owe is not in it.
     """
 
@@ -66,6 +67,7 @@ class Preview(BaseModel):
     stays: tuple[Stays, ...] = ()
     unknown: tuple[str, ...] = ()
     has_completed: bool = False
+    has_turned: bool = False
 
     @property
     def sentence(self) -> str:
@@ -77,12 +79,19 @@ class Preview(BaseModel):
         if not self.compensations:
             return "nothing is owed"
         count = len(self.compensations)
-        return "1 compensation would run" if count == 1 else f"{count} compensations would run, in this order"
+        if count == 1:
+            return "1 compensation has still to run" if self.has_turned else "1 compensation would run"
+        return f"{count} compensations {'have still to' if self.has_turned else 'would'} run, in this order"
 
 
-def preview_of(record: Record) -> Preview:
-    """Says what would be made up for, and what would stay."""
-    rebuilt = rebuild(record)
+def preview_of(record: Record, *, rescue: Record | None = None) -> Preview:
+    """Says what would be made up for, and what would stay.
+
+    Args:
+        record: The saga, with the records of its children where they were read.
+        rescue: The workflow that makes up for it after it had been cut off, where there is one.
+    """
+    rebuilt = rebuild(record, rescue=rescue)
     is_forward = rebuilt.way is Way.FORWARD
     plan = () if is_forward or record.has_completed else rebuilt.ledger.plan()
     planned = {compensation.address for compensation in leaves(plan)}
@@ -90,9 +99,10 @@ def preview_of(record: Record) -> Preview:
         id=record.id,
         way=rebuilt.way,
         compensations=tuple(_planned(plan)),
-        stays=tuple(stay for stay in _stays(record) if stay.address not in planned),
+        stays=tuple(stay for stay in _stays(record, rescue) if stay.address not in planned),
         unknown=() if is_forward else rebuilt.ledger.lost(),
         has_completed=record.has_completed,
+        has_turned=rebuilt.ledger.phase is Phase.COMPENSATING,
     )
 
 
@@ -105,12 +115,12 @@ def _planned(plan: tuple[Owed, ...], lane: str = "") -> Iterator[Planned]:
                 yield from _planned(parts, f"{lane}.{number}" if lane else str(number))
 
 
-def _stays(record: Record) -> Iterator[Stays]:
+def _stays(record: Record, rescue: Record | None) -> Iterator[Stays]:
     """The effects, done or in doubt, that nothing has made up for; a child's as its parent sees them."""
-    ledger = rebuild(record).ledger
+    ledger = rebuild(record, rescue=rescue).ledger
     skipped = {
         verb.entry.about: f"skipped by {verb.entry.by}: {verb.entry.because}"
-        for verb in record.verbs
+        for verb in (*record.verbs, *(rescue.verbs if rescue else ()))
         if verb.entry.verb == SKIP
     }
     settled = ledger.made_up - skipped.keys()
@@ -118,7 +128,7 @@ def _stays(record: Record) -> Iterator[Stays]:
         if not entry.is_child and address not in settled and entry.outcome in MAY_HAVE_HAPPENED:
             yield Stays(address=address, outcome=entry.outcome, because=skipped.get(address, ""))
     for child in record.children:
-        for stay in _stays(child.record) if child.record else ():
+        for stay in _stays(child.record, child.rescue) if child.record else ():
             address = in_parent(child.address, stay.address)
             if address not in settled:
                 yield stay.model_copy(update={"address": address})

@@ -61,6 +61,8 @@ class _Reader:
             self._read_update(event)
         elif name.startswith("WORKFLOW_TASK_"):
             self._read_task(event)
+        elif name.startswith("TIMER_"):
+            self._read_timer(event)
         else:
             self._read_workflow(event)
 
@@ -74,6 +76,7 @@ class _Reader:
                 record.started_at = record.started_at or at
                 record.request = self._closes.value(started.input.payloads)
                 record.continued_as = ""
+                record.timers.clear()
                 if carried := self._closes.carried(started.memo):
                     record.carried, record.first = carried, len(record.lines)
                 for known in (self._efforts, self._begun, self._children, self._asked):
@@ -87,6 +90,7 @@ class _Reader:
                 )
                 if SAGA_STATUS.name in fields:
                     record.status = str(TypeAdapter(str).validate_json(fields[SAGA_STATUS.name].data))
+                    record.status_at = at
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
                 record.continued_as = (
                     event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
@@ -103,6 +107,18 @@ class _Reader:
         failed = event.workflow_task_failed_event_attributes
         if failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW:
             self.record.resets.append((time_of(event), failed.failure.message))
+
+    def _read_timer(self, event: HistoryEvent) -> None:
+        """What a saga waits for stands in the summaries of its timers."""
+        if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
+            fires_after = event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
+            summary = event.user_metadata.summary
+            what = self._closes.value([summary]) if event.user_metadata.HasField("summary") else ""
+            self.record.timers[event.event_id] = (time_of(event) + fires_after, str(what))
+            return
+        ended = event.timer_fired_event_attributes, event.timer_canceled_event_attributes
+        for attributes in ended:
+            self.record.timers.pop(attributes.started_event_id, None)
 
     def _read_activity(self, name: str, event: HistoryEvent) -> None:
         match name:
@@ -220,5 +236,6 @@ def _verb(name: str, at: datetime, request: object) -> Verb:
         by=str(said.get("by", "")),
         because=str(said.get("because", "")),
         about=str(about),
+        is_approved=said.get("is_approved") is True if name == APPROVE else None,
     )
     return Verb(entry=entry, result=said.get("result"))

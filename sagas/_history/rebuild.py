@@ -42,8 +42,13 @@ class Rebuilt:
     way: Way
 
 
-def rebuild(record: Record) -> Rebuilt:
-    """Rebuilds the ledger of a saga, with what its children owe as far as their histories were read."""
+def rebuild(record: Record, *, rescue: Record | None = None) -> Rebuilt:
+    """Rebuilds the ledger of a saga, with what its children owe as far as their histories were read.
+
+    Args:
+        record: The saga.
+        rescue: The workflow that makes up for it after it was cut off; what that has done counts.
+    """
     ledger = _as_it_began(record)
     pivot = Outcome.DONE if ledger.phase is Phase.PAST_PIVOT else None
     for child in record.children:
@@ -66,6 +71,8 @@ def rebuild(record: Record) -> Rebuilt:
         if pivot is Outcome.DONE and ledger.phase is Phase.FORWARD:
             ledger.pass_pivot()
     has_turned = _make_up(ledger, record)
+    if rescue is not None:
+        _make_up(ledger, rescue)
     gone = pivot in (*IN_DOUBT, Outcome.DONE) and not has_turned
     return Rebuilt(ledger, Way.FORWARD if gone else Way.BACK)
 

@@ -83,6 +83,10 @@ class Record:
     cancels: list[tuple[datetime, str]] = field(default_factory=list[tuple[datetime, str]])
     status: str = ""
     """What it last wrote into its search attribute."""
+    status_at: datetime | None = None
+    """When it wrote that."""
+    timers: dict[int, tuple[datetime, str]] = field(default_factory=dict[int, tuple[datetime, str]])
+    """When each that is open fires, and what it is for; by the events that have started them."""
     close: Close | None = None
     continued_from: str = ""
     continued_as: str = ""

@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from .._keys import in_parent
 from .._ledger import Ledger, Outcome, Phase, leaves
 from .._mark import Purpose
+from .._scope.insist import NEXT_ATTEMPT
 from .._scope.rescue import RESCUE_TYPE, RescueRequest
 from .._status import Status
 from .._verbs import AuditEntry
-from .._verdict import SAGA_COMPENSATED, SAGA_REFUSED, SAGA_SETTLED
+from .._verdict import SAGA_COMPENSATED, SAGA_REFUSED, SAGA_SETTLED, Verdict
 from .close import Close, How
 from .rebuild import COUNTED, by_hand, end_of_child, rebuild, verdict_of_efforts
 from .record import Effort, Offspring, Record
-from .timeline import Cancel, CompensationLine, CompensationState, StepLine, Timeline
+from .timeline import Cancel, CompensationLine, CompensationState, StepLine, Timeline, Wait
 
 
 def timeline_of(record: Record, *, rescue: Record | None = None) -> Timeline:
@@ -24,11 +25,13 @@ def timeline_of(record: Record, *, rescue: Record | None = None) -> Timeline:
     """
     rebuilt = rebuild(record)
     close = record.close
+    status = status_of(record, rebuilt.ledger)
     return Timeline(
         id=record.id,
         run_id=record.run_id,
         type=record.type,
-        status=status_of(record, rebuilt.ledger),
+        status=status,
+        since=record.status_at if status == record.status else None,
         way=rebuilt.way,
         started_at=record.started_at,
         ended_at=close and close.at,
@@ -36,12 +39,24 @@ def timeline_of(record: Record, *, rescue: Record | None = None) -> Timeline:
         code=close.code if close else "",
         reason=close.reason if close else "",
         steps=tuple(_steps(record, rebuilt.ledger, rescue)),
+        waits=tuple(_waits(record, status)) if close is None else (),
         verbs=tuple(_verbs(record)),
         cancels=tuple(Cancel(at=at, reason=reason) for at, reason in record.cancels),
         continued_from=record.continued_from,
         continued_as=record.continued_as,
         rescue=rescue and timeline_of(rescue),
     )
+
+
+def _waits(record: Record, status: str) -> Iterator[Wait]:
+    """What its timers are for; one that is stuck and does nothing was refused for good."""
+    for until, what in record.timers.values():
+        if what not in ("", Status.HELD):
+            yield Wait(what=what, until=until)
+    is_busy = any(effort.verdict.outcome is Outcome.STARTED for effort in record.efforts)
+    will_try = any(what == NEXT_ATTEMPT for _, what in record.timers.values())
+    if status == Status.STUCK and not is_busy and not will_try:
+        yield Wait(what="for a person")
 
 
 def _verbs(record: Record) -> Iterator[AuditEntry]:
@@ -91,6 +106,7 @@ def _step(record: Record, ledger: Ledger, efforts: list[Effort], rescue: Record 
     first, last = efforts[0], efforts[-1]
     entry = ledger.entries.get(first.address)
     verdict = verdict_of_efforts(efforts)
+    failure = _last_failure(efforts) if verdict.outcome is Outcome.STARTED else verdict
     return StepLine(
         address=first.address,
         purpose=first.mark.purpose.value,
@@ -99,10 +115,16 @@ def _step(record: Record, ledger: Ledger, efforts: list[Effort], rescue: Record 
         started_at=first.scheduled_at,
         ended_at=last.ended_at,
         attempts=sum(effort.attempts for effort in efforts if effort.mark.purpose is not Purpose.PROBE),
-        code=verdict.code,
-        reason=verdict.reason,
+        code=failure.code,
+        reason=failure.reason,
         compensations=tuple(_compensations(record, ledger, first.address, rescue)),
     )
+
+
+def _last_failure(efforts: list[Effort]) -> Verdict:
+    """Why it is not done yet, also while it is being tried again."""
+    ended = (effort.verdict for effort in reversed(efforts) if effort.verdict.outcome is not Outcome.STARTED)
+    return next(ended, Verdict(Outcome.STARTED))
 
 
 def _child(record: Record, ledger: Ledger, child: Offspring, rescue: Record | None) -> StepLine:
@@ -171,7 +193,7 @@ def _compensations(
             started_at=efforts[0].scheduled_at if efforts else None,
             ended_at=last.ended_at if last and last.verdict.outcome is Outcome.DONE else None,
             attempts=sum(effort.attempts for effort in efforts),
-            reason=last.verdict.reason if last else "",
+            reason=_last_failure(efforts).reason if last and last.verdict.outcome is not Outcome.DONE else "",
         )
 
 

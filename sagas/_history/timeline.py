@@ -80,6 +80,13 @@ class StepLine(_Model):
     child: "Timeline | None" = None
 
 
+class Wait(_Model):
+    """What a saga waits for, and until when at the latest; nothing else ends the wait for a person."""
+
+    what: str
+    until: datetime | None = None
+
+
 class Cancel(_Model):
     """Somebody asked the saga to end early."""
 
@@ -96,12 +103,14 @@ class Timeline(_Model):
         type: The type of its workflow.
         status: Its status; for a saga that was cut off, how: `terminated`, `timed-out`, `failed`.
         way: For a saga that has not ended by itself: whether it can still go `back`, or only `forward`.
+        since: When it said so; a saga on the happy path, and one that was cut off, says nothing.
         started_at: When it started.
         ended_at: When it ended, where it did.
         closed: How its workflow closed.
         code: The code of the failure that it ended with.
         reason: One sentence on it.
         steps: Its steps and children, in the order of their start.
+        waits: What it waits for, where it is open; what its workflow has no timer for is not told.
         verbs: What operators did.
         cancels: Who asked it to end early, and when.
         continued_from: The run before this one, where it continued as new.
@@ -114,12 +123,14 @@ class Timeline(_Model):
     type: str = ""
     status: str
     way: Way
+    since: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
     closed: How | None = None
     code: str = ""
     reason: str = ""
     steps: tuple[StepLine, ...] = ()
+    waits: tuple[Wait, ...] = ()
     verbs: tuple[AuditEntry, ...] = ()
     cancels: tuple[Cancel, ...] = ()
     continued_from: str = ""

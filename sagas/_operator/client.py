@@ -10,9 +10,10 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from .._errors import NoWorkerError, VerbRefusedError
+from .._errors import NoWorkerError, SagaNotFoundError, VerbRefusedError
 from .._history.archive import Archive
 from .._history.preview import Preview, preview_of
+from .._history.record import Record
 from .._history.story import timeline_of
 from .._history.timeline import Timeline
 from .._keys import RESCUE
@@ -30,7 +31,7 @@ from .._verbs import (
     SkipRequest,
 )
 from .rescuing import Rescue, rescue_saga
-from .search import SagaSummary, search
+from .search import CUT_OFF, SagaSummary, search
 
 PATIENCE = 10.0
 """Seconds in which a worker has to carry out a verb."""
@@ -88,11 +89,12 @@ class SagaClient:
     async def show(self, saga_id: str) -> Timeline:
         """Tells a saga's story, with those of its children, and of its rescue where it had one.
 
+        The id of a rescue, `order-7~rescue`, is as good as that of its saga.
+
         Raises:
             SagaNotFoundError: There is no such saga.
         """
-        record = await self._archive.family(saga_id)
-        rescue = None if saga_id.endswith(RESCUE) else await self._archive.rescue_of(saga_id)
+        record, rescue = await self._read(saga_id)
         return timeline_of(record, rescue=rescue)
 
     async def preview(self, saga_id: str) -> Preview:
@@ -101,7 +103,8 @@ class SagaClient:
         Raises:
             SagaNotFoundError: There is no such saga.
         """
-        return preview_of(await self._archive.family(saga_id))
+        record, rescue = await self._read(saga_id)
+        return preview_of(record, rescue=rescue)
 
     async def hold(self, saga_id: str, *, by: str, because: str, roles: frozenset[str] = NO_ROLES) -> str:
         """Has a saga wait before its next step."""
@@ -182,6 +185,18 @@ class SagaClient:
         note = OperatorNote(by=by, because=because, roles=roles)
         return await rescue_saga(self._client, saga_id, note, patience=patience)
 
+    async def _read(self, saga_id: str) -> tuple[Record, Record | None]:
+        """A saga, and the workflow that made up for it where there is one; found by the id of either."""
+        rescued = saga_id.removesuffix(RESCUE)
+        rescue = await self._archive.rescue_of(rescued)
+        try:
+            return await self._archive.family(rescued), rescue
+        except SagaNotFoundError:
+            # A rescue may be stuck for longer than the server keeps its saga.
+            if rescue is None:
+                raise
+            return rescue, None
+
     async def _ask(self, saga_id: str, verb: str, request: OperatorNote) -> str:
         words = verb.removeprefix("saga-")
         handle = self._client.get_workflow_handle(saga_id)
@@ -204,6 +219,15 @@ class SagaClient:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
             # The server says the same of a saga that has ended, and of one that never was.
-            timeline = await self.show(saga_id)
-            raise VerbRefusedError(saga_id, words, f"it has ended, and is {timeline.status}") from error
+            raise VerbRefusedError(saga_id, words, _end_of(saga_id, await self.show(saga_id))) from error
         return status
+
+
+def _end_of(saga_id: str, story: Timeline) -> str:
+    """That a saga, or the rescue of one, has ended, in a sentence that says what can still be asked."""
+    if saga_id.endswith(RESCUE):
+        return f"it has ended, and is {(story.rescue or story).status}"
+    advice = ": rescue it" if story.status in CUT_OFF else ""
+    if story.rescue is not None:
+        advice = f", and its rescue {story.rescue.id!r} is {story.rescue.status}"
+    return f"it has ended, and is {story.status}{advice}"

@@ -5,12 +5,16 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
+from .._keys import RESCUE
+from .._scope.rescue import RESCUE_TYPE
 from .._status import SAGA_STATUS, Status
 
 NEEDS = ("stuck", "held", "compensating")
 """The statuses of open sagas that left the happy path, the one that needs a person most first."""
 CUT_OFF = {"terminated": "Terminated", "timed-out": "TimedOut", "failed": "Failed"}
 """How a saga can end without a status; then it may have to be rescued."""
+AT_ONCE = 50
+"""How many sagas are asked for in one query."""
 STATUSES = frozenset({*Status, *NEEDS, *CUT_OFF, "settled"})
 
 
@@ -21,6 +25,7 @@ class SagaSummary(BaseModel):
         id: Its id.
         type: The type of its workflow.
         status: Its status; for one that was cut off, how: `terminated`, `timed-out`, `failed`.
+        rescue: The status of its rescue, for one that was cut off and rescued.
         started_at: When it started.
         ended_at: When it ended, where it did.
         task_queue: Where its workers listen.
@@ -31,6 +36,7 @@ class SagaSummary(BaseModel):
     id: str
     type: str
     status: str
+    rescue: str = ""
     started_at: datetime
     ended_at: datetime | None = None
     task_queue: str
@@ -52,7 +58,30 @@ async def search(
             found.append(_summary(execution))
         if len(found) >= limit:
             break
-    return tuple(found)
+    return await _with_rescues(client, found) if status in CUT_OFF else tuple(found)
+
+
+async def _with_rescues(client: Client, cut_off: list[SagaSummary]) -> tuple[SagaSummary, ...]:
+    """Sagas that were cut off, with what has become of each; one that goes on is none of them any more."""
+    last: dict[str, SagaSummary] = {}
+    for first in range(0, len(cut_off), AT_ONCE):
+        ids = [each for saga in cut_off[first : first + AT_ONCE] for each in (saga.id, f"{saga.id}{RESCUE}")]
+        async for execution in client.list_workflows(f"WorkflowId IN ({', '.join(map(_quoted, ids))})"):
+            run = _summary(execution)
+            if run.id not in last or last[run.id].started_at < run.started_at:
+                last[run.id] = run
+    return tuple(
+        saga.model_copy(
+            update={"rescue": rescue.status if (rescue := last.get(f"{saga.id}{RESCUE}")) else ""}
+        )
+        for saga in cut_off
+        if last.get(saga.id, saga).started_at <= saga.started_at
+    )
+
+
+def _quoted(text: str) -> str:
+    """As visibility reads it; a workflow that is no saga may have any id."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _condition(status: str) -> str:
@@ -67,7 +96,8 @@ def _condition(status: str) -> str:
             happy = f"({name} IS NULL OR {name} = 'running')"
             return f"{is_open} AND {happy} AND ParentWorkflowId IS NULL"
         case Status.COMPLETED:
-            return f"ExecutionStatus = 'Completed' AND ({name} IS NULL OR {name} = 'completed')"
+            ended = f"ExecutionStatus = 'Completed' AND ({name} IS NULL OR {name} = 'completed')"
+            return f"{ended} AND WorkflowType != '{RESCUE_TYPE}'"
         case "stuck" | "held" | "compensating":
             return f"{is_open} AND {name} = '{status}'"
         case _:

@@ -1,18 +1,21 @@
-"""A saga's timeline and preview as plain text, to be read in a terminal of 100 columns, without colours."""
+"""A saga's timeline and preview as plain text, to be read in a terminal, without colours."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from textwrap import wrap
 
+from .._history.close import How
 from .._history.preview import Preview
 from .._history.rebuild import Way
 from .._history.timeline import CompensationLine, StepLine, Timeline
 from .._ledger import Outcome
+from .._status import Status
 from .search import SagaSummary
 
 WIDTH = 100
+"""Columns, where nobody says how many there are."""
 SIGNS = {
-    Outcome.STARTED: "... under way",
+    Outcome.STARTED: "under way",
     Outcome.DONE: "done",
     Outcome.REJECTED: "REJECTED",
     Outcome.UNKNOWN: "UNKNOWN",
@@ -21,12 +24,12 @@ SIGNS = {
 HEADINGS = ("step", "outcome", "tried", "at", "took", "compensation")
 
 
-def timeline_text(timeline: Timeline) -> str:
+def timeline_text(timeline: Timeline, *, width: int = WIDTH) -> str:
     """A saga's story: how it stands, its steps, and who stepped in."""
-    return "\n".join(_timeline(timeline)) + "\n"
+    return _wrapped(_timeline(timeline), width)
 
 
-def preview_text(preview: Preview) -> str:
+def preview_text(preview: Preview, *, width: int = WIDTH) -> str:
     """What would be compensated now, in its order, and what would stay."""
     lines = [f"{preview.id}: {preview.sentence}."]
     if preview.compensations:
@@ -39,23 +42,30 @@ def preview_text(preview: Preview) -> str:
         lines += ["", "These effects stay:"]
         for stay in preview.stays:
             why = f": {stay.because}" if stay.because else ""
-            lines += _wrapped(f"{stay.address} ({SIGNS[stay.outcome].lower()}){why}", indent="  ")
+            lines.append(f"  {stay.address} ({SIGNS[stay.outcome].lower()}){why}")
     for child in preview.unknown:
-        lines += ["", *_wrapped(f"Child {child!r} has not said what it owes; that comes on top.", indent="")]
-    return "\n".join(lines) + "\n"
+        lines += ["", f"Child {child!r} has not said what it owes; that comes on top."]
+    return _wrapped(lines, width)
 
 
-def list_text(sagas: Sequence[SagaSummary]) -> str:
+def list_text(sagas: Sequence[SagaSummary], *, width: int = WIDTH) -> str:
     """Sagas as a table."""
     if not sagas:
         return "no sagas\n"
-    rows = [(saga.id, saga.status.upper(), saga.type, _moment(saga.started_at)) for saga in sagas]
-    return "\n".join(_table([("saga", "status", "type", "started (UTC)"), *rows])) + "\n"
+    rows = [(saga.id, _standing(saga), saga.type, _moment(saga.started_at)) for saga in sagas]
+    return _wrapped(_table([("saga", "status", "type", "started (UTC)"), *rows]), width)
+
+
+def _standing(saga: SagaSummary) -> str:
+    return f"{saga.status.upper()}, rescue {saga.rescue.upper()}" if saga.rescue else saga.status.upper()
 
 
 def _timeline(timeline: Timeline) -> Iterator[str]:
     yield f"{timeline.id}  {timeline.type}  {timeline.status.upper()}"
-    yield from _wrapped(_how_it_stands(timeline), indent="")
+    yield _how_it_stands(timeline)
+    for wait in timeline.waits:
+        until = f" (at the latest {_moment(wait.until)} UTC)" if wait.until else ""
+        yield f"waits: {wait.what}{until}"
     if timeline.steps:
         yield ""
         yield from _steps(timeline)
@@ -73,7 +83,12 @@ def _how_it_stands(timeline: Timeline) -> str:
         parts.append(f"started {_moment(timeline.started_at)} UTC")
         if timeline.ended_at is not None and timeline.closed is not None:
             took = _span(timeline.ended_at - timeline.started_at)
-            parts.append(f"{timeline.closed.value.replace('-', ' ')} after {took}")
+            was_cut_off = timeline.closed in (How.TERMINATED, How.TIMED_OUT)
+            parts.append(
+                f"{timeline.closed.value.replace('-', ' ') if was_cut_off else 'ended'} after {took}"
+            )
+    if timeline.closed is None and timeline.since is not None:
+        parts.append(f"{timeline.status} since {_moment(timeline.since)} UTC")
     if timeline.continued_from:
         parts.append("continued as new")
     if timeline.closed is None and timeline.way is Way.FORWARD:
@@ -90,7 +105,7 @@ def _steps(timeline: Timeline) -> Iterator[str]:
     for text, (_, notes) in zip(table[1:], lines, strict=True):
         yield text
         for note in notes:
-            yield from _wrapped(note, indent="      ")
+            yield f"      {note}"
 
 
 def _lines(
@@ -114,6 +129,8 @@ def _row(line: StepLine, since: datetime | None, indent: str) -> tuple[str, ...]
 def _notes(line: StepLine) -> Iterator[str]:
     if line.reason:
         yield f"{line.code}: {line.reason}" if line.code else line.reason
+    if line.child is not None and line.child.closed is None and line.child.status != Status.RUNNING:
+        yield f"{line.child.id} is {line.child.status}"
     # What makes up for a child's steps stands with these, where the child is told of.
     for compensation in line.compensations if line.child is None else ():
         yield from _compensation_notes(compensation, is_alone=len(line.compensations) == 1)
@@ -122,21 +139,19 @@ def _notes(line: StepLine) -> Iterator[str]:
 def _compensation_notes(compensation: CompensationLine, *, is_alone: bool) -> Iterator[str]:
     what = compensation.activity if is_alone else f"{compensation.activity} of {compensation.address}"
     if compensation.reason:
-        yield f"{what} ({compensation.state.value}): {compensation.reason}"
+        tries = f", tried {compensation.attempts} times" if compensation.attempts > 1 else ""
+        yield f"{what} ({compensation.state.value}{tries}): {compensation.reason}"
     elif not is_alone:
         yield f"{what}: {compensation.state.value}"
 
 
 def _who_stepped_in(timeline: Timeline) -> Iterator[str]:
-    verbs = [
-        (entry.at, f"{entry.verb.removeprefix('saga-')} {entry.about}".strip(), entry.by, entry.because)
-        for entry in timeline.verbs
-    ]
+    verbs = [(entry.at, entry.words, entry.by, entry.because) for entry in timeline.verbs]
     cancels = [(cancel.at.isoformat(), "cancel", "", cancel.reason) for cancel in timeline.cancels]
     for at, what, by, because in sorted([*verbs, *cancels]):
         who = f" by {by}" if by else ""
         why = f": {because}" if because else ""
-        yield from _wrapped(f"{_moment(datetime.fromisoformat(at))} {what}{who}{why}", indent="")
+        yield f"{_moment(datetime.fromisoformat(at))} {what}{who}{why}"
 
 
 def _table(rows: Iterable[Sequence[str]]) -> list[str]:
@@ -149,8 +164,15 @@ def _table(rows: Iterable[Sequence[str]]) -> list[str]:
     ]
 
 
-def _wrapped(text: str, *, indent: str) -> list[str]:
-    return wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")
+def _wrapped(lines: Iterable[str], width: int) -> str:
+    """The lines; one that is too long is broken between words, so that ids stay in one piece."""
+    return "".join(f"{part}\n" for line in lines for part in _broken(line, width))
+
+
+def _broken(line: str, width: int) -> list[str]:
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    broken = wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return broken or [""]
 
 
 def _moment(at: datetime) -> str:

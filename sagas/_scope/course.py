@@ -58,7 +58,9 @@ class Course:
             # The timer is for the sake of verbs, see `YEAR`.
             with suppress(TimeoutError):
                 await workflow.wait_condition(
-                    lambda: not self._board.is_held or self.is_turning, timeout=YEAR, timeout_summary="held"
+                    lambda: not self._board.is_held or self.is_turning,
+                    timeout=YEAR,
+                    timeout_summary=Status.HELD.value,
                 )
         self.check()
 

@@ -86,9 +86,15 @@ class Desk:
 
         async def handle(note: Any) -> str:
             at = workflow.now().isoformat(timespec="seconds")
-            about = getattr(note, "step", "") or getattr(note, "approval", "")
             self._board.audit.append(
-                AuditEntry(verb=verb, at=at, by=note.by, because=note.because, about=about)
+                AuditEntry(
+                    verb=verb,
+                    at=at,
+                    by=note.by,
+                    because=note.because,
+                    about=getattr(note, "step", "") or getattr(note, "approval", ""),
+                    is_approved=getattr(note, "is_approved", None),
+                )
             )
             carry_out(note)
             return self._board.status.value

@@ -28,6 +28,7 @@ FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=5)
 LONGEST_PAUSE_AFTER_A_DAY = timedelta(hours=1)
 """A round is about eleven events of a history, which has room for 50 thousand: enough for half a year."""
+NEXT_ATTEMPT = "until the next attempt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Insistence:
         self.retries = 0
         self._settled: dict[str, Verdict] = {}
         self._attempted: set[str] = set()
+        board.failing = self.troubles
 
     def retry(self) -> None:
         """Ends every pause and tries again what was refused; an operator's word that something changed."""
@@ -86,7 +88,8 @@ class Insistence:
             await self._run(ledger, ledger.plan(), failures)
             if not failures:
                 return
-            self._board.show(Status.STUCK, next(iter(failures.values())).reason)
+            reasons = (f"{address}: {verdict.reason}" for address, verdict in failures.items())
+            self._board.show(Status.STUCK, "; ".join(reasons))
             await self.rest(_pause(round_number, since, list(failures.values())), *failures, since=seen)
             for address in failures:
                 if address in self._settled:
@@ -162,7 +165,7 @@ class Insistence:
             await workflow.wait_condition(
                 lambda: self.retries > seen or any(address in self._settled for address in addresses),
                 timeout=pause,
-                timeout_summary="until the next attempt",
+                timeout_summary=NEXT_ATTEMPT,
             )
         return next((self._settled[address] for address in addresses if address in self._settled), None)
 

@@ -2,12 +2,9 @@
 
 import asyncio
 import re
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -19,11 +16,12 @@ from temporalio.worker import Replayer, Worker
 from temporalio.workflow import NondeterminismError
 
 from sagas import SAGA_COMPENSATED, SagaPlugin
+from tests.pages import DOCS, modules_of
 from tests.waiting import until
 
 from .stage import PATIENCE
 
-PAGE = Path(__file__).parents[2] / "docs" / "adopting.md"
+PAGE = DOCS / "adopting.md"
 AS_BEFORE = ["1", "2"]
 AS_A_SAGA = ["book-hotel", "book-flight"]
 
@@ -41,16 +39,8 @@ class Guide:
 
 @pytest.fixture(scope="module")
 def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guide]:
-    """Each block that begins with the name of a file is that file."""
-    folder = tmp_path_factory.mktemp("adopting")
-    blocks = dict(re.findall(r"```python\n# (trip_\w+)\.py\n(.*?)```", PAGE.read_text(), re.DOTALL))
-    for name, code in blocks.items():
-        (folder / f"{name}.py").write_text(code)
-    sys.path.insert(0, str(folder))
-    yield Guide(**{name.removeprefix("trip_"): import_module(name) for name in blocks})
-    sys.path.remove(str(folder))
-    for name in blocks:
-        del sys.modules[name]
+    with modules_of("adopting.md", tmp_path_factory.mktemp("adopting")) as modules:
+        yield Guide(**{name.removeprefix("trip_"): module for name, module in modules.items()})
 
 
 @dataclass

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import sys
-from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from pydantic import ValidationError
@@ -21,7 +20,8 @@ from sagas import (
 )
 from tests.waiting import until
 
-from .agency import Plan, refuses
+from .agency import Booking, Gate, Plan, breaks, refuses
+from .command import sagas
 from .stage import PATIENCE, Handle, Stage
 
 pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
@@ -79,6 +79,71 @@ async def test_story_names_who_stepped_in(stage: Stage, operator: SagaClient) ->
     assert "skip book-flight by mia: a credit note was sent" in text
     assert max(map(len, text.splitlines())) <= 100
     assert timeline_mermaid(story).startswith("flowchart TD\n")
+
+
+async def test_story_says_what_a_saga_waits_for(stage: Stage, operator: SagaClient) -> None:
+    """A decision, an event, or its next attempt; and until when."""
+    trip = await stage.start("boss3600", "visa", "flight", "fail")
+    await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
+    decision = await operator.show(trip.id)
+    await operator.approve(trip.id, "big-trip", by="mia", because="x", roles=frozenset({"boss"}))
+    await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED, nth=2)
+    event = await operator.show(trip.id)
+    stage.agency.when("cancel-flight", *[breaks()] * 2)
+    await trip.signal("visa", Booking(number="v-1"))
+    await stage.status(trip, "stuck")
+    attempt = await operator.show(trip.id)
+
+    assert [wait.what for wait in decision.waits] == ["until big-trip is approved"]
+    assert [wait.what for wait in event.waits] == ["until visa"]
+    assert [wait.what for wait in attempt.waits] == ["until the next attempt"]
+    (next_attempt,), since = attempt.waits, attempt.since
+    assert since is not None
+    assert next_attempt.until is not None
+    # Both are commands of one workflow task, which the server carries out at once.
+    assert timedelta(seconds=4.9) < next_attempt.until - since < timedelta(seconds=5.1)
+    assert f"waits: until the next attempt (at the latest {next_attempt.until:%Y-%m-%d %H:%M:%S} UTC)" in (
+        timeline_text(attempt)
+    )
+    assert "approve big-trip (yes) by mia: x" in timeline_text(attempt)
+    assert "saga-approve" not in await stage.details(trip)
+    assert "approve big-trip (yes) by mia: x" in await stage.details(trip)
+    await operator.complete(trip.id, "book-flight", by="mia", because="x")
+    assert (await stage.ending(trip)).saga == "settled"
+    assert (await operator.show(trip.id)).waits == ()
+
+
+async def test_story_of_a_parent_names_the_child_that_is_stuck(stage: Stage, operator: SagaClient) -> None:
+    """It is the child that has to be asked for something, by its own id."""
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    trip = await stage.start("hotel", Plan(do=("flight", "fail")))
+    child = stage.child_of(trip, "leg")
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await stage.status(child, "stuck")
+
+    text = timeline_text(await operator.show(trip.id))
+
+    assert text.startswith(f"{trip.id}  TripSaga  RUNNING\n")
+    assert f"\n      {child.id} is stuck\n" in text
+    await operator.skip(child.id, "book-flight", by="mia", because="x")
+    await stage.ending(trip)
+
+
+async def test_a_failure_is_told_while_it_is_tried_again(stage: Stage, operator: SagaClient) -> None:
+    """Who looks in the middle of an attempt learns why there is one, and how many there have been."""
+    gate = Gate()
+    stage.agency.when("pay", breaks(), breaks(), gate.hold)
+    trip = await stage.start("hotel", "pay")
+    await stage.status(trip, "stuck")
+    await stage.retry(trip)
+    await gate.entered.wait()
+    pivot = (await operator.show(trip.id)).steps[-1]
+    gate.opened.set()
+    await stage.ending(trip)
+
+    assert (pivot.outcome, pivot.reason) == ("started", "the line is dead")
+    done = (await operator.show(trip.id)).steps[-1]
+    assert (done.outcome, done.reason, done.attempts) == ("done", "", 3)
 
 
 async def test_preview_says_what_would_be_made_up_for_and_what_stays(
@@ -185,29 +250,6 @@ async def test_verb_without_a_worker_ends_with_a_sentence(stage: Stage, client: 
     await stage.open()
 
 
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-
-async def sagas(server: str, *arguments: str) -> Ended:
-    """The `sagas` command, as a process."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "workers",
-        *arguments,
-        env={"TEMPORAL_ADDRESS": server, "PATH": "", "LOGNAME": "mia", "NO_COLOR": "1"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(PATIENCE):
-        out, err = await process.communicate()
-    return Ended(process.returncode or 0, out.decode(), err.decode())
-
-
 async def test_operators_commands(stage: Stage, server: str) -> None:
     """Each as a process: 0 and an answer, 1 and a sentence, 2 and how it is used."""
     trip = await stuck_trip(stage)
@@ -231,7 +273,7 @@ async def test_operators_commands(stage: Stage, server: str) -> None:
     assert (await sagas(server, "retry", trip.id, "--because", "")).code == 2
 
     retried = await sagas(server, "retry", trip.id, "--because", "they are open again")
-    assert (retried.code, retried.out) == (0, f"{trip.id} is stuck\n")
+    assert (retried.code, retried.out) == (0, f"{trip.id} is stuck, and tries again now\n")
     await stage.ending(trip)
     assert "retry by mia: they are open again" in (await sagas(server, "show", trip.id)).out
     listed = await sagas(
@@ -282,20 +324,22 @@ async def test_every_verb_as_a_command(stage: Stage, server: str) -> None:
     assert await done("resume", trip.id) == f"{trip.id} is running\n"
     await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
     assert "takes the role 'boss'" in await refused("approve", trip.id, "big-trip")
-    assert await done("approve", trip.id, "big-trip", "--role", "boss") == f"{trip.id} is running\n"
+    approved = await done("approve", trip.id, "big-trip", "--role", "boss")
+    assert approved == f"{trip.id} is running, and takes your word on big-trip\n"
     await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
     assert "nothing is" in await refused("skip", trip.id, "book-hotel")
     assert "nothing is" in await refused("complete", trip.id, "book-hotel")
     stage.agency.when("cancel-flight", refuses("too_late"))
     stage.agency.when("cancel-hotel", refuses("too_late"), refuses("too_late"))
-    await done("compensate", trip.id)
+    assert await done("compensate", trip.id) == f"{trip.id} is running, and turns round now\n"
     await stage.status(trip, "stuck")
     assert "compensating already" in await refused("compensate", trip.id)
-    assert await done("skip", trip.id, "book-flight") == f"{trip.id} is stuck\n"
+    skipped = await done("skip", trip.id, "book-flight")
+    assert skipped == f"{trip.id} is stuck, and takes your word on book-flight\n"
     # The other is tried once more, and nobody's word is taken meanwhile.
     failed = await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=3)
     await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=failed.event_id)
     await done("complete", trip.id, "book-hotel")
 
     assert (await stage.ending(trip)).saga == "settled"
-    assert "it has ended" in await refused("hold", trip.id)
+    assert "it has ended, and is settled\n" in await refused("hold", trip.id)

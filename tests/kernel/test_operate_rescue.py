@@ -9,10 +9,11 @@ from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagas import Rescue, SagaClient, SagaNotFoundError, VerbRefusedError
+from sagas import Rescue, SagaClient, SagaNotFoundError, VerbRefusedError, timeline_text
 from sagas._history.reading import read_history
 from sagas._history.rebuild import rebuild
 from sagas._operator.rescuing import Course
+from tests.waiting import until
 
 from .agency import Plan, TripSaga, refuses
 from .stage import PATIENCE, Ending, Handle, Stage
@@ -64,6 +65,12 @@ async def rescued(stage: Stage, saga_id: str) -> Rescue:
     return found
 
 
+async def rescued_by_hand(stage: Stage, handle: Handle) -> None:
+    """Waits for the end of a rescue in which a person has settled something."""
+    ending = await stage.ending(handle)
+    assert (ending.closed, ending.saga) == ("COMPLETED", "settled")
+
+
 async def cut_after(handle: Handle, number: int) -> bool:
     """Terminates a saga as soon as it has so many events; whether there was still something to terminate."""
     async with asyncio.timeout(PATIENCE):
@@ -87,6 +94,78 @@ SHAPES: dict[str, tuple[str | Plan, ...]] = {
     "grandchild": ("hotel", Plan(do=("car", Plan(do=("hotel", "flight"), name="night"))), "fail"),
     "pivot": ("hotel", Plan(do=("flight",)), "pay", "car", "ticket"),
 }
+
+
+async def test_operator_sees_what_has_become_of_a_saga_that_was_cut_off(stage: Stage) -> None:
+    """That it has to be rescued, how far its rescue is, and that nothing is left to do."""
+    stage.agency.when("cancel-hotel", refuses("too_late"))
+    trip = await stage.start("hotel", "flight", "wait")
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
+    await trip.terminate(reason="x")
+    # A workflow that is no saga may have an id with anything in it.
+    other = await stage.client.start_workflow("Nobodys", id=f"it's {trip.id} \\", task_queue=stage.task_queue)
+    await other.terminate()
+    client = SagaClient(stage.client)
+
+    async def listed() -> list[tuple[str, str]]:
+        here = f"TaskQueue = '{stage.task_queue}'"
+        return [(each.id, each.rescue) for each in await client.list(status="terminated", query=here)]
+
+    async def will_be_listed(*wanted: tuple[str, str]) -> None:
+        async def is_up_to_date() -> bool:
+            return sorted(await listed()) == sorted([(other.id, ""), *wanted])
+
+        # The server's list follows a moment later, and nobody is told when.
+        await until(is_up_to_date)
+
+    await will_be_listed((trip.id, ""))
+    with pytest.raises(VerbRefusedError, match=r"it has ended, and is terminated: rescue it$"):
+        await client.hold(trip.id, by="mia", because="x")
+    stuck = stage.client.get_workflow_handle((await rescue(stage, trip.id)).workflow_id)
+    await stage.status(stuck, "stuck")
+    await will_be_listed((trip.id, "stuck"))
+    preview = await client.preview(trip.id)
+    assert preview.sentence == "1 compensation has still to run"
+    assert [each.address for each in preview.compensations] == ["book-hotel"]
+    story = await client.show(stuck.id)
+    assert story == await client.show(trip.id)
+    assert "waits: for a person\n" in timeline_text(story)
+    assert story.steps[0].compensations[0].reason == "too_late, sorry"
+    await client.skip(stuck.id, "book-hotel", by="mia", because="a credit note was sent")
+    await rescued_by_hand(stage, stuck)
+    await will_be_listed((trip.id, "settled"))
+    ended = await client.preview(stuck.id)
+    assert ended.sentence == "nothing is owed"
+    assert [(s.address, s.because) for s in ended.stays] == [
+        ("book-hotel", "skipped by mia: a credit note was sent")
+    ]
+    with pytest.raises(VerbRefusedError, match=r"its rescue '.*~rescue' is settled$"):
+        await client.hold(trip.id, by="mia", because="x")
+    with pytest.raises(VerbRefusedError, match=r"it has ended, and is settled$"):
+        await client.hold(stuck.id, by="mia", because="x")
+
+
+async def test_saga_that_goes_on_is_not_listed_as_cut_off(stage: Stage) -> None:
+    """Its run was terminated, the saga was not."""
+    gate = stage.agency.hold("pay")
+    trip = await stage.start("hotel", "pay", "ticket")
+    await gate.entered.wait()
+    await trip.terminate(reason="x")
+    client = SagaClient(stage.client)
+
+    async def is_listed() -> bool:
+        query = f"WorkflowId = '{trip.id}'"
+        return [each.id for each in await client.list(status="terminated", query=query)] == [trip.id]
+
+    await until(is_listed)
+    await rescue(stage, trip.id)
+
+    async def is_gone() -> bool:
+        return not await is_listed()
+
+    await until(is_gone)
+    gate.opened.set()
+    assert (await stage.ending(stage.client.get_workflow_handle(trip.id))).closed == "COMPLETED"
 
 
 @pytest.mark.parametrize("do", SHAPES.values(), ids=SHAPES.keys())

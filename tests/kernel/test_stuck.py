@@ -30,6 +30,29 @@ async def test_compensation_that_fails_and_then_succeeds_mends_itself(stage: Sta
     ]
 
 
+async def test_details_say_what_keeps_failing_and_what_is_owed(stage: Stage) -> None:
+    """Who looks into the Web UI sees at which step; and at which, when it is past the pivot."""
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    stage.agency.when("cancel-hotel", refuses("closed"))
+    trip = await stage.start("hotel", "look", "flight", "car", "fail")
+    await stage.status(trip, "stuck")
+    back = await stage.details(trip)
+    stage.agency.when("book-hotel", refuses("closed"))
+    forward = await stage.start("pay", "hotel")
+    await stage.status(forward, "stuck")
+
+    assert back.splitlines()[0] == "**stuck**: book-flight: too_late, sorry; book-hotel: closed, sorry"
+    assert back.splitlines()[4:] == [
+        "| book-hotel | ✓ done | **keeps failing** |",
+        "| look-around | ✓ done |  |",
+        "| book-flight | ✓ done | **keeps failing** |",
+        "| book-car | ✓ done | ✓ compensated |",
+    ]
+    assert (await stage.details(forward)).splitlines()[
+        5
+    ] == "| book-hotel | … under way, **keeps failing** |  |"
+
+
 async def test_final_refusal_of_a_compensation_waits_for_an_operator(stage: Stage) -> None:
     """Another try would be answered the same, so no timer runs; `saga-retry` ends the wait."""
     stage.agency.when("cancel-hotel", refuses("too_late"))

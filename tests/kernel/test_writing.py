@@ -1,20 +1,36 @@
 """docs/writing.md, done for real: its code, on a real server."""
 
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+import asyncio
+import os
+import re
+import shlex
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from temporalio import activity
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import TimeSkipper
 from temporalio.worker import Replayer, Worker
 
-from sagas import APPROVE, ApprovalRequest, SagaPlugin, start_saga
-from tests.pages import modules_of
+from sagas import (
+    APPROVE,
+    ApprovalRequest,
+    RejectedError,
+    SagaClient,
+    SagaPlugin,
+    start_saga,
+)
+from tests.pages import DOCS, modules_in, modules_of
 
-from .stage import Stage
+from .stage import PATIENCE, Stage
 
 Guide = dict[str, Any]
 
@@ -27,17 +43,60 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guide]:
 
 @dataclass
 class Bank:
-    """A worker with the code of the page."""
+    """A worker with the code of the page, and what its activities were asked for."""
 
     client: Client
     guide: Guide
     task_queue: str
+    instead: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    """What is done instead of an activity of the page, by its name."""
 
-    async def lend(self, customer: str, amount: int) -> WorkflowHandle[Any, Any]:
-        steps = self.guide["loan_steps"]
-        loan = steps.Loan(id=uuid4().hex[:8], customer=customer, amount=amount)
-        run = self.guide["loan_saga"].LoanSaga.run
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Runs a worker, which keeps nothing in its memory."""
+        steps, family = self.guide["loan_steps"], self.guide["loan_family"]
+        found = (each for each in vars(steps).values() if hasattr(each, "__temporal_activity_definition"))
+        activities = [self.instead.get(each.__name__, each) for each in found]
+        family_sagas = [family.InsuranceSaga, family.PayoutSaga, family.InsuredLoanSaga]
+        workflows = [self.guide["loan_saga"].LoanSaga, self.guide["loan_book"].BookSaga, *family_sagas]
+        async with Worker(
+            self.client,
+            task_queue=self.task_queue,
+            workflows=workflows,
+            activities=activities,
+            max_cached_workflows=0,
+        ):
+            yield
+
+    def loan(self, customer: str, amount: int) -> Any:
+        return self.guide["loan_steps"].Loan(id=uuid4().hex[:8], customer=customer, amount=amount)
+
+    async def lend(self, loan: Any, *, run: Any = None) -> WorkflowHandle[Any, Any]:
+        run = run or self.guide["loan_saga"].LoanSaga.run
         return await start_saga(self.client, run, loan, id=f"loan-{loan.id}", task_queue=self.task_queue)
+
+    async def sign(self, loan: WorkflowHandle[Any, Any]) -> None:
+        await loan.signal("contract-signed", self.guide["loan_steps"].Signature(by="Ada"))
+
+    async def event(
+        self, loan: WorkflowHandle[Any, Any], kind: "EventType.ValueType", *, nth: int = 1
+    ) -> None:
+        await Stage(self.client, cache=0).event(loan, kind, nth=nth)
+
+    async def story(self, loan: WorkflowHandle[Any, Any]) -> list[str]:
+        """The activities of a loan, in the order in which they were asked for."""
+        return [
+            event.activity_task_scheduled_event_attributes.activity_id
+            for event in (await loan.fetch_history()).events
+            if event.HasField("activity_task_scheduled_event_attributes")
+        ]
+
+    async def failure(self, loan: WorkflowHandle[Any, Any]) -> ApplicationError:
+        with pytest.raises(WorkflowFailureError) as failed:
+            async with asyncio.timeout(PATIENCE):
+                await loan.result()
+        assert isinstance(failed.value.cause, ApplicationError)
+        return failed.value.cause
 
     async def replay(self, handle: WorkflowHandle[Any, Any], workflow: type) -> None:
         replayer = Replayer(workflows=[workflow], plugins=[SagaPlugin()])
@@ -46,22 +105,18 @@ class Bank:
 
 @pytest.fixture
 async def bank(client: Client, guide: Guide) -> AsyncIterator[Bank]:
-    steps, task_queue = guide["loan_steps"], f"loans-{uuid4().hex[:8]}"
-    names = ["check_credit", "reserve_funds", "release_funds", "pay_out", "find_payout", "send_contract"]
-    activities = [getattr(steps, name) for name in [*names, "print_schedule", "tell_customer"]]
-    workflows = [guide["loan_saga"].LoanSaga, guide["loan_book"].BookSaga]
-    async with Worker(client, task_queue=task_queue, workflows=workflows, activities=activities):
-        yield Bank(client, guide, task_queue)
+    bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}")
+    async with bank.open():
+        yield bank
 
 
 async def test_a_loan_is_approved_signed_and_paid_out(bank: Bank) -> None:
     """The whole way forward."""
     saga = bank.guide["loan_saga"].LoanSaga
-    loan = await bank.lend("ada", 20_000)
-    await loan.signal("contract-signed", bank.guide["loan_steps"].Signature(by="Ada"))
-    stage = Stage(bank.client, cache=1)
+    loan = await bank.lend(bank.loan("ada", 20_000))
+    await bank.sign(loan)
     # The saga's own deadline is the first timer.
-    await stage.event(loan, EventType.EVENT_TYPE_TIMER_STARTED, nth=2)
+    await bank.event(loan, EventType.EVENT_TYPE_TIMER_STARTED, nth=2)
     officer = ApprovalRequest(
         by="tom", because="she is known", roles=frozenset({"credit-officer"}), approval="large-loan"
     )
@@ -74,14 +129,13 @@ async def test_a_loan_is_approved_signed_and_paid_out(bank: Bank) -> None:
 
 async def test_a_loan_that_is_refused_is_made_up_for(bank: Bank) -> None:
     """The other branch had reserved the funds, perhaps."""
-    loan = await bank.lend("mallory", 5_000)
+    loan = await bank.lend(bank.loan("mallory", 5_000))
 
-    with pytest.raises(WorkflowFailureError) as failed:
-        await loan.result()
+    failure = await bank.failure(loan)
 
-    assert isinstance(failed.value.cause, ApplicationError)
-    assert failed.value.cause.type == "SagaCompensated"
-    assert failed.value.cause.details[:1] == ("no_credit",)
+    assert failure.type == "SagaCompensated"
+    assert failure.details[:1] == ("no_credit",)
+    assert (await bank.story(loan))[-1] == "tell-customer"
     await bank.replay(loan, bank.guide["loan_saga"].LoanSaga)
 
 
@@ -99,3 +153,194 @@ async def test_a_book_of_loans_continues_as_new(bank: Bank) -> None:
 
     assert await book.result() == 201
     await bank.replay(book, books.BookSaga)
+
+
+async def test_a_payout_of_which_nobody_knows_is_asked_for(client: Client, guide: Guide) -> None:
+    """The probe finds that it was done, and its result is the step's."""
+
+    @activity.defn(name="pay_out")
+    async def pay_out(loan: Any) -> Any:
+        raise ApplicationError("the line is dead", non_retryable=True)
+
+    bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}", instead={"pay_out": pay_out})
+    async with bank.open():
+        loan = await bank.lend(bank.loan("ada", 5_000))
+        await bank.sign(loan)
+
+        assert await loan.result() == f"t-{loan.id.removeprefix('loan-')}, signed by Ada"
+    assert "probe.pay-out" in await bank.story(loan)
+    await bank.replay(loan, guide["loan_saga"].LoanSaga)
+
+
+async def test_a_contract_that_cannot_be_sent_is_passed_over(client: Client, guide: Guide) -> None:
+    """It is best effort."""
+
+    @activity.defn(name="send_contract")
+    async def send_contract(loan: Any) -> None:
+        raise RejectedError("no_post", "there is no post on Sundays")
+
+    bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}", instead={"send_contract": send_contract})
+    async with bank.open():
+        loan = await bank.lend(bank.loan("ada", 5_000))
+        await bank.sign(loan)
+
+        assert "signed by Ada" in await loan.result()
+
+
+@pytest.mark.parametrize(
+    ("amount", "what"),
+    [(20_000, "approval 'large-loan'"), (5_000, "the wait for 'contract-signed'")],
+    ids=["approval", "event"],
+)
+async def test_what_does_not_come_in_time_turns_a_loan_round(
+    client: Client, guide: Guide, amount: int, what: str
+) -> None:
+    """Two days for the approval, seven for the signature."""
+    bank = Bank(TimeSkipper(client).client, guide, f"loans-{uuid4().hex[:8]}")
+    async with bank.open():
+        loan = await bank.lend(bank.loan("ada", amount))
+        failure = await bank.failure(loan)
+
+    assert failure.type == "SagaCompensated"
+    assert failure.details[1] == f"{what} ran out of time"
+    assert (await bank.story(loan))[-2:] == ["compensate.reserve-funds", "tell-customer"]
+
+
+async def test_a_loan_that_takes_too_long_turns_round(client: Client, guide: Guide) -> None:
+    """Fourteen days for all of it, also for one that is held."""
+    is_held, has_begun = asyncio.Event(), asyncio.Event()
+
+    @activity.defn(name="check_credit")
+    async def check_credit(loan: Any) -> Any:
+        has_begun.set()
+        await is_held.wait()
+        return guide["loan_steps"].Score(points=700)
+
+    bank = Bank(
+        TimeSkipper(client).client,
+        guide,
+        f"loans-{uuid4().hex[:8]}",
+        instead={"check_credit": check_credit},
+    )
+    async with bank.open():
+        loan = await bank.lend(bank.loan("ada", 5_000))
+        await has_begun.wait()
+        await SagaClient(client).hold(loan.id, by="mia", because="let me look")
+        is_held.set()
+        failure = await bank.failure(loan)
+
+    assert failure.type == "SagaCompensated"
+    assert failure.details[1] == "the saga ran out of time"
+
+
+async def test_the_desk_understands_every_end(client: Client, guide: Guide) -> None:
+    """Completed, refused, cancelled, and settled by a person."""
+    is_open = asyncio.Event()
+
+    @activity.defn(name="release_funds")
+    async def release_funds(loan: Any, reservation: Any) -> None:
+        if not is_open.is_set():
+            raise RejectedError("closed", "the bank is closed")
+
+    bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}", instead={"release_funds": release_funds})
+    desk = guide["loan_desk"]
+    ada, tim, zoe = bank.loan("ada", 5_000), bank.loan("trent", 5_000), bank.loan("zoe", 20_000)
+
+    async def lend(loan: Any) -> str:
+        answer: str = await desk.lend(client, loan, task_queue=bank.task_queue)
+        return answer
+
+    async with bank.open():
+        # Who asks again with the same id and content gets the saga that runs.
+        stuck = await bank.lend(tim)
+        await bank.sign(stuck)
+        await Stage(client, cache=0).status(stuck, "stuck")
+        await SagaClient(client).skip(stuck.id, "reserve-funds", by="mia", because="x")
+        settled = await lend(tim)
+        is_open.set()
+        await bank.sign(await bank.lend(ada))
+        completed = await lend(ada)
+        refused = await lend(bank.loan("mallory", 5_000))
+        await bank.lend(zoe)
+        await desk.withdraw(client, zoe.id)
+        cancelled = await lend(zoe)
+
+    assert settled == (
+        "no loan, because the customer's account is closed; somebody saw to {'reserve-funds': 'skipped'}"
+    )
+    assert completed == f"t-{ada.id}, signed by Ada"
+    assert refused == "no loan, and nothing is left of it: no_credit, the customer has no credit"
+    assert cancelled == "cancelled, and nothing is left of it"
+
+
+async def test_another_worker_goes_on(client: Client, guide: Guide) -> None:
+    """A loan that waits for its signature does not notice."""
+    bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}")
+    async with bank.open():
+        loan = await bank.lend(bank.loan("ada", 5_000))
+        await bank.event(loan, EventType.EVENT_TYPE_TIMER_STARTED, nth=2)
+    await bank.sign(loan)
+    async with bank.open():
+        assert "signed by Ada" in await loan.result()
+
+
+async def test_an_insured_loan_is_made_up_for_with_its_children(bank: Bank) -> None:
+    """The child that was the pivot has made up for itself; the other one is made up for by its parent."""
+    family = bank.guide["loan_family"]
+    paid = await bank.lend(bank.loan("ada", 5_000), run=family.InsuredLoanSaga.run)
+    refused = await bank.lend(bank.loan("trent", 5_000), run=family.InsuredLoanSaga.run)
+
+    loan_id = paid.id.removeprefix("loan-")
+    assert await paid.result() == f"t-{loan_id}, policy-{loan_id}"
+    assert (await bank.failure(refused)).details[:1] == ("account_closed",)
+    child = bank.client.get_workflow_handle(f"{refused.id}/payout")
+    assert await bank.story(child) == ["reserve-funds", "pay-out", "compensate.reserve-funds"]
+    assert await bank.story(refused) == ["compensate.insurance:insure-loan"]
+    for loan in (paid, refused):
+        await bank.replay(loan, family.InsuredLoanSaga)
+
+
+async def test_histories_are_recorded_and_replayed_as_the_page_says(
+    bank: Bank, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both commands and the test, from a folder of a user's; a change that matters is told."""
+    loans = [await bank.lend(bank.loan("ada", 5_000)), await bank.lend(bank.loan("mallory", 5_000))]
+    await bank.sign(loans[0])
+    await loans[0].result()
+    await bank.failure(loans[1])
+    page = (DOCS / "writing.md").read_text()
+    (block,) = re.findall(r"```\n(sagas histories .*?)```", page, re.DOTALL)
+    record, replay = (shlex.split(line)[1:] for line in block.splitlines())
+    ids = dict(zip(("loan-7", "loan-8"), (loan.id for loan in loans), strict=True))
+    code = modules_in("writing.md")
+    for name in ("loan_steps", "loan_saga"):
+        (tmp_path / f"{name}.py").write_text(code[name])
+
+    recorded = await histories(tmp_path, server, *(ids.get(word, word) for word in record))
+    replayed = await histories(tmp_path, server, *replay)
+    monkeypatch.chdir(tmp_path)
+    await bank.guide["test_loan_histories"].test_loans_that_run_survive_a_change()
+    contract = "            await saga.best_effort(steps.contract, loan)\n"
+    assert contract in code["loan_saga"]
+    (tmp_path / "loan_saga.py").write_text(code["loan_saga"].replace(contract, ""))
+    changed = await histories(tmp_path, server, *replay)
+
+    assert recorded[0] == replayed[0] == 0
+    assert recorded[1].count("recorded ") == 2
+    assert replayed[1].endswith("2 histories replayed\n")
+    assert changed[0] == 1
+    assert re.search(rf"^DIFFERS {loans[0].id} \(LoanSaga, .*'send-contract'", changed[1], re.MULTILINE)
+
+
+async def histories(folder: Path, server: str, *arguments: str) -> tuple[int, str]:
+    """A command of the page, as a process in a folder of a user's."""
+    process = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", "workers", *arguments],
+        cwd=folder,
+        env={**os.environ, "TEMPORAL_ADDRESS": server, "PYTHONPATH": str(DOCS.parent)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(PATIENCE):
+        output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()

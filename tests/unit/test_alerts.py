@@ -12,6 +12,7 @@ from sagas._metrics import DESCRIPTIONS, DURATION, STUCK_DURATION
 from sagas._status import ENDED
 
 RULES = Path(__file__).parents[2] / "deploy" / "alerts" / "sagas.rules.yaml"
+GUIDE = RULES.parents[2] / "docs" / "telemetry.md"
 SUFFIXES = {
     name: [f"{name}_seconds_{part}" for part in ("bucket", "sum", "count")]
     if name in (DURATION, STUCK_DURATION)
@@ -61,6 +62,17 @@ def test_a_rule_asks_for_what_sagas_count(rule: dict[str, Any]) -> None:
     assert set(re.findall(r'status="(\w+)"', expression)) <= ENDED <= set(Status)
     for pair in ("()", "{}", "[]"):
         assert expression.count(pair[0]) == expression.count(pair[1])
+
+
+def test_the_guide_estimates_as_the_rules_do() -> None:
+    """How many are stuck, but for the namespace and the floor."""
+    (expression,) = re.findall(r"```\n(sum by .*?)```", GUIDE.read_text(), re.DOTALL)
+    (rule,) = [each["expr"] for each in rules() if each.get("record") == "workflow_type:saga_stuck:estimate"]
+
+    floored = re.fullmatch(r"clamp_min\((.*), 0\)", " ".join(rule.split()))
+
+    assert floored is not None
+    assert " ".join(expression.split()) == floored[1].strip().replace("namespace, ", "")
 
 
 def test_what_wakes_somebody_is_what_needs_a_person() -> None:

@@ -55,7 +55,8 @@ def test_stuck_saga_reads_well() -> None:
     """What is in the way stands under its step, and a child's steps under the child."""
     assert told("stuck") == (
         "trip TripSaga STUCK\n"
-        "started then UTC\n\n"
+        "started then UTC, stuck since then UTC\n"
+        "waits: for a person\n\n"
         " step outcome tried at took compensation\n"
         " book-hotel done 1 some some done\n"
         " book-flight done 1 some some failing\n"
@@ -94,7 +95,7 @@ def test_completed_saga_owes_nothing() -> None:
                 "2. book-hotel cancel-hotel",
             ],
         ),
-        ("stuck", ["1 compensation would run.", "look-around (done)"]),
+        ("stuck", ["1 compensation has still to run.", "look-around (done)"]),
         ("settled", ["nothing is owed.", "book-flight (done): skipped by mia: a credit note was sent"]),
         ("completed", ["it has completed.", "pay (done)", "send-ticket (done)"]),
     ],
@@ -156,9 +157,11 @@ def test_text_keeps_to_its_width() -> None:
     """However long a reason is."""
     story = timeline_of(record_of(events_of("stuck")))
     line = story.steps[1].model_copy(update={"reason": "because of this and that " * 40})
-    text = timeline_text(story.model_copy(update={"steps": (line,), "reason": "why " * 200}))
+    long = story.model_copy(update={"steps": (line,), "reason": "why-that " * 200})
 
-    assert max(map(len, text.splitlines())) <= 100
+    assert 75 < max(map(len, timeline_text(long, width=80).splitlines())) <= 80
+    assert 95 < max(map(len, timeline_text(long).splitlines())) <= 100
+    assert timeline_text(long, width=80).count("why-that") == 200
 
 
 def test_chart_has_every_box_and_nothing_breaks_out_of_a_label() -> None:

@@ -1,0 +1,30 @@
+"""The reactions that the documents show are such as the code takes, or those of the example itself."""
+
+import inspect
+import re
+from typing import Any
+
+from choreography import Reactions
+from examples.order import facts, inventory
+from tests.pages import DOCS
+
+
+def test_reactions_of_the_guide_fit_together() -> None:
+    """Its code runs as it stands there, and hears what the page says."""
+    (code,) = re.findall(r"```python\n(.*?)```", (DOCS / "choreography.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+
+    exec(code, names)
+
+    reactions = names["REACTIONS"]
+    assert isinstance(reactions, Reactions)
+    heard = {facts.order_placed.name, facts.payment_declined.name, facts.shipment_refused.name}
+    assert heard <= {fact.name for fact in reactions.facts}
+
+
+def test_reactions_of_the_readme_are_those_of_the_inventory() -> None:
+    """Line by line."""
+    readme = (DOCS.parent / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(REACTIONS = .*?)```", readme, re.DOTALL)
+
+    assert code in inspect.getsource(inventory)
