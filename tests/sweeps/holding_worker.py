@@ -1,19 +1,21 @@
 """The worker of the order saga, which brings each of its sagas to a point of its own, and holds it there.
 
-It is told in a file which saga is to be held where; what it has reached, it notes in the folder of that
-file, by the name of the saga. It goes on when there is a file `go-on`, or is killed.
+It is told in a file which saga is to be held where. What comes of that, it notes in the folder of that file:
+`ready` when it polls, and by the name of the saga `.held` when an activity of it is held, and `.asked` when
+the participant of that activity has been asked. A saga goes on when there is a note `.go-on` of its name.
 """
 
 import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.worker import Worker
 
 from activities import HttpParticipant
 from examples.order.saga import OrderSaga
@@ -24,43 +26,101 @@ from tests.waiting import until
 from workers import connect, load_settings, run_main
 
 from .histories import CHILD_STARTED, COMPLETED
+from .limited_order import LimitedOrderSaga
 from .moments import Passes
-from .turnstile import DEEPER, TaskHold, Turnstile, worker_behind
+from .turnstile import DEEPER, LONGEST_HOLD, STICKY, TaskHold, Turnstile, worker_behind
 
 CONNECTIONS = 8
 GENERATIONS = 2
 
 
-def held(
-    call: Callable[..., object], saga: dict[str, Any], folder: Path, go_on: asyncio.Event, client: Client
-) -> Any:
-    """The same activity; one call of it is held, before or after its participant is asked."""
-    name = activity._Definition.must_from_callable(call).name
-    inner: Callable[[object], Awaitable[object]] = call  # type: ignore[assignment]
+class HeldSaga:
+    """A saga that is held at one point, until it may go on.
 
-    async def wrapped(message: Any) -> Any:
+    Args:
+        plan: Where it is held, as the test has written it.
+        folder: Where the notes are.
+    """
+
+    def __init__(self, plan: dict[str, Any], folder: Path) -> None:
+        self.id: str = plan["id"]
+        self._plan, self._folder = plan, folder
+        self._go_on = asyncio.Event()
+        self._hold = TaskHold(*plan["task"]) if plan["task"] else None
+        self._passes = Passes(*plan["passes"]) if plan["passes"] else None
+        self._doors: list[Turnstile] = []
+
+    def workers(self, client: Client, calls: list[Callable[..., object]]) -> list[Worker]:
+        """A worker for the saga itself, and one for its children."""
+        return [self._worker(depth, client, calls) for depth in range(GENERATIONS)]
+
+    def go_on_if_told(self) -> bool:
+        """Lets it go on from its point, if there is a note that says so."""
+        if not self._go_on.is_set() and self._note("go-on").exists():
+            self._go_on.set()
+            for door in self._doors:
+                door.open()
+            if self._hold:
+                self._hold.opened.set()
+        return self._go_on.is_set()
+
+    def _worker(self, depth: int, client: Client, calls: list[Callable[..., object]]) -> Worker:
+        door = Turnstile()
+        if self._passes and self._passes.depth == depth:
+            door = Turnstile(self._passes.fresh, self._passes.sticky)
+        self._doors.append(door)
+        has_limit = self._plan["has_time_limit"]
+        return worker_behind(
+            door,
+            Turnstile(),
+            client=client,
+            task_queue=self.id + DEEPER * depth,
+            workflows=[LimitedOrderSaga if has_limit else OrderSaga, PaymentSaga],
+            calls=[self._held(call, client) for call in calls],
+            hold=self._hold,
+            cache=1000,
+            # Nothing but the limit ends what is held.
+            patient=self._plan["held"][1] if has_limit and self._plan["held"] else None,
+            sticky=LONGEST_HOLD if has_limit else STICKY,
+        )
+
+    def _held(self, call: Callable[..., object], client: Client) -> Any:
+        """The same activity; the first call of one is held, before or after its participant is asked."""
+        name = activity._Definition.must_from_callable(call).name
+        inner: Callable[[object], Awaitable[object]] = call  # type: ignore[assignment]
+
+        async def wrapped(message: Any) -> Any:
+            if (workflow_id := activity.info().workflow_id) and "/" in workflow_id:
+                await until_parent_rests(client, workflow_id)
+            if not self._is_here():
+                return await inner(message)
+            if not self._plan["is_answered"]:
+                await self._wait()
+            try:
+                return await inner(message)
+            finally:
+                self._note("asked").touch()
+                if self._plan["is_answered"]:
+                    await self._wait()
+
+        wrapped.__annotations__ = call.__annotations__
+        return activity.defn(name=name)(wrapped)
+
+    def _is_here(self) -> bool:
         info = activity.info()
-        if info.workflow_id and "/" in info.workflow_id:
-            await until_parent_rests(client, info.workflow_id)
-        is_here = [info.workflow_id, info.activity_id, info.attempt] == [*saga["held"], 1]
-        if is_here and not saga["is_answered"]:
-            (folder / saga["id"]).touch()
-            await go_on.wait()
-        answer: object
-        error: Exception | None = None
-        try:
-            answer = await inner(message)
-        except Exception as refusal:  # noqa: BLE001 - whatever it is, it is the answer
-            answer, error = None, refusal
-        if is_here and saga["is_answered"]:
-            (folder / saga["id"]).touch()
-            await go_on.wait()
-        if error:
-            raise error
-        return answer
+        is_named = [info.workflow_id, info.activity_id] == self._plan["held"]
+        # Only once: it is tried again after a death, and a saga that was reset does it anew.
+        return is_named and not self._note("held").exists()
 
-    wrapped.__annotations__ = call.__annotations__
-    return activity.defn(name=name)(wrapped)
+    async def _wait(self) -> None:
+        self._note("held").touch()
+        while not self._go_on.is_set():
+            # One that is cut off does not hear that it is late: that is what makes it late.
+            with suppress(asyncio.CancelledError):
+                await self._go_on.wait()
+
+    def _note(self, what: str) -> Path:
+        return self._folder / f"{self.id}.{what}"
 
 
 async def until_parent_rests(client: Client, child_id: str) -> None:
@@ -73,41 +133,19 @@ async def until_parent_rests(client: Client, child_id: str) -> None:
             return
 
 
-async def main(sagas: list[dict[str, Any]], folder: Path, urls: dict[str, str]) -> None:
-    go_on = asyncio.Event()
+async def main(plans: list[dict[str, Any]], folder: Path, urls: dict[str, str]) -> None:
     clients = [await connect(load_settings(), plugins=[SagaPlugin()]) for _ in range(CONNECTIONS)]
-    doors: list[Turnstile] = []
-    holds: list[TaskHold] = []
+    sagas = [HeldSaga(plan, folder) for plan in plans]
     async with AsyncExitStack() as stack:
         participants = [
             await stack.enter_async_context(HttpParticipant(name, url)) for name, url in urls.items()
         ]
         calls = [call for each in participants for call in each.activities(OPERATIONS)]
         for number, saga in enumerate(sagas):
-            hold = TaskHold(*saga["task"]) if saga["task"] else None
-            holds += [hold] if hold else []
-            for depth in range(GENERATIONS):
-                passes = Passes(*saga["passes"]) if saga["passes"] else None
-                is_closed = passes is not None and passes.depth == depth
-                door = Turnstile(passes.fresh, passes.sticky) if passes and is_closed else Turnstile()
-                doors.append(door)
-                worker = worker_behind(
-                    door,
-                    Turnstile(),
-                    client=clients[number % CONNECTIONS],
-                    task_queue=saga["id"] + DEEPER * depth,
-                    workflows=[OrderSaga, PaymentSaga],
-                    calls=[held(call, saga, folder, go_on, clients[number % CONNECTIONS]) for call in calls],
-                    hold=hold,
-                    cache=1000,
-                )
+            for worker in saga.workers(clients[number % CONNECTIONS], calls):
                 await stack.enter_async_context(worker)
-        await until((folder / "go-on").exists, within=600)
-        go_on.set()
-        for door in doors:
-            door.open()
-        for hold in holds:
-            hold.opened.set()
+        (folder / "ready").touch()
+        await until(lambda: sum(saga.go_on_if_told() for saga in sagas) == len(sagas), within=600)
         await asyncio.Event().wait()
 
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
@@ -18,6 +19,7 @@ from temporalio.worker import (
     SlotPermit,
     SlotReleaseContext,
     SlotReserveContext,
+    StartActivityInput,
     StartChildWorkflowInput,
     UnsandboxedWorkflowRunner,
     Worker,
@@ -29,13 +31,16 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
     WorkflowRunner,
 )
-from temporalio.workflow import ChildWorkflowHandle, _Definition
+from temporalio.workflow import ActivityHandle, ChildWorkflowHandle, _Definition
 
 PATIENCE = 60.0
 """Seconds after which something that was waited for counts as never happening."""
 
 LONGEST_HOLD = timedelta(seconds=30)
 """How long a workflow task may be held before the server gives it to another worker."""
+
+STICKY = timedelta(seconds=10)
+"""How long a task waits for the worker that has its workflow in its cache, by Temporal's default."""
 
 DEEPER = "~"
 """Is appended to the task queue of a saga for the queue of its children."""
@@ -140,21 +145,41 @@ class HoldingRunner(WorkflowRunner):
 
 
 class OwnQueues(Interceptor):
-    """Gives the children of a saga a task queue of their own, so that their tasks can be held apart."""
+    """Gives the children of a saga a task queue of their own, so that their tasks can be held apart.
+
+    Args:
+        patient: The id of the activity an attempt of which may take as long as anything is held.
+    """
+
+    def __init__(self, patient: str | None = None) -> None:
+        self._patient = patient
 
     def workflow_interceptor_class(
         self,
         input: WorkflowInterceptorClassInput,  # noqa: A002 - Temporal's
     ) -> type[WorkflowInboundInterceptor]:
-        return _Inbound
+        patient = self._patient
 
+        class Inbound(WorkflowInboundInterceptor):
+            def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+                super().init(_Outbound(outbound, patient))
 
-class _Inbound(WorkflowInboundInterceptor):
-    def init(self, outbound: WorkflowOutboundInterceptor) -> None:
-        super().init(_Outbound(outbound))
+        return Inbound
 
 
 class _Outbound(WorkflowOutboundInterceptor):
+    def __init__(self, outbound: WorkflowOutboundInterceptor, patient: str | None) -> None:
+        super().__init__(outbound)
+        self._patient = patient
+
+    def start_activity(
+        self,
+        input: StartActivityInput,  # noqa: A002 - Temporal's
+    ) -> ActivityHandle[Any]:
+        if input.activity_id == self._patient:
+            input.start_to_close_timeout = LONGEST_HOLD
+        return super().start_activity(input)
+
     async def start_child_workflow(
         self,
         input: StartChildWorkflowInput,  # noqa: A002 - Temporal's
@@ -174,6 +199,8 @@ def worker_behind(
     calls: Sequence[Callable[..., object]],
     hold: TaskHold | None,
     cache: int,
+    patient: str | None = None,
+    sticky: timedelta = STICKY,
 ) -> Worker:
     """A worker that takes its workflow tasks and its activities through turnstiles.
 
@@ -186,6 +213,8 @@ def worker_behind(
         calls: The activities it can run.
         hold: The workflow task that it holds, if any.
         cache: How many workflows it keeps.
+        patient: The id of the activity an attempt of which may take as long as anything is held.
+        sticky: How long a task waits for the worker that has its workflow in its cache.
     """
     spare = FixedSizeSlotSupplier(1)
     worker = Worker(
@@ -193,7 +222,7 @@ def worker_behind(
         task_queue=task_queue,
         workflows=workflows,
         activities=calls,
-        interceptors=[OwnQueues()],
+        interceptors=[OwnQueues(patient)],
         workflow_runner=HoldingRunner(hold),
         tuner=WorkerTuner.create_composite(
             workflow_supplier=tasks,
@@ -202,6 +231,7 @@ def worker_behind(
             nexus_supplier=spare,
         ),
         max_cached_workflows=cache,
+        sticky_queue_schedule_to_start_timeout=sticky,
         max_concurrent_workflow_task_polls=2 if cache else 1,
         max_concurrent_activity_task_polls=1,
         disable_eager_activity_execution=True,
