@@ -7,15 +7,12 @@ from pydantic import ValidationError
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter
 from temporalio.plugin import SimplePlugin
-from temporalio.worker import WorkflowRunner
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from ._converter import SagaPayloadConverter
+from ._sandbox import with_sagas
 from ._scope.interceptor import SagaInterceptor
 from ._scope.rescue import RescueSaga
 from ._verbs import Authorize
-
-PASSED_THROUGH = ("sagas", "pydantic", "pydantic_core", "annotated_types", "httpx")
 
 
 class SagaPlugin(SimplePlugin):
@@ -46,7 +43,7 @@ class SagaPlugin(SimplePlugin):
             data_converter=_converter,
             workflows=_with_rescue,
             interceptors=[SagaInterceptor(search_attributes=search_attributes, authorize=authorize)],
-            workflow_runner=_runner,
+            workflow_runner=with_sagas,
             workflow_failure_exception_types=[ValidationError],
         )
 
@@ -62,11 +59,3 @@ def _converter(existing: DataConverter | None) -> DataConverter:
 def _with_rescue(existing: Sequence[type] | None) -> Sequence[type]:
     """Every worker that runs sagas can rescue them; one that only runs activities gets no workflow."""
     return [*existing, RescueSaga] if existing else []
-
-
-def _runner(existing: WorkflowRunner | None) -> WorkflowRunner:
-    runner = existing or SandboxedWorkflowRunner()
-    if not isinstance(runner, SandboxedWorkflowRunner):
-        return runner
-    restrictions = runner.restrictions.with_passthrough_modules(*PASSED_THROUGH)
-    return dataclasses.replace(runner, restrictions=restrictions)

@@ -162,7 +162,9 @@ class Stage:
 
     async def replay_everything(self) -> None:
         """Replays every workflow that was started here, and their children: same history, same commands."""
-        replayer = Replayer(workflows=self.workflows, plugins=[SagaPlugin()])
+        replayer = Replayer(
+            workflows=self.workflows, plugins=[SagaPlugin()], data_converter=self.client.data_converter
+        )
         waiting = list(self.ids)
         while waiting:
             handle = self.client.get_workflow_handle(waiting.pop())

@@ -1,0 +1,81 @@
+"""A payload codec that is told what each payload belongs to: to one activity, or to one workflow."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Self
+
+import pytest
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+from temporalio.converter import (
+    ActivitySerializationContext,
+    DataConverter,
+    PayloadCodec,
+    SerializationContext,
+    WithSerializationContext,
+    WorkflowSerializationContext,
+)
+
+from sagas import SagaPlugin
+
+from .agency import Plan, refuses
+from .stage import Ending, Stage
+
+
+class Sealed(PayloadCodec, WithSerializationContext):
+    """Seals payloads for whom they belong to, and breaks no seal of anybody else."""
+
+    def __init__(self, context: SerializationContext | None = None) -> None:
+        match context:
+            case ActivitySerializationContext():
+                self.seal = f"{context.workflow_id}:{context.activity_id}"
+            case WorkflowSerializationContext():
+                self.seal = context.workflow_id
+            case _:
+                self.seal = ""
+
+    def with_context(self, context: SerializationContext) -> Self:
+        return type(self)(context)
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        seal = {"encoding": b"sealed", "for": self.seal.encode()}
+        return [Payload(metadata=seal, data=payload.SerializeToString()) for payload in payloads]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        for payload in payloads:
+            assert _seal_of(payload) == self.seal
+        return [Payload.FromString(payload.data) for payload in payloads]
+
+
+@pytest.fixture
+async def client(server: str) -> Client:
+    """A client that seals everything."""
+    converter = replace(DataConverter.default, payload_codec=Sealed())
+    return await Client.connect(server, data_converter=converter, plugins=[SagaPlugin()])
+
+
+async def test_every_payload_is_sealed_for_its_own_activity_or_workflow(stage: Stage) -> None:
+    """Messages, results, refusals and summaries, of a child and of compensations as well."""
+    stage.agency.when("pay", refuses())
+    night = Plan(do=("hotel", "hotel"), name="night")
+
+    trip = await stage.start("flight", Plan(do=("car", night)), "pay")
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "sold_out")
+    assert stage.agency.story[5:] == ["cancel-hotel", "cancel-hotel", "cancel-car", "cancel-flight"]
+    asked = [
+        (event.activity_task_scheduled_event_attributes, event.user_metadata.summary)
+        async for event in trip.fetch_history_events()
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+    ]
+    assert len(asked) == 6
+    for activity, summary in asked:
+        for message in activity.input.payloads:
+            assert _seal_of(message) == f"{trip.id}:{activity.activity_id}"
+        # Who looks at a workflow reads it.
+        assert _seal_of(summary) == trip.id
+
+
+def _seal_of(payload: Payload) -> str:
+    return payload.metadata["for"].decode()

@@ -1,0 +1,46 @@
+"""What becomes of the workflow runner that a worker was given."""
+
+from dataclasses import dataclass
+
+import pytest
+from temporalio.worker import UnsandboxedWorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from sagas._sandbox import with_sagas
+
+
+@dataclass(frozen=True)
+class OwnSandbox(SandboxedWorkflowRunner):
+    """A sandbox as a user may have made it."""
+
+    name: str = "anonymous"
+
+
+@pytest.mark.parametrize(
+    "existing",
+    [
+        None,
+        SandboxedWorkflowRunner(SandboxRestrictions.default.with_passthrough_modules("shop")),
+        OwnSandbox(SandboxRestrictions.default.with_passthrough_modules("shop"), name="mine"),
+    ],
+    ids=["none", "with restrictions", "of its own kind"],
+)
+def test_sandbox_lets_sagas_through_and_stays_what_it_was(existing: SandboxedWorkflowRunner | None) -> None:
+    """Its restrictions, the runner that it contains, and its kind."""
+    runner = with_sagas(existing)
+
+    assert isinstance(runner, SandboxedWorkflowRunner)
+    passed_through = runner.restrictions.passthrough_modules
+    assert {"sagas", "pydantic"} <= passed_through
+    assert ("shop" in passed_through) is (existing is not None)
+    assert runner.runner_class is UnsandboxedWorkflowRunner
+    if isinstance(existing, OwnSandbox):
+        assert isinstance(runner, OwnSandbox)
+        assert runner.name == "mine"
+
+
+def test_runner_without_sandbox_is_kept() -> None:
+    """There is nothing to let through."""
+    runner = UnsandboxedWorkflowRunner()
+
+    assert with_sagas(runner) is runner
