@@ -36,6 +36,9 @@ from .carried import Carried
 from .run import CARRIED_MEMO, CHILD_MEMO, Closed, Descent, Run, enter
 from .saga import Saga
 
+LARGEST_RESULT = 2 * 1024 * 1024
+"""Bytes, as a server has it that was not told otherwise."""
+
 
 class SagaInterceptor(Interceptor):
     """Adds to every worker of a client what a saga needs; see `SagaPlugin`."""
@@ -101,7 +104,10 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
         enter(run)
         _check_arguments(input)
         result = await run.guard.protect(self._run_body(run, super().execute_workflow(input)))
-        return Closed(result=result, owed=run.owed, by_hand=run.by_hand) if is_child else result
+        answer = Closed(result=result, owed=run.owed, by_hand=run.by_hand) if is_child else result
+        if run.has_saga:
+            _refuse_oversized(answer)
+        return answer
 
     async def _run_body(self, run: Run, body: Awaitable[Any]) -> Any:
         try:
@@ -207,6 +213,16 @@ def _refuse_open_saga(run: Run) -> None:
     if run.is_open:
         raise DefinitionError(
             "the workflow has ended before its saga: await the task in which the saga is open"
+        )
+
+
+def _refuse_oversized(answer: object) -> None:
+    """The server takes a larger one for an error of the task, and says so in its own words."""
+    size = workflow.payload_converter().to_payload(answer).ByteSize()
+    if size > LARGEST_RESULT:
+        raise DefinitionError(
+            f"the result of the workflow has {size} bytes, and the server takes {LARGEST_RESULT}: return "
+            "less, such as where it is kept; the saga has ended, and nothing of it is lost"
         )
 
 

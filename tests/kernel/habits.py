@@ -250,6 +250,17 @@ class LongError(_Habit):
 
 
 @workflow.defn
+class LongStory(_Habit):
+    """Returns more than the server takes."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> str:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+        return "x" * 2_100_000
+
+
+@workflow.defn
 class HeavyChild(_Habit):
     @workflow.run
     async def run(self, plan: Plan) -> str:

@@ -215,6 +215,16 @@ async def test_a_child_that_owes_too_much_to_tell_makes_up_for_it_by_itself(stag
     assert stage.agency.story[4:] == [*["cancel-hotel"] * 3, "cancel-car"]
 
 
+async def test_a_result_that_the_server_would_not_take_is_refused_in_our_words(stage: Stage) -> None:
+    """P8: the task fails until the code returns less, and says what to do."""
+    trip = await begin(stage, habits.LongStory)
+
+    failure = await task_failure(stage, trip)
+
+    assert "the result of the workflow has 2100" in failure
+    assert "return less" in failure
+
+
 async def test_a_cron_schedule_is_refused(stage: Stage) -> None:
     """P3: its second run would have the keys of the first, and no effect."""
     trip: Handle = await stage.client.start_workflow(
