@@ -13,9 +13,10 @@ from temporalio.api.history.v1 import HistoryEvent
 from sagas import SAGA_STATUS
 from tests.kernel.agency import PIVOTS, STEPS, TELL
 
-from .histories import ACTIVITY_SCHEDULED, STARTED, Line, caused_by, closes
+from .histories import ACTIVITY_SCHEDULED, STARTED, Line, batches, caused_by, closes
 from .moments import When
 from .participants import COMPENSATE, Effect, Request
+from .shapes import Shape
 from .sweep import Evidence
 
 MADE_UP = {step.call.activity: step.makes_up.call.activity for step in STEPS.values() if step.makes_up}
@@ -106,6 +107,9 @@ def _cancel_and_pivot(evidence: Evidence, asked: Sequence[Asked]) -> None:
         first = min(pivots, key=lambda asked: asked.event.event_id)
         heard = first.line.cancelled_at
         assert heard is None or first.event.event_id < heard, "P6: the pivot was begun after the cancel"
+        return
+    if _left_block_at(shape, root) < cancelled:
+        assert ending.closed == "COMPLETED", f"P6: its block was left, but {ending}"
         return
     assert ending.closed != "COMPLETED", "P6: completed after a cancel before the pivot"
     turned = _turned_at(root)
@@ -273,6 +277,17 @@ def _turned_at(root: Sequence[tuple[Line, HistoryEvent]]) -> int:
             completed = line.events[caused_by(event) - 1]
             started = completed.workflow_task_completed_event_attributes.started_event_id
             return _place(root, line, line.history.events[started - 1])
+    return len(root)
+
+
+def _left_block_at(shape: Shape, root: Sequence[tuple[Line, HistoryEvent]]) -> int:
+    """Where the task was started in which a saga that waits behind its block has heard of its last step."""
+    line, _ = root[0]
+    ended = [event.event_id for event in line.events if closes(event)]
+    if shape.do[-1] == "then-outside" and len(ended) == len(shape.do) - 1:
+        for started, _, _ in batches(line.events):
+            if started > ended[-1]:
+                return started - 1
     return len(root)
 
 

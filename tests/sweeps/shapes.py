@@ -142,6 +142,7 @@ SHAPES = (
         do=("hotel", "pay", "then-outside"),
         outside=after(3, go),
     ),
+    Shape(name="behind-the-block", do=("hotel", "flight", "then-outside"), outside=after(3, go)),
     Shape(name="side-by-side", do=("hotel", "flight+car", "look"), in_turn=SIDE_BY_SIDE),
     Shape(
         name="failing-side",
