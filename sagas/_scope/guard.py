@@ -1,10 +1,11 @@
 """Who may cancel a workflow, and when: a cancel reaches its code only while going back is still right.
 
 Temporal delivers a cancel once, by cancelling the workflow's main task, wherever that waits. After the pivot
-and while compensating it would stop the very work that must not stop. The guard stands between the main task
-and the workflow's coroutine: while it listens it passes everything through untouched (the same futures, so
-that workflows without a saga are replayed as ever); while it is deaf it waits on a stand-in for each future,
-so that a cancel hits the stand-in, is noted, and the future goes on.
+it would stop the very work that must not stop. The guard stands between the main task and the workflow's
+coroutine: while it listens it passes everything through untouched (the same futures, so that workflows
+without a saga are replayed as ever); while it is deaf, from the moment in which the pivot may have happened,
+it waits on a stand-in for each future, so that a cancel hits the stand-in, is noted, and the future goes on.
+Compensations run in a task of their own, which no cancel reaches: see `to_its_end`.
 
 A saga interrupts a task in the same way: when its time is up, when an operator has it turn round, and when
 a parallel branch fails whose siblings are to be cancelled.

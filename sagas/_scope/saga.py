@@ -95,7 +95,6 @@ class Saga:
             run=run, ledger=self._ledger, course=self._course, insistence=self._insistence
         )
         self._back = WayBack(
-            run=run,
             ledger=self._ledger,
             board=self._board,
             insistence=self._insistence,

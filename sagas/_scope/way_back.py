@@ -14,14 +14,12 @@ from .._verdict import cause_of, compensated
 from .attempt import attempt
 from .course import Course
 from .insist import Insistence, words
-from .run import Run
 
 
 class WayBack:
-    """Taken once, by a saga that turns round.
+    """Taken once, by a saga that turns round; whoever takes it runs it to its end, whatever is cancelled.
 
     Args:
-        run: The workflow run; no cancel reaches it on the way.
         ledger: Says what is owed.
         board: Says how far it has come.
         insistence: Tries until it is through.
@@ -33,7 +31,6 @@ class WayBack:
     def __init__(
         self,
         *,
-        run: Run,
         ledger: Ledger,
         board: Board,
         insistence: Insistence,
@@ -41,7 +38,7 @@ class WayBack:
         busy: set[str],
         errands: tuple[Compensation, ...],
     ) -> None:
-        self._run, self._ledger, self._board = run, ledger, board
+        self._ledger, self._board = ledger, board
         self._insistence, self._course, self._busy = insistence, course, busy
         self.errands = list(errands)
         """What is done at its end."""
@@ -60,7 +57,6 @@ class WayBack:
 
     async def take(self) -> None:
         """Makes up for everything that was started; returns when nothing is owed any more."""
-        self._run.guard.is_deaf = True
         self._ledger.begin_compensation()
         if self._busy or self._ledger.owed() or self._ledger.lost():
             self._board.show(Status.COMPENSATING)
@@ -72,7 +68,6 @@ class WayBack:
         self._board.show(Status.SETTLED if self._insistence.by_hand else Status.COMPENSATED)
         for errand in self.errands:
             await self._run_errand(errand)
-        self._run.guard.is_deaf = False
 
     def leave(self, error: Exception | asyncio.CancelledError, *, was_cancelled: bool) -> NoReturn:
         """Ends the saga with what made it turn round; a cancel that came on the way back did not."""
