@@ -1,7 +1,9 @@
 """Temporal's sandbox for workflows: what it lets through for sagas, and how rarely it is entered."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from weakref import WeakMethod
 
 from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
@@ -19,6 +21,20 @@ def with_sagas(existing: WorkflowRunner | None) -> WorkflowRunner:
     return replace(runner, restrictions=runner.restrictions.with_passthrough_modules(*PASSED_THROUGH))
 
 
+def once_each(ask: Callable[[object], object]) -> Callable[[object], object]:
+    """The same method, whose answers are kept, and which keeps nothing else: an instance is large."""
+    asked = WeakMethod(ask)
+
+    # More than the commands of a task, and those whose answers come with the next one.
+    @lru_cache(maxsize=256)
+    def answer(command: object) -> object:
+        method = asked()
+        assert method is not None
+        return method(command)
+
+    return answer
+
+
 @dataclass(frozen=True)
 class _Runner(SandboxedWorkflowRunner):
     """Asks a workflow only once for what it answers always the same.
@@ -32,6 +48,5 @@ class _Runner(SandboxedWorkflowRunner):
         for question in ("get_serialization_context", "get_external_store_context"):
             # Nothing depends on these: a later Temporal may have no use for one of them.
             if (ask := getattr(instance, question, None)) is not None:
-                # More than the commands of a task, and those whose answers come with the next one.
-                setattr(instance, question, lru_cache(maxsize=256)(ask))
+                setattr(instance, question, once_each(ask))
         return instance

@@ -1,12 +1,14 @@
 """What becomes of the workflow runner that a worker was given."""
 
-from dataclasses import dataclass
+import gc
+from dataclasses import dataclass, field
+from weakref import ref
 
 import pytest
 from temporalio.worker import UnsandboxedWorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from sagas._sandbox import with_sagas
+from sagas._sandbox import once_each, with_sagas
 
 
 @dataclass(frozen=True)
@@ -44,3 +46,38 @@ def test_runner_without_sandbox_is_kept() -> None:
     runner = UnsandboxedWorkflowRunner()
 
     assert with_sagas(runner) is runner
+
+
+@dataclass(eq=False)
+class Asked:
+    """Answers, and counts what it was asked."""
+
+    questions: list[object] = field(default_factory=list)
+
+    def ask(self, question: object) -> str:
+        """Answers."""
+        self.questions.append(question)
+        return f"to {question}"
+
+
+def test_each_question_is_asked_once() -> None:
+    """The context of a command is asked for with each of its payloads."""
+    asked = Asked()
+    ask = once_each(asked.ask)
+
+    assert [ask("one"), ask("two"), ask("one")] == ["to one", "to two", "to one"]
+    assert asked.questions == ["one", "two"]
+
+
+def test_who_is_asked_is_not_kept() -> None:
+    """A workflow that has left the worker's cache is gone, without a search for cycles."""
+    asked = Asked()
+    asked.ask = once_each(asked.ask)  # type: ignore[method-assign,assignment]
+    asked.ask("one")
+    there = ref(asked)
+    gc.disable()
+    try:
+        del asked
+        assert there() is None
+    finally:
+        gc.enable()
