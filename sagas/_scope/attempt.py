@@ -24,16 +24,16 @@ MESSAGE_UNREADABLE = "message_unreadable"
 """The code of a step whose message was not sent, as it cannot be turned into JSON."""
 
 
-def encode(arguments: Sequence[object]) -> list[RawValue] | Verdict:
-    """The arguments as they travel; a refusal if they would wedge the workflow that sends them."""
+def encode(arguments: Sequence[object], what: str) -> list[RawValue] | Verdict:
+    """The arguments as they travel; a refusal of `what` if they would wedge the workflow that sends them."""
     try:
         payloads = workflow.payload_converter().to_payloads(list(arguments))
     except Exception as error:  # noqa: BLE001 - whatever a converter raises, the message cannot be sent
         # Never its text, which quotes the message: reasons are kept in clear.
-        reason = f"the message cannot be turned into JSON: {type(error).__name__}"
+        reason = f"{what} cannot be turned into JSON: {type(error).__name__}"
         return Verdict(Outcome.REJECTED, code=MESSAGE_UNREADABLE, reason=reason, is_final=True)
     if (size := sum(len(payload.data) for payload in payloads)) > LARGEST:
-        reason = f"the message has {size} bytes; at most {LARGEST} are sent"
+        reason = f"{what} has {size} bytes; at most {LARGEST} are sent"
         return Verdict(Outcome.REJECTED, code=MESSAGE_TOO_LARGE, reason=reason, is_final=True)
     return [RawValue(payload) for payload in payloads]
 
@@ -81,7 +81,7 @@ async def attempt(
     The activity is cancelled with the workflow, but waited for: a compensation never overtakes its action.
     """
     tries = attempts or call.policy.attempts
-    encoded = encode(arguments)
+    encoded = encode(arguments, f"the message of {activity_id}")
     if isinstance(encoded, Verdict):
         return encoded
     current().mark = mark

@@ -55,7 +55,7 @@ async def run_child(
     """
     workflow_type, result_type = WorkflowDefinition.get_name_and_result_type(run)
     info = workflow.info()
-    encoded = encode([message])
+    encoded = encode([message], f"the message of {name}")
     if isinstance(encoded, Verdict):
         raise RejectedError(encoded.code, encoded.reason)
     start = workflow.start_child_workflow(

@@ -205,7 +205,7 @@ class Insistence:
 
 def _sendable(owed: Compensation) -> tuple[object, ...]:
     """What a compensation is given; a result that is too large to be passed on is one that nobody knows."""
-    if owed.takes_result and isinstance(encode(owed.arguments), Verdict):
+    if owed.takes_result and isinstance(encode(owed.arguments, owed.address), Verdict):
         return (*owed.arguments[:1], None)
     return owed.arguments
 

@@ -378,8 +378,10 @@ class Saga:
 
     def _refuse_excess(self) -> None:
         """A child that cannot tell its parent what it owes has to make up for it by itself."""
-        if self._run.is_child and isinstance(excess := encode([self._ledger.plan()]), Verdict):
-            raise RejectedError(excess.code, f"what it owes does not fit into its answer: {excess.reason}")
+        if self._run.is_child and isinstance(
+            excess := encode([self._ledger.plan()], "what it owes to its parent"), Verdict
+        ):
+            raise RejectedError(excess.code, excess.reason)
 
     async def _turn_round_in_time(self, rest: timedelta) -> None:
         if rest > timedelta(0):

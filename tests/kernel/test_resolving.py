@@ -88,6 +88,7 @@ async def test_a_message_that_would_wedge_the_workflow_is_not_sent(stage: Stage,
 
     assert await stage.ending(trip) == Ending("FAILED", "compensated", "message_too_large")
     assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+    assert "the message of book-flight has" in str(await stage.failure(trip))
 
 
 async def test_a_message_that_is_no_json_is_not_sent(stage: Stage) -> None:
