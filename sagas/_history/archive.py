@@ -1,20 +1,17 @@
 """Fetches the histories of a saga and of its children, and reads them."""
 
-from collections.abc import Iterable, Iterator, MutableMapping, MutableSequence, Sequence
-from typing import cast
+from collections.abc import Sequence
 
-from google.protobuf.message import Message
-from temporalio.api.common.v1 import Header, Payload, SearchAttributes, WorkflowExecution
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import ContinueAsNewInitiator, WorkflowExecutionStatus
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.client import Client
-from temporalio.common import RawValue
-from temporalio.converter import DataConverter
 from temporalio.service import RPCError, RPCStatusCode
 
 from .._errors import SagaError, SagaNotFoundError
 from .._keys import RESCUE
+from .decoding import Decoder
 from .reading import read_history
 from .record import Record
 
@@ -116,38 +113,10 @@ class Archive:
             if error.status in UNREADABLE:
                 raise SagaNotFoundError(saga_id) from error
             raise
+        decoder = Decoder(saga_id, self._client.namespace, self._client.data_converter)
         for event in events:
-            await decode_payloads(event, self._client.data_converter)
+            await decoder.decode(event)
         return events
-
-
-async def decode_payloads(message: Message, converter: DataConverter) -> None:
-    """Decodes every payload in a message in place, as a codec or a store of large payloads has left it."""
-    if converter.payload_codec is None and converter.external_storage is None:
-        return
-    for payload in list(_payloads(message)):
-        decoded: Sequence[RawValue] = await converter.decode([payload], [RawValue])
-        payload.CopyFrom(decoded[0].payload)
-
-
-def _payloads(message: Message) -> Iterator[Payload]:
-    """All but headers and search attributes, which nobody encodes."""
-    if isinstance(message, Payload):
-        yield message
-        return
-    if isinstance(message, (Header, SearchAttributes)):
-        return
-    for _, value in message.ListFields():
-        parts: Iterable[object] = ()
-        if isinstance(value, Message):
-            parts = (value,)
-        elif isinstance(value, MutableMapping):
-            parts = cast("MutableMapping[object, object]", value).values()
-        elif isinstance(value, MutableSequence):
-            parts = cast("MutableSequence[object]", value)
-        for part in parts:
-            if isinstance(part, Message):
-                yield from _payloads(part)
 
 
 def _run_before(events: Sequence[HistoryEvent]) -> str:

@@ -17,7 +17,7 @@ from temporalio.converter import (
     WorkflowSerializationContext,
 )
 
-from sagas import SagaPlugin
+from sagas import SagaClient, SagaPlugin
 
 from .agency import Plan, refuses
 from .stage import Ending, Stage
@@ -75,6 +75,25 @@ async def test_every_payload_is_sealed_for_its_own_activity_or_workflow(stage: S
             assert _seal_of(message) == f"{trip.id}:{activity.activity_id}"
         # Who looks at a workflow reads it.
         assert _seal_of(summary) == trip.id
+
+
+async def test_operators_read_and_rescue_what_is_sealed(stage: Stage) -> None:
+    """P7: what a saga owes is told from its history, each seal of which is broken by the right name."""
+    operator = SagaClient(stage.client)
+    trip = await stage.start("flight", Plan(do=("hotel",), name="night"), "boss")
+    await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
+    await operator.hold(trip.id, by="mia", because="let me look")
+
+    timeline = await operator.show(trip.id)
+    assert [wait.what for wait in timeline.waits] == ["until big-trip is approved"]
+    assert [verb.because for verb in timeline.verbs] == ["let me look"]
+    await trip.terminate("by mistake")
+    rescue = await operator.rescue(trip.id, by="mia", because="it was a mistake")
+
+    assert rescue.owed == ("night:book-hotel", "book-flight")
+    assert (await stage.ending(stage.client.get_workflow_handle(rescue.workflow_id))).saga == "compensated"
+    assert stage.agency.story[2:] == ["cancel-hotel", "cancel-flight"]
+    assert not (await operator.rescue(trip.id, by="tom", because="to be sure")).is_new
 
 
 def _seal_of(payload: Payload) -> str:

@@ -15,7 +15,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, PayloadCodec
 
 from sagas import preview_text, timeline_mermaid, timeline_text
-from sagas._history.archive import decode_payloads
+from sagas._history.decoding import Decoder
 from sagas._history.preview import preview_of
 from sagas._history.reading import read_history
 from sagas._history.rebuild import rebuild, verdict_of_efforts
@@ -208,8 +208,9 @@ async def test_encoded_history_is_decoded_before_it_is_read(name: str) -> None:
     for event in encoded:
         await _encode(event, codec)
 
+    decoder = Decoder(name, "default", converter)
     for event in encoded:
-        await decode_payloads(event, converter)
+        await decoder.decode(event)
 
     assert encoded == events_of(name)
 
@@ -229,7 +230,7 @@ PLACES = {
 
 
 async def _encode(event: HistoryEvent, codec: PayloadCodec) -> None:
-    """As the SDK does: lists of payloads, memos, and the summary."""
+    """As the SDK does: lists of payloads, memos, and summaries, of which those of timers are read."""
     kind = event.WhichOneof("attributes") or ""
     for place in PLACES.get(kind, []):
         value = attrgetter(place)(getattr(event, kind))
@@ -238,7 +239,7 @@ async def _encode(event: HistoryEvent, codec: PayloadCodec) -> None:
                 payload.CopyFrom((await codec.encode([payload]))[0])
         elif value.payloads:
             await codec.encode_wrapper(value)
-    if event.user_metadata.HasField("summary"):
+    if event.HasField("timer_started_event_attributes") and event.user_metadata.HasField("summary"):
         event.user_metadata.summary.CopyFrom((await codec.encode([event.user_metadata.summary]))[0])
 
 
