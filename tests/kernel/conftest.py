@@ -41,7 +41,7 @@ def temporal_program() -> str:
     return program
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def server(temporal_program: str) -> AsyncIterator[str]:
     """The address of a dev server in memory, with timers that fire at once."""
     environment = await WorkflowEnvironment.start_local(

@@ -8,9 +8,12 @@ import pytest_asyncio
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
+from examples.compare.stack import Stack
 from sagas import SagaPlugin
 from tests.kernel.conftest import FLAGS, temporal_program
 from tests.scenarios.conftest import stack
+
+from .waves import Whole, undisturbed
 
 __all__ = ["stack", "temporal_program"]
 
@@ -24,9 +27,9 @@ others would wait too."""
 REPORT = pytest.StashKey[list[str]]()
 
 
-@pytest_asyncio.fixture(loop_scope="session", scope="session")
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def swept(temporal_program: str) -> AsyncIterator[tuple[Client, ...]]:
-    """Connections to a dev server in memory, with timers that fire at once."""
+    """Connections to a dev server in memory, with timers that fire at once; in the end it has 5 GB of it."""
     environment = await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_program,
         dev_server_log_level="never",
@@ -38,6 +41,15 @@ async def swept(temporal_program: str) -> AsyncIterator[tuple[Client, ...]]:
         yield tuple(clients)
     # A process that ends right after its last worker may crash in the bridge (sdk-python #300).
     time.sleep(0.3)  # noqa: ASYNC251 - nothing else runs any more
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def wholes(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> tuple[Whole, ...]:
+    """An order that is fulfilled and one that is refused, left alone, with every point of both."""
+    lines = pytestconfig.stash.setdefault(REPORT, [])
+    return await undisturbed(stack, tmp_path_factory.mktemp("orders") / "undisturbed", lines)
 
 
 @pytest.fixture

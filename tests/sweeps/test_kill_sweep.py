@@ -8,7 +8,7 @@ import pytest
 
 from examples.compare.stack import Stack
 
-from .waves import Wave, undisturbed
+from .waves import Wave, Whole
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -18,10 +18,11 @@ AT_ONCE = 8
 POINTS_OF_SERVER = 10
 
 
-async def test_the_worker_dies_after_each_event(stack: Stack, tmp_path: Path, report: list[str]) -> None:
+async def test_the_worker_dies_after_each_event(
+    stack: Stack, wholes: tuple[Whole, ...], tmp_path: Path, report: list[str]
+) -> None:
     """A completed order has every effect once, a refused one none, wherever its worker was killed."""
-    points = [p for whole in await undisturbed(stack, tmp_path / "undisturbed", report) for p in whole.points]
-
+    points = [point for whole in wholes for point in whole.points]
     turn = asyncio.Lock()
 
     async def die_and_go_on(wave: Wave) -> None:
@@ -43,10 +44,12 @@ async def test_the_worker_dies_after_each_event(stack: Stack, tmp_path: Path, re
     report.append(f"kills of the worker: {len(points)} sagas, each at a point of its own")
 
 
-async def test_the_server_dies_at_ten_points_at_once(stack: Stack, tmp_path: Path, report: list[str]) -> None:
+async def test_the_server_dies_at_ten_points_at_once(
+    stack: Stack, wholes: tuple[Whole, ...], tmp_path: Path, report: list[str]
+) -> None:
     """It loses nothing that it has acknowledged, and its worker goes on by itself."""
     assert stack.temporal is not None
-    points = [p for whole in await undisturbed(stack, tmp_path / "undisturbed", []) for p in whole.points]
+    points = [point for whole in wholes for point in whole.points]
     some = points[:: max(1, len(points) // POINTS_OF_SERVER)]
     wave = Wave(stack, tmp_path / "server", some)
 

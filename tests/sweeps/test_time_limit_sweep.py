@@ -34,7 +34,7 @@ from .histories import (
 from .limited_order import LimitedOrderSaga
 from .moments import Moment, When
 from .recorded import replay_strictly
-from .waves import PATIENCE, SHIPPED, Wave, Whole, lengths, undisturbed
+from .waves import PATIENCE, SHIPPED, Wave, Whole, lengths
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -48,10 +48,9 @@ server that needs more than a second to hand out a task may lose it."""
 
 
 async def test_an_order_that_ran_into_a_timeout_after_any_event_is_rescued(
-    stack: Stack, tmp_path: Path, report: list[str]
+    stack: Stack, wholes: tuple[Whole, ...], tmp_path: Path, report: list[str]
 ) -> None:
     """Either it is fulfilled, with every effect once, or nothing of it is left; asked twice, nothing more."""
-    wholes = await undisturbed(stack, tmp_path / "undisturbed", report)
     turn, some = asyncio.Lock(), asyncio.Semaphore(AT_ONCE)
 
     async def run_out_of_time(order: LateOrder) -> None:
