@@ -28,4 +28,5 @@ def modules_of(page: str, folder: Path) -> Iterator[dict[str, Any]]:
     finally:
         sys.path.remove(str(folder))
         for name in blocks:
-            del sys.modules[name]
+            # Where one cannot be imported, those after it are not there.
+            sys.modules.pop(name, None)

@@ -1,5 +1,6 @@
 """Spans in memory, as they would be exported."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -7,6 +8,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from tests.pages import DOCS
 from workers._telemetry import tracer_provider
 
 
@@ -63,3 +65,15 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spans]:
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
     yield Spans(exporter)
     provider.shutdown()
+
+
+def on_page(style: str) -> set[tuple[str, str]]:
+    """The names and kinds of the spans that docs/telemetry.md shows of a style."""
+    page = (DOCS / "telemetry.md").read_text()
+    headings, *rows = re.findall(r"^\| (.*) \| (.*) \| (.*) \| (.*) \|$", page, re.MULTILINE)
+    at = headings.index(style)
+    shown = set[tuple[str, str]]()
+    for row in rows:
+        names, kinds = re.findall(r"`(.*?)`", row[at]), row[at + 1].split(", ")
+        shown |= set(zip(names if len(names) > 1 else names * len(kinds), kinds, strict=True))
+    return {(name.replace("…", "capture-payment"), kind) for name, kind in shown}

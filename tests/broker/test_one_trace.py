@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from examples.compare.records import Records
 from examples.compare.scenarios import ORDERS
@@ -19,6 +20,7 @@ from examples.reactions import TOPOLOGY
 from examples.service import SERVICES
 from tests.collector import Collector, collector
 from tests.rabbit_node import RabbitNode
+from tests.tracing import on_page
 from tests.waiting import until
 from workers import ChildProcess, PortLease
 
@@ -44,6 +46,7 @@ class Exported:
 
     service: str
     name: str
+    kind: str
     trace_id: bytes
     span_id: bytes
     parent_id: bytes
@@ -98,6 +101,7 @@ def check(trace: list[Exported], story: str) -> None:
     assert names(trace, "create ") == Counter(created)
     assert names(trace, "process ") == Counter(handled)
     assert {service for service, _ in handled} == set(SERVICES)
+    assert on_page("choreographed") <= {(span.name, span.kind) for span in trace}
 
 
 def names(trace: list[Exported], kind: str) -> Counter[tuple[str, str]]:
@@ -154,6 +158,7 @@ def exported(collector: Collector) -> Iterator[Exported]:
                     yield Exported(
                         service=service,
                         name=span.name,
+                        kind=Span.SpanKind.Name(span.kind).removeprefix("SPAN_KIND_").lower(),
                         trace_id=span.trace_id,
                         span_id=span.span_id,
                         parent_id=span.parent_span_id,

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shlex
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,16 +13,18 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
 from temporalio.workflow import NondeterminismError
 
-from sagas import SAGA_COMPENSATED, SagaPlugin
+from sagas import SAGA_COMPENSATED, SAGA_STATUS, SagaPlugin, idempotency_key
 from tests.pages import DOCS, modules_of
 from tests.waiting import until
 
 from .stage import PATIENCE
 
-PAGE = DOCS / "adopting.md"
+PAGE = (DOCS / "adopting.md").read_text()
+TABLE = re.sub(r"\s+", " ", PAGE.partition("## Step 3")[2])
 AS_BEFORE = ["1", "2"]
 AS_A_SAGA = ["book-hotel", "book-flight"]
 
@@ -141,7 +144,25 @@ async def test_failure_of_a_saga_says_what_the_old_error_said(office: Office, gu
             await trip.result()
 
     assert isinstance(failed.value.cause, ApplicationError)
-    assert [*failed.value.cause.details] == ["NoSeat", "nobody flies there", None]
+    (said,) = re.findall(r"its details are code, reason and field: `(.*?)`, `(.*?)`, none", TABLE)
+    assert [*failed.value.cause.details] == [*said, None]
+
+
+async def test_ids_and_keys_are_those_that_the_page_says(office: Office, guide: Guide) -> None:
+    """Who has made keys of activity ids finds here what they were, and are."""
+    (said,) = re.findall(r"activity ids were `(1)`, `(2)`, `(3)`, and are `(.*?)` and `(.*?)`", TABLE)
+    (trip, step) = re.findall(r"the same key, `(.*?):(.*?)`", TABLE)[0]
+    async with office.worker(guide.before, has_plugin=False):
+        old = await office.start("ben", "Atlantis")
+        await office.end(old)
+    async with office.worker(guide.both):
+        new = await office.start("max", "Atlantis")
+        await office.end(new)
+
+    action, flight, compensation = await activity_ids(new)
+    assert (*await activity_ids(old), action, compensation) == said
+    assert flight == "book-flight"
+    assert {idempotency_key(trip, each) for each in (action, compensation)} == {f"{trip}:{step}"}
 
 
 async def test_cancel_loses_the_room_before_and_does_not_after(office: Office, guide: Guide) -> None:
@@ -149,11 +170,11 @@ async def test_cancel_loses_the_room_before_and_does_not_after(office: Office, g
     async with office.worker(guide.before, has_plugin=False):
         before = await office.start("ada")
         await before.cancel()
-        await office.result(before)
+        assert await office.result(before) == "CancelledError"
     async with office.worker(guide.both):
         after = await office.start("eve")
         await after.cancel()
-        await office.result(after)
+        assert await office.result(after) == "CancelledError"
 
     assert await activity_ids(before) == ["1"]
     assert await activity_ids(after) == ["book-hotel", "compensate.book-hotel"]
@@ -163,7 +184,8 @@ async def test_switched_off_new_runs_are_as_before_and_sagas_go_on(office: Offic
     """The way in, and the way back."""
     async with office.worker(guide.both):
         saga = await office.start("eve", "Atlantis")
-    async with office.worker(guide.both, patch_activation_callback=guide.switch.is_on):
+    (option,) = re.findall(r"^# Worker\(client, .*, (\w+)=is_on\)$", PAGE, re.MULTILINE)
+    async with office.worker(guide.both, **{option: guide.switch.is_on}):
         plain = await office.start("kim")
         assert await office.end(saga) == SAGA_COMPENSATED
     async with office.worker(guide.both):
@@ -203,9 +225,12 @@ async def test_cleaned_up_code_replays_sagas_and_nothing_older(office: Office, g
         await replay(guide.after, old)
 
 
-async def test_a_run_without_the_patch_is_found_by_what_it_lacks(office: Office, guide: Guide) -> None:
-    """The query of the page counts what is left of before."""
-    (query,) = re.findall(r'--query \\\n  "(.*?)"', PAGE.read_text())
+async def test_a_run_without_the_patch_is_found_by_what_it_lacks(
+    office: Office, guide: Guide, temporal_program: str
+) -> None:
+    """The command of the page counts what is left of before."""
+    (command,) = re.findall(r"```\n(temporal workflow count .*?)\n```", PAGE, re.DOTALL)
+    *words, query = shlex.split(command.replace("\\\n", " "))
     async with office.worker(guide.before, has_plugin=False):
         old = await office.start("ada")
     async with office.worker(guide.both):
@@ -213,13 +238,41 @@ async def test_a_run_without_the_patch_is_found_by_what_it_lacks(office: Office,
         client = await Client.connect(office.server)
         here = f" AND TaskQueue = '{office.task_queue}'"
 
-        async def both_are_listed() -> bool:
-            return (await client.count_workflows(query.partition(" AND Temporal")[0] + here)).count == 2
+        async def are_listed() -> bool:
+            found = [f"WorkflowId = '{old.id}'", "TemporalChangeVersion = 'trip-is-a-saga'"]
+            return all([(await client.count_workflows(each + here)).count for each in found])
 
-        # Temporal lists a workflow a moment after it knows it.
-        await until(both_are_listed)
+        # Temporal lists a workflow, and what it has written about itself, a moment after it knows it.
+        await until(are_listed)
         found = [each.id async for each in client.list_workflows(query + here)]
+        counted = await run(temporal_program, *words[1:], query + here, "--address", office.server)
         await office.end(old)
         await office.end(new)
 
     assert found == [old.id]
+    assert counted == (0, "Total: 1\n")
+
+
+async def test_the_search_attribute_is_registered_by_the_command_of_the_page(temporal_program: str) -> None:
+    """On a server that does not have it yet."""
+    (command,) = re.findall(r"```\n(temporal operator search-attribute create .*?)\n```", PAGE)
+    environment = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=temporal_program, dev_server_log_level="never"
+    )
+    async with environment as own:
+        here = ["--address", own.client.service_client.config.target_host]
+        created, _ = await run(temporal_program, *shlex.split(command)[1:], *here)
+        _, attributes = await run(temporal_program, "operator", "search-attribute", "list", *here)
+
+    assert created == 0
+    assert re.search(rf"^ *{SAGA_STATUS.name} +Keyword *$", attributes, re.MULTILINE)
+
+
+async def run(program: str, *arguments: str) -> tuple[int | None, str]:
+    """A command of the page, as a process."""
+    process = await asyncio.create_subprocess_exec(
+        program, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    async with asyncio.timeout(PATIENCE):
+        output, _ = await process.communicate()
+    return process.returncode, output.decode()

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -93,10 +94,14 @@ class Bank:
             if event.HasField("activity_task_scheduled_event_attributes")
         ]
 
+    async def result(self, loan: WorkflowHandle[Any, Any]) -> Any:
+        """Its result, in time: a page with a mistake in it may have a loan that never ends."""
+        async with asyncio.timeout(PATIENCE):
+            return await loan.result()
+
     async def failure(self, loan: WorkflowHandle[Any, Any]) -> ApplicationError:
         with pytest.raises(WorkflowFailureError) as failed:
-            async with asyncio.timeout(PATIENCE):
-                await loan.result()
+            await self.result(loan)
         assert isinstance(failed.value.cause, ApplicationError)
         return failed.value.cause
 
@@ -125,7 +130,11 @@ async def test_a_loan_is_approved_signed_and_paid_out(bank: Bank) -> None:
     await loan.execute_update(APPROVE, officer)
 
     transfer = f"t-{loan.id.removeprefix('loan-')}"
-    assert await loan.result() == f"{transfer}, signed by Ada"
+    assert await bank.result(loan) == f"{transfer}, signed by Ada"
+    assert await bank.story(loan) == [
+        *["check-credit", "reserve-funds", "send-contract"],
+        *["pay-out", "print-schedule"],
+    ]
     await bank.replay(loan, saga)
 
 
@@ -156,8 +165,15 @@ async def test_a_book_of_loans_continues_as_new(client: Client, guide: Guide) ->
             task_queue=bank.task_queue,
         )
 
-        assert await book.result() == 201
-    await bank.replay(book, books.BookSaga)
+        assert await bank.result(book) == 201
+    runs, run_id = 0, book.first_execution_run_id
+    while run_id:
+        run = client.get_workflow_handle(book.id, run_id=run_id)
+        await bank.replay(run, books.BookSaga)
+        last = (await run.fetch_history()).events[-1]
+        run_id = last.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+        runs += 1
+    assert runs == 3
 
 
 async def test_a_payout_of_which_nobody_knows_is_asked_for(client: Client, guide: Guide) -> None:
@@ -172,7 +188,7 @@ async def test_a_payout_of_which_nobody_knows_is_asked_for(client: Client, guide
         loan = await bank.lend(bank.loan("ada", 5_000))
         await bank.sign(loan)
 
-        assert await loan.result() == f"t-{loan.id.removeprefix('loan-')}, signed by Ada"
+        assert await bank.result(loan) == f"t-{loan.id.removeprefix('loan-')}, signed by Ada"
     assert "probe.pay-out" in await bank.story(loan)
     await bank.replay(loan, guide["loan_saga"].LoanSaga)
 
@@ -189,19 +205,33 @@ async def test_a_contract_that_cannot_be_sent_is_passed_over(client: Client, gui
         loan = await bank.lend(bank.loan("ada", 5_000))
         await bank.sign(loan)
 
-        assert "signed by Ada" in await loan.result()
+        assert "signed by Ada" in await bank.result(loan)
 
 
 @pytest.mark.parametrize(
-    ("amount", "what"),
-    [(20_000, "approval 'large-loan'"), (5_000, "the wait for 'contract-signed'")],
-    ids=["approval", "event"],
+    ("amount", "points", "what"),
+    [
+        (20_000, 700, "approval 'large-loan'"),
+        (5_000, 400, "approval 'large-loan'"),
+        (5_000, 700, "the wait for 'contract-signed'"),
+    ],
+    ids=["approval of much", "approval of little", "event"],
 )
 async def test_what_does_not_come_in_time_turns_a_loan_round(
-    client: Client, guide: Guide, amount: int, what: str
+    client: Client, guide: Guide, amount: int, points: int, what: str
 ) -> None:
-    """Two days for the approval, seven for the signature."""
-    bank = Bank(TimeSkipper(client).client, guide, f"loans-{uuid4().hex[:8]}")
+    """Two days for the approval of much, or for somebody with few points; seven for the signature."""
+
+    @activity.defn(name="check_credit")
+    async def check_credit(loan: Any) -> Any:
+        return guide["loan_steps"].Score(points=points)
+
+    bank = Bank(
+        TimeSkipper(client).client,
+        guide,
+        f"loans-{uuid4().hex[:8]}",
+        instead={"check_credit": check_credit},
+    )
     async with bank.open():
         loan = await bank.lend(bank.loan("ada", amount))
         failure = await bank.failure(loan)
@@ -229,7 +259,8 @@ async def test_a_loan_that_takes_too_long_turns_round(client: Client, guide: Gui
     )
     async with bank.open():
         loan = await bank.lend(bank.loan("ada", 5_000))
-        await has_begun.wait()
+        async with asyncio.timeout(PATIENCE):
+            await has_begun.wait()
         await SagaClient(client).hold(loan.id, by="mia", because="let me look")
         is_held.set()
         failure = await bank.failure(loan)
@@ -252,7 +283,8 @@ async def test_the_desk_understands_every_end(client: Client, guide: Guide) -> N
     ada, tim, zoe = bank.loan("ada", 5_000), bank.loan("trent", 5_000), bank.loan("zoe", 20_000)
 
     async def lend(loan: Any) -> str:
-        answer: str = await desk.lend(client, loan, task_queue=bank.task_queue)
+        async with asyncio.timeout(PATIENCE):
+            answer: str = await desk.lend(client, loan, task_queue=bank.task_queue)
         return answer
 
     async with bank.open():
@@ -286,7 +318,7 @@ async def test_another_worker_goes_on(client: Client, guide: Guide) -> None:
         await bank.event(loan, EventType.EVENT_TYPE_TIMER_STARTED, nth=2)
     await bank.sign(loan)
     async with bank.open():
-        assert "signed by Ada" in await loan.result()
+        assert "signed by Ada" in await bank.result(loan)
 
 
 async def test_an_insured_loan_is_made_up_for_with_its_children(bank: Bank) -> None:
@@ -296,7 +328,7 @@ async def test_an_insured_loan_is_made_up_for_with_its_children(bank: Bank) -> N
     refused = await bank.lend(bank.loan("trent", 5_000), run=family.InsuredLoanSaga.run)
 
     loan_id = paid.id.removeprefix("loan-")
-    assert await paid.result() == f"t-{loan_id}, policy-{loan_id}"
+    assert await bank.result(paid) == f"t-{loan_id}, policy-{loan_id}"
     assert (await bank.failure(refused)).details[:1] == ("account_closed",)
     child = bank.client.get_workflow_handle(f"{refused.id}/payout")
     assert await bank.story(child) == ["reserve-funds", "pay-out", "compensate.reserve-funds"]
@@ -311,7 +343,7 @@ async def test_histories_are_recorded_and_replayed_as_the_page_says(
     """Both commands and the test, from a folder of a user's; a change that matters is told."""
     loans = [await bank.lend(bank.loan("ada", 5_000)), await bank.lend(bank.loan("mallory", 5_000))]
     await bank.sign(loans[0])
-    await loans[0].result()
+    await bank.result(loans[0])
     await bank.failure(loans[1])
     page = (DOCS / "writing.md").read_text()
     (block,) = re.findall(r"```\n(sagas histories .*?)```", page, re.DOTALL)
@@ -324,11 +356,18 @@ async def test_histories_are_recorded_and_replayed_as_the_page_says(
     recorded = await histories(tmp_path, server, *(ids.get(word, word) for word in record))
     replayed = await histories(tmp_path, server, *replay)
     monkeypatch.chdir(tmp_path)
-    await bank.guide["test_loan_histories"].test_loans_that_run_survive_a_change()
+    test = bank.guide["test_loan_histories"]
+    await test.test_loans_that_run_survive_a_change()
     contract = "            await saga.best_effort(steps.contract, loan)\n"
     assert contract in code["loan_saga"]
-    (tmp_path / "loan_saga.py").write_text(code["loan_saga"].replace(contract, ""))
+    for name in ("loan_saga", "changed_loan_saga"):
+        (tmp_path / f"{name}.py").write_text(code["loan_saga"].replace(contract, ""))
     changed = await histories(tmp_path, server, *replay)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(test, "LoanSaga", import_module("changed_loan_saga").LoanSaga)
+    with pytest.raises(AssertionError):
+        await test.test_loans_that_run_survive_a_change()
+    del sys.modules["changed_loan_saga"]
 
     assert recorded[0] == replayed[0] == 0
     assert recorded[1].count("recorded ") == 2

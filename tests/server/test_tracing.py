@@ -25,7 +25,7 @@ from examples.service import SERVICES
 from examples.worker import OPERATIONS
 from sagas import SagaPlugin, start_saga
 from tests.server.conftest import ConnectClient
-from tests.tracing import Spans, id_of, spans
+from tests.tracing import Spans, id_of, on_page, spans
 
 __all__ = ["spans"]
 
@@ -106,6 +106,7 @@ async def test_one_saga_is_one_trace_from_the_client_to_the_business_code(
     assert (asked.attributes or {})["http.response.status_code"] == 200
     assert (asked.attributes or {})["url.full"] == "http://payment.example:8001/capture-payment"
     assert all(spans.path(span)[0] == "StartWorkflow:OrderSaga" for span in spans.all)
+    assert on_page("orchestrated") <= {(span.name, span.kind.name.lower()) for span in spans.all}
     (ran,) = spans.named("RunActivity:capture-payment")
     assert (ran.attributes or {}).items() >= {
         ("saga.id", saga_id),

@@ -1,5 +1,8 @@
 """A service as a process: it starts, stops, dies and comes back, and says clearly why it cannot start."""
 
+import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -7,6 +10,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+
+from tests.pages import DOCS
 
 from .conftest import Running, Start
 from .messages import payment
@@ -20,6 +25,26 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
         timeout=20,
         check=False,
     )
+
+
+def test_the_command_of_the_page_starts_a_service(tmp_path: Path) -> None:
+    """It says what the page says, but for the port, and SIGTERM ends it with exit code 0."""
+    ((command, answer),) = re.findall(r"```\n(python .*)\n(.*)\n```", (DOCS / "services.md").read_text())
+    service = subprocess.Popen(
+        [sys.executable, *shlex.split(command)[1:]],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(DOCS.parent)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert service.stdout is not None
+    said = service.stdout.readline()
+    service.terminate()
+    rest, _ = service.communicate(timeout=20)
+
+    assert re.sub(r":\d+$", "", said.strip()) == re.sub(r":\d+$", "", answer)
+    assert (service.returncode, rest) == (0, "")
 
 
 def test_a_killed_service_loses_nothing_that_it_answered(start: Start, tmp_path: Path) -> None:

@@ -1,0 +1,179 @@
+"""What the documents show as code is there: commands and their options, names, variables, files, headings."""
+
+import inspect
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import typer
+from typer.main import get_command
+
+import activities
+import choreography
+import sagas
+import workers
+from examples import service
+from examples.compare.__main__ import app as compare
+from examples.reactions import REACTIONS
+from examples.service import SERVICES
+from sagas._status import ENDED
+from tests.pages import DOCS
+from workers._cli import app
+from workers._settings import PREFIX, Settings
+
+ROOT = DOCS.parent
+PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *sorted(DOCS.glob("*.md")))}
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PACKAGES = (sagas, activities, workers, choreography)
+UNNAMED = {"README.md": 2, "choreography.md": 1, "operating.md": 1, "telemetry.md": 3}
+"""How many blocks of Python a page has that are no modules; a test of the page runs each of them."""
+
+
+def command_of(main: Callable[..., object]) -> Any:
+    """What `typer.run` makes of a function."""
+    of_its_own = typer.Typer()
+    of_its_own.command()(main)
+    return get_command(of_its_own)
+
+
+PROGRAMS: dict[str, Any] = {
+    "sagas": get_command(app),
+    "python -m examples.service": command_of(service.main),
+    ".venv/bin/python -m examples.compare": get_command(compare),
+}
+
+
+def spans(text: str) -> list[str]:
+    """What stands in a sentence as code."""
+    return [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", BLOCK.sub("", text))]
+
+
+def shown(text: str) -> Iterator[str]:
+    """What may be typed: the lines of blocks that are no Python, and what stands in a sentence as code."""
+    for language, block in BLOCK.findall(text):
+        if not language:
+            yield from (line.removeprefix("$ ") for line in block.replace("\\\n", " ").splitlines())
+    yield from spans(text)
+
+
+COMMANDS = sorted(
+    {
+        (name, line)
+        for text in PAGES.values()
+        for line in shown(text)
+        for name in PROGRAMS
+        if line.startswith(f"{name} ")
+    }
+)
+
+
+@pytest.mark.parametrize(("name", "line"), COMMANDS, ids=[line for _, line in COMMANDS])
+def test_every_command_of_the_documents_is_one(name: str, line: str) -> None:
+    """Its program knows it, and takes its options; `…` stands for the reason."""
+    line = re.sub(r"(?<!--because) …$", " --because …", line.removeprefix(name))
+    command, words = PROGRAMS[name], shlex.split(line, comments=True)
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    if words:
+        command.make_context(name, words)
+
+
+def test_every_program_is_among_the_commands() -> None:
+    """Who looks at nothing finds no mistake."""
+    assert {name for name, _ in COMMANDS} == PROGRAMS.keys()
+
+
+def test_what_is_to_be_made_or_set_can_be() -> None:
+    """Targets of `make`, our variables, and the values of one of them."""
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    lines = [line for text in PAGES.values() for line in shown(text)]
+    made = {target for line in lines for target in re.findall(r"^(?:\w+=\S+ )*make (\w+)", line)}
+    variables = {word for text in PAGES.values() for word in re.findall(rf"\b{PREFIX}[A-Z_]+", text)}
+    (values,) = re.findall(r"^\| `SAGAS_TELEMETRY` \| (.*) \|$", PAGES["telemetry.md"], re.MULTILINE)
+
+    assert {"demo", "compare", "dev"} <= made <= targets
+    assert variables
+    assert variables <= {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    assert set(spans(values)) == set(get_args(Settings.model_fields["telemetry"].annotation))
+
+
+def test_every_block_of_python_is_run() -> None:
+    """Its page has a test for those that are no modules; one more needs one more."""
+    blocks = {page: [code for kind, code in BLOCK.findall(text) if kind] for page, text in PAGES.items()}
+    unnamed = {
+        page: len([code for code in found if not re.match(r"# \w+\.py\n", code)])
+        for page, found in blocks.items()
+    }
+
+    assert {page: count for page, count in unnamed.items() if count} == UNNAMED
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_name_in_a_sentence_is_there(page: str) -> None:
+    """A keyword of what is called, an attribute of what is ours, a file."""
+    ours = {name: getattr(package, name) for package in PACKAGES for name in package.__all__}
+    owners = ours | {package.__name__: package for package in PACKAGES}
+    for code in spans(PAGES[page]):
+        if call := re.fullmatch(r"(\w+)\((\w+)=(.*)\)", code):
+            assert call[2] in inspect.signature(ours[call[1]]).parameters, code
+        for owner, name in re.findall(r"\b(\w+)\.(?!py\b)(\w+)\b", code):
+            assert owner not in owners or hasattr(owners[owner], name), code
+        if re.fullmatch(r"[\w-]+(/[\w.-]+)+\.(py|md|yaml)", code):
+            assert (ROOT / code).exists(), code
+
+
+def test_every_heading_that_a_link_leads_to_is_there() -> None:
+    """By its anchor, as GitHub makes it."""
+    for page, text in PAGES.items():
+        for target, anchor in re.findall(r"\]\((?!http)([^)#]*)#([^)]+)\)", text):
+            headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", PAGES[Path(target or page).name]), re.MULTILINE)
+            anchors = [re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings]
+            assert anchor in anchors, f"{page}: {target}#{anchor}"
+
+
+def test_the_services_do_what_their_page_says() -> None:
+    """Each action, and what it is compensated by."""
+    actions, name = dict[tuple[str, str], str](), ""
+    rows = re.findall(r"^\| (`\w+` )?\| (`[a-z]+-.*?) \| (.*?) \|$", PAGES["services.md"], re.MULTILINE)
+    for who, done, compensation in rows:
+        name = who.strip("` ") or name
+        actions |= {(name, action): "".join(spans(compensation)) for action in spans(done)}
+
+    assert actions == {
+        (name, each.operation.name): each.compensation.operation.name if each.compensation else ""
+        for name, door in SERVICES.items()
+        for each in door.participant.handles
+    }
+
+
+def test_the_story_of_the_choreography_names_what_is_told() -> None:
+    """Facts, commands and operations of the order saga."""
+    story = PAGES["choreography.md"].partition("## The order saga")[2]
+    named = {word for line in shown(story) for word in re.findall(r"(?<![\w/])[a-z]+(?:-[a-z]+)+", line)}
+    facts = {fact.name for each in REACTIONS.values() for fact in (*each.facts, *each.told)}
+    commands = {command.name for each in REACTIONS.values() for command in each.commands}
+    operations = {each.operation.name for door in SERVICES.values() for each in door.participant.handles}
+
+    assert named <= facts | commands | operations
+    assert len(named & facts) > 10
+
+
+def test_a_reaction_has_every_method_that_its_page_names() -> None:
+    """What it does, and what is told then."""
+    (table,) = re.findall(r"^\| \| what it does .*?\n\n", PAGES["choreography.md"], re.DOTALL | re.MULTILINE)
+    begun: Any = choreography.on()
+    steps = (begun, begun.do(service.SERVICES["order"].participant.handles[0].operation))
+    named = re.findall(r"`\.(\w+)\(", table)
+
+    assert len(named) > 6
+    assert [name for name in named if not any(hasattr(step, name) for step in steps)] == []
+
+
+def test_metrics_tell_of_every_end() -> None:
+    """The statuses of sagas that have ended."""
+    (row,) = re.findall(r"^\| `saga_ended_total\{status\}` \| (.*) \|$", PAGES["telemetry.md"], re.MULTILINE)
+
+    assert set(spans(row)) == ENDED
