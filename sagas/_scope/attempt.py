@@ -116,6 +116,8 @@ async def attempt(
         value = workflow.payload_converter().from_payload(answer.payload, call.result)
     except Exception as error:  # noqa: BLE001 - whatever a converter raises, the answer is not readable
         # Never its text, which quotes the answer: reasons are kept in clear.
-        reason = f"the answer is no {call.result.__name__}: {type(error).__name__}"
+        # A type need not be a class: that of `-> Shipment | None` has no name.
+        kind = getattr(call.result, "__name__", call.result)
+        reason = f"the answer is no {kind}: {type(error).__name__}"
         return Verdict(Outcome.UNKNOWN, reason=reason, is_final=True)
     return Verdict(Outcome.DONE, value)

@@ -1,6 +1,7 @@
 """The `sagas` command, as an operator runs it."""
 
 import asyncio
+import os
 import sys
 from dataclasses import dataclass
 
@@ -23,7 +24,14 @@ async def sagas(server: str, *arguments: str) -> Ended:
         "-m",
         "workers",
         *arguments,
-        env={"TEMPORAL_ADDRESS": server, "PATH": "", "LOGNAME": "mia", "NO_COLOR": "1"},
+        env={
+            "TEMPORAL_ADDRESS": server,
+            # A profile of whoever runs the tests does not reach it.
+            "TEMPORAL_CONFIG_FILE": os.environ["TEMPORAL_CONFIG_FILE"],
+            "PATH": "",
+            "LOGNAME": "mia",
+            "NO_COLOR": "1",
+        },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

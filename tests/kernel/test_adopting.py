@@ -141,7 +141,8 @@ async def test_failure_of_a_saga_says_what_the_old_error_said(office: Office, gu
         trip = await office.start("max", "Atlantis")
         await trip.signal("confirm")
         with pytest.raises(WorkflowFailureError) as failed:
-            await trip.result()
+            async with asyncio.timeout(PATIENCE):
+                await trip.result()
 
     assert isinstance(failed.value.cause, ApplicationError)
     (said,) = re.findall(r"its details are code, reason and field: `(.*?)`, `(.*?)`, none", TABLE)
