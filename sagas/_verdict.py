@@ -13,7 +13,7 @@ from temporalio.exceptions import (
     TimeoutError,  # noqa: A004 - Temporal's, in its own words
 )
 
-from ._errors import DeadlineError, RejectedError, TurnedBackError, UnknownOutcomeError
+from ._errors import DeadlineError, DefinitionError, RejectedError, TurnedBackError, UnknownOutcomeError
 from ._ledger import Outcome
 
 REJECTED = "Rejected"
@@ -29,6 +29,10 @@ says which, as an object of address and what was done."""
 
 SAGA_UNACCOUNTED = "SagaUnaccounted"
 """The type of the application error of a child that failed after activities which belong to no saga."""
+
+WORDLESS = frozenset({SAGA_UNACCOUNTED, DefinitionError.__name__})
+"""The types of the errors with which a child closes that has not made up for what it did: a child whose
+workflow has `failure_exception_types` closes with bugs, too."""
 
 SAGA_REFUSED = "SagaRefused"
 """The type of the application error of a saga that was started such that it could lose compensations."""

@@ -17,7 +17,7 @@ from temporalio.exceptions import ApplicationError
 from .._ledger import Owed
 from .._scope.carried import Carried
 from .._scope.run import CARRIED_MEMO, CHILD_MEMO, Closed
-from .._verdict import SAGA_COMPENSATED, SAGA_SETTLED, SAGA_UNACCOUNTED
+from .._verdict import SAGA_COMPENSATED, SAGA_SETTLED, WORDLESS
 
 NO_SAGAS_ERROR = "-"
 """The kind of a failure that is no application error: no saga's code has raised it."""
@@ -51,7 +51,7 @@ class Close:
         """Whether a child that closes so has said what it owes; one that failed has made up for all."""
         if self.how is How.COMPLETED:
             return self.owed is not None
-        return self.how in (How.FAILED, How.CANCELED) and self.kind not in (NO_SAGAS_ERROR, SAGA_UNACCOUNTED)
+        return self.how in (How.FAILED, How.CANCELED) and self.kind not in (NO_SAGAS_ERROR, *WORDLESS)
 
 
 class Closes:

@@ -41,6 +41,10 @@ class Descent(BaseModel):
     is_pivot: bool = False
 
 
+def _refuse(error: Exception) -> None:
+    raise error
+
+
 @dataclass(slots=True)
 class Run:
     """One workflow run in which sagas can be opened."""
@@ -67,6 +71,10 @@ class Run:
     """The activity ids that were used, and whether by a step of the saga."""
     details: Callable[[], str] = str
     """Makes the table of its steps, for who looks at the workflow."""
+    failed: Exception | None = None
+    """What was raised beside the block of its saga before that had begun."""
+    fail: Callable[[Exception], None] = _refuse
+    """Takes what is raised beside the block of its saga, while that is open."""
 
     def note_activity(self, activity_id: str, *, is_of_saga: bool) -> None:
         """Notes whose activity has an id; the server takes two of one id at a time for an error, for ever.

@@ -37,7 +37,8 @@ async def task_failure(stage: Stage, handle: Handle) -> str:
     """Why its task fails, until the code is mended."""
     failed = await stage.event(handle, TASK_FAILED)
     await handle.terminate("the code is not going to be mended")
-    stage.ids.remove(handle.id)  # what failed its tasks fails in replay
+    root, _, _ = handle.id.partition("/")
+    stage.ids.remove(root)  # what failed its tasks fails in replay
     return failed.workflow_task_failed_event_attributes.failure.message
 
 
