@@ -18,7 +18,7 @@ from .._errors import RejectedError, SagaError
 from .._keys import child_id, in_parent
 from .._ledger import Compensation, Owed, Together
 from .._verbs import ByHand
-from .._verdict import SAGA_COMPENSATED, SAGA_SETTLED, WORDLESS, Verdict
+from .._verdict import SAGA_COMPENSATED, SAGA_SETTLED, Verdict, says_what_is_owed
 from .attempt import encode
 from .guard import current_guard, to_its_end
 from .run import CHILD_MEMO, Closed, Descent
@@ -124,7 +124,7 @@ def _translated(name: str, error: ChildWorkflowError) -> SagaError:
     if isinstance(cause, CancelledError):
         return RejectedError("cancelled", f"{name} was cancelled")
     if isinstance(cause, ApplicationError):
-        if cause.type in WORDLESS:
+        if not says_what_is_owed(cause):
             return Lost(f"child {name!r}: {cause.message}")
         if cause.type in (SAGA_COMPENSATED, SAGA_SETTLED):
             code, reason, field, *more = cause.details

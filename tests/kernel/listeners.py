@@ -99,6 +99,28 @@ class Strict:
         raise ValueError("a bug behind the block")
 
 
+@workflow.defn(name="Changed", failure_exception_types=[workflow.NondeterminismError])
+class Unchanged(_Listener):
+    """Closes when its code has changed under it."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+            await self.gone()
+
+
+@workflow.defn(name="Changed", failure_exception_types=[workflow.NondeterminismError])
+class Changed(_Listener):
+    """So it has."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["car"], plan)
+            await self.gone()
+
+
 @workflow.defn
 class Parent:
     """Has one of the others as its child."""
@@ -112,8 +134,10 @@ class Parent:
                     await saga.child(Listener.run, plan, name="leg")
                 case "late":
                     await saga.child(LateListener.run, plan, name="leg")
+                case "changed":
+                    await saga.child(Unchanged.run, plan, name="leg")
                 case _:
                     await saga.child(Strict.run, plan, name="leg")
 
 
-LISTENERS = [Listener, LateListener, EarlyListener, Strict, Parent]
+LISTENERS: list[type] = [Listener, LateListener, EarlyListener, Strict, Unchanged, Parent]

@@ -5,6 +5,8 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
+from sagas import SagaClient
+
 from . import listeners
 from .agency import refuses
 from .stage import WORKFLOWS as USUAL
@@ -150,3 +152,25 @@ async def test_a_child_that_closes_with_a_bug_leaves_its_parent_stuck(stage: Sta
     await stage.status(trip, "stuck")
 
     assert stage.agency.story == ["book-flight", "book-hotel", "cancel-flight"]
+
+
+async def test_a_child_that_closes_as_its_code_has_changed_leaves_its_parent_stuck(stage: Stage) -> None:
+    """P8: what it has done is still there."""
+    trip = await begin(stage, listeners.Parent, "changed")
+    child = stage.child_of(trip, "leg")
+    await stage.event(trip, CHILD_STARTED)
+    await stage.event(child, COMPLETED)
+    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=2)
+    await stage.close()
+    stage.workflows = [listeners.Changed if kind is listeners.Unchanged else kind for kind in WORKFLOWS]
+    await stage.open()
+
+    await child.signal("go")
+    await stage.status(trip, "stuck")
+
+    stage.ids.remove(trip.id)  # what its child has done fails in replay
+
+    assert stage.agency.story == ["book-flight", "book-hotel", "cancel-flight"]
+    story = await SagaClient(stage.client).show(trip.id)
+    assert [owed.state for owed in story.steps[1].compensations] == ["owed"]
+    await trip.terminate("nobody is going to tell")
