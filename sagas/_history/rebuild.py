@@ -218,7 +218,7 @@ def _end_child(ledger: Ledger, child: Offspring) -> None:
     elif close.owed is None:
         ledger.failed(child.address, Outcome.REJECTED)
     else:
-        ledger.closed(child.address, owed_in_parent(child.address, close.owed))
+        ledger.closed(child.address, owed_in_parent(child.address, close.owed, child.task_queue))
 
 
 def _end_lost_child(ledger: Ledger, child: Offspring) -> None:
@@ -230,7 +230,7 @@ def _end_lost_child(ledger: Ledger, child: Offspring) -> None:
     own = rebuild(record).ledger
     if child.rescue is not None:
         _make_up(own, child.rescue)
-    ledger.closed(child.address, owed_in_parent(child.address, own.plan()))
+    ledger.closed(child.address, owed_in_parent(child.address, own.plan(), child.task_queue))
 
 
 def _end_pivot_child(ledger: Ledger, record: Record, child: Offspring) -> Outcome:

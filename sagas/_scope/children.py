@@ -85,7 +85,7 @@ async def run_child(
         raise Lost(f"child {name!r} completed with an answer that nobody can read") from error
     return Closed(
         result=closed.result,
-        owed=owed_in_parent(name, closed.owed),
+        owed=owed_in_parent(name, closed.owed, task_queue),
         by_hand={in_parent(name, address): how for address, how in closed.by_hand.items()},
     )
 
@@ -109,12 +109,23 @@ def _made(result: type[object]) -> type[Closed[Any]]:
 _kept = lru_cache(maxsize=32)(_made)
 
 
-def owed_in_parent(child: str, owed: tuple[Owed, ...]) -> tuple[Owed, ...]:
-    """What a child owes, with the addresses that its parent has for it."""
+def owed_in_parent(child: str, owed: tuple[Owed, ...], task_queue: str | None) -> tuple[Owed, ...]:
+    """What a child owes, as its parent has it: with the addresses that it has there, and sent to its workers.
+
+    Args:
+        child: Its address.
+        owed: As the child has it.
+        task_queue: Where its workers listen, where that is not where the parent's do.
+    """
     return tuple(
-        part.model_copy(update={"address": in_parent(child, part.address)})
+        part.model_copy(
+            update={
+                "address": in_parent(child, part.address),
+                "task_queue": part.task_queue or task_queue,
+            }
+        )
         if isinstance(part, Compensation)
-        else Together(lanes=tuple(owed_in_parent(child, lane) for lane in part.lanes))
+        else Together(lanes=tuple(owed_in_parent(child, lane, task_queue) for lane in part.lanes))
         for part in owed
     )
 

@@ -200,7 +200,8 @@ class Saga:
             message: What the child gets.
             name: Names the child within this saga, in lower case with dashes; its workflow id is this one's,
                 `/`, and the name.
-            task_queue: Where the child's workers listen; by default where this saga's do.
+            task_queue: Where the child's workers listen, which make up for it as well; by default where this
+                saga's do.
 
         Raises:
             RejectedError: The child failed, and has made up for everything it had done.

@@ -8,11 +8,15 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from sagas import Saga
+from sagas import Saga, action
 
-from .agency import PIVOTS, STEPS, Plan
+from .agency import ONCE, PIVOTS, STEPS, Agency, Plan
 
 HOUR = timedelta(hours=1)
+GARAGE = "garage"
+GARAGED = action(Agency.book_car, policy=ONCE).compensated_by(
+    Agency.cancel_car, policy=ONCE, task_queue=GARAGE
+)
 
 
 class _Habit:
@@ -108,6 +112,30 @@ class StepChild(_Habit):
         async with Saga() as saga:
             await saga.step(STEPS["hotel"], plan)
         return "done"
+
+
+@workflow.defn
+class FarChild(_Habit):
+    """Has a child of its own where it runs."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["flight"], plan)
+            await saga.child(StepChild.run, plan, name="desk")
+            await saga.step(GARAGED, plan)
+            if "wait" in plan.do:
+                await workflow.sleep(HOUR)
+
+
+@workflow.defn
+class FarParent(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+            await saga.child(FarChild.run, plan, name="office", task_queue=str(plan.do[0]))
+            raise ApplicationError("the plan says so", type="Planned")
 
 
 @workflow.defn

@@ -6,6 +6,8 @@ from uuid import uuid4
 import pytest
 from temporalio.api.enums.v1 import EventType
 
+from sagas import SagaClient
+
 from . import habits
 from .agency import Plan, breaks, refuses
 from .stage import WORKFLOWS as USUAL
@@ -109,6 +111,45 @@ async def test_a_cancel_reaches_a_saga_whose_children_were_gathered(stage: Stage
     await trip.cancel()
 
     assert await stage.ending(trip) == Ending("CANCELED", "compensated")
+
+
+async def queues(handle: Handle) -> dict[str, str]:
+    """Where each compensation of a workflow was sent."""
+    scheduled = [
+        event.activity_task_scheduled_event_attributes
+        async for event in handle.fetch_history_events()
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+    ]
+    return {each.activity_id: each.task_queue.name for each in scheduled if "compensate" in each.activity_id}
+
+
+async def test_what_a_child_owes_is_sent_to_its_own_workers(stage: Stage) -> None:
+    """P7: they are the ones who can make up for it; also by a rescue, and where the child was cut off."""
+    here, there = stage.task_queue, f"{stage.task_queue}-office"
+    await stage.open(there)
+    await stage.open(habits.GARAGE, workflows=False)
+    expected = {
+        "compensate.office:book-car": habits.GARAGE,
+        "compensate.office/desk:book-hotel": there,
+        "compensate.office:book-flight": there,
+        "compensate.book-hotel": here,
+    }
+
+    trip = await begin(stage, habits.FarParent, there)
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert await queues(trip) == expected
+
+    cut_off = await begin(stage, habits.FarParent, there, "wait")
+    office = stage.child_of(cut_off, "office")
+    await stage.event(cut_off, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await stage.event(office, TIMER_STARTED)
+    await office.terminate("cut off")
+    await stage.status(cut_off, "stuck")
+    await cut_off.terminate("cut off")
+    rescue = await SagaClient(stage.client).rescue(cut_off.id, by="mia", because="it was cut off")
+    rescuer = stage.client.get_workflow_handle(rescue.workflow_id)
+    await rescuer.result()
+    assert await queues(cut_off) | await queues(rescuer) == expected
 
 
 async def test_a_time_limit_cannot_take_the_pivot_back(stage: Stage) -> None:
