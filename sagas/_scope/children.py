@@ -1,5 +1,6 @@
 """A saga as a step of another: started, waited for, and taken over by its parent when it has closed."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar, cast
@@ -21,7 +22,7 @@ from .._verbs import ByHand
 from .._verdict import SAGA_COMPENSATED, SAGA_SETTLED, Verdict, says_what_is_owed
 from .attempt import encode
 from .guard import current_guard, to_its_end
-from .run import CHILD_MEMO, Closed, Descent
+from .run import CHILD_MEMO, Closed, Descent, current
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
@@ -58,6 +59,10 @@ async def run_child(
     encoded = encode([message], f"the message of {name}")
     if isinstance(encoded, Verdict):
         raise RejectedError(encoded.code, encoded.reason)
+    try:
+        await current().load.make_room(len(encoded[0].payload.data))
+    except asyncio.CancelledError:
+        raise RejectedError("cancelled", f"{name} was cancelled before it was started") from None
     start = workflow.start_child_workflow(
         workflow_type,
         encoded[0],

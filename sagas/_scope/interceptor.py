@@ -31,7 +31,8 @@ from .._errors import DefinitionError, RejectedError, SagaError
 from .._ledger import Phase
 from .._mark import HEADER, groups_of
 from .._verbs import Authorize
-from .._verdict import SAGA_REFUSED, to_application_error
+from .._verdict import SAGA_REFUSED, Verdict, to_application_error
+from .attempt import encode
 from .carried import Carried
 from .handlers import answer_of, refuse_to_parent, takes
 from .run import CARRIED_MEMO, CHILD_MEMO, Closed, Descent, Run, enter
@@ -186,13 +187,12 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
         run.has_activities = True
         if input.activity_id is not None:
             run.note_activity(input.activity_id, is_of_saga=False)
-        if run.has_saga and input.cancellation_type is workflow.ActivityCancellationType.ABANDON:
-            # Temporal 1.35: one that fails after its cancel wedges the workflow, and its compensations.
-            raise DefinitionError(
-                f"activity {input.activity!r} has cancellation type ABANDON, which can wedge a saga: "
-                "give it TRY_CANCEL or WAIT_CANCELLATION_COMPLETED"
-            )
-        return super().start_activity(input)
+        if run.has_saga:
+            _check_own(input, run)
+        handle = super().start_activity(input)
+        if input.activity_id is not None:
+            run.own[input.activity_id] = handle
+        return handle
 
     def start_local_activity(
         self,
@@ -210,6 +210,30 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
                 "use `saga.continue_as_new`"
             )
         super().continue_as_new(input)
+
+
+def _check_own(input: StartActivityInput, run: Run) -> None:  # noqa: A002 - Temporal's
+    """Refuses an activity of the workflow's own that would wedge it, and the compensations of its saga.
+
+    Raises:
+        DefinitionError: So would it be with any message.
+        RejectedError: It was not sent, as its message is too large.
+    """
+    if input.cancellation_type is workflow.ActivityCancellationType.ABANDON:
+        # Temporal 1.35: one that fails after its cancel wedges the workflow.
+        raise DefinitionError(
+            f"activity {input.activity!r} has cancellation type ABANDON, which can wedge a saga: "
+            "give it TRY_CANCEL or WAIT_CANCELLATION_COMPLETED"
+        )
+    before = run.own.get(input.activity_id or "")
+    if before is not None and not before.done():
+        raise DefinitionError(
+            f"activity id {input.activity_id!r} belongs to an activity that is under way: give each its own"
+        )
+    encoded = encode(input.args, f"the message of {input.activity}")
+    if isinstance(encoded, Verdict):
+        raise RejectedError(encoded.code, encoded.reason)
+    run.load.add(sum(len(argument.payload.data) for argument in encoded))
 
 
 def _refuse_open_saga(run: Run) -> None:

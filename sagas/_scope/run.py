@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
 from .._errors import DefinitionError
@@ -13,6 +14,7 @@ from .._ledger import Owed
 from .._verbs import Authorize, ByHand
 from .carried import Carried
 from .guard import Guard
+from .load import Load
 
 CHILD_MEMO = "saga"
 """The memo of a child saga; its value says whose it is, and whether it is its parent's pivot."""
@@ -58,6 +60,7 @@ class Run:
     was_reset: bool = False
     """Whether the server has gone back in its history: what comes now may have happened before."""
     guard: Guard = field(default_factory=Guard)
+    load: Load = field(default_factory=Load)
     owed: tuple[Owed, ...] = ()
     by_hand: dict[str, ByHand] = field(default_factory=dict[str, ByHand])
     has_saga: bool = False
@@ -65,6 +68,10 @@ class Run:
     """Whether its saga has begun and not ended."""
     has_activities: bool = False
     """Whether it has scheduled activities that belong to no saga."""
+    own: dict[str, workflow.ActivityHandle[Any]] = field(
+        default_factory=dict[str, "workflow.ActivityHandle[Any]"]
+    )
+    """The activities of the workflow's own, by the ids that it gave them."""
     mark: Payload | None = None
     """Goes into the header of the activity that is scheduled next."""
     _activities: dict[str, bool] = field(default_factory=dict[str, bool])

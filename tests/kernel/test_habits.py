@@ -152,6 +152,28 @@ async def test_what_a_child_owes_is_sent_to_its_own_workers(stage: Stage) -> Non
     assert await queues(cut_off) | await queues(rescuer) == expected
 
 
+@pytest.mark.parametrize("what", ["steps", "children"])
+async def test_what_is_too_much_for_one_task_is_sent_in_several(stage: Stage, what: str) -> None:
+    """P7: Temporal terminates a workflow whose task sends more than 4 MiB."""
+    trip = await begin(stage, habits.Wide, what)
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "ApplicationError")
+    booked, cancelled = stage.agency.story[:6], stage.agency.story[6:]
+    assert [each.replace("book", "cancel") for each in booked] == cancelled
+
+
+@pytest.mark.parametrize(("what", "code"), [("large", "message_too_large"), ("two", "DefinitionError")])
+async def test_an_activity_of_its_own_that_would_wedge_a_saga_is_refused(
+    stage: Stage, what: str, code: str
+) -> None:
+    """P7: before it is sent, so that what was done is made up for; one id may be used again later."""
+    trip = await begin(stage, habits.OwnActivities, what)
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", code)
+    assert stage.agency.story[-1] == "cancel-hotel"
+    assert stage.agency.story.count("book-car") == (0 if what == "large" else 3)
+
+
 async def test_a_time_limit_cannot_take_the_pivot_back(stage: Stage) -> None:
     """P6: it may have happened, so it is tried until there is a verdict."""
     stage.agency.when("pay", breaks())
