@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
-from .._keys import RESCUE
+from .._keys import RESCUE, quoted
 from .._scope.rescue import RESCUE_TYPE
 from .._status import SAGA_STATUS, Status
 
@@ -66,7 +66,7 @@ async def _with_rescues(client: Client, cut_off: list[SagaSummary]) -> tuple[Sag
     last: dict[str, SagaSummary] = {}
     for first in range(0, len(cut_off), AT_ONCE):
         ids = [each for saga in cut_off[first : first + AT_ONCE] for each in (saga.id, f"{saga.id}{RESCUE}")]
-        async for execution in client.list_workflows(f"WorkflowId IN ({', '.join(map(_quoted, ids))})"):
+        async for execution in client.list_workflows(f"WorkflowId IN ({', '.join(map(quoted, ids))})"):
             run = _summary(execution)
             if run.id not in last or last[run.id].started_at < run.started_at:
                 last[run.id] = run
@@ -77,11 +77,6 @@ async def _with_rescues(client: Client, cut_off: list[SagaSummary]) -> tuple[Sag
         for saga in cut_off
         if last.get(saga.id, saga).started_at <= saga.started_at
     )
-
-
-def _quoted(text: str) -> str:
-    """As visibility reads it; a workflow that is no saga may have any id."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _condition(status: str) -> str:

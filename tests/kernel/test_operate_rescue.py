@@ -9,18 +9,17 @@ from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagas import Rescue, SagaClient, SagaNotFoundError, VerbRefusedError, timeline_text
+from sagas import SagaClient, SagaNotFoundError, VerbRefusedError, timeline_text
 from sagas._history.reading import read_history
 from sagas._history.rebuild import rebuild
 from sagas._operator.rescuing import Course
 from tests.waiting import until
 
 from .agency import Plan, TripSaga, refuses
+from .rescues import calls_of, not_made_up, rescue, rescued
 from .stage import PATIENCE, Ending, Handle, Stage
 
 pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
-
-COMPENSATION_OF = {"book-hotel": "cancel-hotel", "book-flight": "cancel-flight", "book-car": "cancel-car"}
 
 
 @workflow.defn(name="CutShortTrip")
@@ -31,38 +30,6 @@ class CutShortTrip(TripSaga):
     async def run(self, plan: Plan) -> list[str]:
         object.__setattr__(workflow.info(), "run_timeout", None)
         return await super().run(plan)
-
-
-def calls_of(stage: Stage, saga_id: str) -> list[tuple[str, str]]:
-    """What participants were asked for by this saga and its children, and by its rescue."""
-    return [(n, key) for n, key in stage.agency.calls if key.startswith((f"{saga_id}:", f"{saga_id}/"))]
-
-
-def not_made_up(stage: Stage, saga_id: str) -> list[str]:
-    """The keys of what was booked and not cancelled after it."""
-    open_keys: list[str] = []
-    for name, key in calls_of(stage, saga_id):
-        if name in COMPENSATION_OF:
-            open_keys.append(f"{COMPENSATION_OF[name]} {key}")
-        else:
-            open_keys = [each for each in open_keys if each != f"{name} {key}"]
-    return open_keys
-
-
-async def rescue(stage: Stage, saga_id: str, *, by: str = "mia", patience: float = PATIENCE) -> Rescue:
-    """Rescues a saga."""
-    return await SagaClient(stage.client).rescue(saga_id, by=by, because="x", patience=patience)
-
-
-async def rescued(stage: Stage, saga_id: str) -> Rescue:
-    """Rescues a saga, and waits for what comes of it."""
-    found = await rescue(stage, saga_id)
-    if found.workflow_id:
-        stage.ids.append(found.workflow_id)
-        ending = await stage.ending(stage.client.get_workflow_handle(found.workflow_id))
-        wanted = "compensated" if found.course is Course.COMPENSATING else None
-        assert (ending.closed, ending.saga) == ("COMPLETED", wanted)
-    return found
 
 
 async def rescued_by_hand(stage: Stage, handle: Handle) -> None:
