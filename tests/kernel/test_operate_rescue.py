@@ -506,3 +506,67 @@ async def test_a_cancel_after_a_rescue_does_not_cross_the_pivot_backwards(stage:
 
     assert (await stage.ending(again)).closed == "COMPLETED"
     assert "cancel-hotel" not in stage.agency.story
+
+
+async def test_rescue_is_stuck_with_a_child_of_which_it_cannot_account(stage: Stage) -> None:
+    """It has made up for the rest meanwhile, and waits for a person; it never says that it has compensated."""
+    stage.agency.when("cancel-hotel", refuses("too_late"))
+    trip = await stage.start("hotel", "careless-child")
+    await stage.status(trip, "stuck")
+    await trip.terminate("x")
+    client = SagaClient(stage.client)
+
+    outcome = await rescue(stage, trip.id)
+    stuck = stage.client.get_workflow_handle(outcome.workflow_id)
+    stage.ids.append(stuck.id)
+    await stage.status(stuck, "stuck")
+
+    assert (outcome.owed, outcome.unaccounted) == (("book-hotel",), ("careless",))
+    assert Counter(stage.agency.story)["cancel-hotel"] == 2
+    assert (await client.preview(trip.id)).unknown == ("careless",)
+    await client.complete(stuck.id, "careless", by="mia", because="the car was given back")
+    await rescued_by_hand(stage, stuck)
+    assert (await client.preview(trip.id)).unknown == ()
+    assert await rescue(stage, trip.id) == outcome.model_copy(update={"is_new": False})
+
+
+async def test_rescue_that_only_has_a_child_to_account_for_waits_for_a_person(stage: Stage) -> None:
+    """Nothing else is owed; the child must not be forgotten."""
+    trip = await stage.start("careless-child")
+    await stage.status(trip, "stuck")
+    await trip.terminate("x")
+
+    outcome = await rescue(stage, trip.id)
+    stuck = stage.client.get_workflow_handle(outcome.workflow_id)
+    stage.ids.append(stuck.id)
+    await stage.status(stuck, "stuck")
+
+    assert outcome.sentence == (
+        f"{trip.id}: {stuck.id} waits for a person; nobody can tell what these children owe: careless"
+    )
+    await SagaClient(stage.client).skip(stuck.id, "careless", by="mia", because="there never was a car")
+    await rescued_by_hand(stage, stuck)
+
+
+async def test_saga_with_a_slash_in_its_id_is_nobodys_child(stage: Stage) -> None:
+    """Whose child a workflow is stands in its history, not in its id."""
+    root_id = f"tenant/{stage.task_queue}"
+    plan = Plan(do=("hotel", Plan(do=("flight",)), "wait"))
+
+    async def start() -> Handle:
+        await stage.client.start_workflow(TripSaga.run, plan, id=root_id, task_queue=stage.task_queue)
+        handle = stage.client.get_workflow_handle(root_id)
+        await stage.event(handle, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
+        return handle
+
+    trip = await start()
+    await trip.terminate("x")
+    with pytest.raises(VerbRefusedError, match=f"its root '{root_id}'"):
+        await rescue(stage, f"{root_id}/leg")
+    assert (await rescued(stage, root_id)).owed == ("leg:book-flight", "book-hotel")
+    assert not_made_up(stage, root_id) == []
+
+    whole = await start()
+    await whole.signal("go")
+    assert (await stage.ending(whole)).closed == "COMPLETED"
+    assert (await SagaClient(stage.client).preview(root_id)).has_completed
