@@ -118,11 +118,18 @@ class Archive:
             if child.record is None or child.record.first_run_id in ("", child.run_id) or not child.run_id:
                 continue
             try:
-                child.record = await self.family(child.id, run_id=child.run_id)
+                child.record = await self._earlier(child)
             except SagaNotFoundError:
                 continue
             if (anew := own.get(child.address)) is not None:
                 anew.bases.append(child.record)
+
+    async def _earlier(self, child: Offspring) -> Record:
+        """Reads a child whose id another one has by now, to its last run."""
+        record = await self.family(child.id, run_id=child.run_id)
+        while record.continued_as:
+            record = await self.family(child.id, run_id=record.continued_as)
+        return record
 
     async def _read(self, runs: "_Runs", run_id: str) -> Record:
         """Reads a run with those that it goes on from."""

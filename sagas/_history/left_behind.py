@@ -137,8 +137,9 @@ def _lines(now: Told, bases: Sequence[Told]) -> dict[str, tuple[Entry, Told]]:
 
 def _taken_up_at(rescue: Record, now: Told) -> datetime:
     """Until when a rescue knows of everything; of the run that it was begun for, to the end."""
-    asked = cast("dict[str, object]", rescue.request) if isinstance(rescue.request, dict) else {}
-    return LATEST if asked.get("run_id") == now.record.run_id else rescue.started_at or EARLIEST
+    request: object = rescue.request
+    said = cast("dict[str, object]", request) if isinstance(request, dict) else {}
+    return LATEST if said.get("run_id") == now.record.run_id else rescue.started_at or EARLIEST
 
 
 def _stands(older: Entry, newer: Entry, told: Told) -> bool:

@@ -1,13 +1,16 @@
 """A saga that was cut off is rescued from its history: what it owes is made up for, once."""
 
 import asyncio
+import json
 from collections import Counter
 from datetime import timedelta
 
 import pytest
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, Interceptor, OutboundInterceptor, SignalWorkflowInput
 from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import TimeSkipper
 
 from sagas import SagaClient, SagaNotFoundError, VerbRefusedError, timeline_text
 from sagas._history.reading import read_history
@@ -509,7 +512,7 @@ async def test_a_cancel_after_a_rescue_does_not_cross_the_pivot_backwards(stage:
 
 
 async def test_rescue_is_stuck_with_a_child_of_which_it_cannot_account(stage: Stage) -> None:
-    """It has made up for the rest meanwhile, and waits for a person; it never says that it has compensated."""
+    """It has made up for the rest meanwhile, and waits for a person."""
     stage.agency.when("cancel-hotel", refuses("too_late"))
     trip = await stage.start("hotel", "careless-child")
     await stage.status(trip, "stuck")
@@ -570,3 +573,89 @@ async def test_saga_with_a_slash_in_its_id_is_nobodys_child(stage: Stage) -> Non
     await whole.signal("go")
     assert (await stage.ending(whole)).closed == "COMPLETED"
     assert (await SagaClient(stage.client).preview(root_id)).has_completed
+
+
+class CutOff(Interceptor):
+    """A connection that breaks behind some signals.
+
+    Args:
+        after: How many go through.
+        error: With what it breaks.
+    """
+
+    def __init__(self, after: int, error: Exception) -> None:
+        self.left, self.error = after, error
+
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:  # noqa: A002 - Temporal's
+        cut_off = self
+
+        class Outbound(OutboundInterceptor):
+            async def signal_workflow(self, input: SignalWorkflowInput) -> None:  # noqa: A002 - Temporal's
+                if not cut_off.left:
+                    raise cut_off.error
+                cut_off.left -= 1
+                await super().signal_workflow(input)
+
+        return Outbound(next)
+
+
+LARGE = ("big-900000", "big-900000", "big-900000", "big-900000", "big-900000", "wait")
+
+
+async def large_trip(stage: Stage) -> Handle:
+    """A trip that owes more than a server takes at once, and was cut off."""
+    trip = await stage.start(*LARGE)
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=len(LARGE) - 1)
+    await trip.terminate("x")
+    return trip
+
+
+async def rescue_through(stage: Stage, connection: CutOff, trip: Handle) -> None:
+    """Rescues a trip on another connection, by a workflow that skips time."""
+    config = TimeSkipper(stage.client).client.config()
+    config["interceptors"] = [*config["interceptors"], connection]
+    await SagaClient(Client(**config)).rescue(trip.id, by="mia", because="x")
+
+
+async def test_saga_that_owes_more_than_a_message_takes_is_rescued(stage: Stage) -> None:
+    """It is sent in parts, and asked twice nothing is sent again."""
+    trip = await large_trip(stage)
+
+    outcome = await rescued(stage, trip.id)
+
+    assert len(outcome.owed) == len(LARGE) - 1
+    assert not_made_up(stage, trip.id) == []
+    assert await rescue(stage, trip.id) == outcome.model_copy(update={"is_new": False})
+
+
+async def test_rescue_that_was_not_sent_everything_says_so_and_is_sent_the_rest(stage: Stage) -> None:
+    """Nothing is compensated before all of it is there."""
+    trip = await large_trip(stage)
+    with pytest.raises(ConnectionError):
+        await rescue_through(stage, CutOff(3, ConnectionError("cut off by the test")), trip)
+    waiting = stage.client.get_workflow_handle(f"{trip.id}~rescue")
+    await stage.status(waiting, "stuck")
+    assert "arrived here: ask for the rescue again" in await stage.details(waiting)
+    assert not [name for name in stage.agency.story if name.startswith("cancel-")]
+
+    outcome = await rescued(stage, trip.id)
+
+    assert (outcome.is_new, len(outcome.owed)) == (False, len(LARGE) - 1)
+    assert not_made_up(stage, trip.id) == []
+    signals = [
+        event.workflow_execution_signaled_event_attributes.input.payloads[0].data
+        async for event in waiting.fetch_history_events()
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+    ]
+    assert len(signals) == len(set(signals)) == json.loads(signals[0])["count"]
+
+
+async def test_server_that_takes_less_than_usual_is_told_of_in_a_sentence(stage: Stage) -> None:
+    """Who has set its limits can raise them, and ask again."""
+    trip = await large_trip(stage)
+    refusal = RPCError("Blob data size exceeds limit", RPCStatusCode.INVALID_ARGUMENT, b"")
+
+    with pytest.raises(VerbRefusedError, match=r"exceeds limit\); raise its limits and ask again"):
+        await rescue_through(stage, CutOff(1, refusal), trip)
+
+    assert len((await rescued(stage, trip.id)).owed) == len(LARGE) - 1

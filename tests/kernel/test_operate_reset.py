@@ -333,8 +333,15 @@ async def test_saga_that_was_rescued_and_reset_is_rescued_again(stage: Stage) ->
     assert [each.is_new for each in found].count(True) == 1
     assert again.owed == ("book-flight", "book-hotel")
     assert not_made_up(stage, trip.id) == []
-    story = await SagaClient(stage.client).show(again.workflow_id)
+    client = SagaClient(stage.client)
+    story = await client.show(again.workflow_id)
     assert [each.id for each in story.rescues] == [first.workflow_id, again.workflow_id]
+
+    async def is_listed() -> bool:
+        found = await client.list(status="terminated", query=f"WorkflowId = '{trip.id}'")
+        return [each.rescue for each in found] == ["compensated"]
+
+    await until(is_listed)
 
 
 async def test_what_a_rescue_has_made_up_for_is_not_owed_after_a_reset(stage: Stage) -> None:
