@@ -14,9 +14,10 @@ COMPENSATE = "compensate."
 PROBE = "probe."
 """Begins the activity id of a question about what became of an action."""
 RESCUE = "~rescue"
-"""Ends the id of the workflow that rescues a saga; a saga's id has no tilde."""
+"""Ends the id of the workflow that rescues a saga, a further one with a number; a saga's id has no tilde."""
 
 _SAGA_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+_OF_RESCUE = re.compile(rf"{RESCUE}(-[0-9]+)?$")
 
 
 def idempotency_key(workflow_id: str, activity_id: str) -> str:
@@ -33,7 +34,7 @@ def idempotency_key(workflow_id: str, activity_id: str) -> str:
     >>> idempotency_key("order-7~rescue", "compensate.payment:capture-payment")
     'order-7/payment:capture-payment'
     """
-    saga = workflow_id.removesuffix(RESCUE)
+    saga = rescued_by(workflow_id)
     path, _, step = address_of(activity_id).rpartition(":")
     return f"{saga}/{path}:{step}" if path else f"{saga}:{step}"
 
@@ -45,6 +46,24 @@ def address_of(activity_id: str) -> str:
     'payment:capture-payment#2'
     """
     return activity_id.removeprefix(COMPENSATE).removeprefix(PROBE)
+
+
+def rescue_id(saga_id: str, number: int) -> str:
+    """The workflow id of the first, second, third rescue of a saga.
+
+    >>> rescue_id("order-7", 1), rescue_id("order-7", 2)
+    ('order-7~rescue', 'order-7~rescue-2')
+    """
+    return f"{saga_id}{RESCUE}" if number == 1 else f"{saga_id}{RESCUE}-{number}"
+
+
+def rescued_by(workflow_id: str) -> str:
+    """The id of the saga that a workflow rescues; of any other workflow, its own.
+
+    >>> rescued_by("order-7~rescue-2"), rescued_by("order-7")
+    ('order-7', 'order-7')
+    """
+    return _OF_RESCUE.sub("", workflow_id)
 
 
 def child_id(workflow_id: str, child: str) -> str:
@@ -62,6 +81,11 @@ def in_parent(child: str, address: str) -> str:
     """
     path, _, step = address.rpartition(":")
     return f"{child}/{path}:{step}" if path else f"{child}:{step}"
+
+
+def quoted(workflow_id: str) -> str:
+    """An id as Temporal's visibility reads it; a workflow that is no saga may have any."""
+    return "'" + workflow_id.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def check_saga_id(saga_id: str) -> None:

@@ -4,7 +4,7 @@ No I/O, no clock, no Temporal. The ledger is told what is about to start and how
 owed, and in which order.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -84,6 +84,18 @@ def leaves(owed: Iterable[Owed]) -> Iterator[Compensation]:
         else:
             for lane in part.lanes:
                 yield from leaves(lane)
+
+
+def chosen(owed: Iterable[Owed], is_wanted: Callable[[str], bool]) -> tuple[Owed, ...]:
+    """The parts of it whose addresses are wanted, in the same order."""
+    parts: list[Owed] = []
+    for part in owed:
+        if isinstance(part, Compensation):
+            if is_wanted(part.address):
+                parts.append(part)
+        elif lanes := tuple(kept for lane in part.lanes if (kept := chosen(lane, is_wanted))):
+            parts.append(Together(lanes=lanes))
+    return tuple(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +197,8 @@ class Ledger:
         if self.phase is Phase.PAST_PIVOT:
             return ()
         newest_first = reversed(self.entries.values())
-        lanes = [self._remaining(entry.owed) for entry in newest_first if self._counts(entry)]
+        remaining = [entry.owed for entry in newest_first if self._counts(entry)]
+        lanes = [chosen(owed, lambda address: address not in self.made_up) for owed in remaining]
         lanes = [lane for lane in lanes if lane]
         if self.order is CompensationOrder.PARALLEL and len(lanes) > 1:
             return (Together(lanes=tuple(lanes)),)
@@ -215,14 +228,3 @@ class Ledger:
         if entry.outcome is Outcome.REJECTED:
             return self.scope is Scope.ATTEMPTED
         return entry.outcome is not Outcome.WITHDRAWN
-
-    def _remaining(self, owed: Iterable[Owed]) -> tuple[Owed, ...]:
-        """The parts of it that are not made up for yet."""
-        remaining: list[Owed] = []
-        for part in owed:
-            if isinstance(part, Compensation):
-                if part.address not in self.made_up:
-                    remaining.append(part)
-            elif lanes := tuple(kept for lane in part.lanes if (kept := self._remaining(lane))):
-                remaining.append(Together(lanes=lanes))
-        return tuple(remaining)

@@ -11,7 +11,6 @@ from tests.programs import require
 from tests.rabbit_node import RabbitNode
 from workers import find_rabbitmq
 
-
 COVERED = "covered"
 """The property of a test that is a line about what it has covered."""
 

@@ -1,19 +1,25 @@
 """Fetches the histories of a saga and of its children, and reads them."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import count
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import ContinueAsNewInitiator, WorkflowExecutionStatus
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
+from temporalio.api.workflowservice.v1 import (
+    DescribeWorkflowExecutionRequest,
+    ListWorkflowExecutionsRequest,
+)
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from .._errors import SagaError, SagaNotFoundError
-from .._keys import RESCUE
+from .._keys import quoted, rescue_id
 from .decoding import Decoder
 from .reading import read_history
-from .record import Record
+from .record import Offspring, Record
 
 UNREADABLE = frozenset({RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT})
 
@@ -28,59 +34,49 @@ class Archive:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def record(self, saga_id: str) -> Record:
-        """Reads the history of a saga, from its first run to its current one.
+    async def record(self, saga_id: str, *, run_id: str = "") -> Record:
+        """Reads the history of a saga, from its first run to its current one, with what resets have cut off.
+
+        Args:
+            saga_id: Its id.
+            run_id: Its last run, where that is not the current one of its id.
 
         Raises:
             SagaNotFoundError: The server knows none.
             SagaError: It was written with another data converter.
         """
-        run_id, _ = await self.execution(saga_id)
-        events = await self._events(saga_id, run_id)
-        before = _run_before(events)
-        while before:
-            try:
-                earlier = await self._events(saga_id, before)
-            except SagaNotFoundError:
-                break  # older than what the server keeps
-            before, events = _run_before(earlier), [*earlier, *events]
-        try:
-            record = read_history(saga_id, events, self._client.data_converter)
-        except Exception as error:
-            # Whatever a converter raises; what a saga owes must not be guessed.
-            raise SagaError(
-                f"the history of saga {saga_id!r} cannot be read ({type(error).__name__}): "
-                "connect with the data converter that it was written with"
-            ) from error
-        record.run_id = run_id
+        runs = _Runs(saga_id, self._events)
+        record = await self._read(runs, run_id or (await self.execution(saga_id))[0])
+        if record.resets:
+            for base in await runs.left_behind(await self._run_ids(saga_id), record.run_id):
+                if (read := await self._read(runs, base)).first_run_id == record.first_run_id:
+                    record.bases.append(read)
+            record.bases.sort(key=_ended_at)
         return record
 
-    async def family(self, saga_id: str) -> Record:
-        """Reads the history of a saga, and those of its children, theirs, and so on.
+    async def family(self, saga_id: str, *, run_id: str = "") -> Record:
+        """Reads the history of a saga, those of its children, theirs, and so on, and those of their rescues.
 
         Raises:
             SagaNotFoundError: The server knows none.
         """
-        record = await self.record(saga_id)
+        record = await self.record(saga_id, run_id=run_id)
         for child in record.children:
-            if child.was_refused:
-                continue
-            try:
-                child.record = await self.family(child.id)
-            except SagaNotFoundError:
-                child.is_missing = not child.has_started
-                continue
-            close = child.record.close
-            if close is not None and not close.is_a_word:
-                child.rescue = await self.rescue_of(child.id)
+            child.record = await self._child(child)
+        for base in record.bases:
+            await self._add_children(record, base)
+        has_said = record.parent and record.close is not None and record.close.is_a_word
+        if (record.close is not None and not has_said) or record.bases:
+            record.rescues = await self.rescues_of(saga_id)
         return record
 
-    async def rescue_of(self, saga_id: str) -> Record | None:
-        """Reads the history of the workflow that made up for a saga, where there is one."""
-        try:
-            return await self.record(f"{saga_id}{RESCUE}")
-        except SagaNotFoundError:
-            return None
+    async def rescues_of(self, saga_id: str) -> list[Record]:
+        """Reads the histories of the workflows that made up for sagas of an id, the first one first."""
+        rescues: list[Record] = []
+        with suppress(SagaNotFoundError):
+            for number in count(1):
+                rescues.append(await self.record(rescue_id(saga_id, number)))
+        return rescues
 
     async def execution(self, saga_id: str) -> tuple[str, bool]:
         """The current run of a workflow, and whether it is open.
@@ -105,6 +101,59 @@ class Archive:
         )
         return info.execution.run_id, is_open
 
+    async def _child(self, child: Offspring) -> Record | None:
+        if child.was_refused:
+            return None
+        try:
+            return await self.family(child.id)
+        except SagaNotFoundError:
+            child.is_missing = not child.has_started
+            return None
+
+    async def _add_children(self, record: Record, base: Record) -> None:
+        """Reads the children of what a reset left behind; one that was begun anew has left something, too."""
+        own = {child.address: child.record for child in record.children if child.record}
+        for child in base.children:
+            child.record = await self._child(child)
+            if child.record is None or child.record.first_run_id in ("", child.run_id) or not child.run_id:
+                continue
+            try:
+                child.record = await self._earlier(child)
+            except SagaNotFoundError:
+                continue
+            if (anew := own.get(child.address)) is not None:
+                anew.bases.append(child.record)
+
+    async def _earlier(self, child: Offspring) -> Record:
+        """Reads a child whose id another one has by now, to its last run."""
+        record = await self.family(child.id, run_id=child.run_id)
+        while record.continued_as:
+            record = await self.family(child.id, run_id=record.continued_as)
+        return record
+
+    async def _read(self, runs: "_Runs", run_id: str) -> Record:
+        """Reads a run with those that it goes on from."""
+        events = await runs.until(run_id)
+        try:
+            record = read_history(runs.saga_id, events, self._client.data_converter)
+        except Exception as error:
+            # Whatever a converter raises; what a saga owes must not be guessed.
+            raise SagaError(
+                f"the history of saga {runs.saga_id!r} cannot be read ({type(error).__name__}): "
+                "connect with the data converter that it was written with"
+            ) from error
+        record.run_id = run_id
+        return record
+
+    async def _run_ids(self, saga_id: str) -> list[str]:
+        """Every run of an id that the server lists, which it does a moment later."""
+        # Asked by hand, as in `execution`.
+        request = ListWorkflowExecutionsRequest(
+            namespace=self._client.namespace, query=f"WorkflowId = {quoted(saga_id)}", page_size=1000
+        )
+        answer = await self._client.workflow_service.list_workflow_executions(request)
+        return [info.execution.run_id for info in answer.executions]
+
     async def _events(self, saga_id: str, run_id: str) -> list[HistoryEvent]:
         handle = self._client.get_workflow_handle(saga_id, run_id=run_id)
         try:
@@ -119,8 +168,68 @@ class Archive:
         return events
 
 
+class _Runs:
+    """The histories of the runs of one workflow, each fetched once.
+
+    Args:
+        saga_id: The workflow.
+        fetch: Fetches the events of a run.
+    """
+
+    def __init__(self, saga_id: str, fetch: Callable[[str, str], Awaitable[list[HistoryEvent]]]) -> None:
+        self.saga_id, self._fetch = saga_id, fetch
+        self._known: dict[str, list[HistoryEvent]] = {}
+
+    async def until(self, run_id: str) -> list[HistoryEvent]:
+        """The events of a run, and before them those of the runs that it goes on from."""
+        events = await self._of(run_id)
+        before = _run_before(events)
+        while before:
+            try:
+                earlier = await self._of(before)
+            except SagaNotFoundError:
+                break  # older than what the server keeps
+            before, events = _run_before(earlier), [*earlier, *events]
+        return events
+
+    async def left_behind(self, listed: Iterable[str], last: str) -> list[str]:
+        """The last runs of all that resets have cut off.
+
+        Histories name the runs that they were copied from; one that somebody has reset twice is only listed.
+        """
+        waiting, seen = [last, *listed], set[str]()
+        left: list[str] = []
+        while waiting:
+            if (run_id := waiting.pop()) in seen:
+                continue
+            seen.add(run_id)
+            try:
+                events = await self._of(run_id)
+            except SagaNotFoundError:
+                continue
+            after = events[-1].workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+            if not after and run_id != last:
+                left.append(run_id)
+            waiting += filter(None, [after, _run_before(events), *map(_base_run, events)])
+        return left
+
+    async def _of(self, run_id: str) -> list[HistoryEvent]:
+        if run_id not in self._known:
+            self._known[run_id] = await self._fetch(self.saga_id, run_id)
+        return self._known[run_id]
+
+
 def _run_before(events: Sequence[HistoryEvent]) -> str:
     """The run that this one goes on from; the run before a retry or a schedule was another saga."""
     started = events[0].workflow_execution_started_event_attributes
     is_same_saga = started.initiator == ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_WORKFLOW
     return started.continued_execution_run_id if is_same_saga else ""
+
+
+def _base_run(event: HistoryEvent) -> str:
+    """The run that was reset to here."""
+    return event.workflow_task_failed_event_attributes.base_run_id
+
+
+def _ended_at(record: Record) -> datetime:
+    return record.close.at if record.close else datetime.max.replace(tzinfo=UTC)

@@ -1,13 +1,15 @@
 """What would be made up for if a saga failed now, and what would stay; from its history alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from pydantic import BaseModel, ConfigDict
 
 from .._keys import in_parent
-from .._ledger import Compensation, Outcome, Owed, Phase, leaves
+from .._ledger import Compensation, Outcome, Owed, Phase, chosen, leaves
 from .._mark import Purpose
 from .._verbs import SKIP
+from .close import How
+from .left_behind import with_bases
 from .rebuild import Way, rebuild
 from .record import Record
 
@@ -57,6 +59,8 @@ class Preview(BaseModel):
         has_completed: Whether it has ended well, so that what it did is meant to stay.
         has_turned: Whether it is compensating already.
         unknown: Children that run, or ended without a word; what they owe is not in it.
+        left: What was done before a reset, and not since. The saga does not know of it: only a rescue makes
+            up for it, when the saga has ended.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -66,12 +70,20 @@ class Preview(BaseModel):
     compensations: tuple[Planned, ...] = ()
     stays: tuple[Stays, ...] = ()
     unknown: tuple[str, ...] = ()
+    left: tuple[Planned, ...] = ()
     has_completed: bool = False
     has_turned: bool = False
 
     @property
     def sentence(self) -> str:
         """What it comes to, for people."""
+        count = len(self.left)
+        effects = f"{count} effect{'' if count == 1 else 's'}"
+        left = f"; for {effects} from before a reset, only a rescue makes up" if self.left else ""
+        return self._of_itself() + left
+
+    def _of_itself(self) -> str:
+        """What it would do itself, or has still to do."""
         if self.has_completed:
             return "nothing would be compensated: it has completed"
         if self.way is Way.FORWARD:
@@ -84,23 +96,22 @@ class Preview(BaseModel):
         return f"{count} compensations {'have still to' if self.has_turned else 'would'} run, in this order"
 
 
-def preview_of(record: Record, *, rescue: Record | None = None) -> Preview:
-    """Says what would be made up for, and what would stay.
-
-    Args:
-        record: The saga, with the records of its children where they were read.
-        rescue: The workflow that makes up for it after it had been cut off, where there is one.
-    """
-    rebuilt = rebuild(record, rescue=rescue)
+def preview_of(record: Record) -> Preview:
+    """Says what would be made up for, and what would stay; children count where their records were read."""
+    rebuilt = rebuild(record)
     is_forward = rebuilt.way is Way.FORWARD
     plan = () if is_forward or record.has_completed else rebuilt.ledger.plan()
-    planned = {compensation.address for compensation in leaves(plan)}
+    left = {each.address for each in leaves(rebuilt.left)}
+    if record.close is not None and record.close.how in (How.TERMINATED, How.TIMED_OUT) and not is_forward:
+        # All of it is for a rescue.
+        left = set[str]()
     return Preview(
         id=record.id,
         way=rebuilt.way,
-        compensations=tuple(_planned(plan)),
-        stays=tuple(stay for stay in _stays(record, rescue) if stay.address not in planned),
+        compensations=tuple(_planned(chosen(plan, lambda address: address not in left))),
+        stays=tuple(_stays(record, {each.address for each in leaves((*plan, *rebuilt.left))})),
         unknown=() if is_forward else rebuilt.ledger.lost(),
+        left=tuple(_planned(rebuilt.left)) if left else (),
         has_completed=record.has_completed,
         has_turned=rebuilt.ledger.phase is Phase.COMPENSATING,
     )
@@ -115,20 +126,21 @@ def _planned(plan: tuple[Owed, ...], lane: str = "") -> Iterator[Planned]:
                 yield from _planned(parts, f"{lane}.{number}" if lane else str(number))
 
 
-def _stays(record: Record, rescue: Record | None) -> Iterator[Stays]:
-    """The effects, done or in doubt, that nothing has made up for; a child's as its parent sees them."""
-    ledger = rebuild(record, rescue=rescue).ledger
+def _stays(record: Record, planned: Set[str] = frozenset()) -> Iterator[Stays]:
+    """The effects, done or in doubt, that nothing makes up for; a child's as its parent sees them."""
+    ledger = rebuild(record).ledger
     skipped = {
         verb.entry.about: f"skipped by {verb.entry.by}: {verb.entry.because}"
-        for verb in (*record.verbs, *(rescue.verbs if rescue else ()))
+        for each in (record, *record.own_rescues)
+        for verb in each.verbs
         if verb.entry.verb == SKIP
     }
-    settled = ledger.made_up - skipped.keys()
+    settled = (ledger.made_up - skipped.keys()) | planned
     for address, entry in ledger.entries.items():
         if not entry.is_child and address not in settled and entry.outcome in MAY_HAVE_HAPPENED:
             yield Stays(address=address, outcome=entry.outcome, because=skipped.get(address, ""))
-    for child in record.children:
-        for stay in _stays(child.record, child.rescue) if child.record else ():
+    for child in with_bases(record).children:
+        for stay in _stays(child.record) if child.record else ():
             address = in_parent(child.address, stay.address)
             if address not in settled:
                 yield stay.model_copy(update={"address": address})

@@ -14,6 +14,7 @@ from temporalio.exceptions import ActivityError, CancelledError
 from .._keys import COMPENSATE, PROBE
 from .._ledger import Outcome
 from .._mark import HEADER, read_mark
+from .._scope.rescue import PART
 from .._scope.run import CHILD_MEMO
 from .._status import SAGA_STATUS
 from .._verbs import APPROVE, COMPLETE, HOLD, RESUME, RETRY, SKIP, AuditEntry
@@ -73,6 +74,9 @@ class _Reader:
                 started = event.workflow_execution_started_event_attributes
                 record.type, record.task_queue = started.workflow_type.name, started.task_queue.name
                 record.continued_from = record.continued_from or started.continued_execution_run_id
+                record.first_run_id = started.first_execution_run_id
+                if CHILD_MEMO in started.memo.fields:
+                    record.parent = started.parent_workflow_execution.workflow_id
                 record.started_at = record.started_at or at
                 record.request = self._closes.value(started.input.payloads)
                 record.continued_as = ""
@@ -84,6 +88,10 @@ class _Reader:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
                 cause = event.workflow_execution_cancel_requested_event_attributes.cause
                 record.cancels.append((at, cause))
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+                signal = event.workflow_execution_signaled_event_attributes
+                if signal.signal_name == PART:
+                    record.parts.append(self._closes.value(signal.input.payloads))
             case EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES:
                 fields = (
                     event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
@@ -211,6 +219,7 @@ class _Reader:
                 started = event.child_workflow_execution_started_event_attributes
                 if known := self._children.get(started.initiated_event_id):
                     known.has_started = True
+                    known.run_id = started.workflow_execution.run_id
             case _:
                 initiated, close = self._closes.of_child(event)
                 if known := self._children.get(initiated):

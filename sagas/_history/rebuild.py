@@ -7,17 +7,13 @@ from enum import StrEnum
 from pydantic import ValidationError
 
 from .._finding import Finding
-from .._ledger import Compensation, Ledger, Outcome, Phase
+from .._ledger import Compensation, Ledger, Outcome, Owed, Phase, leaves
 from .._mark import Purpose
 from .._scope.children import owed_in_parent
 from .._verbs import COMPLETE, SKIP
 from .._verdict import SAGA_UNACCOUNTED, Verdict
-from .close import Close
-from .record import Effort, Offspring, Record
-
-COUNTED = (Purpose.STEP, Purpose.BEST_EFFORT, Purpose.PIVOT, Purpose.RETRIABLE)
-"""What is a line of the ledger; the others are about one."""
-IN_DOUBT = (Outcome.STARTED, Outcome.UNKNOWN)
+from .left_behind import Told, is_past_pivot, left_of, merge
+from .record import COUNTED, Effort, Offspring, Record, by_hand, end_of_child
 
 
 class Way(StrEnum):
@@ -34,52 +30,23 @@ class Rebuilt:
     """What history says that a saga stands for.
 
     Args:
-        ledger: As the saga itself would have it.
+        ledger: As the saga itself would have it, with what only runs have done that a reset has left behind,
+            and with what its rescues have made up for.
         way: Where it can go from here.
+        left: What only those runs have done: the saga does not know of it, so only a rescue makes up for it.
     """
 
     ledger: Ledger
     way: Way
+    left: tuple[Owed, ...] = ()
 
 
-def rebuild(record: Record, *, rescue: Record | None = None) -> Rebuilt:
-    """Rebuilds the ledger of a saga, with what its children owe as far as their histories were read.
-
-    Args:
-        record: The saga.
-        rescue: The workflow that makes up for it after it was cut off; what that has done counts.
-    """
-    ledger = _as_it_began(record)
-    pivot = Outcome.DONE if ledger.phase is Phase.PAST_PIVOT else None
-    for child in record.children:
-        # One that ended without a word before its saga continued as new.
-        if child.address in ledger.lost():
-            _end_child(ledger, child)
-    for address, efforts in _by_address(record).items():
-        if isinstance(efforts, Offspring):
-            ledger.start(address, is_child=True)
-            pivot = _end_pivot_child(ledger, record, efforts) if efforts.is_pivot else pivot
-            if not efforts.is_pivot:
-                _end_child(ledger, efforts)
-        elif efforts[0].mark.purpose is Purpose.PIVOT:
-            ledger.start(address)
-            verdict = _by_hand_verdict(record, address) or verdict_of_efforts(efforts)
-            pivot = verdict.outcome
-            _end(ledger, address, verdict)
-        else:
-            _enter_step(ledger, record, efforts)
-        if pivot is Outcome.DONE and ledger.phase is Phase.FORWARD:
-            ledger.pass_pivot()
-    has_turned = _make_up(ledger, record)
-    if rescue is not None:
-        _make_up(ledger, rescue)
-    gone = pivot in (*IN_DOUBT, Outcome.DONE) and not has_turned
-    return Rebuilt(ledger, Way.FORWARD if gone else Way.BACK)
-
-
-def by_hand(record: Record) -> frozenset[str]:
-    """The addresses that a person has settled, by leaving something out or by doing it."""
-    return frozenset(verb.entry.about for verb in record.verbs if verb.entry.verb in (SKIP, COMPLETE))
+def rebuild(record: Record) -> Rebuilt:
+    """Rebuilds the ledger of a saga, with what its children owe as far as their histories were read."""
+    now, bases = _told(record), [_told(base) for base in record.bases]
+    ledger, left = merge(now, bases)
+    way = Way.FORWARD if is_past_pivot(now, bases) else Way.BACK
+    return Rebuilt(ledger, way, left_of(ledger, left) if left else ())
 
 
 def verdict_of_efforts(efforts: list[Effort]) -> Verdict:
@@ -100,11 +67,33 @@ def verdict_of_efforts(efforts: list[Effort]) -> Verdict:
     return verdict
 
 
-def end_of_child(child: Offspring) -> Close | None:
-    """How a child has ended, by its own history where that was read; its parent may not have heard of it."""
-    if child.record is not None and child.record.close is not None:
-        return child.record.close
-    return child.close
+def _told(record: Record) -> Told:
+    """What the history of one run says."""
+    ledger = _as_it_began(record)
+    pivot = Outcome.DONE if ledger.phase is Phase.PAST_PIVOT else None
+    left = set[str]()
+    for child in record.children:
+        # One that ended without a word before its saga continued as new.
+        if child.address in ledger.lost():
+            left |= _end_child(ledger, child)
+    for address, efforts in _by_address(record).items():
+        if isinstance(efforts, Offspring):
+            ledger.start(address, is_child=True)
+            if efforts.is_pivot:
+                pivot = _end_pivot_child(ledger, record, efforts)
+            else:
+                left |= _end_child(ledger, efforts)
+        elif efforts[0].mark.purpose is Purpose.PIVOT:
+            ledger.start(address)
+            verdict = _by_hand_verdict(record, address) or verdict_of_efforts(efforts)
+            pivot = verdict.outcome
+            _end(ledger, address, verdict)
+        else:
+            _enter_step(ledger, record, efforts)
+        if pivot is Outcome.DONE and ledger.phase is Phase.FORWARD:
+            ledger.pass_pivot()
+    has_turned = _make_up(ledger, record)
+    return Told(record, ledger, pivot, has_turned, frozenset(left))
 
 
 def _as_it_began(record: Record) -> Ledger:
@@ -206,31 +195,43 @@ def _end(ledger: Ledger, address: str, verdict: Verdict) -> None:
         ledger.failed(address, verdict.outcome)
 
 
-def _end_child(ledger: Ledger, child: Offspring) -> None:
-    """A child that said what it owes is believed; of any other one its own history tells."""
+def _end_child(ledger: Ledger, child: Offspring) -> set[str]:
+    """A child that said what it owes is believed; of any other one its own history tells.
+
+    Returns:
+        The addresses of what only a run of it has done that a reset has left behind.
+    """
     close = end_of_child(child)
     if child.was_refused or child.is_missing:
         ledger.failed(child.address, Outcome.REJECTED if child.was_refused else Outcome.WITHDRAWN)
     elif close is None:
-        return
+        return set()
     elif not close.is_a_word:
         _end_lost_child(ledger, child)
     elif close.owed is None:
         ledger.failed(child.address, Outcome.REJECTED)
     else:
         ledger.closed(child.address, owed_in_parent(child.address, close.owed, child.task_queue))
+    if child.record is None or not _was_reset(child.record):
+        return set()
+    left = owed_in_parent(child.address, rebuild(child.record).left, child.task_queue)
+    if left and close is not None and close.is_a_word:
+        ledger.closed(child.address, (*ledger.entries[child.address].owed, *left))
+    return {owed.address for owed in leaves(left)}
+
+
+def _was_reset(record: Record) -> bool:
+    return bool(record.bases) or any(child.record and _was_reset(child.record) for child in record.children)
 
 
 def _end_lost_child(ledger: Ledger, child: Offspring) -> None:
-    """What it owes, less what its own rescue has made up for; one with other activities cannot be told."""
+    """What it owes, less what its own rescues have made up for; one with other activities cannot be told."""
     record = child.record
     if record is None or record.close is None or record.close.kind == SAGA_UNACCOUNTED:
         ledger.failed(child.address, Outcome.UNKNOWN)
         return
-    own = rebuild(record).ledger
-    if child.rescue is not None:
-        _make_up(own, child.rescue)
-    ledger.closed(child.address, owed_in_parent(child.address, own.plan(), child.task_queue))
+    owed = rebuild(record).ledger.plan()
+    ledger.closed(child.address, owed_in_parent(child.address, owed, child.task_queue))
 
 
 def _end_pivot_child(ledger: Ledger, record: Record, child: Offspring) -> Outcome:

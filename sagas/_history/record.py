@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from .._ledger import Outcome
-from .._mark import Mark
+from .._mark import Mark, Purpose
 from .._scope.carried import Carried
-from .._verbs import AuditEntry
+from .._verbs import COMPLETE, SKIP, AuditEntry
 from .._verdict import Verdict
 from .close import Close, How
+
+COUNTED = (Purpose.STEP, Purpose.BEST_EFFORT, Purpose.PIVOT, Purpose.RETRIABLE)
+"""What is a line of the ledger; the others are about one."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,6 +33,8 @@ class Effort:
     """How often it was begun, as far as history says: the attempt that runs is not in it."""
     ended_at: datetime | None = None
     verdict: Verdict = field(default_factory=lambda: Verdict(Outcome.STARTED))
+    left_by: str = ""
+    """The run that did it, where a reset has left that behind."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +44,10 @@ class Offspring:
     address: str
     id: str
     asked_at: datetime
+    run_id: str = ""
+    """Its first run, once it has started."""
+    left_by: str = ""
+    """The run that asked for it, where a reset has left that behind."""
     asked_in: int = 0
     """The end of the workflow task in which it was asked for."""
     task_queue: str | None = None
@@ -50,8 +59,6 @@ class Offspring:
     close: Close | None = None
     record: "Record | None" = None
     """What its own history says, where somebody has read it."""
-    rescue: "Record | None" = None
-    """The workflow that made up for it after it had been cut off, where somebody has read it."""
     is_missing: bool = False
     """The server knows no such workflow."""
 
@@ -71,11 +78,17 @@ class Record:
     id: str
     run_id: str = ""
     """The run that counts; told by who has fetched the history."""
+    first_run_id: str = ""
+    """The run with which it began: the same before and after it was reset, or continued as new."""
+    parent: str = ""
+    """The saga that it is a child of."""
     type: str = ""
     task_queue: str = ""
     request: object = None
     """What it was started with, as JSON has it."""
     started_at: datetime | None = None
+    parts: list[object] = field(default_factory=list[object])
+    """What a rescue was sent of its request in parts."""
     lines: list[Effort | Offspring] = field(default_factory=list[Effort | Offspring])
     carried: Carried | None = None
     """What its last run was given by the one before, where it continued as new."""
@@ -96,11 +109,21 @@ class Record:
     """A reset keeps what is before this event: the end of the last workflow task, or where it would be."""
     resets: list[tuple[datetime, str]] = field(default_factory=list[tuple[datetime, str]])
     """When it was reset to go on from here, and why."""
+    bases: list["Record"] = field(default_factory=list["Record"])
+    """What resets have left behind, the oldest first: runs that are not in its lines, from their start on."""
+    rescues: list["Record"] = field(default_factory=list["Record"])
+    """The workflows that made up for a saga of this id after it had been cut off, by their numbers."""
 
     @property
     def has_completed(self) -> bool:
         """Whether what it did is meant to stay; a child has to wait for its root."""
-        return self.close is not None and self.close.how is How.COMPLETED and "/" not in self.id
+        return self.close is not None and self.close.how is How.COMPLETED and not self.parent
+
+    @property
+    def own_rescues(self) -> list["Record"]:
+        """Its rescues, without those of an earlier saga that had the same id."""
+        began = self.carried.began_at if self.carried else self.started_at
+        return [each for each in self.rescues if not (began and each.started_at) or each.started_at >= began]
 
     @property
     def efforts(self) -> list[Effort]:
@@ -111,3 +134,15 @@ class Record:
     def children(self) -> list[Offspring]:
         """The child sagas among its lines."""
         return [line for line in self.lines if isinstance(line, Offspring)]
+
+
+def by_hand(record: Record) -> frozenset[str]:
+    """The addresses that a person has settled, by leaving something out or by doing it."""
+    return frozenset(verb.entry.about for verb in record.verbs if verb.entry.verb in (SKIP, COMPLETE))
+
+
+def end_of_child(child: Offspring) -> Close | None:
+    """How a child has ended, by its own history where that was read; its parent may not have heard of it."""
+    if child.record is not None and child.record.close is not None:
+        return child.record.close
+    return child.close

@@ -11,19 +11,15 @@ from .._status import Status
 from .._verbs import AuditEntry
 from .._verdict import SAGA_COMPENSATED, SAGA_REFUSED, SAGA_SETTLED, Verdict
 from .close import Close, How
-from .rebuild import COUNTED, by_hand, end_of_child, rebuild, verdict_of_efforts
-from .record import Effort, Offspring, Record
+from .left_behind import with_bases
+from .rebuild import rebuild, verdict_of_efforts
+from .record import COUNTED, Effort, Offspring, Record, by_hand, end_of_child
 from .timeline import Cancel, CompensationLine, CompensationState, StepLine, Timeline, Wait
 
 
-def timeline_of(record: Record, *, rescue: Record | None = None) -> Timeline:
-    """Tells a saga's story.
-
-    Args:
-        record: The saga, with the records of its children where they were read.
-        rescue: The workflow that made up for it after it had been cut off, where there is one.
-    """
-    rebuilt = rebuild(record)
+def timeline_of(record: Record) -> Timeline:
+    """Tells a saga's story, with those of its children and rescues where they were read."""
+    rebuilt, record = rebuild(record), with_bases(record)
     close = record.close
     status = status_of(record, rebuilt.ledger)
     return Timeline(
@@ -38,13 +34,13 @@ def timeline_of(record: Record, *, rescue: Record | None = None) -> Timeline:
         closed=close and close.how,
         code=close.code if close else "",
         reason=close.reason if close else "",
-        steps=tuple(_steps(record, rebuilt.ledger, rescue)),
+        steps=tuple(_steps(record, rebuilt.ledger)),
         waits=tuple(_waits(record, status)) if close is None else (),
         verbs=tuple(_verbs(record)),
         cancels=tuple(Cancel(at=at, reason=reason) for at, reason in record.cancels),
         continued_from=record.continued_from,
         continued_as=record.continued_as,
-        rescue=rescue and timeline_of(rescue),
+        rescues=tuple(map(timeline_of, record.own_rescues)),
     )
 
 
@@ -90,19 +86,19 @@ def status_of(record: Record, ledger: Ledger) -> str:
     return "refused" if close.kind == SAGA_REFUSED else record.status or close.how.value
 
 
-def _steps(record: Record, ledger: Ledger, rescue: Record | None) -> Iterator[StepLine]:
+def _steps(record: Record, ledger: Ledger) -> Iterator[StepLine]:
     told: set[str] = set()
     for line in record.lines:
         if isinstance(line, Offspring):
-            yield _child(record, ledger, line, rescue)
+            yield _child(record, ledger, line)
         elif line.mark.purpose in (*COUNTED, Purpose.AFTERWARDS) and line.address not in told:
             told.add(line.address)
             about = (line.mark.purpose, Purpose.PROBE)
             same = [e for e in record.efforts if e.address == line.address and e.mark.purpose in about]
-            yield _step(record, ledger, same, rescue)
+            yield _step(record, ledger, same)
 
 
-def _step(record: Record, ledger: Ledger, efforts: list[Effort], rescue: Record | None) -> StepLine:
+def _step(record: Record, ledger: Ledger, efforts: list[Effort]) -> StepLine:
     first, last = efforts[0], efforts[-1]
     entry = ledger.entries.get(first.address)
     verdict = verdict_of_efforts(efforts)
@@ -117,7 +113,8 @@ def _step(record: Record, ledger: Ledger, efforts: list[Effort], rescue: Record 
         attempts=sum(effort.attempts for effort in efforts if effort.mark.purpose is not Purpose.PROBE),
         code=failure.code,
         reason=failure.reason,
-        compensations=tuple(_compensations(record, ledger, first.address, rescue)),
+        compensations=tuple(_compensations(record, ledger, first.address)),
+        left_by=last.left_by,
     )
 
 
@@ -127,10 +124,10 @@ def _last_failure(efforts: list[Effort]) -> Verdict:
     return next(ended, Verdict(Outcome.STARTED))
 
 
-def _child(record: Record, ledger: Ledger, child: Offspring, rescue: Record | None) -> StepLine:
+def _child(record: Record, ledger: Ledger, child: Offspring) -> StepLine:
     close: Close | None = end_of_child(child)
-    compensations = tuple(_compensations(record, ledger, child.address, rescue))
-    story = timeline_of(child.record, rescue=child.rescue) if child.record else None
+    compensations = tuple(_compensations(record, ledger, child.address))
+    story = timeline_of(child.record) if child.record else None
     if story is not None and ledger.entries[child.address].outcome is Outcome.DONE:
         story = _handed_over(story, child.address, {each.address: each for each in compensations})
     return StepLine(
@@ -144,6 +141,7 @@ def _child(record: Record, ledger: Ledger, child: Offspring, rescue: Record | No
         reason=close.reason if close else "",
         compensations=compensations,
         child=story,
+        left_by=child.left_by,
     )
 
 
@@ -166,23 +164,21 @@ def _handed_over(story: Timeline, child: str, compensations: dict[str, Compensat
     return story.model_copy(update={"steps": steps})
 
 
-def _compensations(
-    record: Record, ledger: Ledger, address: str, rescue: Record | None
-) -> Iterator[CompensationLine]:
+def _compensations(record: Record, ledger: Ledger, address: str) -> Iterator[CompensationLine]:
     """What makes up for one line of the ledger; what is not owed, and was never scheduled, is not told."""
     entry = ledger.entries.get(address)
     if entry is None:
         return
+    whose = (record, *record.own_rescues)
+    settled = frozenset[str]().union(*map(by_hand, whose))
     planned = set[str]() if record.has_completed else {each.address for each in ledger.owed()}
     for owed in leaves(entry.owed):
         efforts = [
             effort
-            for whose in (record, rescue)
-            if whose is not None
-            for effort in whose.efforts
+            for each in whose
+            for effort in each.efforts
             if effort.mark.purpose is Purpose.COMPENSATION and effort.address == owed.address
         ]
-        settled = by_hand(record) | (by_hand(rescue) if rescue else frozenset[str]())
         if not efforts and owed.address not in planned and owed.address not in settled:
             continue
         last = efforts[-1] if efforts else None

@@ -65,6 +65,7 @@ class StepLine(_Model):
         reason: One sentence on it.
         compensations: What makes up for it; a child that has closed may owe several.
         child: The child's own story, where it was read.
+        left_by: The run that has done it, where a reset has left that behind.
     """
 
     address: str
@@ -78,6 +79,7 @@ class StepLine(_Model):
     reason: str = ""
     compensations: tuple[CompensationLine, ...] = ()
     child: "Timeline | None" = None
+    left_by: str = ""
 
 
 class Wait(_Model):
@@ -115,7 +117,7 @@ class Timeline(_Model):
         cancels: Who asked it to end early, and when.
         continued_from: The run before this one, where it continued as new.
         continued_as: The run after this one that was not read.
-        rescue: What was done after it had been cut off.
+        rescues: What was done after it had been cut off, each time that it was.
     """
 
     id: str
@@ -135,4 +137,9 @@ class Timeline(_Model):
     cancels: tuple[Cancel, ...] = ()
     continued_from: str = ""
     continued_as: str = ""
-    rescue: "Timeline | None" = None
+    rescues: "tuple[Timeline, ...]" = ()
+
+    @property
+    def rescue(self) -> "Timeline | None":
+        """The last of its rescues, where there is one."""
+        return self.rescues[-1] if self.rescues else None

@@ -16,7 +16,7 @@ from .._history.preview import Preview, preview_of
 from .._history.record import Record
 from .._history.story import timeline_of
 from .._history.timeline import Timeline
-from .._keys import RESCUE
+from .._keys import rescued_by
 from .._verbs import (
     APPROVE,
     COMPENSATE,
@@ -87,15 +87,14 @@ class SagaClient:
         return await search(self._client, status=status, query=query, limit=limit)
 
     async def show(self, saga_id: str) -> Timeline:
-        """Tells a saga's story, with those of its children, and of its rescue where it had one.
+        """Tells a saga's story, with those of its children, and of its rescues where it had any.
 
         The id of a rescue, `order-7~rescue`, is as good as that of its saga.
 
         Raises:
             SagaNotFoundError: There is no such saga.
         """
-        record, rescue = await self._read(saga_id)
-        return timeline_of(record, rescue=rescue)
+        return timeline_of(await self._read(saga_id))
 
     async def preview(self, saga_id: str) -> Preview:
         """Says what would be made up for if the saga failed now, and what would stay.
@@ -103,8 +102,7 @@ class SagaClient:
         Raises:
             SagaNotFoundError: There is no such saga.
         """
-        record, rescue = await self._read(saga_id)
-        return preview_of(record, rescue=rescue)
+        return preview_of(await self._read(saga_id))
 
     async def hold(self, saga_id: str, *, by: str, because: str, roles: frozenset[str] = NO_ROLES) -> str:
         """Has a saga wait before its next step."""
@@ -172,7 +170,8 @@ class SagaClient:
         """Makes up for what a saga owes that was terminated or has timed out; nothing happens twice.
 
         Once the pivot may have happened there is only one way, and the saga itself goes on from where it
-        was. Both are begun here, and carried out by the saga's workers.
+        was. Both are begun here, and carried out by the saga's workers. Of a saga that was reset, what it did
+        before and not since is made up for as well, also where it has ended by itself.
 
         Args:
             saga_id: The saga, which is nobody's child.
@@ -185,17 +184,16 @@ class SagaClient:
         note = OperatorNote(by=by, because=because, roles=roles)
         return await rescue_saga(self._client, saga_id, note, patience=patience)
 
-    async def _read(self, saga_id: str) -> tuple[Record, Record | None]:
-        """A saga, and the workflow that made up for it where there is one; found by the id of either."""
-        rescued = saga_id.removesuffix(RESCUE)
-        rescue = await self._archive.rescue_of(rescued)
+    async def _read(self, saga_id: str) -> Record:
+        """A saga, with the workflows that made up for it; found by the id of any of them."""
         try:
-            return await self._archive.family(rescued), rescue
+            return await self._archive.family(rescued_by(saga_id))
         except SagaNotFoundError:
             # A rescue may be stuck for longer than the server keeps its saga.
-            if rescue is None:
+            rescues = await self._archive.rescues_of(rescued_by(saga_id))
+            if not rescues:
                 raise
-            return rescue, None
+            return rescues[-1]
 
     async def _ask(self, saga_id: str, verb: str, request: OperatorNote) -> str:
         words = verb.removeprefix("saga-")
@@ -225,7 +223,7 @@ class SagaClient:
 
 def _end_of(saga_id: str, story: Timeline) -> str:
     """That a saga, or the rescue of one, has ended, in a sentence that says what can still be asked."""
-    if saga_id.endswith(RESCUE):
+    if rescued_by(saga_id) != saga_id:
         return f"it has ended, and is {(story.rescue or story).status}"
     advice = ": rescue it" if story.status in CUT_OFF else ""
     if story.rescue is not None:

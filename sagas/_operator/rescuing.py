@@ -5,21 +5,18 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
-from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from .._errors import VerbRefusedError
+from .._errors import SagaNotFoundError, VerbRefusedError
 from .._history.archive import Archive
 from .._history.close import How
 from .._history.rebuild import Way, rebuild
 from .._history.record import Record
-from .._keys import RESCUE
-from .._ledger import leaves
-from .._scope.rescue import RescueRequest, RescueSaga
+from .._keys import rescue_id, rescued_by
+from .._ledger import Phase, chosen, leaves
+from .._scope.rescue import Debt, RescueRequest
 from .._verbs import OperatorNote
+from .asking import VERB, debt_of, is_waiting, send_parts, start_rescue
 from .reset import go_on, is_going_on
-
-VERB = "rescue"
 
 
 class Course(StrEnum):
@@ -65,6 +62,8 @@ class Rescue(BaseModel):
                 what = "nothing is owed, so nothing was started"
             case Course.GOING_ON:
                 what = "it goes on from where it was cut off, as its pivot is done, or may be"
+            case Course.COMPENSATING if not self.owed:
+                what = f"{self.workflow_id} waits for a person"
             case Course.COMPENSATING:
                 what = f"{self.workflow_id} makes up for {', '.join(self.owed)}"
         lost = "; nobody can tell what these children owe: " + ", ".join(self.unaccounted)
@@ -84,103 +83,132 @@ async def rescue_saga(client: Client, saga_id: str, note: OperatorNote, *, patie
         SagaNotFoundError: There is no such saga.
         VerbRefusedError: It can help itself, or a child of it is not done yet.
     """
-    saga_id = saga_id.removesuffix(RESCUE)
+    saga_id = rescued_by(saga_id)
     archive = Archive(client)
-    if (rescue := await archive.rescue_of(saga_id)) is not None:
-        if rescue.close is not None and rescue.close.how is not How.COMPLETED:
-            rescue.run_id, _ = await go_on(client, archive, rescue, note)
-        return _known(saga_id, rescue)
-    record = await archive.family(saga_id)
+    try:
+        record = await archive.family(saga_id)
+    except SagaNotFoundError:
+        # A rescue may be stuck for longer than the server keeps its saga.
+        if not (rescues := await archive.rescues_of(saga_id)):
+            raise
+        await _resume(client, archive, rescues, note)
+        return await _known(client, rescues[-1])
     if is_going_on(record):
         return _going_on(record.id, record.run_id, is_new=False)
-    _refuse_unless_cut_off(record)
-    await _refuse_child_of_closed_parent(archive, saga_id)
-    if _under_way(record):
-        record = await _when_children_have_ended(client, archive, record, patience)
-    if rebuild(record).way is Way.FORWARD:
-        run_id, is_new = await go_on(client, archive, record, note)
-        return _going_on(record.id, run_id, is_new=is_new)
-    return await _make_up(client, archive, record, note)
-
-
-async def _make_up(client: Client, archive: Archive, record: Record, note: OperatorNote) -> Rescue:
-    """Starts the workflow that makes up for what is owed, unless somebody else was faster."""
-    ledger = rebuild(record).ledger
-    owed, unaccounted = ledger.plan(), ledger.lost()
-    if not owed:
-        return Rescue(saga=record.id, course=Course.NOTHING_OWED, unaccounted=unaccounted)
-    request = RescueRequest(
-        saga=record.id,
-        owed=owed,
-        unaccounted=unaccounted,
-        by=note.by,
-        because=note.because,
-        roles=note.roles,
-    )
-    try:
-        handle: WorkflowHandle[RescueSaga, object] = await client.start_workflow(
-            RescueSaga.run,
-            request,
-            id=f"{record.id}{RESCUE}",
-            task_queue=record.task_queue,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            static_summary=f"rescue of {record.id}",
-        )
-    except WorkflowAlreadyStartedError:
-        return _known(record.id, await archive.record(f"{record.id}{RESCUE}"))
-    return Rescue(
-        saga=record.id,
-        course=Course.COMPENSATING,
-        workflow_id=handle.id,
-        run_id=handle.first_execution_run_id or "",
-        owed=tuple(compensation.address for compensation in leaves(owed)),
-        unaccounted=unaccounted,
-    )
-
-
-def _known(saga_id: str, record: Record) -> Rescue:
-    """The rescue that was started before, with what it was told to make up for."""
-    request = RescueRequest.model_validate(record.request)
-    return Rescue(
-        saga=saga_id,
-        course=Course.COMPENSATING,
-        workflow_id=record.id,
-        run_id=record.run_id,
-        owed=tuple(compensation.address for compensation in leaves(request.owed)),
-        unaccounted=request.unaccounted,
-        is_new=False,
-    )
-
-
-async def _refuse_child_of_closed_parent(archive: Archive, saga_id: str) -> None:
-    """A child may be rescued alone while its parent waits for that; otherwise it is rescued with its root."""
-    root, is_child, _ = saga_id.partition("/")
-    if is_child and not (await archive.execution(root))[1]:
-        raise VerbRefusedError(saga_id, VERB, f"it is a child, rescued together with its root {root!r}")
-
-
-def _refuse_unless_cut_off(record: Record) -> None:
     if record.close is None:
         raise VerbRefusedError(
             record.id,
             VERB,
             "it is still running and can help itself; rescue it when it was terminated or has timed out",
         )
-    if record.close.how is How.COMPLETED:
-        raise VerbRefusedError(record.id, VERB, "it has completed: what it did is meant to stay")
+    await _refuse_child_of_closed_parent(archive, record)
+    if _under_way(record):
+        record = await _when_children_have_ended(client, archive, record, patience)
+    rebuilt = rebuild(record)
+    if rebuilt.way is Way.BACK or record.has_completed:
+        return await _make_up(client, archive, record, note)
+    if rebuilt.ledger.phase is Phase.COMPENSATING:
+        raise VerbRefusedError(
+            record.id,
+            VERB,
+            "it has turned back after a reset, but its pivot is done, or may be, by a run before that: find "
+            "out by hand what has to stay",
+        )
+    run_id, is_new = await go_on(client, archive, record, note)
+    return _going_on(record.id, run_id, is_new=is_new)
+
+
+async def _make_up(client: Client, archive: Archive, record: Record, note: OperatorNote) -> Rescue:
+    """Has a workflow make up for what no other one does yet, unless somebody else was faster."""
+    rebuilt, rescues = rebuild(record), record.own_rescues
+    await _resume(client, archive, rescues, note)
+    under_way = [debt_of(rescue) for rescue in rescues if not _is_done(rescue)]
+    taken = {each.address for debt in under_way for each in leaves(debt.owed)}
+    lost = {child for debt in under_way for child in debt.unaccounted}
+    debt = Debt(
+        owed=chosen(
+            rebuilt.left if record.has_completed else rebuilt.ledger.plan(),
+            lambda address: address not in taken,
+        ),
+        unaccounted=tuple(child for child in rebuilt.ledger.lost() if child not in lost),
+    )
+    if rescues and (debt == Debt() or is_waiting(rescues[-1])):
+        return await _known(client, rescues[-1], debt)
+    if debt == Debt():
+        if record.has_completed:
+            raise VerbRefusedError(record.id, VERB, "it has completed: what it did is meant to stay")
+        return Rescue(saga=record.id, course=Course.NOTHING_OWED)
+    rescue_id_ = rescue_id(record.id, len(record.rescues) + 1)
+    request = RescueRequest(
+        saga=record.id,
+        run_id=record.run_id,
+        owed=debt.owed,
+        unaccounted=debt.unaccounted,
+        by=note.by,
+        because=note.because,
+        roles=note.roles,
+    )
+    run_id = await start_rescue(client, rescue_id_, request, task_queue=record.task_queue)
+    if run_id is None:
+        return await _known(client, await archive.record(rescue_id_), debt)
+    return _making_up(record.id, rescue_id_, run_id, debt, is_new=True)
+
+
+async def _resume(client: Client, archive: Archive, rescues: list[Record], note: OperatorNote) -> None:
+    """Has those go on that were cut off themselves."""
+    for rescue in rescues:
+        if rescue.close is not None and not _is_done(rescue):
+            rescue.run_id, _ = await go_on(client, archive, rescue, note)
+
+
+async def _known(client: Client, rescue: Record, debt: Debt | None = None) -> Rescue:
+    """The rescue that was started before; it gets what it was not sent."""
+    if debt is not None and is_waiting(rescue):
+        await send_parts(client, rescue, debt)
+    else:
+        debt = debt_of(rescue)
+    return _making_up(rescued_by(rescue.id), rescue.id, rescue.run_id, debt, is_new=False)
+
+
+def _is_done(rescue: Record) -> bool:
+    return rescue.close is not None and rescue.close.how is How.COMPLETED
+
+
+def _making_up(saga_id: str, workflow_id: str, run_id: str, debt: Debt, *, is_new: bool) -> Rescue:
+    return Rescue(
+        saga=saga_id,
+        course=Course.COMPENSATING,
+        workflow_id=workflow_id,
+        run_id=run_id,
+        owed=tuple(compensation.address for compensation in leaves(debt.owed)),
+        unaccounted=debt.unaccounted,
+        is_new=is_new,
+    )
+
+
+async def _refuse_child_of_closed_parent(archive: Archive, record: Record) -> None:
+    """A child may be rescued alone while its parent waits for that; otherwise it is rescued with its root."""
+    root, is_open, parent = record.id, True, record.parent
+    while parent:
+        root = parent
+        try:
+            above = await archive.record(parent)
+        except SagaNotFoundError:
+            is_open = False
+            break
+        is_open, parent = above.close is None, above.parent
+    if not is_open:
+        raise VerbRefusedError(record.id, VERB, f"it is a child, rescued together with its root {root!r}")
 
 
 def _under_way(record: Record) -> tuple[str, ...]:
-    """The children, and theirs, that have not ended."""
-    running: list[str] = []
-    for child in record.children:
+    """The children, theirs, and their rescues, that have not ended."""
+    running: dict[str, None] = {}
+    for child in (child for each in (record, *record.bases) for child in each.children):
         if child.record is None:
             continue
-        if child.record.close is None:
-            running.append(child.id)
-        if child.rescue is not None and child.rescue.close is None:
-            running.append(child.rescue.id)
-        running += _under_way(child.record)
+        open_ones = (each.id for each in (child.record, *child.record.rescues) if each.close is None)
+        running |= dict.fromkeys((*open_ones, *_under_way(child.record)))
     return tuple(running)
 
 
@@ -193,7 +221,7 @@ async def _when_children_have_ended(
             while running := _under_way(record):
                 for child_id in running:
                     handle = client.get_workflow_handle(child_id)
-                    if not child_id.endswith(RESCUE):
+                    if rescued_by(child_id) == child_id:
                         await handle.cancel()
                     await _end_of(handle)
                 record = await archive.family(record.id)

@@ -23,7 +23,8 @@ TURN, LOOK = 10.0, 0.1
 
 def is_going_on(record: Record) -> bool:
     """Whether a saga runs because it was rescued before."""
-    return record.close is None and any(reason.startswith(RESET_REASON) for _, reason in record.resets)
+    reason = record.resets[-1][1] if record.resets else ""
+    return record.close is None and reason.startswith(RESET_REASON)
 
 
 async def go_on(client: Client, archive: Archive, record: Record, note: OperatorNote) -> tuple[str, bool]:
@@ -39,7 +40,7 @@ async def go_on(client: Client, archive: Archive, record: Record, note: Operator
         try:
             await client.start_workflow(
                 RescueSaga.run,
-                RescueRequest(saga=record.id, owed=(), by=note.by, because=note.because, roles=note.roles),
+                RescueRequest(saga=record.id, by=note.by, because=note.because, roles=note.roles),
                 id=f"{record.id}~forward-{record.run_id}-{turn}",
                 task_queue=record.task_queue,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,

@@ -1,11 +1,12 @@
 """Finds sagas in the server's list of workflows."""
 
 from datetime import datetime
+from itertools import count
 
 from pydantic import BaseModel, ConfigDict
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
-from .._keys import RESCUE
+from .._keys import quoted, rescue_id
 from .._scope.rescue import RESCUE_TYPE
 from .._status import SAGA_STATUS, Status
 
@@ -25,7 +26,7 @@ class SagaSummary(BaseModel):
         id: Its id.
         type: The type of its workflow.
         status: Its status; for one that was cut off, how: `terminated`, `timed-out`, `failed`.
-        rescue: The status of its rescue, for one that was cut off and rescued.
+        rescue: The status of its last rescue, for one that was cut off and rescued since.
         started_at: When it started.
         ended_at: When it ended, where it did.
         task_queue: Where its workers listen.
@@ -64,24 +65,29 @@ async def search(
 async def _with_rescues(client: Client, cut_off: list[SagaSummary]) -> tuple[SagaSummary, ...]:
     """Sagas that were cut off, with what has become of each; one that goes on is none of them any more."""
     last: dict[str, SagaSummary] = {}
-    for first in range(0, len(cut_off), AT_ONCE):
-        ids = [each for saga in cut_off[first : first + AT_ONCE] for each in (saga.id, f"{saga.id}{RESCUE}")]
-        async for execution in client.list_workflows(f"WorkflowId IN ({', '.join(map(_quoted, ids))})"):
-            run = _summary(execution)
-            if run.id not in last or last[run.id].started_at < run.started_at:
-                last[run.id] = run
+    wanted, rescues = [saga.id for saga in cut_off], dict[str, str]()
+    for number in count(1):
+        next_ones = {rescue_id(saga_id, number): saga_id for saga_id in dict.fromkeys(wanted)}
+        ids = [*next_ones, *(next_ones.values() if number == 1 else ())]
+        for first in range(0, len(ids), AT_ONCE):
+            some = ", ".join(map(quoted, ids[first : first + AT_ONCE]))
+            async for execution in client.list_workflows(f"WorkflowId IN ({some})"):
+                run = _summary(execution)
+                if run.id not in last or last[run.id].started_at < run.started_at:
+                    last[run.id] = run
+        rescues |= {saga_id: each for each, saga_id in next_ones.items() if each in last}
+        if not (wanted := [saga_id for each, saga_id in next_ones.items() if each in last]):
+            break
     return tuple(
-        saga.model_copy(
-            update={"rescue": rescue.status if (rescue := last.get(f"{saga.id}{RESCUE}")) else ""}
-        )
+        saga.model_copy(update={"rescue": _status_since(saga, last.get(rescues.get(saga.id, "")))})
         for saga in cut_off
         if last.get(saga.id, saga).started_at <= saga.started_at
     )
 
 
-def _quoted(text: str) -> str:
-    """As visibility reads it; a workflow that is no saga may have any id."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+def _status_since(saga: SagaSummary, rescue: SagaSummary | None) -> str:
+    """The status of a rescue, unless the saga was begun anew since."""
+    return rescue.status if rescue and rescue.started_at >= saga.started_at else ""
 
 
 def _condition(status: str) -> str:

@@ -43,6 +43,9 @@ def preview_text(preview: Preview, *, width: int = WIDTH) -> str:
         for stay in preview.stays:
             why = f": {stay.because}" if stay.because else ""
             lines.append(f"  {stay.address} ({SIGNS[stay.outcome].lower()}){why}")
+    if preview.left:
+        lines += ["", "Done before a reset, and not since; only a rescue makes up for it:"]
+        lines += _table((each.address, each.activity) for each in preview.left)
     for child in preview.unknown:
         lines += ["", f"Child {child!r} has not said what it owes; that comes on top."]
     return _wrapped(lines, width)
@@ -72,9 +75,9 @@ def _timeline(timeline: Timeline) -> Iterator[str]:
     if timeline.verbs or timeline.cancels:
         yield ""
         yield from _who_stepped_in(timeline)
-    if timeline.rescue is not None:
+    for rescue in timeline.rescues:
         yield ""
-        yield from _timeline(timeline.rescue)
+        yield from _timeline(rescue)
 
 
 def _how_it_stands(timeline: Timeline) -> str:
@@ -127,6 +130,8 @@ def _row(line: StepLine, since: datetime | None, indent: str) -> tuple[str, ...]
 
 
 def _notes(line: StepLine) -> Iterator[str]:
+    if line.left_by:
+        yield f"done before a reset, by run {line.left_by}"
     if line.reason:
         yield f"{line.code}: {line.reason}" if line.code else line.reason
     if line.child is not None and line.child.closed is None and line.child.status != Status.RUNNING:

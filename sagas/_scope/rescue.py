@@ -1,7 +1,11 @@
 """The workflow that makes up for a saga which was cut off before it could do so itself.
 
-Its id ends in `~rescue`, so its activities have the idempotency keys of the saga; see `_keys`.
+Its id ends in `~rescue`, or `~rescue-2` and so on, so its activities have the idempotency keys of the saga;
+see `_keys`.
 """
+
+from contextlib import suppress
+from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict
 from temporalio import workflow
@@ -13,23 +17,51 @@ from .course import Course
 from .desk import Desk
 from .insist import Insistence
 from .mailbox import Mailbox
+from .parts import Part, Parts
 from .run import current
 
 RESCUE_TYPE = "saga-rescue"
+PART = "saga-rescue-part"
+"""The signal with a part of what is owed, where that is too large for one message."""
+PROMPTLY = timedelta(seconds=30)
+"""How long all the parts may take before somebody has to look."""
 
 
-class RescueRequest(OperatorNote):
+class Debt(BaseModel):
     """What a saga owes that can no longer pay it itself; plain data, made from its history.
 
     Args:
-        saga: Its id.
         owed: What must be made up for, the first part first.
         unaccounted: Its children of which nobody can tell what they owe.
     """
 
-    saga: str
-    owed: tuple[Owed, ...]
+    model_config = ConfigDict(frozen=True)
+
+    owed: tuple[Owed, ...] = ()
     unaccounted: tuple[str, ...] = ()
+
+
+class RescueRequest(OperatorNote):
+    """Has a workflow make up for what a saga owes.
+
+    Args:
+        saga: Its id.
+        run_id: The run that was cut off.
+        owed: As in `Debt`.
+        unaccounted: As in `Debt`.
+        is_in_parts: Whether that was too large to be sent at once, and follows in parts.
+    """
+
+    saga: str
+    run_id: str = ""
+    owed: tuple[Owed, ...] = ()
+    unaccounted: tuple[str, ...] = ()
+    is_in_parts: bool = False
+
+    @property
+    def debt(self) -> Debt:
+        """What has come with it."""
+        return Debt(owed=self.owed, unaccounted=self.unaccounted)
 
 
 class Rescued(BaseModel):
@@ -50,18 +82,26 @@ class Rescued(BaseModel):
 class RescueSaga:
     """Runs what another saga owes, as that saga would have: newest first, until everything is done."""
 
+    def __init__(self) -> None:
+        self._parts = Parts()
+
+    @workflow.signal(name=PART)
+    def take(self, part: Part) -> None:
+        """Takes a part of what is owed."""
+        self._parts.add(part)
+
     @workflow.run
     async def run(self, request: RescueRequest) -> Rescued:
         """Makes up for everything; where nothing is owed, its history says who asked."""
-        if not request.owed:
+        if not (request.owed or request.unaccounted or request.is_in_parts):
             return Rescued(compensated=())
         run = current()
         run.has_saga = True
         run.guard.is_deaf = True  # it only makes up for things, and nothing stops that
-        ledger = _ledger_of(request)
+        ledger = Ledger()
         board = Board(ledger, search_attributes=run.search_attributes)
-        insistence = Insistence(board)
         run.details = board.details
+        insistence = Insistence(board)
         desk = Desk(
             ledger=ledger,
             board=board,
@@ -71,20 +111,35 @@ class RescueSaga:
             authorize=run.authorize,
         )
         desk.open()
+        _enter(ledger, await self._debt(request, board))
         owed = tuple(compensation.address for compensation in ledger.owed())
         ledger.begin_compensation()
         board.show(Status.COMPENSATING, f"rescued by {request.by}: {request.because}")
         await insistence.make_up(ledger)
+        for lost in ledger.lost():
+            await insistence.settle_lost(ledger, lost)
         board.show(Status.SETTLED if insistence.by_hand else Status.COMPENSATED)
         by_hand = dict(insistence.by_hand)
         return Rescued(compensated=tuple(each for each in owed if each not in by_hand), by_hand=by_hand)
 
+    async def _debt(self, request: RescueRequest, board: Board) -> Debt:
+        """Waits until all of it is here; where that lasts, who has sent it was cut off, too."""
+        if not request.is_in_parts:
+            return request.debt
+        with suppress(TimeoutError):
+            await workflow.wait_condition(lambda: self._parts.whole is not None, timeout=PROMPTLY)
+        if self._parts.whole is None:
+            board.show(Status.STUCK, "not all of what is owed has arrived here: ask for the rescue again")
+            await workflow.wait_condition(lambda: self._parts.whole is not None)
+        assert self._parts.whole is not None
+        return Debt.model_validate_json(self._parts.whole)
 
-def _ledger_of(request: RescueRequest) -> Ledger:
-    """A ledger that owes exactly this: a line for each part, the oldest first."""
-    ledger = Ledger()
-    for number, part in reversed(tuple(enumerate(request.owed, start=1))):
+
+def _enter(ledger: Ledger, debt: Debt) -> None:
+    """Has a ledger owe exactly this: a line for each part, the oldest first."""
+    for child in debt.unaccounted:
+        ledger.start(child, is_child=True)
+    for number, part in reversed(tuple(enumerate(debt.owed, start=1))):
         address = f"part {number}" if isinstance(part, Together) else part.address
         ledger.start(address, is_child=True)
         ledger.closed(address, (part,))
-    return ledger

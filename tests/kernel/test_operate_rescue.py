@@ -1,26 +1,28 @@
 """A saga that was cut off is rescued from its history: what it owes is made up for, once."""
 
 import asyncio
+import json
 from collections import Counter
 from datetime import timedelta
 
 import pytest
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, Interceptor, OutboundInterceptor, SignalWorkflowInput
 from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import TimeSkipper
 
-from sagas import Rescue, SagaClient, SagaNotFoundError, VerbRefusedError, timeline_text
+from sagas import SagaClient, SagaNotFoundError, VerbRefusedError, timeline_text
 from sagas._history.reading import read_history
 from sagas._history.rebuild import rebuild
 from sagas._operator.rescuing import Course
 from tests.waiting import until
 
 from .agency import Plan, TripSaga, refuses
+from .rescues import calls_of, not_made_up, rescue, rescued
 from .stage import PATIENCE, Ending, Handle, Stage
 
 pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
-
-COMPENSATION_OF = {"book-hotel": "cancel-hotel", "book-flight": "cancel-flight", "book-car": "cancel-car"}
 
 
 @workflow.defn(name="CutShortTrip")
@@ -31,38 +33,6 @@ class CutShortTrip(TripSaga):
     async def run(self, plan: Plan) -> list[str]:
         object.__setattr__(workflow.info(), "run_timeout", None)
         return await super().run(plan)
-
-
-def calls_of(stage: Stage, saga_id: str) -> list[tuple[str, str]]:
-    """What participants were asked for by this saga and its children, and by its rescue."""
-    return [(n, key) for n, key in stage.agency.calls if key.startswith((f"{saga_id}:", f"{saga_id}/"))]
-
-
-def not_made_up(stage: Stage, saga_id: str) -> list[str]:
-    """The keys of what was booked and not cancelled after it."""
-    open_keys: list[str] = []
-    for name, key in calls_of(stage, saga_id):
-        if name in COMPENSATION_OF:
-            open_keys.append(f"{COMPENSATION_OF[name]} {key}")
-        else:
-            open_keys = [each for each in open_keys if each != f"{name} {key}"]
-    return open_keys
-
-
-async def rescue(stage: Stage, saga_id: str, *, by: str = "mia", patience: float = PATIENCE) -> Rescue:
-    """Rescues a saga."""
-    return await SagaClient(stage.client).rescue(saga_id, by=by, because="x", patience=patience)
-
-
-async def rescued(stage: Stage, saga_id: str) -> Rescue:
-    """Rescues a saga, and waits for what comes of it."""
-    found = await rescue(stage, saga_id)
-    if found.workflow_id:
-        stage.ids.append(found.workflow_id)
-        ending = await stage.ending(stage.client.get_workflow_handle(found.workflow_id))
-        wanted = "compensated" if found.course is Course.COMPENSATING else None
-        assert (ending.closed, ending.saga) == ("COMPLETED", wanted)
-    return found
 
 
 async def rescued_by_hand(stage: Stage, handle: Handle) -> None:
@@ -539,3 +509,153 @@ async def test_a_cancel_after_a_rescue_does_not_cross_the_pivot_backwards(stage:
 
     assert (await stage.ending(again)).closed == "COMPLETED"
     assert "cancel-hotel" not in stage.agency.story
+
+
+async def test_rescue_is_stuck_with_a_child_of_which_it_cannot_account(stage: Stage) -> None:
+    """It has made up for the rest meanwhile, and waits for a person."""
+    stage.agency.when("cancel-hotel", refuses("too_late"))
+    trip = await stage.start("hotel", "careless-child")
+    await stage.status(trip, "stuck")
+    await trip.terminate("x")
+    client = SagaClient(stage.client)
+
+    outcome = await rescue(stage, trip.id)
+    stuck = stage.client.get_workflow_handle(outcome.workflow_id)
+    stage.ids.append(stuck.id)
+    await stage.status(stuck, "stuck")
+
+    assert (outcome.owed, outcome.unaccounted) == (("book-hotel",), ("careless",))
+    assert Counter(stage.agency.story)["cancel-hotel"] == 2
+    assert (await client.preview(trip.id)).unknown == ("careless",)
+    await client.complete(stuck.id, "careless", by="mia", because="the car was given back")
+    await rescued_by_hand(stage, stuck)
+    assert (await client.preview(trip.id)).unknown == ()
+    assert await rescue(stage, trip.id) == outcome.model_copy(update={"is_new": False})
+
+
+async def test_rescue_that_only_has_a_child_to_account_for_waits_for_a_person(stage: Stage) -> None:
+    """Nothing else is owed; the child must not be forgotten."""
+    trip = await stage.start("careless-child")
+    await stage.status(trip, "stuck")
+    await trip.terminate("x")
+
+    outcome = await rescue(stage, trip.id)
+    stuck = stage.client.get_workflow_handle(outcome.workflow_id)
+    stage.ids.append(stuck.id)
+    await stage.status(stuck, "stuck")
+
+    assert outcome.sentence == (
+        f"{trip.id}: {stuck.id} waits for a person; nobody can tell what these children owe: careless"
+    )
+    await SagaClient(stage.client).skip(stuck.id, "careless", by="mia", because="there never was a car")
+    await rescued_by_hand(stage, stuck)
+
+
+async def test_saga_with_a_slash_in_its_id_is_nobodys_child(stage: Stage) -> None:
+    """Whose child a workflow is stands in its history, not in its id."""
+    root_id = f"tenant/{stage.task_queue}"
+    plan = Plan(do=("hotel", Plan(do=("flight",)), "wait"))
+
+    async def start() -> Handle:
+        await stage.client.start_workflow(TripSaga.run, plan, id=root_id, task_queue=stage.task_queue)
+        handle = stage.client.get_workflow_handle(root_id)
+        await stage.event(handle, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
+        return handle
+
+    trip = await start()
+    await trip.terminate("x")
+    with pytest.raises(VerbRefusedError, match=f"its root '{root_id}'"):
+        await rescue(stage, f"{root_id}/leg")
+    assert (await rescued(stage, root_id)).owed == ("leg:book-flight", "book-hotel")
+    assert not_made_up(stage, root_id) == []
+
+    whole = await start()
+    await whole.signal("go")
+    assert (await stage.ending(whole)).closed == "COMPLETED"
+    assert (await SagaClient(stage.client).preview(root_id)).has_completed
+
+
+class CutOff(Interceptor):
+    """A connection that breaks behind some signals.
+
+    Args:
+        after: How many go through.
+        error: With what it breaks.
+    """
+
+    def __init__(self, after: int, error: Exception) -> None:
+        self.left, self.error = after, error
+
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:  # noqa: A002 - Temporal's
+        cut_off = self
+
+        class Outbound(OutboundInterceptor):
+            async def signal_workflow(self, input: SignalWorkflowInput) -> None:  # noqa: A002 - Temporal's
+                if not cut_off.left:
+                    raise cut_off.error
+                cut_off.left -= 1
+                await super().signal_workflow(input)
+
+        return Outbound(next)
+
+
+LARGE = ("big-900000", "big-900000", "big-900000", "big-900000", "big-900000", "wait")
+
+
+async def large_trip(stage: Stage) -> Handle:
+    """A trip that owes more than a server takes at once, and was cut off."""
+    trip = await stage.start(*LARGE)
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=len(LARGE) - 1)
+    await trip.terminate("x")
+    return trip
+
+
+async def rescue_through(stage: Stage, connection: CutOff, trip: Handle) -> None:
+    """Rescues a trip on another connection, by a workflow that skips time."""
+    config = TimeSkipper(stage.client).client.config()
+    config["interceptors"] = [*config["interceptors"], connection]
+    await SagaClient(Client(**config)).rescue(trip.id, by="mia", because="x")
+
+
+async def test_saga_that_owes_more_than_a_message_takes_is_rescued(stage: Stage) -> None:
+    """It is sent in parts, and asked twice nothing is sent again."""
+    trip = await large_trip(stage)
+
+    outcome = await rescued(stage, trip.id)
+
+    assert len(outcome.owed) == len(LARGE) - 1
+    assert not_made_up(stage, trip.id) == []
+    assert await rescue(stage, trip.id) == outcome.model_copy(update={"is_new": False})
+
+
+async def test_rescue_that_was_not_sent_everything_says_so_and_is_sent_the_rest(stage: Stage) -> None:
+    """Nothing is compensated before all of it is there."""
+    trip = await large_trip(stage)
+    with pytest.raises(ConnectionError):
+        await rescue_through(stage, CutOff(3, ConnectionError("cut off by the test")), trip)
+    waiting = stage.client.get_workflow_handle(f"{trip.id}~rescue")
+    await stage.status(waiting, "stuck")
+    assert "arrived here: ask for the rescue again" in await stage.details(waiting)
+    assert not [name for name in stage.agency.story if name.startswith("cancel-")]
+
+    outcome = await rescued(stage, trip.id)
+
+    assert (outcome.is_new, len(outcome.owed)) == (False, len(LARGE) - 1)
+    assert not_made_up(stage, trip.id) == []
+    signals = [
+        event.workflow_execution_signaled_event_attributes.input.payloads[0].data
+        async for event in waiting.fetch_history_events()
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+    ]
+    assert len(signals) == len(set(signals)) == json.loads(signals[0])["count"]
+
+
+async def test_server_that_takes_less_than_usual_is_told_of_in_a_sentence(stage: Stage) -> None:
+    """Who has set its limits can raise them, and ask again."""
+    trip = await large_trip(stage)
+    refusal = RPCError("Blob data size exceeds limit", RPCStatusCode.INVALID_ARGUMENT, b"")
+
+    with pytest.raises(VerbRefusedError, match=r"exceeds limit\); raise its limits and ask again"):
+        await rescue_through(stage, CutOff(1, refusal), trip)
+
+    assert len((await rescued(stage, trip.id)).owed) == len(LARGE) - 1

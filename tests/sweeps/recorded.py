@@ -18,7 +18,7 @@ from temporalio.workflow import _Definition
 
 from sagas import SagaPlugin
 
-from .histories import ACTIVITY_SCHEDULED, CHILD_INITIATED, TIMED_OUT
+from .histories import ACTIVITY_SCHEDULED, CHILD_INITIATED, CUT_OFF
 
 Asked = tuple[str, str, tuple[bytes, ...]]
 """What a workflow asks for: an id, a type, and the arguments."""
@@ -67,7 +67,7 @@ async def replay_strictly(workflows: list[type], histories: Iterable[WorkflowHis
     for history in all_of_them:
         started = history.events[0].workflow_execution_started_event_attributes
         asked, did_ask = runner.asked[started.original_execution_run_id], list(_asked_by(history))
-        if history.events[-1].event_type == TIMED_OUT:
+        if history.events[-1].event_type in CUT_OFF:
             # It was cut off: what the task asks for that it waited for was never written.
             asked = asked[: len(did_ask)]
         assert asked == did_ask, f"{history.workflow_id} asks with other arguments"

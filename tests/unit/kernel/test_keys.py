@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sagas import StartError, idempotency_key
-from sagas._keys import COMPENSATE, PROBE, RESCUE, check_saga_id, child_id, in_parent
+from sagas._keys import COMPENSATE, PROBE, RESCUE, check_saga_id, child_id, in_parent, rescue_id
 from sagas._operation import NAME
 
 names = st.from_regex(r"[a-z][a-z0-9]{0,5}(-[a-z0-9]{1,4}){0,2}(#[2-9])?", fullmatch=True)
@@ -70,5 +70,12 @@ def test_what_a_saga_asks_and_does_never_share_an_activity_id() -> None:
 
 def test_only_the_end_of_a_rescuer_is_taken_off() -> None:
     """A tilde elsewhere is not ours to understand; no saga of ours has one."""
-    assert idempotency_key("order~rescue-7", "pay") == "order~rescue-7:pay"
+    assert idempotency_key("order~rescue-x", "pay") == "order~rescue-x:pay"
+    assert idempotency_key("order~rescue-7/leg", "pay") == "order~rescue-7/leg:pay"
     assert idempotency_key(f"order-7/payment{RESCUE}", "pay") == "order-7/payment:pay"
+
+
+def test_every_rescuer_has_the_keys_of_its_saga() -> None:
+    """Also one that is not the first, of a saga that was reset and cut off again."""
+    for number in (1, 2, 13):
+        assert idempotency_key(rescue_id("order-7", number), "compensate.pay") == "order-7:pay"

@@ -1,0 +1,54 @@
+"""A text that is too large for one message: sent in parts, and put together where they arrive."""
+
+from hashlib import sha256
+
+from pydantic import BaseModel, ConfigDict
+
+LARGEST_PART = 256 * 1024
+"""Characters; whatever they are, less than the 2 MiB that a server takes."""
+
+
+class Part(BaseModel):
+    """A piece of a text.
+
+    Args:
+        of: Which text it is a part of.
+        number: Which part, from 0 on.
+        count: How many parts there are.
+        text: The piece.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    of: str
+    number: int
+    count: int
+    text: str
+
+
+class Parts:
+    """Those that have arrived, in any order and as often as they like; the first whole text counts."""
+
+    def __init__(self, *parts: Part) -> None:
+        self.whole: str | None = None
+        self._found: dict[str, dict[int, str]] = {}
+        for part in parts:
+            self.add(part)
+
+    def add(self, part: Part) -> None:
+        """Takes a part."""
+        found = self._found.setdefault(part.of, {})
+        found[part.number] = part.text
+        if self.whole is None and len(found) == part.count:
+            self.whole = "".join(text for _, text in sorted(found.items()))
+
+    def missing(self, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+        """Those of a text that have not arrived."""
+        return tuple(part for part in parts if part.number not in self._found.get(part.of, {}))
+
+
+def split(text: str) -> tuple[Part, ...]:
+    """The parts of a text, the same each time."""
+    pieces = [text[start : start + LARGEST_PART] for start in range(0, len(text), LARGEST_PART)]
+    name = sha256(text.encode()).hexdigest()[:16]
+    return tuple(Part(of=name, number=n, count=len(pieces), text=piece) for n, piece in enumerate(pieces))

@@ -1,0 +1,24 @@
+"""An order is terminated at every point of its life, and rescued from there."""
+
+from pathlib import Path
+
+import pytest
+
+from examples.compare.stack import Stack
+
+from .cut_orders import Cut, CutOrder, cut_off_everywhere
+from .waves import Whole
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_an_order_that_is_terminated_after_any_event_is_rescued(
+    stack: Stack, wholes: tuple[Whole, ...], tmp_path: Path, report: list[str]
+) -> None:
+    """Either it is fulfilled, with every effect once, or nothing of it is left; asked twice, nothing more."""
+
+    async def terminate(order: CutOrder) -> None:
+        await order.handle.terminate(reason="cut off by the test")
+
+    cut = Cut(what="terminations", in_a_wave=20, cut_off=terminate)
+    report += await cut_off_everywhere(stack, wholes, tmp_path, cut)
