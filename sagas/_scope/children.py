@@ -1,5 +1,6 @@
 """A saga as a step of another: started, waited for, and taken over by its parent when it has closed."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar, cast
@@ -74,7 +75,7 @@ async def run_child(
         handle = await to_its_end(start)
         if workflow.cancellation_reason() is not None or current_guard().was_interrupted:
             handle.cancel()
-        answer: RawValue = await handle
+        answer = await _answer_of(handle)
     except WorkflowAlreadyStartedError as error:
         raise RejectedError("duplicate_child", f"a saga {error.workflow_id!r} exists already") from error
     except ChildWorkflowError as error:
@@ -88,6 +89,16 @@ async def run_child(
         owed=owed_in_parent(name, closed.owed),
         by_hand={in_parent(name, address): how for address, how in closed.by_hand.items()},
     )
+
+
+async def _answer_of(child: workflow.ChildWorkflowHandle[Any, RawValue]) -> RawValue:
+    """What a child has answered, also if a cancel comes with it: what it owes must not be lost."""
+    try:
+        return await child
+    except asyncio.CancelledError:
+        if not child.done():
+            raise
+        return child.result()
 
 
 def closed_with(result: type[object]) -> type[Closed[Any]]:
