@@ -79,7 +79,7 @@ async def run_child(
         handle = await to_its_end(start)
         if workflow.cancellation_reason() is not None or current_guard().was_interrupted:
             handle.cancel()
-        answer: RawValue = await handle
+        answer = await _answer_of(handle)
     except WorkflowAlreadyStartedError as error:
         raise RejectedError("duplicate_child", f"a saga {error.workflow_id!r} exists already") from error
     except ChildWorkflowError as error:
@@ -93,6 +93,16 @@ async def run_child(
         owed=owed_in_parent(name, closed.owed, task_queue),
         by_hand={in_parent(name, address): how for address, how in closed.by_hand.items()},
     )
+
+
+async def _answer_of(child: workflow.ChildWorkflowHandle[Any, RawValue]) -> RawValue:
+    """What a child has answered, also if a cancel comes with it: what it owes must not be lost."""
+    try:
+        return await child
+    except asyncio.CancelledError:
+        if not child.done():
+            raise
+        return child.result()
 
 
 def closed_with(result: type[object]) -> type[Closed[Any]]:

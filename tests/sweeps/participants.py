@@ -64,9 +64,17 @@ class Participants(Agency):
         script: For each operation, how its first calls are answered; later ones succeed.
         in_turn: Activities that are under way together: they are answered one after another, each after the
             workflow has heard of the one before, so that every run has the same history.
+        heard: How many workflow tasks it takes until all have heard of what was before each of them; one
+            where it is not said.
     """
 
-    def __init__(self, script: Mapping[str, tuple[Answer, ...]], *, in_turn: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        script: Mapping[str, tuple[Answer, ...]],
+        *,
+        in_turn: tuple[str, ...] = (),
+        heard: Mapping[str, int] | None = None,
+    ) -> None:
         super().__init__()
         for operation, answers in script.items():
             self.when(operation, *answers)
@@ -76,14 +84,14 @@ class Participants(Agency):
         self.hold_at: Hold | None = None
         self._clock = count()
         self._begun: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self._in_turn = in_turn
+        self._in_turn, self._heard = in_turn, heard or {}
         self._answered = 0
-        self._has_heard = True
+        self._tasks = 0
         self._moved = asyncio.Event()
 
     def a_task_was_done(self) -> None:
         """Says that a workflow task was carried out: the next in turn may answer."""
-        self._has_heard = True
+        self._tasks += 1
         self._moved.set()
 
     def end_turns(self) -> None:
@@ -112,7 +120,7 @@ class Participants(Agency):
             if hold and is_held and hold.is_after_effect:
                 await _beating(hold.gate.hold())
             if request.activity_id in self._in_turn:
-                await _beating(self._wait_for_turn(self._in_turn.index(request.activity_id)))
+                await _beating(self._wait_for_turn(request.activity_id))
             if error:
                 raise error
         except asyncio.CancelledError:
@@ -173,12 +181,14 @@ class Participants(Agency):
             return RejectedError("voided", "it was compensated before")
         return None
 
-    async def _wait_for_turn(self, place: int) -> None:
-        while self._in_turn and not (self._answered == place and self._has_heard):
+    async def _wait_for_turn(self, activity_id: str) -> None:
+        place = self._in_turn.index(activity_id)
+        tasks = self._heard.get(activity_id, 1)
+        while self._in_turn and not (self._answered == place and self._tasks >= tasks):
             self._moved.clear()
             await self._moved.wait()
         self._answered += 1
-        self._has_heard = False
+        self._tasks = 0
 
 
 async def _beating(wait: Coroutine[object, object, None]) -> None:

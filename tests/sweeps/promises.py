@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from sagas import SAGA_STATUS
+from sagas import SAGA_STATUS, CompensationOrder
 from tests.kernel.agency import PIVOTS, STEPS, TELL
 
 from .histories import ACTIVITY_SCHEDULED, STARTED, Line, batches, caused_by, closes
@@ -193,17 +193,10 @@ def _compensations_belong_to_actions(evidence: Evidence, asked: Sequence[Asked])
 
 def _order(evidence: Evidence, asked: Sequence[Asked]) -> None:
     """P5: nothing forward after the first compensation; compensations in reverse order of the starts."""
-    is_back = False
-    starts: list[str] = []
-    backs: list[str] = []
-    for each in asked:
-        is_back |= each.is_compensation
-        assert not (is_back and each.is_forward), f"P5: {each.activity_id} after the first compensation"
-        if each.is_forward and each.key not in starts:
-            starts.append(each.key)
-        if each.is_compensation and each.key not in backs:
-            backs.append(each.key)
-    assert backs == [key for key in reversed(starts) if key in backs], f"P5: {starts} compensated as {backs}"
+    # Sagas side by side hear of the cancel one after the other, and each goes its own way back.
+    sagas = {each.line.path for each in asked} if evidence.shape.legs else {None}
+    for saga in sagas:
+        _order_of_saga(evidence.shape, [a for a in asked if saga in (None, a.line.path)], asked)
     told = [a for a in asked if a.operation == AFTERWARDS]
     assert len(told) <= 1, "the customer was told twice"
     if told:
@@ -211,6 +204,22 @@ def _order(evidence: Evidence, asked: Sequence[Asked]) -> None:
         assert asked[-1].operation == AFTERWARDS, "the customer was told before everything was made up for"
     is_due = evidence.shape.do[0] == "tell" and evidence.ending.saga == "compensated"
     assert not is_due or told or not asked, "the customer was not told"
+
+
+def _order_of_saga(shape: Shape, own: Sequence[Asked], asked: Sequence[Asked]) -> None:
+    """The same of what one saga has asked for; a child that has closed is made up for by its parent."""
+    is_back = False
+    backs: list[Asked] = []
+    for each in own:
+        is_back |= each.is_compensation
+        assert not (is_back and each.is_forward), f"P5: {each.activity_id} after the first compensation"
+        if each.is_compensation and each.key not in [back.key for back in backs]:
+            backs.append(each)
+    keys = [back.key for back in backs]
+    starts = list(dict.fromkeys(each.key for each in asked if each.is_forward))
+    assert keys == [key for key in reversed(starts) if key in keys], f"P5: {starts} compensated as {keys}"
+    if shape.order is CompensationOrder.PARALLEL:
+        assert len({caused_by(back.event) for back in backs}) <= 1, f"P5: {keys} wait for each other"
 
 
 def _never_silent(evidence: Evidence) -> None:

@@ -1,13 +1,13 @@
 """The shapes of sagas that are swept, as data: add a line to `SHAPES`, and it is swept too."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagas import APPROVE, ApprovalRequest, Scope
+from sagas import APPROVE, ApprovalRequest, CompensationOrder, Scope
 from tests.kernel.agency import Answer, Booking, Plan, breaks, refuses
 from tests.kernel.stage import Handle
 
@@ -26,10 +26,15 @@ class Shape:
         answers: For each operation, how its first calls are answered; later ones succeed.
         code: The code of its first failure, where it ends compensated by itself; empty where it completes.
         scope: Which steps are compensated.
+        order: One compensation after the other, or all at once.
+        legs: The children that run in branches.
         outside: What happens around it, such as a signal; called once it may happen.
         in_turn: The ids of its activities that are under way together, in the order of their answers.
+        heard: Of some of them, how many workflow tasks it takes until all have heard of what was before.
         skips_time: It waits for longer than a test may take.
         seconds: The deadline of the saga.
+        is_sandboxed: It runs in Temporal's sandbox, as users have it; the others do without, as each of
+            their many workflows would be imported anew.
     """
 
     name: str
@@ -37,10 +42,19 @@ class Shape:
     answers: Mapping[str, tuple[Answer, ...]] = field(default_factory=dict[str, tuple[Answer, ...]])
     code: str = ""
     scope: Scope = Scope.IN_DOUBT
+    order: CompensationOrder = CompensationOrder.REVERSE
+    legs: tuple[Plan, ...] = ()
     outside: Outside | None = None
     in_turn: tuple[str, ...] = ()
+    heard: Mapping[str, int] = field(default_factory=dict[str, int])
     skips_time: bool = False
     seconds: float | None = None
+    is_sandboxed: bool = False
+
+    @property
+    def plan(self) -> Plan:
+        """What its saga is told to do."""
+        return Plan(do=self.do, scope=self.scope, order=self.order, seconds=self.seconds, legs=self.legs)
 
 
 def after(tasks: int, act: Outside) -> Outside:
@@ -84,8 +98,10 @@ async def approve(handle: Handle) -> None:
 NIGHT = Plan(do=("flight", Plan(do=("hotel", "hotel"), name="night")))
 
 SIDE_BY_SIDE = ("book-flight", "book-car")
+NEVER = "never"
+"""Whoever comes after it in turn does not answer, unless it is cancelled or all may answer."""
 
-SHAPES = (
+UNSANDBOXED = (
     Shape(name="sequence", do=("hotel", "flight", "look", "hotel")),
     Shape(name="cancellable", do=("hotel", "car", "look")),
     Shape(
@@ -159,6 +175,34 @@ SHAPES = (
         code="sold_out",
         in_turn=SIDE_BY_SIDE,
     ),
+    Shape(
+        name="hasty-branch",
+        do=("tell", "hotel", "flight/car"),
+        answers={"book-flight": (refuses(),)},
+        code="sold_out",
+        in_turn=("book-flight", NEVER, "book-car"),
+    ),
+    Shape(
+        name="all-at-once",
+        do=("tell", "hotel", "flight", "car", "fail"),
+        code="ApplicationError",
+        order=CompensationOrder.PARALLEL,
+        in_turn=("compensate.book-car", "compensate.book-flight", "compensate.book-hotel"),
+    ),
+    Shape(
+        name="children-side-by-side",
+        do=("left|look,right", "look"),
+        legs=(Plan(do=("flight",), name="left"), Plan(do=("car",), name="right")),
+        # One begins after the other, and one ends after the other, so that every run has the same history.
+        in_turn=("look-around", "book-flight", "book-car"),
+        heard={"look-around": 3, "book-flight": 3, "book-car": 2},
+    ),
+    Shape(
+        name="failing-last-word",
+        do=("tell", "flight", "fail"),
+        answers={"tell-customer": (breaks(),)},
+        code="ApplicationError",
+    ),
     Shape(name="event", do=("hotel", "visa", "flight"), outside=after(2, grant_visa)),
     Shape(name="approval", do=("tell", "hotel", "boss", "pay"), outside=after(2, approve)),
     Shape(
@@ -170,4 +214,13 @@ SHAPES = (
     ),
     Shape(name="again", do=("hotel", "again", "flight", "pay", "ticket")),
     Shape(name="pivot-child", do=("hotel", Plan(do=("flight", "pay"), is_pivot=True), "ticket")),
+)
+
+SHAPES = (
+    *UNSANDBOXED,
+    *(
+        replace(shape, name=f"{shape.name}-in-sandbox", is_sandboxed=True)
+        for shape in UNSANDBOXED
+        if shape.name in ("sequence", "child", "pivot", "parallel")
+    ),
 )

@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper
 
 from sagas import start_saga
-from tests.kernel.agency import NumberlessSaga, Plan, TripSaga
+from tests.kernel.agency import NumberlessSaga, TripSaga
 from tests.kernel.stage import Ending, Handle, Stage
 
 from .histories import (
@@ -67,7 +67,9 @@ class Course:
     root_id: str = field(default_factory=lambda: f"swept-{uuid4().hex[:12]}")
 
     def __post_init__(self) -> None:
-        self._participants = Participants(self.shape.answers, in_turn=self.shape.in_turn)
+        self._participants = Participants(
+            self.shape.answers, in_turn=self.shape.in_turn, heard=self.shape.heard
+        )
         moment = self.moment
         if moment and moment.held:
             workflow_id, activity_id, nth = moment.held
@@ -98,7 +100,7 @@ class Course:
             handle: Handle = await start_saga(
                 client,
                 TripSaga.run,
-                Plan(do=self.shape.do, scope=self.shape.scope, seconds=self.shape.seconds),
+                self.shape.plan,
                 id=self.root_id,
                 task_queue=self.root_id,
             )
@@ -139,6 +141,7 @@ class Course:
             calls=self._participants.activities(),
             hold=self._held_task,
             cache=self.cache,
+            is_sandboxed=self.shape.is_sandboxed,
         )
         async with worker:
             try:

@@ -33,6 +33,8 @@ from temporalio.worker import (
 )
 from temporalio.workflow import ActivityHandle, ChildWorkflowHandle, _Definition
 
+from sagas._sandbox import with_sagas
+
 PATIENCE = 60.0
 """Seconds after which something that was waited for counts as never happening."""
 
@@ -111,10 +113,16 @@ class TaskHold:
 
 
 class HoldingRunner(WorkflowRunner):
-    """Runs workflows as ever; holds one task after it was started, and before its code runs."""
+    """Runs workflows as ever; holds one task after it was started, and before its code runs.
 
-    def __init__(self, hold: TaskHold | None) -> None:
-        self._inner, self._hold = UnsandboxedWorkflowRunner(), hold
+    Args:
+        hold: The task, if any.
+        is_sandboxed: Whether workflows run in Temporal's sandbox, as users have it.
+    """
+
+    def __init__(self, hold: TaskHold | None, *, is_sandboxed: bool) -> None:
+        self._inner = with_sagas(None if is_sandboxed else UnsandboxedWorkflowRunner())
+        self._hold = hold
         self._loop = asyncio.get_running_loop()
         self._runs: list[str] = []
 
@@ -201,6 +209,7 @@ def worker_behind(
     cache: int,
     patient: str | None = None,
     sticky: timedelta = STICKY,
+    is_sandboxed: bool = False,
 ) -> Worker:
     """A worker that takes its workflow tasks and its activities through turnstiles.
 
@@ -215,6 +224,7 @@ def worker_behind(
         cache: How many workflows it keeps.
         patient: The id of the activity an attempt of which may take as long as anything is held.
         sticky: How long a task waits for the worker that has its workflow in its cache.
+        is_sandboxed: Whether workflows run in Temporal's sandbox, as users have it.
     """
     spare = FixedSizeSlotSupplier(1)
     worker = Worker(
@@ -223,7 +233,7 @@ def worker_behind(
         workflows=workflows,
         activities=calls,
         interceptors=[OwnQueues(patient)],
-        workflow_runner=HoldingRunner(hold),
+        workflow_runner=HoldingRunner(hold, is_sandboxed=is_sandboxed),
         tuner=WorkerTuner.create_composite(
             workflow_supplier=tasks,
             activity_supplier=activities,

@@ -178,6 +178,7 @@ def interleaved(
     """Every order in which the parts of branches can start and end, each moment of it, and a turn at each.
 
     The parts of a branch come one after the other. After the turn nothing starts, and what is under way ends.
+    Nothing turns round after the pivot.
     """
     yield scene
     under_way = under_way or {}
@@ -193,7 +194,7 @@ def interleaved(
             now = {**under_way, number: begun.moment.parts[-1].address}
             rest_of_branch = (*branches[:number], branch[1:], *branches[number + 1 :])
             yield from interleaved(begun, rest_of_branch, endings, under_way=now)
-    if not scene.moment.has_turned:
+    if not scene.moment.has_turned and not scene.moment.is_past_pivot:
         yield from interleaved(scene.turn(), branches, endings, under_way=under_way)
 
 

@@ -71,11 +71,6 @@ def test_every_pair_of_everything_that_a_saga_can_do() -> None:
     assert sum(map(check, in_turn(opening(), kinds, 2))) == 4_084
 
 
-def test_nothing_crosses_the_pivot_backwards() -> None:
-    """P6: wherever it stands among four, however it ends, and whatever comes after it."""
-    assert sum(map(check, in_turn(opening(), {STEP: FIVE, PIVOT: OF_THE_PIVOT}, 4))) == 16_844
-
-
 @pytest.mark.parametrize(
     ("branches", "endings", "cases"),
     [

@@ -21,6 +21,7 @@ from sagas import _ledger as kernel
 from sagas._ledger import Ledger
 
 from .oracle import Kind
+from .pivots import groups_round_a_pivot, round_a_pivot
 from .stories import (
     DONE,
     PLAIN,
@@ -39,6 +40,7 @@ from .stories import (
 
 SOURCE = inspect.getsource(kernel)
 STEP, BARE, BEST_EFFORT, CHILD, PIVOT = Kind.STEP, Kind.BARE, Kind.BEST_EFFORT, Kind.CHILD, Kind.PIVOT
+REFUSED: Ending = (REJECTED, ())
 OF_A_CHILD: tuple[Ending, ...] = ((DONE, ("b", "a")), (DONE, ["b", "a"]), (REJECTED, ()), (UNKNOWN, ()))
 
 
@@ -241,6 +243,26 @@ FAULTS = [
     Fault("a preview shows one lane only", "for lane in part.lanes:", "for lane in part.lanes[:1]:"),
 ]
 
+DEEP_FAULTS = [
+    Fault(
+        "a pivot behind five steps is not noted",
+        "self.phase = Phase.PAST_PIVOT",
+        "self.phase = Phase.PAST_PIVOT if len(self.entries) < 6 else self.phase",
+    ),
+    Fault(
+        "a saga turns back from the last of five steps after its pivot",
+        "if self.phase is Phase.PAST_PIVOT:\n            return ()",
+        "if self.phase is Phase.PAST_PIVOT and len(self.entries) < 6:\n            return ()",
+    ),
+    Fault(
+        "behind a group and a pivot, the last that ended is compensated first",
+        "self.entries[address] = replace(self.entries[address], outcome=outcome)",
+        "entry = self.entries.pop(address) if len(self.entries) > 3 else self.entries[address]\n"
+        "        self.entries[address] = replace(entry, outcome=outcome)",
+    ),
+]
+"""What only a saga of many parts shows."""
+
 
 def moments(kind_of_ledger: type[Ledger]) -> Iterator[Scene]:
     """A little of everything that `test_ledger` walks through."""
@@ -260,6 +282,13 @@ def moments(kind_of_ledger: type[Ledger]) -> Iterator[Scene]:
         yield from partly_made_up(scene.start("mail", BEST_EFFORT).turn())
 
 
+def deep_moments(kind_of_ledger: type[Ledger]) -> Iterator[Scene]:
+    """Those of sagas of six parts with a pivot, and of a pivot between groups."""
+    start, pair = opening(kind_of_ledger), ((STEP,), (STEP,))
+    yield from groups_round_a_pivot(start, pair, (REFUSED,), pair, {STEP: (REFUSED,)})
+    yield from round_a_pivot(start, {STEP: (*PLAIN, UNDER_WAY)}, ((DONE, ()), REFUSED), 6)
+
+
 def test_the_ledger_has_none_of_these_faults() -> None:
     """What the faults are caught by does not cry wolf, and looks at something."""
     assert sum(map(check, moments(Ledger))) == 4_068
@@ -274,7 +303,19 @@ def test_a_planted_fault_is_caught(fault: Fault) -> None:
         sum(map(check, moments(mutant)))
 
 
+@pytest.mark.parametrize("fault", DEEP_FAULTS, ids=lambda fault: fault.meaning)
+def test_a_fault_of_large_sagas_is_caught_by_large_sagas(fault: Fault) -> None:
+    """And by no smaller ones."""
+    mutant = fault.planted()
+    assert sum(map(check, moments(mutant))) == 4_068
+
+    with pytest.raises(BrokenPromiseError):
+        sum(map(check, deep_moments(mutant)))
+
+
 def test_faults_are_different() -> None:
     """Each is another change, with another meaning."""
-    assert len({(fault.text, fault.instead) for fault in FAULTS}) == len(FAULTS) == 49
-    assert len({fault.meaning for fault in FAULTS}) == len(FAULTS)
+    faults = [*FAULTS, *DEEP_FAULTS]
+
+    assert len({(fault.text, fault.instead) for fault in faults}) == len(faults) == 49 + 3
+    assert len({fault.meaning for fault in faults}) == len(faults)
