@@ -89,8 +89,11 @@ class _Reader:
                     event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
                 )
                 if SAGA_STATUS.name in fields:
-                    record.status = str(TypeAdapter(str).validate_json(fields[SAGA_STATUS.name].data))
-                    record.status_at = at
+                    record.note_status(TypeAdapter(str).validate_json(fields[SAGA_STATUS.name].data), at)
+            case EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED:
+                memo = event.workflow_properties_modified_event_attributes.upserted_memo.fields
+                if SAGA_STATUS.name in memo:
+                    record.note_status(str(self._closes.value([memo[SAGA_STATUS.name]])), at)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
                 record.continued_as = (
                     event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
