@@ -166,7 +166,7 @@ def _refuse_unless_cut_off(record: Record) -> None:
             VERB,
             "it is still running and can help itself; rescue it when it was terminated or has timed out",
         )
-    if record.close.how is How.COMPLETED:
+    if record.close.how is How.COMPLETED or record.has_completed:
         raise VerbRefusedError(record.id, VERB, "it has completed: what it did is meant to stay")
 
 

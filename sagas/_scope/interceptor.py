@@ -103,7 +103,10 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
         workflow.register_random_seed_callback(run.note_reset)
         enter(run)
         _check_arguments(input)
-        result = await run.guard.protect(self._run_body(run, super().execute_workflow(input)))
+        try:
+            result = await run.guard.protect(self._run_body(run, super().execute_workflow(input)))
+        finally:
+            run.is_over = True
         answer = Closed(result=result, owed=run.owed, by_hand=run.by_hand) if is_child else result
         if run.has_saga:
             _refuse_oversized(answer)
@@ -129,6 +132,9 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
                     type=SAGA_UNACCOUNTED,
                     non_retryable=True,
                 ) from error
+            if isinstance(error, Exception) or workflow.cancellation_reason() is not None:
+                # Otherwise the workflow is being evicted.
+                run.tell_completed()
             raise
         _refuse_open_saga(run)
         if run.carried is not None and not run.has_saga:
