@@ -28,8 +28,9 @@ class SagaPlugin(SimplePlugin):
 
     Args:
         search_attributes: Whether sagas set the search attribute `SagaStatus` when they leave the happy path.
-            It must be registered, or a saga that wants to compensate is wedged. Choose once per
-            namespace: what a running saga has written must be written again in replay.
+            It must be registered, or a saga that wants to compensate is wedged. Otherwise they set a memo
+            of that name, by which no server finds them: `sagas list` looks through all that there are.
+            Choose once per namespace: what a running saga has written must be written again in replay.
         authorize: Asked before an operator's verb is carried out: given the verb and the request, it says in
             a sentence why it may not be, or `None`. It runs in the workflow, so it must neither wait nor
             look outside. Without it, an approval takes the role that the request claims.

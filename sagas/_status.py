@@ -12,7 +12,9 @@ from ._metrics import Metrics
 from ._verbs import AuditEntry
 
 SAGA_STATUS = SearchAttributeKey.for_keyword("SagaStatus")
-"""The search attribute by which sagas that left the happy path are found; register it as a Keyword."""
+"""The search attribute by which sagas that left the happy path are found; register it as a Keyword.
+
+Where it is not written, a memo of the same name says the same."""
 
 
 class Status(StrEnum):
@@ -39,11 +41,20 @@ _MARKS = {
 }
 
 
+def has_ended(said: str, *, is_child: bool) -> bool:
+    """Whether a saga that says so has ended for good, whatever became of its workflow afterwards.
+
+    A child that has completed owes until its root closes.
+    """
+    return said in ENDED and not (is_child and said == Status.COMPLETED)
+
+
 class Board:
     """Keeps status and details of one saga up to date where operators look.
 
     The happy path writes nothing into history: the details are made when somebody asks for them, and the
-    search attribute is set only when the saga turns round or gets stuck.
+    search attribute, or else the memo, is written only when the saga is held, turns round or gets stuck, and
+    when its workflow goes on after its end.
     """
 
     def __init__(
@@ -72,12 +83,21 @@ class Board:
         self._measure(status)
         self.status, self.note = status, note
         is_on_happy_path = self.shown is None and self.status in (Status.RUNNING, Status.COMPLETED)
-        if self._search_attributes and not is_on_happy_path and self.status is not self.shown:
+        if not is_on_happy_path:
+            self.write()
+
+    def write(self) -> None:
+        """Writes the status into history, where it does not stand there yet."""
+        if self.status is self.shown:
+            return
+        if self._search_attributes:
             # Temporal types attributes of all kinds in one list.
             workflow.upsert_search_attributes(  # pyright: ignore[reportUnknownMemberType]
                 [SAGA_STATUS.value_set(self.status.value)]
             )
-            self.shown = self.status
+        else:
+            workflow.upsert_memo({SAGA_STATUS.name: self.status.value})
+        self.shown = self.status
 
     def _measure(self, status: Status) -> None:
         now, was_stuck, is_stuck = workflow.now(), self.status is Status.STUCK, status is Status.STUCK

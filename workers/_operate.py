@@ -97,7 +97,10 @@ def list_sagas(
     """
 
     async def answer(client: SagaClient) -> str:
-        found = await client.list(status=status and status.value, query=query, limit=limit)
+        try:
+            found = await client.list(status=status and status.value, query=query, limit=limit)
+        except ValueError as error:
+            raise ConfigurationError(f"--query: {error}") from error
         return _json_list(found) if as_json else list_text(found, width=_width())
 
     _answer(answer)

@@ -71,20 +71,7 @@ class _Reader:
         record, at = self.record, time_of(event)
         match event.event_type:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
-                started = event.workflow_execution_started_event_attributes
-                record.type, record.task_queue = started.workflow_type.name, started.task_queue.name
-                record.continued_from = record.continued_from or started.continued_execution_run_id
-                record.first_run_id = started.first_execution_run_id
-                if CHILD_MEMO in started.memo.fields:
-                    record.parent = started.parent_workflow_execution.workflow_id
-                record.started_at = record.started_at or at
-                record.request = self._closes.value(started.input.payloads)
-                record.continued_as = ""
-                record.timers.clear()
-                if carried := self._closes.carried(started.memo):
-                    record.carried, record.first = carried, len(record.lines)
-                for known in (self._efforts, self._begun, self._children, self._asked):
-                    known.clear()
+                self._start(event)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
                 cause = event.workflow_execution_cancel_requested_event_attributes.cause
                 record.cancels.append((at, cause))
@@ -97,14 +84,34 @@ class _Reader:
                     event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
                 )
                 if SAGA_STATUS.name in fields:
-                    record.status = str(TypeAdapter(str).validate_json(fields[SAGA_STATUS.name].data))
-                    record.status_at = at
+                    record.note_status(TypeAdapter(str).validate_json(fields[SAGA_STATUS.name].data), at)
+            case EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED:
+                memo = event.workflow_properties_modified_event_attributes.upserted_memo.fields
+                if SAGA_STATUS.name in memo:
+                    record.note_status(str(self._closes.value([memo[SAGA_STATUS.name]])), at)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
                 record.continued_as = (
                     event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
                 )
             case _:
                 record.close = record.close or self._closes.of_workflow(event)
+
+    def _start(self, event: HistoryEvent) -> None:
+        """The start of a run; one that goes on from another begins with what that had come to."""
+        record, started = self.record, event.workflow_execution_started_event_attributes
+        record.type, record.task_queue = started.workflow_type.name, started.task_queue.name
+        record.continued_from = record.continued_from or started.continued_execution_run_id
+        record.first_run_id = started.first_execution_run_id
+        if CHILD_MEMO in started.memo.fields:
+            record.parent = started.parent_workflow_execution.workflow_id
+        record.started_at = record.started_at or time_of(event)
+        record.request = self._closes.value(started.input.payloads)
+        record.continued_as = ""
+        record.timers.clear()
+        if carried := self._closes.carried(started.memo):
+            record.carried, record.first = carried, len(record.lines)
+        for known in (self._efforts, self._begun, self._children, self._asked):
+            known.clear()
 
     def _read_task(self, event: HistoryEvent) -> None:
         has_ended = event.event_type not in (

@@ -10,6 +10,7 @@ from datetime import datetime
 from .._ledger import Outcome
 from .._mark import Mark, Purpose
 from .._scope.carried import Carried
+from .._status import Status
 from .._verbs import COMPLETE, SKIP, AuditEntry
 from .._verdict import Verdict
 from .close import Close, How
@@ -97,9 +98,11 @@ class Record:
     verbs: list[Verb] = field(default_factory=list[Verb])
     cancels: list[tuple[datetime, str]] = field(default_factory=list[tuple[datetime, str]])
     status: str = ""
-    """What it last wrote into its search attribute."""
+    """What it last wrote into its search attribute, or its memo."""
     status_at: datetime | None = None
     """When it wrote that."""
+    has_turned: bool = False
+    """Whether it has said that it compensates."""
     timers: dict[int, tuple[datetime, str]] = field(default_factory=dict[int, tuple[datetime, str]])
     """When each that is open fires, and what it is for; by the events that have started them."""
     close: Close | None = None
@@ -114,10 +117,20 @@ class Record:
     rescues: list["Record"] = field(default_factory=list["Record"])
     """The workflows that made up for a saga of this id after it had been cut off, by their numbers."""
 
+    def note_status(self, status: str, at: datetime) -> None:
+        """Notes what it says of itself."""
+        self.status, self.status_at = status, at
+        self.has_turned = self.has_turned or status == Status.COMPENSATING
+
     @property
     def has_completed(self) -> bool:
-        """Whether what it did is meant to stay; a child has to wait for its root."""
-        return self.close is not None and self.close.how is How.COMPLETED and not self.parent
+        """Whether what it did is meant to stay; a child has to wait for its root.
+
+        Its workflow may go on after its block, and be cut off there; it has said then that the block ended.
+        """
+        is_closed = self.close is not None and self.close.how is How.COMPLETED
+        has_said = self.status == Status.COMPLETED or (self.status == Status.SETTLED and not self.has_turned)
+        return (is_closed or has_said) and not self.parent
 
     @property
     def own_rescues(self) -> list["Record"]:

@@ -7,9 +7,9 @@ from .._ledger import Ledger, Outcome, Phase, leaves
 from .._mark import Purpose
 from .._scope.insist import NEXT_ATTEMPT
 from .._scope.rescue import RESCUE_TYPE, RescueRequest
-from .._status import Status
+from .._status import Status, has_ended
 from .._verbs import AuditEntry
-from .._verdict import SAGA_COMPENSATED, SAGA_REFUSED, SAGA_SETTLED, Verdict
+from .._verdict import SAGA_REFUSED, Verdict
 from .close import Close, How
 from .left_behind import with_bases
 from .rebuild import rebuild, verdict_of_efforts
@@ -74,16 +74,16 @@ def status_of(record: Record, ledger: Ledger) -> str:
     if close is None:
         going = Status.COMPENSATING if ledger.phase is Phase.COMPENSATING else Status.RUNNING
         return record.status or going.value
+    if has_ended(record.status, is_child=bool(record.parent)):
+        return record.status
     if close.how in (How.TERMINATED, How.TIMED_OUT):
         return close.how.value
     if close.how is How.COMPLETED:
         return record.status or Status.COMPLETED.value
-    if close.kind == SAGA_SETTLED:
-        return Status.SETTLED.value
-    if close.kind == SAGA_COMPENSATED or (close.how is How.CANCELED and not ledger.owed()):
-        return record.status or Status.COMPENSATED.value
+    if close.how is How.CANCELED and not ledger.owed():
+        return Status.COMPENSATED.value
     # A saga that was refused at the door has done nothing; one that ended otherwise may still owe.
-    return "refused" if close.kind == SAGA_REFUSED else record.status or close.how.value
+    return "refused" if close.kind == SAGA_REFUSED else close.how.value
 
 
 def _steps(record: Record, ledger: Ledger) -> Iterator[StepLine]:

@@ -82,7 +82,7 @@ class SagaClient:
             limit: At most so many.
 
         Raises:
-            ValueError: There is no such status.
+            ValueError: There is no such status, or the server does not understand the query.
         """
         return await search(self._client, status=status, query=query, limit=limit)
 

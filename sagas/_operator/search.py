@@ -5,10 +5,12 @@ from itertools import count
 
 from pydantic import BaseModel, ConfigDict
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
 
+from .._errors import SagaError
 from .._keys import quoted, rescue_id
 from .._scope.rescue import RESCUE_TYPE
-from .._status import SAGA_STATUS, Status
+from .._status import SAGA_STATUS, Status, has_ended
 
 NEEDS = ("stuck", "held", "compensating")
 """The statuses of open sagas that left the happy path, the one that needs a person most first."""
@@ -16,7 +18,9 @@ CUT_OFF = {"terminated": "Terminated", "timed-out": "TimedOut", "failed": "Faile
 """How a saga can end without a status; then it may have to be rescued."""
 AT_ONCE = 50
 """How many sagas are asked for in one query."""
-STATUSES = frozenset({*Status, *NEEDS, *CUT_OFF, "settled"})
+STATUSES = frozenset({*Status, *CUT_OFF})
+SAID = frozenset({*NEEDS, Status.COMPENSATED, Status.SETTLED})
+"""The statuses that a workflow only has where it says so: in its search attribute, or else in its memo."""
 
 
 class SagaSummary(BaseModel):
@@ -48,18 +52,53 @@ async def search(
 ) -> tuple[SagaSummary, ...]:
     """Finds sagas; see `SagaClient.list`.
 
-    A status is found wherever it is, in a child too: it is the child that is stuck, not its parent.
+    A status is found wherever it is, in a child too: it is the child that is stuck, not its parent. The
+    server finds what stands in a search attribute; a memo it only shows, so workflows without the attribute
+    are looked through, the latest first.
     """
     if status is not None and status not in STATUSES:
         raise ValueError(f"there is no status {status!r}; there are {', '.join(sorted(STATUSES))}")
-    found: list[SagaSummary] = []
-    for condition in [_condition(status)] if status else [*map(_condition, NEEDS), _condition("running")]:
-        whole = f"({query}) AND {condition}" if query else condition
-        async for execution in client.list_workflows(whole, limit=limit - len(found)):
-            found.append(_summary(execution))
-        if len(found) >= limit:
-            break
-    return await _with_rescues(client, found) if status in CUT_OFF else tuple(found)
+    wanted = (status,) if status else (*NEEDS, Status.RUNNING.value)
+    found: dict[str, list[SagaSummary]] = {each: [] for each in wanted}
+    is_known = await _is_attribute_known(client)
+    for each in wanted:
+        if is_known or each not in SAID:
+            attribute = _attribute(each) if is_known else ""
+            await _collect(client, _all_of(query, _where(each), attribute), {each: found[each]}, limit)
+    if looked_for := {each: found[each] for each in wanted if each in SAID}:
+        attribute = f"{SAGA_STATUS.name} IS NULL" if is_known else ""
+        await _collect(client, _all_of(query, _where(wanted[0]), attribute), looked_for, limit)
+    sagas = [saga for each in wanted for saga in found[each]][:limit]
+    return await _with_rescues(client, sagas) if status in CUT_OFF else tuple(sagas)
+
+
+async def _is_attribute_known(client: Client) -> bool:
+    """Whether the server knows the search attribute; one that does not takes a query with it for an error."""
+    try:
+        await client.count_workflows(f"{SAGA_STATUS.name} = '{Status.STUCK}'")
+    except RPCError as error:
+        if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+            raise
+        return False
+    return True
+
+
+async def _collect(client: Client, query: str, into: dict[str, list[SagaSummary]], limit: int) -> None:
+    """Adds what the server lists and is of a status in `into`, until there is enough of the first of them."""
+    first = next(iter(into.values()))
+    if len(first) >= limit:
+        return
+    try:
+        async for execution in client.list_workflows(query):
+            saga = await _summary(execution)
+            if (sagas := into.get(saga.status)) is not None and len(sagas) < limit:
+                sagas.append(saga)
+            if len(first) >= limit:
+                return
+    except RPCError as error:
+        if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+            raise
+        raise ValueError(f"the query cannot be understood: {error.message}") from error
 
 
 async def _with_rescues(client: Client, cut_off: list[SagaSummary]) -> tuple[SagaSummary, ...]:
@@ -72,7 +111,7 @@ async def _with_rescues(client: Client, cut_off: list[SagaSummary]) -> tuple[Sag
         for first in range(0, len(ids), AT_ONCE):
             some = ", ".join(map(quoted, ids[first : first + AT_ONCE]))
             async for execution in client.list_workflows(f"WorkflowId IN ({some})"):
-                run = _summary(execution)
+                run = await _summary(execution)
                 if run.id not in last or last[run.id].started_at < run.started_at:
                     last[run.id] = run
         rescues |= {saga_id: each for each, saga_id in next_ones.items() if each in last}
@@ -90,39 +129,47 @@ def _status_since(saga: SagaSummary, rescue: SagaSummary | None) -> str:
     return rescue.status if rescue and rescue.started_at >= saga.started_at else ""
 
 
-def _condition(status: str) -> str:
-    """The query for a status, in the language of Temporal's visibility."""
-    name = SAGA_STATUS.name
+def _all_of(*conditions: str | None) -> str:
+    return " AND ".join(f"({condition})" for condition in conditions if condition)
+
+
+def _where(status: str) -> str:
+    """Where a status can be found, in the language of Temporal's visibility; empty where that is anywhere."""
     if status in CUT_OFF:
-        unsaid = f"({name} IS NULL OR {name} NOT IN ('compensated', 'settled'))"
-        return f"ExecutionStatus = '{CUT_OFF[status]}' AND {unsaid}"
-    is_open = "ExecutionStatus = 'Running'"
+        return f"ExecutionStatus = '{CUT_OFF[status]}'"
     match status:
         case Status.RUNNING:
-            happy = f"({name} IS NULL OR {name} = 'running')"
-            return f"{is_open} AND {happy} AND ParentWorkflowId IS NULL"
+            return "ExecutionStatus = 'Running' AND ParentWorkflowId IS NULL"
         case Status.COMPLETED:
-            ended = f"ExecutionStatus = 'Completed' AND ({name} IS NULL OR {name} = 'completed')"
-            return f"{ended} AND WorkflowType != '{RESCUE_TYPE}'"
-        case "stuck" | "held" | "compensating":
-            return f"{is_open} AND {name} = '{status}'"
+            # A workflow may go on after its saga; it can be cut off there, and its saga has completed.
+            return f"WorkflowType != '{RESCUE_TYPE}'"
         case _:
-            return f"{name} = '{status}'"
+            return "ExecutionStatus = 'Running'" if status in NEEDS else ""
 
 
-def _summary(execution: WorkflowExecution) -> SagaSummary:
-    said = execution.typed_search_attributes.get(SAGA_STATUS)
+def _attribute(status: str) -> str:
+    """What the search attribute of a workflow with a status can be."""
+    name = SAGA_STATUS.name
+    if status in CUT_OFF:
+        return f"{name} IS NULL OR {name} NOT IN ('compensated', 'settled')"
+    return f"{name} = '{status}'" if status in SAID else f"{name} IS NULL OR {name} = '{status}'"
+
+
+async def _summary(execution: WorkflowExecution) -> SagaSummary:
+    said = execution.typed_search_attributes.get(SAGA_STATUS) or await _memo(execution)
     match execution.status:
+        case _ if has_ended(said, is_child=execution.parent_id is not None):
+            status = said
         case WorkflowExecutionStatus.RUNNING:
             status = said or Status.RUNNING.value
+        case WorkflowExecutionStatus.COMPLETED:
+            status = said or Status.COMPLETED.value
         case WorkflowExecutionStatus.TERMINATED:
             status = "terminated"
         case WorkflowExecutionStatus.TIMED_OUT:
             status = "timed-out"
-        case WorkflowExecutionStatus.COMPLETED:
-            status = said or Status.COMPLETED.value
         case _:
-            status = said or "failed"
+            status = "failed"
     return SagaSummary(
         id=execution.id,
         type=execution.workflow_type,
@@ -131,3 +178,15 @@ def _summary(execution: WorkflowExecution) -> SagaSummary:
         ended_at=execution.close_time,
         task_queue=execution.task_queue,
     )
+
+
+async def _memo(execution: WorkflowExecution) -> str:
+    try:
+        # Temporal types memos loosely.
+        said: str = await execution.memo_value(SAGA_STATUS.name, "", type_hint=str)
+    except Exception as error:
+        raise SagaError(
+            f"the memo of {execution.id!r} cannot be read ({type(error).__name__}): "
+            "connect with the data converter that it was written with"
+        ) from error
+    return said

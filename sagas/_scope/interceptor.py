@@ -91,7 +91,10 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
         run = self.run
         enter(run)
         _check_arguments(input)
-        result = await run.guard.protect(self._run_body(run, super().execute_workflow(input)))
+        try:
+            result = await run.guard.protect(self._run_body(run, super().execute_workflow(input)))
+        finally:
+            run.is_over = True
         answer = Closed(result=result, owed=run.owed, by_hand=run.by_hand) if run.is_child else result
         if run.has_saga:
             _refuse_oversized(answer)
@@ -107,6 +110,9 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
                     raise
             _refuse_open_saga(run)
             refuse_to_parent(run, error)
+            if isinstance(error, Exception) or workflow.cancellation_reason() is not None:
+                # Otherwise the workflow is being evicted.
+                run.tell_completed()
             raise
         _refuse_open_saga(run)
         if run.carried is not None and not run.has_saga:

@@ -66,6 +66,10 @@ class Run:
     has_saga: bool = False
     is_open: bool = False
     """Whether its saga has begun and not ended."""
+    is_over: bool = False
+    """Whether the workflow's own code has come to its end."""
+    tell_completed: Callable[[], None] = lambda: None
+    """Writes into history that its saga has completed, where it has: the workflow did not end with it."""
     has_activities: bool = False
     """Whether it has scheduled activities that belong to no saga."""
     own: dict[str, workflow.ActivityHandle[Any]] = field(

@@ -372,6 +372,17 @@ class Saga:
         self._run.guard.is_deaf = True
         self._expires_at = None
         self._board.show(Status.SETTLED if self._insistence.by_hand else Status.COMPLETED)
+        self._run.tell_completed = self._board.write
+        self._news = asyncio.create_task(self._tell_if_the_workflow_goes_on())
+
+    async def _tell_if_the_workflow_goes_on(self) -> None:
+        """Has history say that the block has ended, or a rescue would make up for what is meant to stay."""
+        # Conditions are looked at when everything that is ready has run. Twice, as what the workflow waits
+        # for may be so already: the end of all handlers, for one.
+        for _ in range(2):
+            await workflow.wait_condition(lambda: True)
+        if not self._run.is_over:
+            self._board.write()
 
     def _refuse_to_fail(self, error: BaseException) -> NoReturn:
         """An error after the pivot is a bug in the workflow."""

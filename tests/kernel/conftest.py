@@ -5,6 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,7 @@ from sagas import SagaPlugin
 
 from .stage import WORKFLOWS, Stage
 
-FLAGS = [
-    "--search-attribute",
-    "SagaStatus=Keyword",
+BARE_FLAGS = [
     "--dynamic-config-value",
     "frontend.WorkflowTimeSkippingEnabled=true",
     "--dynamic-config-value",
@@ -28,6 +27,7 @@ FLAGS = [
     "--dynamic-config-value",
     "history.timerProcessorMaxPollRPS=2000",
 ]
+FLAGS = ["--search-attribute", "SagaStatus=Keyword", *BARE_FLAGS]
 
 
 @pytest.fixture(scope="session")
@@ -41,16 +41,23 @@ def temporal_program() -> str:
     return program
 
 
-@pytest_asyncio.fixture(scope="package", loop_scope="session")
-async def server(temporal_program: str) -> AsyncIterator[str]:
+@asynccontextmanager
+async def running_server(program: str, flags: list[str]) -> AsyncIterator[str]:
     """The address of a dev server in memory, with timers that fire at once."""
     environment = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=temporal_program, dev_server_log_level="never", dev_server_extra_args=FLAGS
+        dev_server_existing_path=program, dev_server_log_level="never", dev_server_extra_args=flags
     )
     async with environment:
         yield environment.client.service_client.config.target_host
     # A process that ends right after its last worker may crash in the bridge (sdk-python #300).
     time.sleep(0.3)  # noqa: ASYNC251 - nothing else runs any more
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def server(temporal_program: str) -> AsyncIterator[str]:
+    """A server that knows the search attribute of sagas."""
+    async with running_server(temporal_program, FLAGS) as address:
+        yield address
 
 
 @pytest.fixture

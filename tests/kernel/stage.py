@@ -103,6 +103,8 @@ class Stage:
         description = await handle.describe()
         assert description.status is not None
         saga = description.typed_search_attributes.get(SAGA_STATUS)
+        if saga is None:
+            saga = await description.memo_value(SAGA_STATUS.name, None)
         return Ending(description.status.name, saga, code, result)
 
     async def failure(self, handle: Handle) -> ApplicationError:
@@ -129,10 +131,7 @@ class Stage:
         seen = 0
         async with asyncio.timeout(PATIENCE):
             async for event in handle.fetch_history_events(wait_new_event=True):
-                fields = (
-                    event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
-                )
-                said = SAGA_STATUS.name in fields and fields[SAGA_STATUS.name].data == f'"{wanted}"'.encode()
+                said = _status_in(event) == f'"{wanted}"'.encode()
                 seen += said
                 if said and seen == nth:
                     return
@@ -162,8 +161,11 @@ class Stage:
 
     async def replay_everything(self) -> None:
         """Replays every workflow that was started here, and their children: same history, same commands."""
+        plugins = self.client.config(active_config=True)["plugins"]
         replayer = Replayer(
-            workflows=self.workflows, plugins=[SagaPlugin()], data_converter=self.client.data_converter
+            workflows=self.workflows,
+            plugins=[each for each in plugins if isinstance(each, SagaPlugin)],
+            data_converter=self.client.data_converter,
         )
         waiting = list(self.ids)
         while waiting:
@@ -182,3 +184,10 @@ class Stage:
             handle = self.client.get_workflow_handle(trip_id)
             if (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
                 await handle.terminate("the test is over")
+
+
+def _status_in(event: HistoryEvent) -> bytes:
+    """What a saga says of itself with this event, in its search attribute or in its memo."""
+    attributes = event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
+    memo = event.workflow_properties_modified_event_attributes.upserted_memo.fields
+    return attributes[SAGA_STATUS.name].data or memo[SAGA_STATUS.name].data

@@ -18,6 +18,7 @@ from temporalio.converter import (
 )
 
 from sagas import SagaClient, SagaPlugin
+from tests.waiting import until
 
 from .agency import Plan, refuses
 from .stage import Ending, Stage
@@ -48,11 +49,12 @@ class Sealed(PayloadCodec, WithSerializationContext):
         return [Payload.FromString(payload.data) for payload in payloads]
 
 
-@pytest.fixture
-async def client(server: str) -> Client:
-    """A client that seals everything."""
+@pytest.fixture(params=[True, False], ids=["attribute", "memo"])
+async def client(server: str, request: pytest.FixtureRequest) -> Client:
+    """A client that seals everything; memos, too, but no search attribute."""
     converter = replace(DataConverter.default, payload_codec=Sealed())
-    return await Client.connect(server, data_converter=converter, plugins=[SagaPlugin()])
+    plugin = SagaPlugin(search_attributes=request.param)
+    return await Client.connect(server, data_converter=converter, plugins=[plugin])
 
 
 async def test_every_payload_is_sealed_for_its_own_activity_or_workflow(stage: Stage) -> None:
@@ -85,6 +87,7 @@ async def test_operators_read_and_rescue_what_is_sealed(stage: Stage) -> None:
     await operator.hold(trip.id, by="mia", because="let me look")
 
     timeline = await operator.show(trip.id)
+    assert timeline.status == "held"
     assert [wait.what for wait in timeline.waits] == ["until big-trip is approved"]
     assert [verb.because for verb in timeline.verbs] == ["let me look"]
     await trip.terminate("by mistake")
@@ -94,6 +97,12 @@ async def test_operators_read_and_rescue_what_is_sealed(stage: Stage) -> None:
     assert (await stage.ending(stage.client.get_workflow_handle(rescue.workflow_id))).saga == "compensated"
     assert stage.agency.story[2:] == ["cancel-hotel", "cancel-flight"]
     assert not (await operator.rescue(trip.id, by="tom", because="to be sure")).is_new
+
+    async def is_listed() -> bool:
+        found = await operator.list(status="compensated", query=f"WorkflowId = '{rescue.workflow_id}'")
+        return [saga.status for saga in found] == ["compensated"]
+
+    await until(is_listed)
 
 
 def _seal_of(payload: Payload) -> str:

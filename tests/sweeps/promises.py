@@ -26,7 +26,7 @@ AFTERWARDS = TELL.call.activity
 UPSERTED = EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES
 
 MAY_FOLLOW = {
-    None: {"compensating", "compensated", "stuck"},
+    None: {"compensating", "compensated", "stuck", "completed"},
     "running": {"stuck", "compensating", "compensated", "completed"},
     "compensating": {"stuck", "compensated"},
     "stuck": {"running", "compensating", "compensated"},
@@ -280,7 +280,7 @@ def _turned_at(root: Sequence[tuple[Line, HistoryEvent]]) -> int:
         )
         says_so = (
             event.event_type == UPSERTED
-            and b"comp" in str(event.upsert_workflow_search_attributes_event_attributes).encode()
+            and b"compensat" in str(event.upsert_workflow_search_attributes_event_attributes).encode()
         )
         if is_back or says_so:
             completed = line.events[caused_by(event) - 1]
