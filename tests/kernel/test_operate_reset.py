@@ -192,6 +192,26 @@ async def test_what_was_compensated_before_a_reset_is_not_owed(stage: Stage) -> 
     assert stage.agency.story == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
 
 
+async def test_what_a_person_has_settled_before_a_reset_is_not_owed(stage: Stage) -> None:
+    """It is told who that was."""
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    trip = await stage.start("hotel", "flight", "fail")
+    await stage.status(trip, "stuck")
+    client = SagaClient(stage.client)
+    await client.skip(trip.id, "book-flight", by="mia", because="a credit note was sent")
+    assert (await stage.ending(trip)).saga == "settled"
+    await cut_off_before(stage, trip, "book-flight")
+
+    assert (await rescue(stage, trip.id)).course is Course.NOTHING_OWED
+
+    story, preview = await client.show(trip.id), await client.preview(trip.id)
+    assert "skip book-flight by mia: a credit note was sent" in timeline_text(story)
+    assert [step.compensations[0].state.value for step in story.steps] == ["done", "by hand"]
+    assert [(stay.address, stay.because) for stay in preview.stays] == [
+        ("book-flight", "skipped by mia: a credit note was sent")
+    ]
+
+
 async def test_saga_that_ended_by_itself_is_rescued_for_what_it_did_before_a_reset(stage: Stage) -> None:
     """It has made up for all that it knew of; only the rest is left."""
     trip = await booked(stage, "hotel", "wait", "flight", "sleep", bookings=1)
@@ -293,9 +313,12 @@ async def test_child_that_a_reset_has_left_behind_is_made_up_for(stage: Stage, *
     assert not_made_up(stage, trip.id) == []
 
 
-async def test_child_that_was_begun_anew_after_a_reset_leaves_nothing_behind(stage: Stage) -> None:
-    """The one before had come further, under the same keys."""
-    trip = await stage.start("hotel", Plan(do=("flight", "wait", "car")), "sleep")
+@pytest.mark.parametrize("do", [("flight", "wait", "car"), ("flight", "wait", "again", "car")], ids=str)
+async def test_child_that_was_begun_anew_after_a_reset_leaves_nothing_behind(
+    stage: Stage, do: tuple[str, ...]
+) -> None:
+    """The one before had come further, under the same keys; perhaps it had continued as new."""
+    trip = await stage.start("hotel", Plan(do=do), "sleep")
     await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     child = stage.child_of(trip, "leg")
     await child.signal("go")
