@@ -29,7 +29,7 @@ dev: setup broker ## Run a durable Temporal server with its Web UI, and a Rabbit
 	@$(bin)/sagas dev
 
 test: setup broker ## Run every test; choose some with ARGS="-k name"
-	@$(bin)/python -m pytest $(ARGS)
+	@$(bin)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: setup ## Check format, lint and types
 	@$(bin)/ruff format --check .

@@ -13,7 +13,7 @@ from temporalio.exceptions import (
     TimeoutError,  # noqa: A004 - Temporal's, in its own words
 )
 
-from ._errors import DeadlineError, RejectedError, TurnedBackError, UnknownOutcomeError
+from ._errors import DeadlineError, DefinitionError, RejectedError, TurnedBackError, UnknownOutcomeError
 from ._ledger import Outcome
 
 REJECTED = "Rejected"
@@ -29,6 +29,10 @@ says which, as an object of address and what was done."""
 
 SAGA_UNACCOUNTED = "SagaUnaccounted"
 """The type of the application error of a child that failed after activities which belong to no saga."""
+
+_WORDLESS = frozenset({SAGA_UNACCOUNTED, DefinitionError.__name__})
+_NONDETERMINISM = "[TMPRL1100]"
+"""How Temporal begins the message of such an error, which has no type."""
 
 SAGA_REFUSED = "SagaRefused"
 """The type of the application error of a saga that was started such that it could lose compensations."""
@@ -93,6 +97,15 @@ def compensated(error: BaseException, by_hand: Mapping[str, str]) -> Application
         non_retryable=True,
         category=ApplicationErrorCategory.BENIGN if is_expected else ApplicationErrorCategory.UNSPECIFIED,
     )
+
+
+def says_what_is_owed(error: ApplicationError) -> bool:
+    """Whether a child that closes with it has made up for what it did.
+
+    One whose workflow has `failure_exception_types` closes with bugs, too, wherever it stands.
+    """
+    is_of_temporal = not error.type and error.message.startswith(_NONDETERMINISM)
+    return error.type not in _WORDLESS and not is_of_temporal
 
 
 def cause_of(error: BaseException) -> BaseException | None:

@@ -11,6 +11,25 @@ from tests.programs import require
 from tests.rabbit_node import RabbitNode
 from workers import find_rabbitmq
 
+COVERED = "covered"
+"""The property of a test that is a line about what it has covered."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what the sweeps have covered, in whichever process they have run."""
+    lines = [
+        line
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "teardown"
+        for name, line in report.user_properties
+        if name == COVERED
+    ]
+    if lines:
+        terminalreporter.section("what the sweeps have covered")
+    for line in lines:
+        terminalreporter.write_line(line)
+
 
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -17,10 +17,7 @@ from temporalio.exceptions import ApplicationError
 from .._ledger import Owed
 from .._scope.carried import Carried
 from .._scope.run import CARRIED_MEMO, CHILD_MEMO, Closed
-from .._verdict import SAGA_COMPENSATED, SAGA_SETTLED, SAGA_UNACCOUNTED
-
-NO_SAGAS_ERROR = "-"
-"""The kind of a failure that is no application error: no saga's code has raised it."""
+from .._verdict import SAGA_COMPENSATED, SAGA_SETTLED, says_what_is_owed
 
 
 class How(StrEnum):
@@ -41,6 +38,8 @@ class Close:
     at: datetime
     kind: str = ""
     """The type of the error that it failed with."""
+    is_silent: bool = False
+    """Whether that error does not say what is owed."""
     code: str = ""
     reason: str = ""
     owed: tuple[Owed, ...] | None = None
@@ -51,7 +50,7 @@ class Close:
         """Whether a child that closes so has said what it owes; one that failed has made up for all."""
         if self.how is How.COMPLETED:
             return self.owed is not None
-        return self.how in (How.FAILED, How.CANCELED) and self.kind not in (NO_SAGAS_ERROR, SAGA_UNACCOUNTED)
+        return self.how in (How.FAILED, How.CANCELED) and not self.is_silent
 
 
 class Closes:
@@ -140,12 +139,19 @@ class Closes:
     def _failed(self, failure: Failure, at: datetime) -> Close:
         error = self.error(failure)
         if not isinstance(error, ApplicationError):
-            return Close(how=How.FAILED, at=at, kind=NO_SAGAS_ERROR, reason=str(error))
+            return Close(how=How.FAILED, at=at, is_silent=True, reason=str(error))
         code, reason = error.type or "failed", error.message
         if error.type in (SAGA_COMPENSATED, SAGA_SETTLED):
             first = (*cast("tuple[str | None, ...]", tuple(error.details)), None, None)
             code, reason = first[0] or code, first[1] or reason
-        return Close(how=How.FAILED, at=at, kind=error.type or code, code=code, reason=reason)
+        return Close(
+            how=How.FAILED,
+            at=at,
+            kind=error.type or code,
+            is_silent=not says_what_is_owed(error),
+            code=code,
+            reason=reason,
+        )
 
 
 def time_of(event: HistoryEvent) -> datetime:

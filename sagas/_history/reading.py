@@ -200,10 +200,12 @@ class _Reader:
                 asked = event.start_child_workflow_execution_initiated_event_attributes
                 if CHILD_MEMO not in asked.memo.fields:
                     return
+                queue = asked.task_queue.name
                 child = Offspring(
                     address=asked.workflow_id.removeprefix(f"{self.record.id}/"),
                     id=asked.workflow_id,
                     asked_in=asked.workflow_task_completed_event_id,
+                    task_queue=None if queue == self.record.task_queue else queue,
                     is_pivot=self._closes.is_pivot(asked.memo),
                     asked_at=time_of(event),
                 )

@@ -211,10 +211,10 @@ def _end_child(ledger: Ledger, child: Offspring) -> set[str]:
     elif close.owed is None:
         ledger.failed(child.address, Outcome.REJECTED)
     else:
-        ledger.closed(child.address, owed_in_parent(child.address, close.owed))
+        ledger.closed(child.address, owed_in_parent(child.address, close.owed, child.task_queue))
     if child.record is None or not _was_reset(child.record):
         return set()
-    left = owed_in_parent(child.address, rebuild(child.record).left)
+    left = owed_in_parent(child.address, rebuild(child.record).left, child.task_queue)
     if left and close is not None and close.is_a_word:
         ledger.closed(child.address, (*ledger.entries[child.address].owed, *left))
     return {owed.address for owed in leaves(left)}
@@ -230,7 +230,8 @@ def _end_lost_child(ledger: Ledger, child: Offspring) -> None:
     if record is None or record.close is None or record.close.kind == SAGA_UNACCOUNTED:
         ledger.failed(child.address, Outcome.UNKNOWN)
         return
-    ledger.closed(child.address, owed_in_parent(child.address, rebuild(record).ledger.plan()))
+    owed = rebuild(record).ledger.plan()
+    ledger.closed(child.address, owed_in_parent(child.address, owed, child.task_queue))
 
 
 def _end_pivot_child(ledger: Ledger, record: Record, child: Offspring) -> Outcome:

@@ -50,6 +50,8 @@ class Offspring:
     """The run that asked for it, where a reset has left that behind."""
     asked_in: int = 0
     """The end of the workflow task in which it was asked for."""
+    task_queue: str | None = None
+    """Where its workers listen, where that is not where its parent's do."""
     is_pivot: bool = False
     has_started: bool = False
     was_refused: bool = False

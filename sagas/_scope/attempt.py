@@ -1,5 +1,6 @@
 """One activity, tried as its policy says, and what came of it."""
 
+import asyncio
 from collections.abc import Sequence
 
 from temporalio import workflow
@@ -84,7 +85,12 @@ async def attempt(
     encoded = encode(arguments, f"the message of {activity_id}")
     if isinstance(encoded, Verdict):
         return encoded
-    current().mark = mark
+    run = current()
+    try:
+        await run.load.make_room(sum(len(argument.payload.data) for argument in encoded))
+    except asyncio.CancelledError:
+        return Verdict(Outcome.WITHDRAWN, reason="it was cancelled")
+    run.mark = mark
     try:
         answer: RawValue = await workflow.execute_activity(
             call.activity,

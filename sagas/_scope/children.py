@@ -1,5 +1,6 @@
 """A saga as a step of another: started, waited for, and taken over by its parent when it has closed."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar, cast
@@ -18,10 +19,10 @@ from .._errors import RejectedError, SagaError
 from .._keys import child_id, in_parent
 from .._ledger import Compensation, Owed, Together
 from .._verbs import ByHand
-from .._verdict import SAGA_COMPENSATED, SAGA_SETTLED, SAGA_UNACCOUNTED, Verdict
+from .._verdict import SAGA_COMPENSATED, SAGA_SETTLED, Verdict, says_what_is_owed
 from .attempt import encode
 from .guard import current_guard, to_its_end
-from .run import CHILD_MEMO, Closed, Descent
+from .run import CHILD_MEMO, Closed, Descent, current
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
@@ -58,6 +59,10 @@ async def run_child(
     encoded = encode([message], f"the message of {name}")
     if isinstance(encoded, Verdict):
         raise RejectedError(encoded.code, encoded.reason)
+    try:
+        await current().load.make_room(len(encoded[0].payload.data))
+    except asyncio.CancelledError:
+        raise RejectedError("cancelled", f"{name} was cancelled before it was started") from None
     start = workflow.start_child_workflow(
         workflow_type,
         encoded[0],
@@ -85,7 +90,7 @@ async def run_child(
         raise Lost(f"child {name!r} completed with an answer that nobody can read") from error
     return Closed(
         result=closed.result,
-        owed=owed_in_parent(name, closed.owed),
+        owed=owed_in_parent(name, closed.owed, task_queue),
         by_hand={in_parent(name, address): how for address, how in closed.by_hand.items()},
     )
 
@@ -109,12 +114,23 @@ def _made(result: type[object]) -> type[Closed[Any]]:
 _kept = lru_cache(maxsize=32)(_made)
 
 
-def owed_in_parent(child: str, owed: tuple[Owed, ...]) -> tuple[Owed, ...]:
-    """What a child owes, with the addresses that its parent has for it."""
+def owed_in_parent(child: str, owed: tuple[Owed, ...], task_queue: str | None) -> tuple[Owed, ...]:
+    """What a child owes, as its parent has it: with the addresses that it has there, and sent to its workers.
+
+    Args:
+        child: Its address.
+        owed: As the child has it.
+        task_queue: Where its workers listen, where that is not where the parent's do.
+    """
     return tuple(
-        part.model_copy(update={"address": in_parent(child, part.address)})
+        part.model_copy(
+            update={
+                "address": in_parent(child, part.address),
+                "task_queue": part.task_queue or task_queue,
+            }
+        )
         if isinstance(part, Compensation)
-        else Together(lanes=tuple(owed_in_parent(child, lane) for lane in part.lanes))
+        else Together(lanes=tuple(owed_in_parent(child, lane, task_queue) for lane in part.lanes))
         for part in owed
     )
 
@@ -124,7 +140,7 @@ def _translated(name: str, error: ChildWorkflowError) -> SagaError:
     if isinstance(cause, CancelledError):
         return RejectedError("cancelled", f"{name} was cancelled")
     if isinstance(cause, ApplicationError):
-        if cause.type == SAGA_UNACCOUNTED:
+        if not says_what_is_owed(cause):
             return Lost(f"child {name!r}: {cause.message}")
         if cause.type in (SAGA_COMPENSATED, SAGA_SETTLED):
             code, reason, field, *more = cause.details

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from .._errors import DefinitionError, SagaError
+from .._errors import DefinitionError
 from .._ledger import Ledger, Phase
 from .._status import Board, Status
 from .guard import Guard, current_guard
@@ -28,7 +28,7 @@ class Course:
     def __init__(self, guard: Guard, ledger: Ledger, board: Board) -> None:
         self._guard, self._ledger, self._board = guard, ledger, board
         self.is_open = False
-        self.turned: SagaError | None = None
+        self.turned: Exception | None = None
         """Why it turns round, where it was not cancelled."""
 
     @property
@@ -64,11 +64,21 @@ class Course:
                 )
         self.check()
 
-    def turn(self, why: SagaError) -> None:
+    def turn(self, why: Exception) -> None:
         """Turns the saga round, if it is on its way forward."""
         if self._ledger.phase is Phase.FORWARD and self.turned is None:
             self.turned = why
             self._guard.interrupt()
+
+    def fail(self, why: Exception) -> None:
+        """Turns the saga round for an error that was raised beside its block, in a handler.
+
+        Raises:
+            DefinitionError: The pivot is behind it: an error there is a bug in the workflow.
+        """
+        if self._ledger.phase is Phase.PAST_PIVOT:
+            raise past_pivot(why) from why
+        self.turn(why)
 
     def hold(self) -> None:
         """Lets nothing begin until `resume`; what is under way goes on."""
@@ -80,3 +90,10 @@ class Course:
         self._board.is_held = False
         if self._board.status is Status.HELD:
             self._board.show(Status.RUNNING)
+
+
+def past_pivot(error: BaseException) -> DefinitionError:
+    """That there was an error where nothing may fail; the workflow's task fails until the code is mended."""
+    return DefinitionError(
+        f"{type(error).__name__} was raised after the pivot, where a saga only goes forward: {error}"
+    )

@@ -27,12 +27,14 @@ from temporalio.worker import (
 )
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
-from .._errors import DefinitionError, RejectedError
+from .._errors import DefinitionError, RejectedError, SagaError
 from .._ledger import Phase
 from .._mark import HEADER, groups_of
 from .._verbs import Authorize
-from .._verdict import SAGA_REFUSED, SAGA_UNACCOUNTED, to_application_error
+from .._verdict import SAGA_REFUSED, Verdict, to_application_error
+from .attempt import encode
 from .carried import Carried
+from .handlers import answer_of, refuse_to_parent, takes
 from .run import CARRIED_MEMO, CHILD_MEMO, Closed, Descent, Run, enter
 from .saga import Saga
 
@@ -80,31 +82,17 @@ class _ActivityInbound(ActivityInboundInterceptor):
 class _WorkflowInbound(WorkflowInboundInterceptor):
     search_attributes = True
     authorize: Authorize | None = None
-    run: Run | None = None
+    _begun: Run | None = None
 
     def init(self, outbound: WorkflowOutboundInterceptor) -> None:
         super().init(_WorkflowOutbound(outbound, self))
 
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002 - Temporal's
-        info = workflow.info()
-        read = workflow.payload_converter().from_payload
-        descent = info.raw_memo.get(CHILD_MEMO)
-        carried = info.raw_memo.get(CARRIED_MEMO)
-        is_child = descent is not None
-        run = self.run = Run(
-            is_child=is_child,
-            search_attributes=self.search_attributes,
-            is_pivot=descent is not None and read(descent, Descent).is_pivot,
-            carried=read(carried, Carried) if carried else None,
-            authorize=self.authorize,
-        )
-        run.guard.is_deaf = run.carried is not None and run.carried.ledger.phase is Phase.PAST_PIVOT
-        # Nothing else tells a workflow that its history was cut, and goes on differently from there.
-        workflow.register_random_seed_callback(run.note_reset)
+        run = self.run
         enter(run)
         _check_arguments(input)
         result = await run.guard.protect(self._run_body(run, super().execute_workflow(input)))
-        answer = Closed(result=result, owed=run.owed, by_hand=run.by_hand) if is_child else result
+        answer = Closed(result=result, owed=run.owed, by_hand=run.by_hand) if run.is_child else result
         if run.has_saga:
             _refuse_oversized(answer)
         return answer
@@ -118,17 +106,7 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
                 async with Saga():
                     raise
             _refuse_open_saga(run)
-            if run.is_child and run.owed:
-                # Its parent would take the failure for a child that has compensated.
-                raise DefinitionError(
-                    f"{type(error).__name__} was raised in a child after its saga was completed: {error}"
-                ) from error
-            if run.is_child and run.has_activities and not run.has_saga:
-                raise ApplicationError(
-                    f"{type(error).__name__} was raised after activities that belong to no saga",
-                    type=SAGA_UNACCOUNTED,
-                    non_retryable=True,
-                ) from error
+            refuse_to_parent(run, error)
             raise
         _refuse_open_saga(run)
         if run.carried is not None and not run.has_saga:
@@ -138,23 +116,53 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
         return result
 
     async def handle_signal(self, input: HandleSignalInput) -> None:  # noqa: A002 - Temporal's
-        self._let_in()
-        await super().handle_signal(input)
+        run = self._let_in()
+        try:
+            await super().handle_signal(input)
+        except (Exception, asyncio.CancelledError) as error:
+            if not takes(run, error, input.signal):
+                raise
 
     async def handle_update_handler(self, input: HandleUpdateInput) -> Any:  # noqa: A002 - Temporal's
-        self._let_in()
-        return await super().handle_update_handler(input)
+        run = self._let_in()
+        try:
+            return await super().handle_update_handler(input)
+        except SagaError as error:
+            raise answer_of(run, error) from error
 
-    def _let_in(self) -> None:
+    @property
+    def run(self) -> Run:
+        """The workflow run; Temporal may run a handler before the workflow itself."""
+        if self._begun is None:
+            self._begun = self._begin()
+        return self._begun
+
+    def _let_in(self) -> Run:
         """Lets a handler of the workflow do steps of its saga; Temporal runs it in a task of its own."""
-        if self.run is not None:
-            enter(self.run)
-            self.run.guard.answer()
+        enter(self.run)
+        self.run.guard.answer()
+        return self.run
+
+    def _begin(self) -> Run:
+        read = workflow.payload_converter().from_payload
+        memo = workflow.info().raw_memo
+        descent, carried = memo.get(CHILD_MEMO), memo.get(CARRIED_MEMO)
+        run = Run(
+            is_child=descent is not None,
+            search_attributes=self.search_attributes,
+            is_pivot=descent is not None and read(descent, Descent).is_pivot,
+            carried=read(carried, Carried) if carried else None,
+            authorize=self.authorize,
+        )
+        run.guard.is_deaf = run.carried is not None and run.carried.ledger.phase is Phase.PAST_PIVOT
+        # Nothing else tells a workflow that its history was cut, and goes on differently from there.
+        workflow.register_random_seed_callback(run.note_reset)
+        return run
 
     async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002 - Temporal's
         answer = await super().handle_query(input)
         # Made when somebody looks, as every step of every saga would pay for it otherwise.
-        if isinstance(answer, WorkflowMetadata) and self.run and (details := self.run.details()):
+        if isinstance(answer, WorkflowMetadata) and self._begun and (details := self._begun.details()):
             answer.current_details = details
         return answer
 
@@ -169,9 +177,6 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
         input: StartActivityInput,  # noqa: A002 - Temporal's
     ) -> workflow.ActivityHandle[Any]:
         run = self._inbound.run
-        # A handler of a plain workflow may be called before the workflow itself.
-        if run is None:
-            return super().start_activity(input)
         if run.mark is not None:
             if input.activity_id is not None:
                 run.note_activity(input.activity_id, is_of_saga=True)
@@ -182,31 +187,53 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
         run.has_activities = True
         if input.activity_id is not None:
             run.note_activity(input.activity_id, is_of_saga=False)
-        if run.has_saga and input.cancellation_type is workflow.ActivityCancellationType.ABANDON:
-            # Temporal 1.35: one that fails after its cancel wedges the workflow, and its compensations.
-            raise DefinitionError(
-                f"activity {input.activity!r} has cancellation type ABANDON, which can wedge a saga: "
-                "give it TRY_CANCEL or WAIT_CANCELLATION_COMPLETED"
-            )
-        return super().start_activity(input)
+        if run.has_saga:
+            _check_own(input, run)
+        handle = super().start_activity(input)
+        if input.activity_id is not None:
+            run.own[input.activity_id] = handle
+        return handle
 
     def start_local_activity(
         self,
         input: StartLocalActivityInput,  # noqa: A002 - Temporal's
     ) -> workflow.ActivityHandle[Any]:
-        if self._inbound.run is not None:
-            self._inbound.run.has_activities = True
+        self._inbound.run.has_activities = True
         return super().start_local_activity(input)
 
     def continue_as_new(self, input: ContinueAsNewInput) -> NoReturn:  # noqa: A002 - Temporal's
         run = self._inbound.run
         is_ours = input.memo is not None and CARRIED_MEMO in input.memo
-        if run is not None and (run.has_saga or run.carried is not None) and not is_ours:
+        if (run.has_saga or run.carried is not None) and not is_ours:
             raise DefinitionError(
                 "a workflow that continues as new by itself forgets what its saga has done: "
                 "use `saga.continue_as_new`"
             )
         super().continue_as_new(input)
+
+
+def _check_own(input: StartActivityInput, run: Run) -> None:  # noqa: A002 - Temporal's
+    """Refuses an activity of the workflow's own that would wedge it, and the compensations of its saga.
+
+    Raises:
+        DefinitionError: So would it be with any message.
+        RejectedError: It was not sent, as its message is too large.
+    """
+    if input.cancellation_type is workflow.ActivityCancellationType.ABANDON:
+        # Temporal 1.35: one that fails after its cancel wedges the workflow.
+        raise DefinitionError(
+            f"activity {input.activity!r} has cancellation type ABANDON, which can wedge a saga: "
+            "give it TRY_CANCEL or WAIT_CANCELLATION_COMPLETED"
+        )
+    before = run.own.get(input.activity_id or "")
+    if before is not None and not before.done():
+        raise DefinitionError(
+            f"activity id {input.activity_id!r} belongs to an activity that is under way: give each its own"
+        )
+    encoded = encode(input.args, f"the message of {input.activity}")
+    if isinstance(encoded, Verdict):
+        raise RejectedError(encoded.code, encoded.reason)
+    run.load.add(sum(len(argument.payload.data) for argument in encoded))
 
 
 def _refuse_open_saga(run: Run) -> None:

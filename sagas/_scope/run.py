@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
 from .._errors import DefinitionError
@@ -13,6 +14,7 @@ from .._ledger import Owed
 from .._verbs import Authorize, ByHand
 from .carried import Carried
 from .guard import Guard
+from .load import Load
 
 CHILD_MEMO = "saga"
 """The memo of a child saga; its value says whose it is, and whether it is its parent's pivot."""
@@ -41,6 +43,10 @@ class Descent(BaseModel):
     is_pivot: bool = False
 
 
+def _refuse(error: Exception) -> None:
+    raise error
+
+
 @dataclass(slots=True)
 class Run:
     """One workflow run in which sagas can be opened."""
@@ -54,6 +60,7 @@ class Run:
     was_reset: bool = False
     """Whether the server has gone back in its history: what comes now may have happened before."""
     guard: Guard = field(default_factory=Guard)
+    load: Load = field(default_factory=Load)
     owed: tuple[Owed, ...] = ()
     by_hand: dict[str, ByHand] = field(default_factory=dict[str, ByHand])
     has_saga: bool = False
@@ -61,12 +68,20 @@ class Run:
     """Whether its saga has begun and not ended."""
     has_activities: bool = False
     """Whether it has scheduled activities that belong to no saga."""
+    own: dict[str, workflow.ActivityHandle[Any]] = field(
+        default_factory=dict[str, "workflow.ActivityHandle[Any]"]
+    )
+    """The activities of the workflow's own, by the ids that it gave them."""
     mark: Payload | None = None
     """Goes into the header of the activity that is scheduled next."""
     _activities: dict[str, bool] = field(default_factory=dict[str, bool])
     """The activity ids that were used, and whether by a step of the saga."""
     details: Callable[[], str] = str
     """Makes the table of its steps, for who looks at the workflow."""
+    failed: Exception | None = None
+    """What was raised beside the block of its saga before that had begun."""
+    fail: Callable[[Exception], None] = _refuse
+    """Takes what is raised beside the block of its saga, while that is open."""
 
     def note_activity(self, activity_id: str, *, is_of_saga: bool) -> None:
         """Notes whose activity has an id; the server takes two of one id at a time for an error, for ever.

@@ -18,7 +18,7 @@ from .attempt import encode
 from .branches import OnFailure
 from .carried import Carried
 from .continuing import continue_as_new
-from .course import YEAR, Course
+from .course import YEAR, Course, past_pivot
 from .desk import Desk
 from .guard import to_its_end
 from .insist import Insistence
@@ -119,11 +119,14 @@ class Saga:
             )
         if self._run.has_saga:
             raise DefinitionError("a workflow run is one saga: a second one would have the keys of the first")
+        if self._run.failed is not None:
+            self._course.fail(self._run.failed)
         self._run.has_saga = self._run.is_open = self._course.is_open = True
         self._forward.set_out()
         self._run.details = lambda: "\n- ".join(
             [self._board.details(), *self._mailbox.waits_for, *self._mailbox.late]
         )
+        self._run.fail = self._course.fail
         self._desk.open()
         if self._run.carried is None:
             self._board.metrics.started()
@@ -197,7 +200,8 @@ class Saga:
             message: What the child gets.
             name: Names the child within this saga, in lower case with dashes; its workflow id is this one's,
                 `/`, and the name.
-            task_queue: Where the child's workers listen; by default where this saga's do.
+            task_queue: Where the child's workers listen, which make up for it as well; by default where this
+                saga's do.
 
         Raises:
             RejectedError: The child failed, and has made up for everything it had done.
@@ -370,11 +374,9 @@ class Saga:
         self._board.show(Status.SETTLED if self._insistence.by_hand else Status.COMPLETED)
 
     def _refuse_to_fail(self, error: BaseException) -> NoReturn:
-        """An error after the pivot is a bug in the workflow: its task fails until the code is mended."""
+        """An error after the pivot is a bug in the workflow."""
         self._run.is_open = self._course.is_open = False
-        raise DefinitionError(
-            f"{type(error).__name__} was raised after the pivot, where a saga only goes forward: {error}"
-        ) from error
+        raise past_pivot(error) from error
 
     def _refuse_excess(self) -> None:
         """A child that cannot tell its parent what it owes has to make up for it by itself."""

@@ -8,11 +8,15 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from sagas import Saga
+from sagas import CompensationOrder, Saga, action
 
-from .agency import PIVOTS, STEPS, Plan
+from .agency import ONCE, PIVOTS, STEPS, Agency, Plan
 
 HOUR = timedelta(hours=1)
+GARAGE = "garage"
+GARAGED = action(Agency.book_car, policy=ONCE).compensated_by(
+    Agency.cancel_car, policy=ONCE, task_queue=GARAGE
+)
 
 
 class _Habit:
@@ -108,6 +112,66 @@ class StepChild(_Habit):
         async with Saga() as saga:
             await saga.step(STEPS["hotel"], plan)
         return "done"
+
+
+@workflow.defn
+class FarChild(_Habit):
+    """Has a child of its own where it runs."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["flight"], plan)
+            await saga.child(StepChild.run, plan, name="desk")
+            await saga.step(GARAGED, plan)
+            if "wait" in plan.do:
+                await workflow.sleep(HOUR)
+
+
+@workflow.defn
+class FarParent(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+            await saga.child(FarChild.run, plan, name="office", task_queue=str(plan.do[0]))
+            raise ApplicationError("the plan says so", type="Planned")
+
+
+@workflow.defn
+class Wide(_Habit):
+    """Sends more at once than Temporal takes in one workflow task."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        large = [plan.model_copy(update={"name": str(i) * 900_000}) for i in range(6)]
+        async with Saga(order=CompensationOrder.PARALLEL) as saga:
+            if plan.do[0] == "children":
+                children = [saga.child(StepChild.run, each, name=f"leg-{each.name[0]}") for each in large]
+                await saga.parallel(*children)
+            else:
+                await saga.parallel(*(saga.step(STEPS["flight"], each) for each in large))
+            raise ApplicationError("the plan says so", type="Planned")
+
+
+@workflow.defn
+class OwnActivities(_Habit):
+    """Has activities of its own, which would wedge it."""
+
+    async def own(self, plan: Plan, **options: Any) -> object:
+        limit = timedelta(seconds=20)
+        return await workflow.execute_activity("book-car", plan, start_to_close_timeout=limit, **options)
+
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+            if plan.do[0] == "large":
+                await self.own(plan.model_copy(update={"name": "x" * 1_100_000}))
+            await self.own(plan, activity_id="car")
+            await self.own(plan, activity_id="car")
+            twice = [self.own(plan, activity_id="two-cars") for _ in range(2)]
+            await asyncio.gather(*twice)
 
 
 @workflow.defn

@@ -6,6 +6,8 @@ from uuid import uuid4
 import pytest
 from temporalio.api.enums.v1 import EventType
 
+from sagas import SagaClient
+
 from . import habits
 from .agency import Plan, breaks, refuses
 from .stage import WORKFLOWS as USUAL
@@ -37,7 +39,8 @@ async def task_failure(stage: Stage, handle: Handle) -> str:
     """Why its task fails, until the code is mended."""
     failed = await stage.event(handle, TASK_FAILED)
     await handle.terminate("the code is not going to be mended")
-    stage.ids.remove(handle.id)  # what failed its tasks fails in replay
+    root, _, _ = handle.id.partition("/")
+    stage.ids.remove(root)  # what failed its tasks fails in replay
     return failed.workflow_task_failed_event_attributes.failure.message
 
 
@@ -108,6 +111,67 @@ async def test_a_cancel_reaches_a_saga_whose_children_were_gathered(stage: Stage
     await trip.cancel()
 
     assert await stage.ending(trip) == Ending("CANCELED", "compensated")
+
+
+async def queues(handle: Handle) -> dict[str, str]:
+    """Where each compensation of a workflow was sent."""
+    scheduled = [
+        event.activity_task_scheduled_event_attributes
+        async for event in handle.fetch_history_events()
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+    ]
+    return {each.activity_id: each.task_queue.name for each in scheduled if "compensate" in each.activity_id}
+
+
+async def test_what_a_child_owes_is_sent_to_its_own_workers(stage: Stage) -> None:
+    """P7: they are the ones who can make up for it; also by a rescue, and where the child was cut off."""
+    here, there = stage.task_queue, f"{stage.task_queue}-office"
+    await stage.open(there)
+    await stage.open(habits.GARAGE, workflows=False)
+    expected = {
+        "compensate.office:book-car": habits.GARAGE,
+        "compensate.office/desk:book-hotel": there,
+        "compensate.office:book-flight": there,
+        "compensate.book-hotel": here,
+    }
+
+    trip = await begin(stage, habits.FarParent, there)
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert await queues(trip) == expected
+
+    cut_off = await begin(stage, habits.FarParent, there, "wait")
+    office = stage.child_of(cut_off, "office")
+    await stage.event(cut_off, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await stage.event(office, TIMER_STARTED)
+    await office.terminate("cut off")
+    await stage.status(cut_off, "stuck")
+    await cut_off.terminate("cut off")
+    rescue = await SagaClient(stage.client).rescue(cut_off.id, by="mia", because="it was cut off")
+    rescuer = stage.client.get_workflow_handle(rescue.workflow_id)
+    await rescuer.result()
+    assert await queues(cut_off) | await queues(rescuer) == expected
+
+
+@pytest.mark.parametrize("what", ["steps", "children"])
+async def test_what_is_too_much_for_one_task_is_sent_in_several(stage: Stage, what: str) -> None:
+    """P7: Temporal terminates a workflow whose task sends more than 4 MiB."""
+    trip = await begin(stage, habits.Wide, what)
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "ApplicationError")
+    booked, cancelled = stage.agency.story[:6], stage.agency.story[6:]
+    assert [each.replace("book", "cancel") for each in booked] == cancelled
+
+
+@pytest.mark.parametrize(("what", "code"), [("large", "message_too_large"), ("two", "DefinitionError")])
+async def test_an_activity_of_its_own_that_would_wedge_a_saga_is_refused(
+    stage: Stage, what: str, code: str
+) -> None:
+    """P7: before it is sent, so that what was done is made up for; one id may be used again later."""
+    trip = await begin(stage, habits.OwnActivities, what)
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", code)
+    assert stage.agency.story[-1] == "cancel-hotel"
+    assert stage.agency.story.count("book-car") == (0 if what == "large" else 3)
 
 
 async def test_a_time_limit_cannot_take_the_pivot_back(stage: Stage) -> None:

@@ -1,7 +1,7 @@
 """A real Temporal server for the sweeps, and a report of what they have covered."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
@@ -10,6 +10,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from examples.compare.stack import Stack
 from sagas import SagaPlugin
+from tests.conftest import COVERED
 from tests.kernel.conftest import FLAGS, temporal_program
 from tests.scenarios.conftest import stack
 
@@ -53,14 +54,9 @@ async def wholes(
 
 
 @pytest.fixture
-def report(request: pytest.FixtureRequest) -> list[str]:
+def report(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     """The lines that are printed when all tests are through."""
-    return request.config.stash.setdefault(REPORT, [])
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Prints what the sweeps have covered."""
-    if lines := config.stash.get(REPORT, []):
-        terminalreporter.section("what the sweeps have covered")
-        for line in lines:
-            terminalreporter.write_line(line)
+    lines = request.config.stash.setdefault(REPORT, [])
+    yield lines
+    request.node.user_properties += [(COVERED, line) for line in lines]
+    lines.clear()

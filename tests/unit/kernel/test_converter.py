@@ -44,7 +44,7 @@ VALUES: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("value", "kind"), VALUES, ids=str)
+@pytest.mark.parametrize(("value", "kind"), VALUES)
 def test_it_writes_and_reads_as_its_base_does(value: Any, kind: Any) -> None:
     """The short way is short, and not another one."""
     payloads = OURS.to_payloads([value])

@@ -1,0 +1,143 @@
+"""Workflows with handlers of their own, which do steps of the saga, or fail."""
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from sagas import Saga
+
+from .agency import PIVOTS, STEPS, Plan
+
+
+class _Listener:
+    saga: Saga
+
+    def __init__(self) -> None:
+        self.has_gone = False
+
+    @workflow.signal
+    def go(self) -> None:
+        """Ends the wait."""
+        self.has_gone = True
+
+    @workflow.signal
+    def fail(self) -> None:
+        """Fails as handlers may."""
+        raise ApplicationError("bad news", type="Bad")
+
+    @workflow.signal
+    def misread(self) -> None:
+        """Fails as pydantic does."""
+        Plan.model_validate({"do": 7})
+
+    @workflow.signal(name="do")
+    async def do_it(self, word: str) -> None:
+        """Does a step."""
+        await self.saga.step(STEPS[word], Plan(do=()))
+
+    @workflow.update
+    async def add(self, word: str) -> str:
+        """Does one, and says so."""
+        await self.saga.step(STEPS[word], Plan(do=()))
+        return word
+
+    async def gone(self) -> None:
+        await workflow.wait_condition(lambda: self.has_gone)
+
+
+@workflow.defn
+class Listener(_Listener):
+    """Waits in its block, before the pivot or after it."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> str:
+        async with Saga() as saga:
+            self.saga = saga
+            await saga.step(STEPS["hotel"], plan)
+            if "pay" in plan.do:
+                await saga.pivot(PIVOTS["pay"], plan)
+            await self.gone()
+        return "done"
+
+
+@workflow.defn
+class LateListener(_Listener):
+    """Waits after its block."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> str:
+        async with Saga() as saga:
+            self.saga = saga
+            await saga.step(STEPS["hotel"], plan)
+        await self.gone()
+        return "done"
+
+
+@workflow.defn
+class EarlyListener(_Listener):
+    """Waits before its block, in its second run."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> str:
+        if plan.done:
+            await self.gone()
+        async with Saga() as saga:
+            if not plan.done:
+                await saga.step(STEPS["hotel"], plan)
+                saga.continue_as_new(plan.model_copy(update={"done": ("hotel",)}))
+            await saga.step(STEPS["flight"], plan)
+        return "done"
+
+
+@workflow.defn(failure_exception_types=[Exception])
+class Strict:
+    """Closes with errors that others would be mended for."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+        raise ValueError("a bug behind the block")
+
+
+@workflow.defn(name="Changed", failure_exception_types=[workflow.NondeterminismError])
+class Unchanged(_Listener):
+    """Closes when its code has changed under it."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+            await self.gone()
+
+
+@workflow.defn(name="Changed", failure_exception_types=[workflow.NondeterminismError])
+class Changed(_Listener):
+    """So it has."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["car"], plan)
+            await self.gone()
+
+
+@workflow.defn
+class Parent:
+    """Has one of the others as its child."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["flight"], plan)
+            match plan.do[0]:
+                case "listener":
+                    await saga.child(Listener.run, plan, name="leg")
+                case "late":
+                    await saga.child(LateListener.run, plan, name="leg")
+                case "changed":
+                    await saga.child(Unchanged.run, plan, name="leg")
+                case _:
+                    await saga.child(Strict.run, plan, name="leg")
+
+
+LISTENERS: list[type] = [Listener, LateListener, EarlyListener, Strict, Unchanged, Parent]

@@ -1,0 +1,176 @@
+"""What a workflow's own handlers raise does not close it over the head of its saga."""
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+
+from sagas import SagaClient
+
+from . import listeners
+from .agency import refuses
+from .stage import WORKFLOWS as USUAL
+from .stage import Ending, Stage
+from .test_habits import begin, task_failure
+
+WORKFLOWS = [*USUAL, *listeners.LISTENERS]
+COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+CHILD_STARTED = EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
+CONTINUED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
+SIGNALED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+
+
+@pytest.mark.parametrize(("signal", "code"), [("fail", "ApplicationError"), ("misread", "ValidationError")])
+async def test_a_signal_that_fails_has_its_saga_compensate(stage: Stage, signal: str, code: str) -> None:
+    """P4: as if the block had raised it."""
+    trip = await begin(stage, listeners.Listener)
+    await stage.event(trip, COMPLETED)
+
+    await trip.signal(signal)
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", code)
+    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+
+
+async def test_a_step_that_is_refused_in_a_signal_has_its_saga_compensate(stage: Stage) -> None:
+    """With the code of the refusal; nobody else would hear of it."""
+    stage.agency.when("book-car", refuses())
+    trip = await begin(stage, listeners.Listener)
+    await stage.event(trip, COMPLETED)
+
+    await trip.signal("do", "car")
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "sold_out")
+    assert stage.agency.story == ["book-hotel", "book-car", "cancel-hotel"]
+
+
+async def test_a_cancel_during_the_step_of_a_signal_compensates_it(stage: Stage) -> None:
+    """P6: the handler's end is not that of the workflow."""
+    car = stage.agency.hold("book-car")
+    trip = await begin(stage, listeners.Listener)
+    await stage.event(trip, COMPLETED)
+    await trip.signal("do", "car")
+    await car.entered.wait()
+
+    await trip.cancel()
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
+    car.opened.set()
+
+    assert await stage.ending(trip) == Ending("CANCELED", "compensated")
+    assert stage.agency.story[2:] == ["cancel-car", "cancel-hotel"]
+
+
+async def test_a_child_whose_signal_fails_has_compensated_before_its_parent_hears(stage: Stage) -> None:
+    """P2: so its parent owes nothing for it."""
+    trip = await begin(stage, listeners.Parent, "listener")
+    child = stage.child_of(trip, "leg")
+    await stage.event(trip, CHILD_STARTED)
+    await stage.event(child, COMPLETED)
+
+    await child.signal("fail")
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "ApplicationError")
+    assert stage.agency.story[2:] == ["cancel-hotel", "cancel-flight"]
+
+
+async def test_a_signal_that_fails_after_the_pivot_fails_the_task(stage: Stage) -> None:
+    """P6: nothing crosses the pivot backwards; the code is to be mended."""
+    trip = await begin(stage, listeners.Listener, "pay")
+    await stage.event(trip, COMPLETED, nth=2)
+
+    await trip.signal("fail")
+
+    assert "after the pivot" in await task_failure(stage, trip)
+
+
+async def test_a_signal_that_fails_in_a_child_after_its_saga_fails_the_task(stage: Stage) -> None:
+    """P7: its parent would take it for a child that has compensated."""
+    trip = await begin(stage, listeners.Parent, "late")
+    child = stage.child_of(trip, "leg")
+    await stage.event(trip, CHILD_STARTED)
+    await stage.event(child, COMPLETED)
+    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=2)
+
+    await child.signal("fail")
+
+    assert "after its saga was completed" in await task_failure(stage, child)
+    await trip.terminate("nor is that of its child")
+
+
+async def test_a_signal_that_fails_before_the_block_of_a_later_run(stage: Stage) -> None:
+    """P7: what an earlier run has done is made up for as soon as the saga has begun again."""
+    trip = await begin(stage, listeners.EarlyListener)
+    await stage.event(trip, CONTINUED)
+    trip = stage.client.get_workflow_handle(trip.id)
+
+    await trip.signal("fail")
+    await stage.event(trip, SIGNALED)
+    await trip.signal("go")
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "ApplicationError")
+    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+
+
+@pytest.mark.parametrize("handler", ["signal", "update"])
+async def test_a_step_that_comes_after_the_saga_is_refused(stage: Stage, handler: str) -> None:
+    """P19: whoever asks from outside cannot know that it has ended, and must not wedge the workflow."""
+    trip = await begin(stage, listeners.LateListener)
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=2)
+
+    if handler == "signal":
+        await trip.signal("do", "car")
+    else:
+        with pytest.raises(WorkflowUpdateFailedError) as failed:
+            await trip.execute_update("add", "car")
+        assert isinstance(failed.value.cause, ApplicationError)
+        assert failed.value.cause.type == "SagaRefused"
+    await trip.signal("go")
+
+    assert (await stage.ending(trip)).result == "done"
+    assert stage.agency.story == ["book-hotel"]
+
+
+async def test_a_step_that_is_refused_in_an_update_fails_the_update(stage: Stage) -> None:
+    """Whoever has asked is told why; the saga goes on."""
+    stage.agency.when("book-car", refuses())
+    trip = await begin(stage, listeners.Listener)
+    await stage.event(trip, COMPLETED)
+
+    with pytest.raises(WorkflowUpdateFailedError) as failed:
+        await trip.execute_update("add", "car")
+    await trip.signal("go")
+
+    assert isinstance(failed.value.cause, ApplicationError)
+    assert (failed.value.cause.type, failed.value.cause.details[0]) == ("Rejected", "sold_out")
+    assert (await stage.ending(trip)).result == "done"
+
+
+async def test_a_child_that_closes_with_a_bug_leaves_its_parent_stuck(stage: Stage) -> None:
+    """P8: it was told to close with every error, and so cannot wait until its code is mended."""
+    trip = await begin(stage, listeners.Parent, "strict")
+
+    await stage.status(trip, "stuck")
+
+    assert stage.agency.story == ["book-flight", "book-hotel", "cancel-flight"]
+
+
+async def test_a_child_that_closes_as_its_code_has_changed_leaves_its_parent_stuck(stage: Stage) -> None:
+    """P8: what it has done is still there."""
+    trip = await begin(stage, listeners.Parent, "changed")
+    child = stage.child_of(trip, "leg")
+    await stage.event(trip, CHILD_STARTED)
+    await stage.event(child, COMPLETED)
+    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=2)
+    await stage.close()
+    stage.workflows = [listeners.Changed if kind is listeners.Unchanged else kind for kind in WORKFLOWS]
+    await stage.open()
+
+    await child.signal("go")
+    await stage.status(trip, "stuck")
+
+    stage.ids.remove(trip.id)  # what its child has done fails in replay
+
+    assert stage.agency.story == ["book-flight", "book-hotel", "cancel-flight"]
+    story = await SagaClient(stage.client).show(trip.id)
+    assert [owed.state for owed in story.steps[1].compensations] == ["owed"]
+    await trip.terminate("nobody is going to tell")
