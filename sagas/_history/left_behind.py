@@ -169,7 +169,7 @@ def _note(
 
 
 def with_bases(record: Record) -> Record:
-    """A saga with the lines of what resets have left behind; a copied line is told once."""
+    """A saga with the lines of what resets have left behind, and who stepped in; copies are told once."""
     known = {_copy_of(line) for line in record.lines}
     children = {child.address for child in record.children}
     lines = list(record.lines)
@@ -179,7 +179,11 @@ def with_bases(record: Record) -> Record:
                 continue
             known.add(_copy_of(line))
             lines.append(replace(line, left_by=base.run_id))
-    return replace(record, lines=sorted(lines, key=_began_at)) if record.bases else record
+    if not record.bases:
+        return record
+    verbs = [verb for each in (*record.bases, record) for verb in each.verbs]
+    once = [verb for number, verb in enumerate(verbs) if verb not in verbs[:number]]
+    return replace(record, lines=sorted(lines, key=_began_at), verbs=once)
 
 
 def _copy_of(line: Effort | Offspring) -> tuple[object, ...]:

@@ -128,7 +128,7 @@ def _planned(plan: tuple[Owed, ...], lane: str = "") -> Iterator[Planned]:
 
 def _stays(record: Record, planned: Set[str] = frozenset()) -> Iterator[Stays]:
     """The effects, done or in doubt, that nothing makes up for; a child's as its parent sees them."""
-    ledger = rebuild(record).ledger
+    ledger, record = rebuild(record).ledger, with_bases(record)
     skipped = {
         verb.entry.about: f"skipped by {verb.entry.by}: {verb.entry.because}"
         for each in (record, *record.own_rescues)
@@ -139,7 +139,7 @@ def _stays(record: Record, planned: Set[str] = frozenset()) -> Iterator[Stays]:
     for address, entry in ledger.entries.items():
         if not entry.is_child and address not in settled and entry.outcome in MAY_HAVE_HAPPENED:
             yield Stays(address=address, outcome=entry.outcome, because=skipped.get(address, ""))
-    for child in with_bases(record).children:
+    for child in record.children:
         for stay in _stays(child.record) if child.record else ():
             address = in_parent(child.address, stay.address)
             if address not in settled:

@@ -105,7 +105,7 @@ async def rescue_saga(client: Client, saga_id: str, note: OperatorNote, *, patie
     if _under_way(record):
         record = await _when_children_have_ended(client, archive, record, patience)
     rebuilt = rebuild(record)
-    if rebuilt.way is Way.BACK or record.has_completed:
+    if rebuilt.way is Way.BACK or _is_done(record):
         return await _make_up(client, archive, record, note)
     if rebuilt.ledger.phase is Phase.COMPENSATING:
         raise VerbRefusedError(
@@ -127,7 +127,7 @@ async def _make_up(client: Client, archive: Archive, record: Record, note: Opera
     lost = {child for debt in under_way for child in debt.unaccounted}
     debt = Debt(
         owed=chosen(
-            rebuilt.left if record.has_completed else rebuilt.ledger.plan(),
+            rebuilt.left if _is_done(record) else rebuilt.ledger.plan(),
             lambda address: address not in taken,
         ),
         unaccounted=tuple(child for child in rebuilt.ledger.lost() if child not in lost),
@@ -135,10 +135,10 @@ async def _make_up(client: Client, archive: Archive, record: Record, note: Opera
     if rescues and (debt == Debt() or is_waiting(rescues[-1])):
         return await _known(client, rescues[-1], debt)
     if debt == Debt():
-        if record.has_completed:
+        if _is_done(record):
             raise VerbRefusedError(record.id, VERB, "it has completed: what it did is meant to stay")
         return Rescue(saga=record.id, course=Course.NOTHING_OWED)
-    rescue_id_ = rescue_id(record.id, len(record.rescues) + 1)
+    next_id = rescue_id(record.id, len(record.rescues) + 1)
     request = RescueRequest(
         saga=record.id,
         run_id=record.run_id,
@@ -148,10 +148,10 @@ async def _make_up(client: Client, archive: Archive, record: Record, note: Opera
         because=note.because,
         roles=note.roles,
     )
-    run_id = await start_rescue(client, rescue_id_, request, task_queue=record.task_queue)
+    run_id = await start_rescue(client, next_id, request, task_queue=record.task_queue)
     if run_id is None:
-        return await _known(client, await archive.record(rescue_id_), debt)
-    return _making_up(record.id, rescue_id_, run_id, debt, is_new=True)
+        return await _known(client, await archive.record(next_id), debt)
+    return _making_up(record.id, next_id, run_id, debt, is_new=True)
 
 
 async def _resume(client: Client, archive: Archive, rescues: list[Record], note: OperatorNote) -> None:
@@ -170,8 +170,8 @@ async def _known(client: Client, rescue: Record, debt: Debt | None = None) -> Re
     return _making_up(rescued_by(rescue.id), rescue.id, rescue.run_id, debt, is_new=False)
 
 
-def _is_done(rescue: Record) -> bool:
-    return rescue.close is not None and rescue.close.how is How.COMPLETED
+def _is_done(record: Record) -> bool:
+    return record.close is not None and record.close.how is How.COMPLETED
 
 
 def _making_up(saga_id: str, workflow_id: str, run_id: str, debt: Debt, *, is_new: bool) -> Rescue:

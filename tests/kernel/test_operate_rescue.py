@@ -348,6 +348,15 @@ async def test_child_is_rescued_alone_while_its_parent_waits_for_that(stage: Sta
     assert stage.agency.keys["cancel-flight"] == [f"{trip.id}/leg:book-flight"]
 
 
+async def test_child_that_has_completed_is_not_rescued(stage: Stage) -> None:
+    """What it did is its parent's to make up for, if anybody has to."""
+    trip = await stage.start(Plan(do=("flight",)), "wait")
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
+
+    with pytest.raises(VerbRefusedError, match="completed"):
+        await rescue(stage, f"{trip.id}/leg")
+
+
 async def test_child_of_a_closed_parent_is_rescued_with_its_root(stage: Stage) -> None:
     """Alone, it would be forgotten when its root is rescued."""
     trip = await stage.start("hotel", Plan(do=("flight", "wait")))

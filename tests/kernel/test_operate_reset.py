@@ -192,6 +192,26 @@ async def test_what_was_compensated_before_a_reset_is_not_owed(stage: Stage) -> 
     assert stage.agency.story == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
 
 
+async def test_what_a_person_has_settled_before_a_reset_is_not_owed(stage: Stage) -> None:
+    """It is told who that was."""
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    trip = await stage.start("hotel", "flight", "fail")
+    await stage.status(trip, "stuck")
+    client = SagaClient(stage.client)
+    await client.skip(trip.id, "book-flight", by="mia", because="a credit note was sent")
+    assert (await stage.ending(trip)).saga == "settled"
+    await cut_off_before(stage, trip, "book-flight")
+
+    assert (await rescue(stage, trip.id)).course is Course.NOTHING_OWED
+
+    story, preview = await client.show(trip.id), await client.preview(trip.id)
+    assert "skip book-flight by mia: a credit note was sent" in timeline_text(story)
+    assert [step.compensations[0].state.value for step in story.steps] == ["done", "by hand"]
+    assert [(stay.address, stay.because) for stay in preview.stays] == [
+        ("book-flight", "skipped by mia: a credit note was sent")
+    ]
+
+
 async def test_saga_that_ended_by_itself_is_rescued_for_what_it_did_before_a_reset(stage: Stage) -> None:
     """It has made up for all that it knew of; only the rest is left."""
     trip = await booked(stage, "hotel", "wait", "flight", "sleep", bookings=1)
@@ -217,34 +237,38 @@ async def test_saga_that_ended_by_itself_is_rescued_for_what_it_did_before_a_res
     assert (await rescue(stage, trip.id)).run_id == outcome.run_id
 
 
-async def test_saga_that_completed_is_rescued_for_what_it_did_before_a_reset(stage: Stage) -> None:
-    """The new run was refused what the old one has: it must have asked for something else."""
+@pytest.mark.parametrize("after", ["look", "pay"])
+async def test_saga_that_completed_is_rescued_for_what_only_an_earlier_run_did(
+    stage: Stage, after: str
+) -> None:
+    """It was refused what that had done, so it must have asked for something else; its own work stays."""
+    trip = await booked(stage, "hotel", "perhaps-flight", "wait", after)
+    stage.agency.when("book-flight", refuses("key_reuse"))
+    anew = await reset(stage.client, trip.id, before="book-hotel")
+    await anew.signal("go")
+    assert (await stage.ending(anew)).closed == "COMPLETED"
+    client = SagaClient(stage.client)
+    before = await client.preview(trip.id)
+
+    outcome = await rescued(stage, trip.id)
+
+    assert (before.has_completed, [each.address for each in before.left]) == (True, ["book-flight"])
+    assert outcome.owed == ("book-flight",)
+    assert "cancel-hotel" not in stage.agency.story
+    assert (await rescue(stage, trip.id)).run_id == outcome.run_id
+    assert (await client.preview(trip.id)).left == ()
+
+
+async def test_nothing_of_a_run_that_has_passed_the_pivot_is_taken_back(stage: Stage) -> None:
+    """Also where the run after it was refused some of it."""
     trip = await booked(stage, "hotel", "perhaps-flight", "pay", "wait", bookings=3)
     stage.agency.when("book-flight", refuses("key_reuse"))
     anew = await reset(stage.client, trip.id, before="book-hotel")
     await anew.signal("go")
     assert (await stage.ending(anew)).closed == "COMPLETED"
-    left = stage.client.get_workflow_handle(trip.id)
 
-    # The pivot of the old run is done: nothing of it is taken back.
     with pytest.raises(VerbRefusedError, match="completed"):
-        await rescue(stage, left.id)
-
-
-async def test_saga_that_completed_keeps_what_it_did_itself(stage: Stage) -> None:
-    """Only what nobody has done again is made up for."""
-    trip = await booked(stage, "hotel", "perhaps-flight", "wait")
-    stage.agency.when("book-flight", refuses("key_reuse"))
-    anew = await reset(stage.client, trip.id, before="book-hotel")
-    await anew.signal("go")
-    assert (await stage.ending(anew)).closed == "COMPLETED"
-
-    outcome = await rescued(stage, trip.id)
-
-    assert outcome.owed == ("book-flight",)
-    assert "cancel-hotel" not in stage.agency.story
-    assert (await rescue(stage, trip.id)).run_id == outcome.run_id
-    assert (await SagaClient(stage.client).preview(trip.id)).left == ()
+        await rescue(stage, trip.id)
 
 
 async def test_saga_goes_on_where_its_pivot_was_done_before_a_reset(stage: Stage) -> None:
@@ -293,9 +317,12 @@ async def test_child_that_a_reset_has_left_behind_is_made_up_for(stage: Stage, *
     assert not_made_up(stage, trip.id) == []
 
 
-async def test_child_that_was_begun_anew_after_a_reset_leaves_nothing_behind(stage: Stage) -> None:
-    """The one before had come further, under the same keys."""
-    trip = await stage.start("hotel", Plan(do=("flight", "wait", "car")), "sleep")
+@pytest.mark.parametrize("do", [("flight", "wait", "car"), ("flight", "wait", "again", "car")], ids=str)
+async def test_child_that_was_begun_anew_after_a_reset_leaves_nothing_behind(
+    stage: Stage, do: tuple[str, ...]
+) -> None:
+    """The one before had come further, under the same keys; perhaps it had continued as new."""
+    trip = await stage.start("hotel", Plan(do=do), "sleep")
     await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     child = stage.child_of(trip, "leg")
     await child.signal("go")
