@@ -183,7 +183,7 @@ async def test_saga_that_ran_into_a_timeout_is_rescued(stage: Stage, do: tuple[s
         Plan(do=do),
         id=f"late-{len(do)}-{stage.task_queue}",
         task_queue=stage.task_queue,
-        run_timeout=timedelta(seconds=1),
+        run_timeout=timedelta(seconds=4),
     )
     assert (await stage.ending(trip)).closed == "TIMED_OUT"
     assert (await SagaClient(stage.client).show(trip.id)).status == "timed-out"

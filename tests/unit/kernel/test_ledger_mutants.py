@@ -56,7 +56,7 @@ class Fault:
         """The ledger with this fault in it."""
         assert SOURCE.count(self.text) == 1, f"{self.text!r} is not once in the ledger: mend this fault"
         tree = ast.parse(SOURCE.replace(self.text, self.instead))
-        tree.body = [n for n in tree.body if getattr(n, "name", None) in ("Ledger", "leaves")]
+        tree.body = [n for n in tree.body if getattr(n, "name", None) in ("Ledger", "leaves", "chosen")]
         # Everything else is shared, so that an outcome or a scope is the same there and here.
         names = dict(vars(kernel))
         exec(compile(tree, f"<{self.meaning}>", "exec"), names)
@@ -153,25 +153,23 @@ FAULTS = [
     Fault("a compensation runs again and again", "self.made_up.add(address)", "pass"),
     Fault(
         "a child's compensation runs again",
-        "tuple(kept for lane in part.lanes if (kept := self._remaining(lane)))",
+        "tuple(kept for lane in part.lanes if (kept := chosen(lane, is_wanted)))",
         "part.lanes",
     ),
     Fault(
         "one compensation that is through ends those after it",
-        "if part.address not in self.made_up:\n                    remaining.append(part)",
-        "if part.address in self.made_up:\n"
-        "                    return ()\n"
-        "                remaining.append(part)",
+        "if is_wanted(part.address):\n                parts.append(part)",
+        "if not is_wanted(part.address):\n                return ()\n            parts.append(part)",
     ),
     Fault(
         "what a child does at once is done one after the other",
-        "remaining.append(Together(lanes=lanes))",
-        "remaining.extend(one for lane in lanes for one in lane)",
+        "parts.append(Together(lanes=lanes))",
+        "parts.extend(one for lane in lanes for one in lane)",
     ),
     Fault(
         "one lane of a child that is through ends the others",
-        "elif lanes := tuple(kept for lane in part.lanes if (kept := self._remaining(lane))):",
-        "elif all(lanes := tuple(map(self._remaining, part.lanes))):",
+        "elif lanes := tuple(kept for lane in part.lanes if (kept := chosen(lane, is_wanted))):",
+        "elif all(lanes := tuple(chosen(lane, is_wanted) for lane in part.lanes)):",
     ),
     Fault(
         "a compensation does not get the result that it asks for",
