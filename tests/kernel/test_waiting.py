@@ -64,6 +64,62 @@ async def test_an_event_that_comes_too_late_is_reported_and_kept(stage: Stage) -
     assert (await stage.ending(trip)).closed == "COMPLETED"
 
 
+async def test_an_event_that_comes_when_the_saga_has_turned_round_is_reported(stage: Stage) -> None:
+    """P14: also while what was under way then has not ended; the sender of an update is told."""
+    flight = stage.agency.hold("book-flight")
+    hotel = stage.agency.hold("cancel-hotel")
+    trip = await stage.start("hotel", "flight", "visa")
+    await flight.entered.wait()
+    await trip.cancel()
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED)
+
+    assert "too late: the saga has turned round" in await stage.refusal(trip, "visa", VISA)
+    await trip.signal("visa", VISA)
+    flight.opened.set()
+    await hotel.entered.wait()
+    assert "too late: the saga has turned round" in await stage.refusal(trip, "visa", VISA)
+    await trip.signal("visa", VISA)
+    hotel.opened.set()
+
+    assert await stage.ending(trip) == Ending("CANCELED", "compensated")
+    assert (await stage.details(trip)).splitlines()[-2:] == [
+        "- visa came and was never asked for",
+        "- visa came too late: the saga has turned round",
+    ]
+
+
+async def test_an_event_that_comes_when_the_saga_has_ended_is_reported(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While its workflow still runs."""
+    trip = await stage.start("hotel", "pay", "then-outside")
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=3)
+
+    assert "too late: the saga has ended" in await stage.refusal(trip, "visa", VISA)
+    await trip.signal("visa", VISA)
+    await trip.signal("go")
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert (await stage.details(trip)).endswith("\n- visa came too late: the saga has ended")
+    assert any("visa came too late: the saga has ended" in line for line in caplog.messages)
+
+
+@pytest.mark.parametrize("words", [("wait", "look"), ("wait", "again", "look")], ids=["one-run", "as-new"])
+async def test_an_event_that_was_never_asked_for_is_reported_at_the_end(
+    stage: Stage, words: tuple[str, ...]
+) -> None:
+    """Also one that came before the saga continued as new."""
+    trip = await stage.start(*words)
+    await trip.signal("visa", VISA)
+    await trip.signal("visa", VISA)
+    await trip.signal("go")
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    newest = stage.client.get_workflow_handle(trip.id)
+    assert (await stage.details(newest)).endswith("\n- visa came 2 times and was never asked for")
+
+
 async def test_a_cancel_ends_a_wait(stage: Stage) -> None:
     """P6."""
     trip = await stage.start("hotel", "visa", "look")
