@@ -1,11 +1,15 @@
 """Events from outside, people's decisions, and deadlines."""
 
+from datetime import UTC
+
 import pytest
+from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 
-from sagas import APPROVE, ApprovalRequest
+from sagas import APPROVE, ApprovalRequest, Decision, Saga
 
 from .agency import Booking, Gate, Plan
+from .stage import WORKFLOWS as USUAL
 from .stage import Ending, Handle, Stage
 
 # The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
@@ -13,6 +17,20 @@ pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"
 
 TIMER_STARTED = EventType.EVENT_TYPE_TIMER_STARTED
 VISA = Booking(number="v-7")
+
+
+# In the sandbox, this file would be read again for each worker.
+@workflow.defn(sandboxed=False)
+class AskingSaga:
+    """Says what was decided."""
+
+    @workflow.run
+    async def run(self) -> Decision:
+        async with Saga() as saga:
+            return await saga.approval("big-trip", role="boss")
+
+
+WORKFLOWS = [*USUAL, AskingSaga]
 
 
 async def decide(
@@ -141,6 +159,22 @@ async def test_a_person_decides(stage: Stage, *, is_approved: bool) -> None:
     ending = await stage.ending(trip)
     assert (ending.closed, ending.saga, ending.code) == (expected.closed, expected.saga, expected.code)
     assert stage.agency.story[-1] == ("look-around" if is_approved else "cancel-hotel")
+
+
+async def test_a_saga_knows_who_has_decided_when_and_why(stage: Stage) -> None:
+    """It may have to say so to others."""
+    trip = await stage.client.start_workflow(
+        AskingSaga.run, id=f"asking-{stage.task_queue}", task_queue=stage.task_queue
+    )
+    stage.ids.append(trip.id)
+    asked = await stage.event(trip, TIMER_STARTED)
+    await decide(trip)
+
+    decision = await trip.result()
+    assert (decision.by, decision.because) == ("mia", "it is cheap")
+    closed_at = (await trip.describe()).close_time
+    assert closed_at is not None
+    assert asked.event_time.ToDatetime(UTC) < decision.at < closed_at
 
 
 async def test_nobody_decides_in_time(stage: Stage) -> None:
