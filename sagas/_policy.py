@@ -6,6 +6,8 @@ from datetime import timedelta
 from ._errors import DefinitionError
 
 LONGEST = timedelta(days=30)
+TAKEN_WITHIN = timedelta(seconds=45)
+"""So that a saga which is stuck for want of a worker says so within a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +27,9 @@ class Policy:
         heartbeat: The longest silence of an activity that reports its progress; without it a crashed
             worker is only noticed at `timeout`.
         deadline: The longest that all attempts together may take, pauses and the wait for a worker
-            included; without it, a step waits for its workers as long as there are none.
+            included; without it, a step and the pivot wait for workers as long as there are none.
+        taken_within: For a compensation, and for what follows the pivot: the longest that it waits for a
+            worker in its first round, before the saga says that it is stuck, and tries again.
         priority: 1 (first) to 5, where many activities wait for the same workers; Temporal's default is 3.
 
     Raises:
@@ -39,10 +43,11 @@ class Policy:
     longest_pause: timedelta = timedelta(seconds=30)
     heartbeat: timedelta | None = None
     deadline: timedelta | None = None
+    taken_within: timedelta = TAKEN_WITHIN
     priority: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("timeout", "pause", "longest_pause", "heartbeat", "deadline"):
+        for name in ("timeout", "pause", "longest_pause", "heartbeat", "deadline", "taken_within"):
             value = getattr(self, name)
             if value is not None and not timedelta(0) < value <= LONGEST:
                 raise DefinitionError(f"{name} must be above 0 and at most {LONGEST.days} days, not {value}")

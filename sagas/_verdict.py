@@ -11,6 +11,7 @@ from temporalio.exceptions import (
     ApplicationErrorCategory,
     CancelledError,
     TimeoutError,  # noqa: A004 - Temporal's, in its own words
+    TimeoutType,
 )
 
 from ._errors import DeadlineError, DefinitionError, RejectedError, TurnedBackError, UnknownOutcomeError
@@ -36,6 +37,9 @@ _NONDETERMINISM = "[TMPRL1100]"
 
 SAGA_REFUSED = "SagaRefused"
 """The type of the application error of a saga that was started such that it could lose compensations."""
+
+NO_WORKER = "no_worker"
+"""The code of what no worker has taken in time."""
 
 OURS = f"{__package__}."
 LONGEST_REASON = 2_000
@@ -161,5 +165,7 @@ def verdict_of(error: ActivityError, rejections: frozenset[str], *, attempts: in
             Outcome.UNKNOWN, code=cause.type or "", reason=cause.message, is_final=cause.non_retryable
         )
     if isinstance(cause, TimeoutError):
-        return Verdict(Outcome.UNKNOWN, reason="no answer came in time")
+        was_taken = cause.type is not TimeoutType.SCHEDULE_TO_START
+        code, reason = ("", "no answer came") if was_taken else (NO_WORKER, "no worker has taken it")
+        return Verdict(Outcome.UNKNOWN, code=code, reason=f"{reason} in time")
     return Verdict(Outcome.UNKNOWN, reason=str(cause or error)[:LONGEST_REASON])

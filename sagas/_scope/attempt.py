@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
@@ -13,7 +14,7 @@ from .._keys import PROBE
 from .._ledger import Outcome
 from .._mark import Purpose, plain_mark
 from .._steps import Call
-from .._verdict import Verdict, verdict_of
+from .._verdict import NO_WORKER, Verdict, verdict_of
 from .guard import current_guard
 from .run import current
 
@@ -40,16 +41,26 @@ def encode(arguments: Sequence[object], what: str) -> list[RawValue] | Verdict:
 
 
 async def carry_out(
-    call: Call, arguments: Sequence[object], *, activity_id: str, summary: str, mark: Payload
+    call: Call,
+    arguments: Sequence[object],
+    *,
+    activity_id: str,
+    summary: str,
+    mark: Payload,
+    taken_within: timedelta | None = None,
 ) -> Verdict:
     """Runs an activity as its policy says; where its outcome is unknown, asks the participant for it."""
-    verdict = await attempt(call, arguments, activity_id=activity_id, summary=summary, mark=mark)
-    return await resolve(call, arguments[0], verdict, address=activity_id)
+    verdict = await attempt(
+        call, arguments, activity_id=activity_id, summary=summary, mark=mark, taken_within=taken_within
+    )
+    return await resolve(call, arguments[0], verdict, address=activity_id, taken_within=taken_within)
 
 
-async def resolve(call: Call, message: object, verdict: Verdict, *, address: str) -> Verdict:
+async def resolve(
+    call: Call, message: object, verdict: Verdict, *, address: str, taken_within: timedelta | None = None
+) -> Verdict:
     """Asks the participant what became of an action, where nobody knows and there is a probe."""
-    if call.probe is None or verdict.outcome is not Outcome.UNKNOWN:
+    if call.probe is None or verdict.outcome is not Outcome.UNKNOWN or verdict.code == NO_WORKER:
         return verdict
     if workflow.cancellation_reason() is not None and not current_guard().is_deaf:
         # What is in doubt is compensated in any case.
@@ -60,6 +71,7 @@ async def resolve(call: Call, message: object, verdict: Verdict, *, address: str
         activity_id=f"{PROBE}{address}",
         summary=f"ask what became of {address}",
         mark=plain_mark(Purpose.PROBE),
+        taken_within=taken_within,
     )
     if found.outcome is not Outcome.DONE:
         return verdict
@@ -76,10 +88,12 @@ async def attempt(
     summary: str,
     mark: Payload,
     attempts: int | None = None,
+    taken_within: timedelta | None = None,
 ) -> Verdict:
     """Runs an activity and says how it ended; raises only when the workflow itself is cancelled or evicted.
 
     The activity is cancelled with the workflow, but waited for: a compensation never overtakes its action.
+    It waits for a worker as long as there is none, or as `taken_within` says.
     """
     tries = attempts or call.policy.attempts
     encoded = encode(arguments, f"the message of {activity_id}")
@@ -100,6 +114,7 @@ async def attempt(
             task_queue=call.task_queue,
             start_to_close_timeout=call.policy.timeout,
             schedule_to_close_timeout=call.policy.deadline,
+            schedule_to_start_timeout=taken_within,
             heartbeat_timeout=call.policy.heartbeat,
             retry_policy=RetryPolicy(
                 initial_interval=call.policy.pause,

@@ -1,15 +1,15 @@
 """Activities that must succeed: compensations, the pivot's verdict, and what comes after the pivot.
 
-They are tried in rounds. A round that fails makes the saga stuck, which it says, and is followed by another
-after a pause that grows; a final refusal waits for a person, as another try would be answered the same. A
-person can have it tried again at once, or settle it by hand.
+They are tried in rounds. What fails, or finds no worker, makes the saga stuck, which it says at once, and is
+tried again after a pause that grows; what was refused for good waits for a person, as another try would be
+answered the same. A person can have it tried again at once, or settle it by hand.
 """
 
 import asyncio
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 
 from temporalio import workflow
@@ -18,6 +18,7 @@ from temporalio.api.common.v1 import Payload
 from .._keys import COMPENSATE
 from .._ledger import Compensation, Ledger, Outcome, Owed
 from .._mark import Purpose, plain_mark
+from .._policy import Policy
 from .._status import Board, Status
 from .._steps import Call
 from .._verbs import ByHand
@@ -27,7 +28,8 @@ from .attempt import carry_out, encode
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=5)
 LONGEST_PAUSE_AFTER_A_DAY = timedelta(hours=1)
-"""A round is about eleven events of a history, which has room for 50 thousand: enough for half a year."""
+"""A round in which one thing fails is eleven events of a history, which has room for 51,200: enough for half
+a year. Each further thing is six events more, and so is a probe."""
 NEXT_ATTEMPT = "until the next attempt"
 
 
@@ -41,6 +43,15 @@ class Trouble:
     """What its action would return; nobody needs to know what a compensation returns."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One time that everything which is owed is tried."""
+
+    number: int
+    ledger: Ledger
+    failures: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
+
+
 class Insistence:
     """Tries until it succeeds or is settled by hand, and says so while it does not."""
 
@@ -50,17 +61,21 @@ class Insistence:
         self._board = board
         self.retries = 0
         self._settled: dict[str, Verdict] = {}
+        self._refused: dict[str, Verdict] = {}
+        """What nobody is asked for again until a person says so."""
         self._attempted: set[str] = set()
         board.failing = self.troubles
 
     def retry(self) -> None:
         """Ends every pause and tries again what was refused; an operator's word that something changed."""
         self.retries += 1
+        self._refused.clear()
 
     def settle(self, address: str, how: ByHand, verdict: Verdict) -> None:
         """Takes a person's word for what became of something that is in trouble."""
         self.by_hand[address] = how
         self._settled[address] = verdict
+        self._refused.pop(address, None)
 
     def refuse_to_settle(self, address: str) -> str | None:
         """Why a person's word on something in trouble cannot be taken now, in a sentence."""
@@ -82,16 +97,16 @@ class Insistence:
     async def make_up(self, ledger: Ledger) -> None:
         """Runs what is owed, in its order, until nothing is; one that fails does not hold up the others."""
         since = workflow.now()
-        for round_number in count():
-            failures: dict[str, Verdict] = {}
-            seen = self.retries
-            await self._run(ledger, ledger.plan(), failures)
-            if not failures:
+        for number in count():
+            this, seen = _Round(number, ledger), self.retries
+            await self._run(ledger.plan(), this)
+            if not this.failures:
                 return
-            reasons = (f"{address}: {verdict.reason}" for address, verdict in failures.items())
-            self._board.show(Status.STUCK, "; ".join(reasons))
-            await self.rest(_pause(round_number, since, list(failures.values())), *failures, since=seen)
-            for address in failures:
+            self._show_stuck()
+            only_a_person_helps = all(verdict.is_final for verdict in this.failures.values())
+            pause = None if only_a_person_helps else pause_after(number, workflow.now() - since)
+            await self.rest(pause, *this.failures, since=seen)
+            for address in this.failures:
                 if address in self._settled:
                     ledger.made_up_for(address)
                     del self.troubles[address]
@@ -101,15 +116,20 @@ class Insistence:
     ) -> Verdict:
         """Runs what follows the pivot; there is no other way than forward."""
         since = workflow.now()
-        for round_number in count():
+        for number in count():
             seen = self.retries
             with self.attempting(activity_id):
                 verdict = await carry_out(
-                    call, arguments, activity_id=activity_id, summary=summary, mark=mark
+                    call,
+                    arguments,
+                    activity_id=activity_id,
+                    summary=summary,
+                    mark=mark,
+                    taken_within=patience(call.policy, number),
                 )
             if verdict.outcome is not Outcome.DONE:
                 self.is_stuck(activity_id, Purpose.RETRIABLE, verdict, call)
-                pause = _pause(round_number, since, [verdict])
+                pause = None if verdict.is_final else pause_after(number, workflow.now() - since)
                 settled = await self.rest(pause, activity_id, since=seen)
                 verdict = settled or verdict
             if verdict.outcome is Outcome.DONE:
@@ -139,11 +159,15 @@ class Insistence:
     def is_stuck(self, address: str, purpose: Purpose, verdict: Verdict, call: Call) -> None:
         """Says so."""
         self.troubles[address] = Trouble(purpose, verdict.reason, call.result)
-        self._board.show(Status.STUCK, f"{address}: {verdict.reason}")
+        self._show_stuck()
 
     def is_through(self, address: str) -> None:
         """Says that what may have been stuck is not any more."""
-        if self.troubles.pop(address, None) and not self.troubles:
+        if self.troubles.pop(address, None) is None:
+            return
+        if self.troubles:
+            self._show_stuck()
+        else:
             self._board.show(Status.HELD if self._board.is_held else Status.RUNNING)
 
     async def rest(
@@ -169,38 +193,52 @@ class Insistence:
             )
         return next((self._settled[address] for address in addresses if address in self._settled), None)
 
-    async def _run(self, ledger: Ledger, plan: Sequence[Owed], failures: dict[str, Verdict]) -> None:
+    def _show_stuck(self) -> None:
+        reasons = (f"{address}: {trouble.reason}" for address, trouble in self.troubles.items())
+        self._board.show(Status.STUCK, "; ".join(reasons))
+
+    async def _run(self, plan: Sequence[Owed], this: _Round) -> None:
         for part in plan:
             if isinstance(part, Compensation):
-                await self._compensate(ledger, part, failures)
+                await self._compensate(part, this)
                 continue
-            lanes = [asyncio.create_task(self._run(ledger, lane, failures)) for lane in part.lanes]
+            lanes = [asyncio.create_task(self._run(lane, this)) for lane in part.lanes]
             await workflow.wait(lanes)
             for lane in lanes:
                 lane.result()
 
-    async def _compensate(self, ledger: Ledger, owed: Compensation, failures: dict[str, Verdict]) -> None:
-        call = Call(activity=owed.activity, result=None, policy=owed.policy, task_queue=owed.task_queue)
-        if owed.address in self._settled:
-            # By hand, while others of this round were tried.
-            verdict = Verdict(Outcome.DONE)
-        else:
-            with self.attempting(owed.address):
-                verdict = await carry_out(
-                    call,
-                    _sendable(owed),
-                    activity_id=f"{COMPENSATE}{owed.address}",
-                    summary=f"compensate: {words(owed.activity)}",
-                    mark=plain_mark(Purpose.COMPENSATION),
-                )
+    async def _compensate(self, owed: Compensation, this: _Round) -> None:
+        if refused := self._refused.get(owed.address):
+            this.failures[owed.address] = refused
+            return
+        # By hand, while others of this round were tried.
+        is_settled = owed.address in self._settled
+        verdict = Verdict(Outcome.DONE) if is_settled else await self._try(owed, this.number)
         if verdict.outcome is Outcome.DONE:
-            ledger.made_up_for(owed.address)
+            this.ledger.made_up_for(owed.address)
             self.troubles.pop(owed.address, None)
             self._board.metrics.compensation_done()
         else:
             self._board.metrics.compensation_failed()
-            failures[owed.address] = verdict
+            this.failures[owed.address] = verdict
             self.troubles[owed.address] = Trouble(Purpose.COMPENSATION, verdict.reason)
+            self._show_stuck()
+
+    async def _try(self, owed: Compensation, number: int) -> Verdict:
+        seen = self.retries
+        with self.attempting(owed.address):
+            verdict = await carry_out(
+                Call(activity=owed.activity, result=None, policy=owed.policy, task_queue=owed.task_queue),
+                _sendable(owed),
+                activity_id=f"{COMPENSATE}{owed.address}",
+                summary=f"compensate: {words(owed.activity)}",
+                mark=plain_mark(Purpose.COMPENSATION),
+                taken_within=patience(owed.policy, number),
+            )
+        # Whoever asked for a retry meanwhile may have mended what it was refused for.
+        if verdict.is_final and self.retries == seen:
+            self._refused[owed.address] = verdict
+        return verdict
 
 
 def _sendable(owed: Compensation) -> tuple[object, ...]:
@@ -210,13 +248,19 @@ def _sendable(owed: Compensation) -> tuple[object, ...]:
     return owed.arguments
 
 
-def _pause(round_number: int, since: datetime, failures: Sequence[Verdict]) -> timedelta | None:
-    """The pause before the next round; none where only a person can help."""
-    if all(verdict.is_final for verdict in failures):
-        return None
-    is_old = workflow.now() - since > timedelta(days=1)
-    longest = LONGEST_PAUSE_AFTER_A_DAY if is_old else LONGEST_PAUSE
-    return min(FIRST_PAUSE * int(2 ** min(round_number, 10)), longest)
+def pause_after(number: int, age: timedelta) -> timedelta:
+    """The pause after a round, counted from 0, of something that has been tried for so long."""
+    longest = LONGEST_PAUSE_AFTER_A_DAY if age > timedelta(days=1) else LONGEST_PAUSE
+    return min(FIRST_PAUSE * int(2 ** min(number, 10)), longest)
+
+
+def patience(policy: Policy, number: int) -> timedelta:
+    """How long a round, counted from 0, waits for a worker.
+
+    It grows with the pauses, so that a long queue only makes the saga stuck, and gets to it nevertheless.
+    """
+    pause = pause_after(number - 1, timedelta(0)) if number else timedelta(0)
+    return max(policy.taken_within, pause)
 
 
 def words(name: str) -> str:

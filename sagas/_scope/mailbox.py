@@ -1,6 +1,7 @@
 """What comes to a saga from outside: events that it waits for, and people's decisions."""
 
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +18,8 @@ T = TypeVar("T")
 
 NOT_APPROVED = "not_approved"
 """The code of the refusal when a person has decided against a saga."""
+TURNED, ENDED = "the saga has turned round", "the saga has ended"
+"""Why nothing is taken any more."""
 
 
 class Expected(Generic[T]):
@@ -46,10 +49,15 @@ class Mailbox:
 
     Args:
         unread: What had arrived and was not asked for before the saga continued as new, by name.
+        is_turning: Says whether the saga has been told to turn round, so that it asks for nothing any more.
     """
 
-    def __init__(self, unread: dict[str, list[Any]] | None = None) -> None:
+    def __init__(
+        self, unread: dict[str, list[Any]] | None = None, *, is_turning: Callable[[], bool] = lambda: False
+    ) -> None:
         self.late: list[str] = []
+        self._is_turning = is_turning
+        self._closed = ""
         self._unread = unread or {}
         self._expected: dict[str, Expected[Any]] = {}
         self._asked: dict[str, str] = {}
@@ -85,18 +93,16 @@ class Mailbox:
             expected.arrived += convert.from_payloads(convert.to_payloads([value]), [message])
 
         async def receive(message: Any) -> None:
-            if expected.gave_up:
-                self.late.append(f"{name} came {workflow.now() - expected.gave_up} too late")
-                workflow.logger.warning("%s came too late, after %s", name, expected.gave_up)
+            if self._closed:
+                self._report(f"{name} came too late: {self._closed}")
+            elif expected.gave_up:
+                self._report(f"{name} came {workflow.now() - expected.gave_up} too late")
             expected.arrived.append(message)
 
         def refuse(message: Any) -> None:
             del message
-            if expected.gave_up:
-                raise ApplicationError(
-                    f"{name} comes too late: the saga waited until {expected.gave_up:%Y-%m-%d %H:%M:%S} UTC",
-                    type=SAGA_REFUSED,
-                )
+            if why := self._why_too_late(expected):
+                raise ApplicationError(f"{name} comes too late: {why}", type=SAGA_REFUSED)
 
         # Temporal reads the type of the message from these.
         for handler in (receive, refuse):
@@ -107,6 +113,17 @@ class Mailbox:
             name, receive, validator=refuse
         )
         return expected
+
+    def close(self, why: str) -> None:
+        """Takes nothing any more, and reports what has arrived and was never asked for.
+
+        Args:
+            why: What comes from now on comes too late, in a sentence.
+        """
+        for name, values in self.unread.items():
+            how_often = f"{len(values)} times " if len(values) > 1 else ""
+            self._report(f"{name} came {how_often}and was never asked for")
+        self._closed = why
 
     async def next(self, expected: Expected[T], deadline: timedelta) -> T:
         """Waits for an event, the oldest first.
@@ -168,3 +185,14 @@ class Mailbox:
     def decide(self, request: ApprovalRequest) -> None:
         """Takes a decision that was not refused."""
         self._decided[request.approval] = request
+
+    def _why_too_late(self, expected: Expected[Any]) -> str:
+        if self._closed or self._is_turning():
+            return self._closed or TURNED
+        if expected.gave_up:
+            return f"the saga waited until {expected.gave_up:%Y-%m-%d %H:%M:%S} UTC"
+        return ""
+
+    def _report(self, what: str) -> None:
+        self.late.append(what)
+        workflow.logger.warning("%s", what)

@@ -2,17 +2,19 @@
 
 import asyncio
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
+from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
 from .._ledger import Outcome
 from .._mark import Purpose
-from .._steps import Action, MethodAction
+from .._steps import Action, Call, MethodAction
 from .._verdict import Verdict
 from .attempt import attempt, resolve
 from .guard import Guard
-from .insist import Insistence, words
+from .insist import Insistence, pause_after, words
 
 
 async def verdict_on_pivot(
@@ -30,7 +32,7 @@ async def verdict_on_pivot(
     Until then a cancel withdraws it; from then on the guard is deaf, until it is known that it did not
     happen. In a run that was reset, nobody knows whether it has begun before.
     """
-    tried = 0
+    tried, since = 0, workflow.now()
     while True:
         seen = insistence.retries
         with insistence.attempting(address):
@@ -54,13 +56,25 @@ async def verdict_on_pivot(
                     verdict = await resolve(action.call, message, verdict, address=address)
         tried += 1
         if verdict.outcome in (Outcome.UNKNOWN, Outcome.WITHDRAWN):
-            if tried >= action.call.policy.attempts:
+            pause = _pause_after(tried, workflow.now() - since, action.call, verdict)
+            if pause is None or tried >= action.call.policy.attempts:
                 insistence.is_stuck(address, Purpose.PIVOT, verdict, action.call)
             # A time limit of the caller's own cuts the pause short; it cannot take the pivot back.
             with suppress(asyncio.CancelledError):
-                pause = action.call.policy.pause_after(tried)
                 verdict = await insistence.rest(pause, address, since=seen) or verdict
         if verdict.outcome in (Outcome.DONE, Outcome.REJECTED):
             guard.is_deaf = verdict.outcome is Outcome.DONE
             insistence.is_through(address)
             return verdict
+
+
+def _pause_after(tried: int, age: timedelta, call: Call, verdict: Verdict) -> timedelta | None:
+    """The pause after so many attempts: its policy's, then as of everything that must succeed.
+
+    None where only a person can help: it would be answered the same, and there is no probe that could tell.
+    """
+    if verdict.is_final and call.probe is None:
+        return None
+    round_number = tried - call.policy.attempts
+    growing = pause_after(round_number, age) if round_number >= 0 else timedelta(0)
+    return max(call.policy.pause_after(tried), growing)

@@ -22,7 +22,7 @@ from .course import YEAR, Course, past_pivot
 from .desk import Desk
 from .guard import to_its_end
 from .insist import Insistence
-from .mailbox import Decision, Expected, Mailbox
+from .mailbox import ENDED, TURNED, Decision, Expected, Mailbox
 from .run import current
 from .way_back import WayBack
 from .way_forward import WayForward
@@ -79,7 +79,7 @@ class Saga:
         )
         self._insistence = Insistence(self._board, dict(carried.by_hand))
         self._course = Course(run.guard, self._ledger, self._board)
-        self._mailbox = Mailbox(dict(carried.unread))
+        self._mailbox = Mailbox(dict(carried.unread), is_turning=lambda: self._course.is_turning)
         self._desk = Desk(
             ledger=self._ledger,
             board=self._board,
@@ -272,8 +272,9 @@ class Saga:
     async def wait_for(self, expected: Expected[T], /, *, deadline: timedelta = YEAR) -> T:
         """Waits for an external event and returns what it says; several are returned in their order.
 
-        One that comes too late is kept for the next wait and reported in the saga's details; as an update
-        it is refused, so that its sender knows.
+        One that comes too late is kept for the next wait, and reported in the saga's details and the log; as
+        an update it is refused, so that its sender knows. So is one that comes when the saga has turned round
+        or ended. What came and was never asked for is reported at the end.
 
         Args:
             expected: Made by `expect`.
@@ -360,12 +361,14 @@ class Saga:
         if self._ledger.phase is Phase.PAST_PIVOT:
             self._refuse_to_fail(error)
         was_cancelled = workflow.cancellation_reason() is not None
+        self._mailbox.close(TURNED)
         await to_its_end(self._back.take())
         self._run.is_open = self._course.is_open = False
         self._back.leave(error, was_cancelled=was_cancelled)
 
     def _complete(self) -> None:
         self._run.is_open = self._course.is_open = False
+        self._mailbox.close(ENDED)
         self._run.owed = self._ledger.plan()
         self._run.by_hand = dict(self._insistence.by_hand)
         # What is completed is not cancelled any more, and a child must tell its parent what it owes.

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
+from .._errors import RejectedError
 from .._ledger import Compensation, Ledger, Outcome
 from .._mark import Purpose, plain_mark
 from .._status import Board, Status
@@ -14,6 +15,7 @@ from .._verdict import cause_of, compensated
 from .attempt import attempt
 from .course import Course
 from .insist import Insistence, words
+from .run import current
 
 
 class WayBack:
@@ -71,11 +73,16 @@ class WayBack:
 
     def leave(self, error: Exception | asyncio.CancelledError, *, was_cancelled: bool) -> NoReturn:
         """Ends the saga with what made it turn round; a cancel that came on the way back did not."""
+        by_hand = self._insistence.by_hand
         if was_cancelled and is_cancelled_exception(error):
+            if by_hand and current().is_child:
+                # Closed as cancelled, it could not tell its parent what a person has settled.
+                cancelled = RejectedError("cancelled", f"{workflow.info().workflow_id} was cancelled")
+                raise compensated(cancelled, by_hand) from cause_of(error)
             raise error
         if isinstance(error, asyncio.CancelledError) and self._course.turned is not None:
-            raise compensated(self._course.turned, self._insistence.by_hand) from self._course.turned
-        raise compensated(error, self._insistence.by_hand) from cause_of(error)
+            raise compensated(self._course.turned, by_hand) from self._course.turned
+        raise compensated(error, by_hand) from cause_of(error)
 
     async def _run_errand(self, errand: Compensation) -> None:
         address = self._ledger.address_of(errand.address)

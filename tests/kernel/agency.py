@@ -38,6 +38,7 @@ SOON = Policy(
 ONCE = Policy(attempts=1, timeout=timedelta(seconds=20))
 IMPATIENT = Policy(attempts=1, timeout=timedelta(milliseconds=500))
 PATIENT = Policy(attempts=1, pause=timedelta(minutes=5), longest_pause=timedelta(minutes=5))
+HURRIED = Policy(attempts=2, timeout=timedelta(seconds=20), taken_within=timedelta(milliseconds=200))
 BEATING = Policy(attempts=1, timeout=timedelta(seconds=20), heartbeat=timedelta(seconds=2))
 
 Answer = Callable[[], Awaitable[object]]
@@ -244,6 +245,15 @@ STEPS: dict[str, Step[Plan, Any]] = {
     "limited-car": action(
         Agency.book_car, policy=replace(SOON, deadline=timedelta(milliseconds=200)), task_queue="nobody"
     ).compensated_by(Agency.cancel_car, policy=ONCE),
+    "lonely-hotel": action(Agency.book_hotel, policy=ONCE).compensated_by(
+        Agency.cancel_hotel, policy=HURRIED, task_queue="nobody"
+    ),
+    "lonely-car": action(
+        Agency.book_car, policy=HURRIED, probe=Agency.find_hotel, task_queue="nobody"
+    ).compensated_by(Agency.cancel_car, policy=ONCE),
+    "urgent-hotel": action(Agency.book_hotel, policy=replace(ONCE, priority=1)).compensated_by(
+        Agency.cancel_hotel, policy=replace(ONCE, priority=5)
+    ),
     "look": action(Agency.look_around, policy=ONCE).without_compensation(because="it changes nothing"),
     "ticket": action(Agency.send_ticket, policy=ONCE).without_compensation(because="it is paid"),
 }

@@ -137,6 +137,16 @@ class Stage:
                     return
         raise AssertionError(f"{handle.id} closed and was never {wanted}")
 
+    async def pauses(self, handle: Handle) -> list[float]:
+        """How long the timers of a workflow were, in seconds."""
+        started = EventType.EVENT_TYPE_TIMER_STARTED
+        timers = [
+            event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
+            async for event in handle.fetch_history_events()
+            if event.event_type == started
+        ]
+        return [timer.total_seconds() for timer in timers]
+
     async def retry(self, handle: Handle) -> str:
         """Has a stuck saga try again."""
         return await self.ask(handle, RETRY, OperatorNote(by="mia", because="the line is mended"))

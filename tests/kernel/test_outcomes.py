@@ -21,6 +21,20 @@ async def test_saga_without_a_failure_completes_and_says_nothing_in_history(stag
     assert stage.agency.story == ["book-hotel", "book-flight", "pay", "send-ticket"]
 
 
+async def test_priorities_of_actions_and_compensations_reach_the_server(stage: Stage) -> None:
+    """It is the server that decides what a worker gets first."""
+    trip = await stage.start("urgent-hotel", "flight", "fail")
+    await stage.ending(trip)
+
+    scheduled = [e.activity_task_scheduled_event_attributes async for e in trip.fetch_history_events()]
+    assert {each.activity_id: each.priority.priority_key for each in scheduled if each.activity_id} == {
+        "book-hotel": 1,
+        "book-flight": 0,
+        "compensate.book-flight": 0,
+        "compensate.book-hotel": 5,
+    }
+
+
 async def test_rejected_step_is_not_compensated_and_the_others_are_newest_first(stage: Stage) -> None:
     """A rejected action did not happen; what was done before it is made up for in reverse order."""
     stage.agency.when("book-car", refuses())

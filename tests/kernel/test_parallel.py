@@ -1,14 +1,34 @@
 """Branches at the same time: one order of start, one failure that counts, and nothing that outlives them."""
 
 import pytest
+from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 
-from sagas import CompensationOrder
+from sagas import CompensationOrder, RejectedError, Saga
 
-from .agency import Gate, Plan, breaks, refuses
+from .agency import STEPS, Gate, Plan, breaks, refuses
+from .stage import WORKFLOWS as USUAL
 from .stage import Ending, Stage
 
 SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+
+
+# In the sandbox, this file would be read again for each worker.
+@workflow.defn(sandboxed=False)
+class NotingSaga:
+    """Passes over the refusals of its branches, and says what it has learnt of them."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> list[str]:
+        async with Saga() as saga:
+            try:
+                await saga.parallel(*(saga.step(STEPS[word], plan) for word in ("car", "flight", "look")))
+            except RejectedError as error:
+                return [str(error), *error.__notes__]
+        return []
+
+
+WORKFLOWS = [*USUAL, NotingSaga]
 
 
 async def test_branches_begin_in_their_order_and_all_end_before_the_saga_goes_on(stage: Stage) -> None:
@@ -28,6 +48,29 @@ async def test_branches_begin_in_their_order_and_all_end_before_the_saga_goes_on
     tasks = [e.activity_task_scheduled_event_attributes.workflow_task_completed_event_id for e in scheduled]
     assert names == ["book-hotel", "book-flight", "look-around"]
     assert tasks[0] == tasks[1] < tasks[2]
+
+
+async def test_the_first_failure_says_what_else_has_failed(stage: Stage) -> None:
+    """Whoever mends the one should know of the other; the first is the first in time."""
+    gate = Gate()
+
+    async def refuse_later() -> object:
+        await gate.hold()
+        return await refuses("no_car")()
+
+    stage.agency.when("book-car", refuse_later)
+    stage.agency.when("book-flight", refuses("no_flight"))
+    trip = await stage.client.start_workflow(
+        NotingSaga.run, Plan(do=()), id=f"noting-{stage.task_queue}", task_queue=stage.task_queue
+    )
+    stage.ids.append(trip.id)
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED)
+    gate.opened.set()
+
+    assert await trip.result() == [
+        "no_flight (seat): no_flight, sorry",
+        "and another branch failed: RejectedError: no_car (seat): no_car, sorry",
+    ]
 
 
 async def test_a_failing_branch_lets_the_others_finish_before_anything_is_compensated(stage: Stage) -> None:

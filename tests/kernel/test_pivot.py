@@ -2,8 +2,9 @@
 
 import pytest
 from temporalio.api.enums.v1 import EventType
+from temporalio.testing import TimeSkipper
 
-from .agency import Gate, Plan, answers, breaks, refuses
+from .agency import Answer, Gate, Plan, answers, breaks, refuses
 from .stage import Ending, Stage
 
 CANCELLED = Ending("CANCELED", "compensated")
@@ -37,6 +38,7 @@ async def test_pivot_that_ends_well_in_spite_of_a_cancel_completes(stage: Stage)
 
 async def test_pivot_that_obeys_a_cancel_is_tried_again_until_it_says_how_it_ended(stage: Stage) -> None:
     """It has begun and may have happened: only the participant can tell, by the same key."""
+    stage.client = TimeSkipper(stage.client).client
     gate = Gate()
     stage.agency.when("pay", gate.hold_and_beat)
     trip = await stage.start("hotel", "pay-beating", "nap", "ticket")
@@ -70,6 +72,7 @@ async def test_cancel_that_arrives_with_the_answer_of_the_pivot_asks_again(stage
 
 async def test_pivot_that_refuses_after_a_cancel_compensates(stage: Stage) -> None:
     """Its verdict decides: rejected, so the cancel takes its course."""
+    stage.client = TimeSkipper(stage.client).client
     gate = Gate()
     stage.agency.when("pay", gate.hold_and_beat, refuses())
     trip = await stage.start("hotel", "pay-beating")
@@ -93,14 +96,57 @@ async def test_pivot_that_refuses_compensates_everything_before_it(stage: Stage)
 
 async def test_pivot_of_unknown_outcome_is_stuck_until_there_is_a_verdict(stage: Stage) -> None:
     """It may have happened, so it can neither be given up nor be compensated."""
-    stage.agency.when("pay", *[breaks()] * 2, answers(["unreadable"]))
+    stage.client = TimeSkipper(stage.client).client
+    stage.agency.when("pay", *[breaks()] * 6)
 
     trip = await stage.start("hotel", "pay")
     await stage.status(trip, "stuck")
 
     ending = await stage.ending(trip)
     assert (ending.closed, ending.saga) == ("COMPLETED", "completed")
-    assert stage.agency.story == ["book-hotel", *["pay"] * 4]
+    assert stage.agency.story == ["book-hotel", *["pay"] * 7]
+    # Those of its policy, and then longer ones, lest its history is full before there is a verdict.
+    assert await stage.pauses(trip) == [0.02, 5, 10, 20, 40, 80]
+
+
+async def test_pauses_of_a_pivot_are_never_shorter_than_those_of_its_policy(stage: Stage) -> None:
+    """Whoever declares them knows its participant."""
+    stage.client = TimeSkipper(stage.client).client
+    stage.agency.when("pay", breaks(), breaks())
+
+    trip = await stage.start("pay-patient")
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert await stage.pauses(trip) == [300, 300]
+
+
+@pytest.mark.parametrize(
+    "answer", [breaks(final=True), answers(["unreadable"])], ids=["broken", "unreadable"]
+)
+async def test_pivot_that_would_be_answered_the_same_waits_for_a_person(stage: Stage, answer: Answer) -> None:
+    """No timer runs, however many attempts its policy has; `saga-retry` ends the wait."""
+    stage.agency.when("pay", answer)
+    trip = await stage.start("hotel", "pay")
+    await stage.status(trip, "stuck")
+    assert await stage.pauses(trip) == []
+
+    await stage.retry(trip)
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story == ["book-hotel", "pay", "pay"]
+
+
+async def test_pivot_with_a_probe_is_asked_for_until_there_is_a_verdict(stage: Stage) -> None:
+    """The participant may know later what it does not know now."""
+    stage.client = TimeSkipper(stage.client).client
+    stage.agency.when("pay", *[breaks(final=True)] * 2)
+    stage.agency.when("find-payment", breaks(), answers({"outcome": "done", "result": {"number": "p-1"}}))
+
+    trip = await stage.start("pay-probed")
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story == ["pay", "find-payment"] * 2
+    assert await stage.pauses(trip) == [5]
 
 
 @pytest.mark.parametrize("wait", ["nap", "wait", "wait-deaf"])

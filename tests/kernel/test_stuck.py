@@ -1,13 +1,15 @@
 """A compensation that does not succeed makes the saga stuck, which it says, and it is never given up."""
 
+from datetime import timedelta
+
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.testing import TimeSkipper
 
-from sagas import RETRY
+from sagas import COMPLETE, RETRY, SKIP, CompleteRequest, SkipRequest
 
-from .agency import breaks, refuses
+from .agency import answers, breaks, refuses
 from .stage import Ending, Stage
 
 # The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
@@ -30,12 +32,141 @@ async def test_compensation_that_fails_and_then_succeeds_mends_itself(stage: Sta
     ]
 
 
+async def test_pauses_between_the_rounds_grow(stage: Stage) -> None:
+    """From five seconds to five minutes."""
+    stage.client = TimeSkipper(stage.client).client
+    stage.agency.when("cancel-flight", *[breaks()] * 8)
+
+    trip = await stage.start("flight", "fail")
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert await stage.pauses(trip) == [5, 10, 20, 40, 80, 160, 300, 300]
+
+
+async def test_what_has_failed_is_shown_before_its_round_is_over(stage: Stage) -> None:
+    """P8: the others may take long, and an operator can see to it meanwhile."""
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    hotel = stage.agency.hold("cancel-hotel")
+    trip = await stage.start("hotel", "flight", "fail")
+    await hotel.entered.wait()
+
+    await stage.status(trip, "stuck")
+    details = await stage.details(trip)
+    assert details.splitlines()[0] == "**stuck**: book-flight: too_late, sorry"
+    await stage.ask(trip, SKIP, SkipRequest(by="mia", because="it has left", step="book-flight"))
+
+    hotel.opened.set()
+    assert (await stage.ending(trip)).saga == "settled"
+    assert stage.agency.story[2:] == ["cancel-flight", "cancel-hotel"]
+
+
+async def test_what_was_refused_is_left_alone_while_something_else_is_tried_again(stage: Stage) -> None:
+    """Until a person asks for it; the saga rests without end once nothing else is left."""
+    stage.client = TimeSkipper(stage.client).client
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    stage.agency.when("cancel-hotel", *[breaks()] * 4)
+    trip = await stage.start("hotel", "flight", "fail")
+
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=3)
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=9)
+    details = await stage.details(trip)
+    assert details.splitlines()[0] == "**stuck**: book-flight: too_late, sorry"
+    assert stage.agency.story[2:] == ["cancel-flight", *["cancel-hotel"] * 5]
+    await stage.retry(trip)
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert stage.agency.story[8:] == ["cancel-flight"]
+    assert await stage.pauses(trip) == [5, 10]
+
+
+async def test_what_was_refused_is_left_alone_while_another_one_is_settled(stage: Stage) -> None:
+    """A person's word on one of them says nothing of the other."""
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    stage.agency.when("cancel-hotel", refuses("closed"))
+    trip = await stage.start("hotel", "flight", "fail")
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=2)
+
+    await stage.ask(trip, SKIP, SkipRequest(by="mia", because="it has left", step="book-flight"))
+    assert stage.agency.story[2:] == ["cancel-flight", "cancel-hotel"]
+    await stage.retry(trip)
+
+    assert (await stage.ending(trip)).saga == "settled"
+    assert stage.agency.story[4:] == ["cancel-hotel"]
+
+
+@pytest.mark.parametrize("verb", [SKIP, RETRY])
+async def test_a_compensation_that_no_worker_takes_makes_the_saga_stuck(stage: Stage, verb: str) -> None:
+    """P8: it says so, and takes verbs; it is tried again as anything else."""
+    trip = await stage.start("lonely-hotel", "fail")
+
+    await stage.status(trip, "stuck")
+    details = await stage.details(trip)
+    assert details.splitlines()[0] == "**stuck**: book-hotel: no worker has taken it in time"
+    if verb == SKIP:
+        await stage.ask(trip, SKIP, SkipRequest(by="mia", because="they are bankrupt", step="book-hotel"))
+    else:
+        await stage.open("nobody", workflows=False)
+        await stage.retry(trip)
+
+    assert (await stage.ending(trip)).saga == ("settled" if verb == SKIP else "compensated")
+    assert stage.agency.story[1:] == ([] if verb == SKIP else ["cancel-hotel"])
+
+
+@pytest.mark.parametrize("verb", [COMPLETE, RETRY])
+async def test_a_step_after_the_pivot_that_no_worker_takes_makes_the_saga_stuck(
+    stage: Stage, verb: str
+) -> None:
+    """Its probe would find no worker either, so it is not asked."""
+    trip = await stage.start("pay", "lonely-car")
+
+    await stage.status(trip, "stuck")
+    if verb == COMPLETE:
+        request = CompleteRequest(by="mia", because="by bus", step="book-car", result={"number": "c-1"})
+        await stage.ask(trip, COMPLETE, request)
+    else:
+        await stage.open("nobody", workflows=False)
+        await stage.retry(trip)
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story == (["pay"] if verb == COMPLETE else ["pay", "book-car"])
+
+
+@pytest.mark.parametrize(
+    ("do", "waits"),
+    [
+        (("hotel", "fail"), {"book-hotel": 0, "compensate.book-hotel": 45}),
+        (
+            ("pay-probed", "probed-hotel"),
+            {"pay": 0, "probe.pay": 0, "probed-hotel": 45, "probe.probed-hotel": 45},
+        ),
+    ],
+)
+async def test_only_what_must_succeed_waits_for_a_worker_for_so_long(
+    stage: Stage, do: tuple[str, ...], waits: dict[str, int]
+) -> None:
+    """The others wait as long as there is none."""
+    stage.agency.when("pay", breaks())
+    stage.agency.when("book-hotel", *[breaks()] * ("pay-probed" in do))
+    found = answers({"outcome": "done", "result": {"number": "1"}})
+    stage.agency.when("find-payment", found)
+    stage.agency.when("find-hotel", found)
+    trip = await stage.start(*do)
+    await stage.ending(trip)
+
+    scheduled = [e.activity_task_scheduled_event_attributes async for e in trip.fetch_history_events()]
+    assert {
+        each.activity_id: each.schedule_to_start_timeout.ToTimedelta()
+        for each in scheduled
+        if each.activity_id
+    } == {activity_id: timedelta(seconds=seconds) for activity_id, seconds in waits.items()}
+
+
 async def test_details_say_what_keeps_failing_and_what_is_owed(stage: Stage) -> None:
     """Who looks into the Web UI sees at which step; and at which, when it is past the pivot."""
     stage.agency.when("cancel-flight", refuses("too_late"))
     stage.agency.when("cancel-hotel", refuses("closed"))
     trip = await stage.start("hotel", "look", "flight", "car", "fail")
-    await stage.status(trip, "stuck")
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=2)
     back = await stage.details(trip)
     stage.agency.when("book-hotel", refuses("closed"))
     forward = await stage.start("pay", "hotel")

@@ -15,6 +15,7 @@ from sagas import (
     SKIP,
     CompleteRequest,
     OperatorNote,
+    SagaClient,
     SagaPlugin,
     SkipRequest,
 )
@@ -175,6 +176,28 @@ async def test_a_parent_knows_what_was_settled_in_its_child(stage: Stage) -> Non
     assert (await stage.failure(trip)).details[3] == {"leg:book-flight": "skipped"}
 
 
+@pytest.mark.parametrize("who", ["parent", "child"])
+async def test_a_parent_knows_what_was_settled_in_a_child_that_was_cancelled(stage: Stage, who: str) -> None:
+    """Whoever cancelled is answered: a root closes as cancelled, and says that it was settled."""
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    trip = await stage.start("hotel", Plan(do=("flight", "sleep")))
+    child = stage.child_of(trip, "leg")
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await stage.event(child, EventType.EVENT_TYPE_TIMER_STARTED)
+    await (trip if who == "parent" else child).cancel()
+    await stage.status(child, "stuck")
+
+    await stage.ask(child, SKIP, skip("book-flight"))
+
+    assert await stage.ending(child) == Ending("FAILED", "settled", "cancelled")
+    if who == "parent":
+        assert await stage.ending(trip) == Ending("CANCELED", "settled")
+    else:
+        assert await stage.ending(trip) == Ending("FAILED", "settled", "cancelled")
+        assert (await stage.failure(trip)).details[3] == {"leg:book-flight": "skipped"}
+    assert (await SagaClient(stage.client).show(trip.id)).status == "settled"
+
+
 async def test_a_saga_that_is_held_at_its_end_waits_for_resume(stage: Stage) -> None:
     """It is not completed over the head of an operator who wants to look first."""
     hotel = stage.agency.hold("book-hotel")
@@ -218,8 +241,7 @@ async def test_a_saga_that_gets_stuck_while_it_is_held_is_held_afterwards(
         await stage.status(trip, "stuck")
         if is_early:
             assert await stage.ask(trip, RESUME, MIA) == "stuck"
-        if do != ("pay-once",):
-            await stage.retry(trip)
+        await stage.retry(trip)
         if not is_early:
             await stage.status(trip, "held", nth=2)
             assert await stage.ask(trip, RESUME, MIA) == "running"

@@ -1,11 +1,15 @@
 """Events from outside, people's decisions, and deadlines."""
 
+from datetime import UTC
+
 import pytest
+from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 
-from sagas import APPROVE, ApprovalRequest
+from sagas import APPROVE, ApprovalRequest, Decision, Saga
 
 from .agency import Booking, Gate, Plan
+from .stage import WORKFLOWS as USUAL
 from .stage import Ending, Handle, Stage
 
 # The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
@@ -13,6 +17,20 @@ pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"
 
 TIMER_STARTED = EventType.EVENT_TYPE_TIMER_STARTED
 VISA = Booking(number="v-7")
+
+
+# In the sandbox, this file would be read again for each worker.
+@workflow.defn(sandboxed=False)
+class AskingSaga:
+    """Says what was decided."""
+
+    @workflow.run
+    async def run(self) -> Decision:
+        async with Saga() as saga:
+            return await saga.approval("big-trip", role="boss")
+
+
+WORKFLOWS = [*USUAL, AskingSaga]
 
 
 async def decide(
@@ -64,6 +82,62 @@ async def test_an_event_that_comes_too_late_is_reported_and_kept(stage: Stage) -
     assert (await stage.ending(trip)).closed == "COMPLETED"
 
 
+async def test_an_event_that_comes_when_the_saga_has_turned_round_is_reported(stage: Stage) -> None:
+    """P14: also while what was under way then has not ended; the sender of an update is told."""
+    flight = stage.agency.hold("book-flight")
+    hotel = stage.agency.hold("cancel-hotel")
+    trip = await stage.start("hotel", "flight", "visa")
+    await flight.entered.wait()
+    await trip.cancel()
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED)
+
+    assert "too late: the saga has turned round" in await stage.refusal(trip, "visa", VISA)
+    await trip.signal("visa", VISA)
+    flight.opened.set()
+    await hotel.entered.wait()
+    assert "too late: the saga has turned round" in await stage.refusal(trip, "visa", VISA)
+    await trip.signal("visa", VISA)
+    hotel.opened.set()
+
+    assert await stage.ending(trip) == Ending("CANCELED", "compensated")
+    assert (await stage.details(trip)).splitlines()[-2:] == [
+        "- visa came and was never asked for",
+        "- visa came too late: the saga has turned round",
+    ]
+
+
+async def test_an_event_that_comes_when_the_saga_has_ended_is_reported(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While its workflow still runs."""
+    trip = await stage.start("hotel", "pay", "then-outside")
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=3)
+
+    assert "too late: the saga has ended" in await stage.refusal(trip, "visa", VISA)
+    await trip.signal("visa", VISA)
+    await trip.signal("go")
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert (await stage.details(trip)).endswith("\n- visa came too late: the saga has ended")
+    assert any("visa came too late: the saga has ended" in line for line in caplog.messages)
+
+
+@pytest.mark.parametrize("words", [("wait", "look"), ("wait", "again", "look")], ids=["one-run", "as-new"])
+async def test_an_event_that_was_never_asked_for_is_reported_at_the_end(
+    stage: Stage, words: tuple[str, ...]
+) -> None:
+    """Also one that came before the saga continued as new."""
+    trip = await stage.start(*words)
+    await trip.signal("visa", VISA)
+    await trip.signal("visa", VISA)
+    await trip.signal("go")
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    newest = stage.client.get_workflow_handle(trip.id)
+    assert (await stage.details(newest)).endswith("\n- visa came 2 times and was never asked for")
+
+
 async def test_a_cancel_ends_a_wait(stage: Stage) -> None:
     """P6."""
     trip = await stage.start("hotel", "visa", "look")
@@ -85,6 +159,22 @@ async def test_a_person_decides(stage: Stage, *, is_approved: bool) -> None:
     ending = await stage.ending(trip)
     assert (ending.closed, ending.saga, ending.code) == (expected.closed, expected.saga, expected.code)
     assert stage.agency.story[-1] == ("look-around" if is_approved else "cancel-hotel")
+
+
+async def test_a_saga_knows_who_has_decided_when_and_why(stage: Stage) -> None:
+    """It may have to say so to others."""
+    trip = await stage.client.start_workflow(
+        AskingSaga.run, id=f"asking-{stage.task_queue}", task_queue=stage.task_queue
+    )
+    stage.ids.append(trip.id)
+    asked = await stage.event(trip, TIMER_STARTED)
+    await decide(trip)
+
+    decision = await trip.result()
+    assert (decision.by, decision.because) == ("mia", "it is cheap")
+    closed_at = (await trip.describe()).close_time
+    assert closed_at is not None
+    assert asked.event_time.ToDatetime(UTC) < decision.at < closed_at
 
 
 async def test_nobody_decides_in_time(stage: Stage) -> None:

@@ -32,6 +32,8 @@ SECOND = timedelta(seconds=1)
         {"backoff": float("inf")},
         {"deadline": ZERO},
         {"deadline": -SECOND},
+        {"taken_within": ZERO},
+        {"taken_within": timedelta(days=31)},
         {"deadline": timedelta(days=30, microseconds=1)},
         {"heartbeat": timedelta(days=31)},
         {"longest_pause": timedelta(days=31)},

@@ -6,19 +6,28 @@ import pytest
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
+    ApplicationErrorCategory,
     CancelledError,
     TerminatedError,
     TimeoutError,  # noqa: A004 - Temporal's
     TimeoutType,
 )
 
-from sagas import DefinitionError, Policy, RejectedError
+from sagas import (
+    DeadlineError,
+    DefinitionError,
+    Policy,
+    RejectedError,
+    TurnedBackError,
+    UnknownOutcomeError,
+)
 from sagas._ledger import Outcome
 from sagas._verdict import (
     LARGEST_CAUSE,
     LONGEST_REASON,
     Verdict,
     cause_of,
+    compensated,
     to_application_error,
     verdict_of,
 )
@@ -85,6 +94,19 @@ def test_cancelled_action_is_withdrawn_only_if_it_cannot_have_begun(
     assert verdict_of(error, frozenset(), attempts=attempts).outcome is outcome
 
 
+@pytest.mark.parametrize(
+    ("kind", "code"), [(TimeoutType.SCHEDULE_TO_START, "no_worker"), (TimeoutType.SCHEDULE_TO_CLOSE, "")]
+)
+def test_what_no_worker_has_taken_says_so(kind: TimeoutType, code: str) -> None:
+    """It may have happened all the same: an attempt before that one may have been taken."""
+    error = failed(TimeoutError("late", type=kind, last_heartbeat_details=[]))
+
+    verdict = verdict_of(error, frozenset(), attempts=5)
+
+    assert (verdict.outcome, verdict.code, verdict.is_final) == (Outcome.UNKNOWN, code, False)
+    assert ("no worker" in verdict.reason) is bool(code)
+
+
 @pytest.mark.parametrize("field", [None, "seat.row"])
 def test_refusal_comes_back_as_it_was_raised(field: str | None) -> None:
     """Code, reason and field survive the way through Temporal."""
@@ -108,6 +130,33 @@ def test_refusal_of_another_sdk_may_have_fewer_details(
     verdict = verdict_of(failed(error), frozenset(), attempts=1)
 
     assert (verdict.outcome, verdict.code, verdict.field) == (Outcome.REJECTED, code, field)
+
+
+EXPECTED = [
+    RejectedError("sold_out", "no seat"),
+    DeadlineError("the saga"),
+    TurnedBackError("mia", "too dear"),
+]
+
+
+@pytest.mark.parametrize("error", EXPECTED, ids=lambda error: type(error).__name__)
+def test_a_failure_of_business_is_no_alarm(error: Exception) -> None:
+    """Temporal counts a benign failure in no metric, and logs it for who debugs only."""
+    assert compensated(error, {}).category is ApplicationErrorCategory.BENIGN
+    assert compensated(error, {"book": "skipped"}).category is ApplicationErrorCategory.BENIGN
+
+
+@pytest.mark.parametrize("error", [UnknownOutcomeError("book", "no answer"), ValueError("a bug")], ids=repr)
+def test_a_failure_that_nobody_expects_is_an_alarm(error: Exception) -> None:
+    """Somebody has to look at it, although everything is made up for."""
+    assert compensated(error, {}).category is ApplicationErrorCategory.UNSPECIFIED
+
+
+def test_a_refusal_is_no_alarm() -> None:
+    """The activity did what it should: it has said no."""
+    refused = RejectedError("sold_out", "no seat")
+
+    assert to_application_error(refused).category is ApplicationErrorCategory.BENIGN
 
 
 def test_long_reasons_are_cut() -> None:
