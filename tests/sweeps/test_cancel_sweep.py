@@ -27,8 +27,13 @@ CACHED, EVICTED = 1000, 0
 OF_ACTIVITIES = {When.BEGUN, When.ANSWERED, When.UNTAKEN, When.TOGETHER}
 """What does not pin a history in which several activities are under way."""
 
-OF_PARTICIPANTS = {When.BEGUN, When.ANSWERED, When.UNTAKEN, When.AFTER_END}
-"""What goes on outside of the workflow, which hears of the cancel alone: the cache makes no difference."""
+OF_PARTICIPANTS = {When.BEGUN, When.AFTER_END}
+"""What a workflow cannot tell from another moment, so that it is all one to it whether it is cached: whether
+a participant that was asked has acted before the cancel or after it, as in `ANSWERED`, only that participant
+knows; and after the end there is no workflow that could hear of anything."""
+
+OF_WORKFLOWS = {When.BEFORE_TASK, When.DURING_TASK, When.TOGETHER}
+"""What goes on in the workflow itself: they are at all gaps of its history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +113,8 @@ async def _sweep(clients: tuple[Client, ...], shape: Shape, room: asyncio.Semaph
 
 def _is_run(shape: Shape, moment: Moment, cache: int) -> bool:
     if shape.is_sandboxed:
-        # In it a run takes many times as long; these moments are at all gaps of the history.
-        return cache == CACHED and moment.when not in OF_PARTICIPANTS
+        # A run takes many times as long, and longer still where each task imports everything anew.
+        return cache == CACHED and moment.when in OF_WORKFLOWS
     return cache == CACHED or moment.when not in OF_PARTICIPANTS
 
 
