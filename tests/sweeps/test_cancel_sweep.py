@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import cycle
 
@@ -49,8 +49,8 @@ class Sweep:
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def sweeps(
     swept: tuple[Client, ...], request: pytest.FixtureRequest
-) -> AsyncIterator[Mapping[str, asyncio.Task[Sweep]]]:
-    """The sweeps that the tests to come ask for; they run ahead of them."""
+) -> AsyncIterator[dict[str, asyncio.Task[Sweep]]]:
+    """The sweeps that the tests to come ask for, and take out; they run ahead of them."""
     callspecs = (getattr(item, "callspec", None) for item in request.session.items)
     shapes = [spec.params["shape"] for spec in callspecs if spec and "shape" in spec.params]
     few, room = asyncio.Semaphore(SHAPES_AT_ONCE), asyncio.Semaphore(AT_ONCE)
@@ -63,15 +63,15 @@ async def sweeps(
     yield tasks
     for task in tasks.values():
         task.cancel()
-    await asyncio.wait(tasks.values())
+    await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 async def test_cancel_at_every_moment_breaks_no_promise(
-    sweeps: Mapping[str, asyncio.Task[Sweep]], shape: Shape, report: list[str]
+    sweeps: dict[str, asyncio.Task[Sweep]], shape: Shape, report: list[str]
 ) -> None:
     """Before and after each event of its history and of its children's, with and without a worker's cache."""
-    sweep = await sweeps[shape.name]
+    sweep = await sweeps.pop(shape.name)
 
     covered = _positions(sweep.runs, sweep.undisturbed)
     wanted = {(line.path, line.run): gaps(line.events) for line in sweep.undisturbed.lines}
