@@ -13,7 +13,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from sagas import SAGA_STATUS, CompensationOrder
 from tests.kernel.agency import PIVOTS, STEPS, TELL
 
-from .histories import ACTIVITY_SCHEDULED, STARTED, Line, batches, caused_by, closes
+from .histories import ACTIVITY_SCHEDULED, CHILD_INITIATED, STARTED, Line, batches, caused_by, closes
 from .moments import When
 from .participants import COMPENSATE, Effect, Request
 from .shapes import Shape
@@ -71,6 +71,7 @@ def check(evidence: Evidence, undisturbed: Evidence | None = None) -> None:
         asked = _asked(evidence)
         _one_end(evidence)
         _cancel_and_pivot(evidence, asked)
+        _children_are_told(evidence)
         _all_or_nothing(evidence, undisturbed)
         _at_most_once(evidence)
         _compensations_belong_to_actions(evidence, asked)
@@ -121,6 +122,24 @@ def _cancel_and_pivot(evidence: Evidence, asked: Sequence[Asked]) -> None:
     if withdrawn and any(a.event.event_id == withdrawn and not a.line.path for a in pivots):
         requests = [r for r in evidence.participants.requests if r.operation in PIVOT_ACTIVITIES]
         assert not requests, "P6: the pivot was begun after the cancel"
+
+
+def _children_are_told(evidence: Evidence) -> None:
+    """P6: a cancel goes on to every child that is open when its parent hears of it."""
+    for line in evidence.lines:
+        heard = next((s for s, _, _ in batches(line.events) if 0 < (line.cancelled_at or 0) < s), None)
+        if heard is None:
+            continue
+        so_far = line.events[: heard - 1]
+        ended = {closes(event) for event in so_far}
+        told = {
+            event.request_cancel_external_workflow_execution_initiated_event_attributes.workflow_execution.workflow_id
+            for event in line.events[heard:]
+        }
+        for event in so_far:
+            if event.event_type == CHILD_INITIATED and event.event_id not in ended:
+                child = event.start_child_workflow_execution_initiated_event_attributes.workflow_id
+                assert child in told, f"P6: {child} was open, and was not told of the cancel"
 
 
 def _all_or_nothing(evidence: Evidence, undisturbed: Evidence | None) -> None:

@@ -139,7 +139,7 @@ UNSANDBOXED = (
     Shape(name="pivot", do=("tell", "hotel", "flight", "pay", "car", "ticket")),
     Shape(name="refused-pivot", do=("hotel", "pay"), answers={"pay": (refuses(),)}, code="sold_out"),
     Shape(name="unclear-pivot", do=("hotel", "pay", "ticket"), answers={"pay": (lost, breaks())}),
-    Shape(name="child-and-pivot", do=(Plan(do=("hotel",)), "pay", "ticket")),
+    Shape(name="child-and-pivot", do=(Plan(do=("hotel",)), "pay", "nap", "ticket")),
     Shape(
         name="best-effort",
         do=("hotel", "perhaps-flight", "pay", "perhaps-ticket"),
@@ -213,7 +213,7 @@ UNSANDBOXED = (
         seconds=1800,
     ),
     Shape(name="again", do=("hotel", "again", "flight", "pay", "ticket")),
-    Shape(name="pivot-child", do=("hotel", Plan(do=("flight", "pay"), is_pivot=True), "ticket")),
+    Shape(name="pivot-child", do=("hotel", Plan(do=("flight", "pay"), is_pivot=True), "nap", "ticket")),
 )
 
 SHAPES = (
