@@ -38,7 +38,7 @@ REPORT = pytest.StashKey[list[str]]()
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def swept(temporal_program: str) -> AsyncIterator[tuple[Client, ...]]:
-    """Connections to a dev server in memory, with timers that fire at once; in the end it has 5 GB of it."""
+    """Connections to a dev server in memory, with timers that fire at once; in the end it has 3 GB of it."""
     environment = await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_program,
         dev_server_log_level="never",
