@@ -26,6 +26,11 @@ BARE_FLAGS = [
     "history.transferProcessorMaxPollRPS=2000",
     "--dynamic-config-value",
     "history.timerProcessorMaxPollRPS=2000",
+    # Each test has queues of its own: four partitions of each would cost the server a fifth of its time.
+    "--dynamic-config-value",
+    "matching.numTaskqueueReadPartitions=1",
+    "--dynamic-config-value",
+    "matching.numTaskqueueWritePartitions=1",
 ]
 FLAGS = ["--search-attribute", "SagaStatus=Keyword", *BARE_FLAGS]
 

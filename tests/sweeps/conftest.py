@@ -21,14 +21,6 @@ __all__ = ["stack", "temporal_program"]
 # The server now and then forgets to wake who waits for an event; this is how long that lasts.
 ASK_AGAIN = ["--dynamic-config-value", 'history.longPollExpirationInterval="2s"']
 
-# Each run has queues of its own: four partitions of each would cost the server a fifth of its time.
-UNPARTITIONED = [
-    "--dynamic-config-value",
-    "matching.numTaskqueueReadPartitions=1",
-    "--dynamic-config-value",
-    "matching.numTaskqueueWritePartitions=1",
-]
-
 CONNECTIONS = 8
 """A connection carries some hundred requests at once: with more of them waiting for tasks and events, all
 others would wait too."""
@@ -42,7 +34,7 @@ async def swept(temporal_program: str) -> AsyncIterator[tuple[Client, ...]]:
     environment = await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_program,
         dev_server_log_level="never",
-        dev_server_extra_args=FLAGS + ASK_AGAIN + UNPARTITIONED,
+        dev_server_extra_args=FLAGS + ASK_AGAIN,
     )
     async with environment:
         address = environment.client.service_client.config.target_host
