@@ -1,9 +1,7 @@
 """The commands `sagas histories record` and `sagas histories replay`."""
 
 import logging
-import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +12,7 @@ from ._connection import connect
 from ._errors import ConfigurationError
 from ._exit import FAILED, run_main
 from ._histories import Replayed, read_recordings, record_history, replay_recordings
+from ._named import load_converter, load_named
 from ._settings import load_settings
 
 histories = typer.Typer(
@@ -61,7 +60,9 @@ async def _record(ids: Sequence[str], to: Path) -> None:
 async def _replay(folder: Path, names: Sequence[str]) -> int:
     # Temporal's SDK warns of each difference, with a traceback; here it is the answer.
     logging.getLogger("temporalio").setLevel(logging.CRITICAL)
-    replayed = await replay_recordings(read_recordings(folder), [load_workflow(name) for name in names])
+    classes = [load_workflow(name) for name in names]
+    converter = load_converter(load_settings())
+    replayed = await replay_recordings(read_recordings(folder), classes, data_converter=converter)
     for each in replayed:
         typer.echo(_line(each))
     differ = sum(bool(each.difference) for each in replayed)
@@ -88,19 +89,7 @@ def load_workflow(name: str) -> type:
     Raises:
         ConfigurationError: There is no such class, or it is none of a workflow.
     """
-    module_name, _, class_name = name.partition(":")
-    if not module_name or not class_name:
-        raise ConfigurationError(f"{name!r} is no class: write it as examples.order.saga:OrderSaga")
-    if "" not in sys.path:
-        # A program that is installed does not see the folder that it is started in.
-        sys.path.insert(0, "")
-    try:
-        module = import_module(module_name)
-    except Exception as error:
-        raise ConfigurationError(
-            f"module {module_name!r} cannot be imported: {type(error).__name__}: {error}"
-        ) from error
-    found = getattr(module, class_name, None)
+    found = load_named(name, "examples.order.saga:OrderSaga")
     if not isinstance(found, type) or WorkflowDefinition.from_class(found) is None:
-        raise ConfigurationError(f"{class_name!r} in module {module_name!r} is no workflow class")
+        raise ConfigurationError(f"{name!r} is no workflow class")
     return found

@@ -16,6 +16,7 @@ from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
 from ._errors import ConfigurationError, UnreachableServerError
+from ._named import load_converter
 from ._ports import is_loopback
 from ._settings import Settings
 from ._temporal_server import NAMESPACE, find_running_server
@@ -49,7 +50,7 @@ async def connect(
     """Connects to the Temporal server that the environment names, or else to the embedded one.
 
     Args:
-        settings: Where the embedded server has its data.
+        settings: Where the embedded server has its data, and which data converter is used.
         plugins: `SagaPlugin`, for one.
         runtime: What `metrics_runtime` gives, or another one of yours.
 
@@ -57,6 +58,7 @@ async def connect(
         ConfigurationError: The configuration is unusable or unsafe.
         UnreachableServerError: No server runs, or it does not answer, or it does not let us in.
     """
+    converter = load_converter(settings)
     target = find_server(settings)
     if target is None:
         raise UnreachableServerError(
@@ -65,7 +67,9 @@ async def connect(
             "start one in another terminal with: sagas dev (or name yours in TEMPORAL_ADDRESS)",
         )
     try:
-        connecting = Client.connect(**target.config, plugins=plugins, runtime=runtime)
+        connecting = Client.connect(
+            **target.config, data_converter=converter, plugins=plugins, runtime=runtime
+        )
         return await asyncio.wait_for(connecting, PATIENCE)
     except TimeoutError:
         raise _unreachable(target, f"did not answer within {PATIENCE:g} s") from None

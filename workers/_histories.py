@@ -19,13 +19,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowHistory
+from temporalio.converter import DataConverter
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
-from sagas import SagaError, SagaPlugin
+from sagas import SAGA_STATUS, SagaError, SagaPlugin
 
 from ._errors import ConfigurationError
 
@@ -159,8 +160,18 @@ def read_recordings(folder: Path) -> list[Recording]:
     return [_read(manifest) for manifest in manifests]
 
 
-async def replay_recordings(recordings: Sequence[Recording], workflows: Sequence[type]) -> list[Replayed]:
+async def replay_recordings(
+    recordings: Sequence[Recording],
+    workflows: Sequence[type],
+    *,
+    data_converter: DataConverter = DataConverter.default,
+) -> list[Replayed]:
     """Replays every history with these classes: the code of today must lead to the commands of then.
+
+    Args:
+        recordings: What was recorded.
+        workflows: The classes of its workflows.
+        data_converter: That of the sagas' client, where it is your own.
 
     Raises:
         ConfigurationError: There is a history of a type that none of the classes has.
@@ -175,13 +186,28 @@ async def replay_recordings(recordings: Sequence[Recording], workflows: Sequence
         for recording in recordings
         for run, history in zip(recording.manifest.runs, recording.histories, strict=True)
     ]
-    replayer = Replayer(workflows=workflows, plugins=[SagaPlugin()], runtime=_silent_runtime())
+    replayers = [
+        Replayer(
+            workflows=workflows,
+            plugins=[SagaPlugin(search_attributes=has_attribute)],
+            data_converter=data_converter,
+            runtime=_silent_runtime(),
+        )
+        for has_attribute in (False, True)
+    ]
     replayed: list[Replayed] = []
     for recording, run, history in histories:
+        replayer = replayers[not _has_memo(history)]
         result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
         failure = result.replay_failure
         replayed.append(Replayed(recording, run, _difference(failure, history) if failure else ""))
     return replayed
+
+
+def _has_memo(history: WorkflowHistory) -> bool:
+    """Whether its saga wrote its status into its memo, as it was told to use no search attribute."""
+    memos = (event.workflow_properties_modified_event_attributes.upserted_memo for event in history.events)
+    return any(SAGA_STATUS.name in memo.fields for memo in memos)
 
 
 @lru_cache

@@ -76,6 +76,8 @@ class Settings(BaseSettings):
         retention: How long the embedded server keeps a closed workflow. At least as long as idempotency
             keys are remembered.
         task_queue: The task queue of workers that are not told another one.
+        data_converter: The data converter to connect with, where payloads are encrypted or otherwise your
+            own: the name of one, or of what makes one, as `shop.encryption:converter`.
         graceful_shutdown: How long a worker that is told to stop lets running activities finish.
         telemetry: Where spans go: nowhere (`off`), to stderr (`console`), or to where OpenTelemetry's own
             variables say (`otlp`).
@@ -93,6 +95,7 @@ class Settings(BaseSettings):
     amqp_port: Port = 5672
     retention: Annotated[Duration, at_least("1d")] = timedelta(days=90)
     task_queue: Annotated[str, Field(min_length=1)] = "sagas"
+    data_converter: str | None = None
     graceful_shutdown: Annotated[Duration, at_least("0s")] = timedelta(seconds=10)
     telemetry: Literal["off", "console", "otlp"] = "off"
     metrics: str | None = None

@@ -105,7 +105,7 @@ async def rescue_saga(client: Client, saga_id: str, note: OperatorNote, *, patie
     if _under_way(record):
         record = await _when_children_have_ended(client, archive, record, patience)
     rebuilt = rebuild(record)
-    if rebuilt.way is Way.BACK or _is_done(record):
+    if rebuilt.way is Way.BACK or _is_over(record):
         return await _make_up(client, archive, record, note)
     if rebuilt.ledger.phase is Phase.COMPENSATING:
         raise VerbRefusedError(
@@ -127,7 +127,7 @@ async def _make_up(client: Client, archive: Archive, record: Record, note: Opera
     lost = {child for debt in under_way for child in debt.unaccounted}
     debt = Debt(
         owed=chosen(
-            rebuilt.left if _is_done(record) else rebuilt.ledger.plan(),
+            rebuilt.left if _is_over(record) else rebuilt.ledger.plan(),
             lambda address: address not in taken,
         ),
         unaccounted=tuple(child for child in rebuilt.ledger.lost() if child not in lost),
@@ -135,7 +135,7 @@ async def _make_up(client: Client, archive: Archive, record: Record, note: Opera
     if rescues and (debt == Debt() or is_waiting(rescues[-1])):
         return await _known(client, rescues[-1], debt)
     if debt == Debt():
-        if _is_done(record):
+        if _is_over(record):
             raise VerbRefusedError(record.id, VERB, "it has completed: what it did is meant to stay")
         return Rescue(saga=record.id, course=Course.NOTHING_OWED)
     next_id = rescue_id(record.id, len(record.rescues) + 1)
@@ -168,6 +168,11 @@ async def _known(client: Client, rescue: Record, debt: Debt | None = None) -> Re
     else:
         debt = debt_of(rescue)
     return _making_up(rescued_by(rescue.id), rescue.id, rescue.run_id, debt, is_new=False)
+
+
+def _is_over(record: Record) -> bool:
+    """Whether what it did is meant to stay, or is its parent's to make up for."""
+    return _is_done(record) or record.has_completed
 
 
 def _is_done(record: Record) -> bool:

@@ -1,6 +1,7 @@
 """The way back: everything that was started is made up for, and the workflow then says why."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any, NoReturn
 
 from temporalio import workflow
@@ -16,6 +17,9 @@ from .attempt import attempt
 from .course import Course
 from .insist import Insistence, words
 from .run import current
+
+ERRAND_TAKEN_WITHIN = timedelta(hours=1)
+"""What no worker has taken by then is left undone: everything is made up for, and the saga can end."""
 
 
 class WayBack:
@@ -58,7 +62,7 @@ class WayBack:
         self.errands.append(errand)
 
     async def take(self) -> None:
-        """Makes up for everything that was started; returns when nothing is owed any more."""
+        """Makes up for everything that was started; returns when nothing is owed and its errands are over."""
         self._ledger.begin_compensation()
         if self._busy or self._ledger.owed() or self._ledger.lost():
             self._board.show(Status.COMPENSATING)
@@ -67,9 +71,12 @@ class WayBack:
             await self._insistence.make_up(self._ledger)
             for lost in self._ledger.lost():
                 await self._insistence.settle_lost(self._ledger, lost)
-        self._board.show(Status.SETTLED if self._insistence.by_hand else Status.COMPENSATED)
+        if self.errands:
+            # It may have been stuck before.
+            self._board.show(Status.COMPENSATING)
         for errand in self.errands:
             await self._run_errand(errand)
+        self._board.show(Status.SETTLED if self._insistence.by_hand else Status.COMPENSATED)
 
     def leave(self, error: Exception | asyncio.CancelledError, *, was_cancelled: bool) -> NoReturn:
         """Ends the saga with what made it turn round; a cancel that came on the way back did not."""
@@ -92,6 +99,7 @@ class WayBack:
             activity_id=address,
             summary=words(errand.address),
             mark=plain_mark(Purpose.AFTERWARDS),
+            taken_within=ERRAND_TAKEN_WITHIN,
         )
         if verdict.outcome is not Outcome.DONE:
             workflow.logger.warning("after compensation: %s: %s", address, verdict.reason)

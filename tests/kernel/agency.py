@@ -272,6 +272,9 @@ OWN: dict[str, dict[str, Any]] = {
 }
 """Activities of the workflow's own, with their options."""
 TELL = action(Agency.tell_customer, policy=ONCE).without_compensation(because="it is the last word")
+TELL_FAR = action(Agency.tell_customer, policy=ONCE, task_queue="nobody").without_compensation(
+    because="it is the last word"
+)
 
 
 @workflow.defn
@@ -318,7 +321,7 @@ class TripSaga:
             await saga.pivot(PIVOTS[word], plan)
         elif word in STEPS:
             await saga.step(STEPS[word], plan)
-        elif word in ("tell", "again", "second-saga"):
+        elif word in ("tell", "tell-far", "again", "second-saga"):
             await self._do_to_saga(saga, plan, word)
         elif word in ("broken-child", "careless-child", "big-child"):
             await self._do_child(saga, plan, word)
@@ -332,8 +335,8 @@ class TripSaga:
             await self._wait_or_fail(plan, word)
 
     async def _do_to_saga(self, saga: Saga, plan: Plan, word: str) -> None:
-        if word == "tell":
-            saga.after_compensation(TELL, plan)
+        if word in ("tell", "tell-far"):
+            saga.after_compensation(TELL if word == "tell" else TELL_FAR, plan)
         elif word == "again":
             saga.continue_as_new(plan)
         else:

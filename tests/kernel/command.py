@@ -17,8 +17,8 @@ class Ended:
     err: str
 
 
-async def sagas(server: str, *arguments: str) -> Ended:
-    """The command as a process; whoever asks is mia."""
+async def sagas(server: str, *arguments: str, **environment: str) -> Ended:
+    """The command as a process, with more of an environment if it is given; whoever asks is mia."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -31,6 +31,7 @@ async def sagas(server: str, *arguments: str) -> Ended:
             "PATH": "",
             "LOGNAME": "mia",
             "NO_COLOR": "1",
+            **environment,
         },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Self
 
 import pytest
@@ -21,6 +22,7 @@ from sagas import SagaClient, SagaPlugin
 from tests.waiting import until
 
 from .agency import Plan, refuses
+from .command import sagas
 from .stage import Ending, Stage
 
 
@@ -49,12 +51,20 @@ class Sealed(PayloadCodec, WithSerializationContext):
         return [Payload.FromString(payload.data) for payload in payloads]
 
 
+CONVERTER = replace(DataConverter.default, payload_codec=Sealed())
+NAMED = {"SAGAS_DATA_CONVERTER": f"{__name__}:CONVERTER"}
+
+
+def make_converter() -> DataConverter:
+    """The same."""
+    return CONVERTER
+
+
 @pytest.fixture(params=[True, False], ids=["attribute", "memo"])
 async def client(server: str, request: pytest.FixtureRequest) -> Client:
     """A client that seals everything; memos, too, but no search attribute."""
-    converter = replace(DataConverter.default, payload_codec=Sealed())
     plugin = SagaPlugin(search_attributes=request.param)
-    return await Client.connect(server, data_converter=converter, plugins=[plugin])
+    return await Client.connect(server, data_converter=CONVERTER, plugins=[plugin])
 
 
 async def test_every_payload_is_sealed_for_its_own_activity_or_workflow(stage: Stage) -> None:
@@ -103,6 +113,54 @@ async def test_operators_read_and_rescue_what_is_sealed(stage: Stage) -> None:
         return [saga.status for saga in found] == ["compensated"]
 
     await until(is_listed)
+
+
+async def test_the_command_reads_what_is_sealed(stage: Stage, server: str, tmp_path: Path) -> None:
+    """With the converter that its setting names, or that it makes; without, it says what is missing."""
+    trip = await stage.start("hotel", "boss")
+    await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
+    maker = {"SAGAS_DATA_CONVERTER": f"{__name__}:make_converter"}
+    query = ("--query", f"WorkflowId = '{trip.id}'")
+
+    held = await sagas(server, "hold", trip.id, "--because", "let me look", **NAMED)
+    assert (held.code, held.out, held.err) == (0, f"{trip.id} is held\n", "")
+    shown = await sagas(server, "show", trip.id, **maker)
+    assert (shown.code, shown.err) == (0, "")
+    assert "hold by mia: let me look" in shown.out
+    await trip.terminate("by mistake")
+    rescued = await sagas(server, "rescue", trip.id, "--because", "it was a mistake", **NAMED)
+    assert rescued.out == f"{trip.id}: {trip.id}~rescue makes up for book-hotel\n"
+    await stage.ending(stage.client.get_workflow_handle(f"{trip.id}~rescue"))
+    listed = await sagas(server, "list", "--status", "terminated", *query, **NAMED)
+    assert (listed.code, listed.err) == (0, "")
+    blind = await sagas(server, "show", trip.id)
+    assert (blind.code, blind.out, blind.err.count("\n")) == (1, "", 1)
+    assert "connect with the data converter that it was written with" in blind.err
+
+    kept = await sagas(server, "histories", "record", trip.id, "--to", str(tmp_path), **NAMED)
+    assert (kept.code, kept.err) == (0, "")
+    replay = ("histories", "replay", str(tmp_path), "--workflows", "tests.kernel.agency:TripSaga")
+    assert (await sagas(server, *replay, **NAMED)).out.endswith("1 history replayed\n")
+    assert (await sagas(server, *replay)).code != 0
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nothing", "'nothing' names nothing: write it as shop.encryption:converter"),
+        ("no_such_module:x", "module 'no_such_module' cannot be imported: ModuleNotFoundError: "),
+        ("tests.kernel.test_codec:gone", "module 'tests.kernel.test_codec' has no 'gone'"),
+        ("tests.kernel.test_codec:NAMED", "that is no DataConverter, nor does it make one"),
+        ("tests.kernel.test_codec:PayloadCodec", "it makes none, but TypeError: "),
+    ],
+)
+async def test_a_name_of_no_converter_is_refused(name: str, sentence: str) -> None:
+    """In a sentence, before a server is even looked for."""
+    ended = await sagas("nowhere:1", "show", "order-7", SAGAS_DATA_CONVERTER=name)
+
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert ended.err.startswith(f"error: SAGAS_DATA_CONVERTER is {name!r}: ")
+    assert sentence in ended.err
 
 
 def _seal_of(payload: Payload) -> str:

@@ -39,6 +39,7 @@ from workers._operate import Wanted
 from .command import Ended, sagas
 from .shop import Order, OrderSaga, Parcel, Warehouse
 from .stage import Ending, Handle, Stage
+from .test_operate_reset import reset
 
 PAGE = (DOCS / "operating.md").read_text()
 COMMANDS = [
@@ -320,7 +321,7 @@ def in_page(code: str, mode: str) -> CodeType:
 def normal(text: str) -> str:
     """What is different each time taken out."""
     for pattern, word in (
-        (r"order-(7|\w{8})\b", "the order"),
+        (r"order-([78]|\w{8})\b", "the order"),
         (r"[\d-]{10} [\d:]{8}", "then"),
         (r"\+?[\d.]+ (ms|s)\b", "some"),
     ):
@@ -354,6 +355,17 @@ async def test_what_preview_says_is_what_the_page_shows(shop: Shop, server: str)
     order = await shop.undecided()
 
     assert normal((await sagas(server, "preview", order.id)).out) == shown("sagas preview order-7")
+
+
+async def test_what_preview_says_after_a_reset_is_what_the_page_shows(shop: Shop, server: str) -> None:
+    """What the old run did beyond the reset point, the new one does not know of."""
+    order = await shop.undecided()
+    gate = shop.warehouse.gates["reserve-stock"] = asyncio.Event()
+    anew = await reset(shop.stage.client, order.id, before="reserve-stock")
+    await shop.stage.event(anew, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
+
+    assert normal((await sagas(server, "preview", order.id)).out) == shown("sagas preview order-8")
+    gate.set()
 
 
 async def test_the_audit_trail_stands_where_the_page_says(shop: Shop, server: str) -> None:

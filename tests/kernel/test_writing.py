@@ -60,8 +60,12 @@ class Bank:
         steps, family = self.guide["loan_steps"], self.guide["loan_family"]
         found = (each for each in vars(steps).values() if hasattr(each, "__temporal_activity_definition"))
         activities = [self.instead.get(each.__name__, each) for each in found]
-        family_sagas = [family.InsuranceSaga, family.PayoutSaga, family.InsuredLoanSaga]
-        workflows = [self.guide["loan_saga"].LoanSaga, self.guide["loan_book"].BookSaga, *family_sagas]
+        children = [family.InsuranceSaga, family.PayoutSaga]
+        parents = [family.InsuredLoanSaga, family.PartnerLoanSaga]
+        workflows = [
+            *[self.guide["loan_saga"].LoanSaga, self.guide["loan_book"].BookSaga],
+            *[*children, *parents],
+        ]
         async with Worker(
             self.client,
             task_queue=self.task_queue,
@@ -335,6 +339,25 @@ async def test_an_insured_loan_is_made_up_for_with_its_children(bank: Bank) -> N
     assert await bank.story(refused) == ["compensate.insurance:insure-loan"]
     for loan in (paid, refused):
         await bank.replay(loan, family.InsuredLoanSaga)
+
+
+async def test_a_partner_makes_up_for_its_part_at_the_same_time(bank: Bank) -> None:
+    """What a child owes is asked of its own workers; all at once, as the saga says."""
+    family = bank.guide["loan_family"]
+    async with Bank(bank.client, bank.guide, "insurers").open():
+        loan = await bank.lend(bank.loan("trent", 5_000), run=family.PartnerLoanSaga.run)
+        assert (await bank.failure(loan)).details[:1] == ("account_closed",)
+
+    scheduled = [
+        event.activity_task_scheduled_event_attributes
+        for event in (await loan.fetch_history()).events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
+    insurance, funds = scheduled[-2:]
+    assert (insurance.activity_type.name, insurance.task_queue.name) == ("cancel_insurance", "insurers")
+    assert (funds.activity_type.name, funds.task_queue.name) == ("release_funds", bank.task_queue)
+    assert insurance.workflow_task_completed_event_id == funds.workflow_task_completed_event_id
+    await bank.replay(loan, family.PartnerLoanSaga)
 
 
 async def test_histories_are_recorded_and_replayed_as_the_page_says(

@@ -5,7 +5,9 @@ from typing import NoReturn, assert_type
 
 from pydantic import BaseModel
 from temporalio import activity, workflow
+from temporalio.client import Client
 
+from activities import Progress
 from sagas import (
     Action,
     CompensationOrder,
@@ -14,11 +16,19 @@ from sagas import (
     Finding,
     OnFailure,
     Operation,
+    OperatorNote,
     Policy,
+    Preview,
+    Rescue,
     Saga,
+    SagaClient,
+    SagaPlugin,
+    SagaSummary,
     Scope,
     Step,
+    Timeline,
     action,
+    start_saga,
 )
 
 
@@ -234,3 +244,32 @@ def opening() -> Saga:
     Saga()
     Saga(scope=Scope.ATTEMPTED)
     return Saga(order=CompensationOrder.PARALLEL, deadline=timedelta(hours=1))
+
+
+async def from_outside(client: Client, order: Order) -> None:
+    """A saga is started, seen and steered with the types that it has."""
+    handle = await start_saga(client, OrderSaga.run, order, id="order-7", task_queue="orders", summary="7")
+    assert_type(await handle.result(), Charge)
+    operator = SagaClient(client, patience=5)
+    assert_type(await operator.list(status="stuck"), tuple[SagaSummary, ...])
+    assert_type(await operator.show("order-7"), Timeline)
+    assert_type(await operator.preview("order-7"), Preview)
+    assert_type(await operator.hold("order-7", by="mia", because="x", roles=frozenset({"manager"})), str)
+    assert_type(await operator.complete("order-7", "reserve", {"id": "r"}, by="mia", because="x"), str)
+    assert_type(await operator.approve("order-7", "large", is_approved=False, by="mia", because="x"), str)
+    assert_type(await operator.rescue("order-7", by="mia", because="x"), Rescue)
+
+
+def managers_only(verb: str, note: OperatorNote) -> str | None:
+    return None if "manager" in note.roles else f"{verb} takes a manager"
+
+
+def plugged_in() -> SagaPlugin:
+    SagaPlugin()
+    return SagaPlugin(search_attributes=False, authorize=managers_only)
+
+
+def saved() -> int:
+    progress = Progress(0)
+    progress.save(progress.value + 1)
+    return assert_type(progress.value, int)

@@ -3,8 +3,23 @@
 from datetime import timedelta
 
 from temporalio import activity
+from temporalio.client import Client
 
-from sagas import CompensationOrder, Expected, Finding, OnFailure, Operation, Policy, Saga, action
+from activities import Progress
+from sagas import (
+    CompensationOrder,
+    Expected,
+    Finding,
+    OnFailure,
+    Operation,
+    OperatorNote,
+    Policy,
+    Saga,
+    SagaClient,
+    SagaPlugin,
+    action,
+    start_saga,
+)
 
 from .accepted import (
     FIND,
@@ -13,6 +28,7 @@ from .accepted import (
     Charge,
     Inventory,
     Order,
+    OrderSaga,
     Payment,
     PaymentSaga,
     Reservation,
@@ -187,3 +203,42 @@ def go_on(saga: Saga) -> None:
 
 def come_back(saga: Saga, order: Order) -> Order:
     saga.continue_as_new(order, Order)  # no
+
+
+async def from_outside(client: Client, order: Order, payment: Payment) -> None:
+    await start_saga(client, OrderSaga.run, payment, id="order-7", task_queue="orders")  # no
+    await start_saga(client, OrderSaga.run, order, "order-7", task_queue="orders")  # no
+    await start_saga(client, OrderSaga.run, order, id="order-7")  # no
+    await start_saga(client, "OrderSaga", order, id="order-7", task_queue="orders")  # no
+    handle = await start_saga(client, OrderSaga.run, order, id="order-7", task_queue="orders")
+    not_a_charge: Order = await handle.result()  # no
+    operator = SagaClient(client)
+    SagaClient(client, 5)  # no
+    await operator.list("stuck")  # no
+    await operator.hold("order-7", by="mia")  # no
+    await operator.hold("order-7", "mia", "x")  # no
+    await operator.hold("order-7", by="mia", because="x", roles=["manager"])  # no
+    await operator.skip("order-7", by="mia", because="x")  # no
+    story: str = await operator.show("order-7")  # no
+    print(not_a_charge, story)
+
+
+def is_manager(verb: str, note: OperatorNote) -> bool:
+    return "manager" in note.roles
+
+
+def of_nobody(verb: str) -> str | None:
+    return verb
+
+
+def plugged_in() -> None:
+    SagaPlugin(authorize=is_manager)  # no
+    SagaPlugin(authorize=of_nobody)  # no
+
+
+def saved() -> None:
+    Progress()  # no
+    progress = Progress(0)
+    progress.save("1")  # no
+    position: str = progress.value  # no
+    print(position)

@@ -146,11 +146,11 @@ def test_what_differs_is_one_sentence(replay: Replay, code: str, where: str, wha
         ([str(STORED), *EXAMPLES[:2]], "there are histories of PaymentSaga, and no class for them is given"),
         (
             [str(STORED), "--workflows", "shop"],
-            "'shop' is no class: write it as examples.order",
+            "'shop' names nothing: write it as examples.order",
         ),
-        ([str(STORED), "--workflows", "shop:Absent"], "'Absent' in module 'shop' is no workflow class"),
-        ([str(STORED), "--workflows", "shop:NUMBER"], "'NUMBER' in module 'shop' is no workflow class"),
-        ([str(STORED), "--workflows", "shop:Saga"], "'Saga' in module 'shop' is no workflow class"),
+        ([str(STORED), "--workflows", "shop:Absent"], "module 'shop' has no 'Absent'"),
+        ([str(STORED), "--workflows", "shop:NUMBER"], "'shop:NUMBER' is no workflow class"),
+        ([str(STORED), "--workflows", "shop:Saga"], "'shop:Saga' is no workflow class"),
         (
             [str(STORED), "--workflows", "no.such:Thing"],
             "module 'no.such' cannot be imported: ModuleNotFoundError: No module named 'no'",

@@ -4,7 +4,6 @@ Only to be done when the SDK has not been released since they were recorded, as 
 are there are kept: delete the folder of one to have it recorded anew.
 """
 
-import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ from sagas import (
 from tests.kernel.agency import Agency, Answer, Booking, Plan, TripSaga, answers, breaks, refuses
 from tests.kernel.conftest import FLAGS
 from tests.kernel.stage import Handle, Stage
-from workers import record_history, run_main
+from workers import find_temporal, record_history, run_main
 
 FOLDER = Path(__file__).parent
 NOTE = OperatorNote(by="mia", because="the line is mended")
@@ -146,7 +145,7 @@ TRIPS = {
 async def record() -> None:
     """Runs each trip once, and writes its history, and those of its children, beside this file."""
     environment = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=shutil.which("temporal"), dev_server_extra_args=FLAGS
+        dev_server_existing_path=str(find_temporal()), dev_server_extra_args=FLAGS
     )
     async with environment:
         address = environment.client.service_client.config.target_host
