@@ -330,15 +330,14 @@ async def test_every_verb_as_a_command(stage: Stage, server: str) -> None:
     assert "nothing is" in await refused("skip", trip.id, "book-hotel")
     assert "nothing is" in await refused("complete", trip.id, "book-hotel")
     stage.agency.when("cancel-flight", refuses("too_late"))
-    stage.agency.when("cancel-hotel", refuses("too_late"), refuses("too_late"))
+    stage.agency.when("cancel-hotel", refuses("too_late"))
     assert await done("compensate", trip.id) == f"{trip.id} is running, and turns round now\n"
-    await stage.status(trip, "stuck")
+    # While the other one is tried, nobody's word on it is taken.
+    failed = await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=2)
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=failed.event_id)
     assert "compensating already" in await refused("compensate", trip.id)
     skipped = await done("skip", trip.id, "book-flight")
     assert skipped == f"{trip.id} is stuck, and takes your word on book-flight\n"
-    # The other is tried once more, and nobody's word is taken meanwhile.
-    failed = await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=3)
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=failed.event_id)
     await done("complete", trip.id, "book-hotel")
 
     assert (await stage.ending(trip)).saga == "settled"
