@@ -9,6 +9,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
 from ._errors import DuplicateSagaError, StartError
+from ._history.decoding import Decoder
 from ._keys import check_saga_id
 
 SelfT = TypeVar("SelfT")
@@ -73,13 +74,9 @@ async def start_saga(
 
 async def _started_with(client: Client, handle: WorkflowHandle[Any, Any]) -> tuple[str, bytes]:
     """The type and the content that a saga was started with, from the first event of its history."""
+    decoder = Decoder(handle.id, client.namespace, client.data_converter)
     async for event in handle.fetch_history_events(page_size=1):
+        await decoder.decode(event)
         started = event.workflow_execution_started_event_attributes
-        payloads = started.input.payloads
-        decoded = (
-            await client.data_converter.payload_codec.decode(payloads)
-            if client.data_converter.payload_codec
-            else payloads
-        )
-        return started.workflow_type.name, decoded[0].data if decoded else b""
+        return started.workflow_type.name, started.input.payloads[0].data if started.input.payloads else b""
     return "", b""

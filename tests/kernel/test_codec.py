@@ -18,12 +18,12 @@ from temporalio.converter import (
     WorkflowSerializationContext,
 )
 
-from sagas import SagaClient, SagaPlugin
+from sagas import DuplicateSagaError, SagaClient, SagaPlugin, start_saga
 from tests.waiting import until
 
-from .agency import Plan, refuses
+from .agency import Plan, TripSaga, refuses
 from .command import sagas
-from .stage import Ending, Stage
+from .stage import Ending, Handle, Stage
 
 
 class Sealed(PayloadCodec, WithSerializationContext):
@@ -87,6 +87,20 @@ async def test_every_payload_is_sealed_for_its_own_activity_or_workflow(stage: S
             assert _seal_of(message) == f"{trip.id}:{activity.activity_id}"
         # Who looks at a workflow reads it.
         assert _seal_of(summary) == trip.id
+
+
+async def test_a_saga_that_is_sealed_is_found_again_by_who_starts_it_twice(stage: Stage) -> None:
+    """By its content, which is under the seal of the saga."""
+    trip = await stage.start("hotel")
+
+    async def again(*do: str) -> Handle:
+        plan = Plan(do=do)
+        return await start_saga(stage.client, TripSaga.run, plan, id=trip.id, task_queue=stage.task_queue)
+
+    assert (await again("hotel")).id == trip.id
+    with pytest.raises(DuplicateSagaError, match="other content"):
+        await again("flight")
+    await stage.ending(trip)
 
 
 async def test_operators_read_and_rescue_what_is_sealed(stage: Stage) -> None:
