@@ -28,7 +28,8 @@ class SagaPlugin(SimplePlugin):
 
     Args:
         search_attributes: Whether sagas set the search attribute `SagaStatus` when they leave the happy path.
-            It must be registered, or a saga that wants to compensate is wedged. Otherwise they set a memo
+            It must be registered, or a saga that wants to compensate is wedged, and one whose workflow goes
+            on after its end. Otherwise they set a memo
             of that name, by which no server finds them: `sagas list` looks through all that there are.
             Choose once per namespace: what a running saga has written must be written again in replay.
         authorize: Asked before an operator's verb is carried out: given the verb and the request, it says in

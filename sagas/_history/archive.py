@@ -120,6 +120,8 @@ class Archive:
             try:
                 child.record = await self._earlier(child)
             except SagaNotFoundError:
+                # Its id tells of the later one, and nobody of this one.
+                child.record = None
                 continue
             if (anew := own.get(child.address)) is not None:
                 anew.bases.append(child.record)
@@ -137,11 +139,7 @@ class Archive:
         try:
             record = read_history(runs.saga_id, events, self._client.data_converter)
         except Exception as error:
-            # Whatever a converter raises; what a saga owes must not be guessed.
-            raise SagaError(
-                f"the history of saga {runs.saga_id!r} cannot be read ({type(error).__name__}): "
-                "connect with the data converter that it was written with"
-            ) from error
+            raise _unreadable(runs.saga_id, error) from error
         record.run_id = run_id
         return record
 
@@ -163,8 +161,11 @@ class Archive:
                 raise SagaNotFoundError(saga_id) from error
             raise
         decoder = Decoder(saga_id, self._client.namespace, self._client.data_converter)
-        for event in events:
-            await decoder.decode(event)
+        try:
+            for event in events:
+                await decoder.decode(event)
+        except Exception as error:
+            raise _unreadable(saga_id, error) from error
         return events
 
 
@@ -217,6 +218,14 @@ class _Runs:
         if run_id not in self._known:
             self._known[run_id] = await self._fetch(self.saga_id, run_id)
         return self._known[run_id]
+
+
+def _unreadable(saga_id: str, error: Exception) -> SagaError:
+    """Whatever a converter or a codec raises: what a saga owes must not be guessed."""
+    return SagaError(
+        f"the history of saga {saga_id!r} cannot be read ({type(error).__name__}): "
+        "connect with the data converter that it was written with"
+    )
 
 
 def _run_before(events: Sequence[HistoryEvent]) -> str:

@@ -130,7 +130,7 @@ class Record:
         """
         is_closed = self.close is not None and self.close.how is How.COMPLETED
         has_said = self.status == Status.COMPLETED or (self.status == Status.SETTLED and not self.has_turned)
-        return (is_closed or has_said) and not self.parent
+        return (is_closed or has_said) and self.status != Status.COMPENSATED and not self.parent
 
     @property
     def own_rescues(self) -> list["Record"]:

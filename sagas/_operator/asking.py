@@ -55,11 +55,16 @@ async def start_rescue(
 
 
 async def send_parts(client: Client, rescue: Record, debt: Debt) -> None:
-    """Sends what has not arrived; that twice does no harm."""
+    """Sends what has not arrived; that twice does no harm, nor that somebody else was faster."""
     handle = client.get_workflow_handle(rescue.id)
     for part in _arrived(rescue).missing(split(debt.model_dump_json())):
         with _sizes_told(rescue.id):
-            await handle.signal(PART, part)
+            try:
+                await handle.signal(PART, part)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                return
 
 
 def _arrived(rescue: Record) -> Parts:

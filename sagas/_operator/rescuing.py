@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.service import RPCError, RPCStatusCode
 
 from .._errors import SagaNotFoundError, VerbRefusedError
 from .._history.archive import Archive
@@ -227,7 +228,7 @@ async def _when_children_have_ended(
                 for child_id in running:
                     handle = client.get_workflow_handle(child_id)
                     if rescued_by(child_id) == child_id:
-                        await handle.cancel()
+                        await _cancel(handle)
                     await _end_of(handle)
                 record = await archive.family(record.id)
     except TimeoutError:
@@ -238,6 +239,15 @@ async def _when_children_have_ended(
             "see what holds it up, and ask again when it has ended",
         ) from None
     return record
+
+
+async def _cancel(handle: WorkflowHandle[object, object]) -> None:
+    try:
+        await handle.cancel()
+    except RPCError as error:
+        # It may have ended since it was looked at.
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
 
 
 async def _end_of(handle: WorkflowHandle[object, object]) -> None:

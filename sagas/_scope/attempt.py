@@ -26,7 +26,7 @@ MESSAGE_UNREADABLE = "message_unreadable"
 """The code of a step whose message was not sent, as it cannot be turned into JSON."""
 
 
-def encode(arguments: Sequence[object], what: str) -> list[RawValue] | Verdict:
+def encode(arguments: Sequence[object], what: str, *, largest: int = LARGEST) -> list[RawValue] | Verdict:
     """The arguments as they travel; a refusal of `what` if they would wedge the workflow that sends them."""
     try:
         payloads = workflow.payload_converter().to_payloads(list(arguments))
@@ -34,8 +34,8 @@ def encode(arguments: Sequence[object], what: str) -> list[RawValue] | Verdict:
         # Never its text, which quotes the message: reasons are kept in clear.
         reason = f"{what} cannot be turned into JSON: {type(error).__name__}"
         return Verdict(Outcome.REJECTED, code=MESSAGE_UNREADABLE, reason=reason, is_final=True)
-    if (size := sum(len(payload.data) for payload in payloads)) > LARGEST:
-        reason = f"{what} has {size} bytes; at most {LARGEST} are sent"
+    if (size := sum(len(payload.data) for payload in payloads)) > largest:
+        reason = f"{what} has {size} bytes; at most {largest} are sent"
         return Verdict(Outcome.REJECTED, code=MESSAGE_TOO_LARGE, reason=reason, is_final=True)
     return [RawValue(payload) for payload in payloads]
 

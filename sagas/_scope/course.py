@@ -70,16 +70,6 @@ class Course:
             self.turned = why
             self._guard.interrupt()
 
-    def fail(self, why: Exception) -> None:
-        """Turns the saga round for an error that was raised beside its block, in a handler.
-
-        Raises:
-            DefinitionError: The pivot is behind it: an error there is a bug in the workflow.
-        """
-        if self._ledger.phase is Phase.PAST_PIVOT:
-            raise past_pivot(why) from why
-        self.turn(why)
-
     def hold(self) -> None:
         """Lets nothing begin until `resume`; what is under way goes on."""
         self._board.is_held = True
@@ -90,10 +80,3 @@ class Course:
         self._board.is_held = False
         if self._board.status is Status.HELD:
             self._board.show(Status.RUNNING)
-
-
-def past_pivot(error: BaseException) -> DefinitionError:
-    """That there was an error where nothing may fail; the workflow's task fails until the code is mended."""
-    return DefinitionError(
-        f"{type(error).__name__} was raised after the pivot, where a saga only goes forward: {error}"
-    )

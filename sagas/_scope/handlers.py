@@ -1,7 +1,7 @@
 """Errors of a workflow's own handlers: Temporal would close the workflow with them, and all that it owes.
 
-What a signal raises fails the saga, as if its block had raised it. What an update raises is told to who has
-asked, and the saga goes on.
+What a signal raises fails the saga, as if its block had raised it; past the pivot it changes nothing. What
+an update raises is told to who has asked, and the saga goes on.
 """
 
 import asyncio
@@ -18,26 +18,25 @@ def takes(run: Run, error: Exception | asyncio.CancelledError, signal: str) -> b
     """Whether the saga has taken what a signal's handler has raised; otherwise it ends the workflow.
 
     Raises:
-        DefinitionError: It comes where nothing may fail.
+        DefinitionError: It ends a child that owes what it has done.
         ApplicationError: It ends a child of which nobody knows what it owes.
     """
-    if _is_bug(error) and not _is_too_late(run, error):
-        return False
-    if not run.has_saga and run.carried is None:
-        refuse_to_parent(run, error)
+    if run.is_over:
+        return True
+    is_too_late = _is_too_late(run, error)
+    if _is_bug(error) and not is_too_late:
         return False
     workflow.logger.warning("signal %r has failed: %s: %s", signal, type(error).__name__, error)
-    if not run.has_saga:
-        # What an earlier run has done is made up for once the saga has begun in this one.
-        run.failed = _failure_of(error)
-        return True
     if run.is_open:
         run.fail(_failure_of(error))
-        return True
-    if _is_too_late(run, error):
-        return True
-    refuse_to_parent(run, error)
-    return False
+    elif run.carried is not None and not run.has_saga:
+        # What an earlier run has done is made up for once the saga has begun in this one.
+        run.failed = _failure_of(error)
+    elif not is_too_late:
+        refuse_to_parent(run, error)
+        run.tell_completed()
+        return False
+    return True
 
 
 def answer_of(run: Run, error: SagaError) -> Exception:

@@ -38,7 +38,7 @@ from .handlers import answer_of, refuse_to_parent, takes
 from .run import CARRIED_MEMO, CHILD_MEMO, Closed, Descent, Run, enter
 from .saga import Saga
 
-LARGEST_RESULT = 2 * 1024 * 1024
+LARGEST_AT_ONCE = 2 * 1024 * 1024
 """Bytes, as a server has it that was not told otherwise."""
 
 
@@ -134,7 +134,10 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
         try:
             return await super().handle_update_handler(input)
         except SagaError as error:
-            raise answer_of(run, error) from error
+            answer = answer_of(run, error)
+            if answer is error:
+                raise
+            raise answer from error
 
     @property
     def run(self) -> Run:
@@ -193,7 +196,7 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
         run.has_activities = True
         if input.activity_id is not None:
             run.note_activity(input.activity_id, is_of_saga=False)
-        if run.has_saga:
+        if run.is_open:
             _check_own(input, run)
         handle = super().start_activity(input)
         if input.activity_id is not None:
@@ -236,7 +239,7 @@ def _check_own(input: StartActivityInput, run: Run) -> None:  # noqa: A002 - Tem
         raise DefinitionError(
             f"activity id {input.activity_id!r} belongs to an activity that is under way: give each its own"
         )
-    encoded = encode(input.args, f"the message of {input.activity}")
+    encoded = encode(input.args, f"the message of {input.activity}", largest=LARGEST_AT_ONCE)
     if isinstance(encoded, Verdict):
         raise RejectedError(encoded.code, encoded.reason)
     run.load.add(sum(len(argument.payload.data) for argument in encoded))
@@ -252,9 +255,9 @@ def _refuse_open_saga(run: Run) -> None:
 def _refuse_oversized(answer: object) -> None:
     """The server takes a larger one for an error of the task, and says so in its own words."""
     size = workflow.payload_converter().to_payload(answer).ByteSize()
-    if size > LARGEST_RESULT:
+    if size > LARGEST_AT_ONCE:
         raise DefinitionError(
-            f"the result of the workflow has {size} bytes, and the server takes {LARGEST_RESULT}: return "
+            f"the result of the workflow has {size} bytes, and the server takes {LARGEST_AT_ONCE}: return "
             "less, such as where it is kept; the saga has ended, and nothing of it is lost"
         )
 

@@ -11,10 +11,10 @@ from temporalio.api.common.v1 import Payload
 from .._ledger import Outcome
 from .._mark import Purpose
 from .._steps import Action, Call, MethodAction
-from .._verdict import Verdict
+from .._verdict import NO_WORKER, Verdict
 from .attempt import attempt, resolve
 from .guard import Guard
-from .insist import Insistence, pause_after, words
+from .insist import Insistence, patience, pause_after, words
 
 
 async def verdict_on_pivot(
@@ -35,6 +35,8 @@ async def verdict_on_pivot(
     tried, since = 0, workflow.now()
     while True:
         seen = insistence.retries
+        # One that cannot have begun waits for its workers, and can be cancelled meanwhile.
+        wait = patience(action.call.policy, max(0, tried - action.call.policy.attempts))
         with insistence.attempting(address):
             try:
                 verdict = await attempt(
@@ -44,6 +46,7 @@ async def verdict_on_pivot(
                     summary=words(action.name),
                     mark=mark,
                     attempts=1,
+                    taken_within=wait if guard.is_deaf else None,
                 )
             except asyncio.CancelledError:
                 # The cancel arrived together with the answer, which is lost: the same key gets it again.
@@ -53,11 +56,12 @@ async def verdict_on_pivot(
             if verdict.outcome in (Outcome.UNKNOWN, Outcome.WITHDRAWN):
                 guard.is_deaf = True
                 with suppress(asyncio.CancelledError):
-                    verdict = await resolve(action.call, message, verdict, address=address)
+                    verdict = await resolve(action.call, message, verdict, address=address, taken_within=wait)
         tried += 1
         if verdict.outcome in (Outcome.UNKNOWN, Outcome.WITHDRAWN):
             pause = _pause_after(tried, workflow.now() - since, action.call, verdict)
-            if pause is None or tried >= action.call.policy.attempts:
+            is_waited_for = verdict.code == NO_WORKER or tried >= action.call.policy.attempts
+            if pause is None or is_waited_for:
                 insistence.is_stuck(address, Purpose.PIVOT, verdict, action.call)
             # A time limit of the caller's own cuts the pause short; it cannot take the pivot back.
             with suppress(asyncio.CancelledError):

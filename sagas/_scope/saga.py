@@ -18,7 +18,7 @@ from .attempt import encode
 from .branches import OnFailure
 from .carried import Carried
 from .continuing import continue_as_new
-from .course import YEAR, Course, past_pivot
+from .course import YEAR, Course
 from .desk import Desk
 from .guard import to_its_end
 from .insist import Insistence
@@ -120,13 +120,13 @@ class Saga:
         if self._run.has_saga:
             raise DefinitionError("a workflow run is one saga: a second one would have the keys of the first")
         if self._run.failed is not None:
-            self._course.fail(self._run.failed)
+            self._course.turn(self._run.failed)
         self._run.has_saga = self._run.is_open = self._course.is_open = True
         self._forward.set_out()
         self._run.details = lambda: "\n- ".join(
             [self._board.details(), *self._mailbox.waits_for, *self._mailbox.late]
         )
-        self._run.fail = self._course.fail
+        self._run.fail = self._course.turn
         self._desk.open()
         if self._run.carried is None:
             self._board.metrics.started()
@@ -388,9 +388,11 @@ class Saga:
             self._board.write()
 
     def _refuse_to_fail(self, error: BaseException) -> NoReturn:
-        """An error after the pivot is a bug in the workflow."""
+        """An error after the pivot is a bug in the workflow: its task fails until the code is mended."""
         self._run.is_open = self._course.is_open = False
-        raise past_pivot(error) from error
+        raise DefinitionError(
+            f"{type(error).__name__} was raised after the pivot, where a saga only goes forward: {error}"
+        ) from error
 
     def _refuse_excess(self) -> None:
         """A child that cannot tell its parent what it owes has to make up for it by itself."""

@@ -264,6 +264,7 @@ PIVOTS: dict[str, Action[Plan, Any] | MethodAction[Any, Plan, Any]] = {
     "pay-beating": action(Agency.pay, policy=BEATING),
     "pay-patient": action(Agency.pay, policy=PATIENT),
     "pay-far": action(Agency.pay, policy=SOON, task_queue="nobody"),
+    "pay-hurried": action(Agency.pay, policy=HURRIED),
 }
 OWN: dict[str, dict[str, Any]] = {
     "plain-activity": {},

@@ -167,7 +167,7 @@ class OwnActivities(_Habit):
         async with Saga() as saga:
             await saga.step(STEPS["hotel"], plan)
             if plan.do[0] == "large":
-                await self.own(plan.model_copy(update={"name": "x" * 1_100_000}))
+                await self.own(plan.model_copy(update={"name": "x" * 2_200_000}))
             await self.own(plan, activity_id="car")
             await self.own(plan, activity_id="car")
             twice = [self.own(plan, activity_id="two-cars") for _ in range(2)]

@@ -251,3 +251,22 @@ async def test_cancel_after_the_saga_has_completed_changes_nothing(stage: Stage,
 
     assert (await stage.ending(trip)).closed == "COMPLETED"
     assert stage.agency.story == [{"hotel": "book-hotel", "car": "book-car", "pay": "pay"}[w] for w in do[:2]]
+
+
+async def test_pivot_in_doubt_that_no_worker_takes_makes_the_saga_stuck(stage: Stage) -> None:
+    """P8: nothing but a worker can tell what became of it, and a person can have it asked for again."""
+    await stage.close()
+    await stage.open(activities=False)
+    doers = await stage.open(workflows=False)
+    gate = stage.agency.hold("pay")
+    trip = await stage.start("pay-hurried")
+    await gate.entered.wait()
+
+    await stage.close(doers)
+    await stage.status(trip, "stuck")
+    assert "pay: no worker has taken it in time" in await stage.details(trip)
+    gate.opened.set()
+    await stage.open(workflows=False)
+    await stage.retry(trip)
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
