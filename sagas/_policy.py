@@ -7,7 +7,8 @@ from ._errors import DefinitionError
 
 LONGEST = timedelta(days=30)
 TAKEN_WITHIN = timedelta(seconds=45)
-"""So that a saga which is stuck for want of a worker says so within a minute."""
+"""So that a saga which is stuck for want of workers says so within a minute; where the last worker goes away
+between two attempts, it is as much later as the attempts before took."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +29,9 @@ class Policy:
             worker is only noticed at `timeout`.
         deadline: The longest that all attempts together may take, pauses and the wait for a worker
             included; without it, a step and the pivot wait for workers as long as there are none.
-        taken_within: For a compensation, and for what follows the pivot: the longest that it waits for a
-            worker in its first round, before the saga says that it is stuck, and tries again.
+        taken_within: For a compensation, a pivot in doubt, and what follows the pivot, with their probes: the
+            longest that each attempt of the first round waits for a worker, before the saga says that it is
+            stuck, and tries again.
         priority: 1 (first) to 5, where many activities wait for the same workers; Temporal's default is 3.
 
     Raises:

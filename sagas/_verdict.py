@@ -36,7 +36,8 @@ _NONDETERMINISM = "[TMPRL1100]"
 """How Temporal begins the message of such an error, which has no type."""
 
 SAGA_REFUSED = "SagaRefused"
-"""The type of the application error of a saga that was started such that it could lose compensations."""
+"""The type of the application error of what is refused at the door: a start that could lose compensations, a
+verb or an event that comes at the wrong time, a payload that cannot be read."""
 
 NO_WORKER = "no_worker"
 """The code of what no worker has taken in time."""

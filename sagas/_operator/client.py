@@ -174,7 +174,7 @@ class SagaClient:
         before and not since is made up for as well, also where it has ended by itself.
 
         Args:
-            saga_id: The saga, which is nobody's child.
+            saga_id: The saga; a child alone only while its parent waits for that.
             by: Who asks for it.
             because: The reason.
             roles: What the person may do.

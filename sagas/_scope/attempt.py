@@ -93,7 +93,8 @@ async def attempt(
     """Runs an activity and says how it ended; raises only when the workflow itself is cancelled or evicted.
 
     The activity is cancelled with the workflow, but waited for: a compensation never overtakes its action.
-    It waits for a worker as long as there is none, or as `taken_within` says.
+    One that was cancelled before there was room to send it is withdrawn. It waits for a worker as long as
+    there is none, or as `taken_within` says.
     """
     tries = attempts or call.policy.attempts
     encoded = encode(arguments, f"the message of {activity_id}")

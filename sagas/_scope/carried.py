@@ -18,7 +18,7 @@ class Carried(BaseModel):
     ledger: Ledger
     began_at: datetime | None = None
     shown: Status | None = None
-    """What its search attribute says."""
+    """What its search attribute says, or its memo."""
     afterwards: tuple[Compensation, ...] = ()
     by_hand: dict[str, ByHand] = {}
     audit: tuple[AuditEntry, ...] = ()

@@ -196,7 +196,7 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
         run.has_activities = True
         if input.activity_id is not None:
             run.note_activity(input.activity_id, is_of_saga=False)
-        if run.is_open:
+        if run.has_saga:
             _check_own(input, run)
         handle = super().start_activity(input)
         if input.activity_id is not None:
@@ -239,6 +239,8 @@ def _check_own(input: StartActivityInput, run: Run) -> None:  # noqa: A002 - Tem
         raise DefinitionError(
             f"activity id {input.activity_id!r} belongs to an activity that is under way: give each its own"
         )
+    if not run.is_open:
+        return
     encoded = encode(input.args, f"the message of {input.activity}", largest=LARGEST_AT_ONCE)
     if isinstance(encoded, Verdict):
         raise RejectedError(encoded.code, encoded.reason)

@@ -126,6 +126,8 @@ async def queues(handle: Handle) -> dict[str, str]:
 async def test_what_a_child_owes_is_sent_to_its_own_workers(stage: Stage) -> None:
     """P7: they are the ones who can make up for it; also by a rescue, and where the child was cut off."""
     here, there = stage.task_queue, f"{stage.task_queue}-office"
+    # Each class is imported into the sandbox for each worker.
+    stage.workflows = [habits.FarParent, habits.FarChild, habits.StepChild]
     await stage.open(there)
     await stage.open(habits.GARAGE, workflows=False)
     expected = {
@@ -172,6 +174,13 @@ async def test_an_activity_of_its_own_that_would_wedge_a_saga_is_refused(
     assert await stage.ending(trip) == Ending("FAILED", "compensated", code)
     assert stage.agency.story[-1] == "cancel-hotel"
     assert stage.agency.story.count("book-car") == (0 if what == "large" else 3)
+
+
+async def test_an_activity_that_is_abandoned_is_refused_after_the_block_as_well(stage: Stage) -> None:
+    """P7: it would wedge a child, which has still to tell its parent what it owes."""
+    trip = await begin(stage, habits.OwnActivities, "late")
+
+    assert "ABANDON" in await task_failure(stage, trip)
 
 
 async def test_a_time_limit_cannot_take_the_pivot_back(stage: Stage) -> None:

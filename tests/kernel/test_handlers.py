@@ -10,7 +10,7 @@ from sagas import SagaClient
 from . import listeners
 from .agency import refuses
 from .stage import WORKFLOWS as USUAL
-from .stage import Ending, Stage
+from .stage import Ending, Handle, Stage
 from .test_habits import begin, task_failure
 
 WORKFLOWS = [*USUAL, *listeners.LISTENERS]
@@ -18,6 +18,16 @@ COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 CHILD_STARTED = EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
 CONTINUED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
 SIGNALED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+
+
+async def with_child(stage: Stage, kind: str) -> tuple[Handle, Handle]:
+    """A parent, and its child of this kind, which has done its step and waits."""
+    trip = await begin(stage, listeners.Parent, kind)
+    child = stage.child_of(trip, "leg")
+    await stage.event(trip, CHILD_STARTED)
+    await stage.event(child, COMPLETED)
+    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=2)
+    return trip, child
 
 
 @pytest.mark.parametrize(("signal", "code"), [("fail", "ApplicationError"), ("misread", "ValidationError")])
@@ -62,10 +72,7 @@ async def test_a_cancel_during_the_step_of_a_signal_compensates_it(stage: Stage)
 
 async def test_a_child_whose_signal_fails_has_compensated_before_its_parent_hears(stage: Stage) -> None:
     """P2: so its parent owes nothing for it."""
-    trip = await begin(stage, listeners.Parent, "listener")
-    child = stage.child_of(trip, "leg")
-    await stage.event(trip, CHILD_STARTED)
-    await stage.event(child, COMPLETED)
+    trip, child = await with_child(stage, "listener")
 
     await child.signal("fail")
 
@@ -91,11 +98,7 @@ async def test_a_signal_that_fails_after_the_pivot_changes_nothing(
 
 async def test_a_signal_that_fails_in_a_child_after_its_saga_fails_the_task(stage: Stage) -> None:
     """P7: its parent would take it for a child that has compensated."""
-    trip = await begin(stage, listeners.Parent, "late")
-    child = stage.child_of(trip, "leg")
-    await stage.event(trip, CHILD_STARTED)
-    await stage.event(child, COMPLETED)
-    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=2)
+    trip, child = await with_child(stage, "late")
 
     await child.signal("fail")
 
@@ -162,11 +165,7 @@ async def test_a_child_that_closes_with_a_bug_leaves_its_parent_stuck(stage: Sta
 
 async def test_a_child_that_closes_as_its_code_has_changed_leaves_its_parent_stuck(stage: Stage) -> None:
     """P8: what it has done is still there."""
-    trip = await begin(stage, listeners.Parent, "changed")
-    child = stage.child_of(trip, "leg")
-    await stage.event(trip, CHILD_STARTED)
-    await stage.event(child, COMPLETED)
-    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=2)
+    trip, child = await with_child(stage, "changed")
     await stage.close()
     stage.workflows = [listeners.Changed if kind is listeners.Unchanged else kind for kind in WORKFLOWS]
     await stage.open()

@@ -136,7 +136,8 @@ class CutOrder:
         whole: What would have become of it.
         moment: Its point.
         cut_after: How many events there were then, in its history or that of its child.
-        is_astray: Whether the server has lost a task of it, so that its history is another one.
+        is_astray: Whether the server has lost a task of it, so that its history is another one, or its time was
+            over before it had come to its point.
     """
 
     stack: Stack
@@ -183,12 +184,14 @@ class CutOrder:
         assert (await _events(self.handle))[-1].event_type in CUT_OFF, self
         events = await _events(self.wave.held_workflow(self.id))
         so_far = events[: self.moment.event] + (await _events(self.handle) if self.moment.path else [])
-        self.is_astray = any(event.event_type in LOST for event in so_far)
+        line = next(line for line in self.whole.lines if line.path == self.moment.path)
+        self.cut_after = common_prefix(events, line.events)
+        # A time limit may come before the order has come to its point, on a machine that is very busy.
+        is_late = self.cut_after < self.moment.event and self.cut_after == len(events) - 1
+        self.is_astray = is_late or any(event.event_type in LOST for event in so_far)
         if self.is_astray:
             self.wave.let_go(self.id)
             return
-        line = next(line for line in self.whole.lines if line.path == self.moment.path)
-        self.cut_after = common_prefix(events, line.events)
         # A task that was under way fails; a child that was under way may have ended.
         after = [event.event_type for event in events[self.cut_after :]]
         new = [kind for kind in after if kind not in {FAILED, CHILD_COMPLETED}]
