@@ -136,8 +136,8 @@ class CutOrder:
         whole: What would have become of it.
         moment: Its point.
         cut_after: How many events there were then, in its history or that of its child.
-        is_astray: Whether the server has lost a task of it, so that its history is another one, or its time was
-            over before it had come to its point.
+        is_astray: Whether it never came to its point: the server lost a task of it, so that its history is
+            another one, or its time was over before.
     """
 
     stack: Stack
