@@ -6,9 +6,10 @@ from datetime import timedelta
 from ._errors import DefinitionError
 
 LONGEST = timedelta(days=30)
+MOST_ATTEMPTS = 2**31 - 1
+"""Temporal has no larger number; a workflow that sends one is wedged."""
 TAKEN_WITHIN = timedelta(seconds=45)
-"""So that a saga which is stuck for want of workers says so within a minute; where the last worker goes away
-between two attempts, it is as much later as the attempts before took."""
+"""So that a saga which is stuck for want of workers says so within a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,7 @@ class Policy:
     Args:
         timeout: The longest that one attempt may take. What comes later is *unknown*, as the attempt
             may still be running.
-        attempts: How often it is tried, at least once.
+        attempts: How often it is tried, at least once, and at most 2³¹ - 1 times.
         pause: The pause before the second attempt.
         backoff: What each pause is multiplied with to get the next, 1 to 100.
         longest_pause: No pause is longer.
@@ -30,8 +31,9 @@ class Policy:
         deadline: The longest that all attempts together may take, pauses and the wait for a worker
             included; without it, a step and the pivot wait for workers as long as there are none.
         taken_within: For a compensation, a pivot in doubt, and what follows the pivot, with their probes: the
-            longest that each attempt of the first round waits for a worker, before the saga says that it is
-            stuck, and tries again.
+            longest that the first round waits for a worker, before the saga says that it is stuck, and tries
+            again. Without a deadline, a round ends when all of its attempts could have been made, or when
+            there was time for this wait and one attempt, whichever is later; at the latest after 30 days.
         priority: 1 (first) to 5, where many activities wait for the same workers; Temporal's default is 3.
 
     Raises:
@@ -53,8 +55,8 @@ class Policy:
             value = getattr(self, name)
             if value is not None and not timedelta(0) < value <= LONGEST:
                 raise DefinitionError(f"{name} must be above 0 and at most {LONGEST.days} days, not {value}")
-        if self.attempts < 1:
-            raise DefinitionError(f"attempts must be at least 1, not {self.attempts}")
+        if not 1 <= self.attempts <= MOST_ATTEMPTS:
+            raise DefinitionError(f"attempts must be 1 to {MOST_ATTEMPTS}, not {self.attempts}")
         if self.priority is not None and not 1 <= self.priority <= 5:
             raise DefinitionError(f"priority must be 1 to 5, not {self.priority}")
         if not 1 <= self.backoff <= 100:
@@ -69,7 +71,17 @@ class Policy:
         seconds = self.pause.total_seconds() * self.backoff ** min(attempt - 1, 60)
         return timedelta(seconds=min(seconds, self.longest_pause.total_seconds()))
 
+    def longest_round(self, attempts: int, taken_within: timedelta) -> timedelta:
+        """When a round of so many attempts is over, even where its workers go away in the middle of it."""
+        growing = min(attempts - 1, 61)  # from then on, all pauses are the same
+        pauses = [self.pause_after(attempt).total_seconds() for attempt in range(1, growing + 1)]
+        rest = (attempts - 1 - growing) * self.pause_after(attempts).total_seconds()
+        all_attempts = attempts * self.timeout.total_seconds() + sum(pauses) + rest
+        seconds = max(all_attempts, (taken_within + self.timeout).total_seconds())
+        return timedelta(seconds=min(seconds, LONGEST.total_seconds()))
+
 
 ACTION = Policy()
 COMPENSATION = Policy(attempts=4)
-"""A round of four attempts and three pauses is over within 47 s: a stuck saga says so within a minute."""
+"""A round of four attempts and three pauses takes 47 s, or 55 s with a wait for workers: a stuck saga says
+so within a minute."""

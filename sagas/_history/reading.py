@@ -75,6 +75,11 @@ class _Reader:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
                 cause = event.workflow_execution_cancel_requested_event_attributes.cause
                 record.cancels.append((at, cause))
+            case (
+                EventType.EVENT_TYPE_WORKFLOW_EXECUTION_PAUSED
+                | EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UNPAUSED
+            ):
+                record.is_paused = event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_PAUSED
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
                 signal = event.workflow_execution_signaled_event_attributes
                 if signal.signal_name == PART:
@@ -106,7 +111,7 @@ class _Reader:
             record.parent = started.parent_workflow_execution.workflow_id
         record.started_at = record.started_at or time_of(event)
         record.request = self._closes.value(started.input.payloads)
-        record.continued_as = ""
+        record.continued_as, record.is_paused = "", False
         record.timers.clear()
         if carried := self._closes.carried(started.memo):
             record.carried, record.first = carried, len(record.lines)

@@ -105,6 +105,8 @@ class Record:
     """Whether it has said that it compensates."""
     timers: dict[int, tuple[datetime, str]] = field(default_factory=dict[int, tuple[datetime, str]])
     """When each that is open fires, and what it is for; by the events that have started them."""
+    is_paused: bool = False
+    """Whether somebody has paused its workflow in Temporal: none of its code runs meanwhile."""
     close: Close | None = None
     continued_from: str = ""
     continued_as: str = ""

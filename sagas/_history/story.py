@@ -46,6 +46,8 @@ def timeline_of(record: Record) -> Timeline:
 
 def _waits(record: Record, status: str) -> Iterator[Wait]:
     """What its timers are for; one that is stuck and does nothing was refused for good."""
+    if record.is_paused:
+        yield Wait(what="until its workflow is unpaused in Temporal")
     for until, what in record.timers.values():
         if what not in ("", Status.HELD):
             yield Wait(what=what, until=until)

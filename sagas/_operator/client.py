@@ -83,6 +83,7 @@ class SagaClient:
 
         Raises:
             ValueError: There is no such status, or the server does not understand the query.
+            SagaError: A workflow cannot be read: its memo is sealed, or it is paused.
         """
         return await search(self._client, status=status, query=query, limit=limit)
 
@@ -214,6 +215,9 @@ class SagaClient:
                 raise asyncio.CancelledError from error
             raise NoWorkerError(saga_id, words, self._patience) from error
         except RPCError as error:
+            if error.status is RPCStatusCode.FAILED_PRECONDITION:
+                # It was paused in Temporal, which has a sentence for that.
+                raise VerbRefusedError(saga_id, words, error.message) from error
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
             # The server says the same of a saga that has ended, and of one that never was.

@@ -1,5 +1,6 @@
 """Finds sagas in the server's list of workflows."""
 
+from collections.abc import AsyncIterator
 from datetime import datetime
 from itertools import count
 
@@ -89,7 +90,7 @@ async def _collect(client: Client, query: str, into: dict[str, list[SagaSummary]
     if len(first) >= limit:
         return
     try:
-        async for execution in client.list_workflows(query):
+        async for execution in _workflows(client, query):
             saga = await _summary(execution)
             if (sagas := into.get(saga.status)) is not None and len(sagas) < limit:
                 sagas.append(saga)
@@ -101,6 +102,17 @@ async def _collect(client: Client, query: str, into: dict[str, list[SagaSummary]
         raise ValueError(f"the query cannot be understood: {error.message}") from error
 
 
+async def _workflows(client: Client, query: str) -> AsyncIterator[WorkflowExecution]:
+    try:
+        async for execution in client.list_workflows(query):
+            yield execution
+    except ValueError as error:
+        raise SagaError(
+            f"temporalio cannot read one of the workflows ({error}), such as one that is paused: leave it "
+            "out with a query, ExecutionStatus != 'Paused'"
+        ) from error
+
+
 async def _with_rescues(client: Client, cut_off: list[SagaSummary]) -> tuple[SagaSummary, ...]:
     """Sagas that were cut off, with what has become of each; one that goes on is none of them any more."""
     last: dict[str, SagaSummary] = {}
@@ -110,7 +122,7 @@ async def _with_rescues(client: Client, cut_off: list[SagaSummary]) -> tuple[Sag
         ids = [*next_ones, *(next_ones.values() if number == 1 else ())]
         for first in range(0, len(ids), AT_ONCE):
             some = ", ".join(map(quoted, ids[first : first + AT_ONCE]))
-            async for execution in client.list_workflows(f"WorkflowId IN ({some})"):
+            async for execution in _workflows(client, f"WorkflowId IN ({some})"):
                 run = await _summary(execution)
                 if run.id not in last or last[run.id].started_at < run.started_at:
                     last[run.id] = run

@@ -96,7 +96,8 @@ async def attempt(
     One that was cancelled before there was room to send it is withdrawn. It waits for a worker as long as
     there is none, or as `taken_within` says.
     """
-    tries = attempts or call.policy.attempts
+    policy = call.policy
+    tries = attempts or policy.attempts
     encoded = encode(arguments, f"the message of {activity_id}")
     if isinstance(encoded, Verdict):
         return encoded
@@ -113,22 +114,21 @@ async def attempt(
             # Taken raw: an answer of another type must become an unknown outcome, not a failed workflow.
             result_type=RawValue,
             task_queue=call.task_queue,
-            start_to_close_timeout=call.policy.timeout,
-            schedule_to_close_timeout=call.policy.deadline,
+            start_to_close_timeout=policy.timeout,
+            schedule_to_close_timeout=policy.deadline
+            or (policy.longest_round(tries, taken_within) if taken_within else None),
             schedule_to_start_timeout=taken_within,
-            heartbeat_timeout=call.policy.heartbeat,
+            heartbeat_timeout=policy.heartbeat,
             retry_policy=RetryPolicy(
-                initial_interval=call.policy.pause,
-                backoff_coefficient=call.policy.backoff,
-                maximum_interval=call.policy.longest_pause,
+                initial_interval=policy.pause,
+                backoff_coefficient=policy.backoff,
+                maximum_interval=policy.longest_pause,
                 maximum_attempts=tries,
             ),
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             activity_id=activity_id,
             summary=summary,
-            priority=Priority(priority_key=call.policy.priority)
-            if call.policy.priority
-            else Priority.default,
+            priority=Priority(priority_key=policy.priority) if policy.priority else Priority.default,
         )
     except ActivityError as error:
         return verdict_of(error, call.rejections, attempts=tries)

@@ -120,9 +120,11 @@ class Desk:
         return None
 
     def _refuse_retry(self, _: OperatorNote) -> str | None:
-        if not self._insistence.troubles:
-            return f"the saga is {self._board.status}, not stuck: there is nothing to retry"
-        return None
+        if self._insistence.troubles:
+            return None
+        if self._board.status is Status.STUCK:
+            return f"there is nothing to retry: {self._board.note}"
+        return f"the saga is {self._board.status}, not stuck: there is nothing to retry"
 
     def _refuse_compensate(self, _: OperatorNote) -> str | None:
         if self._ledger.phase is Phase.PAST_PIVOT:

@@ -48,6 +48,8 @@ class _Round:
     """One time that everything which is owed is tried."""
 
     number: int
+    age: timedelta
+    """How long it has been tried before."""
     ledger: Ledger
     failures: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
 
@@ -98,7 +100,7 @@ class Insistence:
         """Runs what is owed, in its order, until nothing is; one that fails does not hold up the others."""
         since = workflow.now()
         for number in count():
-            this, seen = _Round(number, ledger), self.retries
+            this, seen = _Round(number, workflow.now() - since, ledger), self.retries
             await self._run(ledger.plan(), this)
             if not this.failures:
                 return
@@ -125,7 +127,7 @@ class Insistence:
                     activity_id=activity_id,
                     summary=summary,
                     mark=mark,
-                    taken_within=patience(call.policy, number),
+                    taken_within=patience(call.policy, number, workflow.now() - since),
                 )
             if verdict.outcome is not Outcome.DONE:
                 self.is_stuck(activity_id, Purpose.RETRIABLE, verdict, call)
@@ -213,7 +215,7 @@ class Insistence:
             return
         # By hand, while others of this round were tried.
         is_settled = owed.address in self._settled
-        verdict = Verdict(Outcome.DONE) if is_settled else await self._try(owed, this.number)
+        verdict = Verdict(Outcome.DONE) if is_settled else await self._try(owed, this)
         if verdict.outcome is Outcome.DONE:
             this.ledger.made_up_for(owed.address)
             self.troubles.pop(owed.address, None)
@@ -224,7 +226,7 @@ class Insistence:
             self.troubles[owed.address] = Trouble(Purpose.COMPENSATION, verdict.reason)
             self._show_stuck()
 
-    async def _try(self, owed: Compensation, number: int) -> Verdict:
+    async def _try(self, owed: Compensation, this: _Round) -> Verdict:
         seen = self.retries
         with self.attempting(owed.address):
             verdict = await carry_out(
@@ -233,7 +235,7 @@ class Insistence:
                 activity_id=f"{COMPENSATE}{owed.address}",
                 summary=f"compensate: {words(owed.activity)}",
                 mark=plain_mark(Purpose.COMPENSATION),
-                taken_within=patience(owed.policy, number),
+                taken_within=patience(owed.policy, this.number, this.age),
             )
         # Whoever asked for a retry meanwhile may have mended what it was refused for.
         if verdict.is_final and self.retries == seen:
@@ -254,12 +256,12 @@ def pause_after(number: int, age: timedelta) -> timedelta:
     return min(FIRST_PAUSE * int(2 ** min(number, 10)), longest)
 
 
-def patience(policy: Policy, number: int) -> timedelta:
+def patience(policy: Policy, number: int, age: timedelta) -> timedelta:
     """How long a round, counted from 0, waits for a worker.
 
     It grows with the pauses, so that a long queue only makes the saga stuck, and gets to it nevertheless.
     """
-    pause = pause_after(number - 1, timedelta(0)) if number else timedelta(0)
+    pause = pause_after(number - 1, age) if number else timedelta(0)
     return max(policy.taken_within, pause)
 
 

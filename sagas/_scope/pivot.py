@@ -36,7 +36,8 @@ async def verdict_on_pivot(
     while True:
         seen = insistence.retries
         # One that cannot have begun waits for its workers, and can be cancelled meanwhile.
-        wait = patience(action.call.policy, max(0, tried - action.call.policy.attempts))
+        round_number = max(0, tried - action.call.policy.attempts)
+        wait = patience(action.call.policy, round_number, workflow.now() - since)
         with insistence.attempting(address):
             try:
                 verdict = await attempt(

@@ -39,6 +39,9 @@ ONCE = Policy(attempts=1, timeout=timedelta(seconds=20))
 IMPATIENT = Policy(attempts=1, timeout=timedelta(milliseconds=500))
 PATIENT = Policy(attempts=1, pause=timedelta(minutes=5), longest_pause=timedelta(minutes=5))
 HURRIED = Policy(attempts=2, timeout=timedelta(seconds=20), taken_within=timedelta(milliseconds=200))
+DESERTED = Policy(
+    attempts=2, timeout=timedelta(seconds=1), pause=timedelta(seconds=3), taken_within=timedelta(seconds=5)
+)
 BEATING = Policy(attempts=1, timeout=timedelta(seconds=20), heartbeat=timedelta(seconds=2))
 
 Answer = Callable[[], Awaitable[object]]
@@ -247,6 +250,9 @@ STEPS: dict[str, Step[Plan, Any]] = {
     ).compensated_by(Agency.cancel_car, policy=ONCE),
     "lonely-hotel": action(Agency.book_hotel, policy=ONCE).compensated_by(
         Agency.cancel_hotel, policy=HURRIED, task_queue="nobody"
+    ),
+    "deserted-hotel": action(Agency.book_hotel, policy=ONCE).compensated_by(
+        Agency.cancel_hotel, policy=DESERTED, task_queue="nobody"
     ),
     "lonely-car": action(
         Agency.book_car, policy=HURRIED, probe=Agency.find_hotel, task_queue="nobody"

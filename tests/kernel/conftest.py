@@ -21,6 +21,8 @@ BARE_FLAGS = [
     "--dynamic-config-value",
     "frontend.WorkflowTimeSkippingEnabled=true",
     "--dynamic-config-value",
+    "frontend.WorkflowPauseEnabled=true",
+    "--dynamic-config-value",
     'history.timerProcessorMaxTimeShift="5ms"',
     "--dynamic-config-value",
     "history.transferProcessorMaxPollRPS=2000",

@@ -7,6 +7,7 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 
 from sagas import SagaClient
+from sagas._scope import load
 
 from . import habits
 from .agency import Plan, breaks, refuses
@@ -14,6 +15,7 @@ from .stage import WORKFLOWS as USUAL
 from .stage import Ending, Handle, Stage
 
 WORKFLOWS = [*USUAL, *habits.HABITS]
+SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
 COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 TASK_COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 TASK_FAILED = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
@@ -164,6 +166,22 @@ async def test_what_is_too_much_for_one_task_is_sent_in_several(stage: Stage, wh
     assert [each.replace("book", "cancel") for each in booked] == cancelled
 
 
+@pytest.mark.parametrize("what", ["steps", "children"])
+async def test_what_waits_for_another_task_is_withdrawn_by_a_cancel(
+    stage: Stage, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P4: it was never sent, so there is nothing to make up for; the others are made up for."""
+    monkeypatch.setattr(load, "A_MOMENT", habits.HOUR)
+    trip = await begin(stage, habits.Wide, what)
+    await stage.event(trip, TIMER_STARTED)
+
+    await trip.cancel()
+
+    assert (await stage.ending(trip)).closed == "CANCELED"
+    booked, cancelled = stage.agency.story[:3], stage.agency.story[3:]
+    assert [each.replace("book", "cancel") for each in booked] == cancelled
+
+
 @pytest.mark.parametrize(("what", "code"), [("large", "message_too_large"), ("two", "DefinitionError")])
 async def test_an_activity_of_its_own_that_would_wedge_a_saga_is_refused(
     stage: Stage, what: str, code: str
@@ -230,6 +248,21 @@ async def test_branches_do_not_outlive_a_time_limit(stage: Stage) -> None:
 
     assert (await stage.ending(trip)).closed == "COMPLETED"
     assert "book-flight" not in stage.agency.story
+
+
+async def test_a_time_limit_of_branches_waits_for_what_is_under_way_in_them(stage: Stage) -> None:
+    """P6: the pivot that follows must not overtake it."""
+    look = stage.agency.hold("look-around")
+    trip = await begin(stage, habits.LimitedBranches)
+    fired = await stage.event(trip, EventType.EVENT_TYPE_TIMER_FIRED)
+    await stage.event(trip, TASK_COMPLETED, after=fired.event_id)
+    scheduled = [e async for e in trip.fetch_history_events() if e.event_type == SCHEDULED]
+
+    look.opened.set()
+
+    assert len(scheduled) == 2
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story[2:] == ["pay"]
 
 
 async def test_a_workflow_does_not_end_before_its_saga(stage: Stage) -> None:

@@ -7,11 +7,13 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest, UnpauseWorkflowExecutionRequest
 from temporalio.client import Client
 
 from sagas import (
     NoWorkerError,
     SagaClient,
+    SagaError,
     SagaNotFoundError,
     Timeline,
     VerbRefusedError,
@@ -232,6 +234,32 @@ async def test_verb_that_is_refused_says_why(stage: Stage, operator: SagaClient)
             await ask("nobody")
     with pytest.raises(SagaNotFoundError):
         await operator.resume("nobody", by="mia", because="x")
+
+
+async def test_saga_whose_workflow_is_paused_says_so(stage: Stage, operator: SagaClient) -> None:
+    """Temporal's pause is not ours: no verb reaches the saga, and temporalio cannot list it."""
+    trip = await stage.start("hotel", "wait")
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    service, who = stage.client.workflow_service, {"namespace": "default", "workflow_id": trip.id}
+    await service.pause_workflow_execution(PauseWorkflowExecutionRequest(**who))
+
+    waits = (await operator.show(trip.id)).waits
+    with pytest.raises(VerbRefusedError, match="is paused"):
+        await operator.hold(trip.id, by="mia", because="x")
+
+    async def is_in_the_way() -> bool:
+        try:
+            await operator.list(status="compensated", query=f"TaskQueue = '{stage.task_queue}'")
+        except SagaError as error:
+            return "such as one that is paused" in str(error)
+        return False
+
+    await until(is_in_the_way)
+    await service.unpause_workflow_execution(UnpauseWorkflowExecutionRequest(**who))
+    await trip.signal("go")
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert [wait.what for wait in waits] == ["until its workflow is unpaused in Temporal"]
+    assert (await operator.show(trip.id)).waits == ()
 
 
 async def test_verb_without_a_worker_ends_with_a_sentence(stage: Stage, client: Client) -> None:

@@ -646,6 +646,8 @@ async def test_rescue_that_was_not_sent_everything_says_so_and_is_sent_the_rest(
     await stage.status(waiting, "stuck")
     assert "arrived here: ask for the rescue again" in await stage.details(waiting)
     assert not [name for name in stage.agency.story if name.startswith("cancel-")]
+    with pytest.raises(VerbRefusedError, match="nothing to retry: not all of what is owed has arrived"):
+        await SagaClient(stage.client).retry(waiting.id, by="mia", because="x")
 
     outcome = await rescued(stage, trip.id)
 

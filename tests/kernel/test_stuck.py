@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, TimeoutType
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.testing import TimeSkipper
 
@@ -110,6 +110,27 @@ async def test_a_compensation_that_no_worker_takes_makes_the_saga_stuck(stage: S
 
     assert (await stage.ending(trip)).saga == ("settled" if verb == SKIP else "compensated")
     assert stage.agency.story[1:] == ([] if verb == SKIP else ["cancel-hotel"])
+
+
+async def test_a_worker_that_goes_away_between_two_attempts_does_not_prolong_their_round(
+    stage: Stage,
+) -> None:
+    """P8: the wait for the next worker is not added to what the attempts before have taken."""
+    gate = stage.agency.hold("cancel-hotel")
+    nobody = await stage.open("nobody", workflows=False)
+    trip = await stage.start("deserted-hotel", "fail")
+    await gate.entered.wait()
+    await stage.close(nobody)
+
+    timed_out = await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT)
+    failure = timed_out.activity_task_timed_out_event_attributes.failure
+    assert failure.timeout_failure_info.timeout_type == TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE
+    await stage.status(trip, "stuck")
+    await stage.open("nobody", workflows=False)
+    await stage.retry(trip)
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert stage.agency.story[1:] == ["cancel-hotel", "cancel-hotel"]
 
 
 @pytest.mark.parametrize("verb", [COMPLETE, RETRY])

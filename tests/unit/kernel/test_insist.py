@@ -37,7 +37,8 @@ def test_a_history_has_room_for_half_a_year_of_rounds() -> None:
 
 def test_the_wait_for_a_worker_grows_with_the_pauses() -> None:
     """P8: stuck within a minute; P11: a queue that takes longer than that is waited for all the same."""
-    waits = [patience(Policy(), number).total_seconds() for number in (0, 1, 4, 5, 6, 7, 100_000)]
+    waits = [patience(Policy(), number, DAY).total_seconds() for number in (0, 1, 4, 5, 6, 7, 100_000)]
 
     assert waits == [45, 45, 45, 80, 160, 300, 300]
-    assert patience(Policy(taken_within=timedelta(hours=1)), 7) == timedelta(hours=1)
+    assert patience(Policy(), 300, DAY + timedelta(seconds=1)) == timedelta(hours=1)
+    assert patience(Policy(taken_within=timedelta(hours=1)), 7, DAY) == timedelta(hours=1)

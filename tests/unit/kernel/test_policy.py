@@ -23,6 +23,7 @@ SECOND = timedelta(seconds=1)
         {"timeout": timedelta(days=30, seconds=1)},
         {"attempts": 0},
         {"attempts": -1},
+        {"attempts": 2**31},
         {"pause": ZERO},
         {"longest_pause": ZERO},
         {"heartbeat": ZERO},
@@ -56,6 +57,7 @@ def test_policy_out_of_range_is_refused(bad: dict[str, Any]) -> None:
         {"timeout": timedelta(days=30)},
         {"timeout": timedelta(microseconds=1)},
         {"attempts": 1},
+        {"attempts": 2**31 - 1},
         {"backoff": 1.0},
         {"backoff": 100.0},
         {"heartbeat": SECOND},
@@ -110,9 +112,26 @@ def test_policies_are_values() -> None:
         policy.priority = 2  # type: ignore[misc] # it is frozen
 
 
-def test_round_of_a_compensation_is_over_within_a_minute() -> None:
-    """P8: a saga that is stuck says so within 60 s."""
-    attempts = COMPENSATION.attempts * COMPENSATION.timeout
-    pauses = sum(map(COMPENSATION.pause_after, range(1, COMPENSATION.attempts)), ZERO)
+@pytest.mark.parametrize(
+    ("policy", "seconds"),
+    [
+        (COMPENSATION, 45 + 10),
+        (Policy(), 5 * 10 + 1 + 2 + 4 + 8),
+        (Policy(attempts=1), 45 + 10),
+        (Policy(attempts=8), 8 * 10 + 1 + 2 + 4 + 8 + 16 + 30 + 30),
+        (Policy(attempts=1, timeout=timedelta(minutes=5)), 45 + 300),
+        (Policy(attempts=10_000, backoff=1, timeout=SECOND), 10_000 + 9_999),
+        (Policy(attempts=10_000, timeout=SECOND), 10_000 + 31 + 9_994 * 30),
+    ],
+    ids=str,
+)
+def test_round_is_over_when_all_attempts_could_have_been_made(policy: Policy, seconds: int) -> None:
+    """P8: a compensation that fails makes its saga stuck within 60 s, unless its policy is slower."""
+    assert policy.longest_round(policy.attempts, policy.taken_within).total_seconds() == seconds
 
-    assert attempts + pauses == timedelta(seconds=47)
+
+def test_no_round_is_longer_than_thirty_days() -> None:
+    """However many attempts it has."""
+    slow = Policy(attempts=2**31 - 1, timeout=timedelta(days=30))
+
+    assert slow.longest_round(slow.attempts, slow.taken_within) == timedelta(days=30)
