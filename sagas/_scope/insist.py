@@ -18,18 +18,13 @@ from temporalio.api.common.v1 import Payload
 from .._keys import COMPENSATE
 from .._ledger import Compensation, Ledger, Outcome, Owed
 from .._mark import Purpose, plain_mark
-from .._policy import Policy
 from .._status import Board, Status
 from .._steps import Call
 from .._verbs import ByHand
 from .._verdict import Verdict
 from .attempt import carry_out, encode
+from .pace import Trail, patience, pause_after
 
-FIRST_PAUSE = timedelta(seconds=5)
-LONGEST_PAUSE = timedelta(minutes=5)
-LONGEST_PAUSE_AFTER_A_DAY = timedelta(hours=1)
-"""A round in which one thing fails is eleven events of a history, which has room for 51,200: enough for half
-a year. Each further thing is six events more, and so is a probe."""
 NEXT_ATTEMPT = "until the next attempt"
 
 
@@ -48,8 +43,8 @@ class _Round:
     """One time that everything which is owed is tried."""
 
     number: int
-    age: timedelta
-    """How long it has been tried before."""
+    spent: float
+    """The share of the history that the rounds before have taken."""
     ledger: Ledger
     failures: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
 
@@ -98,15 +93,15 @@ class Insistence:
 
     async def make_up(self, ledger: Ledger) -> None:
         """Runs what is owed, in its order, until nothing is; one that fails does not hold up the others."""
-        since = workflow.now()
+        trail = Trail.here()
         for number in count():
-            this, seen = _Round(number, workflow.now() - since, ledger), self.retries
+            this, seen = _Round(number, trail.spent(), ledger), self.retries
             await self._run(ledger.plan(), this)
             if not this.failures:
                 return
             self._show_stuck()
             only_a_person_helps = all(verdict.is_final for verdict in this.failures.values())
-            pause = None if only_a_person_helps else pause_after(number, workflow.now() - since)
+            pause = None if only_a_person_helps else pause_after(number, trail.spent())
             await self.rest(pause, *this.failures, since=seen)
             for address in this.failures:
                 if address in self._settled:
@@ -117,7 +112,7 @@ class Insistence:
         self, call: Call, arguments: Sequence[object], *, activity_id: str, summary: str, mark: Payload
     ) -> Verdict:
         """Runs what follows the pivot; there is no other way than forward."""
-        since = workflow.now()
+        trail = Trail.here()
         for number in count():
             seen = self.retries
             with self.attempting(activity_id):
@@ -127,11 +122,11 @@ class Insistence:
                     activity_id=activity_id,
                     summary=summary,
                     mark=mark,
-                    taken_within=patience(call.policy, number, workflow.now() - since),
+                    taken_within=patience(call.policy, number, trail.spent()),
                 )
             if verdict.outcome is not Outcome.DONE:
                 self.is_stuck(activity_id, Purpose.RETRIABLE, verdict, call)
-                pause = None if verdict.is_final else pause_after(number, workflow.now() - since)
+                pause = None if verdict.is_final else pause_after(number, trail.spent())
                 settled = await self.rest(pause, activity_id, since=seen)
                 verdict = settled or verdict
             if verdict.outcome is Outcome.DONE:
@@ -235,7 +230,7 @@ class Insistence:
                 activity_id=f"{COMPENSATE}{owed.address}",
                 summary=f"compensate: {words(owed.activity)}",
                 mark=plain_mark(Purpose.COMPENSATION),
-                taken_within=patience(owed.policy, this.number, this.age),
+                taken_within=patience(owed.policy, this.number, this.spent),
             )
         # Whoever asked for a retry meanwhile may have mended what it was refused for.
         if verdict.is_final and self.retries == seen:
@@ -248,21 +243,6 @@ def _sendable(owed: Compensation) -> tuple[object, ...]:
     if owed.takes_result and isinstance(encode(owed.arguments, owed.address), Verdict):
         return (*owed.arguments[:1], None)
     return owed.arguments
-
-
-def pause_after(number: int, age: timedelta) -> timedelta:
-    """The pause after a round, counted from 0, of something that has been tried for so long."""
-    longest = LONGEST_PAUSE_AFTER_A_DAY if age > timedelta(days=1) else LONGEST_PAUSE
-    return min(FIRST_PAUSE * int(2 ** min(number, 10)), longest)
-
-
-def patience(policy: Policy, number: int, age: timedelta) -> timedelta:
-    """How long a round, counted from 0, waits for a worker.
-
-    It grows with the pauses, so that a long queue only makes the saga stuck, and gets to it nevertheless.
-    """
-    pause = pause_after(number - 1, age) if number else timedelta(0)
-    return max(policy.taken_within, pause)
 
 
 def words(name: str) -> str:

@@ -5,7 +5,6 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
 from .._ledger import Outcome
@@ -14,7 +13,8 @@ from .._steps import Action, Call, MethodAction
 from .._verdict import NO_WORKER, Verdict
 from .attempt import attempt, resolve
 from .guard import Guard
-from .insist import Insistence, patience, pause_after, words
+from .insist import Insistence, words
+from .pace import Trail, patience, pause_after
 
 
 async def verdict_on_pivot(
@@ -32,12 +32,12 @@ async def verdict_on_pivot(
     Until then a cancel withdraws it; from then on the guard is deaf, until it is known that it did not
     happen. In a run that was reset, nobody knows whether it has begun before.
     """
-    tried, since = 0, workflow.now()
+    tried, trail = 0, Trail.here()
     while True:
         seen = insistence.retries
         # One that cannot have begun waits for its workers, and can be cancelled meanwhile.
         round_number = max(0, tried - action.call.policy.attempts)
-        wait = patience(action.call.policy, round_number, workflow.now() - since)
+        wait = patience(action.call.policy, round_number, trail.spent())
         with insistence.attempting(address):
             try:
                 verdict = await attempt(
@@ -60,7 +60,7 @@ async def verdict_on_pivot(
                     verdict = await resolve(action.call, message, verdict, address=address, taken_within=wait)
         tried += 1
         if verdict.outcome in (Outcome.UNKNOWN, Outcome.WITHDRAWN):
-            pause = _pause_after(tried, workflow.now() - since, action.call, verdict)
+            pause = _pause_after(tried, trail.spent(), action.call, verdict)
             is_waited_for = verdict.code == NO_WORKER or tried >= action.call.policy.attempts
             if pause is None or is_waited_for:
                 insistence.is_stuck(address, Purpose.PIVOT, verdict, action.call)
@@ -73,7 +73,7 @@ async def verdict_on_pivot(
             return verdict
 
 
-def _pause_after(tried: int, age: timedelta, call: Call, verdict: Verdict) -> timedelta | None:
+def _pause_after(tried: int, spent: float, call: Call, verdict: Verdict) -> timedelta | None:
     """The pause after so many attempts: its policy's, then as of everything that must succeed.
 
     None where only a person can help: it would be answered the same, and there is no probe that could tell.
@@ -81,5 +81,5 @@ def _pause_after(tried: int, age: timedelta, call: Call, verdict: Verdict) -> ti
     if verdict.is_final and call.probe is None:
         return None
     round_number = tried - call.policy.attempts
-    growing = pause_after(round_number, age) if round_number >= 0 else timedelta(0)
+    growing = pause_after(round_number, spent) if round_number >= 0 else timedelta(0)
     return max(call.policy.pause_after(tried), growing)

@@ -8,15 +8,27 @@ from .stage import PATIENCE, Stage
 COMPENSATION_OF = {"book-hotel": "cancel-hotel", "book-flight": "cancel-flight", "book-car": "cancel-car"}
 
 
-def calls_of(stage: Stage, saga_id: str) -> list[tuple[str, str]]:
-    """What participants were asked for by this saga and its children, and by its rescue."""
-    return [(n, key) for n, key in stage.agency.calls if key.startswith((f"{saga_id}:", f"{saga_id}/"))]
+def calls_of(stage: Stage, saga_id: str, *, fenced: bool = False) -> list[tuple[str, str]]:
+    """What participants were asked for by this saga and its children, and by its rescue.
+
+    Args:
+        stage: Where it ran.
+        saga_id: The saga.
+        fenced: Leaves out actions after their compensation. A worker may have taken one just before its saga
+            was terminated, and begin it late: then a participant finds its key void.
+    """
+    calls = list[tuple[str, str]]()
+    for name, key in stage.agency.calls:
+        is_late = fenced and (COMPENSATION_OF.get(name), key) in calls
+        if key.startswith((f"{saga_id}:", f"{saga_id}/")) and not is_late:
+            calls.append((name, key))
+    return calls
 
 
-def not_made_up(stage: Stage, saga_id: str) -> list[str]:
-    """The keys of what was booked and not cancelled after it."""
+def not_made_up(stage: Stage, saga_id: str, *, fenced: bool = False) -> list[str]:
+    """The keys of what was booked and not cancelled after it; see `calls_of`."""
     open_keys: list[str] = []
-    for name, key in calls_of(stage, saga_id):
+    for name, key in calls_of(stage, saga_id, fenced=fenced):
         if name in COMPENSATION_OF:
             open_keys.append(f"{COMPENSATION_OF[name]} {key}")
         else:

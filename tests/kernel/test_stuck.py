@@ -43,6 +43,17 @@ async def test_pauses_between_the_rounds_grow(stage: Stage) -> None:
     assert await stage.pauses(trip) == [5, 10, 20, 40, 80, 160, 300, 300]
 
 
+async def test_pauses_are_longer_where_what_is_sent_is_large(stage: Stage) -> None:
+    """P7: the server terminates a saga whose history is full; an hour once a tenth of it is."""
+    stage.client = TimeSkipper(stage.client).client
+    stage.agency.when("cancel-flight", *[breaks()] * 8)
+
+    trip = await stage.start("big-900000", "fail")
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert await stage.pauses(trip) == [5, 10, 20, 40, 80, 160, 320, 640]
+
+
 async def test_what_has_failed_is_shown_before_its_round_is_over(stage: Stage) -> None:
     """P8: the others may take long, and an operator can see to it meanwhile."""
     stage.agency.when("cancel-flight", refuses("too_late"))
