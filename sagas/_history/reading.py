@@ -16,7 +16,7 @@ from .._ledger import Outcome
 from .._mark import HEADER, read_mark
 from .._scope.rescue import PART
 from .._scope.run import CHILD_MEMO
-from .._status import SAGA_STATUS
+from .._status import SAGA_STATUS, Status
 from .._verbs import APPROVE, COMPLETE, HOLD, RESUME, RETRY, SKIP, AuditEntry
 from .._verbs import COMPENSATE as COMPENSATE_NOW
 from .._verdict import Verdict, verdict_of
@@ -24,6 +24,8 @@ from .close import Closes, time_of
 from .record import Effort, Offspring, Record, Verb
 
 VERBS = frozenset({HOLD, RESUME, RETRY, SKIP, COMPLETE, COMPENSATE_NOW, APPROVE})
+PASSED_ON = {HOLD: Status.HELD, RESUME: Status.RUNNING}
+"""What a saga has its children do as well, and what each says when it has done so."""
 
 
 def read_history(saga_id: str, events: Iterable[HistoryEvent], converter: DataConverter) -> Record:
@@ -50,6 +52,7 @@ class _Reader:
         self._begun: dict[int, int] = {}
         self._children: dict[int, Offspring] = {}
         self._asked: dict[int, Verb] = {}
+        self._told: Verb | None = None
 
     def read(self, event: HistoryEvent) -> None:
         """Notes what an event says; one that says nothing of a saga is passed over."""
@@ -84,22 +87,31 @@ class _Reader:
                 signal = event.workflow_execution_signaled_event_attributes
                 if signal.signal_name == PART:
                     record.parts.append(self._closes.value(signal.input.payloads))
+                elif signal.signal_name in PASSED_ON:
+                    self._told = _verb(signal.signal_name, at, self._closes.value(signal.input.payloads))
             case EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES:
                 fields = (
                     event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
                 )
                 if SAGA_STATUS.name in fields:
-                    record.note_status(TypeAdapter(str).validate_json(fields[SAGA_STATUS.name].data), at)
+                    self._note_status(TypeAdapter(str).validate_json(fields[SAGA_STATUS.name].data), at)
             case EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED:
                 memo = event.workflow_properties_modified_event_attributes.upserted_memo.fields
                 if SAGA_STATUS.name in memo:
-                    record.note_status(str(self._closes.value([memo[SAGA_STATUS.name]])), at)
+                    self._note_status(str(self._closes.value([memo[SAGA_STATUS.name]])), at)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
                 record.continued_as = (
                     event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
                 )
             case _:
                 record.close = record.close or self._closes.of_workflow(event)
+
+    def _note_status(self, status: str, at: datetime) -> None:
+        """Notes what it says of itself; if that is what its parent was told, it has followed."""
+        self.record.note_status(status, at)
+        if self._told is not None and PASSED_ON[self._told.entry.verb] == status:
+            self.record.verbs.append(self._told)
+        self._told = None
 
     def _start(self, event: HistoryEvent) -> None:
         """The start of a run; one that goes on from another begins with what that had come to."""

@@ -106,11 +106,11 @@ class SagaClient:
         return preview_of(await self._read(saga_id))
 
     async def hold(self, saga_id: str, *, by: str, because: str, roles: frozenset[str] = NO_ROLES) -> str:
-        """Has a saga wait before its next step."""
+        """Has a saga wait before its next step, and its open children with it."""
         return await self._ask(saga_id, HOLD, OperatorNote(by=by, because=because, roles=roles))
 
     async def resume(self, saga_id: str, *, by: str, because: str, roles: frozenset[str] = NO_ROLES) -> str:
-        """Ends a hold."""
+        """Ends a hold, of the saga and of its open children."""
         return await self._ask(saga_id, RESUME, OperatorNote(by=by, because=because, roles=roles))
 
     async def retry(self, saga_id: str, *, by: str, because: str, roles: frozenset[str] = NO_ROLES) -> str:

@@ -77,9 +77,11 @@ async def run_child(
     try:
         # A cancel would end the wait for the start, and nobody would wait for the child's compensations.
         handle = await to_its_end(start)
-        if workflow.cancellation_reason() is not None or current_guard().was_interrupted:
-            handle.cancel()
-        answer = await _answer_of(handle)
+        with current().family.with_child(handle):
+            await to_its_end(current().family.catch_up(handle))
+            if workflow.cancellation_reason() is not None or current_guard().was_interrupted:
+                handle.cancel()
+            answer = await _answer_of(handle)
     except WorkflowAlreadyStartedError as error:
         raise RejectedError("duplicate_child", f"a saga {error.workflow_id!r} exists already") from error
     except ChildWorkflowError as error:

@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 from .._errors import TurnedBackError
 from .._ledger import Ledger, Outcome, Phase
 from .._mark import Purpose
-from .._status import Board, Status
+from .._status import ENDED, Board, Status
 from .._verbs import (
     APPROVE,
     COMPENSATE,
@@ -23,7 +23,6 @@ from .._verbs import (
     SKIP,
     ApprovalRequest,
     AuditEntry,
-    Authorize,
     CompleteRequest,
     OperatorNote,
     SkipRequest,
@@ -32,6 +31,7 @@ from .._verdict import SAGA_REFUSED, Verdict
 from .course import Course
 from .insist import Insistence, Trouble
 from .mailbox import Mailbox
+from .run import Run
 
 SKIPPED = "skipped"
 """The code of a pivot of which an operator says that it did not happen."""
@@ -54,10 +54,10 @@ class Desk:
         course: Course,
         insistence: Insistence,
         mailbox: Mailbox,
-        authorize: Authorize | None,
+        run: Run,
     ) -> None:
         self._ledger, self._board, self._course = ledger, board, course
-        self._insistence, self._mailbox, self._authorize = insistence, mailbox, authorize
+        self._insistence, self._mailbox, self._run = insistence, mailbox, run
 
     def open(self) -> None:
         """Takes verbs from now on."""
@@ -68,6 +68,9 @@ class Desk:
         self._take(SKIP, SkipRequest, self._refuse_skip, self._skip)
         self._take(COMPLETE, CompleteRequest, self._refuse_complete, self._complete)
         self._take(APPROVE, ApprovalRequest, self._mailbox.refuse_decision, self._mailbox.decide)
+        if self._run.is_child:
+            self._follow(HOLD, self._refuse_hold, self._course.hold)
+            self._follow(RESUME, self._refuse_resume, self._course.resume)
 
     def _take(
         self,
@@ -77,27 +80,21 @@ class Desk:
         carry_out: Callable[[Any], None],
     ) -> None:
         def check(note: Any) -> None:
-            if self._board.status in (Status.COMPLETED, Status.COMPENSATED, Status.SETTLED):
+            if self._board.status in ENDED:
                 refusal: str | None = f"the saga is {self._board.status}: it has ended"
             else:
-                refusal = refuse(note) or (self._authorize and self._authorize(verb, note))
+                authorize = self._run.authorize
+                refusal = refuse(note) or (authorize and authorize(verb, note))
             if refusal:
                 raise ApplicationError(refusal, type=SAGA_REFUSED)
 
         async def handle(note: Any) -> str:
-            at = workflow.now().isoformat(timespec="seconds")
-            self._board.audit.append(
-                AuditEntry(
-                    verb=verb,
-                    at=at,
-                    by=note.by,
-                    because=note.because,
-                    about=getattr(note, "step", "") or getattr(note, "approval", ""),
-                    is_approved=getattr(note, "is_approved", None),
-                )
-            )
+            self._write_down(verb, note)
             carry_out(note)
-            return self._board.status.value
+            status = self._board.status.value
+            if verb in (HOLD, RESUME):
+                await self._run.family.tell(verb, note)
+            return status
 
         # Temporal reads the type of the request from these, and takes loosely typed handlers. It does so in
         # each run for all seven verbs, so the signature is given rather than found out.
@@ -105,6 +102,33 @@ class Desk:
         handle.__signature__ = _SIGNATURE  # type: ignore[attr-defined]  # as `inspect` offers it
         workflow.set_update_handler(  # pyright: ignore[reportUnknownMemberType]
             verb, handle, validator=check
+        )
+
+    def _follow(
+        self, verb: str, refuse: Callable[[OperatorNote], str | None], carry_out: Callable[[], None]
+    ) -> None:
+        """Does as the parent was told to; what makes no sense here is passed over."""
+
+        async def handle(note: OperatorNote) -> None:
+            if self._board.status in ENDED or refuse(note):
+                return
+            self._write_down(verb, note)
+            carry_out()
+            await self._run.family.tell(verb, note)
+
+        # Temporal types handlers loosely.
+        workflow.set_signal_handler(verb, handle)  # pyright: ignore[reportUnknownMemberType]
+
+    def _write_down(self, verb: str, note: OperatorNote) -> None:
+        self._board.audit.append(
+            AuditEntry(
+                verb=verb,
+                at=workflow.now().isoformat(timespec="seconds"),
+                by=note.by,
+                because=note.because,
+                about=getattr(note, "step", "") or getattr(note, "approval", ""),
+                is_approved=getattr(note, "is_approved", None),
+            )
         )
 
     def _refuse_hold(self, _: OperatorNote) -> str | None:

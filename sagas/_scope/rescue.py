@@ -108,7 +108,7 @@ class RescueSaga:
             course=Course(run.guard, ledger, board),
             insistence=insistence,
             mailbox=Mailbox(),
-            authorize=run.authorize,
+            run=run,
         )
         desk.open()
         _enter(ledger, await self._debt(request, board))

@@ -13,6 +13,7 @@ from .._errors import DefinitionError
 from .._ledger import Owed
 from .._verbs import Authorize, ByHand
 from .carried import Carried
+from .family import Family
 from .guard import Guard
 from .load import Load
 
@@ -61,6 +62,7 @@ class Run:
     """Whether the server has gone back in its history: what comes now may have happened before."""
     guard: Guard = field(default_factory=Guard)
     load: Load = field(default_factory=Load)
+    family: Family = field(default_factory=Family)
     owed: tuple[Owed, ...] = ()
     by_hand: dict[str, ByHand] = field(default_factory=dict[str, ByHand])
     has_saga: bool = False

@@ -86,7 +86,7 @@ class Saga:
             course=self._course,
             insistence=self._insistence,
             mailbox=self._mailbox,
-            authorize=run.authorize,
+            run=run,
         )
         self._board.audit += carried.audit
         self._was_held = carried.is_held

@@ -21,7 +21,7 @@ from sagas import (
 )
 
 from .agency import Gate, Plan, breaks, refuses
-from .stage import Ending, Stage
+from .stage import Ending, Handle, Stage
 
 # The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
 pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
@@ -56,6 +56,82 @@ async def test_a_saga_that_is_held_begins_nothing_until_it_is_resumed(stage: Sta
     assert await stage.ask(trip, RESUME, MIA) == "running"
     assert (await stage.ending(trip)).closed == "COMPLETED"
     assert stage.agency.story == ["book-hotel", "book-flight"]
+
+
+async def test_children_are_held_with_their_parent_and_resumed_with_it(stage: Stage) -> None:
+    """At any depth; what is under way in them goes on to its end, and each says who has held it."""
+    car = stage.agency.hold("book-car")
+    trip = await stage.start("hotel", Plan(do=(Plan(do=("car", "flight"), name="night"), "look")), "ticket")
+    await car.entered.wait()
+    family = [trip, stage.child_of(trip, "leg"), stage.child_of(trip, "leg/night")]
+
+    assert await stage.ask(trip, HOLD, MIA) == "held"
+    for saga in family:
+        await stage.status(saga, "held")
+    car.opened.set()
+    done = await stage.event(family[2], COMPLETED)
+    await stage.event(family[2], EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=done.event_id)
+    assert stage.agency.story == ["book-hotel", "book-car"]
+    assert "hold by mia: a call from the customer" in await stage.details(family[2])
+    operator = SagaClient(stage.client)
+    told = (await operator.show(trip.id)).steps[1].child
+    assert told is not None
+    assert [
+        (each.status, [verb.verb for verb in each.verbs]) for each in (told, told.steps[0].child) if each
+    ] == [("held", ["saga-hold"])] * 2
+
+    assert await stage.ask(trip, RESUME, MIA) == "running"
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story[2:] == ["book-flight", "look-around", "send-ticket"]
+    assert [verb.words for verb in (await operator.show(family[2].id)).verbs] == ["hold", "resume"]
+
+
+async def test_a_child_that_starts_while_its_parent_is_being_held_is_held(stage: Stage) -> None:
+    """Its start cannot be taken back, but it begins nothing."""
+    asked_for = EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED
+    trips = [await stage.start("hotel", Plan(do=("flight",))) for _ in range(10)]
+
+    async def hold_early(trip: Handle) -> None:
+        await stage.event(trip, asked_for)
+        await stage.ask(trip, HOLD, MIA)
+
+    await asyncio.gather(*map(hold_early, trips))
+    for trip in trips:
+        child = stage.child_of(trip, "leg")
+        await stage.status(child, "held")
+        await stage.ask(trip, RESUME, MIA)
+        assert (await stage.ending(trip)).closed == "COMPLETED"
+
+
+@pytest.mark.parametrize("what", ["compensating", "closed"])
+async def test_a_child_that_makes_up_for_itself_is_not_held(stage: Stage, what: str) -> None:
+    """Nothing holds a compensation; the parent is held all the same."""
+    gate = stage.agency.hold("cancel-flight" if what == "compensating" else "look-around")
+    child = Plan(do=("flight", "fail") if what == "compensating" else ("flight",))
+    trip = await stage.start("hotel", child, "look")
+    await gate.entered.wait()
+
+    assert await stage.ask(trip, HOLD, MIA) == "held"
+    gate.opened.set()
+    if what == "compensating":
+        await stage.ending(stage.child_of(trip, "leg"))
+    await stage.ask(trip, RESUME, MIA)
+
+    assert (await stage.ending(trip)).closed == ("FAILED" if what == "compensating" else "COMPLETED")
+
+
+async def test_a_child_that_is_held_with_its_parent_compensates_with_it(stage: Stage) -> None:
+    """Nobody has to resume it first."""
+    trip = await stage.start("hotel", Plan(do=("flight", "visa")))
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await stage.event(stage.child_of(trip, "leg"), COMPLETED)
+    await stage.ask(trip, HOLD, MIA)
+    await stage.status(stage.child_of(trip, "leg"), "held")
+
+    await stage.ask(trip, COMPENSATE, MIA)
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert stage.agency.story[2:] == ["cancel-flight", "cancel-hotel"]
 
 
 async def test_a_saga_that_is_held_can_be_cancelled(stage: Stage) -> None:
