@@ -1,7 +1,6 @@
 """Where operators' verbs arrive: refused if they make no sense, else carried out and written down."""
 
 from collections.abc import Callable
-from inspect import Parameter, Signature
 from json import dumps
 from typing import Any
 
@@ -30,13 +29,11 @@ from .._verbs import (
 from .._verdict import SAGA_REFUSED, Verdict
 from .course import Course
 from .insist import Insistence, Trouble
-from .mailbox import Mailbox
+from .mailbox import Mailbox, takes
 from .run import Run
 
 SKIPPED = "skipped"
 """The code of a pivot of which an operator says that it did not happen."""
-
-_SIGNATURE = Signature([Parameter("note", Parameter.POSITIONAL_OR_KEYWORD)])
 
 
 class Desk:
@@ -96,10 +93,9 @@ class Desk:
                 await self._run.family.tell(verb, note)
             return status
 
-        # Temporal reads the type of the request from these, and takes loosely typed handlers. It does so in
-        # each run for all seven verbs, so the signature is given rather than found out.
-        handle.__annotations__["note"] = request
-        handle.__signature__ = _SIGNATURE  # type: ignore[attr-defined]  # as `inspect` offers it
+        # Temporal finds out the signature of each of the seven in each run, where it is not given.
+        takes(handle, request)
+        # Temporal types handlers loosely.
         workflow.set_update_handler(  # pyright: ignore[reportUnknownMemberType]
             verb, handle, validator=check
         )
@@ -109,13 +105,15 @@ class Desk:
     ) -> None:
         """Does as the parent was told to; what makes no sense here is passed over."""
 
-        async def handle(note: OperatorNote) -> None:
-            if self._board.status in ENDED or refuse(note):
+        async def handle(*content: Any) -> None:
+            note = content[0] if len(content) == 1 else None
+            if not isinstance(note, OperatorNote) or self._board.status in ENDED or refuse(note):
                 return
             self._write_down(verb, note)
             carry_out()
             await self._run.family.tell(verb, note)
 
+        takes(handle, OperatorNote)
         # Temporal types handlers loosely.
         workflow.set_signal_handler(verb, handle)  # pyright: ignore[reportUnknownMemberType]
 

@@ -3,9 +3,10 @@
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from inspect import Parameter, Signature
+from typing import Any, Generic, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
@@ -18,8 +19,39 @@ T = TypeVar("T")
 
 NOT_APPROVED = "not_approved"
 """The code of the refusal when a person has decided against a saga."""
+_ONE_MESSAGE = Signature([Parameter("message", Parameter.POSITIONAL_OR_KEYWORD)])
 TURNED, ENDED = "the saga has turned round", "the saga has ended"
 """Why nothing is taken any more."""
+
+
+def takes(handler: Callable[..., object], message: object) -> None:
+    """Has Temporal read one message of this type for a handler, which can be called with anything.
+
+    A signal with another number of arguments must not fail the workflow's task, which would be tried again
+    without end.
+    """
+    handler.__annotations__["message"] = message
+    handler.__signature__ = _ONE_MESSAGE  # type: ignore[attr-defined]  # as `inspect` offers it
+
+
+def _unfit(content: tuple[Any, ...], message: type[object]) -> str:
+    """Why this is no message of the type, in a sentence; nothing, and null, are read without regard to it."""
+    if len(content) > 1:
+        return f"it has {len(content)} arguments, and takes one"
+    if (not content or content[0] is None) and not _may_be_none(message):
+        return "it is empty" if not content else "it is null"
+    return ""
+
+
+def _may_be_none(message: type[object]) -> bool:
+    try:
+        TypeAdapter(message).validate_python(None)
+    except ValidationError:
+        return False
+    except PydanticSchemaGenerationError:
+        # A type of the user's own, which pydantic does not know, and a converter of the user's reads.
+        return True
+    return True
 
 
 class Expected(Generic[T]):
@@ -92,21 +124,24 @@ class Mailbox:
             # It was written as JSON when the saga continued as new.
             expected.arrived += convert.from_payloads(convert.to_payloads([value]), [message])
 
-        async def receive(message: Any) -> None:
+        async def receive(*content: Any) -> None:
+            if unfit := _unfit(content, message):
+                self._report(f"{name} was passed over: {unfit}")
+                return
             if self._closed:
                 self._report(f"{name} came too late: {self._closed}")
             elif expected.gave_up:
                 self._report(f"{name} came {workflow.now() - expected.gave_up} too late")
-            expected.arrived.append(message)
+            expected.arrived.extend(content or cast("tuple[T]", (None,)))
 
-        def refuse(message: Any) -> None:
-            del message
+        def refuse(*content: Any) -> None:
+            if unfit := _unfit(content, message):
+                raise ApplicationError(f"{name} is refused: {unfit}", type=SAGA_REFUSED)
             if why := self._why_too_late(expected):
                 raise ApplicationError(f"{name} comes too late: {why}", type=SAGA_REFUSED)
 
-        # Temporal reads the type of the message from these.
         for handler in (receive, refuse):
-            handler.__annotations__["message"] = message
+            takes(handler, message)
         # Temporal types handlers loosely.
         workflow.set_signal_handler(name, receive)  # pyright: ignore[reportUnknownMemberType]
         workflow.set_update_handler(  # pyright: ignore[reportUnknownMemberType]

@@ -274,7 +274,8 @@ class Saga:
 
         One that comes too late is kept for the next wait, and reported in the saga's details and the log; as
         an update it is refused, so that its sender knows. So is one that comes when the saga has turned round
-        or ended. What came and was never asked for is reported at the end.
+        or ended. What came and was never asked for is reported at the end; what is no such message is passed
+        over, and reported.
 
         Args:
             expected: Made by `expect`.

@@ -20,7 +20,7 @@ from sagas import (
     SkipRequest,
 )
 
-from .agency import Gate, Plan, breaks, refuses
+from .agency import Booking, Gate, Plan, breaks, refuses
 from .stage import Ending, Handle, Stage
 
 # The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
@@ -89,7 +89,7 @@ async def test_children_are_held_with_their_parent_and_resumed_with_it(stage: St
 async def test_a_child_that_starts_while_its_parent_is_being_held_is_held(stage: Stage) -> None:
     """Its start cannot be taken back, but it begins nothing."""
     asked_for = EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED
-    trips = [await stage.start("hotel", Plan(do=("flight",))) for _ in range(10)]
+    trips = [await stage.start("hotel", Plan(do=("visa",))) for _ in range(10)]
 
     async def hold_early(trip: Handle) -> None:
         await stage.event(trip, asked_for)
@@ -100,6 +100,7 @@ async def test_a_child_that_starts_while_its_parent_is_being_held_is_held(stage:
         child = stage.child_of(trip, "leg")
         await stage.status(child, "held")
         await stage.ask(trip, RESUME, MIA)
+        await child.signal("visa", Booking(number="v-1"))
         assert (await stage.ending(trip)).closed == "COMPLETED"
 
 

@@ -5,8 +5,9 @@ from datetime import UTC
 import pytest
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowUpdateFailedError
 
-from sagas import APPROVE, ApprovalRequest, Decision, Saga
+from sagas import APPROVE, HOLD, ApprovalRequest, Decision, Saga
 
 from .agency import Booking, Gate, Plan
 from .stage import WORKFLOWS as USUAL
@@ -30,7 +31,19 @@ class AskingSaga:
             return await saga.approval("big-trip", role="boss")
 
 
-WORKFLOWS = [*USUAL, AskingSaga]
+@workflow.defn(sandboxed=False)
+class NoddingSaga:
+    """Waits for two nods."""
+
+    @workflow.run
+    async def run(self) -> None:
+        async with Saga() as saga:
+            nod = saga.expect("nod", type(None))
+            await saga.wait_for(nod)
+            await saga.wait_for(nod)
+
+
+WORKFLOWS = [*USUAL, AskingSaga, NoddingSaga]
 
 
 async def decide(
@@ -59,6 +72,54 @@ async def test_an_event_from_outside_lets_the_saga_go_on(stage: Stage, way: str,
 
     assert (await stage.ending(trip)).closed == "COMPLETED"
     assert stage.agency.story == ["book-hotel", "look-around"]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [([], "it is empty"), ([None], "it is null"), ([VISA, VISA], "it has 2 arguments, and takes one")],
+    ids=["empty", "null", "two"],
+)
+async def test_an_event_that_is_no_message_is_passed_over(
+    stage: Stage, content: list[object], why: str
+) -> None:
+    """A signal cannot be refused, and must not wedge the saga; who sends an update is told."""
+    trip = await stage.start("visa", "look")
+    await stage.event(trip, TIMER_STARTED)
+
+    await trip.signal("visa", args=content)
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await trip.execute_update("visa", args=content)
+    assert str(refused.value.cause) == f"SagaRefused: visa is refused: {why}"
+    assert f"visa was passed over: {why}" in await stage.details(trip)
+    await trip.signal("visa", VISA)
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+
+
+async def test_an_event_may_say_nothing(stage: Stage) -> None:
+    """Where its type says so; as null, or without any argument."""
+    trip = await stage.client.start_workflow(
+        NoddingSaga.run, id=f"nod-{stage.task_queue}", task_queue=stage.task_queue
+    )
+    stage.ids.append(trip.id)
+
+    await trip.signal("nod")
+    await trip.signal("nod", None)
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+
+
+@pytest.mark.parametrize("content", [[], ["x", "y"]], ids=str)
+async def test_a_word_to_a_child_that_is_none_is_passed_over(stage: Stage, content: list[object]) -> None:
+    """Anybody may send a signal by the name of that with which a parent holds its children."""
+    trip = await stage.start(Plan(do=("visa",)))
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    child = stage.child_of(trip, "leg")
+
+    await child.signal(HOLD, args=content)
+    await child.signal("visa", VISA)
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
 
 
 async def test_an_event_that_does_not_come_in_time_turns_the_saga_round(stage: Stage) -> None:
