@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
+from copy import deepcopy
 from datetime import timedelta
+from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
@@ -18,12 +20,22 @@ from .._verdict import NO_WORKER, Verdict, verdict_of
 from .guard import current_guard
 from .run import current
 
+T = TypeVar("T")
+
 LARGEST = 1024 * 1024
 """Bytes of all that an activity is given; Temporal wedges a workflow that sends more than 2 MiB at once."""
 MESSAGE_TOO_LARGE = "message_too_large"
 """The code of a step whose message was not sent, as it is larger than 1 MiB."""
 MESSAGE_UNREADABLE = "message_unreadable"
 """The code of a step whose message was not sent, as it cannot be turned into JSON."""
+
+
+def snapshot(value: T) -> T:
+    """A value as it is now, whatever the workflow does with it afterwards."""
+    try:
+        return deepcopy(value)
+    except Exception:  # noqa: BLE001 - what cannot be copied is no JSON either, and refused when it is sent
+        return value
 
 
 def encode(arguments: Sequence[object], what: str, *, largest: int = LARGEST) -> list[RawValue] | Verdict:

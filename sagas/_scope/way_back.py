@@ -13,7 +13,7 @@ from .._mark import Purpose, plain_mark
 from .._status import Board, Status
 from .._steps import Call, Step
 from .._verdict import cause_of, compensated
-from .attempt import attempt
+from .attempt import attempt, snapshot
 from .course import Course
 from .insist import Insistence, words
 from .run import current
@@ -48,6 +48,7 @@ class WayBack:
         self._insistence, self._course, self._busy = insistence, course, busy
         self.errands = list(errands)
         """What is done at its end."""
+        self._carried = list(errands)
 
     def add_errand(self, step: Step[Any, Any], message: object) -> None:
         """Has a step done at the end of the way."""
@@ -55,11 +56,15 @@ class WayBack:
         errand = Compensation(
             address=step.name,
             activity=call.activity,
-            arguments=(message,),
+            arguments=(snapshot(message),),
             task_queue=call.task_queue,
             policy=call.policy,
         )
-        self.errands.append(errand)
+        # A run that goes on from another one comes by the same lines of code.
+        if (known := next((each for each in self._carried if _is_same(each, errand)), None)) is not None:
+            self._carried.remove(known)
+        else:
+            self.errands.append(errand)
 
     async def take(self) -> None:
         """Makes up for everything that was started; returns when nothing is owed and its errands are over."""
@@ -103,3 +108,14 @@ class WayBack:
         )
         if verdict.outcome is not Outcome.DONE:
             workflow.logger.warning("after compensation: %s: %s", address, verdict.reason)
+
+
+def _is_same(one: Compensation, other: Compensation) -> bool:
+    """Whether two ask for the same; what was carried from another run is plain data."""
+    if (one.address, one.activity, one.task_queue) != (other.address, other.activity, other.task_queue):
+        return False
+    to_payloads = workflow.payload_converter().to_payloads
+    try:
+        return to_payloads(one.arguments) == to_payloads(other.arguments)
+    except Exception:  # noqa: BLE001 - what cannot be sent was not carried either
+        return False

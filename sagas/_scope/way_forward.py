@@ -15,7 +15,7 @@ from .._operation import NAME
 from .._policy import Policy
 from .._steps import Action, Call, MethodAction, Step
 from .._verdict import Verdict
-from .attempt import carry_out
+from .attempt import carry_out, snapshot
 from .branches import OnFailure, run_branches
 from .children import ChildRejectedError, Lost, result_type_of, run_child
 from .course import Course
@@ -76,7 +76,7 @@ class WayForward:
         with self._alone(action.name) as address:
             verdict = await verdict_on_pivot(
                 action,
-                message,
+                snapshot(message),
                 address=address,
                 mark=self._mark(action, Purpose.PIVOT),
                 was_reset=self._run.was_reset,
@@ -165,6 +165,7 @@ class WayForward:
 
     async def _do(self, step: Step[I, O], message: I, purpose: Purpose) -> Any:
         self._refuse_beside_pivot(step.name)
+        message = snapshot(message)
         address = self._ledger.address_of(step.name)
         is_best_effort = purpose is Purpose.BEST_EFFORT
         self._ledger.start(address, _owed_for(step, address, message), is_best_effort=is_best_effort)
@@ -202,7 +203,7 @@ class WayForward:
 
     def _settle(self, address: str, verdict: Verdict) -> Any:
         if verdict.outcome is Outcome.DONE:
-            self._ledger.done(address, verdict.value)
+            self._ledger.done(address, snapshot(verdict.value))
             return verdict.value
         self._ledger.failed(address, verdict.outcome)
         self._course.check()

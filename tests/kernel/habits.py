@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from sagas import CompensationOrder, Saga, action
 
-from .agency import ONCE, PIVOTS, STEPS, Agency, Plan
+from .agency import ONCE, PIVOTS, STEPS, TELL, Agency, Plan
 
 HOUR = timedelta(hours=1)
 GARAGE = "garage"
@@ -64,6 +64,44 @@ class TaskAtTheEnd(_Habit):
             task = asyncio.create_task(saga.step(STEPS["flight"], plan))
             await workflow.sleep(0.05)
             self.task = task
+
+
+@workflow.defn
+class ChangesItsMessages(_Habit):
+    """Goes on using what it has sent, and what it was answered."""
+
+    plan: Plan
+
+    @workflow.signal
+    def change(self) -> None:
+        object.__setattr__(self.plan, "name", f"another {self.plan.name}")
+
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        self.plan = plan
+        async with Saga() as saga:
+            booking = await saga.step(STEPS["hotel"], plan)
+            object.__setattr__(booking, "number", "another")
+            self.change()
+            if "pay" in plan.do:
+                await saga.pivot(PIVOTS["pay"], plan)
+            else:
+                raise ApplicationError("the plan says so", type="Planned")
+
+
+@workflow.defn
+class TellsInEachRun(_Habit):
+    """Has its last words at the top of its block, as one does."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            for _ in range(plan.do.count("tell")):
+                saga.after_compensation(TELL, Plan(do=()))
+            await saga.step(STEPS["hotel"], plan)
+            if "again" in plan.do:
+                saga.continue_as_new(plan.model_copy(update={"do": plan.do[1:]}))
+            raise ApplicationError("the plan says so", type="Planned")
 
 
 @workflow.defn

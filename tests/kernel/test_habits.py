@@ -10,7 +10,7 @@ from sagas import SagaClient
 from sagas._scope import load
 
 from . import habits
-from .agency import Plan, breaks, refuses
+from .agency import Booking, Gate, Plan, breaks, refuses
 from .stage import WORKFLOWS as USUAL
 from .stage import Ending, Handle, Stage
 
@@ -35,6 +35,12 @@ async def begin(stage: Stage, habit: type[Habit], *do: str, **plan: Any) -> Hand
     return await stage.client.start_workflow(
         habit.__name__, Plan(do=do, **plan), id=habit_id, task_queue=stage.task_queue, result_type=object
     )
+
+
+async def sent(handle: Handle) -> list[bytes]:
+    """The messages of the activities, as they were sent."""
+    scheduled = [e.activity_task_scheduled_event_attributes async for e in handle.fetch_history_events()]
+    return [each.input.payloads[0].data for each in scheduled if each.activity_id]
 
 
 async def task_failure(stage: Stage, handle: Handle) -> str:
@@ -154,6 +160,45 @@ async def test_what_a_child_owes_is_sent_to_its_own_workers(stage: Stage) -> Non
     rescuer = stage.client.get_workflow_handle(rescue.workflow_id)
     await rescuer.result()
     assert await queues(cut_off) | await queues(rescuer) == expected
+
+
+async def test_a_compensation_gets_what_its_action_took_and_returned(stage: Stage) -> None:
+    """P4: not what has become of the same objects in the workflow since."""
+    trip = await begin(stage, habits.ChangesItsMessages)
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    action, compensation = await sent(trip)
+    assert action == compensation
+    assert stage.agency.results == [Booking(number="book-hotel-1")]
+
+
+async def test_a_pivot_is_tried_again_with_the_same_message(stage: Stage) -> None:
+    """P3: the same key with another message is another request."""
+    gate = Gate()
+
+    async def hold_and_break() -> object:
+        await gate.hold()
+        return await breaks()()
+
+    stage.agency.when("pay", hold_and_break)
+    trip = await begin(stage, habits.ChangesItsMessages, "pay")
+    await gate.entered.wait()
+
+    await trip.signal("change")
+    gate.opened.set()
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    _, first, second = await sent(trip)
+    assert first == second
+
+
+@pytest.mark.parametrize("words", [1, 2])
+async def test_a_saga_that_continues_as_new_has_its_last_words_once(stage: Stage, words: int) -> None:
+    """P3: though the code that gives them is run in each run; two that are the same are two."""
+    trip = await begin(stage, habits.TellsInEachRun, "again", "again", *["tell"] * words)
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert stage.agency.story.count("tell-customer") == words
 
 
 @pytest.mark.parametrize("what", ["steps", "children"])
