@@ -8,9 +8,12 @@ from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.exceptions import ApplicationError, FailureError
 
+from ._errors import DefinitionError
 from ._verdict import SAGA_REFUSED
 
 JSON = b"json/plain"
+STATE = "saga-state"
+"""In the metadata of the state with which a saga continues as new."""
 Reader = Callable[[bytes], Any]
 
 
@@ -39,6 +42,7 @@ class SagaPayloadConverter(PydanticPayloadConverter):
         """Reads payloads.
 
         Raises:
+            DefinitionError: It is the state of a saga that has continued as new.
             pydantic.ValidationError: One of them is JSON, and does not fit its type.
             ApplicationError: One of them is something else.
         """
@@ -47,9 +51,15 @@ class SagaPayloadConverter(PydanticPayloadConverter):
             if type_hints and is_json and (read := _reader_of(type_hints[0])):
                 return [read(payloads[0].data)]
             return super().from_payloads(payloads, type_hints)
-        except (FailureError, ValidationError):
-            raise
         except Exception as error:
+            if payloads and payloads[0].metadata.get(STATE):
+                # Its saga owes what it has done, so the run must not end with this.
+                raise DefinitionError(
+                    f"this version of the workflow cannot read the state of an earlier run: "
+                    f"{type(error).__name__}"
+                ) from error
+            if isinstance(error, (FailureError, ValidationError)):
+                raise
             # Never its text, which may quote the payload.
             raise ApplicationError(
                 f"a payload cannot be read: {type(error).__name__}", type=SAGA_REFUSED, non_retryable=True

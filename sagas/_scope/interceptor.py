@@ -90,7 +90,7 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002 - Temporal's
         run = self.run
         enter(run)
-        _check_arguments(input)
+        _check_arguments(input, run)
         try:
             result = await run.guard.protect(self._run_body(run, super().execute_workflow(input)))
         finally:
@@ -264,8 +264,14 @@ def _refuse_oversized(answer: object) -> None:
         )
 
 
-def _check_arguments(started: ExecuteWorkflowInput) -> None:
-    """Fails a workflow that was started with other arguments than it takes; it would be wedged otherwise."""
+def _check_arguments(started: ExecuteWorkflowInput, run: Run) -> None:
+    """Fails a workflow that was started with other arguments than it takes; it would be wedged otherwise.
+
+    Raises:
+        ApplicationError: It was.
+        DefinitionError: It has continued as new, and another version of it takes other arguments: its task
+            fails until the code is mended, as it owes what it has done.
+    """
     try:
         if not _takes_so_many(started.run_fn, len(started.args)):
             signature(started.run_fn).bind(None, *started.args)
@@ -278,6 +284,8 @@ def _check_arguments(started: ExecuteWorkflowInput) -> None:
         if not wrong:
             return
         refusal = f"{wrong[0].__name__} is neither null nor binary"
+    if run.carried is not None:
+        raise DefinitionError(f"the state of an earlier run does not fit: {refusal}")
     raise ApplicationError(
         f"{started.type.__name__} was started with other arguments than it takes: {refusal}",
         type=SAGA_REFUSED,

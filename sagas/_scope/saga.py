@@ -111,6 +111,13 @@ class Saga:
                 type=SAGA_REFUSED,
                 non_retryable=True,
             )
+        if info.retry_policy:
+            raise ApplicationError(
+                "a retry of the workflow would begin its saga anew with the keys of the run before: start it "
+                "without a retry policy",
+                type=SAGA_REFUSED,
+                non_retryable=True,
+            )
         if info.execution_timeout or info.run_timeout:
             raise ApplicationError(
                 "an execution or run timeout ends a saga without its compensations: start it without one",
@@ -321,7 +328,7 @@ class Saga:
         between steps of a saga whose history grows long, as `temporalio.workflow.info()` suggests.
 
         Raises:
-            DefinitionError: Steps or children are under way.
+            DefinitionError: Steps or children are under way, or the workflow does not take such a state.
             asyncio.CancelledError: The saga turns round.
         """
         self._course.check()

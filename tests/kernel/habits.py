@@ -105,6 +105,26 @@ class TellsInEachRun(_Habit):
 
 
 @workflow.defn
+class BadState(_Habit):
+    """Goes on with what it does not take."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+            saga.continue_as_new({"do": 7})
+
+
+@workflow.defn
+class BadStateParent(_Habit):
+    @workflow.run
+    async def run(self, plan: Plan) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["flight"], plan)
+            await saga.child(BadState.run, plan, name="bad")
+
+
+@workflow.defn
 class StepInAHandler(_Habit):
     saga: Saga
 

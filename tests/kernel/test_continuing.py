@@ -1,17 +1,58 @@
 """A saga that continues as new takes along what it owes, what it waits for, and how long it may take."""
 
+from typing import ClassVar, Self
+
 import pytest
+from pydantic import BaseModel, model_validator
+from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
+from temporalio.exceptions import ApplicationError
 
-from sagas import HOLD, RESUME, CompensationOrder, OperatorNote, Scope
+from sagas import HOLD, RESUME, CompensationOrder, OperatorNote, Saga, Scope
 
-from .agency import Booking, Plan, refuses
+from .agency import STEPS, Booking, Plan, refuses
+from .stage import WORKFLOWS as USUAL
 from .stage import Ending, Stage
 
 # The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
 pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
 
 COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+
+
+class Loans(BaseModel):
+    """A state, of which a later version wants more."""
+
+    is_strict: ClassVar[bool] = False
+
+    number: int
+
+    @model_validator(mode="after")
+    def want_more(self) -> Self:
+        """Is what a new field without a default does."""
+        if self.is_strict:
+            raise ValueError("a field is missing")
+        return self
+
+
+# In the sandbox, this file would be read again for each worker.
+@workflow.defn(sandboxed=False)
+class Rolling:
+    """The next version is deployed as soon as it goes on."""
+
+    @workflow.run
+    async def run(self, loans: Loans) -> None:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], Plan(do=()))
+            if loans.number == 1:
+                try:
+                    saga.continue_as_new(Loans(number=2))
+                finally:
+                    Loans.is_strict = True
+            raise ApplicationError("the plan says so", type="Planned")
+
+
+WORKFLOWS = [*USUAL, Rolling]
 
 
 async def test_what_was_done_before_is_made_up_for_after(stage: Stage) -> None:
@@ -113,6 +154,23 @@ async def test_scope_order_and_last_words_go_along(stage: Stage) -> None:
     assert (await stage.ending(trip)).saga == "compensated"
     assert stage.agency.story[-1] == "tell-customer"
     assert sorted(stage.agency.story[2:4]) == ["cancel-flight", "cancel-hotel"]
+
+
+async def test_a_run_that_cannot_read_the_state_before_it_waits_for_mended_code(stage: Stage) -> None:
+    """P7: a new version may want more than the old one has sent, and owes what that has done."""
+    trip = await stage.client.start_workflow(
+        Rolling.run, Loans(number=1), id=f"rolling-{stage.task_queue}", task_queue=stage.task_queue
+    )
+    stage.ids.append(trip.id)
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
+    later = stage.client.get_workflow_handle(trip.id)
+    failed = await stage.event(later, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    Loans.is_strict = False
+
+    assert (await stage.ending(later)).saga == "compensated"
+    causes = failed.workflow_task_failed_event_attributes.failure
+    assert "cannot read the state of an earlier run" in str(causes)
+    assert stage.agency.story == ["book-hotel", "book-hotel", "cancel-hotel", "cancel-hotel"]
 
 
 async def test_a_child_continues_as_new(stage: Stage) -> None:

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 from temporalio.api.enums.v1 import EventType
+from temporalio.common import RetryPolicy
 
 from sagas import SagaClient
 from sagas._scope import load
@@ -201,6 +202,14 @@ async def test_a_saga_that_continues_as_new_has_its_last_words_once(stage: Stage
     assert stage.agency.story.count("tell-customer") == words
 
 
+async def test_a_saga_does_not_go_on_with_a_state_that_it_does_not_take(stage: Stage) -> None:
+    """P7: the next run could not compensate, and a parent would take that for a child that has."""
+    trip = await begin(stage, habits.BadStateParent)
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "DefinitionError")
+    assert stage.agency.story == ["book-flight", "book-hotel", "cancel-hotel", "cancel-flight"]
+
+
 @pytest.mark.parametrize("what", ["steps", "children"])
 async def test_what_is_too_much_for_one_task_is_sent_in_several(stage: Stage, what: str) -> None:
     """P7: Temporal terminates a workflow whose task sends more than 4 MiB."""
@@ -374,6 +383,21 @@ async def test_a_result_that_the_server_would_not_take_is_refused_in_our_words(s
 
     assert "the result of the workflow has 2100" in failure
     assert "return less" in failure
+
+
+async def test_a_retry_policy_of_the_workflow_is_refused(stage: Stage) -> None:
+    """P6: the next run would make up for what the one before has completed, under the same keys."""
+    trip = await stage.client.start_workflow(
+        habits.StepChild.run,
+        Plan(do=()),
+        id=f"retried-{uuid4().hex[:8]}",
+        task_queue=stage.task_queue,
+        retry_policy=RetryPolicy(maximum_attempts=3),
+    )
+    stage.ids.append(trip.id)
+
+    assert (await stage.ending(trip)).code == "SagaRefused"
+    assert stage.agency.story == []
 
 
 async def test_a_cron_schedule_is_refused(stage: Stage) -> None:
