@@ -46,6 +46,9 @@ class Course:
         """
         if not self.is_open:
             raise DefinitionError("what a saga does stands in its block: `async with Saga() as saga:`")
+        if self._ledger.phase is Phase.COMPENSATING:
+            # A handler, or a task of the workflow's own, cannot know that it has.
+            raise asyncio.CancelledError("the saga has turned round")
         if self.is_turning:
             raise asyncio.CancelledError(workflow.cancellation_reason() or str(self.turned or "cancelled"))
         # The main task is only interrupted in order to turn round; a branch may be, for a sibling's sake.
@@ -54,15 +57,18 @@ class Course:
 
     async def clear(self) -> None:
         """Waits as long as the saga is held; then as `check`."""
-        while self._board.is_held and not self.is_turning:
+        while self._is_held:
             # The timer is for the sake of verbs, see `YEAR`.
             with suppress(TimeoutError):
                 await workflow.wait_condition(
-                    lambda: not self._board.is_held or self.is_turning,
-                    timeout=YEAR,
-                    timeout_summary=Status.HELD.value,
+                    lambda: not self._is_held, timeout=YEAR, timeout_summary=Status.HELD.value
                 )
         self.check()
+
+    @property
+    def _is_held(self) -> bool:
+        is_going_forward = not self.is_turning and self._ledger.phase is not Phase.COMPENSATING
+        return self._board.is_held and is_going_forward
 
     def turn(self, why: Exception) -> None:
         """Turns the saga round, if it is on its way forward."""

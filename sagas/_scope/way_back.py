@@ -69,6 +69,7 @@ class WayBack:
     async def take(self) -> None:
         """Makes up for everything that was started; returns when nothing is owed and its errands are over."""
         self._ledger.begin_compensation()
+        self._board.is_held = False
         if self._busy or self._ledger.owed() or self._ledger.lost():
             self._board.show(Status.COMPENSATING)
             # A step in a task of its own may be under way: a compensation must not overtake its action.

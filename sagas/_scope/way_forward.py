@@ -52,7 +52,7 @@ class WayForward:
 
     async def step(self, step: Step[I, O], message: I) -> O:
         """Does a step; after the pivot, until it is done."""
-        await self._course.clear()
+        await self._clear_of_pivot()
         is_past_pivot = self._ledger.phase is Phase.PAST_PIVOT
         result: O = await self._do(step, message, Purpose.RETRIABLE if is_past_pivot else Purpose.STEP)
         self._course.check()
@@ -60,7 +60,7 @@ class WayForward:
 
     async def best_effort(self, step: Step[I, O], message: I) -> O | None:
         """Does a step whose failure changes nothing."""
-        await self._course.clear()
+        await self._clear_of_pivot()
         result: O | None
         try:
             result = await self._do(step, message, Purpose.BEST_EFFORT)
@@ -72,7 +72,7 @@ class WayForward:
 
     async def pivot(self, action: Action[I, O] | MethodAction[Any, I, O], message: I) -> O:
         """Passes the pivot with an action."""
-        await self._course.clear()
+        await self._clear_of_others()
         with self._alone(action.name) as address:
             verdict = await verdict_on_pivot(
                 action,
@@ -91,7 +91,7 @@ class WayForward:
         self, run: Callable[[Any, I], Awaitable[O]], message: I, *, name: str, task_queue: str | None
     ) -> O:
         """Passes the pivot with a child."""
-        await self._course.clear()
+        await self._clear_of_others()
         _check_name(name)
         with self._alone(name, is_child=True) as address:
             try:
@@ -113,7 +113,7 @@ class WayForward:
         self, run: Callable[[Any, I], Awaitable[O]], message: I, *, name: str, task_queue: str | None
     ) -> O:
         """Runs a child, and takes over what it owes."""
-        await self._course.clear()
+        await self._clear_of_pivot()
         if self._ledger.phase is not Phase.FORWARD:
             is_late = self._ledger.phase is Phase.PAST_PIVOT
             why = (
@@ -153,6 +153,20 @@ class WayForward:
             await workflow.wait_condition(lambda: not self.busy)
             await self._course.clear()
         self._refuse_doubt()
+
+    async def _clear_of_pivot(self) -> None:
+        """Waits until the saga may go on, and no pivot is under way: a handler cannot know that one is."""
+        await self._course.clear()
+        while self._pivot is not None:
+            await workflow.wait_condition(lambda: self._pivot is None)
+            await self._course.clear()
+
+    async def _clear_of_others(self) -> None:
+        """Waits until the saga may go on, and no step of a handler is under way: none can be told to wait."""
+        await self._course.clear()
+        while self.busy and not self._open_branches:
+            await workflow.wait_condition(lambda: not self.busy)
+            await self._course.clear()
 
     def refuse_if_busy(self, what: str) -> None:
         """Refuses what is done while nothing is under way.

@@ -5,10 +5,10 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
-from sagas import SagaClient
+from sagas import HOLD, RESUME, OperatorNote, SagaClient
 
 from . import listeners
-from .agency import refuses
+from .agency import Gate, refuses
 from .stage import WORKFLOWS as USUAL
 from .stage import Ending, Handle, Stage
 from .test_habits import begin, task_failure
@@ -18,6 +18,9 @@ COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 CHILD_STARTED = EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
 CONTINUED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
 SIGNALED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+TASK_COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+TIMER_STARTED = EventType.EVENT_TYPE_TIMER_STARTED
+MIA = OperatorNote(by="mia", because="a call from the customer")
 
 
 async def with_child(stage: Stage, kind: str) -> tuple[Handle, Handle]:
@@ -68,6 +71,89 @@ async def test_a_cancel_during_the_step_of_a_signal_compensates_it(stage: Stage)
 
     assert await stage.ending(trip) == Ending("CANCELED", "compensated")
     assert stage.agency.story[2:] == ["cancel-car", "cancel-hotel"]
+
+
+async def test_a_step_that_comes_while_the_saga_compensates_is_passed_over(stage: Stage) -> None:
+    """P7: whoever asks cannot know that it does, and must not wedge what it owes."""
+    gate = stage.agency.hold("cancel-hotel")
+    trip = await begin(stage, listeners.Listener)
+    await stage.event(trip, COMPLETED)
+    await trip.signal("fail")
+    await gate.entered.wait()
+
+    await trip.signal("do", "flight")
+    with pytest.raises(WorkflowUpdateFailedError):
+        await trip.execute_update("add", "flight")
+    gate.opened.set()
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+
+
+async def test_a_step_that_was_held_when_the_saga_turned_round_is_passed_over(stage: Stage) -> None:
+    """Nor does anybody end its hold, which is over."""
+    gate = stage.agency.hold("cancel-hotel")
+    trip = await begin(stage, listeners.Listener)
+    await stage.event(trip, COMPLETED)
+    await stage.ask(trip, HOLD, MIA)
+    await trip.signal("do", "flight")
+    await stage.event(trip, TIMER_STARTED)
+    await trip.signal("fail")
+    await gate.entered.wait()
+
+    assert "not held" in await stage.refusal(trip, RESUME, MIA)
+    gate.opened.set()
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+async def test_a_step_of_a_handler_waits_for_the_pivot_that_is_under_way(
+    stage: Stage, *, is_refused: bool
+) -> None:
+    """Then it is tried until it is done; where the pivot was refused, it is passed over."""
+    gate = Gate()
+
+    async def hold_and_refuse() -> object:
+        await gate.hold()
+        return await refuses()()
+
+    stage.agency.when("pay", hold_and_refuse if is_refused else gate.hold)
+    trip = await begin(stage, listeners.Listener, "pay")
+    await gate.entered.wait()
+    await trip.signal("do", "flight")
+    signaled = await stage.event(trip, SIGNALED)
+    await stage.event(trip, TASK_COMPLETED, after=signaled.event_id)
+    assert stage.agency.story == ["book-hotel", "pay"]
+
+    gate.opened.set()
+    if not is_refused:
+        await stage.event(trip, COMPLETED, nth=3)
+        await trip.signal("go")
+
+    assert (await stage.ending(trip)).closed == ("FAILED" if is_refused else "COMPLETED")
+    assert stage.agency.story[2:] == (["cancel-hotel"] if is_refused else ["book-flight"])
+
+
+async def test_the_pivot_waits_for_the_step_of_a_handler_that_is_under_way(stage: Stage) -> None:
+    """The saga does not fail for it: nobody who sends a signal knows where it stands."""
+    hotel, flight = stage.agency.hold("book-hotel"), stage.agency.hold("book-flight")
+    trip = await begin(stage, listeners.Listener, "pay")
+    await hotel.entered.wait()
+    await trip.signal("do", "flight")
+    await flight.entered.wait()
+    hotel.opened.set()
+    done = await stage.event(trip, COMPLETED)
+    await stage.event(trip, TASK_COMPLETED, after=done.event_id)
+    assert stage.agency.story == ["book-hotel", "book-flight"]
+
+    flight.opened.set()
+    await stage.event(trip, COMPLETED, nth=3)
+    await trip.signal("go")
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story[2:] == ["pay"]
 
 
 async def test_a_child_whose_signal_fails_has_compensated_before_its_parent_hears(stage: Stage) -> None:
