@@ -17,6 +17,9 @@ O = TypeVar("O")  # noqa: E741 - what comes out
 O_co = TypeVar("O_co", covariant=True)
 S = TypeVar("S")
 
+UNTYPED = cast("type[object]", Any)
+"""The type of a result that its activity does not declare: it is read as it is, as Temporal does."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -237,7 +240,7 @@ def action(
     definition = _definition_of(what)
     call = Call(
         activity=str(definition.name),
-        result=definition.ret_type,
+        result=definition.ret_type or UNTYPED,
         policy=policy,
         rejections=rejections,
         task_queue=task_queue,

@@ -44,6 +44,29 @@ async def find_seat(seat: str) -> Finding[int]:
     return Finding(outcome="unknown")
 
 
+@activity.defn
+async def book_untyped(seat: str):  # type: ignore[no-untyped-def] # as many people write them
+    return {"number": 7}
+
+
+@activity.defn
+async def book_two(seat: str, row: int) -> None: ...
+
+
+class Cinema:
+    """Activities that are methods."""
+
+    @activity.defn
+    async def book(self, seat: str) -> int:
+        return 7
+
+    @activity.defn
+    async def cancel(self, seat: str, number: int | None) -> None: ...
+
+    @activity.defn
+    async def book_row(self, seat: str, row: int) -> None: ...
+
+
 async def no_activity(seat: str) -> None: ...
 
 
@@ -59,6 +82,12 @@ def test_action_of_an_activity_takes_its_name_and_type() -> None:
     book = action(book_seat)
 
     assert (book.name, book.call.activity, book.call.result) == ("book-seat", "book_seat", int)
+
+
+def test_result_without_an_annotation_is_read_without_a_type() -> None:
+    """As Temporal does; `-> None` says that there is none."""
+    assert action(book_untyped).call.result is Any
+    assert action(cancel_seat).call.result is type(None)
 
 
 def test_action_of_an_operation_takes_its_contract() -> None:
