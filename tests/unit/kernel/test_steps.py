@@ -172,6 +172,37 @@ def test_wrong_action_is_refused(wrong: Callable[..., Any], message: str) -> Non
         action(wrong)
 
 
+def test_methods_of_a_class_are_given_as_the_class_has_them() -> None:
+    """Wherever the class is: the instance is not known before its worker is."""
+
+    class Theatre:
+        @activity.defn
+        async def book(self, seat: str) -> int:
+            return 7
+
+        @activity.defn
+        async def cancel(self, seat: str, number: int | None) -> None: ...
+
+    steps = [
+        action(Cinema.book).compensated_by(Cinema.cancel),
+        action(Theatre.book).compensated_by(Theatre.cancel),
+        action(Cinema().book).compensated_by(Cinema().cancel),
+    ]
+
+    assert [step.makes_up is not None and step.makes_up.takes_result for step in steps] == [True] * 3
+
+
+def test_function_with_two_parameters_is_no_method() -> None:
+    """It would get one message, and fail at every attempt; a method that is bound takes one as well."""
+
+    @activity.defn
+    async def book_local(seat: str, row: int) -> None: ...
+
+    for wrong in (book_two, book_local, Cinema().book_row):
+        with pytest.raises(DefinitionError, match=r"takes one message; 'book_[a-z]+' has 2"):
+            action(wrong)
+
+
 @pytest.mark.parametrize("name", ["", "Book", "book seat", "book.seat", "book:seat", "-book", "book#2", "ä"])
 def test_name_that_would_spoil_a_key_is_refused(name: str) -> None:
     """Addresses are made of names, with `#`, `:`, `/` and `.` between them."""
