@@ -13,7 +13,7 @@ from temporalio.common import RawValue
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
-from sagas import DuplicateSagaError, Saga, SagaPlugin, StartError, start_saga
+from sagas import DefinitionError, DuplicateSagaError, Saga, SagaPlugin, StartError, start_saga
 
 from .agency import NumberlessSaga, Plan, TripSaga
 from .stage import Ending, Stage
@@ -145,6 +145,28 @@ async def test_saga_without_the_plugin_says_what_is_missing(server: str) -> None
         await handle.terminate("the test is over")
 
     assert "SagaPlugin()" in failed.workflow_task_failed_event_attributes.failure.message
+
+
+@workflow.defn
+class TooEarly:
+    def __init__(self) -> None:
+        try:
+            Saga()
+        except DefinitionError as error:
+            self.refusal = str(error)
+
+    @workflow.run
+    async def run(self) -> str:
+        return self.refusal
+
+
+async def test_saga_outside_of_run_says_where_it_belongs(client: Client) -> None:
+    """The plugin is there, so nobody is sent to look for it alone."""
+    queue = f"early-{uuid4().hex[:8]}"
+    async with Worker(client, task_queue=queue, workflows=[TooEarly]):
+        refusal = await client.execute_workflow(TooEarly.run, id=queue, task_queue=queue)
+
+    assert refusal.startswith("a saga is opened in the `run` of a workflow")
 
 
 def test_plugin_is_named() -> None:
