@@ -169,6 +169,34 @@ async def test_saga_outside_of_run_says_where_it_belongs(client: Client) -> None
     assert refusal.startswith("a saga is opened in the `run` of a workflow")
 
 
+async def test_plugin_given_to_client_and_worker_is_there_once(client: Client) -> None:
+    """Temporal warns of it; its sagas and their children run as ever."""
+    stage = Stage(client, cache=1000)
+    with pytest.warns(UserWarning, match="present from both client and worker"):
+        worker = Worker(
+            client,
+            task_queue=stage.task_queue,
+            workflows=stage.workflows,
+            activities=stage.agency.activities(),
+            plugins=[SagaPlugin()],
+        )
+    async with worker:
+        trip = await stage.start(Plan(do=("hotel",)), "fail")
+        assert (await stage.ending(trip)).saga == "compensated"
+
+    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+
+
+@pytest.mark.parametrize("other", [{"search_attributes": False}, {"authorize": lambda verb, note: None}])
+def test_two_plugins_that_differ_are_refused(client: Client, other: dict[str, Any]) -> None:
+    """One of them would be passed over, such as the one that asks who may use a verb."""
+    with (
+        pytest.warns(UserWarning, match="present from both client and worker"),
+        pytest.raises(DefinitionError, match="give one to the client"),
+    ):
+        Worker(client, task_queue="nobody", workflows=[TooEarly], plugins=[SagaPlugin(**other)])
+
+
 def test_plugin_is_named() -> None:
     """Temporal warns when it is given twice."""
     assert SagaPlugin().name() == "sagas"
