@@ -39,7 +39,7 @@ async def test_saga_with_other_content_is_a_duplicate(stage: Stage) -> None:
     """An id means one saga."""
     handle = await stage.start("hotel")
 
-    with pytest.raises(DuplicateSagaError, match="other content"):
+    with pytest.raises(DuplicateSagaError, match="with the same content to get that saga"):
         await start_saga(
             stage.client, TripSaga.run, Plan(do=("flight",)), id=handle.id, task_queue=stage.task_queue
         )
