@@ -14,7 +14,14 @@ from temporalio.exceptions import (
     TimeoutType,
 )
 
-from ._errors import DeadlineError, DefinitionError, RejectedError, TurnedBackError, UnknownOutcomeError
+from ._errors import (
+    DeadlineError,
+    DefinitionError,
+    RejectedError,
+    SagaError,
+    TurnedBackError,
+    UnknownOutcomeError,
+)
 from ._ledger import Outcome
 
 REJECTED = "Rejected"
@@ -32,6 +39,9 @@ SAGA_UNACCOUNTED = "SagaUnaccounted"
 """The type of the application error of a child that failed after activities which belong to no saga."""
 
 _WORDLESS = frozenset({SAGA_UNACCOUNTED, DefinitionError.__name__})
+_LOST = "Lost"
+"""What the scope calls its error for a child that says nothing of what it owes; it is not to be seen here."""
+
 _NONDETERMINISM = "[TMPRL1100]"
 """How Temporal begins the message of such an error, which has no type."""
 
@@ -41,6 +51,9 @@ verb or an event that comes at the wrong time, a payload that cannot be read."""
 
 NO_WORKER = "no_worker"
 """The code of what no worker has taken in time."""
+
+CHILD_LOST = "child_lost"
+"""The code of a child that ended without a word about what it owes."""
 
 OURS = f"{__package__}."
 LONGEST_REASON = 2_000
@@ -92,6 +105,8 @@ def compensated(error: BaseException, by_hand: Mapping[str, str]) -> Application
             first = ("deadline_exceeded", text, None)
         case TurnedBackError():
             first = ("turned_back", text, None)
+        case SagaError() if type(error).__name__ == _LOST:
+            first = (CHILD_LOST, text, None)
         case _:
             first = (type(error).__name__, text, None)
     return ApplicationError(
