@@ -77,9 +77,9 @@ class Verdict:
 def to_application_error(error: RejectedError) -> ApplicationError:
     """A refusal as Temporal carries it; `verdict_of` is the way back."""
     return ApplicationError(
-        error.reason[:LONGEST_REASON],
-        error.code,
-        error.field,
+        _cut(error.reason),
+        _cut(error.code),
+        error.field and _cut(error.field),
         type=REJECTED,
         non_retryable=True,
         category=ApplicationErrorCategory.BENIGN,
@@ -98,7 +98,7 @@ def compensated(error: BaseException, by_hand: Mapping[str, str]) -> Application
     text = str(error)[:LONGEST_REASON]
     match error:
         case RejectedError():
-            first = (error.code, error.reason[:LONGEST_REASON], error.field)
+            first = (_cut(error.code), _cut(error.reason), error.field and _cut(error.field))
         case UnknownOutcomeError():
             first = ("unknown_outcome", text, None)
         case DeadlineError():
@@ -117,6 +117,11 @@ def compensated(error: BaseException, by_hand: Mapping[str, str]) -> Application
         non_retryable=True,
         category=ApplicationErrorCategory.BENIGN if is_expected else ApplicationErrorCategory.UNSPECIFIED,
     )
+
+
+def _cut(text: str) -> str:
+    """So long that it arrives; made text if it is none, as a refusal must not become something else."""
+    return str(text)[:LONGEST_REASON]
 
 
 def says_what_is_owed(error: ApplicationError) -> bool:
