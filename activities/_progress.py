@@ -1,6 +1,6 @@
 """How far a long activity has come, kept by its heartbeats."""
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
 from pydantic import TypeAdapter, ValidationError
 from temporalio import activity
@@ -25,7 +25,8 @@ class Progress(Generic[T]):
     the last one that arrived is done again after a crash, so each part must be idempotent.
 
     Args:
-        start: Where the first attempt begins; its type is that of every position.
+        start: Where the first attempt begins. Its type is that of every position, unless another one is
+            given, as in `Progress[str | None](None)`.
 
     Raises:
         DefinitionError: The step's policy has no `heartbeat`: a crash would be noticed only at `timeout`.
@@ -38,16 +39,19 @@ class Progress(Generic[T]):
                 f"activity {info.activity_type!r} saves its progress: give its policy a `heartbeat`"
             )
         self._value = start
-        if saved := info.heartbeat_details:
-            try:
-                self._value = TypeAdapter(type(start)).validate_python(saved[0])
-            except ValidationError:
-                # An attempt of another version has saved it in its own way.
-                activity.logger.warning("the saved progress cannot be read, so the work begins again")
+        # Read when it is asked for: a type in brackets is not known before the constructor is through.
+        self._saved = tuple(info.heartbeat_details)
 
     @property
     def value(self) -> T:
         """The position that was saved last, by this attempt or an earlier one."""
+        if self._saved:
+            (saved, *_), self._saved = self._saved, ()
+            try:
+                self._value = TypeAdapter(self._kind()).validate_python(saved)
+            except ValidationError:
+                # An attempt of another version has saved it in its own way.
+                activity.logger.warning("the saved progress cannot be read, so the work begins again")
         return self._value
 
     def save(self, value: T) -> None:
@@ -56,5 +60,12 @@ class Progress(Generic[T]):
         Raises:
             asyncio.CancelledError: At the next `await`, if the step was cancelled.
         """
-        self._value = value
+        self._value, self._saved = value, ()
         activity.heartbeat(value)
+
+    def _kind(self) -> Any:
+        """The type in brackets, or else that of the start; `None` says nothing of what comes later."""
+        (given,) = get_args(getattr(self, "__orig_class__", None)) or (None,)
+        if given is not None and not isinstance(given, TypeVar):
+            return given
+        return Any if self._value is None else self._value.__class__

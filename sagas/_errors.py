@@ -92,7 +92,7 @@ class DuplicateSagaError(StartError):
     def __str__(self) -> str:
         return (
             f"saga {self.saga_id!r} was already started with other content; "
-            "start it with the same content to get the running one, or choose another id"
+            "start it with the same content to get that saga, or choose another id"
         )
 
 

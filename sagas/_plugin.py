@@ -7,8 +7,10 @@ from pydantic import ValidationError
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter
 from temporalio.plugin import SimplePlugin
+from temporalio.worker import ReplayerConfig, WorkerConfig
 
 from ._converter import SagaPayloadConverter
+from ._errors import DefinitionError
 from ._sandbox import with_sagas
 from ._scope.interceptor import SagaInterceptor
 from ._scope.rescue import RescueSaga
@@ -18,7 +20,8 @@ from ._verbs import Authorize
 class SagaPlugin(SimplePlugin):
     """Makes `Saga` usable in every workflow of a client; existing workflows are replayed as ever.
 
-    Give it to the client, not to its workers: they get it from there. A `Replayer` needs its own::
+    Give it to the client: its workers get it from there, and once, even if they are given it as well. A
+    `Replayer` needs its own::
 
         client = await Client.connect("localhost:7233", plugins=[SagaPlugin()])
 
@@ -39,15 +42,49 @@ class SagaPlugin(SimplePlugin):
 
     def __init__(self, *, search_attributes: bool = True, authorize: Authorize | None = None) -> None:
         self.search_attributes = search_attributes
+        own = _Interceptor(search_attributes=search_attributes, authorize=authorize)
+        self._own = own
         # Temporal types the activities of a plugin loosely.
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             "sagas",
             data_converter=_converter,
             workflows=_with_rescue,
-            interceptors=[SagaInterceptor(search_attributes=search_attributes, authorize=authorize)],
+            interceptors=[own],
             workflow_runner=with_sagas,
             workflow_failure_exception_types=[ValidationError],
         )
+
+    def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
+        """Adds what sagas need, unless the worker has it from its client.
+
+        Raises:
+            DefinitionError: It has another plugin from there.
+        """
+        return config if self._is_there(config) else super().configure_worker(config)
+
+    def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
+        """As for a worker."""
+        return config if self._is_there(config) else super().configure_replayer(config)
+
+    def _is_there(self, config: WorkerConfig | ReplayerConfig) -> bool:
+        """Two would wrap the answer of a child twice, and its parent could not read it."""
+        if "interceptors" not in config:
+            return False
+        others = [each for each in config["interceptors"] if isinstance(each, _Interceptor)]
+        if any(each.settings != self._own.settings for each in others):
+            raise DefinitionError(
+                "there are two SagaPlugins with different settings: give one to the client, and none to its "
+                "workers, which get it from there"
+            )
+        return bool(others)
+
+
+class _Interceptor(SagaInterceptor):
+    """Knows what it was made with."""
+
+    def __init__(self, *, search_attributes: bool, authorize: Authorize | None) -> None:
+        super().__init__(search_attributes=search_attributes, authorize=authorize)
+        self.settings = (search_attributes, authorize)
 
 
 def _converter(existing: DataConverter | None) -> DataConverter:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from inspect import signature
+from inspect import ismethod, signature
 from typing import Any, Generic, TypeVar, cast, overload
 
 from temporalio.activity import _Definition as ActivityDefinition  # pyright: ignore[reportPrivateUsage]
@@ -16,6 +16,9 @@ I = TypeVar("I")  # noqa: E741 - what goes in; the mirror of O
 O = TypeVar("O")  # noqa: E741 - what comes out
 O_co = TypeVar("O_co", covariant=True)
 S = TypeVar("S")
+
+UNTYPED = cast("type[object]", Any)
+"""The type of a result that its activity does not declare: it is read as it is, as Temporal does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +240,7 @@ def action(
     definition = _definition_of(what)
     call = Call(
         activity=str(definition.name),
-        result=definition.ret_type,
+        result=definition.ret_type or UNTYPED,
         policy=policy,
         rejections=rejections,
         task_queue=task_queue,
@@ -250,7 +253,7 @@ def action(
         case 1:
             of_function: Action[I, O] = Action(name=step, call=call, data=data)
             return of_function
-        case 2:
+        case 2 if _is_of_class(what):
             of_method: MethodAction[object, I, O] = MethodAction(name=step, call=call, data=data)
             return of_method
         case count:
@@ -283,6 +286,15 @@ def _compensation(
         )
     call = Call(activity=str(definition.name), result=None, policy=policy, task_queue=task_queue)
     return MakesUp(call=call, takes_result=count > takes)
+
+
+def _is_of_class(function: Callable[..., object]) -> bool:
+    """Whether it is a method as its class has it; its worker gives it its instance."""
+    if ismethod(function):
+        return False
+    _, owner, _ = f"..{getattr(function, '__qualname__', '')}".rsplit(".", 2)
+    # A decorator may give a method the name of a function of its own.
+    return owner not in ("", "<locals>") or "self" in signature(function).parameters
 
 
 def _reason(name: str, because: str) -> str:

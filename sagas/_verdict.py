@@ -14,7 +14,14 @@ from temporalio.exceptions import (
     TimeoutType,
 )
 
-from ._errors import DeadlineError, DefinitionError, RejectedError, TurnedBackError, UnknownOutcomeError
+from ._errors import (
+    DeadlineError,
+    DefinitionError,
+    RejectedError,
+    SagaError,
+    TurnedBackError,
+    UnknownOutcomeError,
+)
 from ._ledger import Outcome
 
 REJECTED = "Rejected"
@@ -32,6 +39,9 @@ SAGA_UNACCOUNTED = "SagaUnaccounted"
 """The type of the application error of a child that failed after activities which belong to no saga."""
 
 _WORDLESS = frozenset({SAGA_UNACCOUNTED, DefinitionError.__name__})
+_LOST = "Lost"
+"""What the scope calls its error for a child that says nothing of what it owes; it is not to be seen here."""
+
 _NONDETERMINISM = "[TMPRL1100]"
 """How Temporal begins the message of such an error, which has no type."""
 
@@ -41,6 +51,9 @@ verb or an event that comes at the wrong time, a payload that cannot be read."""
 
 NO_WORKER = "no_worker"
 """The code of what no worker has taken in time."""
+
+CHILD_LOST = "child_lost"
+"""The code of a child that ended without a word about what it owes."""
 
 OURS = f"{__package__}."
 LONGEST_REASON = 2_000
@@ -64,9 +77,9 @@ class Verdict:
 def to_application_error(error: RejectedError) -> ApplicationError:
     """A refusal as Temporal carries it; `verdict_of` is the way back."""
     return ApplicationError(
-        error.reason[:LONGEST_REASON],
-        error.code,
-        error.field,
+        _cut(error.reason),
+        _cut(error.code),
+        error.field and _cut(error.field),
         type=REJECTED,
         non_retryable=True,
         category=ApplicationErrorCategory.BENIGN,
@@ -85,13 +98,15 @@ def compensated(error: BaseException, by_hand: Mapping[str, str]) -> Application
     text = str(error)[:LONGEST_REASON]
     match error:
         case RejectedError():
-            first = (error.code, error.reason[:LONGEST_REASON], error.field)
+            first = (_cut(error.code), _cut(error.reason), error.field and _cut(error.field))
         case UnknownOutcomeError():
             first = ("unknown_outcome", text, None)
         case DeadlineError():
             first = ("deadline_exceeded", text, None)
         case TurnedBackError():
             first = ("turned_back", text, None)
+        case SagaError() if type(error).__name__ == _LOST:
+            first = (CHILD_LOST, text, None)
         case _:
             first = (type(error).__name__, text, None)
     return ApplicationError(
@@ -102,6 +117,11 @@ def compensated(error: BaseException, by_hand: Mapping[str, str]) -> Application
         non_retryable=True,
         category=ApplicationErrorCategory.BENIGN if is_expected else ApplicationErrorCategory.UNSPECIFIED,
     )
+
+
+def _cut(text: str) -> str:
+    """So long that it arrives; made text if it is none, as a refusal must not become something else."""
+    return str(text)[:LONGEST_REASON]
 
 
 def says_what_is_owed(error: ApplicationError) -> bool:

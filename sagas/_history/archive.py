@@ -7,6 +7,7 @@ from itertools import count
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import ContinueAsNewInitiator, WorkflowExecutionStatus
+from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionRequest,
@@ -91,7 +92,7 @@ class Archive:
         try:
             answer = await self._client.workflow_service.describe_workflow_execution(request)
         except RPCError as error:
-            if error.status in UNREADABLE:
+            if _is_of_workflow(error):
                 raise SagaNotFoundError(saga_id) from error
             raise
         info = answer.workflow_execution_info
@@ -157,7 +158,7 @@ class Archive:
         try:
             events = [event async for event in handle.fetch_history_events()]
         except RPCError as error:
-            if error.status in UNREADABLE:
+            if _is_of_workflow(error):
                 raise SagaNotFoundError(saga_id) from error
             raise
         decoder = Decoder(saga_id, self._client.namespace, self._client.data_converter)
@@ -218,6 +219,12 @@ class _Runs:
         if run_id not in self._known:
             self._known[run_id] = await self._fetch(self.saga_id, run_id)
         return self._known[run_id]
+
+
+def _is_of_workflow(error: RPCError) -> bool:
+    """Whether the server knows no such workflow; one that knows no such namespace has a sentence for that."""
+    is_of_namespace = any(each.Is(NamespaceNotFoundFailure.DESCRIPTOR) for each in error.grpc_status.details)
+    return error.status in UNREADABLE and not is_of_namespace
 
 
 def _unreadable(saga_id: str, error: Exception) -> SagaError:

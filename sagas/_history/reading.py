@@ -273,4 +273,4 @@ def _verb(name: str, at: datetime, request: object) -> Verb:
         about=str(about),
         is_approved=said.get("is_approved") is True if name == APPROVE else None,
     )
-    return Verb(entry=entry, result=said.get("result"))
+    return Verb(entry=entry, at=at, result=said.get("result"))

@@ -69,6 +69,8 @@ class Verb:
     """An operator's word that was carried out, and the result that it came with."""
 
     entry: AuditEntry
+    at: datetime = field(compare=False)
+    """As its history has it; the entry tells of seconds."""
     result: object = None
 
 

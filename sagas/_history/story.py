@@ -1,6 +1,7 @@
 """Tells a saga's story from its record."""
 
 from collections.abc import Iterator
+from operator import itemgetter
 
 from .._keys import in_parent
 from .._ledger import Ledger, Outcome, Phase, leaves
@@ -60,14 +61,15 @@ def _waits(record: Record, status: str) -> Iterator[Wait]:
 def _verbs(record: Record) -> Iterator[AuditEntry]:
     """What operators did, with the resets of the workflow, in their order."""
     resets = [
-        AuditEntry(verb="reset", at=at.isoformat(timespec="seconds"), by="", because=why)
+        (at, AuditEntry(verb="reset", at=at.isoformat(timespec="seconds"), by="", because=why))
         for at, why in record.resets
     ]
+    verbs = [(verb.at, verb.entry) for verb in record.verbs]
     if record.type == RESCUE_TYPE and record.started_at is not None:
         request = RescueRequest.model_validate(record.request)
         at = record.started_at.isoformat(timespec="seconds")
         yield AuditEntry(verb="rescue", at=at, by=request.by, because=request.because)
-    yield from sorted([*resets, *(verb.entry for verb in record.verbs)], key=lambda entry: entry.at)
+    yield from (entry for _, entry in sorted([*resets, *verbs], key=itemgetter(0)))
 
 
 def status_of(record: Record, ledger: Ledger) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 from textwrap import wrap
 
 from .._history.close import How
@@ -153,7 +154,7 @@ def _compensation_notes(compensation: CompensationLine, *, is_alone: bool) -> It
 def _who_stepped_in(timeline: Timeline) -> Iterator[str]:
     verbs = [(entry.at, entry.words, entry.by, entry.because) for entry in timeline.verbs]
     cancels = [(cancel.at.isoformat(), "cancel", "", cancel.reason) for cancel in timeline.cancels]
-    for at, what, by, because in sorted([*verbs, *cancels]):
+    for at, what, by, because in sorted([*verbs, *cancels], key=itemgetter(0)):
         who = f" by {by}" if by else ""
         why = f": {because}" if because else ""
         yield f"{_moment(datetime.fromisoformat(at))} {what}{who}{why}"

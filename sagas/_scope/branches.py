@@ -8,6 +8,7 @@ from typing import Any
 
 from temporalio import workflow
 
+from .._errors import DefinitionError
 from .course import Course
 from .guard import Guard
 
@@ -41,9 +42,11 @@ async def run_branches(
     """Runs all of them and returns their results, once every one has ended.
 
     Raises:
+        DefinitionError: One of them is no coroutine; none was begun.
         Exception: The first failure; what else failed is noted on it.
         asyncio.CancelledError: The saga turns round, or the branch in which this is called was cancelled.
     """
+    _refuse_other_than_coroutines(bodies)
     failed: list[BaseException] = []
     branches = [_Branch(body, failed) for body in bodies]
     is_hasty = on_failure is OnFailure.CANCEL
@@ -68,6 +71,20 @@ async def run_branches(
     if any(endings) or len(endings) < len(branches):
         raise asyncio.CancelledError("a branch was cancelled")
     return tuple(branch.task.result() for branch in branches)
+
+
+def _refuse_other_than_coroutines(bodies: Sequence[object]) -> None:
+    """A task has begun by itself, and nobody could hold it up; who has no type checker may give one."""
+    wrong = [body for body in bodies if not isinstance(body, Coroutine)]
+    if not wrong:
+        return
+    for body in bodies:
+        if isinstance(body, Coroutine):
+            body.close()  # it would be said of it that it was never awaited
+    raise DefinitionError(
+        f"a branch is a coroutine, such as `saga.step(...)`, not a {type(wrong[0]).__name__}: "
+        "`parallel` makes its tasks itself"
+    )
 
 
 def _have_ended(branches: Sequence[_Branch]) -> bool:

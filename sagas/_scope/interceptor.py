@@ -31,7 +31,7 @@ from .._errors import DefinitionError, RejectedError, SagaError
 from .._ledger import Phase
 from .._mark import HEADER, groups_of
 from .._verbs import Authorize
-from .._verdict import SAGA_REFUSED, Verdict, to_application_error
+from .._verdict import SAGA_REFUSED, Verdict, cause_of, to_application_error
 from .attempt import encode
 from .carried import Carried
 from .handlers import answer_of, refuse_to_parent, takes
@@ -71,7 +71,7 @@ class _ActivityInbound(ActivityInboundInterceptor):
             result = await super().execute_activity(input)
         except RejectedError as refused:
             span.set_attribute("saga.outcome", "rejected")
-            raise to_application_error(refused) from refused
+            raise to_application_error(refused) from cause_of(refused)
         except BaseException:
             span.set_attribute("saga.outcome", "unknown")
             raise

@@ -118,11 +118,12 @@ def current() -> Run:
     """The run that the calling workflow code belongs to.
 
     Raises:
-        DefinitionError: There is none, as the worker's client has no `SagaPlugin`.
+        DefinitionError: There is none: the worker's client has no `SagaPlugin`, or this is not its `run`.
     """
     run = _current.get(None)
     if run is None:
         raise DefinitionError(
-            "a Saga needs the plugin: Client.connect(..., plugins=[SagaPlugin()]), and in a workflow only"
+            "a saga is opened in the `run` of a workflow, not before it or beside it, and the client of its "
+            "worker needs the plugin: Client.connect(..., plugins=[SagaPlugin()])"
         )
     return run

@@ -3,6 +3,8 @@
 import pytest
 from temporalio.api.enums.v1 import EventType
 
+from sagas import SagaClient
+
 from .agency import Plan, refuses
 from .stage import Ending, Stage
 
@@ -111,6 +113,19 @@ async def test_terminated_child_leaves_its_parent_stuck(stage: Stage) -> None:
     await stage.status(trip, "stuck")
 
     assert stage.agency.story == ["book-hotel", "book-flight", "cancel-hotel"]
+
+
+async def test_saga_that_ends_without_its_lost_child_says_why(stage: Stage) -> None:
+    """In a code like any other."""
+    trip = await stage.start("hotel", Plan(do=("flight", "wait")))
+    child = stage.child_of(trip, "leg")
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await child.terminate("by mistake")
+    await stage.status(trip, "stuck")
+
+    await SagaClient(stage.client).skip(trip.id, "leg", by="mia", because="the flight was cancelled by phone")
+
+    assert await stage.ending(trip) == Ending("FAILED", "settled", "child_lost")
 
 
 async def test_child_whose_result_nobody_can_read_leaves_its_parent_stuck(stage: Stage) -> None:

@@ -9,12 +9,14 @@ from pydantic import ValidationError
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest, UnpauseWorkflowExecutionRequest
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from sagas import (
     NoWorkerError,
     SagaClient,
     SagaError,
     SagaNotFoundError,
+    SagaPlugin,
     Timeline,
     VerbRefusedError,
     timeline_mermaid,
@@ -234,6 +236,20 @@ async def test_verb_that_is_refused_says_why(stage: Stage, operator: SagaClient)
             await ask("nobody")
     with pytest.raises(SagaNotFoundError):
         await operator.resume("nobody", by="mia", because="x")
+
+
+@pytest.mark.parametrize("ask", ["list", "show", "preview", "hold", "rescue"])
+async def test_a_namespace_that_is_not_there_is_told_apart_from_a_saga(
+    stage: Stage, server: str, ask: str
+) -> None:
+    """Whoever mistypes it must not believe that the saga is gone."""
+    del stage  # its worker does not matter
+    operator = SagaClient(await Client.connect(server, namespace="nope", plugins=[SagaPlugin()]))
+    saga = {} if ask == "list" else {"saga_id": "trip-7"}
+    note = {"by": "mia", "because": "it is wrong"} if ask in ("hold", "rescue") else {}
+
+    with pytest.raises(RPCError, match="Namespace nope is not found"):
+        await getattr(operator, ask)(**saga, **note)
 
 
 async def test_saga_whose_workflow_is_paused_says_so(stage: Stage, operator: SagaClient) -> None:

@@ -1,10 +1,13 @@
 """Branches at the same time: one order of start, one failure that counts, and nothing that outlives them."""
 
+import asyncio
+from inspect import getcoroutinestate
+
 import pytest
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 
-from sagas import CompensationOrder, RejectedError, Saga
+from sagas import CompensationOrder, DefinitionError, RejectedError, Saga
 
 from .agency import STEPS, Gate, Plan, breaks, refuses
 from .stage import WORKFLOWS as USUAL
@@ -28,7 +31,24 @@ class NotingSaga:
         return []
 
 
-WORKFLOWS = [*USUAL, NotingSaga]
+@workflow.defn(sandboxed=False)
+class TaskSaga:
+    """Makes a task of one of its branches, as for `asyncio.gather`."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> list[str]:
+        async with Saga() as saga:
+            flight = saga.step(STEPS["flight"], plan)
+            task = asyncio.create_task(asyncio.sleep(0))
+            try:
+                await saga.parallel(flight, task)  # type: ignore[call-overload] # who has no type checker
+            except DefinitionError as error:
+                await task
+                return [str(error), getcoroutinestate(flight)]
+        return []
+
+
+WORKFLOWS = [*USUAL, NotingSaga, TaskSaga]
 
 
 async def test_branches_begin_in_their_order_and_all_end_before_the_saga_goes_on(stage: Stage) -> None:
@@ -71,6 +91,20 @@ async def test_the_first_failure_says_what_else_has_failed(stage: Stage) -> None
         "no_flight (seat): no_flight, sorry",
         "and another branch failed: RejectedError: no_car (seat): no_car, sorry",
     ]
+
+
+async def test_a_task_is_no_branch(stage: Stage) -> None:
+    """Refused in a sentence, before any branch has begun; and none is left that nobody awaits."""
+    trip = await stage.client.start_workflow(
+        TaskSaga.run, Plan(do=()), id=f"task-{stage.task_queue}", task_queue=stage.task_queue
+    )
+    stage.ids.append(trip.id)
+
+    refusal, state = await trip.result()
+
+    assert "not a Task" in refusal
+    assert state == "CORO_CLOSED"
+    assert stage.agency.story == []
 
 
 async def test_a_failing_branch_lets_the_others_finish_before_anything_is_compensated(stage: Stage) -> None:

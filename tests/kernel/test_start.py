@@ -13,7 +13,7 @@ from temporalio.common import RawValue
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
-from sagas import DuplicateSagaError, Saga, SagaPlugin, StartError, start_saga
+from sagas import DefinitionError, DuplicateSagaError, Saga, SagaPlugin, StartError, start_saga
 
 from .agency import NumberlessSaga, Plan, TripSaga
 from .stage import Ending, Stage
@@ -39,7 +39,7 @@ async def test_saga_with_other_content_is_a_duplicate(stage: Stage) -> None:
     """An id means one saga."""
     handle = await stage.start("hotel")
 
-    with pytest.raises(DuplicateSagaError, match="other content"):
+    with pytest.raises(DuplicateSagaError, match="with the same content to get that saga"):
         await start_saga(
             stage.client, TripSaga.run, Plan(do=("flight",)), id=handle.id, task_queue=stage.task_queue
         )
@@ -145,6 +145,56 @@ async def test_saga_without_the_plugin_says_what_is_missing(server: str) -> None
         await handle.terminate("the test is over")
 
     assert "SagaPlugin()" in failed.workflow_task_failed_event_attributes.failure.message
+
+
+@workflow.defn
+class TooEarly:
+    def __init__(self) -> None:
+        try:
+            Saga()
+        except DefinitionError as error:
+            self.refusal = str(error)
+
+    @workflow.run
+    async def run(self) -> str:
+        return self.refusal
+
+
+async def test_saga_outside_of_run_says_where_it_belongs(client: Client) -> None:
+    """The plugin is there, so nobody is sent to look for it alone."""
+    queue = f"early-{uuid4().hex[:8]}"
+    async with Worker(client, task_queue=queue, workflows=[TooEarly]):
+        refusal = await client.execute_workflow(TooEarly.run, id=queue, task_queue=queue)
+
+    assert refusal.startswith("a saga is opened in the `run` of a workflow")
+
+
+async def test_plugin_given_to_client_and_worker_is_there_once(client: Client) -> None:
+    """Temporal warns of it; its sagas and their children run as ever."""
+    stage = Stage(client, cache=1000)
+    with pytest.warns(UserWarning, match="present from both client and worker"):
+        worker = Worker(
+            client,
+            task_queue=stage.task_queue,
+            workflows=stage.workflows,
+            activities=stage.agency.activities(),
+            plugins=[SagaPlugin()],
+        )
+    async with worker:
+        trip = await stage.start(Plan(do=("hotel",)), "fail")
+        assert (await stage.ending(trip)).saga == "compensated"
+
+    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+
+
+@pytest.mark.parametrize("other", [{"search_attributes": False}, {"authorize": lambda verb, note: None}])
+def test_two_plugins_that_differ_are_refused(client: Client, other: dict[str, Any]) -> None:
+    """One of them would be passed over, such as the one that asks who may use a verb."""
+    with (
+        pytest.warns(UserWarning, match="present from both client and worker"),
+        pytest.raises(DefinitionError, match="give one to the client"),
+    ):
+        Worker(client, task_queue="nobody", workflows=[TooEarly], plugins=[SagaPlugin(**other)])
 
 
 def test_plugin_is_named() -> None:

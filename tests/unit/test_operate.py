@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
 
@@ -24,9 +24,11 @@ from sagas._history.story import timeline_of
 from sagas._history.timeline import Timeline
 from sagas._ledger import Outcome
 from sagas._mark import HEADER, Mark, Purpose
+from sagas._verbs import AuditEntry
 from sagas._verdict import Verdict
 
 FOLDER = Path(__file__).parents[1] / "histories" / "trips"
+UPDATE_ACCEPTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
 NAMES = ("stuck", "settled", "terminated", "completed")
 
 
@@ -162,6 +164,29 @@ def test_text_keeps_to_its_width() -> None:
     assert 75 < max(map(len, timeline_text(long, width=80).splitlines())) <= 80
     assert 95 < max(map(len, timeline_text(long).splitlines())) <= 100
     assert timeline_text(long, width=80).count("why-that") == 200
+
+
+def test_verbs_of_the_same_second_stand_in_their_order() -> None:
+    """Who reads the trail at night must not take it for another one."""
+    words = ["hold", "resume", "hold", "compensate"]
+    at = "2026-01-01T00:00:00+00:00"
+    verbs = tuple(AuditEntry(verb=f"saga-{word}", at=at, by="mia", because="x") for word in words)
+    story = timeline_of(record_of(events_of("stuck"))).model_copy(update={"verbs": verbs})
+
+    told = re.findall(r"00:00:00 (\w+) by mia", timeline_text(story))
+
+    assert told == words
+
+
+@pytest.mark.parametrize(("later", "told"), [(1, ["saga-skip", "reset"]), (-1, ["reset", "saga-skip"])])
+def test_a_reset_stands_where_it_was_among_the_verbs_of_its_second(later: int, told: list[str]) -> None:
+    """The trail tells of seconds; the history knows better."""
+    events = events_of("settled")
+    (accepted,) = (e for e in events if e.event_type == UPDATE_ACCEPTED)
+    record = record_of(events)
+    record.resets = [(accepted.event_time.ToDatetime(tzinfo=UTC) + later * timedelta(microseconds=1), "x")]
+
+    assert [entry.verb for entry in timeline_of(record).verbs] == told
 
 
 def test_chart_has_every_box_and_nothing_breaks_out_of_a_label() -> None:

@@ -47,6 +47,21 @@ def test_another_attempt_goes_on_where_the_last_one_stopped(start: Any, saved: A
     assert attempt(saved).run(lambda: Progress(start).value) == expected
 
 
+@pytest.mark.parametrize("saved", ["b", {"file": "b"}, 3])
+def test_progress_that_begins_with_nothing_goes_on_where_the_last_attempt_stopped(saved: Any) -> None:
+    """The type of its start says nothing of what comes later."""
+    assert attempt(saved).run(lambda: Progress(None).value) == saved
+
+
+def test_progress_has_the_type_that_it_was_given() -> None:
+    """Not that of its start."""
+    kind = Progress[Position | None]
+
+    assert attempt({"file": "b"}).run(lambda: kind(None).value) == Position(file="b")
+    assert attempt(None).run(lambda: kind(Position(file="a")).value) is None
+    assert attempt("three").run(lambda: kind(None).value) is None
+
+
 def test_saving_is_a_heartbeat() -> None:
     """The server keeps the position."""
     environment, beats = attempt(2), list[Any]()

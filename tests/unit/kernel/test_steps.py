@@ -44,6 +44,29 @@ async def find_seat(seat: str) -> Finding[int]:
     return Finding(outcome="unknown")
 
 
+@activity.defn
+async def book_untyped(seat: str):  # type: ignore[no-untyped-def] # as many people write them
+    return {"number": 7}
+
+
+@activity.defn
+async def book_two(seat: str, row: int) -> None: ...
+
+
+class Cinema:
+    """Activities that are methods."""
+
+    @activity.defn
+    async def book(self, seat: str) -> int:
+        return 7
+
+    @activity.defn
+    async def cancel(self, seat: str, number: int | None) -> None: ...
+
+    @activity.defn
+    async def book_row(self, seat: str, row: int) -> None: ...
+
+
 async def no_activity(seat: str) -> None: ...
 
 
@@ -59,6 +82,12 @@ def test_action_of_an_activity_takes_its_name_and_type() -> None:
     book = action(book_seat)
 
     assert (book.name, book.call.activity, book.call.result) == ("book-seat", "book_seat", int)
+
+
+def test_result_without_an_annotation_is_read_without_a_type() -> None:
+    """As Temporal does; `-> None` says that there is none."""
+    assert action(book_untyped).call.result is Any
+    assert action(cancel_seat).call.result is type(None)
 
 
 def test_action_of_an_operation_takes_its_contract() -> None:
@@ -141,6 +170,37 @@ def test_wrong_action_is_refused(wrong: Callable[..., Any], message: str) -> Non
     """With what to do about it."""
     with pytest.raises(DefinitionError, match=message):
         action(wrong)
+
+
+def test_methods_of_a_class_are_given_as_the_class_has_them() -> None:
+    """Wherever the class is: the instance is not known before its worker is."""
+
+    class Theatre:
+        @activity.defn
+        async def book(self, seat: str) -> int:
+            return 7
+
+        @activity.defn
+        async def cancel(self, seat: str, number: int | None) -> None: ...
+
+    steps = [
+        action(Cinema.book).compensated_by(Cinema.cancel),
+        action(Theatre.book).compensated_by(Theatre.cancel),
+        action(Cinema().book).compensated_by(Cinema().cancel),
+    ]
+
+    assert [step.makes_up is not None and step.makes_up.takes_result for step in steps] == [True] * 3
+
+
+def test_function_with_two_parameters_is_no_method() -> None:
+    """It would get one message, and fail at every attempt; a method that is bound takes one as well."""
+
+    @activity.defn
+    async def book_local(seat: str, row: int) -> None: ...
+
+    for wrong in (book_two, book_local, Cinema().book_row):
+        with pytest.raises(DefinitionError, match=r"takes one message; 'book_[a-z]+' has 2"):
+            action(wrong)
 
 
 @pytest.mark.parametrize("name", ["", "Book", "book seat", "book.seat", "book:seat", "-book", "book#2", "ä"])

@@ -166,6 +166,17 @@ def test_long_reasons_are_cut() -> None:
     assert len(error.message) == LONGEST_REASON
 
 
+def test_long_codes_and_fields_are_cut() -> None:
+    """So that a refusal is never too large to arrive as one; a saga fails with no more of them, either."""
+    refused = RejectedError("c" * 5_000_000, "no seat", "f" * 5_000_000)
+
+    verdict = verdict_of(failed(to_application_error(refused)), frozenset(), attempts=1)
+
+    assert verdict.outcome is Outcome.REJECTED
+    assert (verdict.code, verdict.field) == ("c" * LONGEST_REASON, "f" * LONGEST_REASON)
+    assert compensated(refused, {}).details == (verdict.code, "no seat", verdict.field)
+
+
 def test_the_cause_of_a_failure_says_where_in_the_workflow_it_was_raised() -> None:
     """Whoever reads it in the Web UI sees lines of the workflow, and none of the SDK's own."""
     with pytest.raises(DefinitionError) as raised:
