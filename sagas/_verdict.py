@@ -17,8 +17,8 @@ from temporalio.exceptions import (
 from ._errors import (
     DeadlineError,
     DefinitionError,
+    Lost,
     RejectedError,
-    SagaError,
     TurnedBackError,
     UnknownOutcomeError,
 )
@@ -39,9 +39,6 @@ SAGA_UNACCOUNTED = "SagaUnaccounted"
 """The type of the application error of a child that failed after activities which belong to no saga."""
 
 _WORDLESS = frozenset({SAGA_UNACCOUNTED, DefinitionError.__name__})
-_LOST = "Lost"
-"""What the scope calls its error for a child that says nothing of what it owes; it is not to be seen here."""
-
 _NONDETERMINISM = "[TMPRL1100]"
 """How Temporal begins the message of such an error, which has no type."""
 
@@ -105,7 +102,7 @@ def compensated(error: BaseException, by_hand: Mapping[str, str]) -> Application
             first = ("deadline_exceeded", text, None)
         case TurnedBackError():
             first = ("turned_back", text, None)
-        case SagaError() if type(error).__name__ == _LOST:
+        case Lost():
             first = (CHILD_LOST, text, None)
         case _:
             first = (type(error).__name__, text, None)

@@ -15,7 +15,7 @@ from temporalio.exceptions import (
 )
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
-from .._errors import RejectedError, SagaError
+from .._errors import Lost, RejectedError, SagaError
 from .._keys import child_id, in_parent
 from .._ledger import Compensation, Owed, Together
 from .._verbs import ByHand
@@ -34,10 +34,6 @@ class ChildRejectedError(RejectedError):
     def __init__(self, error: RejectedError, by_hand: Mapping[str, ByHand]) -> None:
         super().__init__(error.code, error.reason, error.field)
         self.by_hand = by_hand
-
-
-class Lost(SagaError):  # noqa: N818 - a state of the child, which the scope turns into *stuck*
-    """A child ended without a word about what it owes: it was terminated, or ran into a timeout."""
 
 
 def result_type_of(run: Callable[..., Awaitable[object]]) -> type[Any] | None:

@@ -137,7 +137,7 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
             answer = answer_of(run, error)
             if answer is error:
                 raise
-            raise answer from error
+            raise answer from cause_of(error)
 
     @property
     def run(self) -> Run:

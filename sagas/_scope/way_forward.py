@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
-from .._errors import DefinitionError, RejectedError, UnknownOutcomeError
+from .._errors import DefinitionError, Lost, RejectedError, UnknownOutcomeError
 from .._ledger import Compensation, Ledger, Outcome, Phase
 from .._mark import Purpose, mark_of
 from .._operation import NAME
@@ -17,7 +17,7 @@ from .._steps import Action, Call, MethodAction, Step
 from .._verdict import Verdict
 from .attempt import carry_out, snapshot
 from .branches import OnFailure, run_branches
-from .children import ChildRejectedError, Lost, result_type_of, run_child
+from .children import ChildRejectedError, result_type_of, run_child
 from .course import Course
 from .guard import to_its_end
 from .insist import Insistence, words
