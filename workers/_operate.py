@@ -195,7 +195,7 @@ def compensate(*, saga: SagaId, because: Because, by: By, role: Roles = None, as
     def ask(client: SagaClient) -> Awaitable[str]:
         return client.compensate(saga, by=by, because=because, roles=_roles(role))
 
-    _carry_out("compensate", saga, ask, as_json, then="turns round now")
+    _carry_out("compensate", saga, ask, as_json, then="turns round, unless its pivot has happened")
 
 
 def approve(

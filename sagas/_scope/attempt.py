@@ -120,7 +120,7 @@ async def attempt(
         return Verdict(Outcome.WITHDRAWN, reason="it was cancelled")
     run.mark = mark
     try:
-        answer: RawValue = await workflow.execute_activity(
+        activity: workflow.ActivityHandle[RawValue] = workflow.start_activity(
             call.activity,
             args=encoded,
             # Taken raw: an answer of another type must become an unknown outcome, not a failed workflow.
@@ -142,6 +142,7 @@ async def attempt(
             summary=summary,
             priority=Priority(priority_key=policy.priority) if policy.priority else Priority.default,
         )
+        answer = await _answer_of(activity)
     except ActivityError as error:
         return verdict_of(error, call.rejections, attempts=tries)
     if call.result is None:
@@ -155,3 +156,17 @@ async def attempt(
         reason = f"the answer is no {kind}: {type(error).__name__}"
         return Verdict(Outcome.UNKNOWN, reason=reason, is_final=True)
     return Verdict(Outcome.DONE, value)
+
+
+async def _answer_of(activity: workflow.ActivityHandle[RawValue]) -> RawValue:
+    """What an activity has answered, also if a cancel comes with it: then Temporal drops the answer.
+
+    A refusal is not compensated, and a compensation is given the result.
+    """
+    try:
+        return await activity
+    except asyncio.CancelledError:
+        answered: asyncio.Future[RawValue] | None = getattr(activity, "_result_fut", None)
+        if answered is None or not answered.done():
+            raise
+        return answered.result()

@@ -16,7 +16,6 @@ from .._verdict import cause_of, compensated
 from .attempt import attempt, snapshot
 from .course import Course
 from .insist import Insistence, words
-from .run import current
 
 ERRAND_TAKEN_WITHIN = timedelta(hours=1)
 """What no worker has taken by then is left undone: everything is made up for, and the saga can end."""
@@ -88,8 +87,8 @@ class WayBack:
         """Ends the saga with what made it turn round; a cancel that came on the way back did not."""
         by_hand = self._insistence.by_hand
         if was_cancelled and is_cancelled_exception(error):
-            if by_hand and current().is_child:
-                # Closed as cancelled, it could not tell its parent what a person has settled.
+            if by_hand:
+                # Closed as cancelled, it could not tell who waits for it what a person has settled.
                 cancelled = RejectedError("cancelled", f"{workflow.info().workflow_id} was cancelled")
                 raise compensated(cancelled, by_hand) from cause_of(error)
             raise error

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from temporalio.api.enums.v1 import EventType
 
-from .agency import Gate, Plan, breaks, refuses
+from .agency import Booking, Gate, Plan, breaks, refuses
 from .stage import Ending, Stage
 
 CANCELLED = Ending("CANCELED", "compensated")
@@ -271,3 +271,40 @@ async def test_cancel_at_any_event_ends_in_compensated(stage: Stage) -> None:
     await asyncio.gather(*map(cancel_at, range(9, 18)))
     # While it starts, the child must hear of the cancel: this one does not end by itself.
     await asyncio.gather(*(cancel_at(moment, "wait") for moment in range(5, 11)))
+
+
+@pytest.mark.parametrize("who", ["cancel", "deadline"])
+@pytest.mark.parametrize("answer", ["done", "refused"])
+async def test_an_answer_that_comes_together_with_a_cancel_counts(
+    stage: Stage, who: str, answer: str
+) -> None:
+    """P4: what was refused is not compensated, and what was done is with its result.
+
+    Both wait for the workflow where no worker has taken its tasks for a moment.
+    """
+    await stage.close()
+    workflows = await stage.open(activities=False)
+    await stage.open(workflows=False)
+    gate = Gate()
+
+    async def hold_and_answer() -> object:
+        await gate.hold()
+        return await refuses()() if answer == "refused" else None
+
+    stage.agency.when("book-hotel", hold_and_answer)
+    trip = await stage.start("hotel", "flight", seconds=3 if who == "deadline" else None)
+    await gate.entered.wait()
+    await stage.close(workflows)
+    if who == "cancel":
+        await trip.cancel()
+        await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
+    else:
+        await stage.event(trip, EventType.EVENT_TYPE_TIMER_FIRED)
+    gate.opened.set()
+    refused, done = EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+    await stage.event(trip, refused if answer == "refused" else done)
+    await stage.open(activities=False)
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert stage.agency.story[1:] == ([] if answer == "refused" else ["cancel-hotel"])
+    assert stage.agency.results == ([] if answer == "refused" else [Booking(number="book-hotel-1")])
