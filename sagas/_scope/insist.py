@@ -214,7 +214,8 @@ class Insistence:
         if verdict.outcome is Outcome.DONE:
             this.ledger.made_up_for(owed.address)
             self.troubles.pop(owed.address, None)
-            self._board.metrics.compensation_done()
+            if not is_settled:
+                self._board.metrics.compensation_done()
         else:
             self._board.metrics.compensation_failed()
             this.failures[owed.address] = verdict

@@ -13,7 +13,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from sagas import SAGA_STATUS, CompensationOrder
 from tests.kernel.agency import PIVOTS, STEPS, TELL
 
-from .histories import ACTIVITY_SCHEDULED, CHILD_INITIATED, STARTED, Line, batches, caused_by, closes
+from .histories import ACTIVITY_SCHEDULED, CHILD_INITIATED, Line, batches, caused_by, closes
 from .moments import When
 from .participants import COMPENSATE, Effect, Request
 from .shapes import Shape
@@ -199,8 +199,6 @@ def _compensations_belong_to_actions(evidence: Evidence, asked: Sequence[Asked])
     }
     assert not tried & could_not_begin, f"P4: {tried & could_not_begin} cannot have happened"
     refused = {r.key for r in requests if not r.is_compensation and r.outcome == "refused"}
-    # Of an answer that comes with the cancel the saga hears nothing: for it, the outcome is unknown.
-    refused -= {a.key for a in asked if _is_told_with_cancel(a)}
     if evidence.shape.scope == "in-doubt":
         assert not tried & refused, f"P4: {tried & refused} were refused"
     if evidence.ending.saga != "compensated":
@@ -317,17 +315,6 @@ def _left_block_at(shape: Shape, root: Sequence[tuple[Line, HistoryEvent]]) -> i
             if started > ended[-1]:
                 return started - 1
     return len(root)
-
-
-def _is_told_with_cancel(asked: Asked) -> bool:
-    """Whether a workflow hears of an activity's end and of its cancel in the same task."""
-    events = asked.line.events
-    ended = next((e.event_id for e in events if closes(e) == asked.event.event_id), None)
-    cancelled = asked.line.cancelled_at
-    if ended is None or cancelled is None:
-        return False
-    between = events[min(ended, cancelled) : max(ended, cancelled)]
-    return not any(e.event_type == STARTED for e in between)
 
 
 def _is_compensation(event: HistoryEvent) -> bool:
