@@ -45,13 +45,17 @@ def timeline_of(record: Record) -> Timeline:
 
 
 def _waits(record: Record, status: str) -> Iterator[Wait]:
-    """What its timers are for; one that is stuck and does nothing was refused for good."""
+    """What its timers are for; one that is stuck and does nothing was refused for good.
+
+    What was under way when it was reset is nothing that it does: nobody hears of the end of that.
+    """
     if record.is_paused:
         yield Wait(what="until its workflow is unpaused in Temporal")
     for until, what in record.timers.values():
         if what not in ("", Status.HELD):
             yield Wait(what=what, until=until)
-    is_busy = any(effort.verdict.outcome is Outcome.STARTED for effort in record.efforts)
+    own = (effort for effort in record.efforts if not effort.left_by)
+    is_busy = any(effort.verdict.outcome is Outcome.STARTED for effort in own)
     will_try = any(what == NEXT_ATTEMPT for _, what in record.timers.values())
     if status == Status.STUCK and not is_busy and not will_try:
         yield Wait(what="for a person")
