@@ -15,6 +15,7 @@ from .left_behind import with_bases
 from .rebuild import rebuild, verdict_of_efforts
 from .record import COUNTED, Effort, Offspring, Record, by_hand, end_of_child
 from .timeline import Cancel, CompensationLine, CompensationState, StepLine, Timeline, Wait
+from .unheard import unheard
 
 
 def timeline_of(record: Record) -> Timeline:
@@ -94,9 +95,10 @@ def status_of(record: Record, ledger: Ledger) -> str:
 
 def _steps(record: Record, ledger: Ledger) -> Iterator[StepLine]:
     told: set[str] = set()
+    unknown = unheard(record)
     for line in record.lines:
         if isinstance(line, Offspring):
-            yield _child(record, ledger, line)
+            yield _child(record, ledger, line, "" if line.left_by else unknown.get(line.address, ""))
         elif line.mark.purpose in (*COUNTED, Purpose.AFTERWARDS) and line.address not in told:
             told.add(line.address)
             about = (line.mark.purpose, Purpose.PROBE)
@@ -130,7 +132,8 @@ def _last_failure(efforts: list[Effort]) -> Verdict:
     return next(ended, Verdict(Outcome.STARTED))
 
 
-def _child(record: Record, ledger: Ledger, child: Offspring) -> StepLine:
+def _child(record: Record, ledger: Ledger, child: Offspring, unknown: str) -> StepLine:
+    """A child; one of which its parent does not know what it owes is not simply done."""
     close: Close | None = end_of_child(child)
     compensations = tuple(_compensations(record, ledger, child.address))
     story = timeline_of(child.record) if child.record else None
@@ -139,12 +142,12 @@ def _child(record: Record, ledger: Ledger, child: Offspring) -> StepLine:
     return StepLine(
         address=child.address,
         purpose="child",
-        outcome=ledger.entries[child.address].outcome,
+        outcome=Outcome.UNKNOWN if unknown else ledger.entries[child.address].outcome,
         activity=child.record.type if child.record else "",
         started_at=child.asked_at,
         ended_at=close and close.at,
         code=close.code if close else "",
-        reason=close.reason if close else "",
+        reason=unknown or (close.reason if close else ""),
         compensations=compensations,
         child=story,
         left_by=child.left_by,
