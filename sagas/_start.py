@@ -1,11 +1,16 @@
 """Starting a saga: checked before anything happens, and never twice."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
+from temporalio.api.common.v1 import Payload
+from temporalio.api.history.v1 import WorkflowExecutionStartedEventAttributes as Started
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDReusePolicy
+from temporalio.converter import PayloadConverter
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
 from ._errors import DuplicateSagaError, StartError
@@ -63,20 +68,46 @@ async def start_saga(
             static_details=details,
         )
     except WorkflowAlreadyStartedError as error:
-        handle = client.get_workflow_handle_for(run, id)
-        if await _started_with(client, handle) != (
-            WorkflowDefinition.must_from_run_fn(run).name,
-            payload.data,
-        ):
+        started = await _start_of(client, id)
+        definition = WorkflowDefinition.must_from_run_fn(run)
+        read = partial(_content, client.data_converter.payload_converter, definition)
+        if started is None or started.workflow_type.name != definition.name:
             raise DuplicateSagaError(id) from error
-        return handle
+        before = started.input.payloads[0] if started.input.payloads else Payload()
+        if before.data != payload.data and read(before) != read(payload):
+            raise DuplicateSagaError(id) from error
+        return client.get_workflow_handle_for(run, id)
 
 
-async def _started_with(client: Client, handle: WorkflowHandle[Any, Any]) -> tuple[str, bytes]:
-    """The type and the content that a saga was started with, from the first event of its history."""
+async def _start_of(client: Client, saga_id: str) -> Started | None:
+    """What a saga was started with; its later runs were not, where it has continued as new.
+
+    None where the server no longer keeps the first run. Whether the content was the same cannot be told then,
+    and who is refused has a look; who were taken for somebody else would never know that nothing was started.
+    """
+    latest = await _first_event(client, client.get_workflow_handle(saga_id))
+    first = client.get_workflow_handle(saga_id, run_id=latest.first_execution_run_id)
+    try:
+        return await _first_event(client, first)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return None
+
+
+async def _first_event(client: Client, handle: WorkflowHandle[Any, Any]) -> Started:
     decoder = Decoder(handle.id, client.namespace, client.data_converter)
-    async for event in handle.fetch_history_events(page_size=1):
-        await decoder.decode(event)
-        started = event.workflow_execution_started_event_attributes
-        return started.workflow_type.name, started.input.payloads[0].data if started.input.payloads else b""
-    return "", b""
+    event = await anext(handle.fetch_history_events(page_size=1))
+    await decoder.decode(event)
+    return event.workflow_execution_started_event_attributes
+
+
+def _content(converter: PayloadConverter, definition: WorkflowDefinition, payload: Payload) -> object:
+    """What a payload says, as its workflow would read it; where it could not, the bytes.
+
+    The same set has its members in another order in another process, so bytes alone would not do.
+    """
+    try:
+        return converter.from_payloads([payload], definition.arg_types)[0]
+    except Exception:  # noqa: BLE001 - whatever a converter raises, nobody can read it
+        return payload.data

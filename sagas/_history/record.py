@@ -109,6 +109,8 @@ class Record:
     """When each that is open fires, and what it is for; by the events that have started them."""
     is_paused: bool = False
     """Whether somebody has paused its workflow in Temporal: none of its code runs meanwhile."""
+    has_news: bool = False
+    """Whether something has come that its code has not answered yet."""
     close: Close | None = None
     continued_from: str = ""
     continued_as: str = ""

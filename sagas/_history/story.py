@@ -16,6 +16,7 @@ from .left_behind import with_bases
 from .rebuild import rebuild, verdict_of_efforts
 from .record import COUNTED, Effort, Offspring, Record, by_hand, end_of_child
 from .timeline import Cancel, CompensationLine, CompensationState, StepLine, Timeline, Wait
+from .unheard import unheard
 
 
 def timeline_of(record: Record) -> Timeline:
@@ -46,13 +47,17 @@ def timeline_of(record: Record) -> Timeline:
 
 
 def _waits(record: Record, status: str) -> Iterator[Wait]:
-    """What its timers are for; one that is stuck and does nothing was refused for good."""
+    """What its timers are for; one that is stuck and does nothing was refused for good.
+
+    What was under way when it was reset is nothing that it does: nobody hears of the end of that.
+    """
     if record.is_paused:
         yield Wait(what="until its workflow is unpaused in Temporal")
     for until, what in record.timers.values():
         if what not in ("", Status.HELD):
             yield Wait(what=what, until=until)
-    is_busy = any(effort.verdict.outcome is Outcome.STARTED for effort in record.efforts)
+    own = (effort for effort in record.efforts if not effort.left_by)
+    is_busy = any(effort.verdict.outcome is Outcome.STARTED for effort in own)
     will_try = any(what == NEXT_ATTEMPT for _, what in record.timers.values())
     if status == Status.STUCK and not is_busy and not will_try:
         yield Wait(what="for a person")
@@ -92,9 +97,10 @@ def status_of(record: Record, ledger: Ledger) -> str:
 
 def _steps(record: Record, ledger: Ledger) -> Iterator[StepLine]:
     told: set[str] = set()
+    unknown = unheard(record)
     for line in record.lines:
         if isinstance(line, Offspring):
-            yield _child(record, ledger, line)
+            yield _child(record, ledger, line, "" if line.left_by else unknown.get(line.address, ""))
         elif line.mark.purpose in (*COUNTED, Purpose.AFTERWARDS) and line.address not in told:
             told.add(line.address)
             about = (line.mark.purpose, Purpose.PROBE)
@@ -128,7 +134,8 @@ def _last_failure(efforts: list[Effort]) -> Verdict:
     return next(ended, Verdict(Outcome.STARTED))
 
 
-def _child(record: Record, ledger: Ledger, child: Offspring) -> StepLine:
+def _child(record: Record, ledger: Ledger, child: Offspring, unknown: str) -> StepLine:
+    """A child; one of which its parent does not know what it owes is not simply done."""
     close: Close | None = end_of_child(child)
     compensations = tuple(_compensations(record, ledger, child.address))
     story = timeline_of(child.record) if child.record else None
@@ -137,12 +144,12 @@ def _child(record: Record, ledger: Ledger, child: Offspring) -> StepLine:
     return StepLine(
         address=child.address,
         purpose="child",
-        outcome=ledger.entries[child.address].outcome,
+        outcome=Outcome.UNKNOWN if unknown else ledger.entries[child.address].outcome,
         activity=child.record.type if child.record else "",
         started_at=child.asked_at,
         ended_at=close and close.at,
         code=close.code if close else "",
-        reason=close.reason if close else "",
+        reason=unknown or (close.reason if close else ""),
         compensations=compensations,
         child=story,
         left_by=child.left_by,

@@ -11,7 +11,7 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from .._history.archive import Archive
-from .._history.record import Record
+from .._history.record import Offspring, Record, by_hand
 from .._scope.rescue import RescueRequest, RescueSaga
 from .._verbs import OperatorNote
 
@@ -74,9 +74,13 @@ def _reset_point(record: Record) -> int:
 
     So where the pivot is a child, and the saga has not heard that it is done, the child is asked for again:
     under the same id its steps have the same keys, and their participants answer what they have done.
+    One that a person has done by hand is not: that has no key. Nor is one that is older than the last run.
     """
-    for child in record.children:
-        if child.is_pivot and (child.close is None or not child.close.is_a_word):
+    settled = by_hand(record)
+    for child in record.lines[record.first :]:
+        if not isinstance(child, Offspring) or not child.is_pivot or child.address in settled:
+            continue
+        if child.close is None or not child.close.is_a_word:
             return child.asked_in
     return record.reset_point
 

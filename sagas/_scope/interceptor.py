@@ -20,6 +20,7 @@ from temporalio.worker import (
     HandleUpdateInput,
     Interceptor,
     StartActivityInput,
+    StartChildWorkflowInput,
     StartLocalActivityInput,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
@@ -35,7 +36,7 @@ from .._verdict import SAGA_REFUSED, Verdict, cause_of, to_application_error
 from .attempt import encode
 from .carried import Carried
 from .handlers import answer_of, refuse_to_parent, takes
-from .run import CARRIED_MEMO, CHILD_MEMO, Closed, Descent, Run, enter
+from .run import CARRIED_MEMO, CHILD_MEMO, UNACCOUNTED_MEMO, Closed, Descent, Run, enter
 from .saga import Saga
 
 LARGEST_AT_ONCE = 2 * 1024 * 1024
@@ -162,6 +163,7 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
             is_pivot=descent is not None and read(descent, Descent).is_pivot,
             carried=read(carried, Carried) if carried else None,
             authorize=self.authorize,
+            has_activities=UNACCOUNTED_MEMO in memo,
         )
         run.guard.is_deaf = run.carried is not None and run.carried.ledger.phase is Phase.PAST_PIVOT
         # Nothing else tells a workflow that its history was cut, and goes on differently from there.
@@ -210,6 +212,14 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
         self._inbound.run.has_activities = True
         return super().start_local_activity(input)
 
+    async def start_child_workflow(
+        self,
+        input: StartChildWorkflowInput,  # noqa: A002 - Temporal's
+    ) -> workflow.ChildWorkflowHandle[Any, Any]:
+        if CHILD_MEMO not in (input.memo or {}):
+            self._inbound.run.has_activities = True
+        return await super().start_child_workflow(input)
+
     def continue_as_new(self, input: ContinueAsNewInput) -> NoReturn:  # noqa: A002 - Temporal's
         run = self._inbound.run
         is_ours = input.memo is not None and CARRIED_MEMO in input.memo
@@ -218,6 +228,8 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
                 "a workflow that continues as new by itself forgets what its saga has done: "
                 "use `saga.continue_as_new`"
             )
+        if not is_ours:
+            input.memo = run.memo_of_next(input.memo)
         super().continue_as_new(input)
 
 

@@ -1,6 +1,6 @@
 """What the plugin and the saga share about one workflow run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
 
 from .._errors import DefinitionError
 from .._ledger import Owed
@@ -21,6 +22,8 @@ CHILD_MEMO = "saga"
 """The memo of a child saga; its value says whose it is, and whether it is its parent's pivot."""
 CARRIED_MEMO = "saga-carried"
 """The memo of a saga that continued as new: what it had come to."""
+UNACCOUNTED_MEMO = "saga-unaccounted"
+"""The memo of a child that continued as new by itself, after what belongs to no saga."""
 
 ResultT = TypeVar("ResultT")
 
@@ -73,7 +76,7 @@ class Run:
     tell_completed: Callable[[], None] = lambda: None
     """Writes into history that its saga has completed, where it has: the workflow did not end with it."""
     has_activities: bool = False
-    """Whether it has scheduled activities that belong to no saga."""
+    """Whether it has had activities or children that belong to no saga, in this run or an earlier one."""
     own: dict[str, workflow.ActivityHandle[Any]] = field(
         default_factory=dict[str, "workflow.ActivityHandle[Any]"]
     )
@@ -99,6 +102,21 @@ class Run:
             raise DefinitionError(
                 f"activity id {activity_id!r} belongs to a step of the saga: give your activity another one"
             )
+
+    def memo_of_next(self, memo: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """The memo of its next run, when the workflow continues as new by itself.
+
+        It is still its parent's child then, and what it has done is still not made up for; a memo that the
+        workflow gives to the next run would replace all of this one's.
+
+        Args:
+            memo: As the workflow gives it; without one, the next run has that of this one.
+        """
+        if not self.is_child or (memo is None and not self.has_activities):
+            return memo
+        own = {name: RawValue(value) for name, value in workflow.info().raw_memo.items()}
+        kept = {name: value for name, value in own.items() if memo is None or name == CHILD_MEMO}
+        return {**(memo or {}), **kept} | ({UNACCOUNTED_MEMO: True} if self.has_activities else {})
 
     def note_reset(self, seed: int) -> None:
         """Notes that the workflow was reset to where it is now, whose sign is a new random seed."""

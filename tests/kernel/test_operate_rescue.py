@@ -468,6 +468,33 @@ async def test_saga_whose_pivot_is_a_child_that_was_cut_off_past_its_pivot_goes_
     assert not [name for name in stage.agency.story if name.startswith("cancel-")]
 
 
+@pytest.mark.parametrize("do", [("wait", "ticket"), ("again", "wait", "ticket")], ids=str)
+async def test_pivot_child_that_a_person_has_completed_is_not_run_again(
+    stage: Stage, do: tuple[str, ...]
+) -> None:
+    """It was paid by hand: whoever goes on from there must not pay as well."""
+    gate = stage.agency.hold("book-flight")
+    trip = await stage.start("hotel", LEG, *do)
+    await gate.entered.wait()
+    await stage.child_of(trip, "leg").terminate("before it has paid")
+    gate.opened.set()
+    await stage.status(trip, "stuck")
+    client = SagaClient(stage.client)
+    await client.complete(trip.id, "leg", by="mia", because="it is paid", result=["pay"])
+    latest = stage.client.get_workflow_handle(trip.id)
+    if "again" in do:
+        first = stage.client.get_workflow_handle(trip.id, run_id=trip.result_run_id)
+        await stage.event(first, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
+        await stage.event(latest, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
+    await latest.terminate("x")
+
+    assert (await rescue(stage, trip.id)).course is Course.GOING_ON
+    await latest.signal("go")
+
+    assert (await stage.ending(latest)).saga == "settled"
+    assert stage.agency.story == ["book-hotel", "book-flight", "send-ticket"]
+
+
 async def test_saga_whose_pivot_is_a_child_that_was_cut_off_before_its_pivot_goes_back(stage: Stage) -> None:
     """The pivot has not happened: what both have done is made up for."""
     gate = stage.agency.hold("book-flight")

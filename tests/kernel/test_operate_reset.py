@@ -115,6 +115,21 @@ async def test_what_was_done_again_after_a_reset_is_made_up_for_once(stage: Stag
     assert len(set(stage.agency.keys["book-flight"])) == 1
 
 
+async def test_saga_that_waits_for_a_person_after_a_reset_says_so(stage: Stage) -> None:
+    """What was under way when it was reset never ends, and nobody waits for that."""
+    gate = stage.agency.hold("book-flight")
+    stage.agency.when("cancel-hotel", refuses("too_late"))
+    trip = await stage.start("hotel", "flight", "fail")
+    await gate.entered.wait()
+    anew = await reset(stage.client, trip.id, before="book-hotel")
+    await stage.status(anew, "stuck")
+    gate.opened.set()
+
+    story = await SagaClient(stage.client).show(trip.id)
+
+    assert [wait.what for wait in story.waits] == ["for a person"]
+
+
 async def test_a_saga_that_was_reset_twice_remembers_both(stage: Stage) -> None:
     """Each run knows only of the one that it was copied from."""
     trip = await booked(stage, "hotel", "flight", "car", "wait", bookings=3)

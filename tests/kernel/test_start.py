@@ -1,14 +1,23 @@
 """What is refused at the door, and what a saga does with a workflow that it should not be in."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import (
+    Client,
+    FetchWorkflowHistoryEventsInput,
+    Interceptor,
+    OutboundInterceptor,
+    WorkflowHandle,
+    WorkflowHistoryEventAsyncIterator,
+)
 from temporalio.common import RawValue
 from temporalio.service import RPCError
 from temporalio.worker import Worker
@@ -44,6 +53,89 @@ async def test_saga_with_other_content_is_a_duplicate(stage: Stage) -> None:
             stage.client, TripSaga.run, Plan(do=("flight",)), id=handle.id, task_queue=stage.task_queue
         )
     await stage.ending(handle)
+
+
+async def continued(stage: Stage) -> WorkflowHandle[Any, Any]:
+    """The first run of a saga that has continued as new."""
+    trip = await stage.start("hotel", "again", "wait")
+    first = stage.client.get_workflow_handle(trip.id, run_id=trip.result_run_id)
+    await stage.event(first, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
+    return first
+
+
+async def test_saga_that_has_continued_as_new_is_known_by_what_it_was_started_with(stage: Stage) -> None:
+    """What it has given to its next run is nobody's start."""
+    first = await continued(stage)
+    plan = Plan(do=("hotel", "again", "wait"))
+    state = Plan(do=("wait",), done=("hotel", "again"))
+
+    again = await start_saga(stage.client, TripSaga.run, plan, id=first.id, task_queue=stage.task_queue)
+    with pytest.raises(DuplicateSagaError, match="other content"):
+        await start_saga(stage.client, TripSaga.run, state, id=first.id, task_queue=stage.task_queue)
+
+    await again.signal("go")
+    assert await again.result() == ["hotel", "again", "wait"]
+    assert stage.agency.story == ["book-hotel"]
+
+
+class Forgetful(Interceptor):
+    """A connection to a server that does not keep a run any more."""
+
+    def __init__(self, run_id: str | None) -> None:
+        self.run_id = run_id
+
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:  # noqa: A002 - Temporal's
+        gone = self.run_id
+
+        class Outbound(OutboundInterceptor):
+            def fetch_workflow_history_events(
+                self,
+                input: FetchWorkflowHistoryEventsInput,  # noqa: A002 - Temporal's
+            ) -> WorkflowHistoryEventAsyncIterator:
+                run_id = str(uuid4()) if input.run_id == gone else input.run_id
+                return super().fetch_workflow_history_events(replace(input, run_id=run_id))
+
+        return Outbound(next)
+
+
+async def test_saga_whose_start_is_no_longer_kept_is_a_duplicate(stage: Stage, server: str) -> None:
+    """Nobody can tell whether it is the same, and who asks must not take it for theirs."""
+    first = await continued(stage)
+    client = await Client.connect(server, plugins=[SagaPlugin()], interceptors=[Forgetful(first.run_id)])
+
+    for plan in (Plan(do=("hotel", "again", "wait")), Plan(do=("wait",), done=("hotel", "again"))):
+        with pytest.raises(DuplicateSagaError):
+            await start_saga(client, TripSaga.run, plan, id=first.id, task_queue=stage.task_queue)
+
+
+class Luggage(BaseModel):
+    """What has no order."""
+
+    bags: frozenset[str]
+
+
+@workflow.defn
+class LuggageSaga:
+    @workflow.run
+    async def run(self, luggage: Luggage) -> int:
+        return len(luggage.bags)
+
+
+@pytest.mark.parametrize("bags", [["red", "blue"], ["blue", "red"]], ids=str)
+async def test_order_of_a_set_makes_no_other_content(client: Client, bags: list[str]) -> None:
+    """It is another one in each process."""
+    begun: WorkflowHandle[Any, Any] = await client.start_workflow(
+        "LuggageSaga", {"bags": bags}, id=f"luggage-{uuid4().hex[:8]}", task_queue="nobody"
+    )
+
+    async def start(*bags: str) -> WorkflowHandle[Any, Any]:
+        luggage = Luggage(bags=frozenset(bags))
+        return await start_saga(client, LuggageSaga.run, luggage, id=begun.id, task_queue="nobody")
+
+    assert (await start("red", "blue")).id == begun.id
+    with pytest.raises(DuplicateSagaError):
+        await start("red", "green")
+    await begun.terminate("the test is over")
 
 
 async def test_saga_of_another_kind_is_a_duplicate(stage: Stage) -> None:
