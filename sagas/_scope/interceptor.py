@@ -1,15 +1,12 @@
 """What stands between Temporal and the code of workflows and activities, for sagas to be possible."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from inspect import isfunction, signature
+from collections.abc import Awaitable
 from typing import Any, NoReturn
 
 from opentelemetry import trace
-from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.api.sdk.v1 import WorkflowMetadata
-from temporalio.exceptions import ApplicationError
 from temporalio.worker import (
     ActivityInboundInterceptor,
     ContinueAsNewInput,
@@ -26,21 +23,17 @@ from temporalio.worker import (
     WorkflowInterceptorClassInput,
     WorkflowOutboundInterceptor,
 )
-from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
 from .._errors import DefinitionError, RejectedError, SagaError
 from .._ledger import Phase
 from .._mark import HEADER, groups_of
 from .._verbs import Authorize
-from .._verdict import SAGA_REFUSED, Verdict, cause_of, to_application_error
-from .attempt import encode
+from .._verdict import cause_of, to_application_error
 from .carried import Carried
+from .checks import check_arguments, check_own, refuse_open_saga, refuse_oversized
 from .handlers import answer_of, refuse_to_parent, takes
 from .run import CARRIED_MEMO, CHILD_MEMO, UNACCOUNTED_MEMO, Closed, Descent, Run, enter
 from .saga import Saga
-
-LARGEST_AT_ONCE = 2 * 1024 * 1024
-"""Bytes, as a server has it that was not told otherwise."""
 
 
 class SagaInterceptor(Interceptor):
@@ -91,14 +84,14 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002 - Temporal's
         run = self.run
         enter(run)
-        _check_arguments(input, run)
+        check_arguments(input, run)
         try:
             result = await run.guard.protect(self._run_body(run, super().execute_workflow(input)))
         finally:
             run.is_over = True
         answer = Closed(result=result, owed=run.owed, by_hand=run.by_hand) if run.is_child else result
         if run.has_saga:
-            _refuse_oversized(answer)
+            refuse_oversized(answer)
         return answer
 
     async def _run_body(self, run: Run, body: Awaitable[Any]) -> Any:
@@ -109,13 +102,13 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
                 # What an earlier run has done is still to be made up for.
                 async with Saga():
                     raise
-            _refuse_open_saga(run)
+            refuse_open_saga(run)
             refuse_to_parent(run, error)
             if isinstance(error, Exception) or workflow.cancellation_reason() is not None:
                 # Otherwise the workflow is being evicted.
                 run.tell_completed()
             raise
-        _refuse_open_saga(run)
+        refuse_open_saga(run)
         if run.carried is not None and not run.has_saga:
             # What an earlier run has done is done, and its parent must hear of it.
             async with Saga():
@@ -199,7 +192,7 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
         if input.activity_id is not None:
             run.note_activity(input.activity_id, is_of_saga=False)
         if run.has_saga:
-            _check_own(input, run)
+            check_own(input, run)
         handle = super().start_activity(input)
         if input.activity_id is not None:
             run.own[input.activity_id] = handle
@@ -231,87 +224,3 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
         if not is_ours:
             input.memo = run.memo_of_next(input.memo)
         super().continue_as_new(input)
-
-
-def _check_own(input: StartActivityInput, run: Run) -> None:  # noqa: A002 - Temporal's
-    """Refuses an activity of the workflow's own that would wedge it, and the compensations of its saga.
-
-    Raises:
-        DefinitionError: So would it be with any message.
-        RejectedError: It was not sent, as its message is too large.
-    """
-    if input.cancellation_type is workflow.ActivityCancellationType.ABANDON:
-        # Temporal 1.35: one that fails after its cancel wedges the workflow.
-        raise DefinitionError(
-            f"activity {input.activity!r} has cancellation type ABANDON, which can wedge a saga: "
-            "give it TRY_CANCEL or WAIT_CANCELLATION_COMPLETED"
-        )
-    before = run.own.get(input.activity_id or "")
-    if before is not None and not before.done():
-        raise DefinitionError(
-            f"activity id {input.activity_id!r} belongs to an activity that is under way: give each its own"
-        )
-    if not run.is_open:
-        return
-    encoded = encode(input.args, f"the message of {input.activity}", largest=LARGEST_AT_ONCE)
-    if isinstance(encoded, Verdict):
-        raise RejectedError(encoded.code, encoded.reason)
-    run.load.add(sum(len(argument.payload.data) for argument in encoded))
-
-
-def _refuse_open_saga(run: Run) -> None:
-    if run.is_open:
-        raise DefinitionError(
-            "the workflow has ended before its saga: await the task in which the saga is open"
-        )
-
-
-def _refuse_oversized(answer: object) -> None:
-    """The server takes a larger one for an error of the task, and says so in its own words."""
-    size = workflow.payload_converter().to_payload(answer).ByteSize()
-    if size > LARGEST_AT_ONCE:
-        raise DefinitionError(
-            f"the result of the workflow has {size} bytes, and the server takes {LARGEST_AT_ONCE}: return "
-            "less, such as where it is kept; the saga has ended, and nothing of it is lost"
-        )
-
-
-def _check_arguments(started: ExecuteWorkflowInput, run: Run) -> None:
-    """Fails a workflow that was started with other arguments than it takes; it would be wedged otherwise.
-
-    Raises:
-        ApplicationError: It was.
-        DefinitionError: It has continued as new, and another version of it takes other arguments: its task
-            fails until the code is mended, as it owes what it has done.
-    """
-    try:
-        if not _takes_so_many(started.run_fn, len(started.args)):
-            signature(started.run_fn).bind(None, *started.args)
-    except TypeError as error:
-        refusal = str(error)
-    else:
-        # Null and binary payloads are read without regard to the type.
-        kinds = WorkflowDefinition.must_from_run_fn(started.run_fn).arg_types or []
-        wrong = [kind for kind, value in zip(kinds, started.args, strict=False) if not _fits(value, kind)]
-        if not wrong:
-            return
-        refusal = f"{wrong[0].__name__} is neither null nor binary"
-    if run.carried is not None:
-        raise DefinitionError(f"the state of an earlier run does not fit: {refusal}")
-    raise ApplicationError(
-        f"{started.type.__name__} was started with other arguments than it takes: {refusal}",
-        type=SAGA_REFUSED,
-        non_retryable=True,
-    )
-
-
-def _takes_so_many(run: Callable[..., Awaitable[Any]], count: int) -> bool:
-    """Whether that is plain from its code, as it is of nearly all; to bind them takes ten times as long."""
-    if not isfunction(run) or hasattr(run, "__wrapped__"):
-        return False
-    return run.__code__.co_argcount == 1 + count and not run.__code__.co_kwonlyargcount
-
-
-def _fits(value: object, kind: object) -> bool:
-    # A parameter need not be annotated with a class.
-    return not (isinstance(kind, type) and issubclass(kind, BaseModel)) or isinstance(value, kind)

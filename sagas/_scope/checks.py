@@ -1,0 +1,112 @@
+"""What would wedge a workflow, or end it over the head of its saga: it is refused, and said why."""
+
+from collections.abc import Awaitable, Callable
+from inspect import isfunction, signature
+from typing import Any
+
+from pydantic import BaseModel
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import ExecuteWorkflowInput, StartActivityInput
+from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
+
+from .._errors import DefinitionError, RejectedError
+from .._verdict import SAGA_REFUSED, Verdict
+from .attempt import encode
+from .run import Run
+
+LARGEST_AT_ONCE = 2 * 1024 * 1024
+"""Bytes, as a server has it that was not told otherwise."""
+
+
+def check_own(input: StartActivityInput, run: Run) -> None:  # noqa: A002 - Temporal's
+    """Refuses an activity of the workflow's own that would wedge it, and the compensations of its saga.
+
+    Raises:
+        DefinitionError: So would it be with any message.
+        RejectedError: It was not sent, as its message is too large.
+    """
+    if input.cancellation_type is workflow.ActivityCancellationType.ABANDON:
+        # Temporal 1.35: one that fails after its cancel wedges the workflow.
+        raise DefinitionError(
+            f"activity {input.activity!r} has cancellation type ABANDON, which can wedge a saga: "
+            "give it TRY_CANCEL or WAIT_CANCELLATION_COMPLETED"
+        )
+    before = run.own.get(input.activity_id or "")
+    if before is not None and not before.done():
+        raise DefinitionError(
+            f"activity id {input.activity_id!r} belongs to an activity that is under way: give each its own"
+        )
+    if not run.is_open:
+        return
+    encoded = encode(input.args, f"the message of {input.activity}", largest=LARGEST_AT_ONCE)
+    if isinstance(encoded, Verdict):
+        raise RejectedError(encoded.code, encoded.reason)
+    run.load.add(sum(len(argument.payload.data) for argument in encoded))
+
+
+def refuse_open_saga(run: Run) -> None:
+    """Refuses to end a workflow before its saga.
+
+    Raises:
+        DefinitionError: Its saga is open.
+    """
+    if run.is_open:
+        raise DefinitionError(
+            "the workflow has ended before its saga: await the task in which the saga is open"
+        )
+
+
+def refuse_oversized(answer: object) -> None:
+    """Refuses a result that the server would take for an error of the task, in words of its own.
+
+    Raises:
+        DefinitionError: It is larger than the server takes.
+    """
+    size = workflow.payload_converter().to_payload(answer).ByteSize()
+    if size > LARGEST_AT_ONCE:
+        raise DefinitionError(
+            f"the result of the workflow has {size} bytes, and the server takes {LARGEST_AT_ONCE}: return "
+            "less, such as where it is kept; the saga has ended, and nothing of it is lost"
+        )
+
+
+def check_arguments(started: ExecuteWorkflowInput, run: Run) -> None:
+    """Fails a workflow that was started with other arguments than it takes; it would be wedged otherwise.
+
+    Raises:
+        ApplicationError: It was.
+        DefinitionError: It has continued as new, and another version of it takes other arguments: its task
+            fails until the code is mended, as it owes what it has done.
+    """
+    try:
+        if not _takes_so_many(started.run_fn, len(started.args)):
+            signature(started.run_fn).bind(None, *started.args)
+    except TypeError as error:
+        refusal = str(error)
+    else:
+        # Null and binary payloads are read without regard to the type.
+        kinds = WorkflowDefinition.must_from_run_fn(started.run_fn).arg_types or []
+        wrong = [kind for kind, value in zip(kinds, started.args, strict=False) if not _fits(value, kind)]
+        if not wrong:
+            return
+        refusal = f"{wrong[0].__name__} is neither null nor binary"
+    if run.carried is not None:
+        raise DefinitionError(f"the state of an earlier run does not fit: {refusal}")
+    raise ApplicationError(
+        f"{started.type.__name__} was started with other arguments than it takes: {refusal}",
+        type=SAGA_REFUSED,
+        non_retryable=True,
+    )
+
+
+def _takes_so_many(run: Callable[..., Awaitable[Any]], count: int) -> bool:
+    """Whether that is plain from its code, as it is of nearly all; to bind them takes ten times as long."""
+    if not isfunction(run) or hasattr(run, "__wrapped__"):
+        return False
+    return run.__code__.co_argcount == 1 + count and not run.__code__.co_kwonlyargcount
+
+
+def _fits(value: object, kind: object) -> bool:
+    # A parameter need not be annotated with a class.
+    return not (isinstance(kind, type) and issubclass(kind, BaseModel)) or isinstance(value, kind)
