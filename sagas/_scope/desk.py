@@ -76,9 +76,13 @@ class Desk:
         refuse: Callable[[Any], str | None],
         carry_out: Callable[[Any], None],
     ) -> None:
-        def check(note: Any) -> None:
-            if self._board.status in ENDED:
-                refusal: str | None = f"the saga is {self._board.status}: it has ended"
+        def check(note: Any = None) -> None:
+            refusal: str | None
+            if not isinstance(note, request):
+                # Null is read without regard to the type.
+                refusal = "nobody is named who asks for it, and no reason"
+            elif self._board.status in ENDED:
+                refusal = f"the saga is {self._board.status}: it has ended"
             else:
                 authorize = self._run.authorize
                 refusal = refuse(note) or (authorize and authorize(verb, note))

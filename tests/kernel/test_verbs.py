@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowUpdateFailedError
 
 from sagas import (
     COMPENSATE,
@@ -447,6 +447,20 @@ async def test_a_check_of_ones_own_decides_who_may_do_what(stage: Stage, server:
     assert "mia may not saga-hold" in await stage.refusal(trip, HOLD, MIA)
     assert await stage.ask(trip, HOLD, OperatorNote(by="tom", because="x")) == "held"
     await stage.ask(trip, RESUME, OperatorNote(by="tom", because="x"))
+    await trip.signal("go")
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+
+
+@pytest.mark.parametrize("verb", [HOLD, SKIP])
+@pytest.mark.parametrize("content", [[], [None]], ids=["nothing", "null"])
+async def test_a_request_by_nobody_is_refused(stage: Stage, verb: str, content: list[None]) -> None:
+    """Whoever sends an update by hand may forget what belongs to it."""
+    trip = await stage.start("hotel", "wait")
+    await stage.event(trip, COMPLETED)
+
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await trip.execute_update(verb, args=content)
+    assert "nobody is named who asks for it" in str(refused.value.cause)
     await trip.signal("go")
     assert (await stage.ending(trip)).closed == "COMPLETED"
 
