@@ -78,6 +78,10 @@ class TurnedBackError(SagaError):
         return f"{self.by} had it compensated: {self.because}"
 
 
+class TooLateError(DefinitionError):
+    """Something comes where it may not any more; who asks for it in a handler could not know."""
+
+
 class Lost(SagaError):  # noqa: N818 - a state of the child, which the scope turns into *stuck*
     """A child ended without a word about what it owes: it was terminated, or ran into a timeout."""
 

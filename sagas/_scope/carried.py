@@ -23,5 +23,7 @@ class Carried(BaseModel):
     by_hand: dict[str, ByHand] = {}
     audit: tuple[AuditEntry, ...] = ()
     unread: dict[str, list[Any]] = {}
+    given_up: dict[str, datetime] = {}
+    """The events that it waits for no more, and since when."""
     expires_at: datetime | None = None
     is_held: bool = False

@@ -9,7 +9,7 @@ import asyncio
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, CancelledError
 
-from .._errors import DefinitionError, RejectedError, SagaError
+from .._errors import DefinitionError, RejectedError, SagaError, TooLateError
 from .._verdict import LONGEST_REASON, SAGA_REFUSED, SAGA_UNACCOUNTED, to_application_error
 from .run import Run
 
@@ -76,7 +76,9 @@ def _is_bug(error: BaseException) -> bool:
 
 
 def _is_too_late(run: Run, error: BaseException) -> bool:
-    """Whether it is that of a step which came after the saga's end; who has asked could not know of that."""
+    """Whether it is that of a step after the saga's end, or so; who has asked could not know of that."""
+    if isinstance(error, TooLateError):
+        return True
     return isinstance(error, DefinitionError) and run.has_saga and not run.is_open
 
 

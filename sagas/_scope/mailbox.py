@@ -81,16 +81,21 @@ class Mailbox:
 
     Args:
         unread: What had arrived and was not asked for before the saga continued as new, by name.
+        given_up: Of what came too late in that run, since when, by name.
         is_turning: Says whether the saga has been told to turn round, so that it asks for nothing any more.
     """
 
     def __init__(
-        self, unread: dict[str, list[Any]] | None = None, *, is_turning: Callable[[], bool] = lambda: False
+        self,
+        unread: dict[str, list[Any]] | None = None,
+        given_up: dict[str, datetime] | None = None,
+        *,
+        is_turning: Callable[[], bool] = lambda: False,
     ) -> None:
         self.late: list[str] = []
         self._is_turning = is_turning
         self._closed = ""
-        self._unread = unread or {}
+        self._unread, self._given_up = unread or {}, given_up or {}
         self._expected: dict[str, Expected[Any]] = {}
         self._asked: dict[str, str] = {}
         self._decided: dict[str, ApprovalRequest] = {}
@@ -104,6 +109,11 @@ class Mailbox:
     def unread(self) -> dict[str, list[Any]]:
         """What has arrived and was not asked for, by name."""
         return self._unread | {e.name: list(e.arrived) for e in self._expected.values() if e.arrived}
+
+    @property
+    def given_up(self) -> dict[str, datetime]:
+        """What is waited for no more, as it did not come in time, and since when, by name."""
+        return self._given_up | {e.name: e.gave_up for e in self._expected.values() if e.gave_up}
 
     def expect(self, name: str, message: type[T]) -> Expected[T]:
         """Opens a slot for an external event.
@@ -119,6 +129,7 @@ class Mailbox:
         if name in self._expected:
             raise DefinitionError(f"{name!r} is expected already: keep what `expect` returned")
         expected = self._expected[name] = Expected[T](name)
+        expected.gave_up = self._given_up.pop(name, None)
         convert = workflow.payload_converter()
         for value in self._unread.pop(name, []):
             # It was written as JSON when the saga continued as new.

@@ -79,7 +79,9 @@ class Saga:
         )
         self._insistence = Insistence(self._board, dict(carried.by_hand))
         self._course = Course(run.guard, self._ledger, self._board)
-        self._mailbox = Mailbox(dict(carried.unread), is_turning=lambda: self._course.is_turning)
+        self._mailbox = Mailbox(
+            dict(carried.unread), dict(carried.given_up), is_turning=lambda: self._course.is_turning
+        )
         self._desk = Desk(
             ledger=self._ledger,
             board=self._board,
@@ -343,6 +345,7 @@ class Saga:
                 by_hand=self._insistence.by_hand,
                 audit=tuple(self._board.audit),
                 unread=self._mailbox.unread,
+                given_up=self._mailbox.given_up,
                 expires_at=self._expires_at,
                 is_held=self._board.is_held,
             ),

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
-from .._errors import DefinitionError, Lost, RejectedError, UnknownOutcomeError
+from .._errors import DefinitionError, Lost, RejectedError, TooLateError, UnknownOutcomeError
 from .._ledger import Compensation, Ledger, Outcome, Phase
 from .._mark import Purpose, mark_of
 from .._operation import NAME
@@ -121,7 +121,7 @@ class WayForward:
                 if is_late
                 else "cannot start: the saga is compensating"
             )
-            raise DefinitionError(f"child {name!r} {why}")
+            raise TooLateError(f"child {name!r} {why}")
         _check_name(name)
         self._refuse_beside_pivot(name)
         address = self._ledger.address_of(name)

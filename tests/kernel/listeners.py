@@ -34,6 +34,11 @@ class _Listener:
         """Does a step."""
         await self.saga.step(STEPS[word], Plan(do=()))
 
+    @workflow.signal
+    async def send(self) -> None:
+        """Begins a child."""
+        await self.saga.child(LateListener.run, Plan(do=()), name="late")
+
     @workflow.update
     async def add(self, word: str) -> str:
         """Does one, and says so."""

@@ -71,6 +71,21 @@ async def test_what_was_done_before_is_made_up_for_after(stage: Stage) -> None:
     assert keys[4:] == keys[3::-1]
 
 
+async def test_an_event_that_came_too_late_before_comes_too_late_after(stage: Stage) -> None:
+    """Who sends it must hear that nobody waits; a wait of the next run would."""
+    trip = await stage.start("anyway-visa0.01", "again", "boss")
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
+    later = stage.client.get_workflow_handle(trip.id)
+    await stage.event(later, EventType.EVENT_TYPE_TIMER_STARTED)
+
+    assert "visa comes too late: the saga waited until" in await stage.refusal(
+        later, "visa", Booking(number="v-1")
+    )
+
+    await later.cancel()
+    assert (await stage.ending(later)).closed == "CANCELED"
+
+
 async def test_it_completes(stage: Stage) -> None:
     """With the result of its last run."""
     trip = await stage.start("hotel", "again", "pay", "again", "ticket")

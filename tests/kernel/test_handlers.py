@@ -136,6 +136,18 @@ async def test_a_step_of_a_handler_waits_for_the_pivot_that_is_under_way(
     assert stage.agency.story[2:] == (["cancel-hotel"] if is_refused else ["book-flight"])
 
 
+async def test_a_child_of_a_handler_that_comes_after_the_pivot_is_passed_over(stage: Stage) -> None:
+    """Nothing may fail there, and who sends the signal does not know where the saga is."""
+    trip = await begin(stage, listeners.Listener, "pay")
+    await stage.event(trip, COMPLETED, nth=2)
+
+    await trip.signal("send")
+    await trip.signal("go")
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story == ["book-hotel", "pay"]
+
+
 async def test_the_pivot_waits_for_the_step_of_a_handler_that_is_under_way(stage: Stage) -> None:
     """The saga does not fail for it: nobody who sends a signal knows where it stands."""
     hotel, flight = stage.agency.hold("book-hotel"), stage.agency.hold("book-flight")

@@ -258,6 +258,8 @@ async def test_saga_whose_workflow_is_paused_says_so(stage: Stage, operator: Sag
     await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
     service, who = stage.client.workflow_service, {"namespace": "default", "workflow_id": trip.id}
     await service.pause_workflow_execution(PauseWorkflowExecutionRequest(**who))
+    # A workflow task that is under way ends first.
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_PAUSED)
 
     waits = (await operator.show(trip.id)).waits
     with pytest.raises(VerbRefusedError, match="is paused"):
