@@ -42,7 +42,7 @@ class SagaPlugin(SimplePlugin):
 
     def __init__(self, *, search_attributes: bool = True, authorize: Authorize | None = None) -> None:
         self.search_attributes = search_attributes
-        own = _Interceptor(search_attributes=search_attributes, authorize=authorize)
+        own = SagaInterceptor(search_attributes=search_attributes, authorize=authorize)
         self._own = own
         # Temporal types the activities of a plugin loosely.
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
@@ -70,21 +70,13 @@ class SagaPlugin(SimplePlugin):
         """Two would wrap the answer of a child twice, and its parent could not read it."""
         if "interceptors" not in config:
             return False
-        others = [each for each in config["interceptors"] if isinstance(each, _Interceptor)]
+        others = [each for each in config["interceptors"] if isinstance(each, SagaInterceptor)]
         if any(each.settings != self._own.settings for each in others):
             raise DefinitionError(
                 "there are two SagaPlugins with different settings: give one to the client, and none to its "
                 "workers, which get it from there"
             )
         return bool(others)
-
-
-class _Interceptor(SagaInterceptor):
-    """Knows what it was made with."""
-
-    def __init__(self, *, search_attributes: bool, authorize: Authorize | None) -> None:
-        super().__init__(search_attributes=search_attributes, authorize=authorize)
-        self.settings = (search_attributes, authorize)
 
 
 def _converter(existing: DataConverter | None) -> DataConverter:

@@ -40,6 +40,7 @@ class SagaInterceptor(Interceptor):
     """Adds to every worker of a client what a saga needs; see `SagaPlugin`."""
 
     def __init__(self, *, search_attributes: bool, authorize: Authorize | None) -> None:
+        self.settings = (search_attributes, authorize)
         # Temporal makes the instances itself, so what the plugin was given goes into a class.
         settings = {
             "search_attributes": search_attributes,
