@@ -27,6 +27,7 @@ from .histories import (
     ACTIVITY_SCHEDULED,
     CANCEL_REQUESTED,
     CHILD_COMPLETED,
+    CHILD_STARTED,
     CUT_OFF,
     FAILED,
     LOST,
@@ -181,13 +182,18 @@ class CutOrder:
         """Makes sure that it was at its point when it was cut off, and no further."""
         with pytest.raises(WorkflowFailureError):
             await self.handle.result()
-        assert (await _events(self.handle))[-1].event_type in CUT_OFF, self
+        root = await _events(self.handle)
+        assert root[-1].event_type in CUT_OFF, self
+        if self.moment.path and CHILD_STARTED not in [event.event_type for event in root]:
+            self.is_astray = True
+            return
         events = await _events(self.wave.held_workflow(self.id))
-        so_far = events[: self.moment.event] + (await _events(self.handle) if self.moment.path else [])
+        so_far = events[: self.moment.event] + (root if self.moment.path else [])
         line = next(line for line in self.whole.lines if line.path == self.moment.path)
         self.cut_after = common_prefix(events, line.events)
         # A time limit may come before the order has come to its point, on a machine that is very busy.
         is_late = self.cut_after < self.moment.event and self.cut_after == len(events) - 1
+        is_late |= bool(self.moment.held) and not self.wave.is_held(self.id)
         self.is_astray = is_late or any(event.event_type in LOST for event in so_far)
         if self.is_astray:
             self.wave.let_go(self.id)

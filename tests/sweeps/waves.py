@@ -23,7 +23,7 @@ from examples.payment.saga import PaymentSaga
 from tests.waiting import until
 from workers import ChildProcess
 
-from .histories import ACTIVITY_SCHEDULED, STARTED, Line, batches, family
+from .histories import ACTIVITY_SCHEDULED, CHILD_STARTED, STARTED, Line, batches, family
 from .moments import Moment, When, moments_of
 from .recorded import replay_strictly
 from .turnstile import LONGEST_HOLD
@@ -117,17 +117,27 @@ class Wave:
         """Waits until an order is at its point, or cannot come there any more."""
         _, moment = self.sagas[saga_id]
         assert moment
+        saga: Any = self._stack.client.get_workflow_handle(saga_id)
         if moment.path:
-            async for event in self._stack.client.get_workflow_handle(saga_id).fetch_history_events(
-                wait_new_event=True
-            ):
-                if event.HasField("child_workflow_execution_started_event_attributes"):
+            async for event in saga.fetch_history_events(wait_new_event=True):
+                if event.event_type == CHILD_STARTED:
                     break
+            else:
+                return
         async for event in self.held_workflow(saga_id).fetch_history_events(wait_new_event=True):
             if event.event_id == moment.event:
                 break
         if moment.held:
-            await until(self.note(saga_id, "held").exists, within=PATIENCE)
+            # An attempt that the server lost is made again, unless the saga is over by then.
+            over = asyncio.create_task(self._until_over(saga_id))
+            try:
+                await until(lambda: over.done() or self.is_held(saga_id), within=PATIENCE)
+            finally:
+                over.cancel()
+
+    def is_held(self, saga_id: str) -> bool:
+        """Whether an activity of an order is held, or was."""
+        return self.note(saga_id, "held").exists()
 
     def held_workflow(self, saga_id: str) -> Any:
         """The saga or the child that is held."""
@@ -159,11 +169,9 @@ class Wave:
 
     async def _check_ending(self, saga_id: str, postal_code: str) -> list[Line]:
         effects = COMPLETED if postal_code == SHIPPED else NOTHING
-        handle: Any = self._stack.client.get_workflow_handle(saga_id)
-        with suppress(WorkflowFailureError):
-            await handle.result()
+        await self._until_over(saga_id)
         ending = await self.ending(saga_id)
-        status = (await handle.describe()).status
+        status = (await self._stack.client.get_workflow_handle(saga_id).describe()).status
         where = f"{saga_id} {self.sagas[saga_id]}"
         assert (ending.effects, ending.broken) == (effects, ()), where
         expected = WorkflowExecutionStatus.COMPLETED if effects else WorkflowExecutionStatus.FAILED
@@ -171,6 +179,11 @@ class Wave:
         lines = await family(self._stack.client, saga_id)
         await replay_strictly([OrderSaga, PaymentSaga], (line.history for line in lines))
         return lines
+
+    async def _until_over(self, saga_id: str) -> None:
+        handle: Any = self._stack.client.get_workflow_handle(saga_id)
+        with suppress(WorkflowFailureError):
+            await handle.result()
 
     def _worker(self) -> ChildProcess:
         participants = [f"{service}={url}" for service, url in self._stack.urls.items()]
