@@ -26,4 +26,3 @@ class Carried(BaseModel):
     given_up: dict[str, datetime] = {}
     """The events that it waits for no more, and since when."""
     expires_at: datetime | None = None
-    is_held: bool = False

@@ -91,7 +91,6 @@ class Saga:
             run=run,
         )
         self._board.audit += carried.audit
-        self._was_held = carried.is_held
         self._expires_at = carried.expires_at or (workflow.now() + deadline if deadline else None)
         self._forward = WayForward(
             run=run, ledger=self._ledger, course=self._course, insistence=self._insistence
@@ -139,8 +138,6 @@ class Saga:
         self._desk.open()
         if self._run.carried is None:
             self._board.metrics.started()
-        if self._was_held:
-            self._course.hold()
         if self._expires_at is not None:
             self._watch = asyncio.create_task(self._turn_round_in_time(self._expires_at - workflow.now()))
         return self
@@ -323,17 +320,18 @@ class Saga:
         if not self._run.is_child:
             self._back.add_errand(step, message)
 
-    def continue_as_new(self, state: object, /) -> NoReturn:
+    async def continue_as_new(self, state: object, /) -> NoReturn:
         """Goes on in a new run with a short history: the workflow begins again, with `state` as its input.
 
         What the saga has come to goes along: what it owes, its deadline, what has arrived for it. Call it
-        between steps of a saga whose history grows long, as `temporalio.workflow.info()` suggests.
+        between steps of a saga whose history grows long, as `temporalio.workflow.info()` suggests. It waits
+        as long as the saga is held, and for steps of handlers and of tasks of your own.
 
         Raises:
-            DefinitionError: Steps or children are under way, or the workflow does not take such a state.
+            DefinitionError: It is called in a branch, or the workflow does not take such a state.
             asyncio.CancelledError: The saga turns round.
         """
-        self._course.check()
+        await self._forward.clear_of_others()
         self._forward.refuse_if_busy("a saga continues as new between steps")
         continue_as_new(
             state,
@@ -347,7 +345,6 @@ class Saga:
                 unread=self._mailbox.unread,
                 given_up=self._mailbox.given_up,
                 expires_at=self._expires_at,
-                is_held=self._board.is_held,
             ),
         )
 

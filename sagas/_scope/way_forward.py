@@ -72,7 +72,7 @@ class WayForward:
 
     async def pivot(self, action: Action[I, O] | MethodAction[Any, I, O], message: I) -> O:
         """Passes the pivot with an action."""
-        await self._clear_of_others()
+        await self.clear_of_others()
         with self._alone(action.name) as address:
             verdict = await verdict_on_pivot(
                 action,
@@ -91,7 +91,7 @@ class WayForward:
         self, run: Callable[[Any, I], Awaitable[O]], message: I, *, name: str, task_queue: str | None
     ) -> O:
         """Passes the pivot with a child."""
-        await self._clear_of_others()
+        await self.clear_of_others()
         _check_name(name)
         with self._alone(name, is_child=True) as address:
             try:
@@ -161,7 +161,7 @@ class WayForward:
             await workflow.wait_condition(lambda: self._pivot is None)
             await self._course.clear()
 
-    async def _clear_of_others(self) -> None:
+    async def clear_of_others(self) -> None:
         """Waits until the saga may go on, and no step of a handler is under way: none can be told to wait."""
         await self._course.clear()
         while self.busy and not self._open_branches:

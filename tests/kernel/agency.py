@@ -309,7 +309,7 @@ class TripSaga:
             for place, word in enumerate(plan.do):
                 if word == "again":
                     rest = plan.model_copy(update={"do": plan.do[place + 1 :], "done": (*done, word)})
-                    saga.continue_as_new(rest)
+                    await saga.continue_as_new(rest)
                 if word not in ("then-outside", "fail-outside", "nap-outside"):
                     await self._do(saga, plan, word)
                 done.append(word.name if isinstance(word, Plan) else word)
@@ -345,7 +345,7 @@ class TripSaga:
         if word in ("tell", "tell-far"):
             saga.after_compensation(TELL if word == "tell" else TELL_FAR, plan)
         elif word == "again":
-            saga.continue_as_new(plan)
+            await saga.continue_as_new(plan)
         else:
             async with Saga():
                 await asyncio.sleep(0)

@@ -100,7 +100,7 @@ class TellsInEachRun(_Habit):
                 saga.after_compensation(TELL, Plan(do=()))
             await saga.step(STEPS["hotel"], plan)
             if "again" in plan.do:
-                saga.continue_as_new(plan.model_copy(update={"do": plan.do[1:]}))
+                await saga.continue_as_new(plan.model_copy(update={"do": plan.do[1:]}))
             raise ApplicationError("the plan says so", type="Planned")
 
 
@@ -112,7 +112,7 @@ class BadState(_Habit):
     async def run(self, plan: Plan) -> None:
         async with Saga() as saga:
             await saga.step(STEPS["hotel"], plan)
-            saga.continue_as_new({"do": 7})
+            await saga.continue_as_new({"do": 7})
 
 
 @workflow.defn
@@ -306,7 +306,7 @@ class Reader(_Habit):
         if not plan.done:
             async with Saga() as saga:
                 await saga.step(STEPS["hotel"], plan)
-                saga.continue_as_new(plan.model_copy(update={"done": ("hotel",)}))
+                await saga.continue_as_new(plan.model_copy(update={"done": ("hotel",)}))
         return "nothing left"
 
 

@@ -86,9 +86,10 @@ class EarlyListener(_Listener):
         if plan.done:
             await self.gone()
         async with Saga() as saga:
+            self.saga = saga
             if not plan.done:
                 await saga.step(STEPS["hotel"], plan)
-                saga.continue_as_new(plan.model_copy(update={"done": ("hotel",)}))
+                await saga.continue_as_new(plan.model_copy(update={"done": ("hotel",)}))
             await saga.step(STEPS["flight"], plan)
         return "done"
 

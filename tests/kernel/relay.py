@@ -16,5 +16,5 @@ class RelaySaga:
         async with Saga() as saga:
             await workflow.sleep(timedelta(milliseconds=50))
             if laps > 1:
-                saga.continue_as_new(laps - 1)
+                await saga.continue_as_new(laps - 1)
         return laps

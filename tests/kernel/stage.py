@@ -126,6 +126,13 @@ class Stage:
                     return event
         raise AssertionError(f"{handle.id} closed before {EventType.Name(kind)} number {nth}")
 
+    async def next_run(self, handle: Handle) -> Handle:
+        """Waits until the run that a handle stands for has continued as new; a handle of the latest run."""
+        run_id = handle.run_id or handle.first_execution_run_id
+        this = self.client.get_workflow_handle(handle.id, run_id=run_id)
+        await self.event(this, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
+        return self.client.get_workflow_handle(handle.id)
+
     async def status(self, handle: Handle, wanted: str, *, nth: int = 1) -> None:
         """Waits until a saga says of itself that it is so, for the `nth` time."""
         seen = 0

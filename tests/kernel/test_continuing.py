@@ -46,7 +46,7 @@ class Rolling:
             await saga.step(STEPS["hotel"], Plan(do=()))
             if loans.number == 1:
                 try:
-                    saga.continue_as_new(Loans(number=2))
+                    await saga.continue_as_new(Loans(number=2))
                 finally:
                     Loans.is_strict = True
             raise ApplicationError("the plan says so", type="Planned")
@@ -74,8 +74,7 @@ async def test_what_was_done_before_is_made_up_for_after(stage: Stage) -> None:
 async def test_an_event_that_came_too_late_before_comes_too_late_after(stage: Stage) -> None:
     """Who sends it must hear that nobody waits; a wait of the next run would."""
     trip = await stage.start("anyway-visa0.01", "again", "boss")
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
-    later = stage.client.get_workflow_handle(trip.id)
+    later = await stage.next_run(trip)
     await stage.event(later, EventType.EVENT_TYPE_TIMER_STARTED)
 
     assert "visa comes too late: the saga waited until" in await stage.refusal(
@@ -98,21 +97,20 @@ async def test_it_completes(stage: Stage) -> None:
 async def test_a_cancel_before_the_saga_is_open_again_loses_nothing(stage: Stage) -> None:
     """P6 and P7: what an earlier run owes is made up for, although this one has not come to its saga."""
     trip = await stage.start("hotel", "again", "nap-outside", "look")
-    first = await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
-    assert first
-    await stage.client.get_workflow_handle(trip.id).cancel()
+    later = await stage.next_run(trip)
+    await later.cancel()
 
-    assert await stage.ending(stage.client.get_workflow_handle(trip.id)) == Ending("CANCELED", "compensated")
+    assert await stage.ending(later) == Ending("CANCELED", "compensated")
     assert stage.agency.story == ["book-hotel", "cancel-hotel"]
 
 
 async def test_a_cancel_after_the_pivot_changes_nothing_in_a_later_run(stage: Stage) -> None:
     """P6: not even before the saga is open again."""
     trip = await stage.start("hotel", "pay", "again", "nap-outside", "ticket")
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
-    await stage.client.get_workflow_handle(trip.id).cancel()
+    later = await stage.next_run(trip)
+    await later.cancel()
 
-    assert (await stage.ending(stage.client.get_workflow_handle(trip.id))).closed == "COMPLETED"
+    assert (await stage.ending(later)).closed == "COMPLETED"
     assert stage.agency.story == ["book-hotel", "pay", "send-ticket"]
 
 
@@ -136,19 +134,20 @@ async def test_what_has_arrived_and_was_not_read_goes_along(stage: Stage) -> Non
     assert (await stage.ending(trip)).closed == "COMPLETED"
 
 
-async def test_a_saga_that_is_held_is_held_in_the_next_run(stage: Stage) -> None:
+async def test_a_saga_that_is_held_continues_as_new_when_it_is_resumed(stage: Stage) -> None:
     """And its audit trail is one."""
     hotel = stage.agency.hold("book-hotel")
     note = OperatorNote(by="mia", because="wait a moment")
-    trip = await stage.start("hotel", "again", "look")
+    trip = await stage.start("hotel", "again", "visa")
     await hotel.entered.wait()
     await stage.ask(trip, HOLD, note)
     hotel.opened.set()
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
-    later = stage.client.get_workflow_handle(trip.id)
+    await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
+    await stage.ask(trip, RESUME, note)
+    later = await stage.next_run(trip)
     await stage.event(later, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
     assert " hold by mia: " in await stage.details(later)
-    await stage.ask(later, RESUME, note)
+    await later.signal("visa", Booking(number="v"))
 
     assert (await stage.ending(later)).closed == "COMPLETED"
 
@@ -177,8 +176,7 @@ async def test_a_run_that_cannot_read_the_state_before_it_waits_for_mended_code(
         Rolling.run, Loans(number=1), id=f"rolling-{stage.task_queue}", task_queue=stage.task_queue
     )
     stage.ids.append(trip.id)
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
-    later = stage.client.get_workflow_handle(trip.id)
+    later = await stage.next_run(trip)
     failed = await stage.event(later, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
     Loans.is_strict = False
 

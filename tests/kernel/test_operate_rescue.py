@@ -414,8 +414,7 @@ async def test_rescue_that_is_terminated_itself_goes_on(stage: Stage) -> None:
 async def test_saga_that_continued_as_new_is_rescued(stage: Stage) -> None:
     """What it owed in an earlier run has travelled along, and is made up for in its order."""
     trip = await stage.start("hotel", Plan(do=("flight",)), "again", "car", "wait")
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
-    last = stage.client.get_workflow_handle(trip.id)
+    last = await stage.next_run(trip)
     await stage.event(last, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
     await last.terminate("x")
 
@@ -483,8 +482,7 @@ async def test_pivot_child_that_a_person_has_completed_is_not_run_again(
     await client.complete(trip.id, "leg", by="mia", because="it is paid", result=["pay"])
     latest = stage.client.get_workflow_handle(trip.id)
     if "again" in do:
-        first = stage.client.get_workflow_handle(trip.id, run_id=trip.result_run_id)
-        await stage.event(first, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
+        latest = await stage.next_run(trip)
         await stage.event(latest, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
     await latest.terminate("x")
 

@@ -168,8 +168,7 @@ async def test_a_reset_to_before_a_saga_continued_as_new_leaves_all_the_rest_beh
     """The runs after the one that was reset are left behind with it."""
     trip = await stage.start("hotel", "flight", "again", "car", "wait")
     first = await run_of(trip)
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
-    await stage.event(stage.client.get_workflow_handle(trip.id), DONE)
+    await stage.event(await stage.next_run(trip), DONE)
     await stage.close()
     anew = await reset(stage.client, trip.id, before="book-flight", run_id=first)
     await anew.terminate("x")
@@ -188,8 +187,7 @@ async def test_a_saga_continues_as_new_after_a_reset_and_is_rescued(stage: Stage
     stage.workflows = [OtherTrip]
     anew = await reset(stage.client, trip.id, before="book-flight")
     await stage.open()
-    await stage.event(anew, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
-    last = stage.client.get_workflow_handle(trip.id)
+    last = await stage.next_run(anew)
     await stage.event(last, DONE)
     await last.terminate("x")
 

@@ -58,9 +58,8 @@ async def test_saga_with_other_content_is_a_duplicate(stage: Stage) -> None:
 async def continued(stage: Stage) -> WorkflowHandle[Any, Any]:
     """The first run of a saga that has continued as new."""
     trip = await stage.start("hotel", "again", "wait")
-    first = stage.client.get_workflow_handle(trip.id, run_id=trip.result_run_id)
-    await stage.event(first, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
-    return first
+    await stage.next_run(trip)
+    return stage.client.get_workflow_handle(trip.id, run_id=trip.first_execution_run_id)
 
 
 async def test_saga_that_has_continued_as_new_is_known_by_what_it_was_started_with(stage: Stage) -> None:

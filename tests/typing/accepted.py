@@ -235,9 +235,9 @@ async def passing_the_pivot(saga: Saga, payment: Payment) -> Charge:
     return await saga.pivot_child(PaymentSaga.run, payment, name="payment", task_queue="payments")
 
 
-def going_on(saga: Saga, order: Order) -> NoReturn:
+async def going_on(saga: Saga, order: Order) -> NoReturn:
     """Nothing comes after it: no type checker misses the end of this function."""
-    saga.continue_as_new(order)
+    await saga.continue_as_new(order)
 
 
 def opening() -> Saga:

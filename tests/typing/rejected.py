@@ -197,12 +197,16 @@ async def use_more(saga: Saga, order: Order, payment: Payment, expected: Expecte
     print(not_an_order, other, approved, not_a_charge)
 
 
-def go_on(saga: Saga) -> None:
-    saga.continue_as_new()  # no
+async def go_on(saga: Saga) -> None:
+    await saga.continue_as_new()  # no
 
 
-def come_back(saga: Saga, order: Order) -> Order:
-    saga.continue_as_new(order, Order)  # no
+async def come_back(saga: Saga, order: Order) -> Order:
+    await saga.continue_as_new(order, Order)  # no
+
+
+async def forget_to_wait(saga: Saga, order: Order) -> None:
+    saga.continue_as_new(order)  # no
 
 
 async def from_outside(client: Client, order: Order, payment: Payment) -> None:

@@ -124,7 +124,6 @@ def test_everything_comes_out_as_it_went_in() -> None:
         audit=(AuditEntry(verb="saga-hold", at="2026-01-02T03:04:05+00:00", by="mia", because="why not"),),
         unread={"visa": [{"number": "v"}, {"number": "w"}]},
         expires_at=datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC),
-        is_held=True,
     )
 
     again = carried_on(carried)
