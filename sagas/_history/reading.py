@@ -85,7 +85,7 @@ class _Reader:
                 record.is_paused = event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_PAUSED
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
                 signal = event.workflow_execution_signaled_event_attributes
-                if signal.signal_name == PART:
+                if signal.signal_name == PART and len(signal.input.payloads) == 1:
                     record.parts.append(self._closes.value(signal.input.payloads))
                 elif signal.signal_name in PASSED_ON:
                     self._told = _verb(signal.signal_name, at, self._closes.value(signal.input.payloads))

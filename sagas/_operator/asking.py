@@ -11,7 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from .._errors import VerbRefusedError
 from .._history.record import Record
 from .._scope.attempt import LARGEST
-from .._scope.parts import Part, Parts, split
+from .._scope.parts import Parts, split
 from .._scope.rescue import PART, Debt, RescueRequest, RescueSaga
 
 VERB = "rescue"
@@ -68,7 +68,7 @@ async def send_parts(client: Client, rescue: Record, debt: Debt) -> None:
 
 
 def _arrived(rescue: Record) -> Parts:
-    return Parts(*map(Part.model_validate, rescue.parts))
+    return Parts().add_those_in(rescue.parts)
 
 
 @contextmanager

@@ -1,13 +1,13 @@
 """What would wedge a workflow, or end it over the head of its saga: it is refused, and said why."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from inspect import isfunction, signature
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import ExecuteWorkflowInput, StartActivityInput
+from temporalio.worker import ExecuteWorkflowInput, HandleSignalInput, HandleUpdateInput, StartActivityInput
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
 from .._errors import DefinitionError, RejectedError
@@ -79,18 +79,10 @@ def check_arguments(started: ExecuteWorkflowInput, run: Run) -> None:
         DefinitionError: It has continued as new, and another version of it takes other arguments: its task
             fails until the code is mended, as it owes what it has done.
     """
-    try:
-        if not _takes_so_many(started.run_fn, len(started.args)):
-            signature(started.run_fn).bind(None, *started.args)
-    except TypeError as error:
-        refusal = str(error)
-    else:
-        # Null and binary payloads are read without regard to the type.
-        kinds = WorkflowDefinition.must_from_run_fn(started.run_fn).arg_types or []
-        wrong = [kind for kind, value in zip(kinds, started.args, strict=False) if not _fits(value, kind)]
-        if not wrong:
-            return
-        refusal = f"{wrong[0].__name__} is neither null nor binary"
+    definition = WorkflowDefinition.must_from_run_fn(started.run_fn)
+    refusal = misfit(started.run_fn, definition.arg_types, started.args)
+    if not refusal:
+        return
     if run.carried is not None:
         raise DefinitionError(f"the state of an earlier run does not fit: {refusal}")
     raise ApplicationError(
@@ -100,11 +92,37 @@ def check_arguments(started: ExecuteWorkflowInput, run: Run) -> None:
     )
 
 
-def _takes_so_many(run: Callable[..., Awaitable[Any]], count: int) -> bool:
+def misfit_of(handled: HandleSignalInput | HandleUpdateInput) -> str:
+    """Why a workflow's handler cannot be called with what has come; as `misfit`.
+
+    One that the workflow has set in its code looks for itself.
+    """
+    defined = WorkflowDefinition.must_from_class(cast("type[Any]", workflow.instance().__class__))
+    handler = (
+        defined.signals.get(handled.signal)
+        if isinstance(handled, HandleSignalInput)
+        else defined.updates.get(handled.update)
+    )
+    return misfit(handler.fn, handler.arg_types, handled.args) if handler else ""
+
+
+def misfit(method: Callable[..., Any], kinds: Sequence[object] | None, args: Sequence[object]) -> str:
+    """Why a method of a workflow cannot be called with these arguments, in words; nothing where it can."""
+    try:
+        if not _takes_so_many(method, len(args)):
+            signature(method).bind(None, *args)
+    except TypeError as error:
+        return str(error)
+    # Null and binary payloads are read without regard to the type.
+    wrong = [kind for kind, value in zip(kinds or (), args, strict=False) if not _fits(value, kind)]
+    return f"{getattr(wrong[0], '__name__', wrong[0])} is neither null nor binary" if wrong else ""
+
+
+def _takes_so_many(method: Callable[..., Any], count: int) -> bool:
     """Whether that is plain from its code, as it is of nearly all; to bind them takes ten times as long."""
-    if not isfunction(run) or hasattr(run, "__wrapped__"):
+    if not isfunction(method) or hasattr(method, "__wrapped__"):
         return False
-    return run.__code__.co_argcount == 1 + count and not run.__code__.co_kwonlyargcount
+    return method.__code__.co_argcount == 1 + count and not method.__code__.co_kwonlyargcount
 
 
 def _fits(value: object, kind: object) -> bool:

@@ -1,7 +1,5 @@
 """Going on in a new run, with what the saga has come to in the workflow's memo."""
 
-from collections.abc import Callable
-from inspect import signature
 from typing import Any, NoReturn, cast
 
 from temporalio import workflow
@@ -13,6 +11,7 @@ from .._converter import STATE
 from .._errors import DefinitionError, SagaError
 from .attempt import LARGEST
 from .carried import Carried
+from .checks import misfit
 from .run import CARRIED_MEMO
 
 
@@ -39,15 +38,11 @@ def _refuse_unreadable(state: Payload) -> None:
     definition: Any = WorkflowDefinition.must_from_class(kind)
     if definition.name is None:
         return  # It takes whatever comes.
+    what = f"{kind.__name__} cannot continue as new with this state: its run does not take it"
+    types = definition.arg_types
     try:
-        _read(state, definition.run_fn, definition.arg_types)
+        read = workflow.payload_converter().from_payloads([state], types[:1] if types else None)
     except Exception as error:
-        raise DefinitionError(
-            f"{kind.__name__} cannot continue as new with this state: its run does not take it "
-            f"({type(error).__name__})"
-        ) from error
-
-
-def _read(state: Payload, run: Callable[..., Any], types: list[type] | None) -> None:
-    signature(run).bind(None, state)
-    workflow.payload_converter().from_payloads([state], types[:1] if types else None)
+        raise DefinitionError(f"{what} ({type(error).__name__})") from error
+    if refusal := misfit(definition.run_fn, types, read):
+        raise DefinitionError(f"{what} ({refusal})")

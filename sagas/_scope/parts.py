@@ -1,8 +1,11 @@
 """A text that is too large for one message: sent in parts, and put together where they arrive."""
 
+from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import sha256
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 LARGEST_PART = 256 * 1024
 """Characters; whatever they are, less than the 2 MiB that a server takes."""
@@ -12,7 +15,7 @@ class Part(BaseModel):
     """A piece of a text.
 
     Args:
-        of: Which text it is a part of.
+        of: Which text it is a part of: the beginning of its hash.
         number: Which part, from 0 on.
         count: How many parts there are.
         text: The piece.
@@ -29,18 +32,25 @@ class Part(BaseModel):
 class Parts:
     """Those that have arrived, in any order and as often as they like; the first whole text counts."""
 
-    def __init__(self, *parts: Part) -> None:
+    def __init__(self) -> None:
         self.whole: str | None = None
         self._found: dict[str, dict[int, str]] = {}
-        for part in parts:
-            self.add(part)
 
     def add(self, part: Part) -> None:
         """Takes a part."""
         found = self._found.setdefault(part.of, {})
         found[part.number] = part.text
         if self.whole is None and len(found) == part.count:
-            self.whole = "".join(text for _, text in sorted(found.items()))
+            text = "".join(text for _, text in sorted(found.items()))
+            # Whoever may signal may send what is no part of anything.
+            self.whole = text if _name(text) == part.of else None
+
+    def add_those_in(self, contents: Iterable[object]) -> Self:
+        """Takes the parts among what has been sent, as JSON has it."""
+        for content in contents:
+            with suppress(ValidationError):
+                self.add(Part.model_validate(content))
+        return self
 
     def missing(self, parts: tuple[Part, ...]) -> tuple[Part, ...]:
         """Those of a text that have not arrived."""
@@ -50,5 +60,9 @@ class Parts:
 def split(text: str) -> tuple[Part, ...]:
     """The parts of a text, the same each time."""
     pieces = [text[start : start + LARGEST_PART] for start in range(0, len(text), LARGEST_PART)]
-    name = sha256(text.encode()).hexdigest()[:16]
+    name = _name(text)
     return tuple(Part(of=name, number=n, count=len(pieces), text=piece) for n, piece in enumerate(pieces))
+
+
+def _name(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:16]

@@ -39,11 +39,21 @@ class _Listener:
         """Begins a child."""
         await self.saga.child(LateListener.run, Plan(do=()), name="late")
 
+    @workflow.signal
+    def plan(self, plan: Plan) -> None:
+        """Looks into a message."""
+        self.has_gone |= "go" in plan.do
+
     @workflow.update
     async def add(self, word: str) -> str:
         """Does one, and says so."""
         await self.saga.step(STEPS[word], Plan(do=()))
         return word
+
+    @workflow.update
+    def has(self, plan: Plan) -> str:
+        """Looks into a message, and says so."""
+        return str(plan.done)
 
     async def gone(self) -> None:
         await workflow.wait_condition(lambda: self.has_gone)

@@ -8,7 +8,7 @@ from temporalio.exceptions import ApplicationError
 from sagas import HOLD, RESUME, OperatorNote, SagaClient
 
 from . import listeners
-from .agency import Gate, refuses
+from .agency import Gate, Plan, refuses
 from .stage import WORKFLOWS as USUAL
 from .stage import Ending, Handle, Stage
 from .test_habits import begin, task_failure
@@ -186,6 +186,45 @@ async def test_a_saga_continues_as_new_after_the_step_of_a_handler_that_is_under
 
     assert (await stage.ending(trip)).saga == "compensated"
     assert stage.agency.story[2:] == ["cancel-flight", "cancel-hotel"]
+
+
+@pytest.mark.parametrize(
+    ("signal", "content"),
+    [("do", []), ("do", ["car", "car"]), ("plan", [None]), ("plan", ["car", "car"])],
+)
+async def test_a_signal_that_its_handler_does_not_take_is_passed_over(
+    stage: Stage, signal: str, content: list[object], caplog: pytest.LogCaptureFixture
+) -> None:
+    """P19: Temporal would try the workflow's task again without end, and it would never compensate."""
+    trip = await begin(stage, listeners.Listener)
+    await stage.event(trip, COMPLETED)
+
+    await trip.signal(signal, args=content)
+    await trip.signal("plan", Plan(do=("go",)))
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story == ["book-hotel"]
+    assert any(f"signal {signal!r} was passed over: " in line for line in caplog.messages)
+
+
+@pytest.mark.parametrize(
+    ("update", "content"), [("add", []), ("add", ["car", "car"]), ("has", [None]), ("has", [])]
+)
+async def test_an_update_that_its_handler_does_not_take_is_refused(
+    stage: Stage, update: str, content: list[object]
+) -> None:
+    """P19: to who has asked, in a sentence; the saga goes on."""
+    trip = await begin(stage, listeners.Listener)
+    await stage.event(trip, COMPLETED)
+
+    with pytest.raises(WorkflowUpdateFailedError) as failed:
+        await trip.execute_update(update, args=content)
+    assert isinstance(failed.value.cause, ApplicationError)
+    assert failed.value.cause.type == "SagaRefused"
+    assert failed.value.cause.message.startswith(f"update {update!r} is refused: ")
+    await trip.signal("go")
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
 
 
 async def test_a_child_whose_signal_fails_has_compensated_before_its_parent_hears(stage: Stage) -> None:

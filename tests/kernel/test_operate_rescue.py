@@ -686,6 +686,20 @@ async def test_rescue_that_was_not_sent_everything_says_so_and_is_sent_the_rest(
     assert len(signals) == len(set(signals)) == json.loads(signals[0])["count"]
 
 
+async def test_what_a_rescue_is_sent_that_is_no_part_of_it_is_passed_over(stage: Stage) -> None:
+    """P7: whoever may signal a workflow may send anything, and it still owes all that it did."""
+    trip = await large_trip(stage)
+    with pytest.raises(ConnectionError):
+        await rescue_through(stage, CutOff(3, ConnectionError("cut off by the test")), trip)
+    waiting = stage.client.get_workflow_handle(f"{trip.id}~rescue")
+    debtless = {"of": "x", "number": 0, "count": 1, "text": "{}"}
+    for content in ([], [None], [{"of": "x"}], [debtless], [debtless, debtless]):
+        await waiting.signal("saga-rescue-part", args=content)
+
+    assert len((await rescued(stage, trip.id)).owed) == len(LARGE) - 1
+    assert not_made_up(stage, trip.id) == []
+
+
 async def test_server_that_takes_less_than_usual_is_told_of_in_a_sentence(stage: Stage) -> None:
     """Who has set its limits can raise them, and ask again."""
     trip = await large_trip(stage)
