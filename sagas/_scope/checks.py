@@ -103,7 +103,11 @@ def misfit_of(handled: HandleSignalInput | HandleUpdateInput) -> str:
         if isinstance(handled, HandleSignalInput)
         else defined.updates.get(handled.update)
     )
-    return misfit(handler.fn, handler.arg_types, handled.args) if handler else ""
+    if handler is None:
+        return ""
+    # Temporal reads by their types as many as there are types; what else comes is the handler's to see to.
+    kinds = handler.arg_types or []
+    return misfit(handler.fn, kinds if len(kinds) == len(handled.args) else (), handled.args)
 
 
 def misfit(method: Callable[..., Any], kinds: Sequence[object] | None, args: Sequence[object]) -> str:
@@ -113,9 +117,11 @@ def misfit(method: Callable[..., Any], kinds: Sequence[object] | None, args: Seq
             signature(method).bind(None, *args)
     except TypeError as error:
         return str(error)
-    # Null and binary payloads are read without regard to the type.
-    wrong = [kind for kind, value in zip(kinds or (), args, strict=False) if not _fits(value, kind)]
-    return f"{getattr(wrong[0], '__name__', wrong[0])} is neither null nor binary" if wrong else ""
+    for kind, value in zip(kinds or (), args, strict=False):
+        # Null and binary payloads are read without regard to the type, as are others than it takes in all.
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and not isinstance(value, kind):
+            return f"{kind.__name__} is wanted, and {'null' if value is None else type(value).__name__} came"
+    return ""
 
 
 def _takes_so_many(method: Callable[..., Any], count: int) -> bool:
@@ -123,8 +129,3 @@ def _takes_so_many(method: Callable[..., Any], count: int) -> bool:
     if not isfunction(method) or hasattr(method, "__wrapped__"):
         return False
     return method.__code__.co_argcount == 1 + count and not method.__code__.co_kwonlyargcount
-
-
-def _fits(value: object, kind: object) -> bool:
-    # A parameter need not be annotated with a class.
-    return not (isinstance(kind, type) and issubclass(kind, BaseModel)) or isinstance(value, kind)

@@ -39,9 +39,10 @@ def _refuse_unreadable(state: Payload) -> None:
     if definition.name is None:
         return  # It takes whatever comes.
     what = f"{kind.__name__} cannot continue as new with this state: its run does not take it"
-    types = definition.arg_types
+    types: list[type] = definition.arg_types or []
     try:
-        read = workflow.payload_converter().from_payloads([state], types[:1] if types else None)
+        # As Temporal does: by their types it reads as many arguments as the run has.
+        read = workflow.payload_converter().from_payloads([state], types if len(types) == 1 else None)
     except Exception as error:
         raise DefinitionError(f"{what} ({type(error).__name__})") from error
     if refusal := misfit(definition.run_fn, types, read):

@@ -116,6 +116,18 @@ class BadState(_Habit):
 
 
 @workflow.defn
+class HalfAState(_Habit):
+    """Goes on with one of two: Temporal reads no type then."""
+
+    @workflow.run
+    async def run(self, plan: Plan, word: str = "") -> str:
+        async with Saga() as saga:
+            await saga.step(STEPS["hotel"], plan)
+            await saga.continue_as_new(plan)
+        return word
+
+
+@workflow.defn
 class BadStateParent(_Habit):
     @workflow.run
     async def run(self, plan: Plan) -> None:

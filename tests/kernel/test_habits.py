@@ -210,6 +210,17 @@ async def test_a_saga_does_not_go_on_with_a_state_that_it_does_not_take(stage: S
     assert stage.agency.story == ["book-flight", "book-hotel", "cancel-hotel", "cancel-flight"]
 
 
+async def test_a_saga_does_not_go_on_with_fewer_arguments_than_its_run_has(stage: Stage) -> None:
+    """P7: Temporal would give the next run a dict, where it gave a model to the first."""
+    trip: Handle = await stage.client.start_workflow(
+        "HalfAState", args=[Plan(do=()), "word"], id=f"half-{stage.task_queue}", task_queue=stage.task_queue
+    )
+    stage.ids.append(trip.id)
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "DefinitionError")
+    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+
+
 @pytest.mark.parametrize("what", ["steps", "children"])
 async def test_what_is_too_much_for_one_task_is_sent_in_several(stage: Stage, what: str) -> None:
     """P7: Temporal terminates a workflow whose task sends more than 4 MiB."""

@@ -207,6 +207,16 @@ async def test_a_signal_that_its_handler_does_not_take_is_passed_over(
     assert any(f"signal {signal!r} was passed over: " in line for line in caplog.messages)
 
 
+async def test_a_signal_without_what_its_handler_has_a_default_for_is_taken(stage: Stage) -> None:
+    """As in every workflow: a sender may know an older handler."""
+    trip = await begin(stage, listeners.Listener)
+    await stage.event(trip, COMPLETED)
+
+    await trip.signal("hint", Plan(do=()))
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+
+
 @pytest.mark.parametrize(
     ("update", "content"), [("add", []), ("add", ["car", "car"]), ("has", [None]), ("has", [])]
 )
