@@ -15,6 +15,10 @@ from .._verdict import SAGA_REFUSED, Verdict
 from .attempt import encode
 from .run import Run
 
+FindHandler = Callable[[str], object]
+# Temporal types handlers loosely.
+find_signal_handler = cast("FindHandler", workflow.get_signal_handler)  # pyright: ignore[reportUnknownMemberType]
+find_update_handler = cast("FindHandler", workflow.get_update_handler)  # pyright: ignore[reportUnknownMemberType]
 LARGEST_AT_ONCE = 2 * 1024 * 1024
 """Bytes, as a server has it that was not told otherwise."""
 
@@ -80,7 +84,7 @@ def check_arguments(started: ExecuteWorkflowInput, run: Run) -> None:
             fails until the code is mended, as it owes what it has done.
     """
     definition = WorkflowDefinition.must_from_run_fn(started.run_fn)
-    refusal = misfit(started.run_fn, definition.arg_types, started.args)
+    refusal = misfit(started.run_fn, definition.arg_types or (), started.args)
     if not refusal:
         return
     if run.carried is not None:
@@ -92,32 +96,49 @@ def check_arguments(started: ExecuteWorkflowInput, run: Run) -> None:
     )
 
 
-def misfit_of(handled: HandleSignalInput | HandleUpdateInput) -> str:
-    """Why a workflow's handler cannot be called with what has come; as `misfit`.
-
-    One that the workflow has set in its code looks for itself.
-    """
-    defined = WorkflowDefinition.must_from_class(cast("type[Any]", workflow.instance().__class__))
-    handler = (
-        defined.signals.get(handled.signal)
-        if isinstance(handled, HandleSignalInput)
-        else defined.updates.get(handled.update)
+def misfit_of_signal(sent: HandleSignalInput) -> str:
+    """Why a signal cannot be handled, in words; nothing where it can."""
+    defined = _own_definition().signals.get(sent.signal)
+    return (
+        misfit(defined.fn, (), sent.args) if defined and not _is_set(find_signal_handler, sent.signal) else ""
     )
-    if handler is None:
-        return ""
-    # Temporal reads by their types as many as there are types; what else comes is the handler's to see to.
-    kinds = handler.arg_types or []
-    return misfit(handler.fn, kinds if len(kinds) == len(handled.args) else (), handled.args)
 
 
-def misfit(method: Callable[..., Any], kinds: Sequence[object] | None, args: Sequence[object]) -> str:
-    """Why a method of a workflow cannot be called with these arguments, in words; nothing where it can."""
+def refuse_misfit(sent: HandleUpdateInput) -> None:
+    """Refuses an update that its handler does not take, to who has asked.
+
+    Raises:
+        ApplicationError: It has more arguments, or fewer.
+    """
+    defined = _own_definition().updates.get(sent.update)
+    why = (
+        misfit(defined.fn, (), sent.args) if defined and not _is_set(find_update_handler, sent.update) else ""
+    )
+    if why:
+        raise ApplicationError(
+            f"update {sent.update!r} is refused: {why}", type=SAGA_REFUSED, non_retryable=True
+        )
+
+
+def _own_definition() -> WorkflowDefinition:
+    return WorkflowDefinition.must_from_class(cast("type[Any]", workflow.instance().__class__))
+
+
+def _is_set(find: FindHandler, name: str) -> bool:
+    """Whether the workflow has set a handler in its method's place, which looks for itself."""
+    # Temporal binds a method anew each time that it is asked for it.
+    return find(name) is find(name)
+
+
+def misfit(method: Callable[..., Any], kinds: Sequence[object], args: Sequence[object]) -> str:
+    """Why a method cannot be called with these arguments, in words; nothing where it can."""
     try:
         if not _takes_so_many(method, len(args)):
-            signature(method).bind(None, *args)
+            # A decorator may add arguments of its own.
+            signature(method, follow_wrapped=False).bind(None, *args)
     except TypeError as error:
         return str(error)
-    for kind, value in zip(kinds or (), args, strict=False):
+    for kind, value in zip(kinds, args, strict=False):
         # Null and binary payloads are read without regard to the type, as are others than it takes in all.
         if isinstance(kind, type) and issubclass(kind, BaseModel) and not isinstance(value, kind):
             return f"{kind.__name__} is wanted, and {'null' if value is None else type(value).__name__} came"
@@ -126,6 +147,6 @@ def misfit(method: Callable[..., Any], kinds: Sequence[object] | None, args: Seq
 
 def _takes_so_many(method: Callable[..., Any], count: int) -> bool:
     """Whether that is plain from its code, as it is of nearly all; to bind them takes ten times as long."""
-    if not isfunction(method) or hasattr(method, "__wrapped__"):
+    if not isfunction(method):
         return False
     return method.__code__.co_argcount == 1 + count and not method.__code__.co_kwonlyargcount

@@ -7,7 +7,6 @@ from typing import Any, NoReturn
 from opentelemetry import trace
 from temporalio import workflow
 from temporalio.api.sdk.v1 import WorkflowMetadata
-from temporalio.exceptions import ApplicationError
 from temporalio.worker import (
     ActivityInboundInterceptor,
     ContinueAsNewInput,
@@ -29,9 +28,16 @@ from .._errors import DefinitionError, RejectedError, SagaError
 from .._ledger import Phase
 from .._mark import HEADER, groups_of
 from .._verbs import Authorize
-from .._verdict import SAGA_REFUSED, cause_of, to_application_error
+from .._verdict import cause_of, to_application_error
 from .carried import Carried
-from .checks import check_arguments, check_own, misfit_of, refuse_open_saga, refuse_oversized
+from .checks import (
+    check_arguments,
+    check_own,
+    misfit_of_signal,
+    refuse_misfit,
+    refuse_open_saga,
+    refuse_oversized,
+)
 from .handlers import answer_of, refuse_to_parent, takes
 from .run import CARRIED_MEMO, CHILD_MEMO, UNACCOUNTED_MEMO, Closed, Descent, Run, enter
 from .saga import Saga
@@ -119,8 +125,8 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
 
     async def handle_signal(self, input: HandleSignalInput) -> None:  # noqa: A002 - Temporal's
         run = self._let_in()
-        if misfit := misfit_of(input):
-            workflow.logger.warning("signal %r was passed over: %s", input.signal, misfit)
+        if why := misfit_of_signal(input):
+            workflow.logger.warning("signal %r was passed over: %s", input.signal, why)
             return
         try:
             await super().handle_signal(input)
@@ -128,12 +134,13 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
             if not takes(run, error, input.signal):
                 raise
 
+    def handle_update_validator(self, input: HandleUpdateInput) -> None:  # noqa: A002 - Temporal's
+        refuse_misfit(input)
+        super().handle_update_validator(input)
+
     async def handle_update_handler(self, input: HandleUpdateInput) -> Any:  # noqa: A002 - Temporal's
         run = self._let_in()
-        if misfit := misfit_of(input):
-            raise ApplicationError(
-                f"update {input.update!r} is refused: {misfit}", type=SAGA_REFUSED, non_retryable=True
-            )
+        refuse_misfit(input)
         try:
             return await super().handle_update_handler(input)
         except SagaError as error:

@@ -6,6 +6,7 @@ see `_keys`.
 
 from contextlib import suppress
 from datetime import timedelta
+from typing import cast
 
 from pydantic import BaseModel, ConfigDict
 from temporalio import workflow
@@ -88,7 +89,9 @@ class RescueSaga:
     @workflow.signal(name=PART)
     def take(self, part: Part) -> None:
         """Takes a part of what is owed."""
-        self._parts.add(part)
+        # Null is read without regard to the type.
+        if isinstance(cast("object", part), Part):
+            self._parts.add(part)
 
     @workflow.run
     async def run(self, request: RescueRequest) -> Rescued:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Self, TypeVar, overload
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from .._errors import DeadlineError, DefinitionError, RejectedError, UnknownOutcomeError
+from .._errors import DeadlineError, DefinitionError, RejectedError, SagaError, UnknownOutcomeError
 from .._ledger import CompensationOrder, Ledger, Phase, Scope
 from .._status import Board, Status
 from .._steps import Action, MethodAction, Step
@@ -329,10 +329,13 @@ class Saga:
 
         Raises:
             DefinitionError: It is called in a branch, or the workflow does not take such a state.
+            SagaError: It is called in the handler of an update, or state and ledger have more than 1 MiB.
             asyncio.CancelledError: The saga turns round.
         """
+        if workflow.current_update_info() is not None:
+            raise SagaError("a saga does not continue as new in the handler of an update")
         await self._forward.clear_of_others()
-        self._forward.refuse_if_busy("a saga continues as new between steps")
+        self._forward.refuse_in_branch("a saga continues as new between steps")
         continue_as_new(
             state,
             Carried(

@@ -19,7 +19,7 @@ from .attempt import carry_out, snapshot
 from .branches import OnFailure, run_branches
 from .children import ChildRejectedError, result_type_of, run_child
 from .course import Course
-from .guard import to_its_end
+from .guard import current_guard, to_its_end
 from .insist import Insistence, words
 from .pivot import verdict_on_pivot
 from .run import Closed, Run
@@ -41,7 +41,7 @@ class WayForward:
     def __init__(self, *, run: Run, ledger: Ledger, course: Course, insistence: Insistence) -> None:
         self._run, self._ledger, self._course, self._insistence = run, ledger, course, insistence
         self._pivot: str | None = None
-        self._open_branches = 0
+        self._waiting = 0
         self._task: asyncio.Task[Any] | None = None
         self.busy: set[str] = set()
         """The addresses of what is under way."""
@@ -136,46 +136,54 @@ class WayForward:
         self, branches: Sequence[Coroutine[Any, Any, Any]], on_failure: OnFailure
     ) -> tuple[Any, ...]:
         """Takes several ways at a time, and returns when all of them have ended."""
-        self._open_branches += 1
-        try:
-            return await run_branches(branches, self._course, on_failure)
-        finally:
-            self._open_branches -= 1
+        return await run_branches(branches, self._course, on_failure)
 
     async def end(self) -> None:
-        """Waits for what is under way in tasks of the workflow's own, and as long as the saga is held.
+        """Waits for what is under way in handlers, and as long as the saga is held.
 
         Raises:
             UnknownOutcomeError: Something may have happened that nobody counts on.
         """
-        await self._course.clear()
-        while self.busy:
-            await workflow.wait_condition(lambda: not self.busy)
-            await self._course.clear()
+        await self.clear_of_others()
         self._refuse_doubt()
 
     async def _clear_of_pivot(self) -> None:
         """Waits until the saga may go on, and no pivot is under way: a handler cannot know that one is."""
-        await self._course.clear()
-        while self._pivot is not None:
-            await workflow.wait_condition(lambda: self._pivot is None)
+        self._waiting += 1
+        try:
             await self._course.clear()
+            while self._pivot is not None:
+                await workflow.wait_condition(lambda: self._pivot is None)
+                await self._course.clear()
+        finally:
+            self._waiting -= 1
 
     async def clear_of_others(self) -> None:
-        """Waits until the saga may go on, and no step of a handler is under way: none can be told to wait."""
+        """Waits until the saga may go on, and no step of a handler is under way, nor waits to begin.
+
+        A handler cannot know that it is too late; a branch can.
+        """
         await self._course.clear()
-        while self.busy and not self._open_branches:
-            await workflow.wait_condition(lambda: not self.busy)
+        while self._is_taken and not self._is_in_branch:
+            await workflow.wait_condition(lambda: not self._is_taken)
             await self._course.clear()
 
-    def refuse_if_busy(self, what: str) -> None:
-        """Refuses what is done while nothing is under way.
+    @property
+    def _is_taken(self) -> bool:
+        return bool(self.busy or self._waiting)
+
+    @property
+    def _is_in_branch(self) -> bool:
+        return current_guard() is not self._run.guard
+
+    def refuse_in_branch(self, what: str) -> None:
+        """Refuses what is done while nothing else is.
 
         Raises:
-            DefinitionError: Something is under way.
+            DefinitionError: A branch does it.
         """
-        if self.busy or self._open_branches:
-            raise DefinitionError(f"{what}; under way is {', '.join(sorted(self.busy)) or 'a branch'}")
+        if self._is_in_branch:
+            raise DefinitionError(f"{what}, and not in a branch")
 
     async def _do(self, step: Step[I, O], message: I, purpose: Purpose) -> Any:
         self._refuse_beside_pivot(step.name)
@@ -239,7 +247,7 @@ class WayForward:
             )
             raise DefinitionError(f"{name!r} {why}")
         self._refuse_beside_pivot(name)
-        self.refuse_if_busy(f"the pivot {name!r} is passed alone")
+        self.refuse_in_branch(f"the pivot {name!r} is passed alone")
         if asyncio.current_task() is not self._task:
             raise DefinitionError(f"the pivot {name!r} is passed alone, by the task that opened the saga")
         self._refuse_doubt()

@@ -1,11 +1,25 @@
 """Workflows with handlers of their own, which do steps of the saga, or fail."""
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from sagas import Saga
 
 from .agency import PIVOTS, STEPS, Plan
+
+
+def with_a_word(handler: Callable[[Any, Plan, str], None]) -> Callable[[Any, Plan], None]:
+    """Gives a handler one argument more than what comes."""
+
+    @wraps(handler)
+    def with_it(self: Any, plan: Plan) -> None:
+        handler(self, plan, "go")
+
+    return with_it
 
 
 class _Listener:
@@ -40,9 +54,31 @@ class _Listener:
         await self.saga.child(LateListener.run, Plan(do=()), name="late")
 
     @workflow.signal
-    def plan(self, plan: Plan) -> None:
-        """Looks into a message."""
-        self.has_gone |= "go" in plan.do
+    async def both(self) -> None:
+        """Does two at a time."""
+        one, other = (self.saga.step(STEPS[word], Plan(do=())) for word in ("flight", "car"))
+        await self.saga.parallel(one, other)
+
+    @workflow.signal
+    async def again(self) -> None:
+        """Has the saga go on in a new run."""
+        await self.saga.continue_as_new(Plan(do=(), done=("hotel",)))
+
+    @workflow.update
+    async def again_at_once(self) -> None:
+        """Would like to, and cannot."""
+        await self.again()
+
+    @workflow.signal
+    @with_a_word
+    def adorned(self, plan: Plan, word: str) -> None:
+        """Is called with more than what comes."""
+        self.has_gone |= bool(plan) and word == "go"
+
+    @workflow.signal
+    def plan(self, plan: "Plan | None") -> None:
+        """Looks into a message, if there is any."""
+        self.has_gone |= plan is None or "go" in plan.do
 
     @workflow.signal
     def hint(self, plan: Plan, word: str = "go") -> None:
@@ -60,6 +96,10 @@ class _Listener:
         """Looks into a message, and says so."""
         return str(plan.done)
 
+    @has.validator
+    def _is_a_plan(self, plan: Plan) -> None:
+        assert plan
+
     async def gone(self) -> None:
         await workflow.wait_condition(lambda: self.has_gone)
 
@@ -75,6 +115,51 @@ class Listener(_Listener):
             await saga.step(STEPS["hotel"], plan)
             if "pay" in plan.do:
                 await saga.pivot(PIVOTS["pay"], plan)
+            await self.gone()
+        return "done"
+
+
+@workflow.defn
+class LastListener(_Listener):
+    """Its pivot is the last thing in its block."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> str:
+        async with Saga() as saga:
+            self.saga = saga
+            await saga.step(STEPS["hotel"], plan)
+            await saga.pivot(PIVOTS["pay"], plan)
+        return "done"
+
+
+@workflow.defn
+class SideListener(_Listener):
+    """Has branches."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> str:
+        async with Saga() as saga:
+            self.saga = saga
+            if not plan.done:
+                await saga.parallel(saga.step(STEPS["hotel"], plan), saga.step(STEPS["flight"], plan))
+            await self.gone()
+        return "done"
+
+
+@workflow.defn
+class OtherListener(_Listener):
+    """Has set another handler in place of a method."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> str:
+        def do_nothing(word: str, other: str) -> None:
+            self.has_gone |= word == other
+
+        # Temporal types handlers loosely.
+        workflow.set_signal_handler("do", do_nothing)  # pyright: ignore[reportUnknownMemberType]
+        async with Saga() as saga:
+            self.saga = saga
+            await saga.step(STEPS["hotel"], plan)
             await self.gone()
         return "done"
 
@@ -161,4 +246,7 @@ class Parent:
                     await saga.child(Strict.run, plan, name="leg")
 
 
-LISTENERS: list[type] = [Listener, LateListener, EarlyListener, Strict, Unchanged, Parent]
+LISTENERS: list[type] = [
+    *(Listener, LastListener, SideListener, OtherListener, LateListener, EarlyListener),
+    *(Strict, Unchanged, Parent),
+]

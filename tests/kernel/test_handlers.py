@@ -1,8 +1,10 @@
 """What a workflow's own handlers raise does not close it over the head of its saga."""
 
+from typing import Any
+
 import pytest
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import WorkflowUpdateFailedError
+from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateStage
 from temporalio.exceptions import ApplicationError
 
 from sagas import HOLD, RESUME, OperatorNote, SagaClient
@@ -167,6 +169,115 @@ async def test_the_pivot_waits_for_the_step_of_a_handler_that_is_under_way(stage
     assert stage.agency.story[2:] == ["pay"]
 
 
+@pytest.mark.parametrize("handler", ["signal", "update"])
+async def test_a_step_of_a_handler_that_waits_for_the_last_pivot_is_done(stage: Stage, handler: str) -> None:
+    """Whoever was let in while the block was open does not come too late."""
+    pay = stage.agency.hold("pay")
+    trip = await begin(stage, listeners.LastListener)
+    await pay.entered.wait()
+    if handler == "signal":
+        await trip.signal("do", "flight")
+        signaled = await stage.event(trip, SIGNALED)
+        await stage.event(trip, TASK_COMPLETED, after=signaled.event_id)
+        pay.opened.set()
+    else:
+        added = await trip.start_update("add", "flight", wait_for_stage=WorkflowUpdateStage.ACCEPTED)
+        pay.opened.set()
+        assert await added.result() == "flight"
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story == ["book-hotel", "pay", "book-flight"]
+
+
+async def test_a_step_of_a_handler_that_was_held_at_the_end_of_the_block_is_done(stage: Stage) -> None:
+    """It was told to wait, not that it is too late."""
+    trip = await begin(stage, listeners.Listener)
+    await stage.event(trip, COMPLETED)
+    await stage.ask(trip, HOLD, MIA)
+    await trip.signal("go")
+    await trip.signal("do", "flight")
+    signaled = await stage.event(trip, SIGNALED, nth=2)
+    await stage.event(trip, TASK_COMPLETED, after=signaled.event_id)
+    await stage.ask(trip, RESUME, MIA)
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story == ["book-hotel", "book-flight"]
+
+
+async def test_a_saga_continues_as_new_after_a_step_of_a_handler_that_was_held_with_it(stage: Stage) -> None:
+    """Both may go on at the same moment, and what is asked for is not lost."""
+    hotel = stage.agency.hold("book-hotel")
+    trip = await begin(stage, listeners.EarlyListener)
+    await hotel.entered.wait()
+    await stage.ask(trip, HOLD, MIA)
+    hotel.opened.set()
+    done = await stage.event(trip, COMPLETED)
+    await stage.event(trip, TASK_COMPLETED, after=done.event_id)
+    await trip.signal("do", "flight")
+    signaled = await stage.event(trip, SIGNALED)
+    await stage.event(trip, TASK_COMPLETED, after=signaled.event_id)
+    await stage.ask(trip, RESUME, MIA)
+
+    trip = await stage.next_run(trip)
+    await trip.signal("fail")
+    await trip.signal("go")
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert stage.agency.story == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
+
+
+@pytest.mark.parametrize("then", ["pivot", "again"])
+async def test_the_pivot_and_a_new_run_wait_for_the_branches_of_a_handler(stage: Stage, then: str) -> None:
+    """As they do for its steps."""
+    hotel, flight = stage.agency.hold("book-hotel"), stage.agency.hold("book-flight")
+    trip = await begin(stage, listeners.LastListener if then == "pivot" else listeners.EarlyListener)
+    await hotel.entered.wait()
+    await trip.signal("both")
+    await flight.entered.wait()
+    hotel.opened.set()
+    done = await stage.event(trip, COMPLETED, nth=2)
+    await stage.event(trip, TASK_COMPLETED, after=done.event_id)
+    assert "pay" not in stage.agency.story
+
+    flight.opened.set()
+    if then == "again":
+        trip = await stage.next_run(trip)
+        await trip.signal("go")
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert sorted(stage.agency.story[1:3]) == ["book-car", "book-flight"]
+
+
+async def test_a_saga_with_branches_continues_as_new_for_a_signal(stage: Stage) -> None:
+    """After the steps that are under way, and its next run owes them."""
+    hotel = stage.agency.hold("book-hotel")
+    trip = await begin(stage, listeners.SideListener)
+    await hotel.entered.wait()
+    await trip.signal("again")
+    signaled = await stage.event(trip, SIGNALED)
+    await stage.event(trip, TASK_COMPLETED, after=signaled.event_id)
+
+    hotel.opened.set()
+    trip = await stage.next_run(trip)
+    await trip.signal("fail")
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert sorted(stage.agency.story[2:]) == ["cancel-flight", "cancel-hotel"]
+
+
+async def test_a_saga_does_not_continue_as_new_for_an_update(stage: Stage) -> None:
+    """Temporal would try the workflow's task again without end; who has asked is told, and it goes on."""
+    trip = await begin(stage, listeners.Listener)
+    await stage.event(trip, COMPLETED)
+
+    with pytest.raises(WorkflowUpdateFailedError) as failed:
+        await trip.execute_update("again_at_once")
+    assert "in the handler of an update" in str(failed.value.cause)
+    await trip.signal("go")
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+
+
 async def test_a_saga_continues_as_new_after_the_step_of_a_handler_that_is_under_way(stage: Stage) -> None:
     """It does not fail for it either, and its next run owes it."""
     hotel, flight = stage.agency.hold("book-hotel"), stage.agency.hold("book-flight")
@@ -190,7 +301,7 @@ async def test_a_saga_continues_as_new_after_the_step_of_a_handler_that_is_under
 
 @pytest.mark.parametrize(
     ("signal", "content"),
-    [("do", []), ("do", ["car", "car"]), ("plan", [None]), ("plan", ["car", "car"])],
+    [("do", []), ("do", ["car", "car"]), ("plan", [])],
 )
 async def test_a_signal_that_its_handler_does_not_take_is_passed_over(
     stage: Stage, signal: str, content: list[object], caplog: pytest.LogCaptureFixture
@@ -207,19 +318,29 @@ async def test_a_signal_that_its_handler_does_not_take_is_passed_over(
     assert any(f"signal {signal!r} was passed over: " in line for line in caplog.messages)
 
 
-async def test_a_signal_without_what_its_handler_has_a_default_for_is_taken(stage: Stage) -> None:
-    """As in every workflow: a sender may know an older handler."""
-    trip = await begin(stage, listeners.Listener)
+@pytest.mark.parametrize(
+    ("listener", "signal", "content"),
+    [
+        (listeners.Listener, "hint", [Plan(do=())]),
+        (listeners.Listener, "adorned", [Plan(do=())]),
+        (listeners.Listener, "plan", [None]),
+        (listeners.OtherListener, "do", ["car", "car"]),
+    ],
+    ids=["default", "decorator", "null", "set"],
+)
+async def test_a_signal_that_plain_temporal_takes_is_taken(
+    stage: Stage, listener: type[Any], signal: str, content: list[object]
+) -> None:
+    """Histories from before the plugin are replayed as ever."""
+    trip = await begin(stage, listener)
     await stage.event(trip, COMPLETED)
 
-    await trip.signal("hint", Plan(do=()))
+    await trip.signal(signal, args=content)
 
     assert (await stage.ending(trip)).closed == "COMPLETED"
 
 
-@pytest.mark.parametrize(
-    ("update", "content"), [("add", []), ("add", ["car", "car"]), ("has", [None]), ("has", [])]
-)
+@pytest.mark.parametrize(("update", "content"), [("add", []), ("add", ["car", "car"]), ("has", [])])
 async def test_an_update_that_its_handler_does_not_take_is_refused(
     stage: Stage, update: str, content: list[object]
 ) -> None:
