@@ -1,9 +1,12 @@
 """Starting a saga: checked before anything happens, and never twice."""
 
-from collections.abc import Awaitable, Callable
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Set
+from dataclasses import fields, is_dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from pydantic import BaseModel, TypeAdapter
 from temporalio.api.common.v1 import Payload
 from temporalio.api.history.v1 import WorkflowExecutionStartedEventAttributes as Started
 from temporalio.client import Client, WorkflowHandle
@@ -102,12 +105,38 @@ async def _first_event(client: Client, handle: WorkflowHandle[Any, Any]) -> Star
     return event.workflow_execution_started_event_attributes
 
 
-def _content(converter: PayloadConverter, definition: WorkflowDefinition, payload: Payload) -> object:
+def _content(converter: PayloadConverter, definition: WorkflowDefinition, payload: Payload) -> Hashable:
     """What a payload says, as its workflow would read it; where it could not, the bytes.
 
     The same set has its members in another order in another process, so bytes alone would not do.
     """
     try:
-        return converter.from_payloads([payload], definition.arg_types)[0]
+        return _said(converter.from_payloads([payload], definition.arg_types)[0])
     except Exception:  # noqa: BLE001 - whatever a converter raises, nobody can read it
         return payload.data
+
+
+def _said(value: Any) -> Hashable:
+    """What a value says, and its type, whatever it calls equal.
+
+    Entities may be equal where their ids are, and a dataclass may leave fields out when it is compared. What
+    `dump_python` makes of a model cannot be in a set.
+
+    Raises:
+        Exception: A value in it is of a type that pydantic does not know.
+    """
+    kind: type[object] = value.__class__
+    said: Hashable
+    if issubclass(kind, BaseModel):
+        said = _said(dict(BaseModel.__iter__(value)))
+    elif is_dataclass(kind):
+        said = _said({field.name: getattr(value, field.name) for field in fields(kind)})
+    elif issubclass(kind, Mapping):
+        said = frozenset((_said(key), _said(each)) for key, each in value.items())
+    elif issubclass(kind, Set):
+        said = frozenset(Counter(map(_said, value)).items())
+    elif issubclass(kind, (list, tuple, deque)):
+        said = tuple(map(_said, value))
+    else:
+        said = TypeAdapter(kind).dump_python(value)
+    return value.__class__, said

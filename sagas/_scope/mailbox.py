@@ -63,7 +63,13 @@ class Expected(Generic[T]):
     def __init__(self, name: str) -> None:
         self.name = name
         self.arrived: deque[T] = deque()
-        self.gave_up: datetime | None = None
+        self.waiting = 0
+        self.ran_out: datetime | None = None
+
+    @property
+    def gave_up(self) -> datetime | None:
+        """Since when it is waited for no more, as it did not come in time."""
+        return None if self.waiting else self.ran_out
 
 
 class Decision(BaseModel):
@@ -129,7 +135,7 @@ class Mailbox:
         if name in self._expected:
             raise DefinitionError(f"{name!r} is expected already: keep what `expect` returned")
         expected = self._expected[name] = Expected[T](name)
-        expected.gave_up = self._given_up.pop(name, None)
+        expected.ran_out = self._given_up.pop(name, None)
         convert = workflow.payload_converter()
         for value in self._unread.pop(name, []):
             # It was written as JSON when the saga continued as new.
@@ -177,7 +183,8 @@ class Mailbox:
         Raises:
             DeadlineError: It did not come in time.
         """
-        expected.gave_up = None
+        expected.ran_out = None
+        expected.waiting += 1
         until = workflow.now() + deadline
         try:
             # Another wait in another branch may take what has woken this one.
@@ -188,8 +195,11 @@ class Mailbox:
                     timeout_summary=f"until {expected.name}",
                 )
         except TimeoutError:
-            expected.gave_up = workflow.now()
+            expected.ran_out = workflow.now()
             raise DeadlineError(f"the wait for {expected.name!r}") from None
+        finally:
+            expected.waiting -= 1
+        expected.ran_out = None
         return expected.arrived.popleft()
 
     async def approval(self, name: str, role: str, deadline: timedelta) -> Decision:

@@ -34,14 +34,14 @@ class Parts:
 
     def __init__(self) -> None:
         self.whole: str | None = None
-        self._found: dict[str, dict[int, str]] = {}
+        self._found: dict[str, dict[int, Part]] = {}
 
     def add(self, part: Part) -> None:
         """Takes a part."""
         found = self._found.setdefault(part.of, {})
-        found[part.number] = part.text
-        if self.whole is None and len(found) == part.count:
-            text = "".join(text for _, text in sorted(found.items()))
+        found[part.number] = part
+        if self.whole is None and all(number in found for number in range(part.count)):
+            text = "".join(found[number].text for number in range(part.count))
             # Whoever may signal may send what is no part of anything.
             self.whole = text if _name(text) == part.of else None
 
@@ -53,8 +53,8 @@ class Parts:
         return self
 
     def missing(self, parts: tuple[Part, ...]) -> tuple[Part, ...]:
-        """Those of a text that have not arrived."""
-        return tuple(part for part in parts if part.number not in self._found.get(part.of, {}))
+        """Those of a text that have not arrived, or in whose place another one has."""
+        return tuple(part for part in parts if self._found.get(part.of, {}).get(part.number) != part)
 
 
 def split(text: str) -> tuple[Part, ...]:

@@ -1,6 +1,6 @@
 """What is refused at the door, and what a saga does with a workflow that it should not be in."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -134,6 +134,72 @@ async def test_order_of_a_set_makes_no_other_content(client: Client, bags: list[
     assert (await start("red", "blue")).id == begun.id
     with pytest.raises(DuplicateSagaError):
         await start("red", "green")
+    await begun.terminate("the test is over")
+
+
+class Guest(BaseModel):
+    """Somebody who is the same by any name."""
+
+    id: str
+    name: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Guest) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+@dataclass(frozen=True)
+class Room:
+    """What is the same at any price."""
+
+    number: int
+    price: int = field(compare=False)
+
+
+class Party(BaseModel):
+    """Who comes, and where they sleep."""
+
+    host: Guest
+    room: Room
+    guests: frozenset[Guest]
+
+
+@workflow.defn
+class PartySaga:
+    @workflow.run
+    async def run(self, party: Party) -> int:
+        return len(party.guests)
+
+
+ANN, BOB, CY = (Guest(id=name[0].lower(), name=name) for name in ("Ann", "Bob", "Cy"))
+PARTY = Party(host=ANN, room=Room(7, price=1), guests=frozenset({BOB, CY}))
+
+
+@pytest.mark.parametrize("guests", [[BOB, CY], [CY, BOB]], ids=["in-order", "turned"])
+async def test_values_that_call_themselves_equal_may_be_other_content(
+    client: Client, guests: list[Guest]
+) -> None:
+    """Equality may leave out what matters: an amount of 1000 is not an amount of 1."""
+    begun: WorkflowHandle[Any, Any] = await client.start_workflow(
+        "PartySaga",
+        {"host": ANN, "room": PARTY.room, "guests": guests},
+        id=f"party-{uuid4().hex[:8]}",
+        task_queue="nobody",
+    )
+
+    async def start(**other: object) -> WorkflowHandle[Any, Any]:
+        party = PARTY.model_copy(update=other)
+        return await start_saga(client, PartySaga.run, party, id=begun.id, task_queue="nobody")
+
+    assert (await start()).id == begun.id
+    with pytest.raises(DuplicateSagaError):
+        await start(host=Guest(id="a", name="Anna"))
+    with pytest.raises(DuplicateSagaError):
+        await start(room=Room(7, price=1000))
+    with pytest.raises(DuplicateSagaError):
+        await start(guests=frozenset({BOB, Guest(id="c", name="Cyril")}))
     await begun.terminate("the test is over")
 
 

@@ -1,13 +1,14 @@
 """Events from outside, people's decisions, and deadlines."""
 
-from datetime import UTC
+from contextlib import suppress
+from datetime import UTC, timedelta
 
 import pytest
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowUpdateFailedError
 
-from sagas import APPROVE, HOLD, ApprovalRequest, Decision, Saga
+from sagas import APPROVE, HOLD, ApprovalRequest, DeadlineError, Decision, OnFailure, Saga
 
 from .agency import Booking, Gate, Plan
 from .stage import WORKFLOWS as USUAL
@@ -43,7 +44,21 @@ class NoddingSaga:
             await saga.wait_for(nod)
 
 
-WORKFLOWS = [*USUAL, AskingSaga, NoddingSaga]
+@workflow.defn(sandboxed=False)
+class HopingSaga:
+    """Waits for a visa in two branches, of which one soon gives up."""
+
+    @workflow.run
+    async def run(self, on_failure: OnFailure) -> None:
+        async with Saga() as saga:
+            visa, nod = saga.expect("visa", Booking), saga.expect("nod", type(None))
+            hope = saga.wait_for(visa, deadline=timedelta(seconds=0.2))
+            with suppress(DeadlineError):
+                await saga.parallel(hope, saga.wait_for(visa), on_failure=on_failure)
+            await saga.wait_for(nod)
+
+
+WORKFLOWS = [*USUAL, AskingSaga, NoddingSaga, HopingSaga]
 
 
 async def decide(
@@ -141,6 +156,37 @@ async def test_an_event_that_comes_too_late_is_reported_and_kept(stage: Stage) -
     await trip.signal("visa", VISA)
     assert "visa came" in await stage.details(trip)
     await trip.signal("go")
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+
+
+async def start_hoping(stage: Stage, on_failure: OnFailure) -> Handle:
+    """One wait has run out, and the saga knows it."""
+    trip = await stage.client.start_workflow(
+        HopingSaga.run, on_failure, id=f"hope-{stage.task_queue}", task_queue=stage.task_queue
+    )
+    stage.ids.append(trip.id)
+    fired = await stage.event(trip, EventType.EVENT_TYPE_TIMER_FIRED)
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=fired.event_id)
+    return trip
+
+
+async def test_an_event_is_not_too_late_while_another_branch_waits_for_it(stage: Stage) -> None:
+    """One that gives up does not speak for the others."""
+    trip = await start_hoping(stage, OnFailure.FINISH)
+
+    await trip.execute_update("visa", VISA)
+    await trip.signal("nod")
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+
+
+async def test_an_event_is_too_late_when_the_other_branch_was_cancelled(stage: Stage) -> None:
+    """Nobody waits for it any more."""
+    trip = await start_hoping(stage, OnFailure.CANCEL)
+
+    assert "visa comes too late: the saga waited until" in await stage.refusal(trip, "visa", VISA)
+    await trip.signal("nod")
 
     assert (await stage.ending(trip)).closed == "COMPLETED"
 
