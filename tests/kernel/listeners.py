@@ -1,11 +1,13 @@
 """Workflows with handlers of their own, which do steps of the saga, or fail."""
 
+import asyncio
+
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from sagas import Saga
 
-from .agency import PIVOTS, STEPS, Plan
+from .agency import PIVOTS, STEPS, Plan, TripSaga
 
 
 class _Listener:
@@ -38,6 +40,16 @@ class _Listener:
     async def send(self) -> None:
         """Begins a child."""
         await self.saga.child(LateListener.run, Plan(do=()), name="late")
+
+    @workflow.signal
+    async def visit(self, plan: Plan, task_queue: str | None = None) -> None:
+        """Begins one that does as it is told."""
+        await self.saga.child(TripSaga.run, plan, name="leg", task_queue=task_queue)
+
+    @workflow.signal
+    def visit_beside(self, plan: Plan) -> None:
+        """Begins it in a task of the workflow's own."""
+        self.beside = asyncio.create_task(self.saga.child(TripSaga.run, plan, name="leg"))
 
     @workflow.signal
     def plan(self, plan: Plan) -> None:
