@@ -166,7 +166,7 @@ class Desk:
         return None
 
     def _compensate(self, note: OperatorNote) -> None:
-        self._board.is_held = False
+        # It stays held until it has turned round: past its pivot, or that of its child, it does not.
         self._course.turn(TurnedBackError(note.by, note.because))
 
     def _refuse_skip(self, request: SkipRequest) -> str | None:

@@ -120,6 +120,47 @@ async def test_a_child_that_makes_up_for_itself_is_not_held(stage: Stage, what: 
     assert (await stage.ending(trip)).closed == ("COMPLETED" if what == "closed" else "FAILED")
 
 
+async def test_a_saga_that_is_held_stays_so_where_its_child_is_past_the_pivot(stage: Stage) -> None:
+    """P6: to compensate is too late then, and whoever resumes it gets both going."""
+    pay = stage.agency.hold("pay")
+    trip = await stage.start("hotel", Plan(do=("pay", "look"), is_pivot=True), "ticket")
+    await pay.entered.wait()
+    child = stage.child_of(trip, "leg")
+    await stage.ask(trip, HOLD, MIA)
+    await stage.status(child, "held")
+    pay.opened.set()
+    done = await stage.event(child, COMPLETED)
+    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=done.event_id)
+
+    assert await stage.ask(trip, COMPENSATE, MIA) == "held"
+    cancelled = await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
+    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=cancelled.event_id)
+    for saga in (trip, child):
+        assert (await stage.details(saga)).startswith("**held**")
+    assert await stage.ask(trip, RESUME, MIA) == "running"
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story == ["book-hotel", "pay", "look-around", "send-ticket"]
+
+
+async def test_a_saga_that_is_held_stays_so_where_it_is_told_to_compensate_too_late(stage: Stage) -> None:
+    """P6: its pivot may have happened already, and has."""
+    pay = stage.agency.hold("pay")
+    trip = await stage.start("hotel", "pay", "look")
+    await pay.entered.wait()
+    await stage.ask(trip, HOLD, MIA)
+    await stage.ask(trip, COMPENSATE, MIA)
+    pay.opened.set()
+    done = await stage.event(trip, COMPLETED, nth=2)
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=done.event_id)
+    assert (await stage.details(trip)).startswith("**held**")
+
+    assert await stage.ask(trip, RESUME, MIA) == "running"
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story == ["book-hotel", "pay", "look-around"]
+
+
 async def test_a_child_that_is_held_with_its_parent_compensates_with_it(stage: Stage) -> None:
     """Nobody has to resume it first."""
     trip = await stage.start("hotel", Plan(do=("flight", "visa")))
