@@ -50,8 +50,9 @@ class Family:
 
     async def catch_up(self, child: workflow.ChildWorkflowHandle[Any, Any]) -> None:
         """Tells a child that was under way to its start when its parent was held."""
-        if self._held is not None:
-            await _tell(child, HOLD, self._held)
+        async with self._turn:
+            if self._held is not None:
+                await _tell(child, HOLD, self._held)
 
     async def tell(self, verb: str, note: OperatorNote) -> None:
         """Tells all of them, one request after the other; returns when they have been told."""
