@@ -76,7 +76,7 @@ async def run_child(
         with current().family.with_child(handle):
             await to_its_end(current().family.catch_up(handle))
             if workflow.cancellation_reason() is not None or current_guard().was_interrupted:
-                handle.cancel()
+                current().family.cancel(handle)
             answer = await _answer_of(handle)
     except WorkflowAlreadyStartedError as error:
         raise RejectedError("duplicate_child", f"a saga {error.workflow_id!r} exists already") from error

@@ -77,9 +77,10 @@ class Course:
             self._guard.interrupt()
 
     def hold(self) -> None:
-        """Lets nothing begin until `resume`; what is under way goes on."""
+        """Lets nothing begin until `resume`; what is under way goes on. One that is stuck says so first."""
         self._board.is_held = True
-        self._board.show(Status.HELD)
+        if self._board.status is not Status.STUCK:
+            self._board.show(Status.HELD)
 
     def resume(self) -> None:
         """Lets the saga go on; one that is stuck meanwhile stays so."""

@@ -66,7 +66,7 @@ class Desk:
         self._take(COMPLETE, CompleteRequest, self._refuse_complete, self._complete)
         self._take(APPROVE, ApprovalRequest, self._mailbox.refuse_decision, self._mailbox.decide)
         if self._run.is_child:
-            self._follow(HOLD, self._refuse_hold, self._course.hold)
+            self._follow(HOLD, self._refuse_to_follow, self._course.hold)
             self._follow(RESUME, self._refuse_resume, self._course.resume)
 
     def _take(
@@ -140,6 +140,13 @@ class Desk:
             return f"the saga is {self._board.status}: only one that is running can be held"
         return None
 
+    def _refuse_to_follow(self, note: OperatorNote) -> str | None:
+        """As `_refuse_hold`; but one that is stuck is held once it is through, as its parent is now."""
+        is_going_back = self._ledger.phase is Phase.COMPENSATING
+        if self._board.status is Status.STUCK and not self._board.is_held and not is_going_back:
+            return None
+        return self._refuse_hold(note)
+
     def _refuse_resume(self, _: OperatorNote) -> str | None:
         if not self._board.is_held:
             return "the saga is not held: there is nothing to resume"
@@ -166,7 +173,7 @@ class Desk:
         return None
 
     def _compensate(self, note: OperatorNote) -> None:
-        self._board.is_held = False
+        # It stays held until it has turned round: past its pivot, or that of its child, it does not.
         self._course.turn(TurnedBackError(note.by, note.because))
 
     def _refuse_skip(self, request: SkipRequest) -> str | None:

@@ -100,6 +100,7 @@ class Saga:
             board=self._board,
             insistence=self._insistence,
             course=self._course,
+            family=run.family,
             busy=self._forward.busy,
             errands=carried.afterwards,
         )

@@ -15,6 +15,7 @@ from .._steps import Call, Step
 from .._verdict import cause_of, compensated
 from .attempt import attempt, snapshot
 from .course import Course
+from .family import Family
 from .insist import Insistence, words
 
 ERRAND_TAKEN_WITHIN = timedelta(hours=1)
@@ -29,6 +30,7 @@ class WayBack:
         board: Says how far it has come.
         insistence: Tries until it is through.
         course: Knows why it turned round.
+        family: Its children; one that a handler has begun may be open.
         busy: The addresses of what is under way, while it is.
         errands: What is left from before the saga continued as new.
     """
@@ -40,11 +42,13 @@ class WayBack:
         board: Board,
         insistence: Insistence,
         course: Course,
+        family: Family,
         busy: set[str],
         errands: tuple[Compensation, ...],
     ) -> None:
         self._ledger, self._board = ledger, board
-        self._insistence, self._course, self._busy = insistence, course, busy
+        self._insistence, self._course = insistence, course
+        self._family, self._busy = family, busy
         self.errands = list(errands)
         """What is done at its end."""
         self._carried = list(errands)
@@ -69,6 +73,8 @@ class WayBack:
         """Makes up for everything that was started; returns when nothing is owed and its errands are over."""
         self._ledger.begin_compensation()
         self._board.is_held = False
+        # A handler may wait for one: Temporal cancels the main task, and no other.
+        self._family.cancel_all()
         if self._busy or self._ledger.owed() or self._ledger.lost():
             self._board.show(Status.COMPENSATING)
             # A step in a task of its own may be under way: a compensation must not overtake its action.

@@ -1,5 +1,6 @@
 """Workflows with handlers of their own, which do steps of the saga, or fail."""
 
+import asyncio
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -9,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from sagas import Saga
 
-from .agency import PIVOTS, STEPS, Plan
+from .agency import PIVOTS, STEPS, Plan, TripSaga
 
 
 def with_a_word(handler: Callable[[Any, Plan, str], None]) -> Callable[[Any, Plan], None]:
@@ -74,6 +75,15 @@ class _Listener:
     def adorned(self, plan: Plan, word: str) -> None:
         """Is called with more than what comes."""
         self.has_gone |= bool(plan) and word == "go"
+
+    async def visit(self, plan: Plan, task_queue: str | None = None) -> None:
+        """Begins one that does as it is told."""
+        await self.saga.child(TripSaga.run, plan, name="leg", task_queue=task_queue)
+
+    @workflow.signal
+    def visit_beside(self, plan: Plan) -> None:
+        """Begins it in a task of the workflow's own."""
+        self.beside = asyncio.create_task(self.saga.child(TripSaga.run, plan, name="leg"))
 
     @workflow.signal
     def plan(self, plan: "Plan | None") -> None:

@@ -18,6 +18,7 @@ from .test_habits import begin, task_failure
 WORKFLOWS = [*USUAL, *listeners.LISTENERS]
 COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 CHILD_STARTED = EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
+CANCEL_INITIATED = EventType.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED
 SIGNALED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
 TASK_COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 TIMER_STARTED = EventType.EVENT_TYPE_TIMER_STARTED
@@ -72,6 +73,107 @@ async def test_a_cancel_during_the_step_of_a_signal_compensates_it(stage: Stage)
 
     assert await stage.ending(trip) == Ending("CANCELED", "compensated")
     assert stage.agency.story[2:] == ["cancel-car", "cancel-hotel"]
+
+
+@pytest.mark.parametrize("way", ["cancel", "fail"])
+@pytest.mark.parametrize(
+    ("begins", "is_held"), [("visit", False), ("visit", True), ("visit_beside", True)], ids=str
+)
+async def test_a_child_of_a_handler_is_cancelled_when_its_saga_turns_round(
+    stage: Stage, begins: str, way: str, *, is_held: bool
+) -> None:
+    """P2: the end of its task is not that of the workflow, and where it is held, nobody would resume it."""
+    trip = await begin(stage, listeners.Listener)
+    await stage.event(trip, COMPLETED)
+    await trip.signal(begins, Plan(do=("flight", "wait")))
+    await stage.event(trip, CHILD_STARTED)
+    child = stage.child_of(trip, "leg")
+    await stage.event(child, COMPLETED)
+    await trip.signal("do", "car")
+    await stage.event(trip, COMPLETED, nth=2)
+    if is_held:
+        await stage.ask(trip, HOLD, MIA)
+        await stage.status(child, "held")
+
+    await (trip.cancel() if way == "cancel" else trip.signal("fail"))
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert await stage.ending(child) == Ending("CANCELED", "compensated")
+    assert stage.agency.story[3:] == ["cancel-flight", "cancel-car", "cancel-hotel"]
+
+
+async def test_a_child_of_a_handler_that_is_about_to_start_when_its_saga_turns_round_is_cancelled(
+    stage: Stage,
+) -> None:
+    """P2: its start cannot be taken back."""
+    gate = Gate()
+
+    async def hold_and_refuse() -> object:
+        await gate.hold()
+        return await refuses()()
+
+    stage.agency.when("book-hotel", hold_and_refuse)
+    await stage.close()
+    await stage.open(workflows=False)
+    worker = await stage.open(activities=False)
+    trip = await begin(stage, listeners.Listener)
+    await gate.entered.wait()
+    await stage.close(worker)
+    await trip.signal("visit", Plan(do=("flight", "wait")))
+    gate.opened.set()
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED)
+
+    await stage.open(activities=False)
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "sold_out")
+    assert (await stage.ending(stage.child_of(trip, "leg"))).closed == "CANCELED"
+    assert stage.agency.story.count("book-flight") == stage.agency.story.count("cancel-flight")
+
+
+async def test_a_child_of_a_handler_is_cancelled_once(stage: Stage) -> None:
+    """Also where its saga was cancelled while it started: each cancel is an event of both."""
+    trip = await begin(stage, listeners.Listener)
+    done = await stage.event(trip, COMPLETED)
+    await stage.event(trip, TASK_COMPLETED, after=done.event_id)
+    await stage.close()
+    await trip.signal("visit", Plan(do=("flight", "wait")))
+    await trip.cancel()
+    await stage.open()
+
+    assert await stage.ending(trip) == Ending("CANCELED", "compensated")
+    kinds = [event.event_type async for event in trip.fetch_history_events()]
+    assert kinds.count(CANCEL_INITIATED) == 1
+    assert stage.agency.story.count("book-flight") == stage.agency.story.count("cancel-flight")
+
+
+@pytest.mark.parametrize("way", ["cancel", "fail"])
+async def test_what_the_child_of_a_handler_owes_that_has_just_completed_is_made_up_for(
+    stage: Stage, way: str
+) -> None:
+    """P2: by its parent, in its place, though the cancel comes with its answer."""
+    await stage.close()
+    near = await stage.open()
+    far = f"{stage.task_queue}-far"
+    await stage.open(far)
+    trip = await begin(stage, listeners.Listener)
+    await stage.event(trip, COMPLETED)
+    await trip.signal("visit", args=[Plan(do=("flight", "wait")), far])
+    await stage.event(trip, CHILD_STARTED)
+    child = stage.child_of(trip, "leg")
+    await stage.event(child, COMPLETED)
+    await trip.signal("do", "car")
+    done = await stage.event(trip, COMPLETED, nth=2)
+    await stage.event(trip, TASK_COMPLETED, after=done.event_id)
+    await stage.close(near)
+    await child.signal("go")
+    await stage.ending(child)
+    await (trip.cancel() if way == "cancel" else trip.signal("fail"))
+
+    await stage.open()
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert stage.agency.story[3:] == ["cancel-car", "cancel-flight", "cancel-hotel"]
+    assert stage.agency.keys["cancel-flight"] == stage.agency.keys["book-flight"]
 
 
 async def test_a_step_that_comes_while_the_saga_compensates_is_passed_over(stage: Stage) -> None:

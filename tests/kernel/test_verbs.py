@@ -120,6 +120,91 @@ async def test_a_child_that_makes_up_for_itself_is_not_held(stage: Stage, what: 
     assert (await stage.ending(trip)).closed == ("COMPLETED" if what == "closed" else "FAILED")
 
 
+async def test_a_child_that_is_stuck_is_held_with_its_parent_once_it_is_through(stage: Stage) -> None:
+    """It would begin its next step else; a `resume` that comes before is heard as well."""
+    for is_early in (False, True):
+        stage.agency.when("book-flight", refuses())
+        trip = await stage.start("hotel", Plan(do=("pay", "flight", "look"), is_pivot=True), "ticket")
+        await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+        child = stage.child_of(trip, "leg")
+        await stage.status(child, "stuck")
+
+        assert await stage.ask(trip, HOLD, MIA) == "held"
+        signaled = await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
+        await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=signaled.event_id)
+        assert (await stage.details(child)).startswith("**stuck**")
+        assert "only one that is running can be held" in await stage.refusal(child, HOLD, MIA)
+        if is_early:
+            await stage.ask(trip, RESUME, MIA)
+            await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED, nth=2)
+        await stage.retry(child)
+        if not is_early:
+            await stage.status(child, "held")
+            assert stage.agency.story == ["book-hotel", "pay", *["book-flight"] * 2]
+            assert await stage.ask(trip, RESUME, MIA) == "running"
+
+        assert (await stage.ending(trip)).closed == "COMPLETED"
+        assert stage.agency.story[-2:] == ["look-around", "send-ticket"]
+
+
+async def test_a_child_that_is_stuck_on_its_way_back_is_not_held(stage: Stage) -> None:
+    """Nothing holds a compensation, so nobody is said to have done so."""
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    trip = await stage.start("hotel", Plan(do=("flight", "fail")))
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    child = stage.child_of(trip, "leg")
+    await stage.status(child, "stuck")
+
+    await stage.ask(trip, HOLD, MIA)
+    signaled = await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
+    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=signaled.event_id)
+
+    assert "hold by mia" not in await stage.details(child)
+    await stage.retry(child)
+    assert (await stage.ending(trip)).saga == "compensated"
+
+
+async def test_a_saga_that_is_held_stays_so_where_its_child_is_past_the_pivot(stage: Stage) -> None:
+    """P6: to compensate is too late then, and whoever resumes it gets both going."""
+    pay = stage.agency.hold("pay")
+    trip = await stage.start("hotel", Plan(do=("pay", "look"), is_pivot=True), "ticket")
+    await pay.entered.wait()
+    child = stage.child_of(trip, "leg")
+    await stage.ask(trip, HOLD, MIA)
+    await stage.status(child, "held")
+    pay.opened.set()
+    done = await stage.event(child, COMPLETED)
+    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=done.event_id)
+
+    assert await stage.ask(trip, COMPENSATE, MIA) == "held"
+    cancelled = await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
+    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=cancelled.event_id)
+    for saga in (trip, child):
+        assert (await stage.details(saga)).startswith("**held**")
+    assert await stage.ask(trip, RESUME, MIA) == "running"
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story == ["book-hotel", "pay", "look-around", "send-ticket"]
+
+
+async def test_a_saga_that_is_held_stays_so_where_it_is_told_to_compensate_too_late(stage: Stage) -> None:
+    """P6: its pivot may have happened already, and has."""
+    pay = stage.agency.hold("pay")
+    trip = await stage.start("hotel", "pay", "look")
+    await pay.entered.wait()
+    await stage.ask(trip, HOLD, MIA)
+    await stage.ask(trip, COMPENSATE, MIA)
+    pay.opened.set()
+    done = await stage.event(trip, COMPLETED, nth=2)
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=done.event_id)
+    assert (await stage.details(trip)).startswith("**held**")
+
+    assert await stage.ask(trip, RESUME, MIA) == "running"
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story == ["book-hotel", "pay", "look-around"]
+
+
 async def test_a_child_that_is_held_with_its_parent_compensates_with_it(stage: Stage) -> None:
     """Nobody has to resume it first."""
     trip = await stage.start("hotel", Plan(do=("flight", "visa")))
