@@ -76,6 +76,7 @@ class _Listener:
         """Is called with more than what comes."""
         self.has_gone |= bool(plan) and word == "go"
 
+    @workflow.signal
     async def visit(self, plan: Plan, task_queue: str | None = None) -> None:
         """Begins one that does as it is told."""
         await self.saga.child(TripSaga.run, plan, name="leg", task_queue=task_queue)
