@@ -99,9 +99,9 @@ def check_arguments(started: ExecuteWorkflowInput, run: Run) -> None:
 def misfit_of_signal(sent: HandleSignalInput) -> str:
     """Why a signal cannot be handled, in words; nothing where it can."""
     defined = _own_definition().signals.get(sent.signal)
-    return (
-        misfit(defined.fn, (), sent.args) if defined and not _is_set(find_signal_handler, sent.signal) else ""
-    )
+    if defined is None or _is_set(find_signal_handler, sent.signal):
+        return ""
+    return misfit(defined.fn, (), sent.args)
 
 
 def refuse_misfit(sent: HandleUpdateInput) -> None:
@@ -111,10 +111,9 @@ def refuse_misfit(sent: HandleUpdateInput) -> None:
         ApplicationError: It has more arguments, or fewer.
     """
     defined = _own_definition().updates.get(sent.update)
-    why = (
-        misfit(defined.fn, (), sent.args) if defined and not _is_set(find_update_handler, sent.update) else ""
-    )
-    if why:
+    if defined is None or _is_set(find_update_handler, sent.update):
+        return
+    if why := misfit(defined.fn, (), sent.args):
         raise ApplicationError(
             f"update {sent.update!r} is refused: {why}", type=SAGA_REFUSED, non_retryable=True
         )
