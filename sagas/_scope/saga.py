@@ -9,13 +9,14 @@ from typing import Any, NoReturn, Self, TypeVar, overload
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from .._errors import DeadlineError, DefinitionError, RejectedError, SagaError, UnknownOutcomeError
+from .._errors import DeadlineError, DefinitionError, RejectedError, SagaError
 from .._ledger import CompensationOrder, Ledger, Phase, Scope
 from .._status import Board, Status
 from .._steps import Action, MethodAction, Step
 from .._verdict import SAGA_REFUSED, Verdict
+from .asked import Asked, check_action, check_expected, check_step, noted
 from .attempt import encode
-from .branches import OnFailure
+from .branches import OnFailure, run_branches
 from .carried import Carried
 from .continuing import continue_as_new
 from .course import YEAR, Course
@@ -92,8 +93,13 @@ class Saga:
         )
         self._board.audit += carried.audit
         self._expires_at = carried.expires_at or (workflow.now() + deadline if deadline else None)
+        self._asked = Asked()
         self._forward = WayForward(
-            run=run, ledger=self._ledger, course=self._course, insistence=self._insistence
+            run=run,
+            ledger=self._ledger,
+            course=self._course,
+            insistence=self._insistence,
+            asked=self._asked,
         )
         self._back = WayBack(
             ledger=self._ledger,
@@ -143,6 +149,7 @@ class Saga:
             self._watch = asyncio.create_task(self._turn_round_in_time(self._expires_at - workflow.now()))
         return self
 
+    @noted
     async def step(self, step: Step[I, O], message: I, /) -> O:
         """Does a step, and returns the result of its action.
 
@@ -153,12 +160,16 @@ class Saga:
             UnknownOutcomeError: All attempts are spent, and it may have happened all the same. A saga that
                 goes on in spite of it cannot complete: it raises it again at its pivot, or at its end.
         """
+        check_step(step)
         return await self._forward.step(step, message)
 
+    @noted
     async def best_effort(self, step: Step[I, O], message: I, /) -> O | None:
         """Does a step whose failure does not fail the saga; returns `None` when it failed."""
+        check_step(step)
         return await self._forward.best_effort(step, message)
 
+    @noted
     async def pivot(self, action: Action[I, O] | MethodAction[Any, I, O], message: I, /) -> O:
         """Passes the point of no return: once the action is done, the saga only goes forward.
 
@@ -169,8 +180,10 @@ class Saga:
             RejectedError: The participant refused: everything before the pivot is compensated.
             UnknownOutcomeError: Before it, the outcome of a step is unknown, and was passed over.
         """
+        check_action(action)
         return await self._forward.pivot(action, message)
 
+    @noted
     async def pivot_child(
         self,
         run: Callable[[Any, I], Awaitable[O]],
@@ -191,6 +204,7 @@ class Saga:
         """
         return await self._forward.pivot_child(run, message, name=name, task_queue=task_queue)
 
+    @noted
     async def child(
         self,
         run: Callable[[Any, I], Awaitable[O]],
@@ -246,6 +260,7 @@ class Saga:
     async def parallel(
         self, *branches: Coroutine[Any, Any, T], on_failure: OnFailure = ...
     ) -> tuple[T, ...]: ...
+    @noted
     async def parallel(
         self, *branches: Coroutine[Any, Any, Any], on_failure: OnFailure = OnFailure.FINISH
     ) -> tuple[Any, ...]:
@@ -263,7 +278,7 @@ class Saga:
         Raises:
             Exception: The first failure.
         """
-        return await self._forward.parallel(branches, on_failure)
+        return await run_branches(branches, self._course, on_failure)
 
     def expect(self, name: str, message: type[T], /) -> Expected[T]:
         """Opens a slot for an external event, which may come before the saga waits for it.
@@ -276,6 +291,7 @@ class Saga:
         """
         return self._mailbox.expect(name, message)
 
+    @noted
     async def wait_for(self, expected: Expected[T], /, *, deadline: timedelta = YEAR) -> T:
         """Waits for an external event and returns what it says; several are returned in their order.
 
@@ -291,11 +307,13 @@ class Saga:
         Raises:
             DeadlineError: It did not come in time.
         """
+        check_expected(expected)
         await self._course.clear()
         message = await self._mailbox.next(expected, deadline)
         self._course.check()
         return message
 
+    @noted
     async def approval(self, name: str, /, *, role: str, deadline: timedelta = YEAR) -> Decision:
         """Waits until a person says that the saga may go on: `sagas approve`.
 
@@ -321,6 +339,7 @@ class Saga:
         if not self._run.is_child:
             self._back.add_errand(step, message)
 
+    @noted
     async def continue_as_new(self, state: object, /) -> NoReturn:
         """Goes on in a new run with a short history: the workflow begins again, with `state` as its input.
 
@@ -362,7 +381,7 @@ class Saga:
             try:
                 await self._forward.end()
                 self._refuse_excess()
-            except (asyncio.CancelledError, UnknownOutcomeError, RejectedError) as turned:
+            except (asyncio.CancelledError, SagaError) as turned:
                 error = turned
         if error is None:
             self._complete()

@@ -1,7 +1,7 @@
 """The way forward: steps, children and the pivot, each noted in the ledger as it starts and as it ends."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -15,8 +15,8 @@ from .._operation import NAME
 from .._policy import Policy
 from .._steps import Action, Call, MethodAction, Step
 from .._verdict import Verdict
+from .asked import Asked
 from .attempt import carry_out, snapshot
-from .branches import OnFailure, run_branches
 from .children import ChildRejectedError, result_type_of, run_child
 from .course import Course
 from .guard import current_guard, to_its_end
@@ -36,10 +36,14 @@ class WayForward:
         ledger: Is told of everything.
         course: Says whether it may go on.
         insistence: Tries what must succeed.
+        asked: Knows what was forgotten.
     """
 
-    def __init__(self, *, run: Run, ledger: Ledger, course: Course, insistence: Insistence) -> None:
+    def __init__(
+        self, *, run: Run, ledger: Ledger, course: Course, insistence: Insistence, asked: Asked
+    ) -> None:
         self._run, self._ledger, self._course, self._insistence = run, ledger, course, insistence
+        self._asked = asked
         self._pivot: str | None = None
         self._waiting = 0
         self._task: asyncio.Task[Any] | None = None
@@ -132,12 +136,6 @@ class WayForward:
         self._course.check()
         return closed.result
 
-    async def parallel(
-        self, branches: Sequence[Coroutine[Any, Any, Any]], on_failure: OnFailure
-    ) -> tuple[Any, ...]:
-        """Takes several ways at a time, and returns when all of them have ended."""
-        return await run_branches(branches, self._course, on_failure)
-
     async def end(self) -> None:
         """Waits for what is under way in handlers, and as long as the saga is held.
 
@@ -164,7 +162,10 @@ class WayForward:
         A handler cannot know that it is too late; a branch can.
         """
         await self._course.clear()
-        while self._is_taken and not self._is_in_branch:
+        if self._is_in_branch:
+            return
+        await self._asked.refuse_forgotten()
+        while self._is_taken:
             await workflow.wait_condition(lambda: not self._is_taken)
             await self._course.clear()
 
