@@ -2,6 +2,7 @@
 
 import asyncio
 
+from temporalio.api.errordetails.v1 import WorkflowNotReadyFailure
 from temporalio.client import (
     Client,
     WorkflowUpdateFailedError,
@@ -30,6 +31,7 @@ from .._verbs import (
     OperatorNote,
     SkipRequest,
 )
+from .._verdict import SAGA_REFUSED
 from .rescuing import Rescue, rescue_saga
 from .search import CUT_OFF, SagaSummary, search
 
@@ -206,9 +208,7 @@ class SagaClient:
                     verb, request, result_type=str
                 )
         except WorkflowUpdateFailedError as error:
-            cause = error.cause
-            reason = cause.message if isinstance(cause, ApplicationError) else str(cause)
-            raise VerbRefusedError(saga_id, words, reason) from error
+            raise VerbRefusedError(saga_id, words, _refusal(error, verb)) from error
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             # Temporal says the same where the caller was cancelled, which must not be swallowed.
             if (task := asyncio.current_task()) is not None and task.cancelling():
@@ -216,13 +216,29 @@ class SagaClient:
             raise NoWorkerError(saga_id, words, self._patience) from error
         except RPCError as error:
             if error.status is RPCStatusCode.FAILED_PRECONDITION:
-                # It was paused in Temporal, which has a sentence for that.
-                raise VerbRefusedError(saga_id, words, error.message) from error
+                raise VerbRefusedError(saga_id, words, _not_ready(error)) from error
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
             # The server says the same of a saga that has ended, and of one that never was.
             raise VerbRefusedError(saga_id, words, _end_of(saga_id, await self.show(saga_id))) from error
         return status
+
+
+def _refusal(error: WorkflowUpdateFailedError, verb: str) -> str:
+    """Why a verb was not taken, in a sentence; without a saga's desk nobody knows it, and says so by its name."""
+    cause = error.cause
+    if not isinstance(cause, ApplicationError):
+        return str(cause)
+    if cause.type != SAGA_REFUSED and verb in cause.message:
+        return "it has no saga open: it is none, or has not come to its block yet, or is over"
+    return cause.message
+
+
+def _not_ready(error: RPCError) -> str:
+    """Why no code of it runs; of one that was paused, Temporal has a sentence."""
+    if any(each.Is(WorkflowNotReadyFailure.DESCRIPTOR) for each in error.grpc_status.details):
+        return "its code fails, so it takes no verb: 'sagas show' says why; mend it, and ask again"
+    return error.message
 
 
 def _end_of(saga_id: str, story: Timeline) -> str:

@@ -27,6 +27,10 @@ from tests.waiting import until
 from .agency import Booking, Gate, Plan, breaks, refuses
 from .command import sagas
 from .stage import PATIENCE, Handle, Stage
+from .stage import WORKFLOWS as USUAL
+from .test_plain import Everyday
+
+WORKFLOWS = [*USUAL, Everyday]
 
 pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
 
@@ -236,6 +240,43 @@ async def test_verb_that_is_refused_says_why(stage: Stage, operator: SagaClient)
             await ask("nobody")
     with pytest.raises(SagaNotFoundError):
         await operator.resume("nobody", by="mia", because="x")
+
+
+async def test_saga_whose_code_fails_says_so(stage: Stage, client: Client) -> None:
+    """What Temporal says of its workflow task is nothing to somebody who only wants it held."""
+    trip = await stage.start("hotel", "pay", "fail")
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    operator, refusals = SagaClient(client, patience=1), list[str]()
+
+    async def is_refused() -> bool:
+        try:
+            await operator.hold(trip.id, by="mia", because="x")
+        except VerbRefusedError as refused:
+            refusals.append(refused.reason)
+        except NoWorkerError:
+            return False  # the server waits for a few more attempts
+        return True
+
+    await until(is_refused, within=PATIENCE)
+
+    assert refusals == ["its code fails, so it takes no verb: 'sagas show' says why; mend it, and ask again"]
+    await trip.terminate("the code is not going to be mended")
+    stage.ids.remove(trip.id)  # what failed its tasks fails in replay
+
+
+async def test_verb_for_a_workflow_without_an_open_saga_says_so(stage: Stage, operator: SagaClient) -> None:
+    """Whether it is none at all, or has not come to its block."""
+    plain = await stage.client.start_workflow(
+        Everyday.run, 1, id=f"plain-{stage.task_queue}", task_queue=stage.task_queue
+    )
+    stage.ids.append(plain.id)
+
+    with pytest.raises(VerbRefusedError) as refused:
+        await operator.hold(plain.id, by="mia", because="x")
+
+    assert refused.value.reason == (
+        "it has no saga open: it is none, or has not come to its block yet, or is over"
+    )
 
 
 @pytest.mark.parametrize("ask", ["list", "show", "preview", "hold", "rescue"])
