@@ -185,10 +185,12 @@ class SagaClient:
                 their own steps.
         """
         note = OperatorNote(by=by, because=because, roles=roles)
+        await self._check_rescue(saga_id)
         return await rescue_saga(self._client, saga_id, note, patience=patience)
 
     async def _read(self, saga_id: str) -> Record:
         """A saga, with the workflows that made up for it; found by the id of any of them."""
+        await self._check_rescue(saga_id)
         try:
             return await self._archive.family(rescued_by(saga_id))
         except SagaNotFoundError:
@@ -197,6 +199,15 @@ class SagaClient:
             if not rescues:
                 raise
             return rescues[-1]
+
+    async def _check_rescue(self, workflow_id: str) -> None:
+        """Where it is the id of a rescue, there must be one: its saga must not be taken for it."""
+        if (saga_id := rescued_by(workflow_id)) == workflow_id:
+            return
+        try:
+            await self._archive.execution(workflow_id)
+        except SagaNotFoundError as error:
+            raise SagaNotFoundError(workflow_id, saga_id) from error
 
     async def _ask(self, saga_id: str, verb: str, request: OperatorNote) -> str:
         words = verb.removeprefix("saga-")
@@ -225,7 +236,7 @@ class SagaClient:
 
 
 def _refusal(error: WorkflowUpdateFailedError, verb: str) -> str:
-    """Why a verb was not taken, in a sentence; without a saga's desk nobody knows it, and says so by its name."""
+    """Why a verb was not taken, in a sentence; where no saga is open, it is told that nobody knows the verb."""
     cause = error.cause
     if not isinstance(cause, ApplicationError):
         return str(cause)

@@ -390,6 +390,28 @@ async def test_command_that_rescues(stage: Stage, server: str) -> None:
     assert "rescue by noa: it was a mistake" in (await sagas(server, "show", trip.id)).out
 
 
+async def test_id_of_a_rescue_that_is_not_there_is_not_taken_for_its_saga(
+    stage: Stage, operator: SagaClient, server: str
+) -> None:
+    """Whoever steps in at a rescue must not believe that it was done, or that it is over."""
+    trip = await stage.start("hotel", "wait")
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    await trip.terminate("x")
+
+    for ask in (
+        operator.show(f"{trip.id}~rescue"),
+        operator.preview(f"{trip.id}~rescue-2"),
+        operator.skip(f"{trip.id}~rescue", "book-hotel", by="mia", because="x"),
+        operator.rescue(f"{trip.id}~rescue", by="mia", because="x"),
+    ):
+        with pytest.raises(SagaNotFoundError, match=f"there is no such rescue of '{trip.id}'"):
+            await ask
+
+    shown = await sagas(server, "show", f"{trip.id}~rescue")
+    sentence = f"there is no such rescue of '{trip.id}', or the server no longer keeps it"
+    assert (shown.code, shown.out, shown.err) == (1, "", f"error: {sentence}\n")
+
+
 async def test_every_verb_as_a_command(stage: Stage, server: str) -> None:
     """Carried out with exit code 0, refused with 1 and a sentence."""
     because = ("--because", "x")
