@@ -236,7 +236,7 @@ class SagaClient:
 
 
 def _refusal(error: WorkflowUpdateFailedError, verb: str) -> str:
-    """Why a verb was not taken, in a sentence; where no saga is open, it is told that nobody knows the verb."""
+    """Why a verb was not taken, in a sentence; where no saga is open, Temporal says that nobody knows it."""
     cause = error.cause
     if not isinstance(cause, ApplicationError):
         return str(cause)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -388,6 +389,46 @@ async def test_command_that_rescues(stage: Stage, server: str) -> None:
     assert second.out == f"{trip.id}: was rescued before: {trip.id}~rescue makes up for book-hotel\n"
     assert stage.agency.story == ["book-hotel", "cancel-hotel"]
     assert "rescue by noa: it was a mistake" in (await sagas(server, "show", trip.id)).out
+
+
+async def test_what_an_operator_has_left_out_is_told_in_terms_of_the_command(
+    stage: Stage, server: str
+) -> None:
+    """Not in terms of the type that a result or a reason has inside."""
+    stage.agency.when("book-hotel", refuses())
+    trip = await stage.start("pay", "hotel")
+    await stage.status(trip, "stuck")
+
+    completed = await sagas(server, "complete", trip.id, "book-hotel", "--because", "x")
+    unfit = await sagas(server, "complete", trip.id, "book-hotel", "--because", "x", "--result", "null")
+    empty = await sagas(server, "retry", trip.id, "--because", "", "--by", "")
+    endless = await sagas(server, "retry", trip.id, "--because", "x" * 2_001)
+
+    refuses_to = f"error: saga '{trip.id}' refuses to complete: "
+    assert completed.err == f"{refuses_to}'book-hotel' has a result: give it with --result\n"
+    assert unfit.err.startswith(f"{refuses_to}the result of 'book-hotel' does not fit: ")
+    assert [each.code for each in (completed, unfit, empty, endless)] == [1, 1, 2, 2]
+    assert empty.err == "error: --by: it must not be empty; --because: it must not be empty\n"
+    assert endless.err == "error: --because: it must not be longer than 2000 characters\n"
+    await stage.retry(trip)
+    await stage.ending(trip)
+
+
+async def test_what_an_operator_has_mistyped_is_told_where_it_was_typed(stage: Stage, server: str) -> None:
+    """In the query, of which it is a part; in the environment; in two options that contradict each other."""
+    del stage  # its worker does not matter
+
+    query = await sagas(server, "list", "--query", "nonsense = =")
+    namespace = await sagas(server, "list", TEMPORAL_NAMESPACE="nope")
+    both = await sagas(server, "show", "trip-7", "--json", "--format", "mermaid")
+
+    assert query.code == 2
+    assert re.search(r"syntax error at position \d+, in \"\(nonsense = =\) AND \(.*\)\"", query.err)
+    assert query.err.endswith(", of which 'nonsense = =' is yours\n")
+    advice = "set TEMPORAL_NAMESPACE, or the namespace of your Temporal profile, to one that is there"
+    assert (namespace.code, namespace.err) == (1, f"error: Namespace nope is not found; {advice}\n")
+    assert (both.code, both.out) == (2, "")
+    assert "it asks for JSON, and --format for mermaid" in both.err
 
 
 async def test_id_of_a_rescue_that_is_not_there_is_not_taken_for_its_saga(
