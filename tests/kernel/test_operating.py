@@ -31,6 +31,7 @@ from sagas import (
     VerbRefusedError,
     start_saga,
 )
+from sagas._mark import Purpose
 from sagas._operator.search import CUT_OFF
 from sagas._status import ENDED
 from tests.pages import DOCS, modules_in, modules_of
@@ -312,6 +313,13 @@ def test_every_status_stands_in_the_table_of_the_page() -> None:
     assert finals.keys() == set(Wanted)
     assert {status for status, final in finals.items() if final == "yes"} == ENDED
     assert {status for status, final in finals.items() if final not in ("yes", "no")} == CUT_OFF.keys()
+
+
+def test_every_mark_of_a_step_stands_in_the_table_of_the_page() -> None:
+    """What an activity is for, where `show` has a line for it that is no plain step; and a child."""
+    marks = set(re.findall(r"^\| `\(([a-z-]+)\)` \|", PAGE, re.MULTILINE))
+
+    assert marks == {*Purpose, "child"} - {Purpose.STEP, Purpose.COMPENSATION, Purpose.PROBE}
 
 
 def in_page(code: str) -> CodeType:
