@@ -105,13 +105,20 @@ class DuplicateSagaError(StartError):
 
 
 class SagaNotFoundError(SagaError):
-    """No saga has this id, or it is older than what the server keeps."""
+    """No saga has this id, or it is older than what the server keeps.
 
-    def __init__(self, saga_id: str) -> None:
-        super().__init__(saga_id)
-        self.saga_id = saga_id
+    Args:
+        saga_id: The id.
+        rescued: The saga whose rescue this would be, where it is the id of one.
+    """
+
+    def __init__(self, saga_id: str, rescued: str = "") -> None:
+        super().__init__(saga_id, rescued)
+        self.saga_id, self.rescued = saga_id, rescued
 
     def __str__(self) -> str:
+        if self.rescued:
+            return f"there is no such rescue of {self.rescued!r}, or the server no longer keeps it"
         return f"there is no saga {self.saga_id!r}, or the server no longer keeps it"
 
 

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Coroutine
 from typing import Any, NoReturn
 
+from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.service import RPCError
 
 from sagas import SagaError
@@ -15,6 +16,7 @@ from sagas import SagaError
 from ._errors import ConfigurationError
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+NAMESPACES = "; set TEMPORAL_NAMESPACE, or the namespace of your Temporal profile, to one that is there"
 SETTLE = 0.3
 """Seconds, measured: without them, one short process in three that used a worker aborts at exit."""
 
@@ -38,14 +40,20 @@ def _run(main: Coroutine[Any, Any, int | None]) -> int:
         return INTERRUPTED
     except ConfigurationError as error:
         return _tell(error, MISUSED)
-    except (SagaError, RPCError) as error:
+    except RPCError as error:
+        return _tell(f"{error.message.rstrip('.')}{NAMESPACES}" if _is_of_namespace(error) else error, FAILED)
+    except SagaError as error:
         return _tell(error, FAILED)
     except Exception:  # noqa: BLE001 - the last one who can catch it; otherwise the cure would not run
         traceback.print_exc()
         return FAILED
 
 
-def _tell(error: Exception, code: int) -> int:
+def _is_of_namespace(error: RPCError) -> bool:
+    return any(each.Is(NamespaceNotFoundFailure.DESCRIPTOR) for each in error.grpc_status.details)
+
+
+def _tell(error: Exception | str, code: int) -> int:
     print(f"error: {error}", file=sys.stderr)
     return code
 

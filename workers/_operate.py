@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from sagas import (
     Preview,
@@ -17,6 +18,7 @@ from sagas import (
     SagaPlugin,
     SagaSummary,
     Timeline,
+    VerbRefusedError,
     list_text,
     preview_text,
     timeline_mermaid,
@@ -71,7 +73,7 @@ Roles = Annotated[
     list[str] | None, typer.Option("--role", help="A role that you have; may be given several times.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
-FormatOption = Annotated[Format, typer.Option("--format", help="How to answer.")]
+FormatOption = Annotated[Format | None, typer.Option("--format", show_default="text", help="How to answer.")]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -106,8 +108,10 @@ def list_sagas(
     _answer(answer)
 
 
-def show(*, saga: SagaId, answer_format: FormatOption = Format.TEXT, as_json: Json = False) -> None:
+def show(*, saga: SagaId, answer_format: FormatOption = None, as_json: Json = False) -> None:
     """Tell a saga's story: its steps, compensations and children, and who stepped in."""
+    if as_json and answer_format not in (None, Format.JSON):
+        raise typer.BadParameter(f"it asks for JSON, and --format for {answer_format}", param_hint="--json")
 
     async def answer(client: SagaClient) -> str:
         timeline: Timeline = await client.show(saga)
@@ -183,8 +187,14 @@ def complete(
     """Say of a step that is stuck that it was done by hand."""
     value = _read_json(result)
 
-    def ask(client: SagaClient) -> Awaitable[str]:
-        return client.complete(saga, step, value, by=by, because=because, roles=_roles(role))
+    async def ask(client: SagaClient) -> str:
+        try:
+            return await client.complete(saga, step, value, by=by, because=because, roles=_roles(role))
+        except VerbRefusedError as refused:
+            if result is None and refused.reason.startswith(f"the result of {step!r} does not fit"):
+                advice = f"{step!r} has a result: give it with --result"
+                raise VerbRefusedError(saga, "complete", advice) from refused
+            raise
 
     _carry_out("complete", saga, ask, as_json, then=f"takes your word on {step}")
 
@@ -252,9 +262,20 @@ async def _connect_and(answer: Callable[[SagaClient], Awaitable[str]]) -> None:
     try:
         text = await answer(SagaClient(client))
     except ValidationError as error:
-        problems = (f"--{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        problems = (f"--{'.'.join(map(str, each['loc']))}: {_problem(each)}" for each in error.errors())
         raise ConfigurationError("; ".join(problems)) from error
     typer.echo(text, nl=False)
+
+
+def _problem(error: ErrorDetails) -> str:
+    """What is wrong with an option, in a sentence of ours where it is one of those that happen."""
+    match error:
+        case {"type": "string_too_short"}:
+            return "it must not be empty"
+        case {"type": "string_too_long", "ctx": {"max_length": most}}:
+            return f"it must not be longer than {most} characters"
+        case _:
+            return error["msg"]
 
 
 def _width() -> int:

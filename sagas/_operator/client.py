@@ -2,6 +2,7 @@
 
 import asyncio
 
+from temporalio.api.errordetails.v1 import WorkflowNotReadyFailure
 from temporalio.client import (
     Client,
     WorkflowUpdateFailedError,
@@ -30,6 +31,7 @@ from .._verbs import (
     OperatorNote,
     SkipRequest,
 )
+from .._verdict import SAGA_REFUSED
 from .rescuing import Rescue, rescue_saga
 from .search import CUT_OFF, SagaSummary, search
 
@@ -183,10 +185,12 @@ class SagaClient:
                 their own steps.
         """
         note = OperatorNote(by=by, because=because, roles=roles)
+        await self._check_rescue(saga_id)
         return await rescue_saga(self._client, saga_id, note, patience=patience)
 
     async def _read(self, saga_id: str) -> Record:
         """A saga, with the workflows that made up for it; found by the id of any of them."""
+        await self._check_rescue(saga_id)
         try:
             return await self._archive.family(rescued_by(saga_id))
         except SagaNotFoundError:
@@ -195,6 +199,15 @@ class SagaClient:
             if not rescues:
                 raise
             return rescues[-1]
+
+    async def _check_rescue(self, workflow_id: str) -> None:
+        """Where it is the id of a rescue, there must be one: its saga must not be taken for it."""
+        if (saga_id := rescued_by(workflow_id)) == workflow_id:
+            return
+        try:
+            await self._archive.execution(workflow_id)
+        except SagaNotFoundError as error:
+            raise SagaNotFoundError(workflow_id, saga_id) from error
 
     async def _ask(self, saga_id: str, verb: str, request: OperatorNote) -> str:
         words = verb.removeprefix("saga-")
@@ -206,9 +219,7 @@ class SagaClient:
                     verb, request, result_type=str
                 )
         except WorkflowUpdateFailedError as error:
-            cause = error.cause
-            reason = cause.message if isinstance(cause, ApplicationError) else str(cause)
-            raise VerbRefusedError(saga_id, words, reason) from error
+            raise VerbRefusedError(saga_id, words, _refusal(error, verb)) from error
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             # Temporal says the same where the caller was cancelled, which must not be swallowed.
             if (task := asyncio.current_task()) is not None and task.cancelling():
@@ -216,13 +227,29 @@ class SagaClient:
             raise NoWorkerError(saga_id, words, self._patience) from error
         except RPCError as error:
             if error.status is RPCStatusCode.FAILED_PRECONDITION:
-                # It was paused in Temporal, which has a sentence for that.
-                raise VerbRefusedError(saga_id, words, error.message) from error
+                raise VerbRefusedError(saga_id, words, _not_ready(error)) from error
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
             # The server says the same of a saga that has ended, and of one that never was.
             raise VerbRefusedError(saga_id, words, _end_of(saga_id, await self.show(saga_id))) from error
         return status
+
+
+def _refusal(error: WorkflowUpdateFailedError, verb: str) -> str:
+    """Why a verb was not taken, in a sentence; where no saga is open, Temporal says that nobody knows it."""
+    cause = error.cause
+    if not isinstance(cause, ApplicationError):
+        return str(cause)
+    if cause.type != SAGA_REFUSED and verb in cause.message:
+        return "it has no saga open: it is none, or has not come to its block yet, or is over"
+    return cause.message
+
+
+def _not_ready(error: RPCError) -> str:
+    """Why no code of it runs; of one that was paused, Temporal has a sentence."""
+    if any(each.Is(WorkflowNotReadyFailure.DESCRIPTOR) for each in error.grpc_status.details):
+        return "its code fails, so it takes no verb: 'sagas show' says why; mend it, and ask again"
+    return error.message
 
 
 def _end_of(saga_id: str, story: Timeline) -> str:

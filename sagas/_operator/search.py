@@ -65,10 +65,12 @@ async def search(
     for each in wanted:
         if is_known or each not in SAID:
             attribute = _attribute(each) if is_known else ""
-            await _collect(client, _all_of(query, _where(each), attribute), {each: found[each]}, limit)
+            asked = _all_of(query, _where(each), attribute)
+            await _collect(client, asked, {each: found[each]}, limit, query)
     if looked_for := {each: found[each] for each in wanted if each in SAID}:
         attribute = f"{SAGA_STATUS.name} IS NULL" if is_known else ""
-        await _collect(client, _all_of(query, _where(wanted[0]), attribute), looked_for, limit)
+        asked = _all_of(query, _where(wanted[0]), attribute)
+        await _collect(client, asked, looked_for, limit, query)
     sagas = [saga for each in wanted for saga in found[each]][:limit]
     return await _with_rescues(client, sagas) if status in CUT_OFF else tuple(sagas)
 
@@ -84,8 +86,13 @@ async def _is_attribute_known(client: Client) -> bool:
     return True
 
 
-async def _collect(client: Client, query: str, into: dict[str, list[SagaSummary]], limit: int) -> None:
-    """Adds what the server lists and is of a status in `into`, until there is enough of the first of them."""
+async def _collect(
+    client: Client, query: str, into: dict[str, list[SagaSummary]], limit: int, part: str | None
+) -> None:
+    """Adds what the server lists and is of a status in `into`, until there is enough of the first of them.
+
+    Whoever has asked has written a part of the query, and reads where in all of it the mistake is.
+    """
     first = next(iter(into.values()))
     if len(first) >= limit:
         return
@@ -99,7 +106,8 @@ async def _collect(client: Client, query: str, into: dict[str, list[SagaSummary]
     except RPCError as error:
         if error.status is not RPCStatusCode.INVALID_ARGUMENT:
             raise
-        raise ValueError(f"the query cannot be understood: {error.message}") from error
+        whose = f", in {query!r}, of which {part!r} is yours" if part else ""
+        raise ValueError(f"the query cannot be understood: {error.message}{whose}") from error
 
 
 async def _workflows(client: Client, query: str) -> AsyncIterator[WorkflowExecution]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -27,6 +28,10 @@ from tests.waiting import until
 from .agency import Booking, Gate, Plan, breaks, refuses
 from .command import sagas
 from .stage import PATIENCE, Handle, Stage
+from .stage import WORKFLOWS as USUAL
+from .test_plain import Everyday
+
+WORKFLOWS = [*USUAL, Everyday]
 
 pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
 
@@ -238,6 +243,43 @@ async def test_verb_that_is_refused_says_why(stage: Stage, operator: SagaClient)
         await operator.resume("nobody", by="mia", because="x")
 
 
+async def test_saga_whose_code_fails_says_so(stage: Stage, client: Client) -> None:
+    """What Temporal says of its workflow task is nothing to somebody who only wants it held."""
+    trip = await stage.start("hotel", "pay", "fail")
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    operator, refusals = SagaClient(client, patience=1), list[str]()
+
+    async def is_refused() -> bool:
+        try:
+            await operator.hold(trip.id, by="mia", because="x")
+        except VerbRefusedError as refused:
+            refusals.append(refused.reason)
+        except NoWorkerError:
+            return False  # the server waits for a few more attempts
+        return True
+
+    await until(is_refused, within=PATIENCE)
+
+    assert refusals == ["its code fails, so it takes no verb: 'sagas show' says why; mend it, and ask again"]
+    await trip.terminate("the code is not going to be mended")
+    stage.ids.remove(trip.id)  # what failed its tasks fails in replay
+
+
+async def test_verb_for_a_workflow_without_an_open_saga_says_so(stage: Stage, operator: SagaClient) -> None:
+    """Whether it is none at all, or has not come to its block."""
+    plain = await stage.client.start_workflow(
+        Everyday.run, 1, id=f"plain-{stage.task_queue}", task_queue=stage.task_queue
+    )
+    stage.ids.append(plain.id)
+
+    with pytest.raises(VerbRefusedError) as refused:
+        await operator.hold(plain.id, by="mia", because="x")
+
+    assert refused.value.reason == (
+        "it has no saga open: it is none, or has not come to its block yet, or is over"
+    )
+
+
 @pytest.mark.parametrize("ask", ["list", "show", "preview", "hold", "rescue"])
 async def test_a_namespace_that_is_not_there_is_told_apart_from_a_saga(
     stage: Stage, server: str, ask: str
@@ -347,6 +389,68 @@ async def test_command_that_rescues(stage: Stage, server: str) -> None:
     assert second.out == f"{trip.id}: was rescued before: {trip.id}~rescue makes up for book-hotel\n"
     assert stage.agency.story == ["book-hotel", "cancel-hotel"]
     assert "rescue by noa: it was a mistake" in (await sagas(server, "show", trip.id)).out
+
+
+async def test_what_an_operator_has_left_out_is_told_in_terms_of_the_command(
+    stage: Stage, server: str
+) -> None:
+    """Not in terms of the type that a result or a reason has inside."""
+    stage.agency.when("book-hotel", refuses())
+    trip = await stage.start("pay", "hotel")
+    await stage.status(trip, "stuck")
+
+    completed = await sagas(server, "complete", trip.id, "book-hotel", "--because", "x")
+    unfit = await sagas(server, "complete", trip.id, "book-hotel", "--because", "x", "--result", "null")
+    empty = await sagas(server, "retry", trip.id, "--because", "", "--by", "")
+    endless = await sagas(server, "retry", trip.id, "--because", "x" * 2_001)
+
+    refuses_to = f"error: saga '{trip.id}' refuses to complete: "
+    assert completed.err == f"{refuses_to}'book-hotel' has a result: give it with --result\n"
+    assert unfit.err.startswith(f"{refuses_to}the result of 'book-hotel' does not fit: ")
+    assert [each.code for each in (completed, unfit, empty, endless)] == [1, 1, 2, 2]
+    assert empty.err == "error: --by: it must not be empty; --because: it must not be empty\n"
+    assert endless.err == "error: --because: it must not be longer than 2000 characters\n"
+    await stage.retry(trip)
+    await stage.ending(trip)
+
+
+async def test_what_an_operator_has_mistyped_is_told_where_it_was_typed(stage: Stage, server: str) -> None:
+    """In the query, of which it is a part; in the environment; in two options that contradict each other."""
+    del stage  # its worker does not matter
+
+    query = await sagas(server, "list", "--query", "nonsense = =")
+    namespace = await sagas(server, "list", TEMPORAL_NAMESPACE="nope")
+    both = await sagas(server, "show", "trip-7", "--json", "--format", "mermaid")
+
+    assert query.code == 2
+    assert re.search(r"syntax error at position \d+, in \"\(nonsense = =\) AND \(.*\)\"", query.err)
+    assert query.err.endswith(", of which 'nonsense = =' is yours\n")
+    advice = "set TEMPORAL_NAMESPACE, or the namespace of your Temporal profile, to one that is there"
+    assert (namespace.code, namespace.err) == (1, f"error: Namespace nope is not found; {advice}\n")
+    assert (both.code, both.out) == (2, "")
+    assert "it asks for JSON, and --format for mermaid" in both.err
+
+
+async def test_id_of_a_rescue_that_is_not_there_is_not_taken_for_its_saga(
+    stage: Stage, operator: SagaClient, server: str
+) -> None:
+    """Whoever steps in at a rescue must not believe that it was done, or that it is over."""
+    trip = await stage.start("hotel", "wait")
+    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    await trip.terminate("x")
+
+    for ask in (
+        operator.show(f"{trip.id}~rescue"),
+        operator.preview(f"{trip.id}~rescue-2"),
+        operator.skip(f"{trip.id}~rescue", "book-hotel", by="mia", because="x"),
+        operator.rescue(f"{trip.id}~rescue", by="mia", because="x"),
+    ):
+        with pytest.raises(SagaNotFoundError, match=f"there is no such rescue of '{trip.id}'"):
+            await ask
+
+    shown = await sagas(server, "show", f"{trip.id}~rescue")
+    sentence = f"there is no such rescue of '{trip.id}', or the server no longer keeps it"
+    assert (shown.code, shown.out, shown.err) == (1, "", f"error: {sentence}\n")
 
 
 async def test_every_verb_as_a_command(stage: Stage, server: str) -> None:

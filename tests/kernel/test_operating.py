@@ -3,8 +3,10 @@
 import ast
 import asyncio
 import json
+import os
 import re
 import shlex
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,16 +31,17 @@ from sagas import (
     VerbRefusedError,
     start_saga,
 )
+from sagas._mark import Purpose
 from sagas._operator.search import CUT_OFF
 from sagas._status import ENDED
-from tests.pages import DOCS, modules_of
+from tests.pages import DOCS, modules_in, modules_of
 from tests.waiting import until
 from workers._cli import app
 from workers._operate import Wanted
 
 from .command import Ended, sagas
 from .shop import Order, OrderSaga, Parcel, Warehouse
-from .stage import Ending, Handle, Stage
+from .stage import PATIENCE, Ending, Handle, Stage
 from .test_operate_reset import reset
 
 PAGE = (DOCS / "operating.md").read_text()
@@ -312,9 +315,16 @@ def test_every_status_stands_in_the_table_of_the_page() -> None:
     assert {status for status, final in finals.items() if final not in ("yes", "no")} == CUT_OFF.keys()
 
 
-def in_page(code: str, mode: str) -> CodeType:
-    """Code of the page that awaits, as it stands there."""
-    compiled: CodeType = compile(code, "operating.md", mode, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+def test_every_mark_of_a_step_stands_in_the_table_of_the_page() -> None:
+    """What an activity is for, where `show` has a line for it that is no plain step; and a child."""
+    marks = set(re.findall(r"^\| `\(([a-z-]+)\)` \|", PAGE, re.MULTILINE))
+
+    assert marks == {*Purpose, "child"} - {Purpose.STEP, Purpose.COMPENSATION, Purpose.PROBE}
+
+
+def in_page(code: str) -> CodeType:
+    """An expression of the page that awaits, as it stands there."""
+    compiled: CodeType = compile(code, "operating.md", "eval", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     return compiled
 
 
@@ -377,17 +387,15 @@ async def test_the_audit_trail_stands_where_the_page_says(shop: Shop, server: st
     as_json = json.loads((await sagas(server, "show", order.id, "--json")).out)
     (code,) = re.findall(r"in Python `(.*?)`", PAGE)
     names = {"operator": SagaClient(shop.stage.client)}
-    in_python = await eval(in_page(code.replace("order-7", order.id), "eval"), names)
+    in_python = await eval(in_page(code.replace("order-7", order.id)), names)
 
     assert [(v["verb"], v["by"], v["because"]) for v in as_json["verbs"]] == [(HOLD, "tom", "let me look")]
     assert [(v.verb, v.by, v.because) for v in in_python] == [(HOLD, "tom", "let me look")]
     assert " hold by tom: let me look\n" in await shop.stage.details(order)
 
 
-async def test_the_python_of_the_page_retries_what_is_stuck(
-    shop: Shop, server: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It finds the server by the environment, as a program of a user's does."""
+async def test_the_python_of_the_page_retries_what_is_stuck(shop: Shop, server: str, tmp_path: Path) -> None:
+    """A program as it stands there, which finds the server by the environment."""
     order = await shop.stuck()
     operator = SagaClient(shop.stage.client)
 
@@ -396,10 +404,16 @@ async def test_the_python_of_the_page_retries_what_is_stuck(
         return order.id in {saga.id for saga in found}
 
     await until(is_listed)
-    monkeypatch.setenv("TEMPORAL_ADDRESS", server)
-    (code,) = re.findall(r"```python\n(?!# \w+\.py\n)(.*?)```", PAGE, re.DOTALL)
+    program = tmp_path / "night_watch.py"
+    program.write_text(modules_in("operating.md")["night_watch"])
 
-    await eval(in_page(code, "exec"), {})
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        program,
+        env={**os.environ, "TEMPORAL_ADDRESS": server, "PYTHONPATH": str(DOCS.parent)},
+    )
+    async with asyncio.timeout(PATIENCE):
+        assert await process.wait() == 0
 
     assert (await shop.stage.ending(order)).saga == "compensated"
     assert [(verb.verb, verb.by) for verb in (await operator.show(order.id)).verbs] == [

@@ -83,7 +83,8 @@ class Bank:
         return await start_saga(self.client, run, loan, id=f"loan-{loan.id}", task_queue=self.task_queue)
 
     async def sign(self, loan: WorkflowHandle[Any, Any]) -> None:
-        await loan.signal("contract-signed", self.guide["loan_steps"].Signature(by="Ada"))
+        signature = self.guide["loan_steps"].Signature(by="Ada")
+        await self.guide["loan_post"].send(self.client, loan.id.removeprefix("loan-"), signature)
 
     async def event(
         self, loan: WorkflowHandle[Any, Any], kind: "EventType.ValueType", *, nth: int = 1
@@ -152,6 +153,59 @@ async def test_a_loan_that_is_refused_is_made_up_for(bank: Bank) -> None:
     assert failure.details[:1] == ("no_credit",)
     assert (await bank.story(loan))[-1] == "tell-customer"
     await bank.replay(loan, bank.guide["loan_saga"].LoanSaga)
+
+
+async def test_a_loan_is_signed_in_each_way_that_the_page_shows(
+    bank: Bank, server: str, temporal_program: str
+) -> None:
+    """As an update, and by the command; as a signal it is signed in the other tests."""
+    handed_in, commanded = [await bank.lend(bank.loan("ada", 5_000)) for _ in range(2)]
+    for loan in (handed_in, commanded):
+        await bank.event(loan, EventType.EVENT_TYPE_TIMER_STARTED, nth=2)
+    (line,) = re.findall(r"^temporal (workflow signal .*)$", (DOCS / "writing.md").read_text(), re.MULTILINE)
+    words = [commanded.id if word == "loan-7" else word for word in shlex.split(line)]
+    signature = bank.guide["loan_steps"].Signature(by="Ada")
+
+    taken = await bank.guide["loan_post"].hand_in(bank.client, handed_in.id.removeprefix("loan-"), signature)
+    process = await asyncio.create_subprocess_exec(temporal_program, *words, "--address", server)
+
+    assert taken == "taken"
+    assert await process.wait() == 0
+    for loan in (handed_in, commanded):
+        assert (await bank.result(loan)).endswith(", signed by Ada")
+
+
+async def test_a_decision_against_a_loan_turns_it_round(bank: Bank) -> None:
+    """The code of the failure is the one that the page names."""
+    loan = await bank.lend(bank.loan("ada", 20_000))
+    await bank.event(loan, EventType.EVENT_TYPE_TIMER_STARTED, nth=2)
+    officer = frozenset({"credit-officer"})
+
+    await SagaClient(bank.client).approve(
+        loan.id, "large-loan", is_approved=False, by="tom", because="too much", roles=officer
+    )
+
+    assert (await bank.failure(loan)).details[:1] == ("not_approved",)
+    assert (await bank.story(loan))[-2:] == ["compensate.reserve-funds", "tell-customer"]
+
+
+async def test_a_bug_in_a_saga_turns_it_round_and_can_be_found(client: Client, guide: Guide) -> None:
+    """Its traceback stands where the page says."""
+
+    @activity.defn(name="check_credit")
+    async def check_credit(loan: Any) -> Any:
+        return None  # the saga looks for its points
+
+    instead = {"check_credit": check_credit}
+    bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}", instead=instead)
+    async with bank.open():
+        failure = await bank.failure(await bank.lend(bank.loan("ada", 5_000)))
+
+    assert failure.type == "SagaCompensated"
+    assert failure.details[:1] == ("AttributeError",)
+    assert isinstance(failure.cause, ApplicationError)
+    assert failure.cause.failure is not None
+    assert "score.points < 500" in failure.cause.failure.stack_trace
 
 
 async def test_a_book_of_loans_continues_as_new(client: Client, guide: Guide) -> None:
@@ -296,6 +350,8 @@ async def test_the_desk_understands_every_end(client: Client, guide: Guide) -> N
         stuck = await bank.lend(tim)
         await bank.sign(stuck)
         await Stage(client, cache=0).status(stuck, "stuck")
+        signature = guide["loan_steps"].Signature(by="Tim")
+        too_late = await guide["loan_post"].hand_in(client, tim.id, signature)
         await SagaClient(client).skip(stuck.id, "reserve-funds", by="mia", because="x")
         settled = await lend(tim)
         is_open.set()
@@ -306,6 +362,8 @@ async def test_the_desk_understands_every_end(client: Client, guide: Guide) -> N
         await desk.withdraw(client, zoe.id)
         cancelled = await lend(zoe)
 
+    assert too_late.startswith("not taken: ")
+    assert too_late.endswith("contract-signed comes too late: the saga has turned round")
     assert settled == (
         "no loan, because the customer's account is closed; somebody saw to {'reserve-funds': 'skipped'}"
     )

@@ -28,7 +28,7 @@ ROOT = DOCS.parent
 PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *sorted(DOCS.glob("*.md")))}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PACKAGES = (sagas, activities, workers, choreography)
-UNNAMED = {"README.md": 2, "choreography.md": 1, "operating.md": 1, "telemetry.md": 3}
+UNNAMED = {"README.md": 2, "choreography.md": 1, "telemetry.md": 3}
 """How many blocks of Python a page has that are no modules; a test of the page runs each of them."""
 
 
