@@ -186,6 +186,52 @@ async def test_preview_and_the_compensations_that_then_run_are_the_same(
     assert (await operator.preview(trip.id)).sentence == "nothing is owed"
 
 
+async def test_preview_tells_what_an_open_child_makes_up_for(stage: Stage, operator: SagaClient) -> None:
+    """It does so before its parent, so nothing of that stays, and nothing comes on top."""
+    night = Plan(do=("hotel", "wait"), name="night")
+    trip = await stage.start("hotel", Plan(do=("car", "look", night)))
+    child = stage.child_of(trip, "leg")
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await stage.event(child, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await stage.event(stage.child_of(child, "night"), EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+
+    preview = await operator.preview(trip.id)
+    await operator.compensate(trip.id, by="mia", because="the customer called")
+    await stage.ending(trip)
+
+    assert [each.address for each in preview.compensations] == [
+        "leg/night:book-hotel",
+        "leg:book-car",
+        "book-hotel",
+    ]
+    assert [stay.address for stay in preview.stays] == ["leg:look-around"]
+    assert preview.unknown == ()
+    assert stage.agency.story[4:] == [each.activity for each in preview.compensations]
+
+
+async def test_preview_tells_what_open_children_make_up_for_at_the_same_time(
+    stage: Stage, operator: SagaClient
+) -> None:
+    """Each is a lane."""
+    legs = (Plan(do=("hotel", "wait"), name="a"), Plan(do=("flight", "wait"), name="b"))
+    trip = await stage.start("car", "a|b", legs=legs)
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED, nth=2)
+    for leg in legs:
+        await stage.event(stage.child_of(trip, leg.name), EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+
+    preview = await operator.preview(trip.id)
+    for leg in legs:
+        await stage.child_of(trip, leg.name).signal("go")
+    await stage.ending(trip)
+
+    assert [(each.address, each.lane) for each in preview.compensations] == [
+        ("a:book-hotel", "1"),
+        ("b:book-flight", "2"),
+        ("book-car", ""),
+    ]
+    assert (preview.stays, preview.unknown) == ((), ())
+
+
 async def test_sagas_that_need_a_person_are_listed_first(stage: Stage, operator: SagaClient) -> None:
     """Stuck, held, and then those that run; those that have ended only when they are asked for."""
     running = await stage.start("hotel", "wait")
