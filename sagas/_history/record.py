@@ -109,6 +109,8 @@ class Record:
     """When each that is open fires, and what it is for; by the events that have started them."""
     is_paused: bool = False
     """Whether somebody has paused its workflow in Temporal: none of its code runs meanwhile."""
+    fault: tuple[datetime, str] | None = None
+    """Since when its code fails, and how: the server asks for the same workflow task again and again."""
     has_news: bool = False
     """Whether something has come that its code has not answered yet."""
     close: Close | None = None

@@ -15,7 +15,7 @@ from .close import Close, How
 from .left_behind import with_bases
 from .rebuild import rebuild, verdict_of_efforts
 from .record import COUNTED, Effort, Offspring, Record, by_hand, end_of_child
-from .timeline import Cancel, CompensationLine, CompensationState, StepLine, Timeline, Wait
+from .timeline import Cancel, CompensationLine, CompensationState, Fault, StepLine, Timeline, Wait
 from .unheard import unheard
 
 
@@ -37,6 +37,7 @@ def timeline_of(record: Record) -> Timeline:
         code=close.code if close else "",
         reason=close.reason if close else "",
         steps=tuple(_steps(record, rebuilt.ledger)),
+        fault=_fault(record),
         waits=tuple(_waits(record, status)) if close is None else (),
         verbs=tuple(_verbs(record)),
         cancels=tuple(Cancel(at=at, reason=reason) for at, reason in record.cancels),
@@ -44,6 +45,13 @@ def timeline_of(record: Record) -> Timeline:
         continued_as=record.continued_as,
         rescues=tuple(map(timeline_of, record.own_rescues)),
     )
+
+
+def _fault(record: Record) -> Fault | None:
+    if record.fault is None or record.close is not None:
+        return None
+    since, reason = record.fault
+    return Fault(reason=reason, since=since)
 
 
 def _waits(record: Record, status: str) -> Iterator[Wait]:

@@ -82,6 +82,13 @@ class StepLine(_Model):
     left_by: str = ""
 
 
+class Fault(_Model):
+    """The code of a saga fails; its workers try it again until it is mended."""
+
+    reason: str
+    since: datetime
+
+
 class Wait(_Model):
     """What a saga waits for, and until when at the latest; nothing else ends the wait for a person."""
 
@@ -112,6 +119,7 @@ class Timeline(_Model):
         code: The code of the failure that it ended with.
         reason: One sentence on it.
         steps: Its steps and children, in the order of their start.
+        fault: That its code fails, where it is open: it does nothing and takes no verb until that is mended.
         waits: What it waits for, where it is open; what its workflow has no timer for is not told.
         verbs: What operators did.
         cancels: Who asked it to end early, and when.
@@ -132,6 +140,7 @@ class Timeline(_Model):
     code: str = ""
     reason: str = ""
     steps: tuple[StepLine, ...] = ()
+    fault: Fault | None = None
     waits: tuple[Wait, ...] = ()
     verbs: tuple[AuditEntry, ...] = ()
     cancels: tuple[Cancel, ...] = ()

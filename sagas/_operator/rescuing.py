@@ -97,11 +97,7 @@ async def rescue_saga(client: Client, saga_id: str, note: OperatorNote, *, patie
     if is_going_on(record):
         return _going_on(record.id, record.run_id, is_new=False)
     if record.close is None:
-        raise VerbRefusedError(
-            record.id,
-            VERB,
-            "it is still running and can help itself; rescue it when it was terminated or has timed out",
-        )
+        raise VerbRefusedError(record.id, VERB, _why_not(record))
     await _refuse_child_of_closed_parent(archive, record)
     if _under_way(record):
         record = await _when_children_have_ended(client, archive, record, patience)
@@ -117,6 +113,16 @@ async def rescue_saga(client: Client, saga_id: str, note: OperatorNote, *, patie
         )
     run_id, is_new = await go_on(client, archive, record, note)
     return _going_on(record.id, run_id, is_new=is_new)
+
+
+def _why_not(record: Record) -> str:
+    """Why a saga that is open is not rescued."""
+    if record.fault is not None:
+        return (
+            f"its code fails ({record.fault[1]}): mend it, its workers try it again; or terminate it, and "
+            "rescue it then"
+        )
+    return "it is still running and can help itself; rescue it when it was terminated or has timed out"
 
 
 async def _make_up(client: Client, archive: Archive, record: Record, note: OperatorNote) -> Rescue:

@@ -8,7 +8,7 @@ from textwrap import wrap
 from .._history.close import How
 from .._history.preview import Preview
 from .._history.rebuild import Way
-from .._history.timeline import CompensationLine, StepLine, Timeline
+from .._history.timeline import CompensationLine, Fault, StepLine, Timeline
 from .._ledger import Outcome
 from .._status import Status
 from .search import SagaSummary
@@ -67,6 +67,8 @@ def _standing(saga: SagaSummary) -> str:
 def _timeline(timeline: Timeline) -> Iterator[str]:
     yield f"{timeline.id}  {timeline.type}  {timeline.status.upper()}"
     yield _how_it_stands(timeline)
+    if timeline.fault is not None:
+        yield _fault(timeline.fault)
     for wait in timeline.waits:
         until = f" (at the latest {_moment(wait.until)} UTC)" if wait.until else ""
         yield f"waits: {wait.what}{until}"
@@ -79,6 +81,11 @@ def _timeline(timeline: Timeline) -> Iterator[str]:
     for rescue in timeline.rescues:
         yield ""
         yield from _timeline(rescue)
+
+
+def _fault(fault: Fault) -> str:
+    since = f"since {_moment(fault.since)} UTC"
+    return f"its code fails: {fault.reason} ({since}): mend it, its workers try it again"
 
 
 def _how_it_stands(timeline: Timeline) -> str:
@@ -137,6 +144,8 @@ def _notes(line: StepLine) -> Iterator[str]:
         yield f"{line.code}: {line.reason}" if line.code else line.reason
     if line.child is not None and line.child.closed is None and line.child.status != Status.RUNNING:
         yield f"{line.child.id} is {line.child.status}"
+    if line.child is not None and line.child.fault is not None:
+        yield f"{line.child.id}: {_fault(line.child.fault)}"
     # What makes up for a child's steps stands with these, where the child is told of.
     for compensation in line.compensations if line.child is None else ():
         yield from _compensation_notes(compensation, is_alone=len(line.compensations) == 1)

@@ -133,6 +133,42 @@ async def test_story_of_a_parent_names_the_child_that_is_stuck(stage: Stage, ope
     await stage.ending(trip)
 
 
+async def test_story_says_that_the_code_fails(stage: Stage, operator: SagaClient) -> None:
+    """It looks healthy otherwise; nobody but a programmer can help, and a rescue would not."""
+    trip = await stage.start("hotel", "pay", "pay")
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+
+    story = await operator.show(trip.id)
+
+    assert story.fault is not None
+    assert story.fault.reason.endswith(": 'pay' is a second pivot; a saga has one")
+    since = f"{story.fault.since:%Y-%m-%d %H:%M:%S} UTC"
+    told = f"its code fails: {story.fault.reason} (since {since}): mend it, its workers try it again"
+    assert told in " ".join(timeline_text(story).split())
+    with pytest.raises(
+        VerbRefusedError, match=r"its code fails \(.* 'pay' is .*\): mend it, .* or terminate it"
+    ):
+        await operator.rescue(trip.id, by="mia", because="x")
+    await trip.terminate("the code is not going to be mended")
+    stage.ids.remove(trip.id)  # what failed its tasks fails in replay
+    assert (await operator.show(trip.id)).fault is None
+
+
+async def test_story_of_a_parent_names_the_child_whose_code_fails(stage: Stage, operator: SagaClient) -> None:
+    """Its parent waits for it, and cannot know."""
+    trip = await stage.start("hotel", Plan(do=("flight", "fail-outside")))
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    child = stage.child_of(trip, "leg")
+    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+
+    text = timeline_text(await operator.show(trip.id))
+
+    assert f"\n      {child.id}: its code fails: " in text
+    await child.terminate("the code is not going to be mended")
+    await trip.terminate("the code is not going to be mended")
+    stage.ids.remove(trip.id)  # what failed its tasks fails in replay
+
+
 async def test_a_failure_is_told_while_it_is_tried_again(stage: Stage, operator: SagaClient) -> None:
     """Who looks in the middle of an attempt learns why there is one, and how many there have been."""
     gate = Gate()
