@@ -13,10 +13,13 @@ from .._verbs import AuditEntry
 from .._verdict import SAGA_REFUSED, Verdict
 from .close import Close, How
 from .left_behind import with_bases
-from .rebuild import rebuild, verdict_of_efforts
+from .rebuild import Way, rebuild, verdict_of_efforts
 from .record import COUNTED, Effort, Offspring, Record, by_hand, end_of_child
 from .timeline import Cancel, CompensationLine, CompensationState, Fault, StepLine, Timeline, Wait
 from .unheard import unheard
+
+DEADLINE = "the saga's deadline"
+"""What its timer is for, by its summary."""
 
 
 def timeline_of(record: Record) -> Timeline:
@@ -38,7 +41,7 @@ def timeline_of(record: Record) -> Timeline:
         reason=close.reason if close else "",
         steps=tuple(_steps(record, rebuilt.ledger)),
         fault=_fault(record),
-        waits=tuple(_waits(record, status)) if close is None else (),
+        waits=tuple(_waits(record, status, rebuilt.way)) if close is None else (),
         verbs=tuple(_verbs(record)),
         cancels=tuple(Cancel(at=at, reason=reason) for at, reason in record.cancels),
         continued_from=record.continued_from,
@@ -54,15 +57,18 @@ def _fault(record: Record) -> Fault | None:
     return Fault(reason=reason, since=since)
 
 
-def _waits(record: Record, status: str) -> Iterator[Wait]:
+def _waits(record: Record, status: str, way: Way) -> Iterator[Wait]:
     """What its timers are for; one that is stuck and does nothing was refused for good.
 
+    Its deadline matters up to its pivot, unless it has turned round before.
     What was under way when it was reset is nothing that it does: nobody hears of the end of that.
     """
     if record.is_paused:
         yield Wait(what="until its workflow is unpaused in Temporal")
+    is_in_time = way is Way.BACK and status in (Status.RUNNING, Status.HELD)
+    passed_over = ("", Status.HELD) if is_in_time else ("", Status.HELD, DEADLINE)
     for until, what in record.timers.values():
-        if what not in ("", Status.HELD):
+        if what not in passed_over:
             yield Wait(what=what, until=until)
     own = (effort for effort in record.efforts if not effort.left_by)
     is_busy = any(effort.verdict.outcome is Outcome.STARTED for effort in own)

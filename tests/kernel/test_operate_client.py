@@ -117,6 +117,33 @@ async def test_story_says_what_a_saga_waits_for(stage: Stage, operator: SagaClie
     assert (await operator.show(trip.id)).waits == ()
 
 
+async def test_story_tells_of_a_deadline_only_while_it_matters(stage: Stage, operator: SagaClient) -> None:
+    """Not past the pivot, nor on the way back: what is waited for there is a person, or the next attempt."""
+
+    async def waits(trip: Handle) -> list[str]:
+        return [wait.what for wait in (await operator.show(trip.id)).waits]
+
+    forth = await stage.start("hotel", "wait", "pay", "ticket", seconds=3600)
+    await stage.event(forth, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    before = await waits(forth)
+    stage.agency.when("send-ticket", breaks())
+    await forth.signal("go")
+    await stage.status(forth, "stuck")
+    after = await waits(forth)
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    back = await stage.start("flight", "fail", seconds=3600)
+    await stage.status(back, "stuck")
+    on_the_way_back = await waits(back)
+    await stage.retry(forth)
+    await stage.retry(back)
+    await stage.ending(forth)
+    await stage.ending(back)
+
+    assert before == ["the saga's deadline"]
+    assert after == ["until the next attempt"]
+    assert on_the_way_back == ["for a person"]
+
+
 async def test_story_of_a_parent_names_the_child_that_is_stuck(stage: Stage, operator: SagaClient) -> None:
     """It is the child that has to be asked for something, by its own id."""
     stage.agency.when("cancel-flight", refuses("too_late"))
