@@ -58,6 +58,7 @@ class Preview(BaseModel):
         stays: What would stay.
         has_completed: Whether it has ended well, so that what it did is meant to stay.
         has_turned: Whether it is compensating already.
+        root: For a child that has completed, whose preview says what would be made up for: its parent does.
         unknown: Children that ended without a word, or of which no history was read; what they owe is not
             in it. What one that is open would make up for itself is.
         left: What was done before a reset, and not since. The saga does not know of it: only a rescue makes
@@ -74,6 +75,7 @@ class Preview(BaseModel):
     left: tuple[Planned, ...] = ()
     has_completed: bool = False
     has_turned: bool = False
+    root: str = ""
 
     @property
     def sentence(self) -> str:
@@ -87,6 +89,8 @@ class Preview(BaseModel):
         """What it would do itself, or has still to do."""
         if self.has_completed:
             return "nothing would be compensated: it has completed"
+        if self.root:
+            return f"what it did is its parent's to make up for: ask for the preview of {self.root!r}"
         if self.way is Way.FORWARD:
             return "nothing would be compensated: the pivot is done, or may be, so it only goes forward"
         if not self.compensations:
@@ -108,15 +112,17 @@ def preview_of(record: Record) -> Preview:
     if record.close is not None and record.close.how in (How.TERMINATED, How.TIMED_OUT) and not is_forward:
         # All of it is for a rescue.
         left = set[str]()
+    would_run = () if record.is_handed_over else chosen(plan, lambda address: address not in left)
     return Preview(
         id=record.id,
         way=rebuilt.way,
-        compensations=(*own, *_planned(chosen(plan, lambda address: address not in left))),
+        compensations=(*own, *_planned(would_run)),
         stays=tuple(_stays(record, {each.address for each in (*own, *leaves((*plan, *rebuilt.left)))})),
         unknown=() if is_forward else tuple(_unknown(rebuilt.ledger, turning)),
         left=tuple(_planned(rebuilt.left)) if left else (),
         has_completed=record.has_completed,
         has_turned=rebuilt.ledger.phase is Phase.COMPENSATING,
+        root=record.root if record.is_handed_over and not is_forward else "",
     )
 
 

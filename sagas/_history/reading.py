@@ -132,6 +132,7 @@ class _Reader:
         record.first_run_id = started.first_execution_run_id
         if CHILD_MEMO in started.memo.fields:
             record.parent = started.parent_workflow_execution.workflow_id
+            record.root = started.root_workflow_execution.workflow_id or record.parent
         record.started_at = record.started_at or time_of(event)
         record.request = self._closes.value(started.input.payloads)
         record.continued_as, record.is_paused = "", False

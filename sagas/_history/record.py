@@ -85,6 +85,8 @@ class Record:
     """The run with which it began: the same before and after it was reset, or continued as new."""
     parent: str = ""
     """The saga that it is a child of."""
+    root: str = ""
+    """The saga at the top, where it is a child."""
     type: str = ""
     task_queue: str = ""
     request: object = None
@@ -139,6 +141,11 @@ class Record:
         is_closed = self.close is not None and self.close.how is How.COMPLETED
         has_said = self.status == Status.COMPLETED or (self.status == Status.SETTLED and not self.has_turned)
         return (is_closed or has_said) and self.status != Status.COMPENSATED and not self.parent
+
+    @property
+    def is_handed_over(self) -> bool:
+        """Whether it is a child that has completed: from then on its parent makes up for what it did."""
+        return bool(self.parent) and self.close is not None and self.close.how is How.COMPLETED
 
     @property
     def own_rescues(self) -> list["Record"]:

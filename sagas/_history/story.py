@@ -210,7 +210,7 @@ def _compensations(record: Record, ledger: Ledger, address: str) -> Iterator[Com
         yield CompensationLine(
             address=owed.address,
             activity=owed.activity,
-            state=_state(last, is_by_hand=owed.address in settled),
+            state=_state(record, last, is_by_hand=owed.address in settled),
             started_at=efforts[0].scheduled_at if efforts else None,
             ended_at=last.ended_at if last and last.verdict.outcome is Outcome.DONE else None,
             attempts=sum(effort.attempts for effort in efforts),
@@ -218,12 +218,12 @@ def _compensations(record: Record, ledger: Ledger, address: str) -> Iterator[Com
         )
 
 
-def _state(last: Effort | None, *, is_by_hand: bool) -> CompensationState:
+def _state(record: Record, last: Effort | None, *, is_by_hand: bool) -> CompensationState:
     if last is not None and last.verdict.outcome is Outcome.DONE:
         return CompensationState.DONE
     if is_by_hand:
         return CompensationState.BY_HAND
     if last is None:
-        return CompensationState.OWED
+        return CompensationState.PARENTS if record.is_handed_over else CompensationState.OWED
     is_under_way = last.verdict.outcome is Outcome.STARTED
     return CompensationState.UNDER_WAY if is_under_way else CompensationState.FAILING

@@ -16,6 +16,8 @@ class CompensationState(StrEnum):
 
     OWED = "owed"
     """It would run if the saga failed now, or is about to run."""
+    PARENTS = "its parent's"
+    """Its saga is a child that has completed: only its parent knows."""
     UNDER_WAY = "under way"
     FAILING = "failing"
     """Its last round failed; it is tried again, or waits for a person."""

@@ -295,6 +295,31 @@ async def test_preview_tells_what_open_children_make_up_for_at_the_same_time(
     assert (preview.stays, preview.unknown) == ((), ())
 
 
+async def test_what_a_child_that_has_completed_did_is_its_parents(stage: Stage, operator: SagaClient) -> None:
+    """Its own history cannot tell whether that is made up for; whose can, it says."""
+    night = Plan(do=("hotel", "look"), name="night")
+    trip = await stage.start(Plan(do=("car", night)), "wait")
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
+    child = stage.child_of(stage.child_of(trip, "leg"), "night")
+
+    preview, story = await operator.preview(child.id), await operator.show(child.id)
+    whole = await operator.preview(trip.id)
+
+    assert preview.root == trip.id
+    assert preview.sentence == (
+        f"what it did is its parent's to make up for: ask for the preview of {trip.id!r}"
+    )
+    assert preview.compensations == ()
+    assert [stay.address for stay in preview.stays] == ["look-around"]
+    assert [state for line in story.steps for state in [c.state for c in line.compensations]] == [
+        "its parent's"
+    ]
+    assert [each.address for each in whole.compensations] == ["leg/night:book-hotel", "leg:book-car"]
+    await trip.signal("go")
+    await stage.ending(trip)
+    assert (await operator.preview(child.id)).sentence == preview.sentence
+
+
 async def test_sagas_that_need_a_person_are_listed_first(stage: Stage, operator: SagaClient) -> None:
     """Stuck, held, and then those that run; those that have ended only when they are asked for."""
     running = await stage.start("hotel", "wait")
