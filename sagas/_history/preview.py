@@ -109,6 +109,7 @@ def preview_of(record: Record) -> Preview:
     turning = {} if is_forward else _open_children(record)
     own = tuple(_of_children(turning))
     left = {each.address for each in leaves(rebuilt.left)}
+    planned = {each.address for each in own} | {each.address for each in leaves(plan)} | left
     if record.close is not None and record.close.how in (How.TERMINATED, How.TIMED_OUT) and not is_forward:
         # All of it is for a rescue.
         left = set[str]()
@@ -117,7 +118,7 @@ def preview_of(record: Record) -> Preview:
         id=record.id,
         way=rebuilt.way,
         compensations=(*own, *_planned(would_run)),
-        stays=tuple(_stays(record, {each.address for each in (*own, *leaves((*plan, *rebuilt.left)))})),
+        stays=tuple(_stays(record, planned)),
         unknown=() if is_forward else tuple(_unknown(rebuilt.ledger, turning)),
         left=tuple(_planned(rebuilt.left)) if left else (),
         has_completed=record.has_completed,
