@@ -11,7 +11,7 @@ from .._ledger import Outcome
 from .._mark import Mark, Purpose
 from .._scope.carried import Carried
 from .._status import Status
-from .._verbs import COMPLETE, SKIP, AuditEntry
+from .._verbs import COMPLETE, SKIP, AuditEntry, ByHand
 from .._verdict import Verdict
 from .close import Close, How
 
@@ -166,7 +166,16 @@ class Record:
 
 def by_hand(record: Record) -> frozenset[str]:
     """The addresses that a person has settled, by leaving something out or by doing it."""
-    return frozenset(verb.entry.about for verb in record.verbs if verb.entry.verb in (SKIP, COMPLETE))
+    return frozenset(words_on(record))
+
+
+def words_on(record: Record) -> dict[str, ByHand]:
+    """How a person has settled what is at these addresses."""
+    return {
+        verb.entry.about: "skipped" if verb.entry.verb == SKIP else "completed by hand"
+        for verb in record.verbs
+        if verb.entry.verb in (SKIP, COMPLETE)
+    }
 
 
 def end_of_child(child: Offspring) -> Close | None:

@@ -9,12 +9,12 @@ from .._mark import Purpose
 from .._scope.insist import NEXT_ATTEMPT
 from .._scope.rescue import RESCUE_TYPE, RescueRequest
 from .._status import Status, has_ended
-from .._verbs import AuditEntry
+from .._verbs import AuditEntry, ByHand
 from .._verdict import SAGA_REFUSED, Verdict
 from .close import Close, How
 from .left_behind import with_bases
 from .rebuild import Way, rebuild, verdict_of_efforts
-from .record import COUNTED, Effort, Offspring, Record, by_hand, end_of_child
+from .record import COUNTED, Effort, Offspring, Record, end_of_child, words_on
 from .timeline import Cancel, CompensationLine, CompensationState, Fault, StepLine, Timeline, Wait
 from .unheard import unheard
 
@@ -127,6 +127,10 @@ def _step(record: Record, ledger: Ledger, efforts: list[Effort]) -> StepLine:
     entry = ledger.entries.get(first.address)
     verdict = verdict_of_efforts(efforts)
     failure = _last_failure(efforts) if verdict.outcome is Outcome.STARTED else verdict
+    is_insisted_on = first.mark.purpose in (Purpose.PIVOT, Purpose.RETRIABLE)
+    settled = words_on(record).get(first.address) if is_insisted_on else None
+    if settled is not None:
+        failure = Verdict(Outcome.DONE)
     return StepLine(
         address=first.address,
         purpose=first.mark.purpose.value,
@@ -139,6 +143,7 @@ def _step(record: Record, ledger: Ledger, efforts: list[Effort]) -> StepLine:
         reason=failure.reason,
         compensations=tuple(_compensations(record, ledger, first.address)),
         left_by=last.left_by,
+        by_hand=settled,
     )
 
 
@@ -167,6 +172,7 @@ def _child(record: Record, ledger: Ledger, child: Offspring, unknown: str) -> St
         compensations=compensations,
         child=story,
         left_by=child.left_by,
+        by_hand=words_on(record).get(child.address) if child.is_pivot else None,
     )
 
 
@@ -195,7 +201,9 @@ def _compensations(record: Record, ledger: Ledger, address: str) -> Iterator[Com
     if entry is None:
         return
     whose = (record, *record.own_rescues)
-    settled = frozenset[str]().union(*map(by_hand, whose))
+    settled = dict[str, ByHand]()
+    for each in whose:
+        settled |= words_on(each)
     planned = set[str]() if record.has_completed else {each.address for each in ledger.owed()}
     for owed in leaves(entry.owed):
         efforts = [
@@ -210,7 +218,7 @@ def _compensations(record: Record, ledger: Ledger, address: str) -> Iterator[Com
         yield CompensationLine(
             address=owed.address,
             activity=owed.activity,
-            state=_state(record, last, is_by_hand=owed.address in settled),
+            state=_state(record, last, settled.get(owed.address)),
             started_at=efforts[0].scheduled_at if efforts else None,
             ended_at=last.ended_at if last and last.verdict.outcome is Outcome.DONE else None,
             attempts=sum(effort.attempts for effort in efforts),
@@ -218,11 +226,11 @@ def _compensations(record: Record, ledger: Ledger, address: str) -> Iterator[Com
         )
 
 
-def _state(record: Record, last: Effort | None, *, is_by_hand: bool) -> CompensationState:
+def _state(record: Record, last: Effort | None, settled: ByHand | None) -> CompensationState:
     if last is not None and last.verdict.outcome is Outcome.DONE:
         return CompensationState.DONE
-    if is_by_hand:
-        return CompensationState.BY_HAND
+    if settled is not None:
+        return CompensationState.SKIPPED if settled == "skipped" else CompensationState.BY_HAND
     if last is None:
         return CompensationState.PARENTS if record.is_handed_over else CompensationState.OWED
     is_under_way = last.verdict.outcome is Outcome.STARTED

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from .._ledger import Outcome
-from .._verbs import AuditEntry
+from .._verbs import AuditEntry, ByHand
 from .close import How
 from .rebuild import Way
 
@@ -23,7 +23,9 @@ class CompensationState(StrEnum):
     """Its last round failed; it is tried again, or waits for a person."""
     DONE = "done"
     BY_HAND = "by hand"
-    """A person has left it out, or has done it."""
+    """A person has done it."""
+    SKIPPED = "skipped"
+    """A person has left it out."""
 
 
 class _Model(BaseModel):
@@ -68,6 +70,7 @@ class StepLine(_Model):
         compensations: What makes up for it; a child that has closed may owe several.
         child: The child's own story, where it was read.
         left_by: The run that has done it, where a reset has left that behind.
+        by_hand: How a person has settled it, where one has: the outcome is what that person says.
     """
 
     address: str
@@ -82,6 +85,7 @@ class StepLine(_Model):
     compensations: tuple[CompensationLine, ...] = ()
     child: "Timeline | None" = None
     left_by: str = ""
+    by_hand: ByHand | None = None
 
 
 class Fault(_Model):

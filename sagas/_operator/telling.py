@@ -11,6 +11,7 @@ from .._history.rebuild import Way
 from .._history.timeline import CompensationLine, Fault, StepLine, Timeline
 from .._ledger import Outcome
 from .._status import Status
+from .._verbs import ByHand
 from .search import SagaSummary
 
 WIDTH = 100
@@ -22,6 +23,7 @@ SIGNS = {
     Outcome.UNKNOWN: "UNKNOWN",
     Outcome.WITHDRAWN: "withdrawn",
 }
+BY_HAND: dict[ByHand, str] = {"completed by hand": "done by hand", "skipped": "skipped"}
 HEADINGS = ("step", "outcome", "tried", "at", "took", "compensation")
 
 
@@ -134,7 +136,8 @@ def _row(line: StepLine, since: datetime | None, indent: str) -> tuple[str, ...]
     took = _span(line.ended_at - line.started_at) if line.ended_at else ""
     states = ", ".join(dict.fromkeys(each.state.value for each in line.compensations))
     tried = str(line.attempts) if line.attempts else ""
-    return (indent + name, SIGNS[line.outcome], tried, began, took, states)
+    sign = BY_HAND[line.by_hand] if line.by_hand else SIGNS[line.outcome]
+    return (indent + name, sign, tried, began, took, states)
 
 
 def _notes(line: StepLine) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -77,12 +78,46 @@ async def test_story_names_who_stepped_in(stage: Stage, operator: SagaClient) ->
     assert [(v.verb, v.about, v.by, v.because) for v in story.verbs] == [
         ("saga-skip", "book-flight", "mia", "a credit note was sent")
     ]
-    assert story.steps[1].compensations[0].state == "by hand"
+    assert story.steps[1].compensations[0].state == "skipped"
     assert Timeline.model_validate_json(story.model_dump_json()) == story
     text = timeline_text(story)
     assert "skip book-flight by mia: a credit note was sent" in text
     assert max(map(len, text.splitlines())) <= 100
     assert timeline_mermaid(story).startswith("flowchart TD\n")
+
+
+async def test_story_tells_what_was_done_by_hand_from_what_was_skipped(
+    stage: Stage, operator: SagaClient
+) -> None:
+    """And what was done by hand after the pivot does not stand there with an error that is over."""
+    stage.agency.when("send-ticket", breaks(final=True))
+    forth = await stage.start("hotel", "pay", "ticket")
+    await stage.status(forth, "stuck")
+    await operator.complete(forth.id, "send-ticket", by="mia", because="sent by post")
+    await stage.ending(forth)
+    for name in ("cancel-hotel", "cancel-flight"):
+        stage.agency.when(name, *[refuses("too_late")] * 2)
+    stage.agency.when("pay", breaks(final=True))
+    back = await stage.start("hotel", "flight", "pay-once")
+    await stage.status(back, "stuck")
+    await operator.skip(back.id, "pay", by="mia", because="they know nothing of it")
+    failed = await stage.event(back, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=3)
+    await stage.event(back, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=failed.event_id)
+    await operator.skip(back.id, "book-hotel", by="mia", because="x")
+    await operator.complete(back.id, "book-flight", by="mia", because="x")
+    await stage.ending(back)
+
+    ticket = (await operator.show(forth.id)).steps[-1]
+    story = await operator.show(back.id)
+
+    assert (ticket.outcome, ticket.by_hand, ticket.reason) == ("done", "completed by hand", "")
+    assert (story.steps[-1].outcome, story.steps[-1].by_hand) == ("rejected", "skipped")
+    states = {line.address: [each.state for each in line.compensations] for line in story.steps}
+    assert states == {"book-hotel": ["skipped"], "book-flight": ["by hand"], "pay": []}
+    text = re.sub(" +", " ", timeline_text(await operator.show(forth.id)))
+    assert " send-ticket (retriable) done by hand 1 " in text
+    assert "the line is dead" not in text
+    assert " pay (pivot) skipped 1 " in re.sub(" +", " ", timeline_text(story))
 
 
 async def test_story_says_what_a_saga_waits_for(stage: Stage, operator: SagaClient) -> None:
