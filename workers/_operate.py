@@ -18,7 +18,6 @@ from sagas import (
     SagaPlugin,
     SagaSummary,
     Timeline,
-    VerbRefusedError,
     list_text,
     preview_text,
     timeline_mermaid,
@@ -187,14 +186,8 @@ def complete(
     """Say of a step that is stuck that it was done by hand."""
     value = _read_json(result)
 
-    async def ask(client: SagaClient) -> str:
-        try:
-            return await client.complete(saga, step, value, by=by, because=because, roles=_roles(role))
-        except VerbRefusedError as refused:
-            if result is None and refused.reason.startswith(f"the result of {step!r} does not fit"):
-                advice = f"{step!r} has a result: give it with --result"
-                raise VerbRefusedError(saga, "complete", advice) from refused
-            raise
+    def ask(client: SagaClient) -> Awaitable[str]:
+        return client.complete(saga, step, value, by=by, because=because, roles=_roles(role))
 
     _carry_out("complete", saga, ask, as_json, then=f"takes your word on {step}")
 

@@ -56,7 +56,8 @@ class Decoder:
             return self._workflow(attributes.workflow_execution.workflow_id)
         if name.startswith("workflow_execution_started"):
             self._type = attributes.workflow_type.name
-        is_read = name.startswith(("workflow_execution_", "workflow_properties_modified_event"))
+        read = ("workflow_execution_", "workflow_properties_modified_event", "workflow_task_failed")
+        is_read = name.startswith(read)
         return self._workflow(self._workflow_id) if is_read else None
 
     def _workflow(self, workflow_id: str) -> SerializationContext:

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Set
 from pydantic import BaseModel, ConfigDict
 
 from .._keys import in_parent
-from .._ledger import Compensation, Outcome, Owed, Phase, chosen, leaves
+from .._ledger import Compensation, Ledger, Outcome, Owed, Phase, chosen, leaves
 from .._mark import Purpose
 from .._verbs import SKIP
 from .close import How
 from .left_behind import with_bases
 from .rebuild import Way, rebuild
-from .record import Record
+from .record import Record, end_of_child
 
 MAY_HAVE_HAPPENED = (Outcome.DONE, Outcome.STARTED, Outcome.UNKNOWN)
 
@@ -58,7 +58,9 @@ class Preview(BaseModel):
         stays: What would stay.
         has_completed: Whether it has ended well, so that what it did is meant to stay.
         has_turned: Whether it is compensating already.
-        unknown: Children that run, or ended without a word; what they owe is not in it.
+        root: For a child that has completed, whose preview says what would be made up for: its parent does.
+        unknown: Children that ended without a word, or of which no history was read; what they owe is not
+            in it. What one that is open would make up for itself is.
         left: What was done before a reset, and not since. The saga does not know of it: only a rescue makes
             up for it, when the saga has ended.
     """
@@ -73,6 +75,7 @@ class Preview(BaseModel):
     left: tuple[Planned, ...] = ()
     has_completed: bool = False
     has_turned: bool = False
+    root: str = ""
 
     @property
     def sentence(self) -> str:
@@ -86,6 +89,8 @@ class Preview(BaseModel):
         """What it would do itself, or has still to do."""
         if self.has_completed:
             return "nothing would be compensated: it has completed"
+        if self.root:
+            return f"what it did is its parent's to make up for: ask for the preview of {self.root!r}"
         if self.way is Way.FORWARD:
             return "nothing would be compensated: the pivot is done, or may be, so it only goes forward"
         if not self.compensations:
@@ -101,20 +106,51 @@ def preview_of(record: Record) -> Preview:
     rebuilt = rebuild(record)
     is_forward = rebuilt.way is Way.FORWARD
     plan = () if is_forward or record.has_completed else rebuilt.ledger.plan()
+    turning = {} if is_forward else _open_children(record)
+    own = tuple(_of_children(turning))
     left = {each.address for each in leaves(rebuilt.left)}
+    planned = {each.address for each in own} | {each.address for each in leaves(plan)} | left
     if record.close is not None and record.close.how in (How.TERMINATED, How.TIMED_OUT) and not is_forward:
         # All of it is for a rescue.
         left = set[str]()
+    would_run = () if record.is_handed_over else chosen(plan, lambda address: address not in left)
     return Preview(
         id=record.id,
         way=rebuilt.way,
-        compensations=tuple(_planned(chosen(plan, lambda address: address not in left))),
-        stays=tuple(_stays(record, {each.address for each in leaves((*plan, *rebuilt.left))})),
-        unknown=() if is_forward else rebuilt.ledger.lost(),
+        compensations=(*own, *_planned(would_run)),
+        stays=tuple(_stays(record, planned)),
+        unknown=() if is_forward else tuple(_unknown(rebuilt.ledger, turning)),
         left=tuple(_planned(rebuilt.left)) if left else (),
         has_completed=record.has_completed,
         has_turned=rebuilt.ledger.phase is Phase.COMPENSATING,
+        root=record.root if record.is_handed_over and not is_forward else "",
     )
+
+
+def _open_children(record: Record) -> dict[str, Preview]:
+    """The children that make up for their own steps before their parent does, by their addresses."""
+    return {
+        child.address: preview_of(child.record)
+        for child in record.children
+        if child.record is not None and end_of_child(child) is None
+    }
+
+
+def _of_children(previews: dict[str, Preview]) -> Iterator[Planned]:
+    """What open children would make up for; several do so at the same time."""
+    for number, (child, preview) in enumerate(previews.items(), start=1):
+        for each in preview.compensations:
+            lanes = filter(None, (str(number) if len(previews) > 1 else "", each.lane))
+            address = in_parent(child, each.address)
+            yield Planned(address=address, activity=each.activity, lane=".".join(lanes))
+
+
+def _unknown(ledger: Ledger, previews: dict[str, Preview]) -> Iterator[str]:
+    for address in ledger.lost():
+        if address not in previews:
+            yield address
+        else:
+            yield from (f"{address}/{each}" for each in previews[address].unknown)
 
 
 def _planned(plan: tuple[Owed, ...], lane: str = "") -> Iterator[Planned]:

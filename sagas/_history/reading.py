@@ -9,7 +9,7 @@ from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter
-from temporalio.exceptions import ActivityError, CancelledError
+from temporalio.exceptions import ActivityError, CancelledError, FailureError
 
 from .._keys import COMPENSATE, PROBE
 from .._ledger import Outcome
@@ -26,6 +26,17 @@ from .record import Effort, Offspring, Record, Verb
 VERBS = frozenset({HOLD, RESUME, RETRY, SKIP, COMPLETE, COMPENSATE_NOW, APPROVE})
 PASSED_ON = {HOLD: Status.HELD, RESUME: Status.RUNNING}
 """What a saga has its children do as well, and what each says when it has done so."""
+
+FAULTS = frozenset(
+    {
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_SCHEDULE_ACTIVITY_DUPLICATE_ID,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_PAYLOADS_TOO_LARGE,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_GRPC_MESSAGE_TOO_LARGE,
+    }
+)
+"""Why a workflow task fails whose code is wrong; the others are the server's, or mend themselves."""
 
 
 def read_history(saga_id: str, events: Iterable[HistoryEvent], converter: DataConverter) -> Record:
@@ -121,6 +132,7 @@ class _Reader:
         record.first_run_id = started.first_execution_run_id
         if CHILD_MEMO in started.memo.fields:
             record.parent = started.parent_workflow_execution.workflow_id
+            record.root = started.root_workflow_execution.workflow_id or record.parent
         record.started_at = record.started_at or time_of(event)
         record.request = self._closes.value(started.input.payloads)
         record.continued_as, record.is_paused = "", False
@@ -140,6 +152,14 @@ class _Reader:
         failed = event.workflow_task_failed_event_attributes
         if failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW:
             self.record.resets.append((time_of(event), failed.failure.message))
+            self.record.fault = None
+        elif failed.cause in FAULTS:
+            since = self.record.fault[0] if self.record.fault else time_of(event)
+            error = self._closes.error(failed.failure)
+            message = error.message if isinstance(error, FailureError) else ""
+            self.record.fault = since, message or str(error)
+        elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+            self.record.fault = None
 
     def _read_timer(self, event: HistoryEvent) -> None:
         """What a saga waits for stands in the summaries of its timers."""

@@ -11,7 +11,7 @@ from .._ledger import Outcome
 from .._mark import Mark, Purpose
 from .._scope.carried import Carried
 from .._status import Status
-from .._verbs import COMPLETE, SKIP, AuditEntry
+from .._verbs import COMPLETE, SKIP, AuditEntry, ByHand
 from .._verdict import Verdict
 from .close import Close, How
 
@@ -85,6 +85,8 @@ class Record:
     """The run with which it began: the same before and after it was reset, or continued as new."""
     parent: str = ""
     """The saga that it is a child of."""
+    root: str = ""
+    """The saga at the top, where it is a child."""
     type: str = ""
     task_queue: str = ""
     request: object = None
@@ -109,6 +111,8 @@ class Record:
     """When each that is open fires, and what it is for; by the events that have started them."""
     is_paused: bool = False
     """Whether somebody has paused its workflow in Temporal: none of its code runs meanwhile."""
+    fault: tuple[datetime, str] | None = None
+    """Since when its code fails, and how: the server asks for the same workflow task again and again."""
     has_news: bool = False
     """Whether something has come that its code has not answered yet."""
     close: Close | None = None
@@ -139,6 +143,11 @@ class Record:
         return (is_closed or has_said) and self.status != Status.COMPENSATED and not self.parent
 
     @property
+    def is_handed_over(self) -> bool:
+        """Whether it is a child that has completed: from then on its parent makes up for what it did."""
+        return bool(self.parent) and self.close is not None and self.close.how is How.COMPLETED
+
+    @property
     def own_rescues(self) -> list["Record"]:
         """Its rescues, without those of an earlier saga that had the same id."""
         began = self.carried.began_at if self.carried else self.started_at
@@ -157,7 +166,16 @@ class Record:
 
 def by_hand(record: Record) -> frozenset[str]:
     """The addresses that a person has settled, by leaving something out or by doing it."""
-    return frozenset(verb.entry.about for verb in record.verbs if verb.entry.verb in (SKIP, COMPLETE))
+    return frozenset(words_on(record))
+
+
+def words_on(record: Record) -> dict[str, ByHand]:
+    """How a person has settled what is at these addresses."""
+    return {
+        verb.entry.about: "skipped" if verb.entry.verb == SKIP else "completed by hand"
+        for verb in record.verbs
+        if verb.entry.verb in (SKIP, COMPLETE)
+    }
 
 
 def end_of_child(child: Offspring) -> Close | None:

@@ -9,14 +9,17 @@ from .._mark import Purpose
 from .._scope.insist import NEXT_ATTEMPT
 from .._scope.rescue import RESCUE_TYPE, RescueRequest
 from .._status import Status, has_ended
-from .._verbs import AuditEntry
+from .._verbs import AuditEntry, ByHand
 from .._verdict import SAGA_REFUSED, Verdict
 from .close import Close, How
 from .left_behind import with_bases
-from .rebuild import rebuild, verdict_of_efforts
-from .record import COUNTED, Effort, Offspring, Record, by_hand, end_of_child
-from .timeline import Cancel, CompensationLine, CompensationState, StepLine, Timeline, Wait
+from .rebuild import Way, rebuild, verdict_of_efforts
+from .record import COUNTED, Effort, Offspring, Record, end_of_child, words_on
+from .timeline import Cancel, CompensationLine, CompensationState, Fault, StepLine, Timeline, Wait
 from .unheard import unheard
+
+DEADLINE = "the saga's deadline"
+"""What its timer is for, by its summary."""
 
 
 def timeline_of(record: Record) -> Timeline:
@@ -37,7 +40,8 @@ def timeline_of(record: Record) -> Timeline:
         code=close.code if close else "",
         reason=close.reason if close else "",
         steps=tuple(_steps(record, rebuilt.ledger)),
-        waits=tuple(_waits(record, status)) if close is None else (),
+        fault=_fault(record),
+        waits=tuple(_waits(record, status, rebuilt.way)) if close is None else (),
         verbs=tuple(_verbs(record)),
         cancels=tuple(Cancel(at=at, reason=reason) for at, reason in record.cancels),
         continued_from=record.continued_from,
@@ -46,15 +50,25 @@ def timeline_of(record: Record) -> Timeline:
     )
 
 
-def _waits(record: Record, status: str) -> Iterator[Wait]:
+def _fault(record: Record) -> Fault | None:
+    if record.fault is None or record.close is not None:
+        return None
+    since, reason = record.fault
+    return Fault(reason=reason, since=since)
+
+
+def _waits(record: Record, status: str, way: Way) -> Iterator[Wait]:
     """What its timers are for; one that is stuck and does nothing was refused for good.
 
+    Its deadline matters up to its pivot, unless it has turned round before.
     What was under way when it was reset is nothing that it does: nobody hears of the end of that.
     """
     if record.is_paused:
         yield Wait(what="until its workflow is unpaused in Temporal")
+    is_in_time = way is Way.BACK and status in (Status.RUNNING, Status.HELD)
+    passed_over = ("", Status.HELD) if is_in_time else ("", Status.HELD, DEADLINE)
     for until, what in record.timers.values():
-        if what not in ("", Status.HELD):
+        if what not in passed_over:
             yield Wait(what=what, until=until)
     own = (effort for effort in record.efforts if not effort.left_by)
     is_busy = any(effort.verdict.outcome is Outcome.STARTED for effort in own)
@@ -113,6 +127,10 @@ def _step(record: Record, ledger: Ledger, efforts: list[Effort]) -> StepLine:
     entry = ledger.entries.get(first.address)
     verdict = verdict_of_efforts(efforts)
     failure = _last_failure(efforts) if verdict.outcome is Outcome.STARTED else verdict
+    is_insisted_on = first.mark.purpose in (Purpose.PIVOT, Purpose.RETRIABLE)
+    settled = words_on(record).get(first.address) if is_insisted_on else None
+    if settled is not None:
+        failure = Verdict(Outcome.DONE)
     return StepLine(
         address=first.address,
         purpose=first.mark.purpose.value,
@@ -125,6 +143,7 @@ def _step(record: Record, ledger: Ledger, efforts: list[Effort]) -> StepLine:
         reason=failure.reason,
         compensations=tuple(_compensations(record, ledger, first.address)),
         left_by=last.left_by,
+        by_hand=settled,
     )
 
 
@@ -153,6 +172,7 @@ def _child(record: Record, ledger: Ledger, child: Offspring, unknown: str) -> St
         compensations=compensations,
         child=story,
         left_by=child.left_by,
+        by_hand=words_on(record).get(child.address) if child.is_pivot else None,
     )
 
 
@@ -181,7 +201,9 @@ def _compensations(record: Record, ledger: Ledger, address: str) -> Iterator[Com
     if entry is None:
         return
     whose = (record, *record.own_rescues)
-    settled = frozenset[str]().union(*map(by_hand, whose))
+    settled = dict[str, ByHand]()
+    for each in whose:
+        settled |= words_on(each)
     planned = set[str]() if record.has_completed else {each.address for each in ledger.owed()}
     for owed in leaves(entry.owed):
         efforts = [
@@ -196,7 +218,7 @@ def _compensations(record: Record, ledger: Ledger, address: str) -> Iterator[Com
         yield CompensationLine(
             address=owed.address,
             activity=owed.activity,
-            state=_state(last, is_by_hand=owed.address in settled),
+            state=_state(record, last, settled.get(owed.address)),
             started_at=efforts[0].scheduled_at if efforts else None,
             ended_at=last.ended_at if last and last.verdict.outcome is Outcome.DONE else None,
             attempts=sum(effort.attempts for effort in efforts),
@@ -204,12 +226,12 @@ def _compensations(record: Record, ledger: Ledger, address: str) -> Iterator[Com
         )
 
 
-def _state(last: Effort | None, *, is_by_hand: bool) -> CompensationState:
+def _state(record: Record, last: Effort | None, settled: ByHand | None) -> CompensationState:
     if last is not None and last.verdict.outcome is Outcome.DONE:
         return CompensationState.DONE
-    if is_by_hand:
-        return CompensationState.BY_HAND
+    if settled is not None:
+        return CompensationState.SKIPPED if settled == "skipped" else CompensationState.BY_HAND
     if last is None:
-        return CompensationState.OWED
+        return CompensationState.PARENTS if record.is_handed_over else CompensationState.OWED
     is_under_way = last.verdict.outcome is Outcome.STARTED
     return CompensationState.UNDER_WAY if is_under_way else CompensationState.FAILING

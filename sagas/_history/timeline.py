@@ -6,7 +6,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from .._ledger import Outcome
-from .._verbs import AuditEntry
+from .._verbs import AuditEntry, ByHand
 from .close import How
 from .rebuild import Way
 
@@ -16,12 +16,16 @@ class CompensationState(StrEnum):
 
     OWED = "owed"
     """It would run if the saga failed now, or is about to run."""
+    PARENTS = "its parent's"
+    """Its saga is a child that has completed: only its parent knows."""
     UNDER_WAY = "under way"
     FAILING = "failing"
     """Its last round failed; it is tried again, or waits for a person."""
     DONE = "done"
     BY_HAND = "by hand"
-    """A person has left it out, or has done it."""
+    """A person has done it."""
+    SKIPPED = "skipped"
+    """A person has left it out."""
 
 
 class _Model(BaseModel):
@@ -66,6 +70,7 @@ class StepLine(_Model):
         compensations: What makes up for it; a child that has closed may owe several.
         child: The child's own story, where it was read.
         left_by: The run that has done it, where a reset has left that behind.
+        by_hand: How a person has settled it, where one has: the outcome is what that person says.
     """
 
     address: str
@@ -80,6 +85,14 @@ class StepLine(_Model):
     compensations: tuple[CompensationLine, ...] = ()
     child: "Timeline | None" = None
     left_by: str = ""
+    by_hand: ByHand | None = None
+
+
+class Fault(_Model):
+    """The code of a saga fails; its workers try it again until it is mended."""
+
+    reason: str
+    since: datetime
 
 
 class Wait(_Model):
@@ -112,6 +125,7 @@ class Timeline(_Model):
         code: The code of the failure that it ended with.
         reason: One sentence on it.
         steps: Its steps and children, in the order of their start.
+        fault: That its code fails, where it is open: it does nothing and takes no verb until that is mended.
         waits: What it waits for, where it is open; what its workflow has no timer for is not told.
         verbs: What operators did.
         cancels: Who asked it to end early, and when.
@@ -132,6 +146,7 @@ class Timeline(_Model):
     code: str = ""
     reason: str = ""
     steps: tuple[StepLine, ...] = ()
+    fault: Fault | None = None
     waits: tuple[Wait, ...] = ()
     verbs: tuple[AuditEntry, ...] = ()
     cancels: tuple[Cancel, ...] = ()

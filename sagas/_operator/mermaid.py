@@ -48,13 +48,13 @@ class _Chart:
         yield f"  {before} --> {end}"
 
     def _line(self, line: StepLine, box: str) -> Iterator[str]:
-        label = _text(line.address, f"{line.purpose}, {line.outcome.value}", line.reason)
+        label = _text(line.address, f"{line.purpose}, {line.by_hand or line.outcome.value}", line.reason)
         shape = f"{{{{{label}}}}}" if line.purpose == "pivot" else f"[{label}]"
         yield f"  {box}{shape}:::{CLASSES[line.outcome]}"
         for compensation in line.compensations if line.child is None else ():
             other = self._box()
             said = _text(compensation.activity, compensation.state.value, compensation.reason)
-            kind = {"done": "done", "by hand": "done", "failing": "rejected"}.get(
+            kind = {"done": "done", "by hand": "done", "skipped": "done", "failing": "rejected"}.get(
                 compensation.state.value, "open"
             )
             yield f"  {other}[/{said}/]:::{kind}"

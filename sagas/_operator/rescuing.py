@@ -1,11 +1,9 @@
 """Rescues a saga that was cut off: what it owes is read from its history, and made up for; or it goes on."""
 
-import asyncio
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
 
 from .._errors import SagaNotFoundError, VerbRefusedError
 from .._history.archive import Archive
@@ -17,6 +15,7 @@ from .._ledger import Phase, chosen, leaves
 from .._scope.rescue import Debt, RescueRequest
 from .._verbs import OperatorNote
 from .asking import VERB, debt_of, is_waiting, send_parts, start_rescue
+from .children import under_way, when_children_have_ended
 from .reset import go_on, is_going_on
 
 
@@ -97,14 +96,10 @@ async def rescue_saga(client: Client, saga_id: str, note: OperatorNote, *, patie
     if is_going_on(record):
         return _going_on(record.id, record.run_id, is_new=False)
     if record.close is None:
-        raise VerbRefusedError(
-            record.id,
-            VERB,
-            "it is still running and can help itself; rescue it when it was terminated or has timed out",
-        )
+        raise VerbRefusedError(record.id, VERB, _why_not(record))
     await _refuse_child_of_closed_parent(archive, record)
-    if _under_way(record):
-        record = await _when_children_have_ended(client, archive, record, patience)
+    if under_way(record):
+        record = await when_children_have_ended(client, archive, record, patience)
     rebuilt = rebuild(record)
     if rebuilt.way is Way.BACK or _is_over(record):
         return await _make_up(client, archive, record, note)
@@ -117,6 +112,16 @@ async def rescue_saga(client: Client, saga_id: str, note: OperatorNote, *, patie
         )
     run_id, is_new = await go_on(client, archive, record, note)
     return _going_on(record.id, run_id, is_new=is_new)
+
+
+def _why_not(record: Record) -> str:
+    """Why a saga that is open is not rescued."""
+    if record.fault is not None:
+        return (
+            f"its code fails ({record.fault[1]}): mend it, its workers try it again; or terminate it, and "
+            "rescue it then"
+        )
+    return "it is still running and can help itself; rescue it when it was terminated or has timed out"
 
 
 async def _make_up(client: Client, archive: Archive, record: Record, note: OperatorNote) -> Rescue:
@@ -205,56 +210,6 @@ async def _refuse_child_of_closed_parent(archive: Archive, record: Record) -> No
         is_open, parent = above.close is None, above.parent
     if not is_open:
         raise VerbRefusedError(record.id, VERB, f"it is a child, rescued together with its root {root!r}")
-
-
-def _under_way(record: Record) -> tuple[str, ...]:
-    """The children, theirs, and their rescues, that have not ended."""
-    running: dict[str, None] = {}
-    for child in (child for each in (record, *record.bases) for child in each.children):
-        if child.record is None:
-            continue
-        open_ones = (each.id for each in (child.record, *child.record.rescues) if each.close is None)
-        running |= dict.fromkeys((*open_ones, *_under_way(child.record)))
-    return tuple(running)
-
-
-async def _when_children_have_ended(
-    client: Client, archive: Archive, record: Record, patience: float
-) -> Record:
-    """Children hear of the end of their parent as a cancel, and make up for their own steps."""
-    try:
-        async with asyncio.timeout(patience):
-            while running := _under_way(record):
-                for child_id in running:
-                    handle = client.get_workflow_handle(child_id)
-                    if rescued_by(child_id) == child_id:
-                        await _cancel(handle)
-                    await _end_of(handle)
-                record = await archive.family(record.id)
-    except TimeoutError:
-        raise VerbRefusedError(
-            record.id,
-            VERB,
-            f"its child {_under_way(record)[0]!r} has not ended within {patience:g} s of its parent's end; "
-            "see what holds it up, and ask again when it has ended",
-        ) from None
-    return record
-
-
-async def _cancel(handle: WorkflowHandle[object, object]) -> None:
-    try:
-        await handle.cancel()
-    except RPCError as error:
-        # It may have ended since it was looked at.
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-
-
-async def _end_of(handle: WorkflowHandle[object, object]) -> None:
-    try:
-        await handle.result()
-    except WorkflowFailureError:
-        return
 
 
 def _going_on(saga_id: str, run_id: str, *, is_new: bool) -> Rescue:

@@ -8,9 +8,10 @@ from textwrap import wrap
 from .._history.close import How
 from .._history.preview import Preview
 from .._history.rebuild import Way
-from .._history.timeline import CompensationLine, StepLine, Timeline
+from .._history.timeline import CompensationLine, Fault, StepLine, Timeline
 from .._ledger import Outcome
 from .._status import Status
+from .._verbs import ByHand
 from .search import SagaSummary
 
 WIDTH = 100
@@ -22,6 +23,7 @@ SIGNS = {
     Outcome.UNKNOWN: "UNKNOWN",
     Outcome.WITHDRAWN: "withdrawn",
 }
+BY_HAND: dict[ByHand, str] = {"completed by hand": "done by hand", "skipped": "skipped"}
 HEADINGS = ("step", "outcome", "tried", "at", "took", "compensation")
 
 
@@ -67,6 +69,8 @@ def _standing(saga: SagaSummary) -> str:
 def _timeline(timeline: Timeline) -> Iterator[str]:
     yield f"{timeline.id}  {timeline.type}  {timeline.status.upper()}"
     yield _how_it_stands(timeline)
+    if timeline.fault is not None:
+        yield _fault(timeline.fault)
     for wait in timeline.waits:
         until = f" (at the latest {_moment(wait.until)} UTC)" if wait.until else ""
         yield f"waits: {wait.what}{until}"
@@ -79,6 +83,11 @@ def _timeline(timeline: Timeline) -> Iterator[str]:
     for rescue in timeline.rescues:
         yield ""
         yield from _timeline(rescue)
+
+
+def _fault(fault: Fault) -> str:
+    since = f"since {_moment(fault.since)} UTC"
+    return f"its code fails: {fault.reason} ({since}): mend it, its workers try it again"
 
 
 def _how_it_stands(timeline: Timeline) -> str:
@@ -127,7 +136,8 @@ def _row(line: StepLine, since: datetime | None, indent: str) -> tuple[str, ...]
     took = _span(line.ended_at - line.started_at) if line.ended_at else ""
     states = ", ".join(dict.fromkeys(each.state.value for each in line.compensations))
     tried = str(line.attempts) if line.attempts else ""
-    return (indent + name, SIGNS[line.outcome], tried, began, took, states)
+    sign = BY_HAND[line.by_hand] if line.by_hand else SIGNS[line.outcome]
+    return (indent + name, sign, tried, began, took, states)
 
 
 def _notes(line: StepLine) -> Iterator[str]:
@@ -137,6 +147,8 @@ def _notes(line: StepLine) -> Iterator[str]:
         yield f"{line.code}: {line.reason}" if line.code else line.reason
     if line.child is not None and line.child.closed is None and line.child.status != Status.RUNNING:
         yield f"{line.child.id} is {line.child.status}"
+    if line.child is not None and line.child.fault is not None:
+        yield f"{line.child.id}: {_fault(line.child.fault)}"
     # What makes up for a child's steps stands with these, where the child is told of.
     for compensation in line.compensations if line.child is None else ():
         yield from _compensation_notes(compensation, is_alone=len(line.compensations) == 1)

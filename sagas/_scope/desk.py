@@ -197,6 +197,8 @@ class Desk:
         try:
             _result_of(trouble, request)
         except ValidationError as error:
+            if request.result is None:
+                return f"{request.step!r} has a result: give it (--result)"
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"]))
             return (

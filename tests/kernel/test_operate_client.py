@@ -82,12 +82,46 @@ async def test_story_names_who_stepped_in(stage: Stage, operator: SagaClient) ->
     assert [(v.verb, v.about, v.by, v.because) for v in story.verbs] == [
         ("saga-skip", "book-flight", "mia", "a credit note was sent")
     ]
-    assert story.steps[1].compensations[0].state == "by hand"
+    assert story.steps[1].compensations[0].state == "skipped"
     assert Timeline.model_validate_json(story.model_dump_json()) == story
     text = timeline_text(story)
     assert "skip book-flight by mia: a credit note was sent" in text
     assert max(map(len, text.splitlines())) <= 100
     assert timeline_mermaid(story).startswith("flowchart TD\n")
+
+
+async def test_story_tells_what_was_done_by_hand_from_what_was_skipped(
+    stage: Stage, operator: SagaClient
+) -> None:
+    """And what was done by hand after the pivot does not stand there with an error that is over."""
+    stage.agency.when("send-ticket", breaks(final=True))
+    forth = await stage.start("hotel", "pay", "ticket")
+    await stage.status(forth, "stuck")
+    await operator.complete(forth.id, "send-ticket", by="mia", because="sent by post")
+    await stage.ending(forth)
+    for name in ("cancel-hotel", "cancel-flight"):
+        stage.agency.when(name, *[refuses("too_late")] * 2)
+    stage.agency.when("pay", breaks(final=True))
+    back = await stage.start("hotel", "flight", "pay-once")
+    await stage.status(back, "stuck")
+    await operator.skip(back.id, "pay", by="mia", because="they know nothing of it")
+    failed = await stage.event(back, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=3)
+    await stage.event(back, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=failed.event_id)
+    await operator.skip(back.id, "book-hotel", by="mia", because="x")
+    await operator.complete(back.id, "book-flight", by="mia", because="x")
+    await stage.ending(back)
+
+    ticket = (await operator.show(forth.id)).steps[-1]
+    story = await operator.show(back.id)
+
+    assert (ticket.outcome, ticket.by_hand, ticket.reason) == ("done", "completed by hand", "")
+    assert (story.steps[-1].outcome, story.steps[-1].by_hand) == ("rejected", "skipped")
+    states = {line.address: [each.state for each in line.compensations] for line in story.steps}
+    assert states == {"book-hotel": ["skipped"], "book-flight": ["by hand"], "pay": []}
+    text = re.sub(" +", " ", timeline_text(await operator.show(forth.id)))
+    assert " send-ticket (retriable) done by hand 1 " in text
+    assert "the line is dead" not in text
+    assert " pay (pivot) skipped 1 " in re.sub(" +", " ", timeline_text(story))
 
 
 async def test_story_says_what_a_saga_waits_for(stage: Stage, operator: SagaClient) -> None:
@@ -122,6 +156,33 @@ async def test_story_says_what_a_saga_waits_for(stage: Stage, operator: SagaClie
     assert (await operator.show(trip.id)).waits == ()
 
 
+async def test_story_tells_of_a_deadline_only_while_it_matters(stage: Stage, operator: SagaClient) -> None:
+    """Not past the pivot, nor on the way back: what is waited for there is a person, or the next attempt."""
+
+    async def waits(trip: Handle) -> list[str]:
+        return [wait.what for wait in (await operator.show(trip.id)).waits]
+
+    forth = await stage.start("hotel", "wait", "pay", "ticket", seconds=3600)
+    await stage.event(forth, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    before = await waits(forth)
+    stage.agency.when("send-ticket", breaks())
+    await forth.signal("go")
+    await stage.status(forth, "stuck")
+    after = await waits(forth)
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    back = await stage.start("flight", "fail", seconds=3600)
+    await stage.status(back, "stuck")
+    on_the_way_back = await waits(back)
+    await stage.retry(forth)
+    await stage.retry(back)
+    await stage.ending(forth)
+    await stage.ending(back)
+
+    assert before == ["the saga's deadline"]
+    assert after == ["until the next attempt"]
+    assert on_the_way_back == ["for a person"]
+
+
 async def test_story_of_a_parent_names_the_child_that_is_stuck(stage: Stage, operator: SagaClient) -> None:
     """It is the child that has to be asked for something, by its own id."""
     stage.agency.when("cancel-flight", refuses("too_late"))
@@ -136,6 +197,42 @@ async def test_story_of_a_parent_names_the_child_that_is_stuck(stage: Stage, ope
     assert f"\n      {child.id} is stuck\n" in text
     await operator.skip(child.id, "book-flight", by="mia", because="x")
     await stage.ending(trip)
+
+
+async def test_story_says_that_the_code_fails(stage: Stage, operator: SagaClient) -> None:
+    """It looks healthy otherwise; nobody but a programmer can help, and a rescue would not."""
+    trip = await stage.start("hotel", "pay", "pay")
+    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+
+    story = await operator.show(trip.id)
+
+    assert story.fault is not None
+    assert story.fault.reason.endswith(": 'pay' is a second pivot; a saga has one")
+    since = f"{story.fault.since:%Y-%m-%d %H:%M:%S} UTC"
+    told = f"its code fails: {story.fault.reason} (since {since}): mend it, its workers try it again"
+    assert told in " ".join(timeline_text(story).split())
+    with pytest.raises(
+        VerbRefusedError, match=r"its code fails \(.* 'pay' is .*\): mend it, .* or terminate it"
+    ):
+        await operator.rescue(trip.id, by="mia", because="x")
+    await trip.terminate("the code is not going to be mended")
+    stage.ids.remove(trip.id)  # what failed its tasks fails in replay
+    assert (await operator.show(trip.id)).fault is None
+
+
+async def test_story_of_a_parent_names_the_child_whose_code_fails(stage: Stage, operator: SagaClient) -> None:
+    """Its parent waits for it, and cannot know."""
+    trip = await stage.start("hotel", Plan(do=("flight", "fail-outside")))
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    child = stage.child_of(trip, "leg")
+    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+
+    text = timeline_text(await operator.show(trip.id))
+
+    assert f"\n      {child.id}: its code fails: " in text
+    await child.terminate("the code is not going to be mended")
+    await trip.terminate("the code is not going to be mended")
+    stage.ids.remove(trip.id)  # what failed its tasks fails in replay
 
 
 async def test_a_failure_is_told_while_it_is_tried_again(stage: Stage, operator: SagaClient) -> None:
@@ -189,6 +286,77 @@ async def test_preview_and_the_compensations_that_then_run_are_the_same(
 
     assert stage.agency.story[4:] == [each.activity for each in preview.compensations]
     assert (await operator.preview(trip.id)).sentence == "nothing is owed"
+
+
+async def test_preview_tells_what_an_open_child_makes_up_for(stage: Stage, operator: SagaClient) -> None:
+    """It does so before its parent, so nothing of that stays, and nothing comes on top."""
+    night = Plan(do=("hotel", "wait"), name="night")
+    trip = await stage.start("hotel", Plan(do=("car", "look", night)))
+    child = stage.child_of(trip, "leg")
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await stage.event(child, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await stage.event(stage.child_of(child, "night"), EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+
+    preview = await operator.preview(trip.id)
+    await operator.compensate(trip.id, by="mia", because="the customer called")
+    await stage.ending(trip)
+
+    assert [each.address for each in preview.compensations] == [
+        "leg/night:book-hotel",
+        "leg:book-car",
+        "book-hotel",
+    ]
+    assert [stay.address for stay in preview.stays] == ["leg:look-around"]
+    assert preview.unknown == ()
+    assert stage.agency.story[4:] == [each.activity for each in preview.compensations]
+
+
+async def test_preview_tells_what_open_children_make_up_for_at_the_same_time(
+    stage: Stage, operator: SagaClient
+) -> None:
+    """Each is a lane."""
+    legs = (Plan(do=("hotel", "wait"), name="a"), Plan(do=("flight", "wait"), name="b"))
+    trip = await stage.start("car", "a|b", legs=legs)
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED, nth=2)
+    for leg in legs:
+        await stage.event(stage.child_of(trip, leg.name), EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+
+    preview = await operator.preview(trip.id)
+    for leg in legs:
+        await stage.child_of(trip, leg.name).signal("go")
+    await stage.ending(trip)
+
+    assert [(each.address, each.lane) for each in preview.compensations] == [
+        ("a:book-hotel", "1"),
+        ("b:book-flight", "2"),
+        ("book-car", ""),
+    ]
+    assert (preview.stays, preview.unknown) == ((), ())
+
+
+async def test_what_a_child_that_has_completed_did_is_its_parents(stage: Stage, operator: SagaClient) -> None:
+    """Its own history cannot tell whether that is made up for; whose can, it says."""
+    night = Plan(do=("hotel", "look"), name="night")
+    trip = await stage.start(Plan(do=("car", night)), "wait")
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
+    child = stage.child_of(stage.child_of(trip, "leg"), "night")
+
+    preview, story = await operator.preview(child.id), await operator.show(child.id)
+    whole = await operator.preview(trip.id)
+
+    assert preview.root == trip.id
+    assert preview.sentence == (
+        f"what it did is its parent's to make up for: ask for the preview of {trip.id!r}"
+    )
+    assert preview.compensations == ()
+    assert [stay.address for stay in preview.stays] == ["look-around"]
+    assert [state for line in story.steps for state in [c.state for c in line.compensations]] == [
+        "its parent's"
+    ]
+    assert [each.address for each in whole.compensations] == ["leg/night:book-hotel", "leg:book-car"]
+    await trip.signal("go")
+    await stage.ending(trip)
+    assert (await operator.preview(child.id)).sentence == preview.sentence
 
 
 async def test_sagas_that_need_a_person_are_listed_first(stage: Stage, operator: SagaClient) -> None:
@@ -405,7 +573,7 @@ async def test_what_an_operator_has_left_out_is_told_in_terms_of_the_command(
     endless = await sagas(server, "retry", trip.id, "--because", "x" * 2_001)
 
     refuses_to = f"error: saga '{trip.id}' refuses to complete: "
-    assert completed.err == f"{refuses_to}'book-hotel' has a result: give it with --result\n"
+    assert completed.err == f"{refuses_to}'book-hotel' has a result: give it (--result)\n"
     assert unfit.err.startswith(f"{refuses_to}the result of 'book-hotel' does not fit: ")
     assert [each.code for each in (completed, unfit, empty, endless)] == [1, 1, 2, 2]
     assert empty.err == "error: --by: it must not be empty; --because: it must not be empty\n"

@@ -18,7 +18,7 @@ from sagas._history.rebuild import rebuild
 from sagas._operator.rescuing import Course
 from tests.waiting import until
 
-from .agency import Plan, TripSaga, refuses
+from .agency import Gate, Plan, TripSaga, refuses
 from .rescues import calls_of, not_made_up, rescue, rescued
 from .stage import PATIENCE, Ending, Handle, Stage
 
@@ -227,8 +227,28 @@ async def test_terminated_child_is_rescued_with_its_parent(stage: Stage) -> None
     assert Counter(stage.agency.story)["cancel-hotel"] == 1
 
 
-async def test_child_that_is_stuck_is_waited_for_with_a_limit(stage: Stage) -> None:
-    """It makes up for its own steps; a second one who did that too would do it twice."""
+async def test_child_that_makes_up_for_its_steps_is_waited_for_with_a_limit(stage: Stage) -> None:
+    """A second one who did that too would do it twice."""
+    gate = stage.agency.hold("cancel-flight")
+    trip = await stage.start("hotel", Plan(do=("flight", "wait")))
+    child = stage.child_of(trip, "leg")
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await stage.event(child, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    await trip.terminate("x")
+    await gate.entered.wait()
+
+    with pytest.raises(VerbRefusedError, match="leg' has not ended"):
+        await rescue(stage, trip.id, patience=0.2)
+    assert "cancel-hotel" not in stage.agency.story
+
+    gate.opened.set()
+    outcome = await rescued(stage, trip.id)
+    assert outcome.owed == ("book-hotel",)
+    assert not_made_up(stage, trip.id) == []
+
+
+async def test_child_that_is_stuck_is_not_waited_for(stage: Stage) -> None:
+    """Only a person helps, who reads at once what to type."""
     stage.agency.when("cancel-flight", refuses("too_late"))
     trip = await stage.start("hotel", Plan(do=("flight", "wait")))
     child = stage.child_of(trip, "leg")
@@ -237,14 +257,55 @@ async def test_child_that_is_stuck_is_waited_for_with_a_limit(stage: Stage) -> N
     await trip.terminate("x")
     await stage.status(child, "stuck")
 
-    with pytest.raises(VerbRefusedError, match="leg' has not ended"):
-        await rescue(stage, trip.id, patience=0.2)
+    async with asyncio.timeout(5):
+        with pytest.raises(VerbRefusedError, match=f"its child '{child.id}' is stuck") as refused:
+            await rescue(stage, trip.id, patience=600)
+    assert f"`sagas retry {child.id}`" in str(refused.value)
+    assert f"`sagas skip {child.id} book-flight`" in str(refused.value)
+    assert f"`sagas complete {child.id} book-flight`" in str(refused.value)
     assert "cancel-hotel" not in stage.agency.story
 
     await stage.retry(child)
     outcome = await rescued(stage, trip.id)
     assert outcome.owed == ("book-hotel",)
     assert not_made_up(stage, trip.id) == []
+
+
+async def test_child_that_gets_stuck_meanwhile_is_named_as_stuck(stage: Stage) -> None:
+    """Who has waited for it reads what to type, too."""
+    gate = Gate()
+    stage.agency.when("cancel-flight", gate.hold, refuses("too_late"))
+    trip = await stage.start("hotel", Plan(do=("flight", "flight", "wait")))
+    child = stage.child_of(trip, "leg")
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await stage.event(child, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
+    await trip.terminate("x")
+    await gate.entered.wait()
+
+    asking = asyncio.create_task(rescue(stage, trip.id, patience=2))
+    gate.opened.set()
+    await stage.status(child, "stuck")
+    with pytest.raises(VerbRefusedError, match=f"`sagas skip {child.id} book-flight`"):
+        await asking
+    await stage.retry(child)
+    await rescued(stage, trip.id)
+
+
+async def test_child_whose_code_fails_is_not_waited_for(stage: Stage) -> None:
+    """It cannot hear of the end of its parent; once it is terminated, it is rescued with it."""
+    trip = await stage.start("hotel", Plan(do=("flight", "fail-outside")))
+    child = stage.child_of(trip, "leg")
+    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    await trip.terminate("x")
+
+    async with asyncio.timeout(5):
+        with pytest.raises(VerbRefusedError, match=rf"code of its child '{child.id}' fails \(.*or terminate"):
+            await rescue(stage, trip.id, patience=600)
+    await child.terminate("x")
+    outcome = await rescued(stage, trip.id)
+    assert outcome.owed == ("leg:book-flight", "book-hotel")
+    stage.ids.remove(trip.id)  # what failed its tasks fails in replay
 
 
 async def test_several_who_rescue_at_once_rescue_once(stage: Stage) -> None:

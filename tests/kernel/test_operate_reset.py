@@ -219,7 +219,7 @@ async def test_what_a_person_has_settled_before_a_reset_is_not_owed(stage: Stage
 
     story, preview = await client.show(trip.id), await client.preview(trip.id)
     assert "skip book-flight by mia: a credit note was sent" in timeline_text(story)
-    assert [step.compensations[0].state.value for step in story.steps] == ["done", "by hand"]
+    assert [step.compensations[0].state.value for step in story.steps] == ["done", "skipped"]
     assert [(stay.address, stay.because) for stay in preview.stays] == [
         ("book-flight", "skipped by mia: a credit note was sent")
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from temporalio.api.common.v1 import Payload
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -153,6 +153,35 @@ def test_action_without_an_end_may_have_happened() -> None:
 
     assert ledger.entries["book-hotel"].outcome is Outcome.STARTED
     assert [c.arguments[1:] for c in ledger.owed()] == [(None,)]
+
+
+def task(event_id: int, kind: str, cause: str = "", message: str = "") -> HistoryEvent:
+    event = HistoryEvent(event_id=event_id, event_type=EventType.Value(f"EVENT_TYPE_WORKFLOW_TASK_{kind}"))
+    event.event_time.FromDatetime(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=event_id))
+    if cause:
+        failed = event.workflow_task_failed_event_attributes
+        failed.cause = WorkflowTaskFailedCause.Value(f"WORKFLOW_TASK_FAILED_CAUSE_{cause}")
+        failed.failure.message = message
+    return event
+
+
+def test_fault_of_the_code_is_told_until_a_task_is_completed() -> None:
+    """With the last error, since the first; what is no fault of the code is not told as one."""
+    events = [
+        *events_of("terminated")[:4],
+        task(5, "FAILED", "UNHANDLED_COMMAND", "something has come meanwhile"),
+        task(6, "FAILED", "WORKFLOW_WORKER_UNHANDLED_FAILURE", "it is broken"),
+        task(7, "FAILED", "NON_DETERMINISTIC_ERROR", "it is another one"),
+        task(8, "COMPLETED"),
+    ]
+    faults = [timeline_of(record_of(events[:length])).fault for length in (5, 6, 7, 8)]
+
+    assert [fault and (fault.reason, fault.since.second) for fault in faults] == [
+        None,
+        ("it is broken", 6),
+        ("it is another one", 6),
+        None,
+    ]
 
 
 def test_text_keeps_to_its_width() -> None:
