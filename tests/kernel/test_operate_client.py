@@ -568,7 +568,7 @@ async def test_what_an_operator_has_left_out_is_told_in_terms_of_the_command(
     await stage.status(trip, "stuck")
 
     completed = await sagas(server, "complete", trip.id, "book-hotel", "--because", "x")
-    unfit = await sagas(server, "complete", trip.id, "book-hotel", "--because", "x", "--result", "null")
+    unfit = await sagas(server, "complete", trip.id, "book-hotel", "--because", "x", "--result", "7")
     empty = await sagas(server, "retry", trip.id, "--because", "", "--by", "")
     endless = await sagas(server, "retry", trip.id, "--because", "x" * 2_001)
 
