@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar, overload
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 
 from .._errors import DeadlineError, DefinitionError, RejectedError, SagaError
 from .._ledger import CompensationOrder, Ledger, Phase, Scope
@@ -392,6 +392,9 @@ class Saga:
         if self._ledger.phase is Phase.PAST_PIVOT:
             self._refuse_to_fail(error)
         was_cancelled = workflow.cancellation_reason() is not None
+        if not isinstance(error, (asyncio.CancelledError, SagaError, FailureError)):
+            # Nobody expected it, and only who looks into the workflow's failure would see it.
+            workflow.logger.error("the saga turns round for %r", error, exc_info=error)
         self._mailbox.close(TURNED)
         await to_its_end(self._back.take())
         self._run.is_open = self._course.is_open = False

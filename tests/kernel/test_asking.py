@@ -137,6 +137,16 @@ async def test_what_a_task_of_its_own_has_yet_to_begin_is_done(stage: Stage, the
     assert stage.agency.story == ["book-hotel", "book-flight", *(["pay"] if then == "pay" else [])]
 
 
+async def test_what_nobody_expected_stands_in_the_log(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """It compensates as any failure does, and whoever has written it must find it."""
+    trip = await begin(stage, Wrong, "nothing of the kind")
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    (logged,) = (line for line in caplog.records if line.exc_info and "turns round" in line.message)
+    assert logged.exc_info
+    assert logged.exc_info[0] is KeyError
+
+
 @pytest.mark.parametrize("why", WRONG)
 async def test_what_is_no_step_pivot_or_event_is_refused_in_a_sentence(stage: Stage, why: str) -> None:
     """P19: not by what Python says of it."""
