@@ -14,7 +14,8 @@ from .agency import PIVOTS, STEPS, Booking, Plan
 from .stage import WORKFLOWS as USUAL
 from .stage import Ending, Handle, Stage
 
-pytestmark = pytest.mark.parametrize("stage", [1000, 0], indirect=True, ids=["cached", "evicted"])
+# Without a cache, each task is a replay.
+pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
 
 HOTEL, FLIGHT, PAY = STEPS["hotel"], STEPS["flight"], PIVOTS["pay"]
 Ask = Callable[[Any, Plan], object]
@@ -104,8 +105,9 @@ async def begin(stage: Stage, kind: type[Any], *do: str) -> Handle:
     return trip
 
 
-@pytest.mark.parametrize("what", FORGETFUL)
-@pytest.mark.parametrize("then", ["end", "pay"])
+@pytest.mark.parametrize(
+    ("what", "then"), [*((what, "end") for what in FORGETFUL), ("step 'book-flight'", "pay")]
+)
 async def test_what_was_never_awaited_fails_the_saga(stage: Stage, what: str, then: str) -> None:
     """P1: it would complete, and nobody would know that a step of it was never done."""
     trip = await begin(stage, Forgetful, what, then)
