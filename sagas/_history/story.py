@@ -6,6 +6,7 @@ from operator import itemgetter
 from .._keys import in_parent
 from .._ledger import Ledger, Outcome, Phase, leaves
 from .._mark import Purpose
+from .._scope.course import DEADLINE
 from .._scope.insist import NEXT_ATTEMPT
 from .._scope.rescue import RESCUE_TYPE, RescueRequest
 from .._status import Status, has_ended
@@ -17,9 +18,6 @@ from .rebuild import Way, rebuild, verdict_of_efforts
 from .record import COUNTED, Effort, Offspring, Record, end_of_child, words_on
 from .timeline import Cancel, CompensationLine, CompensationState, Fault, StepLine, Timeline, Wait
 from .unheard import unheard
-
-DEADLINE = "the saga's deadline"
-"""What its timer is for, by its summary."""
 
 
 def timeline_of(record: Record) -> Timeline:

@@ -15,6 +15,9 @@ YEAR = timedelta(days=365)
 """Every wait of a saga has a timer. Temporal may run a first workflow task that gave no command together with
 the next one, and then knows none of the updates that the workflow has opened."""
 
+DEADLINE = "the saga's deadline"
+"""The summary of its timer, by which its history says what that is for."""
+
 
 class Course:
     """Asked before and after everything that a saga does on its way forward.

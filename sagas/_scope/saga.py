@@ -19,7 +19,7 @@ from .attempt import encode
 from .branches import OnFailure, run_branches
 from .carried import Carried
 from .continuing import continue_as_new
-from .course import YEAR, Course
+from .course import DEADLINE, YEAR, Course
 from .desk import Desk
 from .guard import to_its_end
 from .insist import Insistence
@@ -437,6 +437,6 @@ class Saga:
 
     async def _turn_round_in_time(self, rest: timedelta) -> None:
         if rest > timedelta(0):
-            await workflow.sleep(rest, summary="the saga's deadline")
+            await workflow.sleep(rest, summary=DEADLINE)
         if self._expires_at is not None:
             self._course.turn(DeadlineError("the saga"))

@@ -163,11 +163,11 @@ class OtherListener(_Listener):
 
     @workflow.run
     async def run(self, plan: Plan) -> str:
-        def do_nothing(word: str, other: str) -> None:
+        def take_two(word: str, other: str) -> None:
             self.has_gone |= word == other
 
         # Temporal types handlers loosely.
-        workflow.set_signal_handler("do", do_nothing)  # pyright: ignore[reportUnknownMemberType]
+        workflow.set_signal_handler("do", take_two)  # pyright: ignore[reportUnknownMemberType]
         async with Saga() as saga:
             self.saga = saga
             await saga.step(STEPS["hotel"], plan)

@@ -35,6 +35,19 @@ async def with_child(stage: Stage, kind: str) -> tuple[Handle, Handle]:
     return trip, child
 
 
+async def with_a_step_under_way(stage: Stage, kind: type[Any], *do: str) -> tuple[Handle, Gate]:
+    """A saga that has done its own step, and a gate that holds the step of its handler."""
+    hotel, flight = stage.agency.hold("book-hotel"), stage.agency.hold("book-flight")
+    trip = await begin(stage, kind, *do)
+    await hotel.entered.wait()
+    await trip.signal("do", "flight")
+    await flight.entered.wait()
+    hotel.opened.set()
+    done = await stage.event(trip, COMPLETED)
+    await stage.event(trip, TASK_COMPLETED, after=done.event_id)
+    return trip, flight
+
+
 @pytest.mark.parametrize(("signal", "code"), [("fail", "ApplicationError"), ("misread", "ValidationError")])
 async def test_a_signal_that_fails_has_its_saga_compensate(stage: Stage, signal: str, code: str) -> None:
     """P4: as if the block had raised it."""
@@ -253,14 +266,7 @@ async def test_a_child_of_a_handler_that_comes_after_the_pivot_is_passed_over(st
 
 async def test_the_pivot_waits_for_the_step_of_a_handler_that_is_under_way(stage: Stage) -> None:
     """The saga does not fail for it: nobody who sends a signal knows where it stands."""
-    hotel, flight = stage.agency.hold("book-hotel"), stage.agency.hold("book-flight")
-    trip = await begin(stage, listeners.Listener, "pay")
-    await hotel.entered.wait()
-    await trip.signal("do", "flight")
-    await flight.entered.wait()
-    hotel.opened.set()
-    done = await stage.event(trip, COMPLETED)
-    await stage.event(trip, TASK_COMPLETED, after=done.event_id)
+    trip, flight = await with_a_step_under_way(stage, listeners.Listener, "pay")
     assert stage.agency.story == ["book-hotel", "book-flight"]
 
     flight.opened.set()
@@ -382,14 +388,7 @@ async def test_a_saga_does_not_continue_as_new_for_an_update(stage: Stage) -> No
 
 async def test_a_saga_continues_as_new_after_the_step_of_a_handler_that_is_under_way(stage: Stage) -> None:
     """It does not fail for it either, and its next run owes it."""
-    hotel, flight = stage.agency.hold("book-hotel"), stage.agency.hold("book-flight")
-    trip = await begin(stage, listeners.EarlyListener)
-    await hotel.entered.wait()
-    await trip.signal("do", "flight")
-    await flight.entered.wait()
-    hotel.opened.set()
-    done = await stage.event(trip, COMPLETED)
-    await stage.event(trip, TASK_COMPLETED, after=done.event_id)
+    trip, flight = await with_a_step_under_way(stage, listeners.EarlyListener)
 
     flight.opened.set()
     trip = await stage.next_run(trip)
