@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ._bus import Handler
-from ._errors import DeadLetterError
+from ._errors import DeadLetterError, wire_type_of
 from ._event import Event
 
 _LONGEST_REASON = 500
@@ -58,7 +58,7 @@ def failed_too_often(deliveries: int, reason: str) -> str:
 
 def _described(error: BaseException) -> str:
     text = _shown(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"{wire_type_of(error)}: {text}" if text else wire_type_of(error)
 
 
 def _shown(error: BaseException) -> str:

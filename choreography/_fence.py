@@ -39,12 +39,12 @@ create table if not exists saga_step(
 
 
 class State(StrEnum):
-    """What became of an action. No row means that neither it nor its compensation was seen."""
+    """What became of an action, as a row says; no row means that nothing of the action was seen."""
 
-    DONE = auto()
-    FAILED = auto()
-    COMPENSATED = auto()
-    FENCED = auto()
+    DONE = "done"
+    FAILED = "failed"
+    COMPENSATED = "compensated"
+    FENCED = "fenced"
 
 
 class Request(StrEnum):

@@ -12,7 +12,7 @@ from . import _outbox as outbox
 from . import _tracing as tracing
 from ._bus import Bus
 from ._database import Database
-from ._errors import BusUnavailableError
+from ._errors import BusUnavailableError, wire_type_of
 from ._event import Event
 from ._failpoint import Failpoint, Pass, go_on
 
@@ -146,7 +146,7 @@ class Relay:
             event.saga_id,
             error,
         )
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{wire_type_of(error)}: {error}"
         await self._database.transact(
             partial(outbox.postpone, seq=waiting.seq, reason=reason, now=self._clock())
         )

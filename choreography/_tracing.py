@@ -13,6 +13,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from ._errors import wire_type_of
 from ._event import Event
 from ._rabbit_layout import exchange_of, queue_of
 
@@ -108,7 +109,7 @@ def _span(
         try:
             yield span
         except BaseException as error:
-            span.set_attribute("error.type", type(error).__name__)
+            span.set_attribute("error.type", wire_type_of(error))
             span.set_status(StatusCode.ERROR)
             raise
 
