@@ -1,5 +1,13 @@
 """Sagas that keep their promises: what a saga is, and what happens next."""
 
+from ._client.start import start_saga
+from ._core.activity_policy import Policy
+from ._core.compensation import CompensationOrder, Scope
+from ._core.ids import idempotency_key
+from ._core.status import Status
+from ._declarations.operation import Operation
+from ._declarations.probe_result import Finding
+from ._declarations.step import Action, Step, action
 from ._errors import (
     DeadlineError,
     DefinitionError,
@@ -13,28 +21,14 @@ from ._errors import (
     UnknownOutcomeError,
     VerbRefusedError,
 )
-from ._finding import Finding
+from ._execution.activity_call import MESSAGE_TOO_LARGE, MESSAGE_UNREADABLE
 from ._history.preview import Preview
 from ._history.timeline import Timeline
-from ._keys import idempotency_key
-from ._ledger import CompensationOrder, Scope
-from ._metrics import METRIC_BUCKETS
-from ._operation import Operation
-from ._operator.client import SagaClient
-from ._operator.mermaid import timeline_mermaid
-from ._operator.rescuing import Rescue
-from ._operator.search import SagaSummary
-from ._operator.telling import list_text, preview_text, timeline_text
-from ._plugin import SagaPlugin
-from ._policy import Policy
-from ._scope.attempt import MESSAGE_TOO_LARGE, MESSAGE_UNREADABLE
-from ._scope.branches import OnFailure
-from ._scope.mailbox import NOT_APPROVED, Decision, Expected
-from ._scope.saga import Saga
-from ._start import start_saga
-from ._status import SAGA_STATUS, Status
-from ._steps import Action, Step, action
-from ._verbs import (
+from ._messages.external_events import NOT_APPROVED, Decision, Expected
+from ._plugin.plugin import SagaPlugin
+from ._temporal.metrics import METRIC_BUCKETS
+from ._wire.failures import SAGA_COMPENSATED, SAGA_REFUSED, SAGA_SETTLED
+from ._wire.operator_requests import (
     APPROVE,
     COMPENSATE,
     COMPLETE,
@@ -49,7 +43,14 @@ from ._verbs import (
     OperatorNote,
     SkipRequest,
 )
-from ._verdict import SAGA_COMPENSATED, SAGA_REFUSED, SAGA_SETTLED
+from ._wire.search_attribute import SAGA_STATUS
+from ._workflow.parallel import OnFailure
+from ._workflow.saga import Saga
+from .operator._client import SagaClient
+from .operator._render_mermaid import timeline_mermaid
+from .operator._render_text import list_text, preview_text, timeline_text
+from .operator._rescue import Rescue
+from .operator._search import SagaSummary
 
 __all__ = [
     "APPROVE",

@@ -23,11 +23,35 @@ MAY_IMPORT = {
 }
 """Which of our packages each of them may import; tests may import everything."""
 
-ROOMS = {
-    "sagas._scope": {"sagas._history", "sagas._operator"},
-    "sagas._history": {"sagas._operator"},
+LAYERS = {
+    "sagas": (
+        "_errors",
+        "_core",
+        "_declarations",
+        "_wire",
+        "_temporal",
+        "_run",
+        "_execution",
+        "_messages",
+        "_workflow",
+        "_plugin",
+        "_history",
+        "_client",
+        "operator",
+    ),
 }
-"""Which rooms of its own package a room may not look into: a running saga does not know who looks at it."""
+"""The packages inside a package from the lowest to the highest; each may only import lower ones."""
+
+APART = {
+    "sagas._history": (
+        "sagas._run",
+        "sagas._execution",
+        "sagas._messages",
+        "sagas._workflow",
+        "sagas._plugin",
+    )
+}
+"""Lower packages that a package may not import all the same: reading a history needs no workflow code."""
 
 ONLY_IN = {
     "aio_pika": ["choreography/_rabbitmq.py", "tests/*"],
@@ -93,7 +117,7 @@ def _imports(path: str, tree: ast.AST) -> Iterator[str]:
     home = next((package for package in MAY_IMPORT if _is_in(here, package)), None)
     for module in imported_modules(path, tree):
         top = module.partition(".")[0]
-        if any(_is_in(module, room) for room in ROOMS.get(here, ())):
+        if _is_upward(here, module) or any(_is_in(module, other) for other in APART.get(here, ())):
             yield f"{here} may not import {module}"
         for library, files in ONLY_IN.items():
             if _is_in(module, library) and not any(fnmatch(path, pattern) for pattern in files):
@@ -104,6 +128,16 @@ def _imports(path: str, tree: ast.AST) -> Iterator[str]:
             yield f"{home} may not import {module}"
         elif top in PUBLIC and any(part.startswith("_") for part in module.split(".")):
             yield f"{module} is private to {top}; import from its façade"
+
+
+def _is_upward(here: str, module: str) -> bool:
+    """Whether an import goes to a higher layer of the same package."""
+    top, _, rest = here.partition(".")
+    layers = LAYERS.get(top, ())
+    own, other = rest.partition(".")[0], module.removeprefix(f"{top}.").partition(".")[0]
+    if not module.startswith(f"{top}.") or own not in layers or other not in layers:
+        return False
+    return layers.index(other) > layers.index(own)
 
 
 def _functions(tree: ast.AST) -> Iterator[str]:

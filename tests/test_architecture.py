@@ -29,8 +29,14 @@ PLANTED = [
     ("sagas/_x.py", "import activities", "sagas may not import activities"),
     ("sagas/_x.py", "from workers import connect", "sagas may not import workers.connect"),
     ("sagas/testing/_x.py", "def f():\n    import choreography", "sagas may not import choreography"),
-    ("sagas/_scope/x.py", "from .._history import record", "sagas._scope may not import sagas._history"),
-    ("sagas/_history/x.py", "from .._operator import client", "may not import sagas._operator.client"),
+    (
+        "sagas/_core/x.py",
+        "from .._declarations import step",
+        "sagas._core may not import sagas._declarations",
+    ),
+    ("sagas/_workflow/x.py", "from .._plugin import plugin", "sagas._workflow may not import sagas._plugin"),
+    ("sagas/_history/x.py", "from .._workflow import saga", "sagas._history may not import sagas._workflow"),
+    ("sagas/_history/x.py", "from ..operator import _client", "may not import sagas.operator._client"),
     ("activities/_x.py", "from choreography import Bus", "activities may not import choreography.Bus"),
     ("choreography/_x.py", "import workers", "choreography may not import workers"),
     ("workers/_x.py", "from activities import call", "workers may not import activities.call"),
@@ -73,7 +79,10 @@ def test_a_planted_violation_is_caught(path: str, source: str, problem: str) -> 
     [
         ("workers/_x.py", "from sagas import SagaError\nfrom ._errors import ProcessError"),
         ("sagas/testing/_x.py", "from .._errors import SagaError\nimport hypothesis"),
-        ("sagas/_operator/x.py", "from .._history.record import Record\nfrom .._scope.run import Run"),
+        (
+            "sagas/operator/_x.py",
+            "from .._history.fetch import Archive\nfrom .._core import ids",
+        ),
         ("examples/order/saga.py", "from examples.payment import saga\nimport fastapi"),
         ("benchmarks/__main__.py", "from examples.order import saga\nfrom workers import run_main"),
         ("tests/unit/test_x.py", "from sagas._errors import SagaError"),

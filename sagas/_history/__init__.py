@@ -1,1 +1,1 @@
-"""What the history of a saga tells, without running any of its code."""
+"""Reading sagas from workflow histories, without running workflow code."""

@@ -4,14 +4,17 @@ from collections.abc import Iterator, Set
 
 from pydantic import BaseModel, ConfigDict
 
-from .._keys import in_parent
-from .._ledger import Compensation, Ledger, Outcome, Owed, Phase, chosen, leaves
-from .._mark import Purpose
-from .._verbs import SKIP
-from .close import How
-from .left_behind import with_bases
-from .rebuild import Way, rebuild
-from .record import Record, end_of_child
+from .._core.compensation import Compensation, Owed, chosen, leaves
+from .._core.ids import in_parent
+from .._core.ledger import Ledger
+from .._core.lifecycle import Phase
+from .._core.outcome import Outcome
+from .._core.purpose import Purpose
+from .._wire.operator_requests import SKIP
+from .closure import How
+from .ledger_rebuild import Way, rebuild
+from .resets import with_bases
+from .saga_record import Record, end_of_child
 
 MAY_HAVE_HAPPENED = (Outcome.DONE, Outcome.STARTED, Outcome.UNKNOWN)
 

@@ -5,10 +5,10 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from .._ledger import Outcome
-from .._verbs import AuditEntry, ByHand
-from .close import How
-from .rebuild import Way
+from .._core.outcome import Outcome
+from .._wire.operator_requests import AuditEntry, ByHand
+from .closure import How
+from .ledger_rebuild import Way
 
 
 class CompensationState(StrEnum):

@@ -27,7 +27,7 @@ from sagas import (
     action,
     idempotency_key,
 )
-from sagas._steps import MethodAction
+from sagas._declarations.step import MethodAction
 
 SOON = Policy(
     attempts=2,

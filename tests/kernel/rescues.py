@@ -1,7 +1,7 @@
 """Rescues of trips, and what participants were asked for by them."""
 
 from sagas import Rescue, SagaClient
-from sagas._operator.rescuing import Course
+from sagas.operator._rescue import Course
 
 from .stage import PATIENCE, Stage
 

@@ -8,7 +8,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.common import RetryPolicy
 
 from sagas import SagaClient
-from sagas._scope import load
+from sagas._run import task_size_limit as load
 
 from . import habits
 from .agency import Booking, Gate, Plan, breaks, refuses

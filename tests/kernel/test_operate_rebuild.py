@@ -10,13 +10,16 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
 from sagas import COMPLETE, SKIP, CompleteRequest, Scope, SkipRequest
-from sagas._history.archive import Archive
-from sagas._history.reading import read_history
-from sagas._history.rebuild import Way, rebuild
-from sagas._history.record import Record
-from sagas._keys import COMPENSATE, PROBE
-from sagas._ledger import Ledger, Outcome, leaves
-from sagas._mark import HEADER, Mark, Purpose, read_mark
+from sagas._core.compensation import leaves
+from sagas._core.ids import COMPENSATE, PROBE
+from sagas._core.ledger import Ledger
+from sagas._core.outcome import Outcome
+from sagas._core.purpose import Purpose
+from sagas._history.fetch import Archive
+from sagas._history.ledger_rebuild import Way, rebuild
+from sagas._history.parser import read_history
+from sagas._history.saga_record import Record
+from sagas._wire.activity_header import HEADER, Mark, read_mark
 
 from .agency import Answer, Plan, answers, breaks, refuses
 from .stage import Handle, Stage

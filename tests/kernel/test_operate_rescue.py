@@ -13,9 +13,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper
 
 from sagas import SagaClient, SagaNotFoundError, VerbRefusedError, timeline_text
-from sagas._history.reading import read_history
-from sagas._history.rebuild import rebuild
-from sagas._operator.rescuing import Course
+from sagas._history.ledger_rebuild import rebuild
+from sagas._history.parser import read_history
+from sagas.operator._rescue import Course
 from tests.waiting import until
 
 from .agency import Gate, Plan, TripSaga, refuses

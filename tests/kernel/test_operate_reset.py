@@ -12,7 +12,7 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client
 
 from sagas import SagaClient, VerbRefusedError, preview_text, timeline_text
-from sagas._operator.rescuing import Course
+from sagas.operator._rescue import Course
 from tests.waiting import until
 
 from .agency import Plan, TripSaga, refuses

@@ -31,9 +31,9 @@ from sagas import (
     VerbRefusedError,
     start_saga,
 )
-from sagas._mark import Purpose
-from sagas._operator.search import CUT_OFF
-from sagas._status import ENDED
+from sagas._core.purpose import Purpose
+from sagas._core.status import ENDED
+from sagas.operator._search import CUT_OFF
 from tests.pages import DOCS, modules_in, modules_of
 from tests.waiting import until
 from workers._cli import app

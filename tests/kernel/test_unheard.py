@@ -7,8 +7,8 @@ from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 
 from sagas import Saga, SagaClient, VerbRefusedError, timeline_text
-from sagas._history.reading import read_history
-from sagas._history.story import timeline_of
+from sagas._history.parser import read_history
+from sagas._history.timeline_builder import timeline_of
 
 from .agency import STEPS, Plan, TripSaga, refuses
 from .rescues import not_made_up, rescue, rescued

@@ -20,7 +20,7 @@ from examples.compare.stack import Stack
 from examples.order.saga import OrderSaga
 from examples.payment.saga import PaymentSaga
 from sagas import Rescue, SagaClient, VerbRefusedError
-from sagas._operator.rescuing import Course
+from sagas.operator._rescue import Course
 from tests.waiting import until
 
 from .histories import (

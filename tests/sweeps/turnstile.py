@@ -33,7 +33,7 @@ from temporalio.worker import (
 )
 from temporalio.workflow import ActivityHandle, ChildWorkflowHandle, _Definition
 
-from sagas._sandbox import with_sagas
+from sagas._temporal.sandbox import with_sagas
 
 PATIENCE = 60.0
 """Seconds after which something that was waited for counts as never happening."""

@@ -8,8 +8,8 @@ import pytest
 import yaml  # type: ignore[import-untyped] # has no types of its own
 
 from sagas import Status
-from sagas._metrics import DESCRIPTIONS, DURATION, STUCK_DURATION
-from sagas._status import ENDED
+from sagas._core.status import ENDED
+from sagas._temporal.metrics import DESCRIPTIONS, DURATION, STUCK_DURATION
 
 RULES = Path(__file__).parents[2] / "deploy" / "alerts" / "sagas.rules.yaml"
 GUIDE = RULES.parents[2] / "docs" / "telemetry.md"

@@ -19,7 +19,7 @@ from examples import service
 from examples.compare.__main__ import app as compare
 from examples.reactions import REACTIONS
 from examples.service import SERVICES
-from sagas._status import ENDED
+from sagas._core.status import ENDED
 from tests.pages import DOCS
 from workers._cli import app
 from workers._settings import PREFIX, Settings

@@ -15,17 +15,18 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, PayloadCodec
 
 from sagas import preview_text, timeline_mermaid, timeline_text
-from sagas._history.decoding import Decoder
+from sagas._core.activity_outcome import Verdict
+from sagas._core.outcome import Outcome
+from sagas._core.purpose import Purpose
+from sagas._history.ledger_rebuild import rebuild, verdict_of_efforts
+from sagas._history.parser import read_history
+from sagas._history.payload_decoder import Decoder
 from sagas._history.preview import preview_of
-from sagas._history.reading import read_history
-from sagas._history.rebuild import rebuild, verdict_of_efforts
-from sagas._history.record import Effort, Record
-from sagas._history.story import timeline_of
+from sagas._history.saga_record import Effort, Record
 from sagas._history.timeline import Timeline
-from sagas._ledger import Outcome
-from sagas._mark import HEADER, Mark, Purpose
-from sagas._verbs import AuditEntry
-from sagas._verdict import Verdict
+from sagas._history.timeline_builder import timeline_of
+from sagas._wire.activity_header import HEADER, Mark
+from sagas._wire.operator_requests import AuditEntry
 
 FOLDER = Path(__file__).parents[1] / "histories" / "trips"
 UPDATE_ACCEPTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED

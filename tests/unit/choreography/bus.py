@@ -5,7 +5,14 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
-from choreography import BusUnavailableError, DeadLetterError, Event, Handler, Topology, UnroutableError
+from choreography import (
+    BusUnavailableError,
+    DeadLetterError,
+    Event,
+    Handler,
+    Topology,
+    UnroutableError,
+)
 
 
 class SmallBus:

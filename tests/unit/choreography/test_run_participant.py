@@ -10,13 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from choreography import (
-    Assignment,
-    Database,
-    Failpoint,
-    RunningParticipant,
-    run_participant,
-)
+from choreography import Assignment, Database, Failpoint, RunningParticipant, run_participant
 from examples.compare.endings import Ending, ending_of
 from examples.compare.scenarios import CANCELLED_TOLD, ORDERS, PAYMENTS, Scenario, an_order
 from examples.door import door

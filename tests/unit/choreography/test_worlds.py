@@ -9,7 +9,14 @@ from pydantic import BaseModel
 
 from choreography import Answer, Participant, Reactions, Refused
 from examples.compare.endings import COMPLETED, NOTHING, Ending
-from examples.compare.scenarios import CANCELLED_TOLD, ORDER_TOLD, ORDERS, PAYMENTS, Scenario, an_order
+from examples.compare.scenarios import (
+    CANCELLED_TOLD,
+    ORDER_TOLD,
+    ORDERS,
+    PAYMENTS,
+    Scenario,
+    an_order,
+)
 from examples.order.facts import place_order, request_cancellation
 from examples.order.messages import CancellationRequest
 from examples.payment.ledger import LedgerError

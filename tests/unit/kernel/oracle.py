@@ -13,7 +13,7 @@ from itertools import product
 from typing import TypeAlias
 
 from sagas import CompensationOrder, Scope
-from sagas._ledger import Outcome
+from sagas._core.outcome import Outcome
 
 Shape: TypeAlias = "str | tuple[Shape, ...] | list[Shape]"
 """What is to be made up for: one effect, a tuple of one after the other, a list of all at once."""

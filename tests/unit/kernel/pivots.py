@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
-from sagas._ledger import Outcome
+from sagas._core.outcome import Outcome
 
 from .oracle import Kind
 from .stories import NAMES, UNDER_WAY, WITHDRAWN, Branch, Ending, Scene, in_turn, interleaved

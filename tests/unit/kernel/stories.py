@@ -11,8 +11,10 @@ from itertools import combinations, product
 from typing import TypeAlias
 
 from sagas import CompensationOrder, DefinitionError, Scope
-from sagas._keys import in_parent
-from sagas._ledger import Compensation, Ledger, Outcome, Owed, Together, leaves
+from sagas._core.compensation import Compensation, Owed, Together, leaves
+from sagas._core.ids import in_parent
+from sagas._core.ledger import Ledger
+from sagas._core.outcome import Outcome
 
 from . import oracle
 from .oracle import Kind, Moment, Part, Shape

@@ -7,8 +7,11 @@ import pytest
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from sagas import AuditEntry, CompensationOrder, DefinitionError, Policy, Scope
-from sagas._ledger import Compensation, Ledger, Outcome, Phase, Together
-from sagas._scope.carried import Carried
+from sagas._core.compensation import Compensation, Together
+from sagas._core.ledger import Ledger
+from sagas._core.lifecycle import Phase
+from sagas._core.outcome import Outcome
+from sagas._wire.continued_state import Carried
 
 from .oracle import Kind
 from .stories import (

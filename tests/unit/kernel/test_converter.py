@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BaseModel, ValidationError, field_validator
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.exceptions import ApplicationError
 
-from sagas._converter import SagaPayloadConverter
-from sagas._scope.children import closed_with
+from sagas._temporal.payload_converter import SagaPayloadConverter
+from sagas._workflow.child_saga import closed_with
 
 OURS, BASE = SagaPayloadConverter(), PydanticPayloadConverter()
 

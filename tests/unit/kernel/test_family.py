@@ -6,7 +6,7 @@ from typing import Any, cast
 from temporalio.workflow import ChildWorkflowHandle
 
 from sagas import HOLD, RESUME, OperatorNote
-from sagas._scope.family import Family
+from sagas._run.open_children import Family
 
 MIA = OperatorNote(by="mia", because="a call from the customer")
 

@@ -6,8 +6,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from sagas import Finding
-from sagas._ledger import Outcome
-from sagas._verdict import Verdict
+from sagas._core.activity_outcome import Verdict
+from sagas._core.outcome import Outcome
 
 
 class Seat(BaseModel):

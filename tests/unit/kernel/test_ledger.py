@@ -9,7 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from sagas import CompensationOrder, Policy, Scope
-from sagas._ledger import Compensation, Ledger, Outcome, Phase, Together, leaves
+from sagas._core.compensation import Compensation, Together, leaves
+from sagas._core.ledger import Ledger
+from sagas._core.lifecycle import Phase
+from sagas._core.outcome import Outcome
 
 from .oracle import Kind, Shape
 from .stories import (

@@ -1,6 +1,6 @@
 """The comparison of ledger and oracle notices every fault that is planted in the ledger.
 
-A fault is a text of `sagas/_ledger.py` and what takes its place; it is named by what it would do to a user.
+A fault is a text of `sagas/_core/ledger.py` and its replacement; its name is the effect on a user.
 Three that would be natural are not among them, as no answer of the ledger tells them from what is there:
 
 - A step or child after the pivot that keeps what it owes: the plan is empty there in any case. (What the
@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import pytest
 
 from sagas import DefinitionError
-from sagas import _ledger as kernel
-from sagas._ledger import Ledger
+from sagas._core import compensation
+from sagas._core import ledger as kernel
+from sagas._core.ledger import Ledger
 
 from .oracle import Kind
 from .pivots import groups_round_a_pivot, round_a_pivot
@@ -38,7 +39,7 @@ from .stories import (
     partly_made_up,
 )
 
-SOURCE = inspect.getsource(kernel)
+SOURCE = inspect.getsource(compensation) + inspect.getsource(kernel)
 STEP, BARE, BEST_EFFORT, CHILD, PIVOT = Kind.STEP, Kind.BARE, Kind.BEST_EFFORT, Kind.CHILD, Kind.PIVOT
 REFUSED: Ending = (REJECTED, ())
 OF_A_CHILD: tuple[Ending, ...] = ((DONE, ("b", "a")), (DONE, ["b", "a"]), (REJECTED, ()), (UNKNOWN, ()))
@@ -58,7 +59,7 @@ class Fault:
         tree = ast.parse(SOURCE.replace(self.text, self.instead))
         tree.body = [n for n in tree.body if getattr(n, "name", None) in ("Ledger", "leaves", "chosen")]
         # Everything else is shared, so that an outcome or a scope is the same there and here.
-        names = dict(vars(kernel))
+        names = {**vars(compensation), **vars(kernel)}
         exec(compile(tree, f"<{self.meaning}>", "exec"), names)
         mutant: type[Ledger] = names["Ledger"]
         return mutant

@@ -9,8 +9,9 @@ from temporalio import activity
 from temporalio.api.common.v1 import Payload
 
 from sagas import CompensationOrder, Operation, Policy, Scope, Step, action
-from sagas._ledger import Compensation
-from sagas._mark import Mark, Owes, Purpose, mark_of, plain_mark, read_mark
+from sagas._core.compensation import Compensation
+from sagas._core.purpose import Purpose
+from sagas._wire.activity_header import Mark, Owes, mark_of, plain_mark, read_mark
 
 IN_DOUBT, REVERSE = Scope.IN_DOUBT, CompensationOrder.REVERSE
 PATIENT = Policy(

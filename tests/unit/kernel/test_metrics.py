@@ -18,7 +18,7 @@ from temporalio.common import (
 )
 
 from sagas import METRIC_BUCKETS
-from sagas._metrics import DESCRIPTIONS, Metrics
+from sagas._temporal.metrics import DESCRIPTIONS, Metrics
 
 HOUR = timedelta(hours=1)
 

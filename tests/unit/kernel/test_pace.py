@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from sagas import Policy
-from sagas._scope.pace import MOST_BYTES, MOST_EVENTS, patience, pause_after
+from sagas._execution.backoff import MOST_BYTES, MOST_EVENTS, patience, pause_after
 
 KIB = 1024
 

@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 
-from sagas._scope.parts import LARGEST_PART, Part, Parts, split
+from sagas._wire.chunked_text import LARGEST_PART, Part, Parts, split
 
 TEXT = "a" * LARGEST_PART + "b" * LARGEST_PART + "c"
 PARTS = split(TEXT)

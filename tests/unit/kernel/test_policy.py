@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from sagas import DefinitionError, Policy
-from sagas._policy import COMPENSATION
+from sagas._core.activity_policy import COMPENSATION
 
 ZERO = timedelta(0)
 SECOND = timedelta(seconds=1)

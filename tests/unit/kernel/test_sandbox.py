@@ -8,7 +8,7 @@ import pytest
 from temporalio.worker import UnsandboxedWorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from sagas._sandbox import once_each, with_sagas
+from sagas._temporal.sandbox import once_each, with_sagas
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ from sagas import (
     TurnedBackError,
     UnknownOutcomeError,
 )
+from sagas._core.activity_outcome import Verdict
+from sagas._core.outcome import Outcome
 from sagas._errors import wire_type_of
-from sagas._ledger import Outcome
-from sagas._verdict import (
+from sagas._wire.failures import (
     LARGEST_CAUSE,
     LONGEST_REASON,
-    Verdict,
     cause_of,
     compensated,
     to_application_error,
@@ -184,7 +184,7 @@ def test_the_cause_of_a_failure_says_where_in_the_workflow_it_was_raised() -> No
     with pytest.raises(DefinitionError) as raised:
         Policy(attempts=0)
     before = [frame.filename for frame in extract_tb(raised.value.__traceback__)]
-    assert any(name.endswith("sagas/_policy.py") for name in before)
+    assert any(name.endswith("sagas/_core/activity_policy.py") for name in before)
 
     cause = cause_of(raised.value)
 

@@ -1,0 +1,1 @@
+"""Starting sagas from a client."""

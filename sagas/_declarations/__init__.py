@@ -1,0 +1,1 @@
+"""Declarations of a saga's author: operations, actions, steps and their options."""

@@ -1,0 +1,159 @@
+"""How a workflow ended, told from the event of its end, in its own history or in its parent's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import cast
+
+from pydantic import ValidationError
+from temporalio.api.common.v1 import Memo, Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.converter import DataConverter
+from temporalio.exceptions import ApplicationError
+
+from .._core.compensation import Owed
+from .._wire.child_saga import CHILD_MEMO, Closed
+from .._wire.continued_state import CARRIED_MEMO, Carried
+from .._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED, says_what_is_owed
+
+
+class How(StrEnum):
+    """How a workflow closed."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    TERMINATED = "terminated"
+    TIMED_OUT = "timed-out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Close:
+    """The end of a workflow, and what it says to a parent."""
+
+    how: How
+    at: datetime
+    kind: str = ""
+    """The type of the error that it failed with."""
+    is_silent: bool = False
+    """Whether that error does not say what is owed."""
+    code: str = ""
+    reason: str = ""
+    owed: tuple[Owed, ...] | None = None
+    """What a completed child says that it owes; None where its answer does not say."""
+
+    @property
+    def is_a_word(self) -> bool:
+        """Whether a child that closes so has said what it owes; one that failed has made up for all."""
+        if self.how is How.COMPLETED:
+            return self.owed is not None
+        return self.how in (How.FAILED, How.CANCELED) and not self.is_silent
+
+
+class Closes:
+    """Reads the ends of workflows.
+
+    Args:
+        converter: Reads payloads and failures; what a codec has encoded must be decoded already.
+    """
+
+    def __init__(self, converter: DataConverter) -> None:
+        self._converter = converter
+
+    def of_workflow(self, event: HistoryEvent) -> Close | None:
+        """How the workflow ended with this event, if it did."""
+        at = time_of(event)
+        match event.event_type:
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
+                return self._completed(
+                    event.workflow_execution_completed_event_attributes.result.payloads, at
+                )
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+                return self._failed(event.workflow_execution_failed_event_attributes.failure, at)
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED:
+                return Close(how=How.CANCELED, at=at, code="cancelled", reason="it was cancelled")
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
+                reason = event.workflow_execution_terminated_event_attributes.reason
+                return Close(how=How.TERMINATED, at=at, reason=reason)
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
+                return Close(how=How.TIMED_OUT, at=at, reason="its time was over")
+            case _:
+                return None
+
+    def of_child(self, event: HistoryEvent) -> tuple[int, Close | None]:
+        """The event that asked for the child, and how the child ended with this event, if it did."""
+        at = time_of(event)
+        match event.event_type:
+            case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED:
+                done = event.child_workflow_execution_completed_event_attributes
+                return done.initiated_event_id, self._completed(done.result.payloads, at)
+            case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED:
+                failed = event.child_workflow_execution_failed_event_attributes
+                return failed.initiated_event_id, self._failed(failed.failure, at)
+            case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED:
+                cancelled = event.child_workflow_execution_canceled_event_attributes
+                close = Close(how=How.CANCELED, at=at, code="cancelled", reason="it was cancelled")
+                return cancelled.initiated_event_id, close
+            case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED:
+                ended = event.child_workflow_execution_terminated_event_attributes
+                return ended.initiated_event_id, Close(how=How.TERMINATED, at=at)
+            case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT:
+                late = event.child_workflow_execution_timed_out_event_attributes
+                return late.initiated_event_id, Close(how=How.TIMED_OUT, at=at)
+            case _:
+                return 0, None
+
+    def value(self, payloads: Sequence[Payload]) -> object:
+        """The first of them, as JSON has it; None where there is none."""
+        if not payloads:
+            return None
+        value: object = self._converter.payload_converter.from_payload(payloads[0])
+        return value
+
+    def carried(self, memo: Memo) -> Carried | None:
+        """What a run was given by the one before, where its workflow continued as new."""
+        if CARRIED_MEMO not in memo.fields:
+            return None
+        carried: Carried = self._converter.payload_converter.from_payload(memo.fields[CARRIED_MEMO], Carried)
+        return carried
+
+    def is_pivot(self, memo: Memo) -> bool:
+        """Whether a child is its parent's pivot."""
+        said = self.value([memo.fields[CHILD_MEMO]])
+        return isinstance(said, dict) and bool(cast("dict[str, object]", said).get("is_pivot"))
+
+    def error(self, failure: Failure) -> BaseException:
+        """The error that a workflow's code would get."""
+        return self._converter.failure_converter.from_failure(failure, self._converter.payload_converter)
+
+    def _completed(self, payloads: Sequence[Payload], at: datetime) -> Close:
+        try:
+            closed = Closed[object].model_validate(self.value(payloads))
+        except ValidationError:
+            return Close(how=How.COMPLETED, at=at)
+        return Close(how=How.COMPLETED, at=at, owed=closed.owed)
+
+    def _failed(self, failure: Failure, at: datetime) -> Close:
+        error = self.error(failure)
+        if not isinstance(error, ApplicationError):
+            return Close(how=How.FAILED, at=at, is_silent=True, reason=str(error))
+        code, reason = error.type or "failed", error.message
+        if error.type in (SAGA_COMPENSATED, SAGA_SETTLED):
+            first = (*cast("tuple[str | None, ...]", tuple(error.details)), None, None)
+            code, reason = first[0] or code, first[1] or reason
+        return Close(
+            how=How.FAILED,
+            at=at,
+            kind=error.type or code,
+            is_silent=not says_what_is_owed(error),
+            code=code,
+            reason=reason,
+        )
+
+
+def time_of(event: HistoryEvent) -> datetime:
+    """When it happened, in UTC."""
+    return event.event_time.ToDatetime(tzinfo=UTC)

@@ -1,1 +1,0 @@
-"""Seen from outside: finding, showing, steering and rescuing sagas."""

@@ -1,0 +1,89 @@
+"""Checks of workflow commands and results that would block a workflow task or lose compensations."""
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import ExecuteWorkflowInput, StartActivityInput
+from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
+
+from .._core.activity_outcome import Verdict
+from .._errors import DefinitionError, RejectedError
+from .._execution.activity_call import encode
+from .._run.context import Run
+from .._temporal.handler_arguments import misfit
+from .._wire.failures import SAGA_REFUSED
+
+LARGEST_AT_ONCE = 2 * 1024 * 1024
+"""Bytes of one payload that a Temporal server takes by default."""
+
+
+def check_own(input: StartActivityInput, run: Run) -> None:  # noqa: A002 - Temporal's
+    """Refuses an activity of the workflow's own that would wedge it, and the compensations of its saga.
+
+    Raises:
+        DefinitionError: So would it be with any message.
+        RejectedError: It was not sent, as its message is too large.
+    """
+    if input.cancellation_type is workflow.ActivityCancellationType.ABANDON:
+        # Temporal 1.35: one that fails after its cancel wedges the workflow.
+        raise DefinitionError(
+            f"activity {input.activity!r} has cancellation type ABANDON, which can wedge a saga: "
+            "give it TRY_CANCEL or WAIT_CANCELLATION_COMPLETED"
+        )
+    before = run.own.get(input.activity_id or "")
+    if before is not None and not before.done():
+        raise DefinitionError(
+            f"activity id {input.activity_id!r} belongs to an activity that is under way: give each its own"
+        )
+    if not run.is_open:
+        return
+    encoded = encode(input.args, f"the message of {input.activity}", largest=LARGEST_AT_ONCE)
+    if isinstance(encoded, Verdict):
+        raise RejectedError(encoded.code, encoded.reason)
+    run.load.add(sum(len(argument.payload.data) for argument in encoded))
+
+
+def refuse_open_saga(run: Run) -> None:
+    """Refuses to end a workflow before its saga.
+
+    Raises:
+        DefinitionError: Its saga is open.
+    """
+    if run.is_open:
+        raise DefinitionError(
+            "the workflow has ended before its saga: await the task in which the saga is open"
+        )
+
+
+def refuse_oversized(answer: object) -> None:
+    """Refuses a result that the server would take for an error of the task, in words of its own.
+
+    Raises:
+        DefinitionError: It is larger than the server takes.
+    """
+    size = workflow.payload_converter().to_payload(answer).ByteSize()
+    if size > LARGEST_AT_ONCE:
+        raise DefinitionError(
+            f"the result of the workflow has {size} bytes, and the server takes {LARGEST_AT_ONCE}: return "
+            "less, such as where it is kept; the saga has ended, and nothing of it is lost"
+        )
+
+
+def check_arguments(started: ExecuteWorkflowInput, run: Run) -> None:
+    """Fails a workflow that was started with other arguments than it takes; it would be wedged otherwise.
+
+    Raises:
+        ApplicationError: It was.
+        DefinitionError: It has continued as new, and another version of it takes other arguments: its task
+            fails until the code is mended, as it owes what it has done.
+    """
+    definition = WorkflowDefinition.must_from_run_fn(started.run_fn)
+    refusal = misfit(started.run_fn, definition.arg_types or (), started.args)
+    if not refusal:
+        return
+    if run.carried is not None:
+        raise DefinitionError(f"the state of an earlier run does not fit: {refusal}")
+    raise ApplicationError(
+        f"{started.type.__name__} was started with other arguments than it takes: {refusal}",
+        type=SAGA_REFUSED,
+        non_retryable=True,
+    )

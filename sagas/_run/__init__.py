@@ -1,0 +1,1 @@
+"""State of one workflow run that all parts of the saga scope share."""

@@ -1,1 +1,0 @@
-"""Inside a workflow: the scope of a saga, and everything that runs in it."""

@@ -1,0 +1,1 @@
+"""Adapters for temporalio: payload converter, sandbox, metrics and handler arguments."""

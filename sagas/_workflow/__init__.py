@@ -1,0 +1,1 @@
+"""The saga scope inside a workflow: steps, pivot, children, compensation and continue-as-new."""

@@ -1,0 +1,1 @@
+"""Operations on running and closed sagas: list, show, preview, verbs and rescue."""
