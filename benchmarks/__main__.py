@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.comparison import Comparison, Effort
+from benchmarks.comparison import ActivityRecord, Comparison
 from benchmarks.report import as_data, show
 from benchmarks.sdk import SDK, compare_sdk
 from benchmarks.server import SERVER, compare_server
@@ -30,11 +30,11 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.sagas < 2 or chosen.rounds < 1 or chosen.at_once < 1:
         parser.error("at least 2 sagas, 1 round and 1 at once are needed")
-    effort = Effort(sagas=chosen.sagas, rounds=chosen.rounds, at_once=chosen.at_once)
+    effort = ActivityRecord(sagas=chosen.sagas, rounds=chosen.rounds, at_once=chosen.at_once)
     run_main(measure(chosen.only or NAMES, effort, chosen.json))
 
 
-async def measure(names: Sequence[str], effort: Effort, file: Path | None) -> None:
+async def measure(names: Sequence[str], effort: ActivityRecord, file: Path | None) -> None:
     """Measures, prints what came of it, and writes it to `file`."""
     console = Console()
     comparisons: list[Comparison] = []

@@ -11,7 +11,7 @@ from benchmarks.contender import CAN_MEASURE_CPU, Contender
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Effort:
+class ActivityRecord:
     """How much is measured.
 
     Args:
@@ -62,7 +62,7 @@ class Comparison:
     title: str
     ours: str
     baseline: str
-    effort: Effort
+    effort: ActivityRecord
     figures: tuple[Figure, ...]
 
 
@@ -112,7 +112,7 @@ class Side:
 
 
 async def compare(
-    ours: Contender, baseline: Contender, effort: Effort, *, refused: bool, cpu_of: str
+    ours: Contender, baseline: Contender, effort: ActivityRecord, *, refused: bool, cpu_of: str
 ) -> tuple[Figure, ...]:
     """Measures two contenders in turn, so that what disturbs the machine disturbs both.
 
@@ -145,7 +145,7 @@ async def compare(
     )
 
 
-async def _warm_up(ours: Contender, baseline: Contender, effort: Effort, *, refused: bool) -> None:
+async def _warm_up(ours: Contender, baseline: Contender, effort: ActivityRecord, *, refused: bool) -> None:
     """Lets both sides import and connect what they need, and proves that both do the same work."""
     sides = [Side(contender, refused=refused) for contender in (ours, baseline)]
     for side in sides:

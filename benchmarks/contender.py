@@ -24,7 +24,7 @@ REFUSED_ORDER = an_order(postal_code=UNDELIVERABLE)("tea-1")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class UnawaitedCalls:
     """One call of an activity, as a workflow asked for it: both sides must ask for the same.
 
     How often it is tried is left out: the SDK counts the attempts of a pivot itself.
@@ -43,7 +43,7 @@ class Trace:
     events: int
     workflow_tasks: int
     size: int
-    asked: tuple[Asked, ...]
+    asked: tuple[UnawaitedCalls, ...]
 
 
 class Contender:
@@ -135,10 +135,10 @@ async def _has_failed(handle: WorkflowHandle[Any, Any]) -> bool:
     return False
 
 
-def _asked(event: HistoryEvent) -> Asked:
+def _asked(event: HistoryEvent) -> UnawaitedCalls:
     call = event.activity_task_scheduled_event_attributes
     retry = call.retry_policy
-    return Asked(
+    return UnawaitedCalls(
         activity=call.activity_type.name,
         message=call.input.SerializeToString(deterministic=True),
         timeout=call.start_to_close_timeout.ToTimedelta().total_seconds(),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.comparison import Comparison, Effort, compare
+from benchmarks.comparison import ActivityRecord, Comparison, compare
 from benchmarks.contender import Contender
 from workers import EmbeddedTemporal
 
@@ -13,7 +13,7 @@ SDK = {
 """The comparisons of the SDK, by name, with their titles."""
 
 
-async def compare_sdk(names: list[str], effort: Effort, folder: Path) -> list[Comparison]:
+async def compare_sdk(names: list[str], effort: ActivityRecord, folder: Path) -> list[Comparison]:
     """Measures those of `names` one after the other, each with new workers."""
     if not names:
         return []
@@ -21,7 +21,7 @@ async def compare_sdk(names: list[str], effort: Effort, folder: Path) -> list[Co
         return [await _compare(name, server.address, effort, folder) for name in names]
 
 
-async def _compare(name: str, address: str, effort: Effort, folder: Path) -> Comparison:
+async def _compare(name: str, address: str, effort: ActivityRecord, folder: Path) -> Comparison:
     async with (
         Contender(f"sdk-{name}", "sdk", address, folder) as ours,
         Contender(f"plain-{name}", "plain", address, folder) as baseline,

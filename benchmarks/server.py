@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.comparison import Comparison, Effort, compare
+from benchmarks.comparison import ActivityRecord, Comparison, compare
 from benchmarks.contender import Contender
 from workers import EmbeddedTemporal, TemporalOptions
 
@@ -14,7 +14,7 @@ SLOWER = 3
 """The stock server takes so many times longer, so that both get this part of the sagas."""
 
 
-async def compare_server(effort: Effort, folder: Path) -> Comparison:
+async def compare_server(effort: ActivityRecord, folder: Path) -> Comparison:
     """Measures the SDK's order saga on both servers; each has its own data folder and worker."""
     effort = replace(effort, sagas=max(effort.sagas // SLOWER, 2))
     async with (

@@ -1,15 +1,16 @@
 """Sagas that keep their promises: what a saga is, and what happens next."""
 
 from ._client.start import start_saga
-from ._core.activity_policy import Policy
-from ._core.compensation import CompensationOrder, Scope
+from ._core.activity_policy import ActivityPolicy
+from ._core.compensation import CompensationOrder, CompensationScope
 from ._core.ids import idempotency_key
 from ._core.status import Status
 from ._declarations.operation import Operation
-from ._declarations.probe_result import Finding
+from ._declarations.probe_result import ProbeResult
 from ._declarations.step import Action, Step, action
 from ._errors import (
-    DeadlineError,
+    CompensationRequestedError,
+    DeadlineExceededError,
     DefinitionError,
     DuplicateSagaError,
     NoWorkerError,
@@ -17,14 +18,13 @@ from ._errors import (
     SagaError,
     SagaNotFoundError,
     StartError,
-    TurnedBackError,
     UnknownOutcomeError,
     VerbRefusedError,
 )
 from ._execution.activity_call import MESSAGE_TOO_LARGE, MESSAGE_UNREADABLE
 from ._history.preview import Preview
 from ._history.timeline import Timeline
-from ._messages.external_events import NOT_APPROVED, Decision, Expected
+from ._messages.external_events import NOT_APPROVED, ApprovalDecision, ExpectedEvent
 from ._plugin.plugin import SagaPlugin
 from ._temporal.metrics import METRIC_BUCKETS
 from ._wire.failures import SAGA_COMPENSATED, SAGA_REFUSED, SAGA_SETTLED
@@ -47,8 +47,8 @@ from ._wire.search_attribute import SAGA_STATUS
 from ._workflow.parallel import OnFailure
 from ._workflow.saga import Saga
 from .operator._client import SagaClient
-from .operator._render_mermaid import timeline_mermaid
-from .operator._render_text import list_text, preview_text, timeline_text
+from .operator._render_mermaid import render_mermaid
+from .operator._render_text import render_list, render_preview, render_timeline
 from .operator._rescue import Rescue
 from .operator._search import SagaSummary
 
@@ -69,23 +69,25 @@ __all__ = [
     "SAGA_STATUS",
     "SKIP",
     "Action",
+    "ActivityPolicy",
+    "ApprovalDecision",
     "ApprovalRequest",
     "AuditEntry",
     "Authorize",
     "CompensationOrder",
+    "CompensationRequestedError",
+    "CompensationScope",
     "CompleteRequest",
-    "DeadlineError",
-    "Decision",
+    "DeadlineExceededError",
     "DefinitionError",
     "DuplicateSagaError",
-    "Expected",
-    "Finding",
+    "ExpectedEvent",
     "NoWorkerError",
     "OnFailure",
     "Operation",
     "OperatorNote",
-    "Policy",
     "Preview",
+    "ProbeResult",
     "RejectedError",
     "Rescue",
     "Saga",
@@ -94,20 +96,18 @@ __all__ = [
     "SagaNotFoundError",
     "SagaPlugin",
     "SagaSummary",
-    "Scope",
     "SkipRequest",
     "StartError",
     "Status",
     "Step",
     "Timeline",
-    "TurnedBackError",
     "UnknownOutcomeError",
     "VerbRefusedError",
     "action",
     "idempotency_key",
-    "list_text",
-    "preview_text",
+    "render_list",
+    "render_mermaid",
+    "render_preview",
+    "render_timeline",
     "start_saga",
-    "timeline_mermaid",
-    "timeline_text",
 ]

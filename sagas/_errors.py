@@ -76,10 +76,10 @@ class UnknownOutcomeError(SagaError):
         return f"the outcome of step {self.step!r} is unknown: {self.reason}"
 
 
-class DeadlineError(SagaError):
+class DeadlineExceededError(SagaError):
     """What was waited for did not come in time, or the saga took longer than it may."""
 
-    wire_type = "DeadlineError"
+    wire_type = "DeadlineExceededError"
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -89,10 +89,10 @@ class DeadlineError(SagaError):
         return f"{self.what} ran out of time"
 
 
-class TurnedBackError(SagaError):
+class CompensationRequestedError(SagaError):
     """An operator had the saga compensate."""
 
-    wire_type = "TurnedBackError"
+    wire_type = "CompensationRequestedError"
 
     def __init__(self, by: str, because: str) -> None:
         super().__init__(by, because)
@@ -108,10 +108,10 @@ class TooLateError(DefinitionError):
     wire_type = "TooLateError"
 
 
-class Lost(SagaError):  # noqa: N818 - a state of the child, which the scope turns into *stuck*
+class ChildOutcomeUnknownError(SagaError):
     """A child ended without a word about what it owes: it was terminated, or ran into a timeout."""
 
-    wire_type = "Lost"
+    wire_type = "ChildOutcomeUnknownError"
 
 
 class StartError(SagaError):

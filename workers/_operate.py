@@ -18,10 +18,10 @@ from sagas import (
     SagaPlugin,
     SagaSummary,
     Timeline,
-    list_text,
-    preview_text,
-    timeline_mermaid,
-    timeline_text,
+    render_list,
+    render_mermaid,
+    render_preview,
+    render_timeline,
 )
 
 from ._connection import connect
@@ -102,7 +102,7 @@ def list_sagas(
             found = await client.list(status=status and status.value, query=query, limit=limit)
         except ValueError as error:
             raise ConfigurationError(f"--query: {error}") from error
-        return _json_list(found) if as_json else list_text(found, width=_width())
+        return _json_list(found) if as_json else render_list(found, width=_width())
 
     _answer(answer)
 
@@ -117,7 +117,7 @@ def show(*, saga: SagaId, answer_format: FormatOption = None, as_json: Json = Fa
         if as_json or answer_format is Format.JSON:
             return _json(timeline)
         is_chart = answer_format is Format.MERMAID
-        return timeline_mermaid(timeline) if is_chart else timeline_text(timeline, width=_width())
+        return render_mermaid(timeline) if is_chart else render_timeline(timeline, width=_width())
 
     _answer(answer)
 
@@ -127,7 +127,7 @@ def preview(*, saga: SagaId, as_json: Json = False) -> None:
 
     async def answer(client: SagaClient) -> str:
         previewed: Preview = await client.preview(saga)
-        return _json(previewed) if as_json else preview_text(previewed, width=_width())
+        return _json(previewed) if as_json else render_preview(previewed, width=_width())
 
     _answer(answer)
 

@@ -51,7 +51,7 @@ def plan(count: int, *, seed: int) -> tuple[Planned, ...]:
     dice = random.Random(seed)
     kinds = list(TROUBLES)
     dice.shuffle(kinds)
-    troubles = [kinds[n % len(kinds)] for n in range(count // FAILING_SHARE)]
-    all_of_them = [*troubles, *["well"] * (count - len(troubles))]
+    stuck_steps = [kinds[n % len(kinds)] for n in range(count // FAILING_SHARE)]
+    all_of_them = [*stuck_steps, *["well"] * (count - len(stuck_steps))]
     dice.shuffle(all_of_them)
     return tuple(Planned(name=f"{n:05d}", trouble=trouble) for n, trouble in enumerate(all_of_them))

@@ -60,7 +60,7 @@ def _opening(title: str, comparison: Comparison) -> str:
     conditions = next(iter(comparison.styles.values())).conditions
     held = sum(each.held for each in comparison.invariants)
     checked = len(comparison.invariants)
-    troubles = escape(", ".join(TROUBLES))
+    stuck_steps = escape(", ".join(TROUBLES))
     warnings = "".join(
         f'<span class="chip warning">{escape(caution)}</span>' for caution in cautions(comparison)
     )
@@ -68,7 +68,7 @@ def _opening(title: str, comparison: Comparison) -> str:
     return (
         f"<h1>{escape(title)}</h1>\n"
         f'<p class="muted">The same {conditions.orders} orders ran in each style, {conditions.concurrency} '
-        f"at a time, on {conditions.cores} cores; a fifth of them in trouble ({troubles}).</p>\n"
+        f"at a time, on {conditions.cores} cores; a fifth of them in trouble ({stuck_steps}).</p>\n"
         f"<div>{_chip(same, is_good=comparison.identical_end_states)}"
         f"{_chip(f'{held} of {checked} invariants held', is_good=held == checked)}"
         f"{_end_states(comparison)}{warnings}</div>\n"

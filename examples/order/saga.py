@@ -17,9 +17,9 @@ with workflow.unsafe.imports_passed_through():
         on_its_way,
     )
     from examples.payment.saga import PaymentSaga
-    from sagas import Policy, Saga, action
+    from sagas import ActivityPolicy, Saga, action
 
-THREE_TIMES = Policy(attempts=3, pause=timedelta(seconds=1), longest_pause=timedelta(seconds=5))
+THREE_TIMES = ActivityPolicy(attempts=3, pause=timedelta(seconds=1), longest_pause=timedelta(seconds=5))
 
 create = action(ops.create_order).compensated_by(ops.cancel_order)
 reserve = action(ops.reserve_stock, policy=THREE_TIMES).compensated_by(ops.release_stock)

@@ -7,9 +7,9 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     import examples.payment.operations as ops
     from examples.payment.messages import Capture, Payment, check_payment, not_taken, receipt
-    from sagas import Policy, Saga, action
+    from sagas import ActivityPolicy, Saga, action
 
-THREE_TIMES = Policy(attempts=3, pause=timedelta(seconds=1), longest_pause=timedelta(seconds=5))
+THREE_TIMES = ActivityPolicy(attempts=3, pause=timedelta(seconds=1), longest_pause=timedelta(seconds=5))
 
 authorize = action(ops.authorize_payment, policy=THREE_TIMES).compensated_by(ops.void_authorization)
 capture = action(ops.capture_payment, policy=THREE_TIMES).compensated_by(ops.refund_payment)

@@ -18,7 +18,7 @@ from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ig
 
 from .._core.ids import check_saga_id
 from .._errors import DuplicateSagaError, StartError
-from .._history.payload_decoder import Decoder
+from .._history.payload_decoder import PayloadDecoder
 
 SelfT = TypeVar("SelfT")
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
@@ -99,7 +99,7 @@ async def _start_of(client: Client, saga_id: str) -> Started | None:
 
 
 async def _first_event(client: Client, handle: WorkflowHandle[Any, Any]) -> Started:
-    decoder = Decoder(handle.id, client.namespace, client.data_converter)
+    decoder = PayloadDecoder(handle.id, client.namespace, client.data_converter)
     event = await anext(handle.fetch_history_events(page_size=1))
     await decoder.decode(event)
     return event.workflow_execution_started_event_attributes

@@ -6,7 +6,7 @@ from .outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ActivityOutcome:
     """How an attempt ended, with its result or the reason."""
 
     outcome: Outcome

@@ -13,7 +13,7 @@ TAKEN_WITHIN = timedelta(seconds=45)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class ActivityPolicy:
     """How long one attempt of an activity may take, how often it is tried, and the pauses in between.
 
     For a compensation, for the pivot and for what follows it, `attempts` is not the end: they are tried
@@ -81,7 +81,7 @@ class Policy:
         return timedelta(seconds=min(seconds, LONGEST.total_seconds()))
 
 
-ACTION = Policy()
-COMPENSATION = Policy(attempts=4)
+ACTION = ActivityPolicy()
+COMPENSATION = ActivityPolicy(attempts=4)
 """A round of four attempts and three pauses takes 47 s, or 55 s with a wait for workers: a stuck saga says
 so within a minute."""

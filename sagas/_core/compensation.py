@@ -5,11 +5,11 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from .activity_policy import COMPENSATION, Policy
+from .activity_policy import COMPENSATION, ActivityPolicy
 from .ids import in_parent
 
 
-class Scope(StrEnum):
+class CompensationScope(StrEnum):
     """Which steps of a failed saga are compensated; fewer than these would lose effects."""
 
     IN_DOUBT = "in-doubt"
@@ -27,7 +27,7 @@ class CompensationOrder(StrEnum):
     """All at once: for steps that do not build on each other."""
 
 
-class Compensation(BaseModel):
+class PendingCompensation(BaseModel):
     """What makes up for one step, as data: it can be carried to a parent, stored, previewed and rescued."""
 
     model_config = ConfigDict(frozen=True)
@@ -37,44 +37,44 @@ class Compensation(BaseModel):
     arguments: tuple[object, ...]
     takes_result: bool = False
     task_queue: str | None = None
-    policy: Policy = COMPENSATION
+    policy: ActivityPolicy = COMPENSATION
 
 
-class Together(BaseModel):
+class ParallelCompensations(BaseModel):
     """What can be made up for at the same time: several lanes, each in its own order."""
 
     model_config = ConfigDict(frozen=True)
 
-    lanes: tuple[tuple["Owed", ...], ...]
+    lanes: tuple[tuple["PlanItem", ...], ...]
 
 
-Owed = Compensation | Together
+PlanItem = PendingCompensation | ParallelCompensations
 """A part of what is owed; where there are several, the first of them comes first."""
 
 
-def leaves(owed: Iterable[Owed]) -> Iterator[Compensation]:
+def flatten(owed: Iterable[PlanItem]) -> Iterator[PendingCompensation]:
     """Every compensation in it, in their order."""
     for part in owed:
-        if isinstance(part, Compensation):
+        if isinstance(part, PendingCompensation):
             yield part
         else:
             for lane in part.lanes:
-                yield from leaves(lane)
+                yield from flatten(lane)
 
 
-def chosen(owed: Iterable[Owed], is_wanted: Callable[[str], bool]) -> tuple[Owed, ...]:
+def select(owed: Iterable[PlanItem], is_wanted: Callable[[str], bool]) -> tuple[PlanItem, ...]:
     """The parts of it whose addresses are wanted, in the same order."""
-    parts: list[Owed] = []
+    parts: list[PlanItem] = []
     for part in owed:
-        if isinstance(part, Compensation):
+        if isinstance(part, PendingCompensation):
             if is_wanted(part.address):
                 parts.append(part)
-        elif lanes := tuple(kept for lane in part.lanes if (kept := chosen(lane, is_wanted))):
-            parts.append(Together(lanes=lanes))
+        elif lanes := tuple(kept for lane in part.lanes if (kept := select(lane, is_wanted))):
+            parts.append(ParallelCompensations(lanes=lanes))
     return tuple(parts)
 
 
-def owed_in_parent(child: str, owed: tuple[Owed, ...], task_queue: str | None) -> tuple[Owed, ...]:
+def plan_in_parent(child: str, owed: tuple[PlanItem, ...], task_queue: str | None) -> tuple[PlanItem, ...]:
     """What a child owes, as its parent has it: with the addresses that it has there, and sent to its workers.
 
     Args:
@@ -89,7 +89,9 @@ def owed_in_parent(child: str, owed: tuple[Owed, ...], task_queue: str | None) -
                 "task_queue": part.task_queue or task_queue,
             }
         )
-        if isinstance(part, Compensation)
-        else Together(lanes=tuple(owed_in_parent(child, lane, task_queue) for lane in part.lanes))
+        if isinstance(part, PendingCompensation)
+        else ParallelCompensations(
+            lanes=tuple(plan_in_parent(child, lane, task_queue) for lane in part.lanes)
+        )
         for part in owed
     )

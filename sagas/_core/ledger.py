@@ -7,18 +7,26 @@ owed, and in which order.
 from dataclasses import dataclass, field, replace
 
 from .._errors import DefinitionError
-from .compensation import Compensation, CompensationOrder, Owed, Scope, Together, chosen, leaves
+from .compensation import (
+    CompensationOrder,
+    CompensationScope,
+    ParallelCompensations,
+    PendingCompensation,
+    PlanItem,
+    flatten,
+    select,
+)
 from .lifecycle import Phase
 from .outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     """One line of the ledger: a step or a child, and how it ended."""
 
     address: str
     outcome: Outcome = Outcome.STARTED
-    owed: tuple[Owed, ...] = ()
+    owed: tuple[PlanItem, ...] = ()
     is_child: bool = False
     is_best_effort: bool = False
 
@@ -32,10 +40,10 @@ class Ledger:
         order: One compensation after the other, or all at once.
     """
 
-    scope: Scope = Scope.IN_DOUBT
+    scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
     phase: Phase = Phase.FORWARD
-    entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    entries: dict[str, LedgerEntry] = field(default_factory=dict[str, LedgerEntry])
     made_up: set[str] = field(default_factory=set[str])
     _count: dict[str, int] = field(default_factory=dict[str, int])
 
@@ -47,7 +55,7 @@ class Ledger:
     def start(
         self,
         address: str,
-        compensation: Compensation | None = None,
+        compensation: PendingCompensation | None = None,
         *,
         is_child: bool = False,
         is_best_effort: bool = False,
@@ -60,20 +68,22 @@ class Ledger:
         if self.phase is Phase.COMPENSATING:
             raise DefinitionError(f"step {address!r} cannot start: the saga is compensating")
         owed = () if compensation is None or self.phase is Phase.PAST_PIVOT else (compensation,)
-        self.entries[address] = Entry(address, owed=owed, is_child=is_child, is_best_effort=is_best_effort)
+        self.entries[address] = LedgerEntry(
+            address, owed=owed, is_child=is_child, is_best_effort=is_best_effort
+        )
 
     def done(self, address: str, result: object = None) -> None:
         """Notes that an action happened, with its result for a compensation that asks for it."""
         entry = self.entries[address]
         owed = tuple(
             c.model_copy(update={"arguments": (*c.arguments[:1], result)})
-            if isinstance(c, Compensation) and c.takes_result
+            if isinstance(c, PendingCompensation) and c.takes_result
             else c
             for c in entry.owed
         )
         self.entries[address] = replace(entry, outcome=Outcome.DONE, owed=owed)
 
-    def closed(self, address: str, owed: tuple[Owed, ...]) -> None:
+    def closed(self, address: str, owed: tuple[PlanItem, ...]) -> None:
         """Notes that a child saga completed; what it owes, in its own order, is owed here from now on."""
         kept = () if self.phase is Phase.PAST_PIVOT else owed
         self.entries[address] = replace(self.entries[address], outcome=Outcome.DONE, owed=kept)
@@ -102,25 +112,25 @@ class Ledger:
             raise DefinitionError("nothing is compensated after the pivot")
         self.phase = Phase.COMPENSATING
 
-    def made_up_for(self, address: str) -> None:
+    def mark_compensated(self, address: str) -> None:
         """Notes that a compensation is through, or was settled by hand."""
         self.made_up.add(address)
 
-    def plan(self) -> tuple[Owed, ...]:
+    def plan(self) -> tuple[PlanItem, ...]:
         """What would have to run now to make up for everything, in its order; empty after the pivot."""
         if self.phase is Phase.PAST_PIVOT:
             return ()
         newest_first = reversed(self.entries.values())
         remaining = [entry.owed for entry in newest_first if self._counts(entry)]
-        lanes = [chosen(owed, lambda address: address not in self.made_up) for owed in remaining]
+        lanes = [select(owed, lambda address: address not in self.made_up) for owed in remaining]
         lanes = [lane for lane in lanes if lane]
         if self.order is CompensationOrder.PARALLEL and len(lanes) > 1:
-            return (Together(lanes=tuple(lanes)),)
+            return (ParallelCompensations(lanes=tuple(lanes)),)
         return tuple(part for lane in lanes for part in lane)
 
-    def owed(self) -> tuple[Compensation, ...]:
+    def owed(self) -> tuple[PendingCompensation, ...]:
         """Every compensation of the plan, the first to be run first."""
-        return tuple(leaves(self.plan()))
+        return tuple(flatten(self.plan()))
 
     def lost(self) -> tuple[str, ...]:
         """The children that ended without telling what they owe; only their history knows."""
@@ -138,7 +148,7 @@ class Ledger:
             and self._counts(entry)
         )
 
-    def _counts(self, entry: Entry) -> bool:
+    def _counts(self, entry: LedgerEntry) -> bool:
         if entry.outcome is Outcome.REJECTED:
-            return self.scope is Scope.ATTEMPTED
+            return self.scope is CompensationScope.ATTEMPTED
         return entry.outcome is not Outcome.WITHDRAWN

@@ -4,13 +4,13 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from .._core.activity_outcome import Verdict
+from .._core.activity_outcome import ActivityOutcome
 from .._core.outcome import Outcome
 
 O = TypeVar("O")  # noqa: E741 - what comes out, as in a step
 
 
-class Finding(BaseModel, Generic[O]):
+class ProbeResult(BaseModel, Generic[O]):
     """What became of an action, as its participant knows it; the answer of a probe.
 
     `rejected` promises that the action did not happen and never will, also if a late request comes. A
@@ -30,10 +30,10 @@ class Finding(BaseModel, Generic[O]):
     code: str = ""
     reason: str = ""
 
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> ActivityOutcome | None:
         """The same as a verdict; `None` if the participant does not know either."""
         if self.outcome == "unknown":
             return None
         if self.outcome == "done":
-            return Verdict(Outcome.DONE, self.result)
-        return Verdict(Outcome.REJECTED, code=self.code, reason=self.reason, is_final=True)
+            return ActivityOutcome(Outcome.DONE, self.result)
+        return ActivityOutcome(Outcome.REJECTED, code=self.code, reason=self.reason, is_final=True)

@@ -7,11 +7,11 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 from temporalio.activity import _Definition as ActivityDefinition  # pyright: ignore[reportPrivateUsage]
 
-from .._core.activity_policy import ACTION, COMPENSATION, Policy
+from .._core.activity_policy import ACTION, COMPENSATION, ActivityPolicy
 from .._errors import DefinitionError
-from .activity_spec import NO_DATA, Call, Data
+from .activity_spec import NO_STEP_DATA, ActivitySpec, StepData
 from .operation import NAME, Operation
-from .probe_result import Finding
+from .probe_result import ProbeResult
 
 I = TypeVar("I")  # noqa: E741 - what goes in; the mirror of O
 O = TypeVar("O")  # noqa: E741 - what comes out
@@ -30,15 +30,15 @@ class Action(Generic[I, O]):
     """
 
     name: str
-    call: Call
-    data: Data = NO_DATA
+    call: ActivitySpec
+    data: StepData = NO_STEP_DATA
 
     def compensated_by(
         self,
         compensation: Operation[I, object] | Callable[[I], object] | Callable[[I, O | None], object],
         /,
         *,
-        policy: Policy = COMPENSATION,
+        policy: ActivityPolicy = COMPENSATION,
         task_queue: str | None = None,
     ) -> "Step[I, O]":
         """The step whose action is made up for by `compensation`.
@@ -54,7 +54,7 @@ class Action(Generic[I, O]):
             name=self.name,
             call=self.call,
             data=self.data,
-            makes_up=_compensation(compensation, policy, task_queue or self.call.task_queue, 1),
+            compensation=_compensation(compensation, policy, task_queue or self.call.task_queue, 1),
         )
 
     def without_compensation(self, *, because: str) -> "Step[I, O]":
@@ -67,15 +67,15 @@ class MethodAction(Generic[S, I, O]):
     """An action that is a method of a class of activities; see `Action`."""
 
     name: str
-    call: Call
-    data: Data = NO_DATA
+    call: ActivitySpec
+    data: StepData = NO_STEP_DATA
 
     def compensated_by(
         self,
         compensation: Callable[[S, I], object] | Callable[[S, I, O | None], object],
         /,
         *,
-        policy: Policy = COMPENSATION,
+        policy: ActivityPolicy = COMPENSATION,
         task_queue: str | None = None,
     ) -> "Step[I, O]":
         """The step whose action is made up for by `compensation`; see `Action.compensated_by`."""
@@ -83,7 +83,7 @@ class MethodAction(Generic[S, I, O]):
             name=self.name,
             call=self.call,
             data=self.data,
-            makes_up=_compensation(compensation, policy, task_queue or self.call.task_queue, 2),
+            compensation=_compensation(compensation, policy, task_queue or self.call.task_queue, 2),
         )
 
     def without_compensation(self, *, because: str) -> "Step[I, O]":
@@ -92,10 +92,10 @@ class MethodAction(Generic[S, I, O]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MakesUp:
+class DeclaredCompensation:
     """The compensation of a step, before there is anything to make up for."""
 
-    call: Call
+    call: ActivitySpec
     takes_result: bool
 
 
@@ -104,9 +104,9 @@ class Step(Generic[I, O_co]):
     """An action and its compensation, declared once; made by `action(...)`."""
 
     name: str
-    call: Call
-    data: Data = NO_DATA
-    makes_up: MakesUp | None = None
+    call: ActivitySpec
+    data: StepData = NO_STEP_DATA
+    compensation: DeclaredCompensation | None = None
     because: str | None = None
 
 
@@ -115,9 +115,9 @@ def action(
     operation: Operation[I, O],
     /,
     *,
-    policy: Policy = ...,
+    policy: ActivityPolicy = ...,
     task_queue: str | None = ...,
-    probe: Operation[I, Finding[O]] | None = ...,
+    probe: Operation[I, ProbeResult[O]] | None = ...,
     reads: Iterable[str] = ...,
     writes: Iterable[str] = ...,
 ) -> Action[I, O]: ...
@@ -127,10 +127,10 @@ def action(
     /,
     *,
     name: str | None = ...,
-    policy: Policy = ...,
+    policy: ActivityPolicy = ...,
     rejections: frozenset[str] = ...,
     task_queue: str | None = ...,
-    probe: Callable[[I], Awaitable[Finding[O]]] | None = ...,
+    probe: Callable[[I], Awaitable[ProbeResult[O]]] | None = ...,
     reads: Iterable[str] = ...,
     writes: Iterable[str] = ...,
 ) -> Action[I, O]: ...
@@ -140,10 +140,10 @@ def action(
     /,
     *,
     name: str | None = ...,
-    policy: Policy = ...,
+    policy: ActivityPolicy = ...,
     rejections: frozenset[str] = ...,
     task_queue: str | None = ...,
-    probe: Callable[[I], Finding[O]] | None = ...,
+    probe: Callable[[I], ProbeResult[O]] | None = ...,
     reads: Iterable[str] = ...,
     writes: Iterable[str] = ...,
 ) -> Action[I, O]: ...
@@ -153,10 +153,10 @@ def action(
     /,
     *,
     name: str | None = ...,
-    policy: Policy = ...,
+    policy: ActivityPolicy = ...,
     rejections: frozenset[str] = ...,
     task_queue: str | None = ...,
-    probe: Callable[[S, I], Awaitable[Finding[O]]] | None = ...,
+    probe: Callable[[S, I], Awaitable[ProbeResult[O]]] | None = ...,
     reads: Iterable[str] = ...,
     writes: Iterable[str] = ...,
 ) -> MethodAction[S, I, O]: ...
@@ -166,10 +166,10 @@ def action(
     /,
     *,
     name: str | None = ...,
-    policy: Policy = ...,
+    policy: ActivityPolicy = ...,
     rejections: frozenset[str] = ...,
     task_queue: str | None = ...,
-    probe: Callable[[S, I], Finding[O]] | None = ...,
+    probe: Callable[[S, I], ProbeResult[O]] | None = ...,
     reads: Iterable[str] = ...,
     writes: Iterable[str] = ...,
 ) -> MethodAction[S, I, O]: ...
@@ -178,7 +178,7 @@ def action(
     /,
     *,
     name: str | None = None,
-    policy: Policy = ACTION,
+    policy: ActivityPolicy = ACTION,
     rejections: frozenset[str] = frozenset(),
     task_queue: str | None = None,
     probe: Operation[Any, Any] | Callable[..., object] | None = None,
@@ -196,7 +196,7 @@ def action(
         rejections: The types of application errors with which an activity of your own refuses for good.
             `RejectedError` always does. An operation declares its own.
         task_queue: Where its workers listen; by default where the saga's do.
-        probe: Takes what the action takes, and says what became of it: a `Finding`. It is asked when the
+        probe: Takes what the action takes, and says what became of it: a `ProbeResult`. It is asked when the
             outcome is unknown, with the same idempotency key.
         reads: The names of the data that the step reads; for people and tools, nothing is run by them.
         writes: The names of the data that it writes.
@@ -204,11 +204,11 @@ def action(
     Raises:
         DefinitionError: It is not an activity, has not one parameter, or its name is not well formed.
     """
-    data = Data(reads=frozenset(reads), writes=frozenset(writes))
+    data = StepData(reads=frozenset(reads), writes=frozenset(writes))
     asks = None if probe is None else _probe(probe, policy, task_queue)
     if isinstance(what, Operation):
         operation = cast("Operation[Any, Any]", what)
-        call = Call(
+        call = ActivitySpec(
             activity=operation.name,
             result=operation.result,
             policy=policy,
@@ -219,7 +219,7 @@ def action(
         of_operation: Action[Any, Any] = Action(name=operation.name, call=call, data=data)
         return of_operation
     definition = _definition_of(what)
-    call = Call(
+    call = ActivitySpec(
         activity=str(definition.name),
         result=definition.ret_type or UNTYPED,
         policy=policy,
@@ -241,32 +241,39 @@ def action(
             raise DefinitionError(f"an action takes one message; {call.activity!r} has {count} parameters")
 
 
-def _probe(what: Operation[Any, Any] | Callable[..., object], policy: Policy, task_queue: str | None) -> Call:
+def _probe(
+    what: Operation[Any, Any] | Callable[..., object], policy: ActivityPolicy, task_queue: str | None
+) -> ActivitySpec:
     if isinstance(what, Operation):
         name = what.name
         result: object = what.result  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     else:
         definition = _definition_of(what)
         name, result = str(definition.name), definition.ret_type
-    if not (isinstance(result, type) and issubclass(result, Finding)):
-        raise DefinitionError(f"probe {name!r} must return a `Finding`, not {result!r}")
-    return Call(activity=name, result=cast("type[object]", result), policy=policy, task_queue=task_queue)
+    if not (isinstance(result, type) and issubclass(result, ProbeResult)):
+        raise DefinitionError(f"probe {name!r} must return a `ProbeResult`, not {result!r}")
+    return ActivitySpec(
+        activity=name, result=cast("type[object]", result), policy=policy, task_queue=task_queue
+    )
 
 
 def _compensation(
-    what: Operation[I, object] | Callable[..., object], policy: Policy, task_queue: str | None, takes: int
-) -> MakesUp:
+    what: Operation[I, object] | Callable[..., object],
+    policy: ActivityPolicy,
+    task_queue: str | None,
+    takes: int,
+) -> DeclaredCompensation:
     if isinstance(what, Operation):
-        call = Call(activity=what.name, result=None, policy=policy, task_queue=task_queue)
-        return MakesUp(call=call, takes_result=False)
+        call = ActivitySpec(activity=what.name, result=None, policy=policy, task_queue=task_queue)
+        return DeclaredCompensation(call=call, takes_result=False)
     definition = _definition_of(what)
     count = len(signature(what).parameters)
     if count not in (takes, takes + 1):
         raise DefinitionError(
             f"compensation {definition.name!r} takes what its action took, and perhaps the action's result"
         )
-    call = Call(activity=str(definition.name), result=None, policy=policy, task_queue=task_queue)
-    return MakesUp(call=call, takes_result=count > takes)
+    call = ActivitySpec(activity=str(definition.name), result=None, policy=policy, task_queue=task_queue)
+    return DeclaredCompensation(call=call, takes_result=count > takes)
 
 
 def _is_of_class(function: Callable[..., object]) -> bool:

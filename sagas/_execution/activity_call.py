@@ -11,16 +11,16 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import Priority, RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError
 
-from .._core.activity_outcome import Verdict
+from .._core.activity_outcome import ActivityOutcome
 from .._core.ids import PROBE
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
-from .._declarations.activity_spec import Call
-from .._declarations.probe_result import Finding
+from .._declarations.activity_spec import ActivitySpec
+from .._declarations.probe_result import ProbeResult
 from .._run.cancellation_shield import current_guard
 from .._run.context import current
-from .._wire.activity_header import plain_mark
-from .._wire.failures import NO_WORKER, verdict_of
+from .._wire.activity_header import plain_header
+from .._wire.failures import NO_WORKER, outcome_of_failure
 
 T = TypeVar("T")
 
@@ -40,29 +40,31 @@ def snapshot(value: T) -> T:
         return value
 
 
-def encode(arguments: Sequence[object], what: str, *, largest: int = LARGEST) -> list[RawValue] | Verdict:
+def encode(
+    arguments: Sequence[object], what: str, *, largest: int = LARGEST
+) -> list[RawValue] | ActivityOutcome:
     """The arguments as they travel; a refusal of `what` if they would wedge the workflow that sends them."""
     try:
         payloads = workflow.payload_converter().to_payloads(list(arguments))
     except Exception as error:  # noqa: BLE001 - whatever a converter raises, the message cannot be sent
         # Never its text, which quotes the message: reasons are kept in clear.
         reason = f"{what} cannot be turned into JSON: {type(error).__name__}"
-        return Verdict(Outcome.REJECTED, code=MESSAGE_UNREADABLE, reason=reason, is_final=True)
+        return ActivityOutcome(Outcome.REJECTED, code=MESSAGE_UNREADABLE, reason=reason, is_final=True)
     if (size := sum(len(payload.data) for payload in payloads)) > largest:
         reason = f"{what} has {size} bytes; at most {largest} are sent"
-        return Verdict(Outcome.REJECTED, code=MESSAGE_TOO_LARGE, reason=reason, is_final=True)
+        return ActivityOutcome(Outcome.REJECTED, code=MESSAGE_TOO_LARGE, reason=reason, is_final=True)
     return [RawValue(payload) for payload in payloads]
 
 
-async def carry_out(
-    call: Call,
+async def run_activity(
+    call: ActivitySpec,
     arguments: Sequence[object],
     *,
     activity_id: str,
     summary: str,
     mark: Payload,
     taken_within: timedelta | None = None,
-) -> Verdict:
+) -> ActivityOutcome:
     """Runs an activity as its policy says; where its outcome is unknown, asks the participant for it."""
     verdict = await attempt(
         call, arguments, activity_id=activity_id, summary=summary, mark=mark, taken_within=taken_within
@@ -71,12 +73,17 @@ async def carry_out(
 
 
 async def resolve(
-    call: Call, message: object, verdict: Verdict, *, address: str, taken_within: timedelta | None = None
-) -> Verdict:
+    call: ActivitySpec,
+    message: object,
+    verdict: ActivityOutcome,
+    *,
+    address: str,
+    taken_within: timedelta | None = None,
+) -> ActivityOutcome:
     """Asks the participant what became of an action, where nobody knows and there is a probe."""
     if call.probe is None or verdict.outcome is not Outcome.UNKNOWN or verdict.code == NO_WORKER:
         return verdict
-    if workflow.cancellation_reason() is not None and not current_guard().is_deaf:
+    if workflow.cancellation_reason() is not None and not current_guard().is_shielded:
         # What is in doubt is compensated in any case.
         return verdict
     found = await attempt(
@@ -84,18 +91,18 @@ async def resolve(
         [message],
         activity_id=f"{PROBE}{address}",
         summary=f"ask what became of {address}",
-        mark=plain_mark(Purpose.PROBE),
+        mark=plain_header(Purpose.PROBE),
         taken_within=taken_within,
     )
     if found.outcome is not Outcome.DONE:
         return verdict
     # The type of its result does not matter here: it was checked when the answer was read.
-    assert isinstance(found.value, Finding)
+    assert isinstance(found.value, ProbeResult)
     return found.value.verdict() or verdict  # pyright: ignore[reportUnknownMemberType]
 
 
 async def attempt(
-    call: Call,
+    call: ActivitySpec,
     arguments: Sequence[object],
     *,
     activity_id: str,
@@ -103,7 +110,7 @@ async def attempt(
     mark: Payload,
     attempts: int | None = None,
     taken_within: timedelta | None = None,
-) -> Verdict:
+) -> ActivityOutcome:
     """Runs an activity and says how it ended; raises only when the workflow itself is cancelled or evicted.
 
     The activity is cancelled with the workflow, but waited for: a compensation never overtakes its action.
@@ -113,13 +120,13 @@ async def attempt(
     policy = call.policy
     tries = attempts or policy.attempts
     encoded = encode(arguments, f"the message of {activity_id}")
-    if isinstance(encoded, Verdict):
+    if isinstance(encoded, ActivityOutcome):
         return encoded
     run = current()
     try:
         await run.load.make_room(sum(len(argument.payload.data) for argument in encoded))
     except asyncio.CancelledError:
-        return Verdict(Outcome.WITHDRAWN, reason="it was cancelled")
+        return ActivityOutcome(Outcome.WITHDRAWN, reason="it was cancelled")
     run.mark = mark
     try:
         activity: workflow.ActivityHandle[RawValue] = workflow.start_activity(
@@ -146,9 +153,9 @@ async def attempt(
         )
         answer = await _answer_of(activity)
     except ActivityError as error:
-        return verdict_of(error, call.rejections, attempts=tries)
+        return outcome_of_failure(error, call.rejections, attempts=tries)
     if call.result is None:
-        return Verdict(Outcome.DONE)
+        return ActivityOutcome(Outcome.DONE)
     try:
         value = workflow.payload_converter().from_payload(answer.payload, call.result)
     except Exception as error:  # noqa: BLE001 - whatever a converter raises, the answer is not readable
@@ -156,8 +163,8 @@ async def attempt(
         # A type need not be a class: that of `-> Shipment | None` has no name.
         kind = getattr(call.result, "__name__", call.result)
         reason = f"the answer is no {kind}: {type(error).__name__}"
-        return Verdict(Outcome.UNKNOWN, reason=reason, is_final=True)
-    return Verdict(Outcome.DONE, value)
+        return ActivityOutcome(Outcome.UNKNOWN, reason=reason, is_final=True)
+    return ActivityOutcome(Outcome.DONE, value)
 
 
 async def _answer_of(activity: workflow.ActivityHandle[RawValue]) -> RawValue:

@@ -6,7 +6,7 @@ from typing import Self
 
 from temporalio import workflow
 
-from .._core.activity_policy import Policy
+from .._core.activity_policy import ActivityPolicy
 
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=5)
@@ -17,7 +17,7 @@ MOST_BYTES = 50 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Trail:
+class HistoryUsage:
     """Where the history of a workflow was when it began to try something."""
 
     events: int
@@ -31,7 +31,7 @@ class Trail:
 
     def spent(self) -> float:
         """The share of the room there was that has been taken since; 1 is all of it."""
-        now = Trail.here()
+        now = HistoryUsage.here()
         events = (now.events - self.events) / max(1, MOST_EVENTS - self.events)
         return max(events, (now.size - self.size) / max(1, MOST_BYTES - self.size))
 
@@ -42,7 +42,7 @@ def pause_after(number: int, spent: float) -> timedelta:
     return min(FIRST_PAUSE * int(2 ** min(number, 20)), longest)
 
 
-def patience(policy: Policy, number: int, spent: float) -> timedelta:
+def patience(policy: ActivityPolicy, number: int, spent: float) -> timedelta:
     """How long a round, counted from 0, waits for a worker.
 
     It grows with the pauses up to an hour, so that a long queue only makes the saga stuck, and gets to it

@@ -14,13 +14,13 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
-from .._core.compensation import Owed
-from .._wire.child_saga import CHILD_MEMO, Closed
-from .._wire.continued_state import CARRIED_MEMO, Carried
-from .._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED, says_what_is_owed
+from .._core.compensation import PlanItem
+from .._wire.child_saga import CHILD_MEMO, ChildResult
+from .._wire.continued_state import CARRIED_MEMO, ContinuedState
+from .._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED, reports_pending
 
 
-class How(StrEnum):
+class CloseStatus(StrEnum):
     """How a workflow closed."""
 
     COMPLETED = "completed"
@@ -31,10 +31,10 @@ class How(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Close:
+class Closure:
     """The end of a workflow, and what it says to a parent."""
 
-    how: How
+    how: CloseStatus
     at: datetime
     kind: str = ""
     """The type of the error that it failed with."""
@@ -42,18 +42,18 @@ class Close:
     """Whether that error does not say what is owed."""
     code: str = ""
     reason: str = ""
-    owed: tuple[Owed, ...] | None = None
+    owed: tuple[PlanItem, ...] | None = None
     """What a completed child says that it owes; None where its answer does not say."""
 
     @property
     def is_a_word(self) -> bool:
         """Whether a child that closes so has said what it owes; one that failed has made up for all."""
-        if self.how is How.COMPLETED:
+        if self.how is CloseStatus.COMPLETED:
             return self.owed is not None
-        return self.how in (How.FAILED, How.CANCELED) and not self.is_silent
+        return self.how in (CloseStatus.FAILED, CloseStatus.CANCELED) and not self.is_silent
 
 
-class Closes:
+class ClosureReader:
     """Reads the ends of workflows.
 
     Args:
@@ -63,9 +63,9 @@ class Closes:
     def __init__(self, converter: DataConverter) -> None:
         self._converter = converter
 
-    def of_workflow(self, event: HistoryEvent) -> Close | None:
+    def of_workflow(self, event: HistoryEvent) -> Closure | None:
         """How the workflow ended with this event, if it did."""
-        at = time_of(event)
+        at = event_time(event)
         match event.event_type:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
                 return self._completed(
@@ -74,18 +74,18 @@ class Closes:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
                 return self._failed(event.workflow_execution_failed_event_attributes.failure, at)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED:
-                return Close(how=How.CANCELED, at=at, code="cancelled", reason="it was cancelled")
+                return Closure(how=CloseStatus.CANCELED, at=at, code="cancelled", reason="it was cancelled")
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
                 reason = event.workflow_execution_terminated_event_attributes.reason
-                return Close(how=How.TERMINATED, at=at, reason=reason)
+                return Closure(how=CloseStatus.TERMINATED, at=at, reason=reason)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
-                return Close(how=How.TIMED_OUT, at=at, reason="its time was over")
+                return Closure(how=CloseStatus.TIMED_OUT, at=at, reason="its time was over")
             case _:
                 return None
 
-    def of_child(self, event: HistoryEvent) -> tuple[int, Close | None]:
+    def of_child(self, event: HistoryEvent) -> tuple[int, Closure | None]:
         """The event that asked for the child, and how the child ended with this event, if it did."""
-        at = time_of(event)
+        at = event_time(event)
         match event.event_type:
             case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED:
                 done = event.child_workflow_execution_completed_event_attributes
@@ -95,14 +95,14 @@ class Closes:
                 return failed.initiated_event_id, self._failed(failed.failure, at)
             case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED:
                 cancelled = event.child_workflow_execution_canceled_event_attributes
-                close = Close(how=How.CANCELED, at=at, code="cancelled", reason="it was cancelled")
+                close = Closure(how=CloseStatus.CANCELED, at=at, code="cancelled", reason="it was cancelled")
                 return cancelled.initiated_event_id, close
             case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED:
                 ended = event.child_workflow_execution_terminated_event_attributes
-                return ended.initiated_event_id, Close(how=How.TERMINATED, at=at)
+                return ended.initiated_event_id, Closure(how=CloseStatus.TERMINATED, at=at)
             case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT:
                 late = event.child_workflow_execution_timed_out_event_attributes
-                return late.initiated_event_id, Close(how=How.TIMED_OUT, at=at)
+                return late.initiated_event_id, Closure(how=CloseStatus.TIMED_OUT, at=at)
             case _:
                 return 0, None
 
@@ -113,11 +113,13 @@ class Closes:
         value: object = self._converter.payload_converter.from_payload(payloads[0])
         return value
 
-    def carried(self, memo: Memo) -> Carried | None:
+    def carried(self, memo: Memo) -> ContinuedState | None:
         """What a run was given by the one before, where its workflow continued as new."""
         if CARRIED_MEMO not in memo.fields:
             return None
-        carried: Carried = self._converter.payload_converter.from_payload(memo.fields[CARRIED_MEMO], Carried)
+        carried: ContinuedState = self._converter.payload_converter.from_payload(
+            memo.fields[CARRIED_MEMO], ContinuedState
+        )
         return carried
 
     def is_pivot(self, memo: Memo) -> bool:
@@ -129,31 +131,31 @@ class Closes:
         """The error that a workflow's code would get."""
         return self._converter.failure_converter.from_failure(failure, self._converter.payload_converter)
 
-    def _completed(self, payloads: Sequence[Payload], at: datetime) -> Close:
+    def _completed(self, payloads: Sequence[Payload], at: datetime) -> Closure:
         try:
-            closed = Closed[object].model_validate(self.value(payloads))
+            closed = ChildResult[object].model_validate(self.value(payloads))
         except ValidationError:
-            return Close(how=How.COMPLETED, at=at)
-        return Close(how=How.COMPLETED, at=at, owed=closed.owed)
+            return Closure(how=CloseStatus.COMPLETED, at=at)
+        return Closure(how=CloseStatus.COMPLETED, at=at, owed=closed.owed)
 
-    def _failed(self, failure: Failure, at: datetime) -> Close:
+    def _failed(self, failure: Failure, at: datetime) -> Closure:
         error = self.error(failure)
         if not isinstance(error, ApplicationError):
-            return Close(how=How.FAILED, at=at, is_silent=True, reason=str(error))
+            return Closure(how=CloseStatus.FAILED, at=at, is_silent=True, reason=str(error))
         code, reason = error.type or "failed", error.message
         if error.type in (SAGA_COMPENSATED, SAGA_SETTLED):
             first = (*cast("tuple[str | None, ...]", tuple(error.details)), None, None)
             code, reason = first[0] or code, first[1] or reason
-        return Close(
-            how=How.FAILED,
+        return Closure(
+            how=CloseStatus.FAILED,
             at=at,
             kind=error.type or code,
-            is_silent=not says_what_is_owed(error),
+            is_silent=not reports_pending(error),
             code=code,
             reason=reason,
         )
 
 
-def time_of(event: HistoryEvent) -> datetime:
+def event_time(event: HistoryEvent) -> datetime:
     """When it happened, in UTC."""
     return event.event_time.ToDatetime(tzinfo=UTC)

@@ -19,13 +19,13 @@ from temporalio.service import RPCError, RPCStatusCode
 from .._core.ids import quoted, rescue_id
 from .._errors import SagaError, SagaNotFoundError
 from .parser import read_history
-from .payload_decoder import Decoder
-from .saga_record import Offspring, Record
+from .payload_decoder import PayloadDecoder
+from .saga_record import ChildRecord, SagaRecord
 
 UNREADABLE = frozenset({RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT})
 
 
-class Archive:
+class HistoryFetcher:
     """What a server keeps of sagas.
 
     Args:
@@ -35,7 +35,7 @@ class Archive:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def record(self, saga_id: str, *, run_id: str = "") -> Record:
+    async def record(self, saga_id: str, *, run_id: str = "") -> SagaRecord:
         """Reads the history of a saga, from its first run to its current one, with what resets have cut off.
 
         Args:
@@ -55,7 +55,7 @@ class Archive:
             record.bases.sort(key=_ended_at)
         return record
 
-    async def family(self, saga_id: str, *, run_id: str = "") -> Record:
+    async def family(self, saga_id: str, *, run_id: str = "") -> SagaRecord:
         """Reads the history of a saga, those of its children, theirs, and so on, and those of their rescues.
 
         Raises:
@@ -71,9 +71,9 @@ class Archive:
             record.rescues = await self.rescues_of(saga_id)
         return record
 
-    async def rescues_of(self, saga_id: str) -> list[Record]:
+    async def rescues_of(self, saga_id: str) -> list[SagaRecord]:
         """Reads the histories of the workflows that made up for sagas of an id, the first one first."""
-        rescues: list[Record] = []
+        rescues: list[SagaRecord] = []
         with suppress(SagaNotFoundError):
             for number in count(1):
                 rescues.append(await self.record(rescue_id(saga_id, number)))
@@ -102,7 +102,7 @@ class Archive:
         )
         return info.execution.run_id, is_open
 
-    async def _child(self, child: Offspring) -> Record | None:
+    async def _child(self, child: ChildRecord) -> SagaRecord | None:
         if child.was_refused:
             return None
         try:
@@ -111,7 +111,7 @@ class Archive:
             child.is_missing = not child.has_started
             return None
 
-    async def _add_children(self, record: Record, base: Record) -> None:
+    async def _add_children(self, record: SagaRecord, base: SagaRecord) -> None:
         """Reads the children of what a reset left behind; one that was begun anew has left something, too."""
         own = {child.address: child.record for child in record.children if child.record}
         for child in base.children:
@@ -127,14 +127,14 @@ class Archive:
             if (anew := own.get(child.address)) is not None:
                 anew.bases.append(child.record)
 
-    async def _earlier(self, child: Offspring) -> Record:
+    async def _earlier(self, child: ChildRecord) -> SagaRecord:
         """Reads a child whose id another one has by now, to its last run."""
         record = await self.family(child.id, run_id=child.run_id)
         while record.continued_as:
             record = await self.family(child.id, run_id=record.continued_as)
         return record
 
-    async def _read(self, runs: "_Runs", run_id: str) -> Record:
+    async def _read(self, runs: "_Runs", run_id: str) -> SagaRecord:
         """Reads a run with those that it goes on from."""
         events = await runs.until(run_id)
         try:
@@ -161,7 +161,7 @@ class Archive:
             if _is_of_workflow(error):
                 raise SagaNotFoundError(saga_id) from error
             raise
-        decoder = Decoder(saga_id, self._client.namespace, self._client.data_converter)
+        decoder = PayloadDecoder(saga_id, self._client.namespace, self._client.data_converter)
         try:
             for event in events:
                 await decoder.decode(event)
@@ -247,5 +247,5 @@ def _base_run(event: HistoryEvent) -> str:
     return event.workflow_task_failed_event_attributes.base_run_id
 
 
-def _ended_at(record: Record) -> datetime:
+def _ended_at(record: SagaRecord) -> datetime:
     return record.close.at if record.close else datetime.max.replace(tzinfo=UTC)

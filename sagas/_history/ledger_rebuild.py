@@ -6,20 +6,20 @@ from enum import StrEnum
 
 from pydantic import ValidationError
 
-from .._core.activity_outcome import Verdict
-from .._core.compensation import Compensation, Owed, leaves, owed_in_parent
+from .._core.activity_outcome import ActivityOutcome
+from .._core.compensation import PendingCompensation, PlanItem, flatten, plan_in_parent
 from .._core.ledger import Ledger
 from .._core.lifecycle import Phase
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
-from .._declarations.probe_result import Finding
+from .._declarations.probe_result import ProbeResult
 from .._wire.failures import SAGA_UNACCOUNTED
 from .._wire.operator_requests import COMPLETE, SKIP
-from .resets import Told, is_past_pivot, left_of, merge
-from .saga_record import COUNTED, Effort, Offspring, Record, by_hand, end_of_child
+from .resets import RunView, is_past_pivot, left_by_resets, merge_runs
+from .saga_record import COUNTED, ActivityRecord, ChildRecord, SagaRecord, by_hand, closure_of_child
 
 
-class Way(StrEnum):
+class RecoveryDirection(StrEnum):
     """Where a saga that was cut off can still go."""
 
     BACK = "back"
@@ -29,7 +29,7 @@ class Way(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rebuilt:
+class RebuiltSaga:
     """What history says that a saga stands for.
 
     Args:
@@ -40,24 +40,24 @@ class Rebuilt:
     """
 
     ledger: Ledger
-    way: Way
-    left: tuple[Owed, ...] = ()
+    way: RecoveryDirection
+    left: tuple[PlanItem, ...] = ()
 
 
-def rebuild(record: Record) -> Rebuilt:
+def rebuild_saga(record: SagaRecord) -> RebuiltSaga:
     """Rebuilds the ledger of a saga, with what its children owe as far as their histories were read."""
     now, bases = _told(record), [_told(base) for base in record.bases]
-    ledger, left = merge(now, bases)
-    way = Way.FORWARD if is_past_pivot(now, bases) else Way.BACK
-    return Rebuilt(ledger, way, left_of(ledger, left) if left else ())
+    ledger, left = merge_runs(now, bases)
+    way = RecoveryDirection.FORWARD if is_past_pivot(now, bases) else RecoveryDirection.BACK
+    return RebuiltSaga(ledger, way, left_by_resets(ledger, left) if left else ())
 
 
-def verdict_of_efforts(efforts: list[Effort]) -> Verdict:
+def outcome_of_attempts(efforts: list[ActivityRecord]) -> ActivityOutcome:
     """How an action ended that was scheduled and asked about so often; the last word counts.
 
     One that was withdrawn is only withdrawn if nothing before it can have begun.
     """
-    verdict = Verdict(Outcome.WITHDRAWN)
+    verdict = ActivityOutcome(Outcome.WITHDRAWN)
     may_have_begun = False
     for effort in efforts:
         if effort.mark.purpose is Purpose.PROBE:
@@ -65,12 +65,12 @@ def verdict_of_efforts(efforts: list[Effort]) -> Verdict:
             continue
         verdict = effort.verdict
         if verdict.outcome is Outcome.WITHDRAWN and may_have_begun:
-            verdict = Verdict(Outcome.UNKNOWN, reason=verdict.reason)
+            verdict = ActivityOutcome(Outcome.UNKNOWN, reason=verdict.reason)
         may_have_begun = may_have_begun or verdict.outcome is not Outcome.WITHDRAWN
     return verdict
 
 
-def _told(record: Record) -> Told:
+def _told(record: SagaRecord) -> RunView:
     """What the history of one run says."""
     ledger = _as_it_began(record)
     pivot = Outcome.DONE if ledger.phase is Phase.PAST_PIVOT else None
@@ -80,7 +80,7 @@ def _told(record: Record) -> Told:
         if child.address in ledger.lost():
             left |= _end_child(ledger, child)
     for address, efforts in _by_address(record).items():
-        if isinstance(efforts, Offspring):
+        if isinstance(efforts, ChildRecord):
             ledger.start(address, is_child=True)
             if efforts.is_pivot:
                 pivot = _end_pivot_child(ledger, record, efforts)
@@ -88,7 +88,7 @@ def _told(record: Record) -> Told:
                 left |= _end_child(ledger, efforts)
         elif efforts[0].mark.purpose is Purpose.PIVOT:
             ledger.start(address)
-            verdict = _by_hand_verdict(record, address) or verdict_of_efforts(efforts)
+            verdict = _by_hand_verdict(record, address) or outcome_of_attempts(efforts)
             pivot = verdict.outcome
             _end(ledger, address, verdict)
         else:
@@ -96,10 +96,10 @@ def _told(record: Record) -> Told:
         if pivot is Outcome.DONE and ledger.phase is Phase.FORWARD:
             ledger.pass_pivot()
     has_turned = _make_up(ledger, record)
-    return Told(record, ledger, pivot, has_turned, frozenset(left))
+    return RunView(record, ledger, pivot, has_turned, frozenset(left))
 
 
-def _as_it_began(record: Record) -> Ledger:
+def _as_it_began(record: SagaRecord) -> Ledger:
     if record.carried is not None:
         return deepcopy(record.carried.ledger)
     for effort in record.efforts:
@@ -108,11 +108,11 @@ def _as_it_began(record: Record) -> Ledger:
     return Ledger()
 
 
-def _by_address(record: Record) -> dict[str, Offspring | list[Effort]]:
+def _by_address(record: SagaRecord) -> dict[str, ChildRecord | list[ActivityRecord]]:
     """The lines of the ledger, each with everything that was done for it; a probe belongs to its action."""
-    lines: dict[str, Offspring | list[Effort]] = {}
+    lines: dict[str, ChildRecord | list[ActivityRecord]] = {}
     for line in record.lines[record.first :]:
-        if isinstance(line, Offspring):
+        if isinstance(line, ChildRecord):
             lines[line.address] = line
         elif line.mark.purpose in COUNTED:
             efforts = lines.setdefault(line.address, [])
@@ -124,50 +124,50 @@ def _by_address(record: Record) -> dict[str, Offspring | list[Effort]]:
     return lines
 
 
-def _make_up(ledger: Ledger, record: Record) -> bool:
+def _make_up(ledger: Ledger, record: SagaRecord) -> bool:
     """Notes what is made up for already; returns whether the saga has turned round."""
     efforts = [effort for effort in record.efforts if effort.mark.purpose is Purpose.COMPENSATION]
     if efforts and ledger.phase is Phase.FORWARD:
         ledger.begin_compensation()
     for effort in efforts:
         if effort.verdict.outcome is Outcome.DONE:
-            ledger.made_up_for(effort.address)
+            ledger.mark_compensated(effort.address)
     settled = by_hand(record)
     lost = set(ledger.lost())
     for address in settled & lost:
         ledger.failed(address, Outcome.REJECTED)
     if efforts:
         for address in settled - lost:
-            ledger.made_up_for(address)
+            ledger.mark_compensated(address)
     return bool(efforts)
 
 
-def _by_hand_verdict(record: Record, address: str) -> Verdict | None:
+def _by_hand_verdict(record: SagaRecord, address: str) -> ActivityOutcome | None:
     """What a person has said became of the pivot: that it was skipped, or done by hand."""
     for verb in reversed(record.verbs):
         if verb.entry.about == address and verb.entry.verb in (SKIP, COMPLETE):
             is_done = verb.entry.verb == COMPLETE
-            return Verdict(Outcome.DONE if is_done else Outcome.REJECTED, verb.result)
+            return ActivityOutcome(Outcome.DONE if is_done else Outcome.REJECTED, verb.result)
     return None
 
 
-def _finding(probe: Effort) -> Verdict | None:
+def _finding(probe: ActivityRecord) -> ActivityOutcome | None:
     """What a participant has answered when it was asked; None where it did not know either."""
     if probe.verdict.outcome is not Outcome.DONE:
         return None
     try:
-        return Finding[object].model_validate(probe.verdict.value).verdict()
+        return ProbeResult[object].model_validate(probe.verdict.value).verdict()
     except ValidationError:
         return None
 
 
-def _enter_step(ledger: Ledger, record: Record, efforts: list[Effort]) -> None:
+def _enter_step(ledger: Ledger, record: SagaRecord, efforts: list[ActivityRecord]) -> None:
     first = efforts[0]
     is_best_effort = first.mark.purpose is Purpose.BEST_EFFORT
     ledger.start(first.address, _compensation(first), is_best_effort=is_best_effort)
-    verdict = verdict_of_efforts(efforts)
+    verdict = outcome_of_attempts(efforts)
     if first.mark.purpose is Purpose.RETRIABLE and first.address in by_hand(record):
-        verdict = Verdict(Outcome.DONE)
+        verdict = ActivityOutcome(Outcome.DONE)
     _end(ledger, first.address, verdict)
     for sent in record.efforts:
         # What was sent once is sent again: an answer that the saga could not read was not passed on either.
@@ -176,12 +176,12 @@ def _enter_step(ledger: Ledger, record: Record, efforts: list[Effort]) -> None:
             ledger.failed(first.address, verdict.outcome)
 
 
-def _compensation(effort: Effort) -> Compensation | None:
+def _compensation(effort: ActivityRecord) -> PendingCompensation | None:
     owes = effort.mark.owes
     if owes is None:
         return None
     message = effort.arguments[0] if effort.arguments else None
-    return Compensation(
+    return PendingCompensation(
         address=effort.address,
         activity=owes.activity,
         arguments=(message, None) if owes.takes_result else (message,),
@@ -191,20 +191,20 @@ def _compensation(effort: Effort) -> Compensation | None:
     )
 
 
-def _end(ledger: Ledger, address: str, verdict: Verdict) -> None:
+def _end(ledger: Ledger, address: str, verdict: ActivityOutcome) -> None:
     if verdict.outcome is Outcome.DONE:
         ledger.done(address, verdict.value)
     elif verdict.outcome is not Outcome.STARTED:
         ledger.failed(address, verdict.outcome)
 
 
-def _end_child(ledger: Ledger, child: Offspring) -> set[str]:
+def _end_child(ledger: Ledger, child: ChildRecord) -> set[str]:
     """A child that said what it owes is believed; of any other one its own history tells.
 
     Returns:
         The addresses of what only a run of it has done that a reset has left behind.
     """
-    close = end_of_child(child)
+    close = closure_of_child(child)
     if child.was_refused or child.is_missing:
         ledger.failed(child.address, Outcome.REJECTED if child.was_refused else Outcome.WITHDRAWN)
     elif close is None:
@@ -214,30 +214,30 @@ def _end_child(ledger: Ledger, child: Offspring) -> set[str]:
     elif close.owed is None:
         ledger.failed(child.address, Outcome.REJECTED)
     else:
-        ledger.closed(child.address, owed_in_parent(child.address, close.owed, child.task_queue))
+        ledger.closed(child.address, plan_in_parent(child.address, close.owed, child.task_queue))
     if child.record is None or not _was_reset(child.record):
         return set()
-    left = owed_in_parent(child.address, rebuild(child.record).left, child.task_queue)
+    left = plan_in_parent(child.address, rebuild_saga(child.record).left, child.task_queue)
     if left and close is not None and close.is_a_word:
         ledger.closed(child.address, (*ledger.entries[child.address].owed, *left))
-    return {owed.address for owed in leaves(left)}
+    return {owed.address for owed in flatten(left)}
 
 
-def _was_reset(record: Record) -> bool:
+def _was_reset(record: SagaRecord) -> bool:
     return bool(record.bases) or any(child.record and _was_reset(child.record) for child in record.children)
 
 
-def _end_lost_child(ledger: Ledger, child: Offspring) -> None:
+def _end_lost_child(ledger: Ledger, child: ChildRecord) -> None:
     """What it owes, less what its own rescues have made up for; one with other activities cannot be told."""
     record = child.record
     if record is None or record.close is None or record.close.kind == SAGA_UNACCOUNTED:
         ledger.failed(child.address, Outcome.UNKNOWN)
         return
-    owed = rebuild(record).ledger.plan()
-    ledger.closed(child.address, owed_in_parent(child.address, owed, child.task_queue))
+    owed = rebuild_saga(record).ledger.plan()
+    ledger.closed(child.address, plan_in_parent(child.address, owed, child.task_queue))
 
 
-def _end_pivot_child(ledger: Ledger, record: Record, child: Offspring) -> Outcome:
+def _end_pivot_child(ledger: Ledger, record: SagaRecord, child: ChildRecord) -> Outcome:
     """What became of a pivot that is a child; one that was cut off is where its own history says."""
     verdict = _by_hand_verdict(record, child.address)
     if verdict is not None:
@@ -245,8 +245,12 @@ def _end_pivot_child(ledger: Ledger, record: Record, child: Offspring) -> Outcom
         return verdict.outcome
     _end_child(ledger, child)
     outcome = ledger.entries[child.address].outcome
-    close = end_of_child(child)
+    close = closure_of_child(child)
     if outcome is Outcome.DONE and close is not None and not close.is_a_word:
         assert child.record is not None
-        return Outcome.UNKNOWN if rebuild(child.record).way is Way.FORWARD else Outcome.REJECTED
+        return (
+            Outcome.UNKNOWN
+            if rebuild_saga(child.record).way is RecoveryDirection.FORWARD
+            else Outcome.REJECTED
+        )
     return outcome

@@ -11,19 +11,19 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ActivityError, CancelledError, FailureError
 
-from .._core.activity_outcome import Verdict
+from .._core.activity_outcome import ActivityOutcome
 from .._core.ids import COMPENSATE, PROBE
 from .._core.outcome import Outcome
 from .._core.status import Status
-from .._wire.activity_header import HEADER, read_mark
+from .._wire.activity_header import HEADER, read_header
 from .._wire.child_saga import CHILD_MEMO
-from .._wire.failures import verdict_of
+from .._wire.failures import outcome_of_failure
 from .._wire.operator_requests import APPROVE, COMPLETE, HOLD, RESUME, RETRY, SKIP, AuditEntry
 from .._wire.operator_requests import COMPENSATE as COMPENSATE_NOW
 from .._wire.rescue import PART
 from .._wire.search_attribute import SAGA_STATUS
-from .closure import Closes, time_of
-from .saga_record import Effort, Offspring, Record, Verb
+from .closure import ClosureReader, event_time
+from .saga_record import ActivityRecord, ChildRecord, SagaRecord, VerbRecord
 
 VERBS = frozenset({HOLD, RESUME, RETRY, SKIP, COMPLETE, COMPENSATE_NOW, APPROVE})
 PASSED_ON = {HOLD: Status.HELD, RESUME: Status.RUNNING}
@@ -41,7 +41,7 @@ FAULTS = frozenset(
 """Why a workflow task fails whose code is wrong; the others are the server's, or mend themselves."""
 
 
-def read_history(saga_id: str, events: Iterable[HistoryEvent], converter: DataConverter) -> Record:
+def read_history(saga_id: str, events: Iterable[HistoryEvent], converter: DataConverter) -> SagaRecord:
     """Reads the events of a saga's run, or of its runs one after the other where it continued as new.
 
     Args:
@@ -49,7 +49,7 @@ def read_history(saga_id: str, events: Iterable[HistoryEvent], converter: DataCo
         events: From the first on; they may end anywhere.
         converter: Reads payloads and failures; what a codec has encoded must be decoded already.
     """
-    reader = _Reader(Record(saga_id), converter)
+    reader = _Reader(SagaRecord(saga_id), converter)
     for event in events:
         reader.read(event)
     return reader.record
@@ -58,14 +58,14 @@ def read_history(saga_id: str, events: Iterable[HistoryEvent], converter: DataCo
 class _Reader:
     """Goes through events; what belongs together is joined by the ids of events."""
 
-    def __init__(self, record: Record, converter: DataConverter) -> None:
+    def __init__(self, record: SagaRecord, converter: DataConverter) -> None:
         self.record = record
-        self._closes = Closes(converter)
-        self._efforts: dict[int, Effort] = {}
+        self._closes = ClosureReader(converter)
+        self._efforts: dict[int, ActivityRecord] = {}
         self._begun: dict[int, int] = {}
-        self._children: dict[int, Offspring] = {}
-        self._asked: dict[int, Verb] = {}
-        self._told: Verb | None = None
+        self._children: dict[int, ChildRecord] = {}
+        self._asked: dict[int, VerbRecord] = {}
+        self._told: VerbRecord | None = None
 
     def read(self, event: HistoryEvent) -> None:
         """Notes what an event says; one that says nothing of a saga is passed over."""
@@ -84,7 +84,7 @@ class _Reader:
             self._read_workflow(event)
 
     def _read_workflow(self, event: HistoryEvent) -> None:
-        record, at = self.record, time_of(event)
+        record, at = self.record, event_time(event)
         match event.event_type:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
                 self._start(event)
@@ -135,7 +135,7 @@ class _Reader:
         if CHILD_MEMO in started.memo.fields:
             record.parent = started.parent_workflow_execution.workflow_id
             record.root = started.root_workflow_execution.workflow_id or record.parent
-        record.started_at = record.started_at or time_of(event)
+        record.started_at = record.started_at or event_time(event)
         record.request = self._closes.value(started.input.payloads)
         record.continued_as, record.is_paused = "", False
         record.timers.clear()
@@ -153,10 +153,10 @@ class _Reader:
         self.record.reset_point = event.event_id if has_ended else event.event_id + 1
         failed = event.workflow_task_failed_event_attributes
         if failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW:
-            self.record.resets.append((time_of(event), failed.failure.message))
+            self.record.resets.append((event_time(event), failed.failure.message))
             self.record.fault = None
         elif failed.cause in FAULTS:
-            since = self.record.fault[0] if self.record.fault else time_of(event)
+            since = self.record.fault[0] if self.record.fault else event_time(event)
             error = self._closes.error(failed.failure)
             message = error.message if isinstance(error, FailureError) else ""
             self.record.fault = since, message or str(error)
@@ -169,7 +169,7 @@ class _Reader:
             fires_after = event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
             summary = event.user_metadata.summary
             what = self._closes.value([summary]) if event.user_metadata.HasField("summary") else ""
-            self.record.timers[event.event_id] = (time_of(event) + fires_after, str(what))
+            self.record.timers[event.event_id] = (event_time(event) + fires_after, str(what))
             return
         ended = event.timer_fired_event_attributes, event.timer_canceled_event_attributes
         for attributes in ended:
@@ -187,7 +187,7 @@ class _Reader:
             case "COMPLETED":
                 completed = event.activity_task_completed_event_attributes
                 result = self._closes.value(completed.result.payloads)
-                self._end(event, completed.scheduled_event_id, Verdict(Outcome.DONE, result))
+                self._end(event, completed.scheduled_event_id, ActivityOutcome(Outcome.DONE, result))
             case "FAILED":
                 failed = event.activity_task_failed_event_attributes
                 self._fail(event, failed.scheduled_event_id, failed.failure)
@@ -204,16 +204,16 @@ class _Reader:
         """Only what has a saga's mark is a saga's; any other activity is the workflow's own business."""
         scheduled = event.activity_task_scheduled_event_attributes
         try:
-            mark = read_mark(scheduled.header.fields[HEADER])
+            mark = read_header(scheduled.header.fields[HEADER])
         except ValidationError:
             return
         address = scheduled.activity_id.removeprefix(COMPENSATE).removeprefix(PROBE)
-        effort = Effort(
+        effort = ActivityRecord(
             address=address,
             activity=scheduled.activity_type.name,
             mark=mark,
             arguments=tuple(self._closes.value([payload]) for payload in scheduled.input.payloads),
-            scheduled_at=time_of(event),
+            scheduled_at=event_time(event),
             most=scheduled.retry_policy.maximum_attempts,
         )
         self._efforts[event.event_id] = effort
@@ -235,11 +235,13 @@ class _Reader:
         )
         error.__cause__ = cause
         most = effort.most or 2
-        self._end(event, scheduled, verdict_of(error, frozenset(effort.mark.rejections), attempts=most))
+        self._end(
+            event, scheduled, outcome_of_failure(error, frozenset(effort.mark.rejections), attempts=most)
+        )
 
-    def _end(self, event: HistoryEvent, scheduled: int, verdict: Verdict) -> None:
+    def _end(self, event: HistoryEvent, scheduled: int, verdict: ActivityOutcome) -> None:
         if effort := self._efforts.get(scheduled):
-            effort.ended_at, effort.verdict = time_of(event), verdict
+            effort.ended_at, effort.verdict = event_time(event), verdict
 
     def _read_child(self, name: str, event: HistoryEvent) -> None:
         match name:
@@ -248,13 +250,13 @@ class _Reader:
                 if CHILD_MEMO not in asked.memo.fields:
                     return
                 queue = asked.task_queue.name
-                child = Offspring(
+                child = ChildRecord(
                     address=asked.workflow_id.removeprefix(f"{self.record.id}/"),
                     id=asked.workflow_id,
                     asked_in=asked.workflow_task_completed_event_id,
                     task_queue=None if queue == self.record.task_queue else queue,
                     is_pivot=self._closes.is_pivot(asked.memo),
-                    asked_at=time_of(event),
+                    asked_at=event_time(event),
                 )
                 self._children[event.event_id] = child
                 self.record.lines.append(child)
@@ -277,7 +279,7 @@ class _Reader:
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
             asked = event.workflow_execution_update_accepted_event_attributes.accepted_request.input
             if asked.name in VERBS and (request := self._closes.value(asked.args.payloads)) is not None:
-                self._asked[event.event_id] = _verb(asked.name, time_of(event), request)
+                self._asked[event.event_id] = _verb(asked.name, event_time(event), request)
         elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
             completed = event.workflow_execution_update_completed_event_attributes
             verb = self._asked.pop(completed.accepted_event_id, None)
@@ -285,7 +287,7 @@ class _Reader:
                 self.record.verbs.append(verb)
 
 
-def _verb(name: str, at: datetime, request: object) -> Verb:
+def _verb(name: str, at: datetime, request: object) -> VerbRecord:
     said = cast("dict[str, object]", request) if isinstance(request, dict) else {}
     about = said.get("step") or said.get("approval") or ""
     entry = AuditEntry(
@@ -296,4 +298,4 @@ def _verb(name: str, at: datetime, request: object) -> Verb:
         about=str(about),
         is_approved=said.get("is_approved") is True if name == APPROVE else None,
     )
-    return Verb(entry=entry, at=at, result=said.get("result"))
+    return VerbRecord(entry=entry, at=at, result=said.get("result"))

@@ -15,7 +15,7 @@ from temporalio.converter import (
 )
 
 
-class Decoder:
+class PayloadDecoder:
     """Decodes the events of one workflow, from the first on.
 
     A codec may have been told what a payload belongs to, an activity or a workflow; so it is told again.

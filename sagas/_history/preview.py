@@ -4,22 +4,22 @@ from collections.abc import Iterator, Set
 
 from pydantic import BaseModel, ConfigDict
 
-from .._core.compensation import Compensation, Owed, chosen, leaves
+from .._core.compensation import PendingCompensation, PlanItem, flatten, select
 from .._core.ids import in_parent
 from .._core.ledger import Ledger
 from .._core.lifecycle import Phase
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._wire.operator_requests import SKIP
-from .closure import How
-from .ledger_rebuild import Way, rebuild
+from .closure import CloseStatus
+from .ledger_rebuild import RecoveryDirection, rebuild_saga
 from .resets import with_bases
-from .saga_record import Record, end_of_child
+from .saga_record import SagaRecord, closure_of_child
 
 MAY_HAVE_HAPPENED = (Outcome.DONE, Outcome.STARTED, Outcome.UNKNOWN)
 
 
-class Planned(BaseModel):
+class PlannedCompensation(BaseModel):
     """A compensation that would run.
 
     Args:
@@ -35,7 +35,7 @@ class Planned(BaseModel):
     lane: str = ""
 
 
-class Stays(BaseModel):
+class RemainingEffect(BaseModel):
     """An effect that would not be made up for.
 
     Args:
@@ -71,11 +71,11 @@ class Preview(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
-    way: Way
-    compensations: tuple[Planned, ...] = ()
-    stays: tuple[Stays, ...] = ()
+    way: RecoveryDirection
+    compensations: tuple[PlannedCompensation, ...] = ()
+    stays: tuple[RemainingEffect, ...] = ()
     unknown: tuple[str, ...] = ()
-    left: tuple[Planned, ...] = ()
+    left: tuple[PlannedCompensation, ...] = ()
     has_completed: bool = False
     has_turned: bool = False
     root: str = ""
@@ -94,7 +94,7 @@ class Preview(BaseModel):
             return "nothing would be compensated: it has completed"
         if self.root:
             return f"what it did is its parent's to make up for: ask for the preview of {self.root!r}"
-        if self.way is Way.FORWARD:
+        if self.way is RecoveryDirection.FORWARD:
             return "nothing would be compensated: the pivot is done, or may be, so it only goes forward"
         if not self.compensations:
             return "nothing is owed"
@@ -104,19 +104,23 @@ class Preview(BaseModel):
         return f"{count} compensations {'have still to' if self.has_turned else 'would'} run, in this order"
 
 
-def preview_of(record: Record) -> Preview:
+def build_preview(record: SagaRecord) -> Preview:
     """Says what would be made up for, and what would stay; children count where their records were read."""
-    rebuilt = rebuild(record)
-    is_forward = rebuilt.way is Way.FORWARD
+    rebuilt = rebuild_saga(record)
+    is_forward = rebuilt.way is RecoveryDirection.FORWARD
     plan = () if is_forward or record.has_completed else rebuilt.ledger.plan()
     turning = {} if is_forward else _open_children(record)
     own = tuple(_of_children(turning))
-    left = {each.address for each in leaves(rebuilt.left)}
-    planned = {each.address for each in own} | {each.address for each in leaves(plan)} | left
-    if record.close is not None and record.close.how in (How.TERMINATED, How.TIMED_OUT) and not is_forward:
+    left = {each.address for each in flatten(rebuilt.left)}
+    planned = {each.address for each in own} | {each.address for each in flatten(plan)} | left
+    if (
+        record.close is not None
+        and record.close.how in (CloseStatus.TERMINATED, CloseStatus.TIMED_OUT)
+        and not is_forward
+    ):
         # All of it is for a rescue.
         left = set[str]()
-    would_run = () if record.is_handed_over else chosen(plan, lambda address: address not in left)
+    would_run = () if record.is_handed_over else select(plan, lambda address: address not in left)
     return Preview(
         id=record.id,
         way=rebuilt.way,
@@ -130,22 +134,22 @@ def preview_of(record: Record) -> Preview:
     )
 
 
-def _open_children(record: Record) -> dict[str, Preview]:
+def _open_children(record: SagaRecord) -> dict[str, Preview]:
     """The children that make up for their own steps before their parent does, by their addresses."""
     return {
-        child.address: preview_of(child.record)
+        child.address: build_preview(child.record)
         for child in record.children
-        if child.record is not None and end_of_child(child) is None
+        if child.record is not None and closure_of_child(child) is None
     }
 
 
-def _of_children(previews: dict[str, Preview]) -> Iterator[Planned]:
+def _of_children(previews: dict[str, Preview]) -> Iterator[PlannedCompensation]:
     """What open children would make up for; several do so at the same time."""
     for number, (child, preview) in enumerate(previews.items(), start=1):
         for each in preview.compensations:
             lanes = filter(None, (str(number) if len(previews) > 1 else "", each.lane))
             address = in_parent(child, each.address)
-            yield Planned(address=address, activity=each.activity, lane=".".join(lanes))
+            yield PlannedCompensation(address=address, activity=each.activity, lane=".".join(lanes))
 
 
 def _unknown(ledger: Ledger, previews: dict[str, Preview]) -> Iterator[str]:
@@ -156,18 +160,18 @@ def _unknown(ledger: Ledger, previews: dict[str, Preview]) -> Iterator[str]:
             yield from (f"{address}/{each}" for each in previews[address].unknown)
 
 
-def _planned(plan: tuple[Owed, ...], lane: str = "") -> Iterator[Planned]:
+def _planned(plan: tuple[PlanItem, ...], lane: str = "") -> Iterator[PlannedCompensation]:
     for part in plan:
-        if isinstance(part, Compensation):
-            yield Planned(address=part.address, activity=part.activity, lane=lane)
+        if isinstance(part, PendingCompensation):
+            yield PlannedCompensation(address=part.address, activity=part.activity, lane=lane)
         else:
             for number, parts in enumerate(part.lanes, start=1):
                 yield from _planned(parts, f"{lane}.{number}" if lane else str(number))
 
 
-def _stays(record: Record, planned: Set[str] = frozenset()) -> Iterator[Stays]:
+def _stays(record: SagaRecord, planned: Set[str] = frozenset()) -> Iterator[RemainingEffect]:
     """The effects, done or in doubt, that nothing makes up for; a child's as its parent sees them."""
-    ledger, record = rebuild(record).ledger, with_bases(record)
+    ledger, record = rebuild_saga(record).ledger, with_bases(record)
     skipped = {
         verb.entry.about: f"skipped by {verb.entry.by}: {verb.entry.because}"
         for each in (record, *record.own_rescues)
@@ -177,7 +181,7 @@ def _stays(record: Record, planned: Set[str] = frozenset()) -> Iterator[Stays]:
     settled = (ledger.made_up - skipped.keys()) | planned
     for address, entry in ledger.entries.items():
         if not entry.is_child and address not in settled and entry.outcome in MAY_HAVE_HAPPENED:
-            yield Stays(address=address, outcome=entry.outcome, because=skipped.get(address, ""))
+            yield RemainingEffect(address=address, outcome=entry.outcome, because=skipped.get(address, ""))
     for child in record.children:
         for stay in _stays(child.record) if child.record else ():
             address = in_parent(child.address, stay.address)
@@ -185,4 +189,4 @@ def _stays(record: Record, planned: Set[str] = frozenset()) -> Iterator[Stays]:
                 yield stay.model_copy(update={"address": address})
     for effort in record.efforts:
         if effort.mark.purpose is Purpose.AFTERWARDS and effort.verdict.outcome is Outcome.DONE:
-            yield Stays(address=effort.address, outcome=Outcome.DONE)
+            yield RemainingEffect(address=effort.address, outcome=Outcome.DONE)

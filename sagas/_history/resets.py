@@ -10,19 +10,19 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import cast
 
-from .._core.compensation import Owed, chosen, leaves
-from .._core.ledger import Entry, Ledger
+from .._core.compensation import PlanItem, flatten, select
+from .._core.ledger import Ledger, LedgerEntry
 from .._core.lifecycle import Phase
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
-from .saga_record import COUNTED, Effort, Offspring, Record, by_hand, end_of_child
+from .saga_record import COUNTED, ActivityRecord, ChildRecord, SagaRecord, by_hand, closure_of_child
 
 IN_DOUBT = (Outcome.STARTED, Outcome.UNKNOWN)
 EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RunView:
     """What the history of one run says, with those that it goes on from.
 
     Args:
@@ -33,7 +33,7 @@ class Told:
         left: The addresses of what only an earlier run of a child has done.
     """
 
-    record: Record
+    record: SagaRecord
     ledger: Ledger
     pivot: Outcome | None
     has_turned: bool
@@ -59,17 +59,17 @@ class Told:
 
     def _lines(self) -> Iterator[tuple[str, datetime, datetime]]:
         for line in self.record.lines:
-            if not isinstance(line, Offspring):
+            if not isinstance(line, ChildRecord):
                 if line.mark.purpose in COUNTED:
                     yield line.address, line.scheduled_at, line.ended_at or self.ended_at
             elif line.was_refused or line.is_missing:
                 yield line.address, line.asked_at, line.asked_at
             else:
-                close = end_of_child(line)
+                close = closure_of_child(line)
                 yield line.address, line.asked_at, close.at if close else self.ended_at
 
 
-def merge(now: Told, bases: Sequence[Told]) -> tuple[Ledger, frozenset[str]]:
+def merge_runs(now: RunView, bases: Sequence[RunView]) -> tuple[Ledger, frozenset[str]]:
     """The ledger of a saga with what its bases have done and it has not, and the addresses of the latter.
 
     Args:
@@ -82,7 +82,7 @@ def merge(now: Told, bases: Sequence[Told]) -> tuple[Ledger, frozenset[str]]:
     for address, (entry, told) in lines.items():
         is_left = told is not now and not told.is_gone
         ledger.entries[address] = entry if is_left or told is now else replace(entry, owed=())
-        left |= {owed.address for owed in leaves(entry.owed)} if is_left else set()
+        left |= {owed.address for owed in flatten(entry.owed)} if is_left else set()
     words = {told.record.run_id: told.words() for told in (*bases, now)}
     heard = {a: words[told.record.run_id].get(a, EARLIEST) for a, (_, told) in lines.items()}
     for base in bases:
@@ -100,7 +100,7 @@ def merge(now: Told, bases: Sequence[Told]) -> tuple[Ledger, frozenset[str]]:
     return ledger, frozenset(left)
 
 
-def is_past_pivot(now: Told, bases: Sequence[Told]) -> bool:
+def is_past_pivot(now: RunView, bases: Sequence[RunView]) -> bool:
     """Whether a saga, or what a reset has left behind of it, has done its pivot, or may have.
 
     Asked again, under the same key, its participant has said what became of it.
@@ -112,15 +112,15 @@ def is_past_pivot(now: Told, bases: Sequence[Told]) -> bool:
     return now.is_gone
 
 
-def left_of(ledger: Ledger, left: frozenset[str]) -> tuple[Owed, ...]:
+def left_by_resets(ledger: Ledger, left: frozenset[str]) -> tuple[PlanItem, ...]:
     """What is owed at these addresses, also after a pivot to which it does not belong."""
     whole = replace(ledger, phase=Phase.FORWARD)
-    return chosen(whole.plan(), lambda address: address in left)
+    return select(whole.plan(), lambda address: address in left)
 
 
-def _lines(now: Told, bases: Sequence[Told]) -> dict[str, tuple[Entry, Told]]:
+def _lines(now: RunView, bases: Sequence[RunView]) -> dict[str, tuple[LedgerEntry, RunView]]:
     """Every line, with the run that has the last word on it, in the order of their start."""
-    lines: dict[str, tuple[Entry, Told]] = {}
+    lines: dict[str, tuple[LedgerEntry, RunView]] = {}
     for told in (*bases, now):
         for address, entry in told.ledger.entries.items():
             if address not in lines or not _stands(lines[address][0], entry, told):
@@ -138,14 +138,14 @@ def _lines(now: Told, bases: Sequence[Told]) -> dict[str, tuple[Entry, Told]]:
     return {address: lines[address] for address in order}
 
 
-def _taken_up_at(rescue: Record, now: Told) -> datetime:
+def _taken_up_at(rescue: SagaRecord, now: RunView) -> datetime:
     """Until when a rescue knows of everything; of the run that it was begun for, to the end."""
     request: object = rescue.request
     said = cast("dict[str, object]", request) if isinstance(request, dict) else {}
     return LATEST if said.get("run_id") == now.record.run_id else rescue.started_at or EARLIEST
 
 
-def _stands(older: Entry, newer: Entry, told: Told) -> bool:
+def _stands(older: LedgerEntry, newer: LedgerEntry, told: RunView) -> bool:
     """Whether an effect may be there although a later run was refused it: it may have asked for another."""
     if newer.outcome not in (Outcome.REJECTED, Outcome.WITHDRAWN):
         return False
@@ -164,21 +164,21 @@ def _note(
     for address, entry in tuple(ledger.entries.items()):
         if heard[address] > at:
             continue
-        for owed in leaves(entry.owed):
+        for owed in flatten(entry.owed):
             if owed.address in made_up:
-                ledger.made_up_for(owed.address)
+                ledger.mark_compensated(owed.address)
         if address in lost & settled:
             ledger.failed(address, Outcome.REJECTED)
 
 
-def with_bases(record: Record) -> Record:
+def with_bases(record: SagaRecord) -> SagaRecord:
     """A saga with the lines of what resets have left behind, and who stepped in; copies are told once."""
     known = {_copy_of(line) for line in record.lines}
     children = {child.address for child in record.children}
     lines = list(record.lines)
     for base in reversed(record.bases):
         for line in base.lines:
-            if _copy_of(line) in known or (isinstance(line, Offspring) and line.address in children):
+            if _copy_of(line) in known or (isinstance(line, ChildRecord) and line.address in children):
                 continue
             known.add(_copy_of(line))
             lines.append(replace(line, left_by=base.run_id))
@@ -189,11 +189,11 @@ def with_bases(record: Record) -> Record:
     return replace(record, lines=sorted(lines, key=_began_at), verbs=once)
 
 
-def _copy_of(line: Effort | Offspring) -> tuple[object, ...]:
-    if isinstance(line, Offspring):
+def _copy_of(line: ActivityRecord | ChildRecord) -> tuple[object, ...]:
+    if isinstance(line, ChildRecord):
         return line.address, line.asked_at
     return line.address, line.scheduled_at, line.mark.purpose
 
 
-def _began_at(line: Effort | Offspring) -> datetime:
-    return line.asked_at if isinstance(line, Offspring) else line.scheduled_at
+def _began_at(line: ActivityRecord | ChildRecord) -> datetime:
+    return line.asked_at if isinstance(line, ChildRecord) else line.scheduled_at

@@ -6,9 +6,9 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from .._core.outcome import Outcome
-from .._wire.operator_requests import AuditEntry, ByHand
-from .closure import How
-from .ledger_rebuild import Way
+from .._wire.operator_requests import AuditEntry, ManualResolution
+from .closure import CloseStatus
+from .ledger_rebuild import RecoveryDirection
 
 
 class CompensationState(StrEnum):
@@ -85,24 +85,24 @@ class StepLine(_Model):
     compensations: tuple[CompensationLine, ...] = ()
     child: "Timeline | None" = None
     left_by: str = ""
-    by_hand: ByHand | None = None
+    by_hand: ManualResolution | None = None
 
 
-class Fault(_Model):
+class TaskFailure(_Model):
     """The code of a saga fails; its workers try it again until it is mended."""
 
     reason: str
     since: datetime
 
 
-class Wait(_Model):
+class PendingWait(_Model):
     """What a saga waits for, and until when at the latest; nothing else ends the wait for a person."""
 
     what: str
     until: datetime | None = None
 
 
-class Cancel(_Model):
+class CancelRequest(_Model):
     """Somebody asked the saga to end early."""
 
     at: datetime
@@ -138,18 +138,18 @@ class Timeline(_Model):
     run_id: str = ""
     type: str = ""
     status: str
-    way: Way
+    way: RecoveryDirection
     since: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
-    closed: How | None = None
+    closed: CloseStatus | None = None
     code: str = ""
     reason: str = ""
     steps: tuple[StepLine, ...] = ()
-    fault: Fault | None = None
-    waits: tuple[Wait, ...] = ()
+    fault: TaskFailure | None = None
+    waits: tuple[PendingWait, ...] = ()
     verbs: tuple[AuditEntry, ...] = ()
-    cancels: tuple[Cancel, ...] = ()
+    cancels: tuple[CancelRequest, ...] = ()
     continued_from: str = ""
     continued_as: str = ""
     rescues: "tuple[Timeline, ...]" = ()

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from operator import itemgetter
 
-from .._core.activity_outcome import Verdict
-from .._core.compensation import leaves
+from .._core.activity_outcome import ActivityOutcome
+from .._core.compensation import flatten
 from .._core.ids import in_parent
 from .._core.ledger import Ledger
 from .._core.lifecycle import Phase
@@ -12,20 +12,35 @@ from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._core.status import Status, has_ended
 from .._wire.failures import SAGA_REFUSED
-from .._wire.operator_requests import AuditEntry, ByHand
+from .._wire.operator_requests import AuditEntry, ManualResolution
 from .._wire.rescue import RESCUE_TYPE, RescueRequest
 from .._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT
-from .closure import Close, How
-from .ledger_rebuild import Way, rebuild, verdict_of_efforts
+from .closure import CloseStatus, Closure
+from .ledger_rebuild import RecoveryDirection, outcome_of_attempts, rebuild_saga
 from .resets import with_bases
-from .saga_record import COUNTED, Effort, Offspring, Record, end_of_child, words_on
-from .timeline import Cancel, CompensationLine, CompensationState, Fault, StepLine, Timeline, Wait
-from .unresolved_children import unheard
+from .saga_record import (
+    COUNTED,
+    ActivityRecord,
+    ChildRecord,
+    SagaRecord,
+    closure_of_child,
+    manual_resolutions_of,
+)
+from .timeline import (
+    CancelRequest,
+    CompensationLine,
+    CompensationState,
+    PendingWait,
+    StepLine,
+    TaskFailure,
+    Timeline,
+)
+from .unresolved_children import unresolved_children
 
 
-def timeline_of(record: Record) -> Timeline:
+def build_timeline(record: SagaRecord) -> Timeline:
     """Tells a saga's story, with those of its children and rescues where they were read."""
-    rebuilt, record = rebuild(record), with_bases(record)
+    rebuilt, record = rebuild_saga(record), with_bases(record)
     close = record.close
     status = status_of(record, rebuilt.ledger)
     return Timeline(
@@ -44,41 +59,41 @@ def timeline_of(record: Record) -> Timeline:
         fault=_fault(record),
         waits=tuple(_waits(record, status, rebuilt.way)) if close is None else (),
         verbs=tuple(_verbs(record)),
-        cancels=tuple(Cancel(at=at, reason=reason) for at, reason in record.cancels),
+        cancels=tuple(CancelRequest(at=at, reason=reason) for at, reason in record.cancels),
         continued_from=record.continued_from,
         continued_as=record.continued_as,
-        rescues=tuple(map(timeline_of, record.own_rescues)),
+        rescues=tuple(map(build_timeline, record.own_rescues)),
     )
 
 
-def _fault(record: Record) -> Fault | None:
+def _fault(record: SagaRecord) -> TaskFailure | None:
     if record.fault is None or record.close is not None:
         return None
     since, reason = record.fault
-    return Fault(reason=reason, since=since)
+    return TaskFailure(reason=reason, since=since)
 
 
-def _waits(record: Record, status: str, way: Way) -> Iterator[Wait]:
+def _waits(record: SagaRecord, status: str, way: RecoveryDirection) -> Iterator[PendingWait]:
     """What its timers are for; one that is stuck and does nothing was refused for good.
 
     Its deadline matters up to its pivot, unless it has turned round before.
     What was under way when it was reset is nothing that it does: nobody hears of the end of that.
     """
     if record.is_paused:
-        yield Wait(what="until its workflow is unpaused in Temporal")
-    is_in_time = way is Way.BACK and status in (Status.RUNNING, Status.HELD)
+        yield PendingWait(what="until its workflow is unpaused in Temporal")
+    is_in_time = way is RecoveryDirection.BACK and status in (Status.RUNNING, Status.HELD)
     passed_over = ("", Status.HELD) if is_in_time else ("", Status.HELD, DEADLINE)
     for until, what in record.timers.values():
         if what not in passed_over:
-            yield Wait(what=what, until=until)
+            yield PendingWait(what=what, until=until)
     own = (effort for effort in record.efforts if not effort.left_by)
     is_busy = any(effort.verdict.outcome is Outcome.STARTED for effort in own)
     will_try = any(what == NEXT_ATTEMPT for _, what in record.timers.values())
     if status == Status.STUCK and not is_busy and not will_try:
-        yield Wait(what="for a person")
+        yield PendingWait(what="for a person")
 
 
-def _verbs(record: Record) -> Iterator[AuditEntry]:
+def _verbs(record: SagaRecord) -> Iterator[AuditEntry]:
     """What operators did, with the resets of the workflow, in their order."""
     resets = [
         (at, AuditEntry(verb="reset", at=at.isoformat(timespec="seconds"), by="", because=why))
@@ -92,7 +107,7 @@ def _verbs(record: Record) -> Iterator[AuditEntry]:
     yield from (entry for _, entry in sorted([*resets, *verbs], key=itemgetter(0)))
 
 
-def status_of(record: Record, ledger: Ledger) -> str:
+def status_of(record: SagaRecord, ledger: Ledger) -> str:
     """The saga's status: what it said last, or else what its end says."""
     close = record.close
     if close is None:
@@ -100,21 +115,21 @@ def status_of(record: Record, ledger: Ledger) -> str:
         return record.status or going.value
     if has_ended(record.status, is_child=bool(record.parent)):
         return record.status
-    if close.how in (How.TERMINATED, How.TIMED_OUT):
+    if close.how in (CloseStatus.TERMINATED, CloseStatus.TIMED_OUT):
         return close.how.value
-    if close.how is How.COMPLETED:
+    if close.how is CloseStatus.COMPLETED:
         return record.status or Status.COMPLETED.value
-    if close.how is How.CANCELED and not ledger.owed():
+    if close.how is CloseStatus.CANCELED and not ledger.owed():
         return Status.COMPENSATED.value
     # A saga that was refused at the door has done nothing; one that ended otherwise may still owe.
     return "refused" if close.kind == SAGA_REFUSED else close.how.value
 
 
-def _steps(record: Record, ledger: Ledger) -> Iterator[StepLine]:
+def _steps(record: SagaRecord, ledger: Ledger) -> Iterator[StepLine]:
     told: set[str] = set()
-    unknown = unheard(record)
+    unknown = unresolved_children(record)
     for line in record.lines:
-        if isinstance(line, Offspring):
+        if isinstance(line, ChildRecord):
             yield _child(record, ledger, line, "" if line.left_by else unknown.get(line.address, ""))
         elif line.mark.purpose in (*COUNTED, Purpose.AFTERWARDS) and line.address not in told:
             told.add(line.address)
@@ -123,15 +138,15 @@ def _steps(record: Record, ledger: Ledger) -> Iterator[StepLine]:
             yield _step(record, ledger, same)
 
 
-def _step(record: Record, ledger: Ledger, efforts: list[Effort]) -> StepLine:
+def _step(record: SagaRecord, ledger: Ledger, efforts: list[ActivityRecord]) -> StepLine:
     first, last = efforts[0], efforts[-1]
     entry = ledger.entries.get(first.address)
-    verdict = verdict_of_efforts(efforts)
+    verdict = outcome_of_attempts(efforts)
     failure = _last_failure(efforts) if verdict.outcome is Outcome.STARTED else verdict
     is_insisted_on = first.mark.purpose in (Purpose.PIVOT, Purpose.RETRIABLE)
-    settled = words_on(record).get(first.address) if is_insisted_on else None
+    settled = manual_resolutions_of(record).get(first.address) if is_insisted_on else None
     if settled is not None:
-        failure = Verdict(Outcome.DONE)
+        failure = ActivityOutcome(Outcome.DONE)
     return StepLine(
         address=first.address,
         purpose=first.mark.purpose.value,
@@ -148,17 +163,17 @@ def _step(record: Record, ledger: Ledger, efforts: list[Effort]) -> StepLine:
     )
 
 
-def _last_failure(efforts: list[Effort]) -> Verdict:
+def _last_failure(efforts: list[ActivityRecord]) -> ActivityOutcome:
     """Why it is not done yet, also while it is being tried again."""
     ended = (effort.verdict for effort in reversed(efforts) if effort.verdict.outcome is not Outcome.STARTED)
-    return next(ended, Verdict(Outcome.STARTED))
+    return next(ended, ActivityOutcome(Outcome.STARTED))
 
 
-def _child(record: Record, ledger: Ledger, child: Offspring, unknown: str) -> StepLine:
+def _child(record: SagaRecord, ledger: Ledger, child: ChildRecord, unknown: str) -> StepLine:
     """A child; one of which its parent does not know what it owes is not simply done."""
-    close: Close | None = end_of_child(child)
+    close: Closure | None = closure_of_child(child)
     compensations = tuple(_compensations(record, ledger, child.address))
-    story = timeline_of(child.record) if child.record else None
+    story = build_timeline(child.record) if child.record else None
     if story is not None and ledger.entries[child.address].outcome is Outcome.DONE:
         story = _handed_over(story, child.address, {each.address: each for each in compensations})
     return StepLine(
@@ -173,7 +188,7 @@ def _child(record: Record, ledger: Ledger, child: Offspring, unknown: str) -> St
         compensations=compensations,
         child=story,
         left_by=child.left_by,
-        by_hand=words_on(record).get(child.address) if child.is_pivot else None,
+        by_hand=manual_resolutions_of(record).get(child.address) if child.is_pivot else None,
     )
 
 
@@ -196,17 +211,17 @@ def _handed_over(story: Timeline, child: str, compensations: dict[str, Compensat
     return story.model_copy(update={"steps": steps})
 
 
-def _compensations(record: Record, ledger: Ledger, address: str) -> Iterator[CompensationLine]:
+def _compensations(record: SagaRecord, ledger: Ledger, address: str) -> Iterator[CompensationLine]:
     """What makes up for one line of the ledger; what is not owed, and was never scheduled, is not told."""
     entry = ledger.entries.get(address)
     if entry is None:
         return
     whose = (record, *record.own_rescues)
-    settled = dict[str, ByHand]()
+    settled = dict[str, ManualResolution]()
     for each in whose:
-        settled |= words_on(each)
+        settled |= manual_resolutions_of(each)
     planned = set[str]() if record.has_completed else {each.address for each in ledger.owed()}
-    for owed in leaves(entry.owed):
+    for owed in flatten(entry.owed):
         efforts = [
             effort
             for each in whose
@@ -227,7 +242,9 @@ def _compensations(record: Record, ledger: Ledger, address: str) -> Iterator[Com
         )
 
 
-def _state(record: Record, last: Effort | None, settled: ByHand | None) -> CompensationState:
+def _state(
+    record: SagaRecord, last: ActivityRecord | None, settled: ManualResolution | None
+) -> CompensationState:
     if last is not None and last.verdict.outcome is Outcome.DONE:
         return CompensationState.DONE
     if settled is not None:

@@ -6,25 +6,25 @@ read from the history all the same. What tells of that is that the saga is stuck
 
 from collections.abc import Sequence
 
-from .._core.compensation import leaves
+from .._core.compensation import flatten
 from .._core.ids import in_parent
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._core.status import Status
-from .closure import How
-from .saga_record import Effort, Offspring, Record, by_hand
+from .closure import CloseStatus
+from .saga_record import ActivityRecord, ChildRecord, SagaRecord, by_hand
 
 
-def unheard(record: Record) -> dict[str, str]:
+def unresolved_children(record: SagaRecord) -> dict[str, str]:
     """Why an open saga does not know what children of it owe, by their addresses."""
     if record.close is not None:
         return {}
     lines = [line for line in record.lines if not line.left_by]
     settled = by_hand(record)
-    children = [line for line in lines if isinstance(line, Offspring) and line.address not in settled]
+    children = [line for line in lines if isinstance(line, ChildRecord) and line.address not in settled]
     silent = [child for child in children if child.close and not child.close.is_a_word]
     completed = [child for child in children if child.close and child.close.owed is not None]
-    unread: list[Offspring] = []
+    unread: list[ChildRecord] = []
     if record.status == Status.STUCK and not record.has_news:
         if not record.has_turned:
             # The pivot is passed alone, and something follows it unless nobody knows what became of it.
@@ -35,12 +35,12 @@ def unheard(record: Record) -> dict[str, str]:
 
 
 def _left_out(
-    lines: Sequence[Effort | Offspring],
-    completed: Sequence[Offspring],
+    lines: Sequence[ActivityRecord | ChildRecord],
+    completed: Sequence[ChildRecord],
     settled: frozenset[str],
     *,
     is_explained: bool,
-) -> list[Offspring]:
+) -> list[ChildRecord]:
     """The children that a saga leaves out which is stuck on its way back; it does all that it can do first.
 
     Args:
@@ -49,7 +49,7 @@ def _left_out(
         settled: What a person has settled.
         is_explained: Whether it waits for other children in any case.
     """
-    efforts = [line for line in lines if isinstance(line, Effort)]
+    efforts = [line for line in lines if isinstance(line, ActivityRecord)]
     last = {each.address: each for each in efforts if each.mark.purpose is Purpose.COMPENSATION}
     if any(last[each].verdict.outcome is not Outcome.DONE for each in last.keys() - settled):
         return []
@@ -61,20 +61,20 @@ def _left_out(
     return sorted(owing_nothing, key=lambda child: child.close.at if child.close else child.asked_at)[-1:]
 
 
-def _owed_by(child: Offspring) -> set[str]:
+def _owed_by(child: ChildRecord) -> set[str]:
     """The addresses of what a child says that it owes, as its parent would have them."""
     owed = child.close.owed if child.close else None
-    return {in_parent(child.address, each.address) for each in leaves(owed or ())}
+    return {in_parent(child.address, each.address) for each in flatten(owed or ())}
 
 
-def _why(child: Offspring) -> str:
+def _why(child: ChildRecord) -> str:
     how = child.close.how if child.close else None
     closes = (child.close, child.record and child.record.close)
     reason = next((close.reason for close in closes if close and close.reason), "")
     match how:
-        case How.COMPLETED:
+        case CloseStatus.COMPLETED:
             ended = "it completed with an answer that its parent could not read"
-        case How.TERMINATED:
+        case CloseStatus.TERMINATED:
             ended = f"it was terminated: {reason}" if reason else "it was terminated"
         case _:
             ended = reason or "its time was over"

@@ -10,7 +10,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from .._declarations.operation import NAME
-from .._errors import DeadlineError, DefinitionError, RejectedError
+from .._errors import DeadlineExceededError, DefinitionError, RejectedError
 from .._wire.failures import SAGA_REFUSED
 from .._wire.operator_requests import ApprovalRequest
 from .handler_signature import takes
@@ -43,7 +43,7 @@ def _may_be_none(message: type[object]) -> bool:
     return True
 
 
-class Expected(Generic[T]):
+class ExpectedEvent(Generic[T]):
     """An external event that a saga waits for; made by `Saga.expect`.
 
     It comes as a signal or as an update with its name, and is kept until the saga waits for it.
@@ -61,7 +61,7 @@ class Expected(Generic[T]):
         return None if self.waiting else self.ran_out
 
 
-class Decision(BaseModel):
+class ApprovalDecision(BaseModel):
     """That a saga may go on: who has decided so, when, and why."""
 
     model_config = ConfigDict(frozen=True)
@@ -71,7 +71,7 @@ class Decision(BaseModel):
     at: datetime
 
 
-class Mailbox:
+class ExternalEvents:
     """Takes what comes, keeps it until it is asked for, and says of what came too late that it did.
 
     Args:
@@ -91,7 +91,7 @@ class Mailbox:
         self._is_turning = is_turning
         self._closed = ""
         self._unread, self._given_up = unread or {}, given_up or {}
-        self._expected: dict[str, Expected[Any]] = {}
+        self._expected: dict[str, ExpectedEvent[Any]] = {}
         self._asked: dict[str, str] = {}
         self._decided: dict[str, ApprovalRequest] = {}
 
@@ -110,7 +110,7 @@ class Mailbox:
         """What is waited for no more, as it did not come in time, and since when, by name."""
         return self._given_up | {e.name: e.gave_up for e in self._expected.values() if e.gave_up}
 
-    def expect(self, name: str, message: type[T]) -> Expected[T]:
+    def expect(self, name: str, message: type[T]) -> ExpectedEvent[T]:
         """Opens a slot for an external event.
 
         Raises:
@@ -123,7 +123,7 @@ class Mailbox:
             )
         if name in self._expected:
             raise DefinitionError(f"{name!r} is expected already: keep what `expect` returned")
-        expected = self._expected[name] = Expected[T](name)
+        expected = self._expected[name] = ExpectedEvent[T](name)
         expected.ran_out = self._given_up.pop(name, None)
         convert = workflow.payload_converter()
         for value in self._unread.pop(name, []):
@@ -166,7 +166,7 @@ class Mailbox:
             self._report(f"{name} came {how_often}and was never asked for")
         self._closed = why
 
-    async def next(self, expected: Expected[T], deadline: timedelta) -> T:
+    async def next(self, expected: ExpectedEvent[T], deadline: timedelta) -> T:
         """Waits for an event, the oldest first.
 
         Raises:
@@ -185,13 +185,13 @@ class Mailbox:
                 )
         except TimeoutError:
             expected.ran_out = workflow.now()
-            raise DeadlineError(f"the wait for {expected.name!r}") from None
+            raise DeadlineExceededError(f"the wait for {expected.name!r}") from None
         finally:
             expected.waiting -= 1
         expected.ran_out = None
         return expected.arrived.popleft()
 
-    async def approval(self, name: str, role: str, deadline: timedelta) -> Decision:
+    async def approval(self, name: str, role: str, deadline: timedelta) -> ApprovalDecision:
         """Waits for a person's decision.
 
         Raises:
@@ -207,13 +207,13 @@ class Mailbox:
                 lambda: name in self._decided, timeout=deadline, timeout_summary=f"until {name} is approved"
             )
         except TimeoutError:
-            raise DeadlineError(f"approval {name!r}") from None
+            raise DeadlineExceededError(f"approval {name!r}") from None
         finally:
             del self._asked[name]
         request = self._decided.pop(name)
         if not request.is_approved:
             raise RejectedError(NOT_APPROVED, f"{name}: {request.by} decided against it: {request.because}")
-        return Decision(by=request.by, because=request.because, at=workflow.now())
+        return ApprovalDecision(by=request.by, because=request.because, at=workflow.now())
 
     def refuse_decision(self, request: ApprovalRequest) -> str | None:
         """Why a decision cannot be taken, in a sentence."""
@@ -231,7 +231,7 @@ class Mailbox:
         """Takes a decision that was not refused."""
         self._decided[request.approval] = request
 
-    def _why_too_late(self, expected: Expected[Any]) -> str:
+    def _why_too_late(self, expected: ExpectedEvent[Any]) -> str:
         if self._closed or self._is_turning():
             return self._closed or TURNED
         if expected.gave_up:

@@ -8,17 +8,17 @@ from pydantic import TypeAdapter, ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from .._core.activity_outcome import Verdict
+from .._core.activity_outcome import ActivityOutcome
 from .._core.ledger import Ledger
 from .._core.lifecycle import Phase
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._core.status import ENDED, Status
-from .._errors import TurnedBackError
-from .._execution.retry_loop import Insistence, Trouble
-from .._run.context import Run
-from .._run.forward_check import Course
-from .._run.status_publisher import Board
+from .._errors import CompensationRequestedError
+from .._execution.retry_loop import RetryLoop, StuckStep
+from .._run.context import RunContext
+from .._run.forward_check import ForwardCheck
+from .._run.status_publisher import StatusPublisher
 from .._wire.failures import SAGA_REFUSED
 from .._wire.operator_requests import (
     APPROVE,
@@ -34,14 +34,14 @@ from .._wire.operator_requests import (
     OperatorNote,
     SkipRequest,
 )
-from .external_events import Mailbox
+from .external_events import ExternalEvents
 from .handler_signature import takes
 
 SKIPPED = "skipped"
 """The code of a pivot of which an operator says that it did not happen."""
 
 
-class Desk:
+class OperatorUpdates:
     """The operator's verbs of one saga, as updates of its workflow.
 
     A verb is refused by a sentence, before it is written into history; one that is carried out stands there
@@ -52,11 +52,11 @@ class Desk:
         self,
         *,
         ledger: Ledger,
-        board: Board,
-        course: Course,
-        insistence: Insistence,
-        mailbox: Mailbox,
-        run: Run,
+        board: StatusPublisher,
+        course: ForwardCheck,
+        insistence: RetryLoop,
+        mailbox: ExternalEvents,
+        run: RunContext,
     ) -> None:
         self._ledger, self._board, self._course = ledger, board, course
         self._insistence, self._mailbox, self._run = insistence, mailbox, run
@@ -158,7 +158,7 @@ class Desk:
         return None
 
     def _refuse_retry(self, _: OperatorNote) -> str | None:
-        if self._insistence.troubles:
+        if self._insistence.stuck_steps:
             return None
         if self._board.status is Status.STUCK:
             return f"there is nothing to retry: {self._board.note}"
@@ -169,7 +169,7 @@ class Desk:
             return "the saga is past its pivot: it only goes forward"
         if self._ledger.phase is Phase.COMPENSATING or self._course.is_turning:
             return "the saga is compensating already"
-        for address, trouble in self._insistence.troubles.items():
+        for address, trouble in self._insistence.stuck_steps.items():
             if trouble.purpose is Purpose.PIVOT:
                 return (
                     f"nobody knows whether its pivot {address!r} has happened: "
@@ -179,24 +179,24 @@ class Desk:
 
     def _compensate(self, note: OperatorNote) -> None:
         # It stays held until it has turned round: past its pivot, or that of its child, it does not.
-        self._course.turn(TurnedBackError(note.by, note.because))
+        self._course.turn(CompensationRequestedError(note.by, note.because))
 
     def _refuse_skip(self, request: SkipRequest) -> str | None:
-        trouble = self._insistence.troubles.get(request.step)
+        trouble = self._insistence.stuck_steps.get(request.step)
         if trouble is None:
             return self._not_in_trouble(request.step)
         if trouble.purpose is Purpose.RETRIABLE:
             return (
                 f"{request.step!r} comes after the pivot and cannot be skipped: do it by hand and complete it"
             )
-        return self._insistence.refuse_to_settle(request.step)
+        return self._insistence.reason_not_to_resolve(request.step)
 
     def _skip(self, request: SkipRequest) -> None:
-        verdict = Verdict(Outcome.REJECTED, code=SKIPPED, reason=f"{request.by}: {request.because}")
+        verdict = ActivityOutcome(Outcome.REJECTED, code=SKIPPED, reason=f"{request.by}: {request.because}")
         self._insistence.settle(request.step, "skipped", verdict)
 
     def _refuse_complete(self, request: CompleteRequest) -> str | None:
-        trouble = self._insistence.troubles.get(request.step)
+        trouble = self._insistence.stuck_steps.get(request.step)
         if trouble is None:
             return self._not_in_trouble(request.step)
         try:
@@ -209,18 +209,18 @@ class Desk:
             return (
                 f"the result of {request.step!r} does not fit: {where + ': ' if where else ''}{first['msg']}"
             )
-        return self._insistence.refuse_to_settle(request.step)
+        return self._insistence.reason_not_to_resolve(request.step)
 
     def _complete(self, request: CompleteRequest) -> None:
-        result = _result_of(self._insistence.troubles[request.step], request)
-        self._insistence.settle(request.step, "completed by hand", Verdict(Outcome.DONE, result))
+        result = _result_of(self._insistence.stuck_steps[request.step], request)
+        self._insistence.settle(request.step, "completed by hand", ActivityOutcome(Outcome.DONE, result))
 
     def _not_in_trouble(self, step: str) -> str:
-        stuck = ", ".join(map(repr, self._insistence.troubles))
+        stuck = ", ".join(map(repr, self._insistence.stuck_steps))
         return f"{step!r} is not stuck: {f'stuck is {stuck}' if stuck else 'nothing is'}"
 
 
-def _result_of(trouble: Trouble, request: CompleteRequest) -> object:
+def _result_of(trouble: StuckStep, request: CompleteRequest) -> object:
     if trouble.purpose is Purpose.COMPENSATION or trouble.result is None:
         return None
     return TypeAdapter(trouble.result).validate_json(dumps(request.result))

@@ -10,11 +10,11 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, CancelledError
 
 from .._errors import DefinitionError, RejectedError, SagaError, TooLateError, wire_type_of
-from .._run.context import Run
+from .._run.context import RunContext
 from .._wire.failures import LONGEST_REASON, SAGA_REFUSED, SAGA_UNACCOUNTED, to_application_error
 
 
-def takes(run: Run, error: Exception | asyncio.CancelledError, signal: str) -> bool:
+def takes(run: RunContext, error: Exception | asyncio.CancelledError, signal: str) -> bool:
     """Whether the saga has taken what a signal's handler has raised; otherwise it ends the workflow.
 
     Raises:
@@ -39,7 +39,7 @@ def takes(run: Run, error: Exception | asyncio.CancelledError, signal: str) -> b
     return True
 
 
-def answer_of(run: Run, error: SagaError) -> Exception:
+def answer_of(run: RunContext, error: SagaError) -> Exception:
     """What an update fails with, for who has asked."""
     if isinstance(error, RejectedError):
         return to_application_error(error)
@@ -49,7 +49,7 @@ def answer_of(run: Run, error: SagaError) -> Exception:
     return ApplicationError(str(error)[:LONGEST_REASON], type=kind, non_retryable=True)
 
 
-def refuse_to_parent(run: Run, error: BaseException) -> None:
+def refuse_to_parent(run: RunContext, error: BaseException) -> None:
     """Refuses to end a child with an error that its parent would take for that of one that has compensated.
 
     Raises:
@@ -75,7 +75,7 @@ def _is_bug(error: BaseException) -> bool:
     return not isinstance(error, asyncio.CancelledError) and not workflow.is_failure_exception(error)
 
 
-def _is_too_late(run: Run, error: BaseException) -> bool:
+def _is_too_late(run: RunContext, error: BaseException) -> bool:
     """Whether it is that of a step after the saga's end, or so; who has asked could not know of that."""
     if isinstance(error, TooLateError):
         return True

@@ -26,16 +26,21 @@ from temporalio.worker import (
 
 from .._core.lifecycle import Phase
 from .._errors import DefinitionError, RejectedError, SagaError
-from .._run.context import Run, enter
-from .._temporal.handler_arguments import misfit_of_signal, refuse_misfit
-from .._wire.activity_header import HEADER, groups_of
-from .._wire.child_saga import CHILD_MEMO, UNACCOUNTED_MEMO, Closed, Descent
-from .._wire.continued_state import CARRIED_MEMO, Carried
-from .._wire.failures import cause_of, to_application_error
+from .._run.context import RunContext, enter
+from .._temporal.handler_arguments import check_update_arguments, signal_mismatch
+from .._wire.activity_header import HEADER, event_groups_of
+from .._wire.child_saga import CHILD_MEMO, UNACCOUNTED_MEMO, ChildMemo, ChildResult
+from .._wire.continued_state import CARRIED_MEMO, ContinuedState
+from .._wire.failures import to_application_error, trimmed_cause
 from .._wire.operator_requests import Authorize
 from .._workflow.saga import Saga
 from .handler_errors import answer_of, refuse_to_parent, takes
-from .workflow_checks import check_arguments, check_own, refuse_open_saga, refuse_oversized
+from .workflow_checks import (
+    check_foreign_activity,
+    check_workflow_arguments,
+    refuse_open_saga,
+    refuse_oversized,
+)
 
 
 class SagaInterceptor(Interceptor):
@@ -68,7 +73,7 @@ class _ActivityInbound(ActivityInboundInterceptor):
             result = await super().execute_activity(input)
         except RejectedError as refused:
             span.set_attribute("saga.outcome", "rejected")
-            raise to_application_error(refused) from cause_of(refused)
+            raise to_application_error(refused) from trimmed_cause(refused)
         except BaseException:
             span.set_attribute("saga.outcome", "unknown")
             raise
@@ -79,7 +84,7 @@ class _ActivityInbound(ActivityInboundInterceptor):
 class _WorkflowInbound(WorkflowInboundInterceptor):
     search_attributes = True
     authorize: Authorize | None = None
-    _begun: Run | None = None
+    _begun: RunContext | None = None
 
     def init(self, outbound: WorkflowOutboundInterceptor) -> None:
         super().init(_WorkflowOutbound(outbound, self))
@@ -87,17 +92,17 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002 - Temporal's
         run = self.run
         enter(run)
-        check_arguments(input, run)
+        check_workflow_arguments(input, run)
         try:
             result = await run.guard.protect(self._run_body(run, super().execute_workflow(input)))
         finally:
             run.is_over = True
-        answer = Closed(result=result, owed=run.owed, by_hand=run.by_hand) if run.is_child else result
+        answer = ChildResult(result=result, owed=run.owed, by_hand=run.by_hand) if run.is_child else result
         if run.has_saga:
             refuse_oversized(answer)
         return answer
 
-    async def _run_body(self, run: Run, body: Awaitable[Any]) -> Any:
+    async def _run_body(self, run: RunContext, body: Awaitable[Any]) -> Any:
         try:
             result = await body
         except (Exception, asyncio.CancelledError) as error:
@@ -120,7 +125,7 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
 
     async def handle_signal(self, input: HandleSignalInput) -> None:  # noqa: A002 - Temporal's
         run = self._let_in()
-        if why := misfit_of_signal(input):
+        if why := signal_mismatch(input):
             workflow.logger.warning("signal %r was passed over: %s", input.signal, why)
             return
         try:
@@ -130,46 +135,46 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
                 raise
 
     def handle_update_validator(self, input: HandleUpdateInput) -> None:  # noqa: A002 - Temporal's
-        refuse_misfit(input)
+        check_update_arguments(input)
         super().handle_update_validator(input)
 
     async def handle_update_handler(self, input: HandleUpdateInput) -> Any:  # noqa: A002 - Temporal's
         run = self._let_in()
-        refuse_misfit(input)
+        check_update_arguments(input)
         try:
             return await super().handle_update_handler(input)
         except SagaError as error:
             answer = answer_of(run, error)
             if answer is error:
                 raise
-            raise answer from cause_of(error)
+            raise answer from trimmed_cause(error)
 
     @property
-    def run(self) -> Run:
+    def run(self) -> RunContext:
         """The workflow run; Temporal may run a handler before the workflow itself."""
         if self._begun is None:
             self._begun = self._begin()
         return self._begun
 
-    def _let_in(self) -> Run:
+    def _let_in(self) -> RunContext:
         """Lets a handler of the workflow do steps of its saga; Temporal runs it in a task of its own."""
         enter(self.run)
         self.run.guard.answer()
         return self.run
 
-    def _begin(self) -> Run:
+    def _begin(self) -> RunContext:
         read = workflow.payload_converter().from_payload
         memo = workflow.info().raw_memo
         descent, carried = memo.get(CHILD_MEMO), memo.get(CARRIED_MEMO)
-        run = Run(
+        run = RunContext(
             is_child=descent is not None,
             search_attributes=self.search_attributes,
-            is_pivot=descent is not None and read(descent, Descent).is_pivot,
-            carried=read(carried, Carried) if carried else None,
+            is_pivot=descent is not None and read(descent, ChildMemo).is_pivot,
+            carried=read(carried, ContinuedState) if carried else None,
             authorize=self.authorize,
             has_activities=UNACCOUNTED_MEMO in memo,
         )
-        run.guard.is_deaf = run.carried is not None and run.carried.ledger.phase is Phase.PAST_PIVOT
+        run.guard.is_shielded = run.carried is not None and run.carried.ledger.phase is Phase.PAST_PIVOT
         # Nothing else tells a workflow that its history was cut, and goes on differently from there.
         workflow.register_random_seed_callback(run.note_reset)
         return run
@@ -196,14 +201,14 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
             if input.activity_id is not None:
                 run.note_activity(input.activity_id, is_of_saga=True)
             input.headers = {**input.headers, HEADER: run.mark}
-            input.event_groups = groups_of(input.activity_id)
+            input.event_groups = event_groups_of(input.activity_id)
             run.mark = None
             return super().start_activity(input)
         run.has_activities = True
         if input.activity_id is not None:
             run.note_activity(input.activity_id, is_of_saga=False)
         if run.has_saga:
-            check_own(input, run)
+            check_foreign_activity(input, run)
         handle = super().start_activity(input)
         if input.activity_id is not None:
             run.own[input.activity_id] = handle

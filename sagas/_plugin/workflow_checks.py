@@ -5,18 +5,18 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import ExecuteWorkflowInput, StartActivityInput
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
-from .._core.activity_outcome import Verdict
+from .._core.activity_outcome import ActivityOutcome
 from .._errors import DefinitionError, RejectedError
 from .._execution.activity_call import encode
-from .._run.context import Run
-from .._temporal.handler_arguments import misfit
+from .._run.context import RunContext
+from .._temporal.handler_arguments import argument_mismatch
 from .._wire.failures import SAGA_REFUSED
 
 LARGEST_AT_ONCE = 2 * 1024 * 1024
 """Bytes of one payload that a Temporal server takes by default."""
 
 
-def check_own(input: StartActivityInput, run: Run) -> None:  # noqa: A002 - Temporal's
+def check_foreign_activity(input: StartActivityInput, run: RunContext) -> None:  # noqa: A002 - Temporal's
     """Refuses an activity of the workflow's own that would wedge it, and the compensations of its saga.
 
     Raises:
@@ -37,12 +37,12 @@ def check_own(input: StartActivityInput, run: Run) -> None:  # noqa: A002 - Temp
     if not run.is_open:
         return
     encoded = encode(input.args, f"the message of {input.activity}", largest=LARGEST_AT_ONCE)
-    if isinstance(encoded, Verdict):
+    if isinstance(encoded, ActivityOutcome):
         raise RejectedError(encoded.code, encoded.reason)
     run.load.add(sum(len(argument.payload.data) for argument in encoded))
 
 
-def refuse_open_saga(run: Run) -> None:
+def refuse_open_saga(run: RunContext) -> None:
     """Refuses to end a workflow before its saga.
 
     Raises:
@@ -68,7 +68,7 @@ def refuse_oversized(answer: object) -> None:
         )
 
 
-def check_arguments(started: ExecuteWorkflowInput, run: Run) -> None:
+def check_workflow_arguments(started: ExecuteWorkflowInput, run: RunContext) -> None:
     """Fails a workflow that was started with other arguments than it takes; it would be wedged otherwise.
 
     Raises:
@@ -77,7 +77,7 @@ def check_arguments(started: ExecuteWorkflowInput, run: Run) -> None:
             fails until the code is mended, as it owes what it has done.
     """
     definition = WorkflowDefinition.must_from_run_fn(started.run_fn)
-    refusal = misfit(started.run_fn, definition.arg_types or (), started.args)
+    refusal = argument_mismatch(started.run_fn, definition.arg_types or (), started.args)
     if not refusal:
         return
     if run.carried is not None:

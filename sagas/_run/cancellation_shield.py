@@ -5,7 +5,7 @@ it would stop the very work that must not stop. The guard stands between the mai
 coroutine: while it listens it passes everything through untouched (the same futures, so that workflows
 without a saga are replayed as ever); while it is deaf, from the moment in which the pivot may have happened,
 it waits on a stand-in for each future, so that a cancel hits the stand-in, is noted, and the future goes on.
-Compensations run in a task of their own, which no cancel reaches: see `to_its_end`.
+Compensations run in a task of their own, which no cancel reaches: see `run_uncancelled`.
 
 A saga interrupts a task in the same way: when its time is up, when an operator has it turn round, and when
 a parallel branch fails whose siblings are to be cancelled.
@@ -22,7 +22,7 @@ from temporalio import workflow
 T = TypeVar("T")
 
 
-class Guard:
+class CancellationShield:
     """Passes a cancel on to the body of a task, or keeps it away.
 
     Args:
@@ -30,7 +30,7 @@ class Guard:
     """
 
     def __init__(self, *, hears_workflow: bool = True) -> None:
-        self.is_deaf = False
+        self.is_shielded = False
         self.was_interrupted = False
         self._hears_workflow = hears_workflow
         self._has_seen_cancel = False
@@ -40,7 +40,7 @@ class Guard:
     def interrupt(self) -> None:
         """Cancels what the body waits for; while the guard is deaf, whoever made it so looks afterwards."""
         is_first, self.was_interrupted = not self.was_interrupted, True
-        if is_first and not self.is_deaf and self._task is not None and not self._task.done():
+        if is_first and not self.is_shielded and self._task is not None and not self._task.done():
             self._is_interrupting = True
             self._task.cancel()
 
@@ -57,7 +57,7 @@ class Guard:
         """Is the guard that the current task asks, and those that it creates."""
         _current.set(self)
 
-    def keeps_away(self) -> bool:
+    def absorbs_cancel(self) -> bool:
         """Whether the cancellation that has just arrived is a cancel or an interruption that must not pass.
 
         A workflow is cancelled at most once in a run: whatever comes without a cancel, or after it, is
@@ -74,11 +74,11 @@ class Guard:
         # One that is left over is the cancel that an activity has swallowed, or a time limit that ran out
         # at the same moment; so what has just arrived is an eviction, or belongs to that limit.
         if is_cancel:
-            return self.is_deaf and task.uncancel() == 0
-        return was_interrupted and self.is_deaf and task.cancelling() == 0
+            return self.is_shielded and task.uncancel() == 0
+        return was_interrupted and self.is_shielded and task.cancelling() == 0
 
 
-async def to_its_end(body: Coroutine[Any, Any, T]) -> T:
+async def run_uncancelled(body: Coroutine[Any, Any, T]) -> T:
     """Runs `body` in a task of its own, so that nothing which ends the wait for it cuts it off.
 
     That is a cancel where no guard stands before the calling task, and a time limit of the caller's own.
@@ -97,10 +97,10 @@ async def to_its_end(body: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
-_current: ContextVar[Guard] = ContextVar("saga-guard")
+_current: ContextVar[CancellationShield] = ContextVar("saga-guard")
 
 
-def current_guard() -> Guard:
+def current_guard() -> CancellationShield:
     """The guard that stands before the current task, or before the task that created it."""
     return _current.get()
 
@@ -108,7 +108,7 @@ def current_guard() -> Guard:
 class _Protected(Generic[T]):
     """Drives a coroutine by hand: what it yields goes to the task, what comes back goes to it or not."""
 
-    def __init__(self, guard: Guard, body: Coroutine[Any, Any, T]) -> None:
+    def __init__(self, guard: CancellationShield, body: Coroutine[Any, Any, T]) -> None:
         self._guard = guard
         self._body = body
 
@@ -131,12 +131,12 @@ class _Protected(Generic[T]):
         """Waits for `future`; returns what the task throws in meanwhile and the body must see."""
         while True:
             try:
-                if future is None or not self._guard.is_deaf:
+                if future is None or not self._guard.is_shielded:
                     yield future
                 else:
                     yield from _stand_in(future)
             except asyncio.CancelledError as cancelled:
-                if not self._guard.keeps_away():
+                if not self._guard.absorbs_cancel():
                     return cancelled
                 if future is not None and not future.done():
                     continue

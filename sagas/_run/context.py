@@ -9,14 +9,14 @@ from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
-from .._core.compensation import Owed
+from .._core.compensation import PlanItem
 from .._errors import DefinitionError
 from .._wire.child_saga import CHILD_MEMO, UNACCOUNTED_MEMO
-from .._wire.continued_state import Carried
-from .._wire.operator_requests import Authorize, ByHand
-from .cancellation_shield import Guard
-from .open_children import Family
-from .task_size_limit import Load
+from .._wire.continued_state import ContinuedState
+from .._wire.operator_requests import Authorize, ManualResolution
+from .cancellation_shield import CancellationShield
+from .open_children import OpenChildren
+from .task_size_limit import TaskSizeLimit
 
 
 def _refuse(error: Exception) -> None:
@@ -24,22 +24,22 @@ def _refuse(error: Exception) -> None:
 
 
 @dataclass(slots=True)
-class Run:
+class RunContext:
     """One workflow run in which sagas can be opened."""
 
     is_child: bool
     search_attributes: bool
     is_pivot: bool = False
     """Whether it is its parent's pivot."""
-    carried: Carried | None = None
+    carried: ContinuedState | None = None
     authorize: Authorize | None = None
     was_reset: bool = False
     """Whether the server has gone back in its history: what comes now may have happened before."""
-    guard: Guard = field(default_factory=Guard)
-    load: Load = field(default_factory=Load)
-    family: Family = field(default_factory=Family)
-    owed: tuple[Owed, ...] = ()
-    by_hand: dict[str, ByHand] = field(default_factory=dict[str, ByHand])
+    guard: CancellationShield = field(default_factory=CancellationShield)
+    load: TaskSizeLimit = field(default_factory=TaskSizeLimit)
+    family: OpenChildren = field(default_factory=OpenChildren)
+    owed: tuple[PlanItem, ...] = ()
+    by_hand: dict[str, ManualResolution] = field(default_factory=dict[str, ManualResolution])
     has_saga: bool = False
     is_open: bool = False
     """Whether its saga has begun and not ended."""
@@ -96,15 +96,15 @@ class Run:
         self.was_reset = True
 
 
-_current: ContextVar[Run] = ContextVar("saga-run")
+_current: ContextVar[RunContext] = ContextVar("saga-run")
 
 
-def enter(run: Run) -> None:
+def enter(run: RunContext) -> None:
     """Makes `run` the one that sagas of this workflow belong to."""
     _current.set(run)
 
 
-def current() -> Run:
+def current() -> RunContext:
     """The run that the calling workflow code belongs to.
 
     Raises:

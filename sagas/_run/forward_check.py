@@ -10,15 +10,15 @@ from .._core.ledger import Ledger
 from .._core.lifecycle import Phase
 from .._core.status import Status
 from .._errors import DefinitionError
-from .cancellation_shield import Guard, current_guard
-from .status_publisher import Board
+from .cancellation_shield import CancellationShield, current_guard
+from .status_publisher import StatusPublisher
 
 YEAR = timedelta(days=365)
 """Every wait of a saga has a timer. Temporal may run a first workflow task that gave no command together with
 the next one, and then knows none of the updates that the workflow has opened."""
 
 
-class Course:
+class ForwardCheck:
     """Asked before and after everything that a saga does on its way forward.
 
     Args:
@@ -27,7 +27,7 @@ class Course:
         board: Says whether it is held.
     """
 
-    def __init__(self, guard: Guard, ledger: Ledger, board: Board) -> None:
+    def __init__(self, guard: CancellationShield, ledger: Ledger, board: StatusPublisher) -> None:
         self._guard, self._ledger, self._board = guard, ledger, board
         self.is_open = False
         self.turned: Exception | None = None

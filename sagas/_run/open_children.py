@@ -15,7 +15,7 @@ from temporalio.exceptions import FailureError
 from .._wire.operator_requests import HOLD, OperatorNote
 
 
-class Family:
+class OpenChildren:
     """Passes on to the open children of a saga what was asked of it."""
 
     def __init__(self) -> None:

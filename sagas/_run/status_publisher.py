@@ -5,12 +5,12 @@ from typing import Any
 
 from temporalio import workflow
 
-from .._core.compensation import leaves
-from .._core.ledger import Entry, Ledger
+from .._core.compensation import flatten
+from .._core.ledger import Ledger, LedgerEntry
 from .._core.lifecycle import Phase
 from .._core.outcome import Outcome
 from .._core.status import ENDED, Status
-from .._temporal.metrics import Metrics
+from .._temporal.metrics import SagaMetrics
 from .._wire.operator_requests import AuditEntry
 from .._wire.search_attribute import SAGA_STATUS
 
@@ -25,7 +25,7 @@ _MARKS = {
 }
 
 
-class Board:
+class StatusPublisher:
     """Keeps status and details of one saga up to date where operators look.
 
     The happy path writes nothing into history: the details are made when somebody asks for them, and the
@@ -50,7 +50,7 @@ class Board:
         self._ledger = ledger
         self._search_attributes = search_attributes
         self.shown = shown
-        self.metrics = Metrics(workflow.metric_meter())
+        self.metrics = SagaMetrics(workflow.metric_meter())
         self.began_at = began_at or workflow.info().workflow_start_time
         self._stuck_at = self.began_at
 
@@ -109,14 +109,14 @@ class Board:
             ]
         ).rstrip()
 
-    def _action(self, entry: Entry) -> str:
+    def _action(self, entry: LedgerEntry) -> str:
         is_failing = entry.address in self.failing and self._ledger.phase is not Phase.COMPENSATING
         return f"{_MARKS[entry.outcome]}, {FAILING}" if is_failing else _MARKS[entry.outcome]
 
-    def _made_up(self, entry: Entry, owed: set[str]) -> str:
+    def _made_up(self, entry: LedgerEntry, owed: set[str]) -> str:
         if self._ledger.phase is not Phase.COMPENSATING:
             return ""
-        addresses = [compensation.address for compensation in leaves(entry.owed)]
+        addresses = [compensation.address for compensation in flatten(entry.owed)]
         if any(address in self.failing for address in (entry.address, *addresses)):
             return FAILING
         through = sum(address in self._ledger.made_up for address in addresses)

@@ -11,7 +11,7 @@ WRAPPING = 1024
 A_MOMENT = timedelta(milliseconds=1)
 
 
-class Load:
+class TaskSizeLimit:
     """Counts what the workflow task that runs now has sent; the history's length tells one from the next."""
 
     def __init__(self) -> None:

@@ -18,15 +18,15 @@ find_signal_handler = cast("FindHandler", workflow.get_signal_handler)  # pyrigh
 find_update_handler = cast("FindHandler", workflow.get_update_handler)  # pyright: ignore[reportUnknownMemberType]
 
 
-def misfit_of_signal(sent: HandleSignalInput) -> str:
+def signal_mismatch(sent: HandleSignalInput) -> str:
     """Why a signal cannot be handled, in words; nothing where it can."""
     defined = _own_definition().signals.get(sent.signal)
     if defined is None or _is_set(find_signal_handler, sent.signal):
         return ""
-    return misfit(defined.fn, (), sent.args)
+    return argument_mismatch(defined.fn, (), sent.args)
 
 
-def refuse_misfit(sent: HandleUpdateInput) -> None:
+def check_update_arguments(sent: HandleUpdateInput) -> None:
     """Refuses an update that its handler does not take, to who has asked.
 
     Raises:
@@ -35,7 +35,7 @@ def refuse_misfit(sent: HandleUpdateInput) -> None:
     defined = _own_definition().updates.get(sent.update)
     if defined is None or _is_set(find_update_handler, sent.update):
         return
-    if why := misfit(defined.fn, (), sent.args):
+    if why := argument_mismatch(defined.fn, (), sent.args):
         raise ApplicationError(
             f"update {sent.update!r} is refused: {why}", type=SAGA_REFUSED, non_retryable=True
         )
@@ -51,7 +51,7 @@ def _is_set(find: FindHandler, name: str) -> bool:
     return find(name) is find(name)
 
 
-def misfit(method: Callable[..., Any], kinds: Sequence[object], args: Sequence[object]) -> str:
+def argument_mismatch(method: Callable[..., Any], kinds: Sequence[object], args: Sequence[object]) -> str:
     """Why a method cannot be called with these arguments, in words; nothing where it can."""
     try:
         if not _takes_so_many(method, len(args)):

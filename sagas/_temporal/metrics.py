@@ -30,7 +30,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     STUCK_ENTERED: "Sagas that have got stuck",
     STUCK_LEFT: "Sagas that are not stuck any more",
     DURATION: "From the start of a saga to its end",
-    STUCK_DURATION: "How long a saga was stuck",
+    STUCK_DURATION: "CloseStatus long a saga was stuck",
 }
 """Every metric of sagas."""
 
@@ -43,7 +43,7 @@ METRIC_BUCKETS: Mapping[str, list[float]] = {
 may take a month."""
 
 
-class Metrics:
+class SagaMetrics:
     """Counts one saga.
 
     Args:

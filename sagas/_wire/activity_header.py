@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
-from .._core.activity_policy import COMPENSATION, Policy
-from .._core.compensation import CompensationOrder, Scope
+from .._core.activity_policy import COMPENSATION, ActivityPolicy
+from .._core.compensation import CompensationOrder, CompensationScope
 from .._core.ids import address_of
 from .._core.purpose import Purpose
 from .._declarations.step import Action, MethodAction, Step
@@ -22,7 +22,7 @@ HEADER = "saga"
 """The name of the header field."""
 
 
-class Owes(BaseModel):
+class CompensationSpec(BaseModel):
     """What makes up for a step: everything that must be known besides the arguments of its action."""
 
     model_config = ConfigDict(frozen=True)
@@ -30,56 +30,58 @@ class Owes(BaseModel):
     activity: str
     takes_result: bool = False
     task_queue: str | None = None
-    policy: Policy = COMPENSATION
+    policy: ActivityPolicy = COMPENSATION
 
 
-class Mark(BaseModel):
+class ActivityHeader(BaseModel):
     """What one activity is for; its address is told by the activity's id, see `sagas._core.ids`."""
 
     model_config = ConfigDict(frozen=True)
 
     purpose: Purpose
-    owes: Owes | None = None
+    owes: CompensationSpec | None = None
     rejections: tuple[str, ...] = ()
-    scope: Scope = Scope.IN_DOUBT
+    scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
 
 
 @lru_cache(maxsize=4096)
-def mark_of(
+def action_header(
     what: Step[Any, Any] | Action[Any, Any] | MethodAction[Any, Any, Any],
     purpose: Purpose,
-    scope: Scope,
+    scope: CompensationScope,
     order: CompensationOrder,
 ) -> Payload:
     """The header of an action's activity."""
-    makes_up = what.makes_up if isinstance(what, Step) and purpose is not Purpose.RETRIABLE else None
-    owes = makes_up and Owes(
-        activity=makes_up.call.activity,
-        takes_result=makes_up.takes_result,
-        task_queue=makes_up.call.task_queue,
-        policy=makes_up.call.policy,
+    compensation = what.compensation if isinstance(what, Step) and purpose is not Purpose.RETRIABLE else None
+    owes = compensation and CompensationSpec(
+        activity=compensation.call.activity,
+        takes_result=compensation.takes_result,
+        task_queue=compensation.call.task_queue,
+        policy=compensation.call.policy,
     )
     rejections = tuple(sorted(what.call.rejections))
-    return _payload(Mark(purpose=purpose, owes=owes, rejections=rejections, scope=scope, order=order))
+    return _payload(
+        ActivityHeader(purpose=purpose, owes=owes, rejections=rejections, scope=scope, order=order)
+    )
 
 
 @lru_cache(maxsize=64)
-def plain_mark(purpose: Purpose) -> Payload:
+def plain_header(purpose: Purpose) -> Payload:
     """The header of an activity of which there is no more to say."""
-    return _payload(Mark(purpose=purpose))
+    return _payload(ActivityHeader(purpose=purpose))
 
 
-def read_mark(payload: Payload) -> Mark:
-    """What was written by `mark_of` or `plain_mark`.
+def read_header(payload: Payload) -> ActivityHeader:
+    """What was written by `action_header` or `plain_header`.
 
     Raises:
         pydantic.ValidationError: It was written by something else.
     """
-    return Mark.model_validate_json(payload.data)
+    return ActivityHeader.model_validate_json(payload.data)
 
 
-def groups_of(activity_id: str | None) -> "list[workflow.EventGroup]":
+def event_groups_of(activity_id: str | None) -> "list[workflow.EventGroup]":
     """The event group of a step: its action, its probes and its compensation have the same.
 
     It costs some twenty bytes of history, and replays do not look at it.
@@ -89,7 +91,7 @@ def groups_of(activity_id: str | None) -> "list[workflow.EventGroup]":
     return [create(f"step:{address_of(activity_id)}")] if create and activity_id else []
 
 
-def _payload(mark: Mark) -> Payload:
+def _payload(mark: ActivityHeader) -> Payload:
     return Payload(
         metadata={"encoding": b"json/plain"}, data=mark.model_dump_json(exclude_defaults=True).encode()
     )

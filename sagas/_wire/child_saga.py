@@ -4,8 +4,8 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from .._core.compensation import Owed
-from .operator_requests import ByHand
+from .._core.compensation import PlanItem
+from .operator_requests import ManualResolution
 
 CHILD_MEMO = "saga"
 """The memo of a child saga; its value says whose it is, and whether it is its parent's pivot."""
@@ -18,17 +18,17 @@ UNACCOUNTED_MEMO = "saga-unaccounted"
 ResultT = TypeVar("ResultT")
 
 
-class Closed(BaseModel, Generic[ResultT]):
+class ChildResult(BaseModel, Generic[ResultT]):
     """What a child saga hands to its parent: its result, and what would make up for it, newest first."""
 
     model_config = ConfigDict(frozen=True)
 
     result: ResultT
-    owed: tuple[Owed, ...] = ()
-    by_hand: dict[str, ByHand] = {}
+    owed: tuple[PlanItem, ...] = ()
+    by_hand: dict[str, ManualResolution] = {}
 
 
-class Descent(BaseModel):
+class ChildMemo(BaseModel):
     """What a child saga is told in its memo."""
 
     model_config = ConfigDict(frozen=True)

@@ -11,7 +11,7 @@ LARGEST_PART = 256 * 1024
 """Characters; whatever they are, less than the 2 MiB that a server takes."""
 
 
-class Part(BaseModel):
+class TextChunk(BaseModel):
     """A piece of a text.
 
     Args:
@@ -29,14 +29,14 @@ class Part(BaseModel):
     text: str
 
 
-class Parts:
+class ChunkAssembler:
     """Those that have arrived, in any order and as often as they like; the first whole text counts."""
 
     def __init__(self) -> None:
         self.whole: str | None = None
-        self._found: dict[str, dict[int, Part]] = {}
+        self._found: dict[str, dict[int, TextChunk]] = {}
 
-    def add(self, part: Part) -> None:
+    def add(self, part: TextChunk) -> None:
         """Takes a part."""
         found = self._found.setdefault(part.of, {})
         found[part.number] = part
@@ -49,19 +49,21 @@ class Parts:
         """Takes the parts among what has been sent, as JSON has it."""
         for content in contents:
             with suppress(ValidationError):
-                self.add(Part.model_validate(content))
+                self.add(TextChunk.model_validate(content))
         return self
 
-    def missing(self, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    def missing(self, parts: tuple[TextChunk, ...]) -> tuple[TextChunk, ...]:
         """Those of a text that have not arrived, or in whose place another one has."""
         return tuple(part for part in parts if self._found.get(part.of, {}).get(part.number) != part)
 
 
-def split(text: str) -> tuple[Part, ...]:
+def split(text: str) -> tuple[TextChunk, ...]:
     """The parts of a text, the same each time."""
     pieces = [text[start : start + LARGEST_PART] for start in range(0, len(text), LARGEST_PART)]
     name = _name(text)
-    return tuple(Part(of=name, number=n, count=len(pieces), text=piece) for n, piece in enumerate(pieces))
+    return tuple(
+        TextChunk(of=name, number=n, count=len(pieces), text=piece) for n, piece in enumerate(pieces)
+    )
 
 
 def _name(text: str) -> str:

@@ -5,13 +5,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from .._core.compensation import Compensation
+from .._core.compensation import PendingCompensation
 from .._core.ledger import Ledger
 from .._core.status import Status
-from .operator_requests import AuditEntry, ByHand
+from .operator_requests import AuditEntry, ManualResolution
 
 
-class Carried(BaseModel):
+class ContinuedState(BaseModel):
     """Everything that the next run has to know besides its own input; it travels in the workflow's memo."""
 
     model_config = ConfigDict(frozen=True)
@@ -20,8 +20,8 @@ class Carried(BaseModel):
     began_at: datetime | None = None
     shown: Status | None = None
     """What its search attribute says, or its memo."""
-    afterwards: tuple[Compensation, ...] = ()
-    by_hand: dict[str, ByHand] = {}
+    afterwards: tuple[PendingCompensation, ...] = ()
+    by_hand: dict[str, ManualResolution] = {}
     audit: tuple[AuditEntry, ...] = ()
     unread: dict[str, list[Any]] = {}
     given_up: dict[str, datetime] = {}

@@ -13,14 +13,14 @@ from temporalio.exceptions import (
     TimeoutType,
 )
 
-from .._core.activity_outcome import Verdict
+from .._core.activity_outcome import ActivityOutcome
 from .._core.outcome import Outcome
 from .._errors import (
-    DeadlineError,
+    ChildOutcomeUnknownError,
+    CompensationRequestedError,
+    DeadlineExceededError,
     DefinitionError,
-    Lost,
     RejectedError,
-    TurnedBackError,
     UnknownOutcomeError,
     wire_type_of,
 )
@@ -65,7 +65,7 @@ LARGEST_CAUSE = 256 * 1024
 
 
 def to_application_error(error: RejectedError) -> ApplicationError:
-    """A refusal as Temporal carries it; `verdict_of` is the way back."""
+    """A refusal as Temporal carries it; `outcome_of_failure` is the way back."""
     return ApplicationError(
         _cut(error.reason),
         _cut(error.code),
@@ -83,7 +83,7 @@ def compensated(error: BaseException, by_hand: Mapping[str, str]) -> Application
         error: What made the saga turn round.
         by_hand: The compensations that a person has settled, and how.
     """
-    is_expected = isinstance(error, (RejectedError, DeadlineError, TurnedBackError))
+    is_expected = isinstance(error, (RejectedError, DeadlineExceededError, CompensationRequestedError))
     first: tuple[str, str, str | None]
     text = str(error)[:LONGEST_REASON]
     match error:
@@ -91,11 +91,11 @@ def compensated(error: BaseException, by_hand: Mapping[str, str]) -> Application
             first = (_cut(error.code), _cut(error.reason), error.field and _cut(error.field))
         case UnknownOutcomeError():
             first = ("unknown_outcome", text, None)
-        case DeadlineError():
+        case DeadlineExceededError():
             first = ("deadline_exceeded", text, None)
-        case TurnedBackError():
+        case CompensationRequestedError():
             first = ("turned_back", text, None)
-        case Lost():
+        case ChildOutcomeUnknownError():
             first = (CHILD_LOST, text, None)
         case _:
             first = (wire_type_of(error), text, None)
@@ -114,7 +114,7 @@ def _cut(text: str) -> str:
     return str(text)[:LONGEST_REASON]
 
 
-def says_what_is_owed(error: ApplicationError) -> bool:
+def reports_pending(error: ApplicationError) -> bool:
     """Whether a child that closes with it has made up for what it did.
 
     One whose workflow has `failure_exception_types` closes with bugs, too, wherever it stands.
@@ -123,7 +123,7 @@ def says_what_is_owed(error: ApplicationError) -> bool:
     return error.type not in _WORDLESS and not is_of_temporal
 
 
-def cause_of(error: BaseException) -> BaseException | None:
+def trimmed_cause(error: BaseException) -> BaseException | None:
     """The error as the cause of a failure; `None` if it would wedge the workflow that fails with it.
 
     Its traceback says where in the workflow it was raised. The SDK's own frames are left out: they say
@@ -149,7 +149,7 @@ def _outside_of_sagas(traceback: TracebackType | None) -> TracebackType | None:
     return TracebackType(rest, traceback.tb_frame, traceback.tb_lasti, traceback.tb_lineno)
 
 
-def verdict_of(error: ActivityError, rejections: frozenset[str], *, attempts: int) -> Verdict:
+def outcome_of_failure(error: ActivityError, rejections: frozenset[str], *, attempts: int) -> ActivityOutcome:
     """What a failed activity says about its action.
 
     Args:
@@ -163,20 +163,24 @@ def verdict_of(error: ActivityError, rejections: frozenset[str], *, attempts: in
         was_sent = error.scheduled_event_id != 0
         may_have_begun = was_sent and (attempts > 1 or error.started_event_id != 0)
         outcome = Outcome.UNKNOWN if may_have_begun else Outcome.WITHDRAWN
-        return Verdict(outcome, reason="it was cancelled")
+        return ActivityOutcome(outcome, reason="it was cancelled")
     if isinstance(cause, ApplicationError):
         if cause.type == REJECTED:
             # `to_application_error` gives both; an activity in another language may give fewer.
             details = (*cast("tuple[str | None, ...]", tuple(cause.details)), None, None)
             code, field = details[0] or "", details[1]
-            return Verdict(Outcome.REJECTED, code=code, reason=cause.message, field=field, is_final=True)
+            return ActivityOutcome(
+                Outcome.REJECTED, code=code, reason=cause.message, field=field, is_final=True
+            )
         if cause.type in rejections:
-            return Verdict(Outcome.REJECTED, code=cause.type or "", reason=cause.message, is_final=True)
-        return Verdict(
+            return ActivityOutcome(
+                Outcome.REJECTED, code=cause.type or "", reason=cause.message, is_final=True
+            )
+        return ActivityOutcome(
             Outcome.UNKNOWN, code=cause.type or "", reason=cause.message, is_final=cause.non_retryable
         )
     if isinstance(cause, TimeoutError):
         was_taken = cause.type is not TimeoutType.SCHEDULE_TO_START
         code, reason = ("", "no answer came") if was_taken else (NO_WORKER, "no worker has taken it")
-        return Verdict(Outcome.UNKNOWN, code=code, reason=f"{reason} in time")
-    return Verdict(Outcome.UNKNOWN, reason=str(cause or error)[:LONGEST_REASON])
+        return ActivityOutcome(Outcome.UNKNOWN, code=code, reason=f"{reason} in time")
+    return ActivityOutcome(Outcome.UNKNOWN, reason=str(cause or error)[:LONGEST_REASON])

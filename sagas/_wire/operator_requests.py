@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 HOLD, RESUME, RETRY = "saga-hold", "saga-resume", "saga-retry"
 SKIP, COMPLETE, COMPENSATE, APPROVE = "saga-skip", "saga-complete", "saga-compensate", "saga-approve"
 
-ByHand = Literal["skipped", "completed by hand"]
+ManualResolution = Literal["skipped", "completed by hand"]
 """How a person has settled what was stuck."""
 
 

@@ -2,8 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from .._core.compensation import Owed
-from .operator_requests import ByHand, OperatorNote
+from .._core.compensation import PlanItem
+from .operator_requests import ManualResolution, OperatorNote
 
 RESCUE_TYPE = "saga-rescue"
 
@@ -12,7 +12,7 @@ PART = "saga-rescue-part"
 """The signal with a part of what is owed, where that is too large for one message."""
 
 
-class Debt(BaseModel):
+class PendingCompensations(BaseModel):
     """What a saga owes that can no longer pay it itself; plain data, made from its history.
 
     Args:
@@ -22,7 +22,7 @@ class Debt(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    owed: tuple[Owed, ...] = ()
+    owed: tuple[PlanItem, ...] = ()
     unaccounted: tuple[str, ...] = ()
 
 
@@ -32,24 +32,24 @@ class RescueRequest(OperatorNote):
     Args:
         saga: Its id.
         run_id: The run that was cut off.
-        owed: As in `Debt`.
-        unaccounted: As in `Debt`.
+        owed: As in `PendingCompensations`.
+        unaccounted: As in `PendingCompensations`.
         is_in_parts: Whether that was too large to be sent at once, and follows in parts.
     """
 
     saga: str
     run_id: str = ""
-    owed: tuple[Owed, ...] = ()
+    owed: tuple[PlanItem, ...] = ()
     unaccounted: tuple[str, ...] = ()
     is_in_parts: bool = False
 
     @property
-    def debt(self) -> Debt:
+    def debt(self) -> PendingCompensations:
         """What has come with it."""
-        return Debt(owed=self.owed, unaccounted=self.unaccounted)
+        return PendingCompensations(owed=self.owed, unaccounted=self.unaccounted)
 
 
-class Rescued(BaseModel):
+class RescueResult(BaseModel):
     """What a rescue has come to.
 
     Args:
@@ -60,4 +60,4 @@ class Rescued(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     compensated: tuple[str, ...]
-    by_hand: dict[str, ByHand] = {}
+    by_hand: dict[str, ManualResolution] = {}

@@ -15,28 +15,28 @@ from temporalio.exceptions import (
 )
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
-from sagas._core.compensation import owed_in_parent
+from sagas._core.compensation import plan_in_parent
 
-from .._core.activity_outcome import Verdict
+from .._core.activity_outcome import ActivityOutcome
 from .._core.ids import child_id, in_parent
-from .._errors import Lost, RejectedError, SagaError
+from .._errors import ChildOutcomeUnknownError, RejectedError, SagaError
 from .._execution.activity_call import encode
-from .._run.cancellation_shield import current_guard, to_its_end
+from .._run.cancellation_shield import current_guard, run_uncancelled
 from .._run.context import current
-from .._wire.child_saga import CHILD_MEMO, Closed, Descent
-from .._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED, says_what_is_owed
-from .._wire.operator_requests import ByHand
+from .._wire.child_saga import CHILD_MEMO, ChildMemo, ChildResult
+from .._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED, reports_pending
+from .._wire.operator_requests import ManualResolution
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
 
 
-class ChildRejectedError(RejectedError):
+class ChildCompensatedError(RejectedError):
     """A child failed, and has made up for what it had done; some of it perhaps by hand."""
 
-    wire_type = "ChildRejectedError"
+    wire_type = "ChildCompensatedError"
 
-    def __init__(self, error: RejectedError, by_hand: Mapping[str, ByHand]) -> None:
+    def __init__(self, error: RejectedError, by_hand: Mapping[str, ManualResolution]) -> None:
         super().__init__(error.code, error.reason, error.field)
         self.by_hand = by_hand
 
@@ -48,7 +48,7 @@ def result_type_of(run: Callable[..., Awaitable[object]]) -> type[Any] | None:
 
 async def run_child(
     run: Callable[[Any, I], Awaitable[O]], message: I, *, name: str, task_queue: str | None, is_pivot: bool
-) -> Closed[O]:
+) -> ChildResult[O]:
     """Runs the child to its end and returns its result with what it owes, in the words of the parent.
 
     Raises:
@@ -58,7 +58,7 @@ async def run_child(
     workflow_type, result_type = WorkflowDefinition.get_name_and_result_type(run)
     info = workflow.info()
     encoded = encode([message], f"the message of {name}")
-    if isinstance(encoded, Verdict):
+    if isinstance(encoded, ActivityOutcome):
         raise RejectedError(encoded.code, encoded.reason)
     try:
         await current().load.make_room(len(encoded[0].payload.data))
@@ -72,14 +72,14 @@ async def run_child(
         result_type=RawValue,
         cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
         parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-        memo={CHILD_MEMO: Descent(child_of=info.workflow_id, is_pivot=is_pivot)},
+        memo={CHILD_MEMO: ChildMemo(child_of=info.workflow_id, is_pivot=is_pivot)},
         static_summary=f"{name} of {info.workflow_id}",
     )
     try:
         # A cancel would end the wait for the start, and nobody would wait for the child's compensations.
-        handle = await to_its_end(start)
+        handle = await run_uncancelled(start)
         with current().family.with_child(handle):
-            await to_its_end(current().family.catch_up(handle))
+            await run_uncancelled(current().family.catch_up(handle))
             if workflow.cancellation_reason() is not None or current_guard().was_interrupted:
                 current().family.cancel(handle)
             answer = await _answer_of(handle)
@@ -90,10 +90,12 @@ async def run_child(
     try:
         closed = workflow.payload_converter().from_payload(answer.payload, closed_with(result_type or object))
     except Exception as error:
-        raise Lost(f"child {name!r} completed with an answer that nobody can read") from error
-    return Closed(
+        raise ChildOutcomeUnknownError(
+            f"child {name!r} completed with an answer that nobody can read"
+        ) from error
+    return ChildResult(
         result=closed.result,
-        owed=owed_in_parent(name, closed.owed, task_queue),
+        owed=plan_in_parent(name, closed.owed, task_queue),
         by_hand={in_parent(name, address): how for address, how in closed.by_hand.items()},
     )
 
@@ -108,8 +110,8 @@ async def _answer_of(child: workflow.ChildWorkflowHandle[Any, RawValue]) -> RawV
         return child.result()
 
 
-def closed_with(result: type[object]) -> type[Closed[Any]]:
-    """`Closed` of what a child's run returns."""
+def closed_with(result: type[object]) -> type[ChildResult[Any]]:
+    """`ChildResult` of what a child's run returns."""
     try:
         return _kept(result)  # type: ignore[arg-type]  # mypy looks at the hash of an instance
     except TypeError:
@@ -117,9 +119,9 @@ def closed_with(result: type[object]) -> type[Closed[Any]]:
         return _made(result)
 
 
-def _made(result: type[object]) -> type[Closed[Any]]:
+def _made(result: type[object]) -> type[ChildResult[Any]]:
     # Built while the saga runs, so no type checker can follow.
-    return Closed.__class_getitem__(result)  # type: ignore[return-value]
+    return ChildResult.__class_getitem__(result)  # type: ignore[return-value]
 
 
 # Pydantic forgets such a model as soon as nobody has it, and to make it takes a millisecond. Few, as a type
@@ -132,12 +134,14 @@ def _translated(name: str, error: ChildWorkflowError) -> SagaError:
     if isinstance(cause, CancelledError):
         return RejectedError("cancelled", f"{name} was cancelled")
     if isinstance(cause, ApplicationError):
-        if not says_what_is_owed(cause):
-            return Lost(f"child {name!r}: {cause.message}")
+        if not reports_pending(cause):
+            return ChildOutcomeUnknownError(f"child {name!r}: {cause.message}")
         if cause.type in (SAGA_COMPENSATED, SAGA_SETTLED):
             code, reason, field, *more = cause.details
-            settled = cast("Mapping[str, ByHand]", more[0] if more else {})
-            by_hand: dict[str, ByHand] = {in_parent(name, step): how for step, how in settled.items()}
-            return ChildRejectedError(RejectedError(code, reason, field), by_hand)
+            settled = cast("Mapping[str, ManualResolution]", more[0] if more else {})
+            by_hand: dict[str, ManualResolution] = {
+                in_parent(name, step): how for step, how in settled.items()
+            }
+            return ChildCompensatedError(RejectedError(code, reason, field), by_hand)
         return RejectedError(cause.type or "failed", f"{name}: {cause.message}")
-    return Lost(f"child {name!r} ended without its compensations: {cause or error}")
+    return ChildOutcomeUnknownError(f"child {name!r} ended without its compensations: {cause or error}")

@@ -7,27 +7,27 @@ from typing import Any, NoReturn
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
-from .._core.compensation import Compensation
+from .._core.compensation import PendingCompensation
 from .._core.ledger import Ledger
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._core.status import Status
-from .._declarations.activity_spec import Call
+from .._declarations.activity_spec import ActivitySpec
 from .._declarations.step import Step
 from .._errors import RejectedError
 from .._execution.activity_call import attempt, snapshot
-from .._execution.retry_loop import Insistence, words
-from .._run.forward_check import Course
-from .._run.open_children import Family
-from .._run.status_publisher import Board
-from .._wire.activity_header import plain_mark
-from .._wire.failures import cause_of, compensated
+from .._execution.retry_loop import RetryLoop, words
+from .._run.forward_check import ForwardCheck
+from .._run.open_children import OpenChildren
+from .._run.status_publisher import StatusPublisher
+from .._wire.activity_header import plain_header
+from .._wire.failures import compensated, trimmed_cause
 
 ERRAND_TAKEN_WITHIN = timedelta(hours=1)
 """What no worker has taken by then is left undone: everything is made up for, and the saga can end."""
 
 
-class WayBack:
+class CompensationExecution:
     """Taken once, by a saga that turns round; whoever takes it runs it to its end, whatever is cancelled.
 
     Args:
@@ -44,12 +44,12 @@ class WayBack:
         self,
         *,
         ledger: Ledger,
-        board: Board,
-        insistence: Insistence,
-        course: Course,
-        family: Family,
+        board: StatusPublisher,
+        insistence: RetryLoop,
+        course: ForwardCheck,
+        family: OpenChildren,
         busy: set[str],
-        errands: tuple[Compensation, ...],
+        errands: tuple[PendingCompensation, ...],
     ) -> None:
         self._ledger, self._board = ledger, board
         self._insistence, self._course = insistence, course
@@ -61,7 +61,7 @@ class WayBack:
     def add_errand(self, step: Step[Any, Any], message: object) -> None:
         """Has a step done at the end of the way."""
         call = step.call
-        errand = Compensation(
+        errand = PendingCompensation(
             address=step.name,
             activity=call.activity,
             arguments=(snapshot(message),),
@@ -101,27 +101,29 @@ class WayBack:
             if by_hand:
                 # Closed as cancelled, it could not tell who waits for it what a person has settled.
                 cancelled = RejectedError("cancelled", f"{workflow.info().workflow_id} was cancelled")
-                raise compensated(cancelled, by_hand) from cause_of(error)
+                raise compensated(cancelled, by_hand) from trimmed_cause(error)
             raise error
         if isinstance(error, asyncio.CancelledError) and self._course.turned is not None:
             raise compensated(self._course.turned, by_hand) from self._course.turned
-        raise compensated(error, by_hand) from cause_of(error)
+        raise compensated(error, by_hand) from trimmed_cause(error)
 
-    async def _run_errand(self, errand: Compensation) -> None:
+    async def _run_errand(self, errand: PendingCompensation) -> None:
         address = self._ledger.address_of(errand.address)
         verdict = await attempt(
-            Call(activity=errand.activity, result=None, policy=errand.policy, task_queue=errand.task_queue),
+            ActivitySpec(
+                activity=errand.activity, result=None, policy=errand.policy, task_queue=errand.task_queue
+            ),
             errand.arguments,
             activity_id=address,
             summary=words(errand.address),
-            mark=plain_mark(Purpose.AFTERWARDS),
+            mark=plain_header(Purpose.AFTERWARDS),
             taken_within=ERRAND_TAKEN_WITHIN,
         )
         if verdict.outcome is not Outcome.DONE:
             workflow.logger.warning("after compensation: %s: %s", address, verdict.reason)
 
 
-def _is_same(one: Compensation, other: Compensation) -> bool:
+def _is_same(one: PendingCompensation, other: PendingCompensation) -> bool:
     """Whether two ask for the same; what was carried from another run is plain data."""
     if (one.address, one.activity, one.task_queue) != (other.address, other.activity, other.task_queue):
         return False

@@ -9,11 +9,11 @@ from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ig
 
 from .._errors import DefinitionError, SagaError
 from .._execution.activity_call import LARGEST
-from .._temporal.handler_arguments import misfit
-from .._wire.continued_state import CARRIED_MEMO, STATE, Carried
+from .._temporal.handler_arguments import argument_mismatch
+from .._wire.continued_state import CARRIED_MEMO, STATE, ContinuedState
 
 
-def continue_as_new(state: object, carried: Carried) -> NoReturn:
+def continue_as_new(state: object, carried: ContinuedState) -> NoReturn:
     """Ends this run and begins the next one.
 
     Raises:
@@ -43,5 +43,5 @@ def _refuse_unreadable(state: Payload) -> None:
         read = workflow.payload_converter().from_payloads([state], types if len(types) == 1 else None)
     except Exception as error:
         raise DefinitionError(f"{what} ({type(error).__name__})") from error
-    if refusal := misfit(definition.run_fn, types, read):
+    if refusal := argument_mismatch(definition.run_fn, types, read):
         raise DefinitionError(f"{what} ({refusal})")

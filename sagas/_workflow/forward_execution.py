@@ -8,33 +8,39 @@ from typing import Any, TypeVar
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
-from .._core.activity_outcome import Verdict
-from .._core.activity_policy import Policy
-from .._core.compensation import Compensation
+from .._core.activity_outcome import ActivityOutcome
+from .._core.activity_policy import ActivityPolicy
+from .._core.compensation import PendingCompensation
 from .._core.ledger import Ledger
 from .._core.lifecycle import Phase
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
-from .._declarations.activity_spec import Call
+from .._declarations.activity_spec import ActivitySpec
 from .._declarations.operation import NAME
 from .._declarations.step import Action, MethodAction, Step
-from .._errors import DefinitionError, Lost, RejectedError, TooLateError, UnknownOutcomeError
-from .._execution.activity_call import carry_out, snapshot
-from .._execution.retry_loop import Insistence, words
-from .._run.cancellation_shield import current_guard, to_its_end
-from .._run.context import Run
-from .._run.forward_check import Course
-from .._wire.activity_header import mark_of
-from .._wire.child_saga import Closed
-from .child_saga import ChildRejectedError, result_type_of, run_child
-from .pivot import verdict_on_pivot
-from .unawaited_calls import Asked
+from .._errors import (
+    ChildOutcomeUnknownError,
+    DefinitionError,
+    RejectedError,
+    TooLateError,
+    UnknownOutcomeError,
+)
+from .._execution.activity_call import run_activity, snapshot
+from .._execution.retry_loop import RetryLoop, words
+from .._run.cancellation_shield import current_guard, run_uncancelled
+from .._run.context import RunContext
+from .._run.forward_check import ForwardCheck
+from .._wire.activity_header import action_header
+from .._wire.child_saga import ChildResult
+from .child_saga import ChildCompensatedError, result_type_of, run_child
+from .pivot import run_pivot
+from .unawaited_calls import UnawaitedCalls
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
 
 
-class WayForward:
+class ForwardExecution:
     """Taken by a saga from its beginning, until it has ended or turns round.
 
     Args:
@@ -46,7 +52,13 @@ class WayForward:
     """
 
     def __init__(
-        self, *, run: Run, ledger: Ledger, course: Course, insistence: Insistence, asked: Asked
+        self,
+        *,
+        run: RunContext,
+        ledger: Ledger,
+        course: ForwardCheck,
+        insistence: RetryLoop,
+        asked: UnawaitedCalls,
     ) -> None:
         self._run, self._ledger, self._course, self._insistence = run, ledger, course, insistence
         self._asked = asked
@@ -84,7 +96,7 @@ class WayForward:
         """Passes the pivot with an action."""
         await self.clear_of_others()
         with self._alone(action.name) as address:
-            verdict = await verdict_on_pivot(
+            verdict = await run_pivot(
                 action,
                 snapshot(message),
                 address=address,
@@ -107,16 +119,16 @@ class WayForward:
             try:
                 closed = await self._close(run, message, address, task_queue, is_pivot=True)
                 result = closed.result
-            except Lost as error:
+            except ChildOutcomeUnknownError as error:
                 # Nobody knows on which side of its pivot it was: a person has to find out.
-                self._run.guard.is_deaf = True
-                call = Call(activity=name, result=result_type_of(run), policy=Policy())
-                verdict = await to_its_end(self._insistence.verdict_by_hand(address, call, str(error)))
-                self._run.guard.is_deaf = verdict.outcome is Outcome.DONE
+                self._run.guard.is_shielded = True
+                call = ActivitySpec(activity=name, result=result_type_of(run), policy=ActivityPolicy())
+                verdict = await run_uncancelled(self._insistence.verdict_by_hand(address, call, str(error)))
+                self._run.guard.is_shielded = verdict.outcome is Outcome.DONE
                 result = self._settle(address, verdict)
             self._ledger.closed(address, ())
             self._ledger.pass_pivot()
-            self._run.guard.is_deaf = True
+            self._run.guard.is_shielded = True
         return result
 
     async def child(
@@ -199,11 +211,11 @@ class WayForward:
         is_best_effort = purpose is Purpose.BEST_EFFORT
         self._ledger.start(address, _owed_for(step, address, message), is_best_effort=is_best_effort)
         is_retriable = purpose is Purpose.RETRIABLE
-        tries = self._insistence.until_done if is_retriable else carry_out
+        tries = self._insistence.until_done if is_retriable else run_activity
         mark = self._mark(step, purpose)
         trying = tries(step.call, [message], activity_id=address, summary=words(step.name), mark=mark)
         with self._under_way(address):
-            verdict = await (to_its_end(trying) if is_retriable else trying)
+            verdict = await (run_uncancelled(trying) if is_retriable else trying)
         return self._settle(address, verdict)
 
     async def _close(
@@ -214,23 +226,23 @@ class WayForward:
         task_queue: str | None,
         *,
         is_pivot: bool = False,
-    ) -> Closed[O]:
+    ) -> ChildResult[O]:
         """Runs a child to its end, and notes in the ledger if it failed."""
         try:
             closed = await run_child(run, message, name=address, task_queue=task_queue, is_pivot=is_pivot)
         except RejectedError as error:
             self._ledger.failed(address, Outcome.REJECTED)
-            if isinstance(error, ChildRejectedError):
+            if isinstance(error, ChildCompensatedError):
                 self._insistence.by_hand.update(error.by_hand)
             self._course.check()
             raise
-        except Lost:
+        except ChildOutcomeUnknownError:
             self._ledger.failed(address, Outcome.UNKNOWN)
             raise
         self._insistence.by_hand.update(closed.by_hand)
         return closed
 
-    def _settle(self, address: str, verdict: Verdict) -> Any:
+    def _settle(self, address: str, verdict: ActivityOutcome) -> Any:
         if verdict.outcome is Outcome.DONE:
             self._ledger.done(address, snapshot(verdict.value))
             return verdict.value
@@ -287,7 +299,7 @@ class WayForward:
     def _mark(
         self, what: Step[Any, Any] | Action[Any, Any] | MethodAction[Any, Any, Any], purpose: Purpose
     ) -> Payload:
-        return mark_of(what, purpose, self._ledger.scope, self._ledger.order)
+        return action_header(what, purpose, self._ledger.scope, self._ledger.order)
 
 
 def _check_name(name: str) -> None:
@@ -295,15 +307,15 @@ def _check_name(name: str) -> None:
         raise DefinitionError(f"the name of child {name!r} must be words in lower case joined by dashes")
 
 
-def _owed_for(step: Step[I, O], address: str, message: I) -> Compensation | None:
-    if step.makes_up is None:
+def _owed_for(step: Step[I, O], address: str, message: I) -> PendingCompensation | None:
+    if step.compensation is None:
         return None
-    call = step.makes_up.call
-    return Compensation(
+    call = step.compensation.call
+    return PendingCompensation(
         address=address,
         activity=call.activity,
-        arguments=(message, None) if step.makes_up.takes_result else (message,),
-        takes_result=step.makes_up.takes_result,
+        arguments=(message, None) if step.compensation.takes_result else (message,),
+        takes_result=step.compensation.takes_result,
         task_queue=call.task_queue,
         policy=call.policy,
     )

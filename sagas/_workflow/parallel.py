@@ -9,8 +9,8 @@ from typing import Any
 from temporalio import workflow
 
 from .._errors import DefinitionError
-from .._run.cancellation_shield import Guard
-from .._run.forward_check import Course
+from .._run.cancellation_shield import CancellationShield
+from .._run.forward_check import ForwardCheck
 
 
 class OnFailure(StrEnum):
@@ -24,7 +24,7 @@ class OnFailure(StrEnum):
 
 class _Branch:
     def __init__(self, body: Coroutine[Any, Any, Any], failed: list[BaseException]) -> None:
-        self.guard = Guard(hears_workflow=False)
+        self.guard = CancellationShield(hears_workflow=False)
         self._failed = failed
         self.task = asyncio.create_task(self._run(body))
 
@@ -36,8 +36,8 @@ class _Branch:
             raise
 
 
-async def run_branches(
-    bodies: Sequence[Coroutine[Any, Any, Any]], course: Course, on_failure: OnFailure
+async def run_parallel(
+    bodies: Sequence[Coroutine[Any, Any, Any]], course: ForwardCheck, on_failure: OnFailure
 ) -> tuple[Any, ...]:
     """Runs all of them and returns their results, once every one has ended.
 

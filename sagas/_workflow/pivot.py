@@ -7,34 +7,34 @@ from typing import Any
 
 from temporalio.api.common.v1 import Payload
 
-from .._core.activity_outcome import Verdict
+from .._core.activity_outcome import ActivityOutcome
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
-from .._declarations.activity_spec import Call
+from .._declarations.activity_spec import ActivitySpec
 from .._declarations.step import Action, MethodAction
 from .._execution.activity_call import attempt, resolve
-from .._execution.backoff import Trail, patience, pause_after
-from .._execution.retry_loop import Insistence, words
-from .._run.cancellation_shield import Guard
+from .._execution.backoff import HistoryUsage, patience, pause_after
+from .._execution.retry_loop import RetryLoop, words
+from .._run.cancellation_shield import CancellationShield
 from .._wire.failures import NO_WORKER
 
 
-async def verdict_on_pivot(
+async def run_pivot(
     action: Action[Any, Any] | MethodAction[Any, Any, Any],
     message: object,
     *,
     address: str,
     mark: Payload,
     was_reset: bool,
-    guard: Guard,
-    insistence: Insistence,
-) -> Verdict:
+    guard: CancellationShield,
+    insistence: RetryLoop,
+) -> ActivityOutcome:
     """Tries the pivot one attempt at a time, so that it is known whether any has begun.
 
     Until then a cancel withdraws it; from then on the guard is deaf, until it is known that it did not
     happen. In a run that was reset, nobody knows whether it has begun before.
     """
-    tried, trail = 0, Trail.here()
+    tried, trail = 0, HistoryUsage.here()
     while True:
         seen = insistence.retries
         # One that cannot have begun waits for its workers, and can be cancelled meanwhile.
@@ -49,15 +49,15 @@ async def verdict_on_pivot(
                     summary=words(action.name),
                     mark=mark,
                     attempts=1,
-                    taken_within=wait if guard.is_deaf else None,
+                    taken_within=wait if guard.is_shielded else None,
                 )
             except asyncio.CancelledError:
                 # The cancel arrived together with the answer, which is lost: the same key gets it again.
-                verdict = Verdict(Outcome.UNKNOWN, reason="cancelled while it was answered")
-            if verdict.outcome is Outcome.WITHDRAWN and not guard.is_deaf and not was_reset:
+                verdict = ActivityOutcome(Outcome.UNKNOWN, reason="cancelled while it was answered")
+            if verdict.outcome is Outcome.WITHDRAWN and not guard.is_shielded and not was_reset:
                 return verdict
             if verdict.outcome in (Outcome.UNKNOWN, Outcome.WITHDRAWN):
-                guard.is_deaf = True
+                guard.is_shielded = True
                 with suppress(asyncio.CancelledError):
                     verdict = await resolve(action.call, message, verdict, address=address, taken_within=wait)
         tried += 1
@@ -70,12 +70,12 @@ async def verdict_on_pivot(
             with suppress(asyncio.CancelledError):
                 verdict = await insistence.rest(pause, address, since=seen) or verdict
         if verdict.outcome in (Outcome.DONE, Outcome.REJECTED):
-            guard.is_deaf = verdict.outcome is Outcome.DONE
+            guard.is_shielded = verdict.outcome is Outcome.DONE
             insistence.is_through(address)
             return verdict
 
 
-def _pause_after(tried: int, spent: float, call: Call, verdict: Verdict) -> timedelta | None:
+def _pause_after(tried: int, spent: float, call: ActivitySpec, verdict: ActivityOutcome) -> timedelta | None:
     """The pause after so many attempts: its policy's, then as of everything that must succeed.
 
     None where only a person can help: it would be answered the same, and there is no probe that could tell.

@@ -9,29 +9,29 @@ from typing import Any, NoReturn, Self, TypeVar, overload
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
-from .._core.activity_outcome import Verdict
-from .._core.compensation import CompensationOrder, Scope
+from .._core.activity_outcome import ActivityOutcome
+from .._core.compensation import CompensationOrder, CompensationScope
 from .._core.ledger import Ledger
 from .._core.lifecycle import Phase
 from .._core.status import Status
 from .._declarations.step import Action, MethodAction, Step
-from .._errors import DeadlineError, DefinitionError, RejectedError, SagaError, wire_type_of
+from .._errors import DeadlineExceededError, DefinitionError, RejectedError, SagaError, wire_type_of
 from .._execution.activity_call import encode
-from .._execution.retry_loop import Insistence
-from .._messages.external_events import ENDED, TURNED, Decision, Expected, Mailbox
-from .._messages.operator_updates import Desk
-from .._run.cancellation_shield import to_its_end
+from .._execution.retry_loop import RetryLoop
+from .._messages.external_events import ENDED, TURNED, ApprovalDecision, ExpectedEvent, ExternalEvents
+from .._messages.operator_updates import OperatorUpdates
+from .._run.cancellation_shield import run_uncancelled
 from .._run.context import current
-from .._run.forward_check import YEAR, Course
-from .._run.status_publisher import Board
-from .._wire.continued_state import Carried
+from .._run.forward_check import YEAR, ForwardCheck
+from .._run.status_publisher import StatusPublisher
+from .._wire.continued_state import ContinuedState
 from .._wire.failures import SAGA_REFUSED
 from .._wire.timer_summaries import DEADLINE
-from .compensation_execution import WayBack
+from .compensation_execution import CompensationExecution
 from .continue_as_new import continue_as_new
-from .forward_execution import WayForward
-from .parallel import OnFailure, run_branches
-from .unawaited_calls import Asked, check_action, check_expected, check_step, noted
+from .forward_execution import ForwardExecution
+from .parallel import OnFailure, run_parallel
+from .unawaited_calls import UnawaitedCalls, check_action, check_expected, check_step, noted
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
@@ -62,33 +62,33 @@ class Saga:
             rejected as well).
         order: Compensations run one after the other, the newest first, or all at once.
         deadline: How long the saga may take up to its pivot, or to its end where it has none. After it,
-            the saga turns round as if it had failed with `DeadlineError`.
+            the saga turns round as if it had failed with `DeadlineExceededError`.
     """
 
     def __init__(
         self,
         *,
-        scope: Scope = Scope.IN_DOUBT,
+        scope: CompensationScope = CompensationScope.IN_DOUBT,
         order: CompensationOrder = CompensationOrder.REVERSE,
         deadline: timedelta | None = None,
     ) -> None:
         if deadline is not None and deadline <= timedelta(0):
             raise DefinitionError(f"the deadline of a saga must be above 0, not {deadline}")
         self._run = run = current()
-        carried = run.carried or Carried(ledger=Ledger(scope, order))
+        carried = run.carried or ContinuedState(ledger=Ledger(scope, order))
         self._ledger = carried.ledger
-        self._board = Board(
+        self._board = StatusPublisher(
             self._ledger,
             search_attributes=run.search_attributes,
             began_at=carried.began_at,
             shown=carried.shown,
         )
-        self._insistence = Insistence(self._board, dict(carried.by_hand))
-        self._course = Course(run.guard, self._ledger, self._board)
-        self._mailbox = Mailbox(
+        self._insistence = RetryLoop(self._board, dict(carried.by_hand))
+        self._course = ForwardCheck(run.guard, self._ledger, self._board)
+        self._mailbox = ExternalEvents(
             dict(carried.unread), dict(carried.given_up), is_turning=lambda: self._course.is_turning
         )
-        self._desk = Desk(
+        self._desk = OperatorUpdates(
             ledger=self._ledger,
             board=self._board,
             course=self._course,
@@ -98,15 +98,15 @@ class Saga:
         )
         self._board.audit += carried.audit
         self._expires_at = carried.expires_at or (workflow.now() + deadline if deadline else None)
-        self._asked = Asked()
-        self._forward = WayForward(
+        self._asked = UnawaitedCalls()
+        self._forward = ForwardExecution(
             run=run,
             ledger=self._ledger,
             course=self._course,
             insistence=self._insistence,
             asked=self._asked,
         )
-        self._back = WayBack(
+        self._back = CompensationExecution(
             ledger=self._ledger,
             board=self._board,
             insistence=self._insistence,
@@ -283,9 +283,9 @@ class Saga:
         Raises:
             Exception: The first failure.
         """
-        return await run_branches(branches, self._course, on_failure)
+        return await run_parallel(branches, self._course, on_failure)
 
-    def expect(self, name: str, message: type[T], /) -> Expected[T]:
+    def expect(self, name: str, message: type[T], /) -> ExpectedEvent[T]:
         """Opens a slot for an external event, which may come before the saga waits for it.
 
         It comes as a signal or an update called `name`.
@@ -297,7 +297,7 @@ class Saga:
         return self._mailbox.expect(name, message)
 
     @noted
-    async def wait_for(self, expected: Expected[T], /, *, deadline: timedelta = YEAR) -> T:
+    async def wait_for(self, expected: ExpectedEvent[T], /, *, deadline: timedelta = YEAR) -> T:
         """Waits for an external event and returns what it says; several are returned in their order.
 
         One that comes too late is kept for the next wait, and reported in the saga's details and the log; as
@@ -319,7 +319,7 @@ class Saga:
         return message
 
     @noted
-    async def approval(self, name: str, /, *, role: str, deadline: timedelta = YEAR) -> Decision:
+    async def approval(self, name: str, /, *, role: str, deadline: timedelta = YEAR) -> ApprovalDecision:
         """Waits until a person says that the saga may go on: `sagas approve`.
 
         Args:
@@ -363,7 +363,7 @@ class Saga:
         self._forward.refuse_in_branch("a saga continues as new between steps")
         continue_as_new(
             state,
-            Carried(
+            ContinuedState(
                 ledger=self._ledger,
                 began_at=self._board.began_at,
                 shown=self._board.shown,
@@ -401,7 +401,7 @@ class Saga:
             # Nobody expected it, and only who looks into the workflow's failure would see it.
             workflow.logger.error("the saga turns round for %r", error, exc_info=error)
         self._mailbox.close(TURNED)
-        await to_its_end(self._back.take())
+        await run_uncancelled(self._back.take())
         self._run.is_open = self._course.is_open = False
         self._back.leave(error, was_cancelled=was_cancelled)
 
@@ -411,7 +411,7 @@ class Saga:
         self._run.owed = self._ledger.plan()
         self._run.by_hand = dict(self._insistence.by_hand)
         # What is completed is not cancelled any more, and a child must tell its parent what it owes.
-        self._run.guard.is_deaf = True
+        self._run.guard.is_shielded = True
         self._expires_at = None
         self._board.show(Status.SETTLED if self._insistence.by_hand else Status.COMPLETED)
         self._run.tell_completed = self._board.write
@@ -436,7 +436,7 @@ class Saga:
     def _refuse_excess(self) -> None:
         """A child that cannot tell its parent what it owes has to make up for it by itself."""
         if self._run.is_child and isinstance(
-            excess := encode([self._ledger.plan()], "what it owes to its parent"), Verdict
+            excess := encode([self._ledger.plan()], "what it owes to its parent"), ActivityOutcome
         ):
             raise RejectedError(excess.code, excess.reason)
 
@@ -444,4 +444,4 @@ class Saga:
         if rest > timedelta(0):
             await workflow.sleep(rest, summary=DEADLINE)
         if self._expires_at is not None:
-            self._course.turn(DeadlineError("the saga"))
+            self._course.turn(DeadlineExceededError("the saga"))

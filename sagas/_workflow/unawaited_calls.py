@@ -8,19 +8,19 @@ from typing import Any, TypeVar, cast
 
 from .._declarations.step import Action, MethodAction, Step
 from .._errors import DefinitionError
-from .._messages.external_events import Expected
+from .._messages.external_events import ExpectedEvent
 
-Call = Coroutine[Any, Any, Any]
-M = TypeVar("M", bound=Callable[..., Call])
+ActivitySpec = Coroutine[Any, Any, Any]
+M = TypeVar("M", bound=Callable[..., ActivitySpec])
 
 
-class Asked:
+class UnawaitedCalls:
     """The calls of a saga's methods that nobody has awaited yet."""
 
     def __init__(self) -> None:
-        self._calls: list[tuple[str, Call]] = []
+        self._calls: list[tuple[str, ActivitySpec]] = []
 
-    def note(self, what: str, call: Call) -> None:
+    def note(self, what: str, call: ActivitySpec) -> None:
         """Keeps a call in mind until it begins."""
         self._calls = [*self._unbegun(), (what, call)]
 
@@ -40,7 +40,7 @@ class Asked:
             names = ", ".join(what for what, _ in forgotten)
             raise DefinitionError(f"never awaited: {names}; write `await` before what a saga is to do")
 
-    def _unbegun(self) -> list[tuple[str, Call]]:
+    def _unbegun(self) -> list[tuple[str, ActivitySpec]]:
         return [(what, call) for what, call in self._calls if getcoroutinestate(call) == CORO_CREATED]
 
 
@@ -48,7 +48,7 @@ def noted(method: M) -> M:
     """Has a saga keep in mind that a method of it was called, until it is awaited."""
 
     @wraps(method)
-    def ask(saga: Any, *arguments: Any, **named: Any) -> Call:
+    def ask(saga: Any, *arguments: Any, **named: Any) -> ActivitySpec:
         call = method(saga, *arguments, **named)
         name = named.get("name") or (_name_of(arguments[0]) if arguments else "")
         saga._asked.note(f"{method.__name__} {name!r}" if name else method.__name__, call)
@@ -59,7 +59,7 @@ def noted(method: M) -> M:
 
 
 def _name_of(what: object) -> str:
-    if isinstance(what, (Step, Action, MethodAction, Expected)):
+    if isinstance(what, (Step, Action, MethodAction, ExpectedEvent)):
         return what.name
     return what if isinstance(what, str) else ""
 
@@ -97,5 +97,5 @@ def check_expected(expected: object) -> None:
     Raises:
         DefinitionError: It is none.
     """
-    if not isinstance(expected, Expected):
+    if not isinstance(expected, ExpectedEvent):
         raise DefinitionError(f"a saga waits for what `expect(...)` has returned, not for {expected!r}")

@@ -13,11 +13,11 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from .._core.ids import rescued_by
 from .._errors import NoWorkerError, SagaNotFoundError, VerbRefusedError
-from .._history.fetch import Archive
-from .._history.preview import Preview, preview_of
-from .._history.saga_record import Record
+from .._history.fetch import HistoryFetcher
+from .._history.preview import Preview, build_preview
+from .._history.saga_record import SagaRecord
 from .._history.timeline import Timeline
-from .._history.timeline_builder import timeline_of
+from .._history.timeline_builder import build_timeline
 from .._wire.failures import SAGA_REFUSED
 from .._wire.operator_requests import (
     APPROVE,
@@ -64,7 +64,7 @@ class SagaClient:
 
     def __init__(self, client: Client, *, patience: float = PATIENCE) -> None:
         self._client = client
-        self._archive = Archive(client)
+        self._archive = HistoryFetcher(client)
         self._patience = patience
 
     async def list(
@@ -97,7 +97,7 @@ class SagaClient:
         Raises:
             SagaNotFoundError: There is no such saga.
         """
-        return timeline_of(await self._read(saga_id))
+        return build_timeline(await self._read(saga_id))
 
     async def preview(self, saga_id: str) -> Preview:
         """Says what would be made up for if the saga failed now, and what would stay.
@@ -105,7 +105,7 @@ class SagaClient:
         Raises:
             SagaNotFoundError: There is no such saga.
         """
-        return preview_of(await self._read(saga_id))
+        return build_preview(await self._read(saga_id))
 
     async def hold(self, saga_id: str, *, by: str, because: str, roles: frozenset[str] = NO_ROLES) -> str:
         """Has a saga wait before its next step, and its open children with it."""
@@ -188,7 +188,7 @@ class SagaClient:
         await self._check_rescue(saga_id)
         return await rescue_saga(self._client, saga_id, note, patience=patience)
 
-    async def _read(self, saga_id: str) -> Record:
+    async def _read(self, saga_id: str) -> SagaRecord:
         """A saga, with the workflows that made up for it; found by the id of any of them."""
         await self._check_rescue(saga_id)
         try:

@@ -20,7 +20,7 @@ STYLES = (
 )
 
 
-def timeline_mermaid(timeline: Timeline) -> str:
+def render_mermaid(timeline: Timeline) -> str:
     """The flowchart, from its first line to its last."""
     chart = _Chart()
     body = list(chart.saga(timeline))

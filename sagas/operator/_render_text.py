@@ -7,11 +7,11 @@ from textwrap import wrap
 
 from .._core.outcome import Outcome
 from .._core.status import Status
-from .._history.closure import How
-from .._history.ledger_rebuild import Way
+from .._history.closure import CloseStatus
+from .._history.ledger_rebuild import RecoveryDirection
 from .._history.preview import Preview
-from .._history.timeline import CompensationLine, Fault, StepLine, Timeline
-from .._wire.operator_requests import ByHand
+from .._history.timeline import CompensationLine, StepLine, TaskFailure, Timeline
+from .._wire.operator_requests import ManualResolution
 from ._search import SagaSummary
 
 WIDTH = 100
@@ -23,16 +23,16 @@ SIGNS = {
     Outcome.UNKNOWN: "UNKNOWN",
     Outcome.WITHDRAWN: "withdrawn",
 }
-BY_HAND: dict[ByHand, str] = {"completed by hand": "done by hand", "skipped": "skipped"}
+BY_HAND: dict[ManualResolution, str] = {"completed by hand": "done by hand", "skipped": "skipped"}
 HEADINGS = ("step", "outcome", "tried", "at", "took", "compensation")
 
 
-def timeline_text(timeline: Timeline, *, width: int = WIDTH) -> str:
+def render_timeline(timeline: Timeline, *, width: int = WIDTH) -> str:
     """A saga's story: how it stands, its steps, and who stepped in."""
     return _wrapped(_timeline(timeline), width)
 
 
-def preview_text(preview: Preview, *, width: int = WIDTH) -> str:
+def render_preview(preview: Preview, *, width: int = WIDTH) -> str:
     """What would be compensated now, in its order, and what would stay."""
     lines = [f"{preview.id}: {preview.sentence}."]
     if preview.compensations:
@@ -54,7 +54,7 @@ def preview_text(preview: Preview, *, width: int = WIDTH) -> str:
     return _wrapped(lines, width)
 
 
-def list_text(sagas: Sequence[SagaSummary], *, width: int = WIDTH) -> str:
+def render_list(sagas: Sequence[SagaSummary], *, width: int = WIDTH) -> str:
     """Sagas as a table."""
     if not sagas:
         return "no sagas\n"
@@ -85,7 +85,7 @@ def _timeline(timeline: Timeline) -> Iterator[str]:
         yield from _timeline(rescue)
 
 
-def _fault(fault: Fault) -> str:
+def _fault(fault: TaskFailure) -> str:
     since = f"since {_moment(fault.since)} UTC"
     return f"its code fails: {fault.reason} ({since}): mend it, its workers try it again"
 
@@ -96,7 +96,7 @@ def _how_it_stands(timeline: Timeline) -> str:
         parts.append(f"started {_moment(timeline.started_at)} UTC")
         if timeline.ended_at is not None and timeline.closed is not None:
             took = _span(timeline.ended_at - timeline.started_at)
-            was_cut_off = timeline.closed in (How.TERMINATED, How.TIMED_OUT)
+            was_cut_off = timeline.closed in (CloseStatus.TERMINATED, CloseStatus.TIMED_OUT)
             parts.append(
                 f"{timeline.closed.value.replace('-', ' ') if was_cut_off else 'ended'} after {took}"
             )
@@ -104,7 +104,7 @@ def _how_it_stands(timeline: Timeline) -> str:
         parts.append(f"{timeline.status} since {_moment(timeline.since)} UTC")
     if timeline.continued_from:
         parts.append("continued as new")
-    if timeline.closed is None and timeline.way is Way.FORWARD:
+    if timeline.closed is None and timeline.way is RecoveryDirection.FORWARD:
         parts.append("past the pivot, or may be: it only goes forward")
     reason = f": {timeline.reason}" if timeline.reason else ""
     return ", ".join(parts) + reason

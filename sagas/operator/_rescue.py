@@ -5,22 +5,22 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 from temporalio.client import Client
 
-from .._core.compensation import chosen, leaves
+from .._core.compensation import flatten, select
 from .._core.ids import rescue_id, rescued_by
 from .._core.lifecycle import Phase
 from .._errors import SagaNotFoundError, VerbRefusedError
-from .._history.closure import How
-from .._history.fetch import Archive
-from .._history.ledger_rebuild import Way, rebuild
-from .._history.saga_record import Record
+from .._history.closure import CloseStatus
+from .._history.fetch import HistoryFetcher
+from .._history.ledger_rebuild import RecoveryDirection, rebuild_saga
+from .._history.saga_record import SagaRecord
 from .._wire.operator_requests import OperatorNote
-from .._wire.rescue import Debt, RescueRequest
+from .._wire.rescue import PendingCompensations, RescueRequest
 from ._rescue_children import under_way, when_children_have_ended
-from ._rescue_request import VERB, debt_of, is_waiting, send_parts, start_rescue
-from ._reset import go_on, is_going_on
+from ._rescue_request import VERB, is_waiting, pending_of, send_parts, start_rescue
+from ._reset import reset_and_continue, was_reset_by_rescue
 
 
-class Course(StrEnum):
+class RescueDecision(StrEnum):
     """What a rescue comes to."""
 
     COMPENSATING = "compensating"
@@ -47,7 +47,7 @@ class Rescue(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     saga: str
-    course: Course
+    course: RescueDecision
     workflow_id: str = ""
     run_id: str = ""
     owed: tuple[str, ...] = ()
@@ -59,13 +59,13 @@ class Rescue(BaseModel):
         """What it comes to, for people."""
         before = "" if self.is_new else "was rescued before: "
         match self.course:
-            case Course.NOTHING_OWED:
+            case RescueDecision.NOTHING_OWED:
                 what = "nothing is owed, so nothing was started"
-            case Course.GOING_ON:
+            case RescueDecision.GOING_ON:
                 what = "it goes on from where it was cut off, as its pivot is done, or may be"
-            case Course.COMPENSATING if not self.owed:
+            case RescueDecision.COMPENSATING if not self.owed:
                 what = f"{self.workflow_id} waits for a person"
-            case Course.COMPENSATING:
+            case RescueDecision.COMPENSATING:
                 what = f"{self.workflow_id} makes up for {', '.join(self.owed)}"
         lost = "; nobody can tell what these children owe: " + ", ".join(self.unaccounted)
         return f"{self.saga}: {before}{what}{lost if self.unaccounted else ''}"
@@ -85,7 +85,7 @@ async def rescue_saga(client: Client, saga_id: str, note: OperatorNote, *, patie
         VerbRefusedError: It can help itself, or a child of it is not done yet.
     """
     saga_id = rescued_by(saga_id)
-    archive = Archive(client)
+    archive = HistoryFetcher(client)
     try:
         record = await archive.family(saga_id)
     except SagaNotFoundError:
@@ -94,15 +94,15 @@ async def rescue_saga(client: Client, saga_id: str, note: OperatorNote, *, patie
             raise
         await _resume(client, archive, rescues, note)
         return await _known(client, rescues[-1])
-    if is_going_on(record):
+    if was_reset_by_rescue(record):
         return _going_on(record.id, record.run_id, is_new=False)
     if record.close is None:
         raise VerbRefusedError(record.id, VERB, _why_not(record))
     await _refuse_child_of_closed_parent(archive, record)
     if under_way(record):
         record = await when_children_have_ended(client, archive, record, patience)
-    rebuilt = rebuild(record)
-    if rebuilt.way is Way.BACK or _is_over(record):
+    rebuilt = rebuild_saga(record)
+    if rebuilt.way is RecoveryDirection.BACK or _is_over(record):
         return await _make_up(client, archive, record, note)
     if rebuilt.ledger.phase is Phase.COMPENSATING:
         raise VerbRefusedError(
@@ -111,11 +111,11 @@ async def rescue_saga(client: Client, saga_id: str, note: OperatorNote, *, patie
             "it has turned back after a reset, but its pivot is done, or may be, by a run before that: find "
             "out by hand what has to stay",
         )
-    run_id, is_new = await go_on(client, archive, record, note)
+    run_id, is_new = await reset_and_continue(client, archive, record, note)
     return _going_on(record.id, run_id, is_new=is_new)
 
 
-def _why_not(record: Record) -> str:
+def _why_not(record: SagaRecord) -> str:
     """Why a saga that is open is not rescued."""
     if record.fault is not None:
         return (
@@ -125,26 +125,26 @@ def _why_not(record: Record) -> str:
     return "it is still running and can help itself; rescue it when it was terminated or has timed out"
 
 
-async def _make_up(client: Client, archive: Archive, record: Record, note: OperatorNote) -> Rescue:
+async def _make_up(client: Client, archive: HistoryFetcher, record: SagaRecord, note: OperatorNote) -> Rescue:
     """Has a workflow make up for what no other one does yet, unless somebody else was faster."""
-    rebuilt, rescues = rebuild(record), record.own_rescues
+    rebuilt, rescues = rebuild_saga(record), record.own_rescues
     await _resume(client, archive, rescues, note)
-    under_way = [debt_of(rescue) for rescue in rescues if not _is_done(rescue)]
-    taken = {each.address for debt in under_way for each in leaves(debt.owed)}
+    under_way = [pending_of(rescue) for rescue in rescues if not _is_done(rescue)]
+    taken = {each.address for debt in under_way for each in flatten(debt.owed)}
     lost = {child for debt in under_way for child in debt.unaccounted}
-    debt = Debt(
-        owed=chosen(
+    debt = PendingCompensations(
+        owed=select(
             rebuilt.left if _is_over(record) else rebuilt.ledger.plan(),
             lambda address: address not in taken,
         ),
         unaccounted=tuple(child for child in rebuilt.ledger.lost() if child not in lost),
     )
-    if rescues and (debt == Debt() or is_waiting(rescues[-1])):
+    if rescues and (debt == PendingCompensations() or is_waiting(rescues[-1])):
         return await _known(client, rescues[-1], debt)
-    if debt == Debt():
+    if debt == PendingCompensations():
         if _is_over(record):
             raise VerbRefusedError(record.id, VERB, "it has completed: what it did is meant to stay")
-        return Rescue(saga=record.id, course=Course.NOTHING_OWED)
+        return Rescue(saga=record.id, course=RescueDecision.NOTHING_OWED)
     next_id = rescue_id(record.id, len(record.rescues) + 1)
     request = RescueRequest(
         saga=record.id,
@@ -161,44 +161,48 @@ async def _make_up(client: Client, archive: Archive, record: Record, note: Opera
     return _making_up(record.id, next_id, run_id, debt, is_new=True)
 
 
-async def _resume(client: Client, archive: Archive, rescues: list[Record], note: OperatorNote) -> None:
+async def _resume(
+    client: Client, archive: HistoryFetcher, rescues: list[SagaRecord], note: OperatorNote
+) -> None:
     """Has those go on that were cut off themselves."""
     for rescue in rescues:
         if rescue.close is not None and not _is_done(rescue):
-            rescue.run_id, _ = await go_on(client, archive, rescue, note)
+            rescue.run_id, _ = await reset_and_continue(client, archive, rescue, note)
 
 
-async def _known(client: Client, rescue: Record, debt: Debt | None = None) -> Rescue:
+async def _known(client: Client, rescue: SagaRecord, debt: PendingCompensations | None = None) -> Rescue:
     """The rescue that was started before; it gets what it was not sent."""
     if debt is not None and is_waiting(rescue):
         await send_parts(client, rescue, debt)
     else:
-        debt = debt_of(rescue)
+        debt = pending_of(rescue)
     return _making_up(rescued_by(rescue.id), rescue.id, rescue.run_id, debt, is_new=False)
 
 
-def _is_over(record: Record) -> bool:
+def _is_over(record: SagaRecord) -> bool:
     """Whether what it did is meant to stay, or is its parent's to make up for."""
     return _is_done(record) or record.has_completed
 
 
-def _is_done(record: Record) -> bool:
-    return record.close is not None and record.close.how is How.COMPLETED
+def _is_done(record: SagaRecord) -> bool:
+    return record.close is not None and record.close.how is CloseStatus.COMPLETED
 
 
-def _making_up(saga_id: str, workflow_id: str, run_id: str, debt: Debt, *, is_new: bool) -> Rescue:
+def _making_up(
+    saga_id: str, workflow_id: str, run_id: str, debt: PendingCompensations, *, is_new: bool
+) -> Rescue:
     return Rescue(
         saga=saga_id,
-        course=Course.COMPENSATING,
+        course=RescueDecision.COMPENSATING,
         workflow_id=workflow_id,
         run_id=run_id,
-        owed=tuple(compensation.address for compensation in leaves(debt.owed)),
+        owed=tuple(compensation.address for compensation in flatten(debt.owed)),
         unaccounted=debt.unaccounted,
         is_new=is_new,
     )
 
 
-async def _refuse_child_of_closed_parent(archive: Archive, record: Record) -> None:
+async def _refuse_child_of_closed_parent(archive: HistoryFetcher, record: SagaRecord) -> None:
     """A child may be rescued alone while its parent waits for that; otherwise it is rescued with its root."""
     root, is_open, parent = record.id, True, record.parent
     while parent:
@@ -214,4 +218,6 @@ async def _refuse_child_of_closed_parent(archive: Archive, record: Record) -> No
 
 
 def _going_on(saga_id: str, run_id: str, *, is_new: bool) -> Rescue:
-    return Rescue(saga=saga_id, course=Course.GOING_ON, workflow_id=saga_id, run_id=run_id, is_new=is_new)
+    return Rescue(
+        saga=saga_id, course=RescueDecision.GOING_ON, workflow_id=saga_id, run_id=run_id, is_new=is_new
+    )

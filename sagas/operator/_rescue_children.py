@@ -11,19 +11,19 @@ from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._core.status import Status
 from .._errors import VerbRefusedError
-from .._history.fetch import Archive
-from .._history.ledger_rebuild import rebuild
-from .._history.saga_record import Record, by_hand
-from .._history.unresolved_children import unheard
+from .._history.fetch import HistoryFetcher
+from .._history.ledger_rebuild import rebuild_saga
+from .._history.saga_record import SagaRecord, by_hand
+from .._history.unresolved_children import unresolved_children
 from ._rescue_request import VERB
 
 INSISTED_ON = (Purpose.COMPENSATION, Purpose.PIVOT, Purpose.RETRIABLE)
 """What makes a saga stuck that keeps failing."""
 
 
-def under_way(record: Record) -> dict[str, Record]:
+def under_way(record: SagaRecord) -> dict[str, SagaRecord]:
     """The children, theirs, and their rescues, that have not ended."""
-    running: dict[str, Record] = {}
+    running: dict[str, SagaRecord] = {}
     for child in (child for each in (record, *record.bases) for child in each.children):
         if child.record is None:
             continue
@@ -33,10 +33,10 @@ def under_way(record: Record) -> dict[str, Record]:
 
 
 async def when_children_have_ended(
-    client: Client, archive: Archive, record: Record, patience: float
-) -> Record:
+    client: Client, archive: HistoryFetcher, record: SagaRecord, patience: float
+) -> SagaRecord:
     """Children hear of the end of their parent as a cancel, and make up for their own steps."""
-    running = dict[str, Record]()
+    running = dict[str, SagaRecord]()
     try:
         async with asyncio.timeout(patience):
             while running := under_way(record):
@@ -59,7 +59,7 @@ async def when_children_have_ended(
     return record
 
 
-def _refuse_to_wait_for(record: Record, running: Iterable[Record]) -> None:
+def _refuse_to_wait_for(record: SagaRecord, running: Iterable[SagaRecord]) -> None:
     """A child that only a person can help is not waited for."""
     for child in running:
         is_tried = any(effort.verdict.outcome is Outcome.STARTED for effort in child.efforts)
@@ -73,9 +73,9 @@ def _refuse_to_wait_for(record: Record, running: Iterable[Record]) -> None:
         raise VerbRefusedError(record.id, VERB, f"{why}; ask again when it has ended")
 
 
-def _settling(child: Record) -> Iterator[str]:
+def _settling(child: SagaRecord) -> Iterator[str]:
     """What else can be asked of a child that is stuck."""
-    entries, settled = rebuild(child).ledger.entries, by_hand(child)
+    entries, settled = rebuild_saga(child).ledger.entries, by_hand(child)
     last = {effort.address: effort for effort in child.efforts if effort.mark.purpose in INSISTED_ON}
     for address, effort in last.items():
         if effort.verdict.outcome is Outcome.DONE or address in settled:
@@ -85,7 +85,7 @@ def _settling(child: Record) -> Iterator[str]:
         if effort.mark.purpose is not Purpose.RETRIABLE:
             yield f"skip {child.id} {address}"
         yield f"complete {child.id} {address}"
-    for address in unheard(child):
+    for address in unresolved_children(child):
         yield from (f"{verb} {child.id} {address}" for verb in ("skip", "complete"))
 
 

@@ -10,22 +10,22 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from .._errors import VerbRefusedError
 from .._execution.activity_call import LARGEST
-from .._history.saga_record import Record
-from .._wire.chunked_text import Parts, split
-from .._wire.rescue import PART, Debt, RescueRequest
+from .._history.saga_record import SagaRecord
+from .._wire.chunked_text import ChunkAssembler, split
+from .._wire.rescue import PART, PendingCompensations, RescueRequest
 from .._workflow.rescue_workflow import RescueSaga
 
 VERB = "rescue"
 
 
-def debt_of(rescue: Record) -> Debt:
+def pending_of(rescue: SagaRecord) -> PendingCompensations:
     """What a rescue makes up for; nothing yet where not all of it has arrived."""
     request = RescueRequest.model_validate(rescue.request)
     whole = _arrived(rescue).whole
-    return request.debt if whole is None else Debt.model_validate_json(whole)
+    return request.debt if whole is None else PendingCompensations.model_validate_json(whole)
 
 
-def is_waiting(rescue: Record) -> bool:
+def is_waiting(rescue: SagaRecord) -> bool:
     """Whether not all of what a rescue makes up for has arrived."""
     request = RescueRequest.model_validate(rescue.request)
     return request.is_in_parts and _arrived(rescue).whole is None
@@ -51,11 +51,11 @@ async def start_rescue(
         except WorkflowAlreadyStartedError:
             return None
     if request.is_in_parts:
-        await send_parts(client, Record(rescue_id), debt)
+        await send_parts(client, SagaRecord(rescue_id), debt)
     return handle.first_execution_run_id or ""
 
 
-async def send_parts(client: Client, rescue: Record, debt: Debt) -> None:
+async def send_parts(client: Client, rescue: SagaRecord, debt: PendingCompensations) -> None:
     """Sends what has not arrived; that twice does no harm, nor that somebody else was faster."""
     handle = client.get_workflow_handle(rescue.id)
     for part in _arrived(rescue).missing(split(debt.model_dump_json())):
@@ -68,8 +68,8 @@ async def send_parts(client: Client, rescue: Record, debt: Debt) -> None:
                 return
 
 
-def _arrived(rescue: Record) -> Parts:
-    return Parts().add_those_in(rescue.parts)
+def _arrived(rescue: SagaRecord) -> ChunkAssembler:
+    return ChunkAssembler().add_those_in(rescue.parts)
 
 
 @contextmanager

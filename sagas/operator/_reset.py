@@ -10,8 +10,8 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from .._history.fetch import Archive
-from .._history.saga_record import Offspring, Record, by_hand
+from .._history.fetch import HistoryFetcher
+from .._history.saga_record import ChildRecord, SagaRecord, by_hand
 from .._wire.operator_requests import OperatorNote
 from .._wire.rescue import RescueRequest
 from .._workflow.rescue_workflow import RescueSaga
@@ -22,13 +22,15 @@ TURN, LOOK = 10.0, 0.1
 """Seconds in which who may ask for a reset has to do it, and between two looks at that."""
 
 
-def is_going_on(record: Record) -> bool:
+def was_reset_by_rescue(record: SagaRecord) -> bool:
     """Whether a saga runs because it was rescued before."""
     reason = record.resets[-1][1] if record.resets else ""
     return record.close is None and reason.startswith(RESET_REASON)
 
 
-async def go_on(client: Client, archive: Archive, record: Record, note: OperatorNote) -> tuple[str, bool]:
+async def reset_and_continue(
+    client: Client, archive: HistoryFetcher, record: SagaRecord, note: OperatorNote
+) -> tuple[str, bool]:
     """Has the server go back to where the saga was cut off; the keys of its steps stay the same.
 
     The server carries out every reset that it is asked for, also with the same request id. So who may ask is
@@ -58,7 +60,7 @@ async def go_on(client: Client, archive: Archive, record: Record, note: Operator
     raise AssertionError  # the count has no end
 
 
-async def _reset(client: Client, record: Record, note: OperatorNote) -> str:
+async def _reset(client: Client, record: SagaRecord, note: OperatorNote) -> str:
     request = ResetWorkflowExecutionRequest(
         namespace=client.namespace,
         workflow_execution=WorkflowExecution(workflow_id=record.id, run_id=record.run_id),
@@ -70,7 +72,7 @@ async def _reset(client: Client, record: Record, note: OperatorNote) -> str:
     return answer.run_id
 
 
-def _reset_point(record: Record) -> int:
+def _reset_point(record: SagaRecord) -> int:
     """As late as can be; but a child that has ended does not tell a new run of its parent.
 
     So where the pivot is a child, and the saga has not heard that it is done, the child is asked for again:
@@ -79,14 +81,14 @@ def _reset_point(record: Record) -> int:
     """
     settled = by_hand(record)
     for child in record.lines[record.first :]:
-        if not isinstance(child, Offspring) or not child.is_pivot or child.address in settled:
+        if not isinstance(child, ChildRecord) or not child.is_pivot or child.address in settled:
             continue
         if child.close is None or not child.close.is_a_word:
             return child.asked_in
     return record.reset_point
 
 
-async def _reset_by_another(archive: Archive, record: Record) -> str | None:
+async def _reset_by_another(archive: HistoryFetcher, record: SagaRecord) -> str | None:
     """The run that somebody else has started; None if they do not."""
     for _ in range(int(TURN / LOOK)):
         run_id, _ = await archive.execution(record.id)

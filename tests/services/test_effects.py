@@ -36,14 +36,14 @@ COMPENSATIONS = {
 }
 
 
-Asked = tuple[str, dict[str, Any], str]
+UnawaitedCalls = tuple[str, dict[str, Any], str]
 
 
-def at_once(running: Running, asked: list[Asked]) -> list[httpx.Response]:
+def at_once(running: Running, asked: list[UnawaitedCalls]) -> list[httpx.Response]:
     """Sends all requests at the same moment, each on a connection of its own."""
     barrier = Barrier(len(asked))
 
-    def send(each: Asked) -> httpx.Response:
+    def send(each: UnawaitedCalls) -> httpx.Response:
         operation, message, key = each
         with httpx.Client(base_url=running.url, timeout=10) as client:
             barrier.wait(timeout=10)

@@ -11,10 +11,10 @@ from temporalio.testing import WorkflowEnvironment
 from examples.compare.stack import Stack
 from sagas import SagaPlugin
 from tests.conftest import COVERED
-from tests.kernel.conftest import FLAGS, temporal_program
 from tests.scenarios.conftest import stack
+from tests.temporal.conftest import FLAGS, temporal_program
 
-from .waves import Whole, undisturbed
+from .order_batches import Whole, undisturbed
 
 __all__ = ["stack", "temporal_program"]
 

@@ -11,15 +11,17 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
 from sagas import SAGA_STATUS, CompensationOrder
-from tests.kernel.agency import PIVOTS, STEPS, TELL
+from tests.temporal.fixtures.trip_saga import PIVOTS, STEPS, TELL
 
-from .histories import ACTIVITY_SCHEDULED, CHILD_INITIATED, Line, batches, caused_by, closes
-from .moments import When
-from .participants import COMPENSATE, Effect, Request
-from .shapes import Shape
-from .sweep import Evidence
+from .cancel_points import When
+from .cancelled_run import Evidence
+from .fenced_participants import COMPENSATE, Effect, Request
+from .saga_histories import ACTIVITY_SCHEDULED, CHILD_INITIATED, Line, batches, caused_by, closes
+from .saga_shapes import Shape
 
-MADE_UP = {step.call.activity: step.makes_up.call.activity for step in STEPS.values() if step.makes_up}
+MADE_UP = {
+    step.call.activity: step.compensation.call.activity for step in STEPS.values() if step.compensation
+}
 """The activities that have a compensation, and which."""
 PIVOT_ACTIVITIES = {pivot.call.activity for pivot in PIVOTS.values()}
 AFTERWARDS = TELL.call.activity
@@ -37,7 +39,7 @@ MAY_FOLLOW = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class UnawaitedCalls:
     """An activity that a saga has asked for."""
 
     line: Line
@@ -93,7 +95,7 @@ def _one_end(evidence: Evidence) -> None:
         assert ending.saga == "compensated", f"P1: {ending}"
 
 
-def _cancel_and_pivot(evidence: Evidence, asked: Sequence[Asked]) -> None:
+def _cancel_and_pivot(evidence: Evidence, asked: Sequence[UnawaitedCalls]) -> None:
     """P6: a cancel before the pivot is never completed; one after the pivot or the block changes nothing."""
     shape, ending, root = evidence.shape, evidence.ending, _root(evidence)
     cancelled = next((i for i, (_, e) in enumerate(root) if e.event_type == CANCEL), None)
@@ -182,7 +184,7 @@ def _at_most_once(evidence: Evidence) -> None:
         assert "too late" not in {r.outcome for r in requests}
 
 
-def _compensations_belong_to_actions(evidence: Evidence, asked: Sequence[Asked]) -> None:
+def _compensations_belong_to_actions(evidence: Evidence, asked: Sequence[UnawaitedCalls]) -> None:
     """P4: what may have started is compensated, what cannot have is not."""
     requests = evidence.participants.requests
     compensated = {r.key for r in requests if r.is_compensation and r.outcome == "done"}
@@ -208,7 +210,7 @@ def _compensations_belong_to_actions(evidence: Evidence, asked: Sequence[Asked])
     assert owed <= compensated, f"P4: {owed - compensated} may have started and are not compensated"
 
 
-def _order(evidence: Evidence, asked: Sequence[Asked]) -> None:
+def _order(evidence: Evidence, asked: Sequence[UnawaitedCalls]) -> None:
     """P5: nothing forward after the first compensation; compensations in reverse order of the starts."""
     # Sagas side by side hear of the cancel one after the other, and each goes its own way back.
     sagas = {each.line.path for each in asked} if evidence.shape.legs else {None}
@@ -223,10 +225,10 @@ def _order(evidence: Evidence, asked: Sequence[Asked]) -> None:
     assert not is_due or told or not asked, "the customer was not told"
 
 
-def _order_of_saga(shape: Shape, own: Sequence[Asked], asked: Sequence[Asked]) -> None:
+def _order_of_saga(shape: Shape, own: Sequence[UnawaitedCalls], asked: Sequence[UnawaitedCalls]) -> None:
     """The same of what one saga has asked for; a child that has closed is made up for by its parent."""
     is_back = False
-    backs: list[Asked] = []
+    backs: list[UnawaitedCalls] = []
     for each in own:
         is_back |= each.is_compensation
         assert not (is_back and each.is_forward), f"P5: {each.activity_id} after the first compensation"
@@ -259,12 +261,12 @@ def _never_silent(evidence: Evidence) -> None:
 CANCEL = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
 
 
-def _asked(evidence: Evidence) -> list[Asked]:
+def _asked(evidence: Evidence) -> list[UnawaitedCalls]:
     """Every activity that was asked for, in the order of the schedules in all histories."""
     found = []
     for line, event in _all(evidence):
         if event.event_type == ACTIVITY_SCHEDULED:
-            found.append(Asked(line, event, _key(evidence.root_id, line, event)))
+            found.append(UnawaitedCalls(line, event, _key(evidence.root_id, line, event)))
     return sorted(found, key=lambda a: (a.event.event_time.ToNanoseconds(), a.event.event_id))
 
 

@@ -10,12 +10,12 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
-from .histories import common_prefix, gaps
-from .moments import Moment, When, moments_of, resting
+from .cancel_points import Moment, When, moments_of, resting
+from .cancelled_run import WORKFLOWS, Evidence, ForwardCheck
 from .promises import check
-from .recorded import replay_strictly
-from .shapes import SHAPES, Shape
-from .sweep import WORKFLOWS, Course, Evidence
+from .saga_histories import common_prefix, gaps
+from .saga_shapes import SHAPES, Shape
+from .strict_replay import replay_strictly
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -86,14 +86,14 @@ async def test_cancel_at_every_moment_breaks_no_promise(
 
 async def _sweep(clients: tuple[Client, ...], shape: Shape, room: asyncio.Semaphore) -> Sweep:
     """Runs a shape once for each moment, and checks every promise on every run."""
-    undisturbed = await Course(clients[0], shape, EVICTED).run()
+    undisturbed = await ForwardCheck(clients[0], shape, EVICTED).run()
     check(undisturbed)
     moments = moments_of(undisturbed.lines, undisturbed.participants.requests, undisturbed.root_id)
     if shape.outside:
         moments += resting(undisturbed.lines)
     depth = 1 + max(line.depth for line in undisturbed.lines)
 
-    async def run(course: Course) -> Evidence:
+    async def run(course: ForwardCheck) -> Evidence:
         async with room:
             evidence = await course.run()
         check(evidence, undisturbed)
@@ -101,7 +101,7 @@ async def _sweep(clients: tuple[Client, ...], shape: Shape, room: asyncio.Semaph
 
     async with asyncio.TaskGroup() as tasks:
         running = [
-            tasks.create_task(run(Course(client, shape, cache, moment, depth)))
+            tasks.create_task(run(ForwardCheck(client, shape, cache, moment, depth)))
             for cache in (CACHED, EVICTED)
             for moment, client in zip(moments, cycle(clients), strict=False)
             if _is_run(shape, moment, cache)

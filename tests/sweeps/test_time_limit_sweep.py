@@ -8,8 +8,8 @@ from temporalio.client import WorkflowFailureError
 
 from examples.compare.stack import Stack
 
-from .cut_orders import Cut, CutOrder, cut_off_everywhere
-from .waves import Whole
+from .interrupted_orders import Cut, CutOrder, cut_off_everywhere
+from .order_batches import Whole
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -10,21 +10,21 @@ from temporalio.client import Client
 from activities import Progress
 from sagas import (
     Action,
+    ActivityPolicy,
+    ApprovalDecision,
     CompensationOrder,
-    Decision,
-    Expected,
-    Finding,
+    CompensationScope,
+    ExpectedEvent,
     OnFailure,
     Operation,
     OperatorNote,
-    Policy,
     Preview,
+    ProbeResult,
     Rescue,
     Saga,
     SagaClient,
     SagaPlugin,
     SagaSummary,
-    Scope,
     Step,
     Timeline,
     action,
@@ -79,13 +79,13 @@ def release_sync(order: Order) -> None: ...
 
 
 @activity.defn
-async def find(order: Order) -> Finding[Reservation]:
-    return Finding(outcome="done", result=Reservation(id=order.id))
+async def find(order: Order) -> ProbeResult[Reservation]:
+    return ProbeResult(outcome="done", result=Reservation(id=order.id))
 
 
 @activity.defn
-def find_sync(order: Order) -> Finding[Reservation]:
-    return Finding(outcome="unknown")
+def find_sync(order: Order) -> ProbeResult[Reservation]:
+    return ProbeResult(outcome="unknown")
 
 
 class Inventory:
@@ -100,22 +100,22 @@ class Inventory:
     async def release_knowing(self, order: Order, reservation: Reservation | None) -> None: ...
 
     @activity.defn
-    async def find(self, order: Order) -> Finding[Reservation]:
-        return Finding(outcome="rejected", code="sold_out", reason="no seat")
+    async def find(self, order: Order) -> ProbeResult[Reservation]:
+        return ProbeResult(outcome="rejected", code="sold_out", reason="no seat")
 
     @activity.defn
     def reserve_sync(self, order: Order) -> Reservation:
         return Reservation(id=order.id)
 
     @activity.defn
-    def find_sync(self, order: Order) -> Finding[Reservation]:
-        return Finding(outcome="unknown")
+    def find_sync(self, order: Order) -> ProbeResult[Reservation]:
+        return ProbeResult(outcome="unknown")
 
 
 RESERVE = Operation(name="reserve", participant="inventory", message=Order, result=Reservation)
 RELEASE = Operation(name="release", participant="inventory", message=Order, result=Reservation)
-FIND = Operation(name="find", participant="inventory", message=Order, result=Finding[Reservation])
-PATIENT = Policy(
+FIND = Operation(name="find", participant="inventory", message=Order, result=ProbeResult[Reservation])
+PATIENT = ActivityPolicy(
     timeout=timedelta(seconds=5), attempts=3, deadline=timedelta(minutes=5), heartbeat=None, priority=1
 )
 
@@ -223,11 +223,13 @@ async def several(saga: Saga, order: Order) -> None:
 async def waiting(saga: Saga) -> None:
     """What comes from outside has the type that it is expected with."""
     expected = saga.expect("payment-cleared", Payment)
-    assert_type(expected, Expected[Payment])
+    assert_type(expected, ExpectedEvent[Payment])
     assert_type(await saga.wait_for(expected), Payment)
     assert_type(await saga.wait_for(expected, deadline=timedelta(days=1)), Payment)
-    assert_type(await saga.approval("large-order", role="manager"), Decision)
-    assert_type(await saga.approval("large-order", role="manager", deadline=timedelta(days=1)), Decision)
+    assert_type(await saga.approval("large-order", role="manager"), ApprovalDecision)
+    assert_type(
+        await saga.approval("large-order", role="manager", deadline=timedelta(days=1)), ApprovalDecision
+    )
 
 
 async def passing_the_pivot(saga: Saga, payment: Payment) -> Charge:
@@ -242,7 +244,7 @@ async def going_on(saga: Saga, order: Order) -> NoReturn:
 
 def opening() -> Saga:
     Saga()
-    Saga(scope=Scope.ATTEMPTED)
+    Saga(scope=CompensationScope.ATTEMPTED)
     return Saga(order=CompensationOrder.PARALLEL, deadline=timedelta(hours=1))
 
 

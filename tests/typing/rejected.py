@@ -7,13 +7,13 @@ from temporalio.client import Client
 
 from activities import Progress
 from sagas import (
+    ActivityPolicy,
     CompensationOrder,
-    Expected,
-    Finding,
+    ExpectedEvent,
     OnFailure,
     Operation,
     OperatorNote,
-    Policy,
+    ProbeResult,
     Saga,
     SagaClient,
     SagaPlugin,
@@ -60,18 +60,20 @@ async def release_without_doubt(order: Order, reservation: Reservation) -> None:
 async def three(order: Order, reservation: Reservation | None, more: str) -> None: ...
 
 
-FIND_CHARGE = Operation(name="find-charge", participant="payment", message=Payment, result=Finding[Charge])
+FIND_CHARGE = Operation(
+    name="find-charge", participant="payment", message=Payment, result=ProbeResult[Charge]
+)
 FIND_NOTHING = Operation(name="find-nothing", participant="inventory", message=Order, result=Reservation)
-FIND_OTHER = Operation(name="find-other", participant="inventory", message=Order, result=Finding[Charge])
+FIND_OTHER = Operation(name="find-other", participant="inventory", message=Order, result=ProbeResult[Charge])
 
 
 @activity.defn
-async def find_payment(payment: Payment) -> Finding[Reservation]:
+async def find_payment(payment: Payment) -> ProbeResult[Reservation]:
     raise NotImplementedError
 
 
 @activity.defn
-async def find_charge(order: Order) -> Finding[Charge]:
+async def find_charge(order: Order) -> ProbeResult[Charge]:
     raise NotImplementedError
 
 
@@ -81,13 +83,13 @@ async def find_nothing(order: Order) -> Reservation:
 
 
 @activity.defn
-async def find_knowing(order: Order, reservation: Reservation) -> Finding[Reservation]:
+async def find_knowing(order: Order, reservation: Reservation) -> ProbeResult[Reservation]:
     raise NotImplementedError
 
 
 class Till:
     @activity.defn
-    async def find_charge(self, order: Order) -> Finding[Charge]:
+    async def find_charge(self, order: Order) -> ProbeResult[Charge]:
         raise NotImplementedError
 
     @activity.defn
@@ -133,14 +135,14 @@ action(RESERVE).compensated_by(RELEASE, policy=3)  # no
 action(RESERVE).compensated_by(RELEASE, task_queue=7)  # no
 action(RESERVE).compensated_by(RELEASE, probe=FIND)  # no
 action(Inventory.reserve).compensated_by(Inventory.release, task_queue=7)  # no
-Policy(deadline=30)  # no
-Policy(timeout=30)  # no
-Policy(heartbeat=30)  # no
-Policy(priority="high")  # no
-Policy(attempts=None)  # no
-Policy(timedelta(seconds=3))  # no
-Policy(attempts=3).attempts = 4  # no
-Finding(outcome="lost")  # no
+ActivityPolicy(deadline=30)  # no
+ActivityPolicy(timeout=30)  # no
+ActivityPolicy(heartbeat=30)  # no
+ActivityPolicy(priority="high")  # no
+ActivityPolicy(attempts=None)  # no
+ActivityPolicy(timedelta(seconds=3))  # no
+ActivityPolicy(attempts=3).attempts = 4  # no
+ProbeResult(outcome="lost")  # no
 Saga(order="parallel")  # no
 Saga(scope=CompensationOrder.PARALLEL)  # no
 Saga(deadline=30)  # no
@@ -164,7 +166,7 @@ async def use(saga: Saga, order: Order, payment: Payment) -> None:
     print(wrong, right, release, RELEASE)
 
 
-async def use_more(saga: Saga, order: Order, payment: Payment, expected: Expected[Payment]) -> None:
+async def use_more(saga: Saga, order: Order, payment: Payment, expected: ExpectedEvent[Payment]) -> None:
     await saga.parallel(await saga.step(of_operation, order))  # no
     await saga.parallel(saga.step(of_operation, order), await saga.step(of_operation, order))  # no
     await saga.parallel(saga.step, of_operation)  # no
@@ -181,7 +183,7 @@ async def use_more(saga: Saga, order: Order, payment: Payment, expected: Expecte
     await saga.wait_for(Payment)  # no
     await saga.wait_for(expected, deadline=30)  # no
     not_an_order: Order = await saga.wait_for(expected)  # no
-    other: Expected[Order] = expected  # no
+    other: ExpectedEvent[Order] = expected  # no
     await saga.approval("large-order")  # no
     await saga.approval("large-order", "manager")  # no
     await saga.approval("large-order", role="manager", deadline=30)  # no

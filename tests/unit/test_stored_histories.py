@@ -10,7 +10,7 @@ from examples.order.messages import Order, ReserveStock, Shipment
 from examples.order.saga import OrderSaga, create, reserve, ship
 from examples.payment.saga import PaymentSaga
 from sagas import Saga
-from tests.kernel.agency import TripSaga
+from tests.temporal.fixtures.trip_saga import TripSaga
 from workers import Recording, read_recordings, replay_recordings
 from workers._histories import write_recording
 

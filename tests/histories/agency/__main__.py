@@ -19,21 +19,30 @@ from sagas import (
     SKIP,
     ApprovalRequest,
     CompensationOrder,
-    Finding,
     OperatorNote,
+    ProbeResult,
     SagaPlugin,
     SkipRequest,
     start_saga,
 )
-from tests.kernel.agency import Agency, Answer, Booking, Plan, TripSaga, answers, breaks, refuses
-from tests.kernel.conftest import FLAGS
-from tests.kernel.stage import Handle, Stage
+from tests.temporal.conftest import FLAGS
+from tests.temporal.fixtures.trip_saga import (
+    Agency,
+    Answer,
+    Booking,
+    Plan,
+    TripSaga,
+    answers,
+    breaks,
+    refuses,
+)
+from tests.temporal.fixtures.trip_worker import Handle, Stage
 from workers import find_temporal, record_history, run_main
 
 FOLDER = Path(__file__).parent
 NOTE = OperatorNote(by="mia", because="the line is mended")
 LEGS = (Plan(do=("flight",), name="left"), Plan(do=("car",), name="right"))
-FOUND = Finding[Booking](outcome="done", result=Booking(number="found-1"))
+FOUND = ProbeResult[Booking](outcome="done", result=Booking(number="found-1"))
 
 COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 HEARD = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED

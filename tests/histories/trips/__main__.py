@@ -10,9 +10,9 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from sagas import SKIP, SagaPlugin, SkipRequest
-from tests.kernel.agency import Plan, refuses
-from tests.kernel.conftest import FLAGS
-from tests.kernel.stage import Handle, Stage
+from tests.temporal.conftest import FLAGS
+from tests.temporal.fixtures.trip_saga import Plan, refuses
+from tests.temporal.fixtures.trip_worker import Handle, Stage
 from workers import run_main
 
 FOLDER = Path(__file__).parent

@@ -1,0 +1,89 @@
+"""A real Temporal server for the kernel, and a replay of everything that has run on it."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+
+from sagas import SagaPlugin
+
+from .fixtures.trip_worker import WORKFLOWS, Stage
+
+BARE_FLAGS = [
+    "--dynamic-config-value",
+    "frontend.WorkflowTimeSkippingEnabled=true",
+    "--dynamic-config-value",
+    "frontend.WorkflowPauseEnabled=true",
+    "--dynamic-config-value",
+    'history.timerProcessorMaxTimeShift="5ms"',
+    "--dynamic-config-value",
+    "history.transferProcessorMaxPollRPS=2000",
+    "--dynamic-config-value",
+    "history.timerProcessorMaxPollRPS=2000",
+    # Each test has queues of its own: four partitions of each would cost the server a fifth of its time.
+    "--dynamic-config-value",
+    "matching.numTaskqueueReadPartitions=1",
+    "--dynamic-config-value",
+    "matching.numTaskqueueWritePartitions=1",
+]
+FLAGS = ["--search-attribute", "SagaStatus=Keyword", *BARE_FLAGS]
+
+
+@pytest.fixture(scope="session")
+def temporal_program() -> str:
+    """The `temporal` program: without it, a visible skip at home and a failure in CI."""
+    beside = Path(sys.executable).parent / "temporal"
+    program = str(beside) if beside.exists() else shutil.which("temporal")
+    if program is None:
+        say = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        say("no `temporal` program: install the extra `server`")
+    return program
+
+
+@asynccontextmanager
+async def running_server(program: str, flags: list[str]) -> AsyncIterator[str]:
+    """The address of a dev server in memory, with timers that fire at once."""
+    environment = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=program, dev_server_log_level="never", dev_server_extra_args=flags
+    )
+    async with environment:
+        yield environment.client.service_client.config.target_host
+    # A process that ends right after its last worker may crash in the bridge (sdk-python #300).
+    time.sleep(0.3)  # noqa: ASYNC251 - nothing else runs any more
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def server(temporal_program: str) -> AsyncIterator[str]:
+    """A server that knows the search attribute of sagas."""
+    async with running_server(temporal_program, FLAGS) as address:
+        yield address
+
+
+@pytest.fixture
+async def client(server: str) -> Client:
+    """A client as users have it."""
+    return await Client.connect(server, plugins=[SagaPlugin()])
+
+
+@pytest.fixture(params=[1000, 0], ids=["cached", "evicted"])
+async def stage(
+    request: pytest.FixtureRequest, client: Client, caplog: pytest.LogCaptureFixture
+) -> AsyncIterator[Stage]:
+    """A worker of the agency; evicted means that every workflow task is a replay from the beginning."""
+    # Each class is imported into the sandbox for each worker, so only who needs more has more.
+    stage = Stage(client, cache=request.param, workflows=getattr(request.module, "WORKFLOWS", WORKFLOWS))
+    await stage.open()
+    yield stage
+    await stage.close()
+    await stage.end_everything()
+    await stage.replay_everything()
+    lines = [record.getMessage() for phase in ("call", "teardown") for record in caplog.get_records(phase)]
+    assert not [line for line in lines if line.startswith("Failed running eviction job")]

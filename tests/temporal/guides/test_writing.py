@@ -1,0 +1,464 @@
+"""docs/writing.md, done for real: its code, on a real server."""
+
+import asyncio
+import os
+import re
+import shlex
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio import activity
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import TimeSkipper
+from temporalio.worker import Replayer, Worker
+
+from sagas import APPROVE, ApprovalRequest, RejectedError, SagaClient, SagaPlugin, start_saga
+from tests.pages import DOCS, modules_in, modules_of
+
+from ..fixtures.trip_worker import PATIENCE, Stage
+
+Guide = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guide]:
+    with modules_of("writing.md", tmp_path_factory.mktemp("writing")) as modules:
+        yield modules
+
+
+@dataclass
+class Bank:
+    """A worker with the code of the page, and what its activities were asked for."""
+
+    client: Client
+    guide: Guide
+    task_queue: str
+    instead: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    """What is done instead of an activity of the page, by its name."""
+    cache: int = 0
+    """How many workflows its worker keeps in its memory; others are replayed from their beginning."""
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Runs a worker."""
+        steps, family = self.guide["loan_steps"], self.guide["loan_family"]
+        found = (each for each in vars(steps).values() if hasattr(each, "__temporal_activity_definition"))
+        activities = [self.instead.get(each.__name__, each) for each in found]
+        children = [family.InsuranceSaga, family.PayoutSaga]
+        parents = [family.InsuredLoanSaga, family.PartnerLoanSaga]
+        workflows = [
+            *[self.guide["loan_saga"].LoanSaga, self.guide["loan_book"].BookSaga],
+            *[*children, *parents],
+        ]
+        async with Worker(
+            self.client,
+            task_queue=self.task_queue,
+            workflows=workflows,
+            activities=activities,
+            max_cached_workflows=self.cache,
+        ):
+            yield
+
+    def loan(self, customer: str, amount: int) -> Any:
+        return self.guide["loan_steps"].Loan(id=uuid4().hex[:8], customer=customer, amount=amount)
+
+    async def lend(self, loan: Any, *, run: Any = None) -> WorkflowHandle[Any, Any]:
+        run = run or self.guide["loan_saga"].LoanSaga.run
+        return await start_saga(self.client, run, loan, id=f"loan-{loan.id}", task_queue=self.task_queue)
+
+    async def sign(self, loan: WorkflowHandle[Any, Any]) -> None:
+        signature = self.guide["loan_steps"].Signature(by="Ada")
+        await self.guide["loan_post"].send(self.client, loan.id.removeprefix("loan-"), signature)
+
+    async def event(
+        self, loan: WorkflowHandle[Any, Any], kind: "EventType.ValueType", *, nth: int = 1
+    ) -> None:
+        await Stage(self.client, cache=0).event(loan, kind, nth=nth)
+
+    async def story(self, loan: WorkflowHandle[Any, Any]) -> list[str]:
+        """The activities of a loan, in the order in which they were asked for."""
+        return [
+            event.activity_task_scheduled_event_attributes.activity_id
+            for event in (await loan.fetch_history()).events
+            if event.HasField("activity_task_scheduled_event_attributes")
+        ]
+
+    async def result(self, loan: WorkflowHandle[Any, Any]) -> Any:
+        """Its result, in time: a page with a mistake in it may have a loan that never ends."""
+        async with asyncio.timeout(PATIENCE):
+            return await loan.result()
+
+    async def failure(self, loan: WorkflowHandle[Any, Any]) -> ApplicationError:
+        with pytest.raises(WorkflowFailureError) as failed:
+            await self.result(loan)
+        assert isinstance(failed.value.cause, ApplicationError)
+        return failed.value.cause
+
+    async def replay(self, handle: WorkflowHandle[Any, Any], workflow: type) -> None:
+        replayer = Replayer(workflows=[workflow], plugins=[SagaPlugin()])
+        await replayer.replay_workflow(await handle.fetch_history())
+
+
+@pytest.fixture
+async def bank(client: Client, guide: Guide) -> AsyncIterator[Bank]:
+    bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}")
+    async with bank.open():
+        yield bank
+
+
+async def test_a_loan_is_approved_signed_and_paid_out(bank: Bank) -> None:
+    """The whole way forward."""
+    saga = bank.guide["loan_saga"].LoanSaga
+    loan = await bank.lend(bank.loan("ada", 20_000))
+    await bank.sign(loan)
+    # The saga's own deadline is the first timer.
+    await bank.event(loan, EventType.EVENT_TYPE_TIMER_STARTED, nth=2)
+    officer = ApprovalRequest(
+        by="tom", because="she is known", roles=frozenset({"credit-officer"}), approval="large-loan"
+    )
+    await loan.execute_update(APPROVE, officer)
+
+    transfer = f"t-{loan.id.removeprefix('loan-')}"
+    assert await bank.result(loan) == f"{transfer}, signed by Ada"
+    assert await bank.story(loan) == [
+        *["check-credit", "reserve-funds", "send-contract"],
+        *["pay-out", "print-schedule"],
+    ]
+    await bank.replay(loan, saga)
+
+
+async def test_a_loan_that_is_refused_is_made_up_for(bank: Bank) -> None:
+    """The other branch had reserved the funds, perhaps."""
+    loan = await bank.lend(bank.loan("mallory", 5_000))
+
+    failure = await bank.failure(loan)
+
+    assert failure.type == "SagaCompensated"
+    assert failure.details[:1] == ("no_credit",)
+    assert (await bank.story(loan))[-1] == "tell-customer"
+    await bank.replay(loan, bank.guide["loan_saga"].LoanSaga)
+
+
+async def test_a_loan_is_signed_in_each_way_that_the_page_shows(
+    bank: Bank, server: str, temporal_program: str
+) -> None:
+    """As an update, and by the command; as a signal it is signed in the other tests."""
+    handed_in, commanded = [await bank.lend(bank.loan("ada", 5_000)) for _ in range(2)]
+    for loan in (handed_in, commanded):
+        await bank.event(loan, EventType.EVENT_TYPE_TIMER_STARTED, nth=2)
+    (line,) = re.findall(r"^temporal (workflow signal .*)$", (DOCS / "writing.md").read_text(), re.MULTILINE)
+    words = [commanded.id if word == "loan-7" else word for word in shlex.split(line)]
+    signature = bank.guide["loan_steps"].Signature(by="Ada")
+
+    taken = await bank.guide["loan_post"].hand_in(bank.client, handed_in.id.removeprefix("loan-"), signature)
+    process = await asyncio.create_subprocess_exec(temporal_program, *words, "--address", server)
+
+    assert taken == "taken"
+    assert await process.wait() == 0
+    for loan in (handed_in, commanded):
+        assert (await bank.result(loan)).endswith(", signed by Ada")
+
+
+async def test_a_decision_against_a_loan_turns_it_round(bank: Bank) -> None:
+    """The code of the failure is the one that the page names."""
+    loan = await bank.lend(bank.loan("ada", 20_000))
+    await bank.event(loan, EventType.EVENT_TYPE_TIMER_STARTED, nth=2)
+    officer = frozenset({"credit-officer"})
+
+    await SagaClient(bank.client).approve(
+        loan.id, "large-loan", is_approved=False, by="tom", because="too much", roles=officer
+    )
+
+    assert (await bank.failure(loan)).details[:1] == ("not_approved",)
+    assert (await bank.story(loan))[-2:] == ["compensate.reserve-funds", "tell-customer"]
+
+
+async def test_a_bug_in_a_saga_turns_it_round_and_can_be_found(client: Client, guide: Guide) -> None:
+    """Its traceback stands where the page says."""
+
+    @activity.defn(name="check_credit")
+    async def check_credit(loan: Any) -> Any:
+        return None  # the saga looks for its points
+
+    instead = {"check_credit": check_credit}
+    bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}", instead=instead)
+    async with bank.open():
+        failure = await bank.failure(await bank.lend(bank.loan("ada", 5_000)))
+
+    assert failure.type == "SagaCompensated"
+    assert failure.details[:1] == ("AttributeError",)
+    assert isinstance(failure.cause, ApplicationError)
+    assert failure.cause.failure is not None
+    assert "score.points < 500" in failure.cause.failure.stack_trace
+
+
+async def test_a_book_of_loans_continues_as_new(client: Client, guide: Guide) -> None:
+    """Two hundred steps, in three runs."""
+    steps, books = guide["loan_steps"], guide["loan_book"]
+    loans = [steps.Loan(id=str(n), customer="ada", amount=1) for n in range(201)]
+    # To replay a hundred steps for each of them takes half a minute.
+    bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}", cache=1000)
+    async with bank.open():
+        book = await start_saga(
+            client,
+            books.BookSaga.run,
+            books.Book(loans=loans),
+            id=f"book-{uuid4().hex[:8]}",
+            task_queue=bank.task_queue,
+        )
+
+        assert await bank.result(book) == 201
+    runs, run_id = 0, book.first_execution_run_id
+    while run_id:
+        run = client.get_workflow_handle(book.id, run_id=run_id)
+        await bank.replay(run, books.BookSaga)
+        last = (await run.fetch_history()).events[-1]
+        run_id = last.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+        runs += 1
+    assert runs == 3
+
+
+async def test_a_payout_of_which_nobody_knows_is_asked_for(client: Client, guide: Guide) -> None:
+    """The probe finds that it was done, and its result is the step's."""
+
+    @activity.defn(name="pay_out")
+    async def pay_out(loan: Any) -> Any:
+        raise ApplicationError("the line is dead", non_retryable=True)
+
+    bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}", instead={"pay_out": pay_out})
+    async with bank.open():
+        loan = await bank.lend(bank.loan("ada", 5_000))
+        await bank.sign(loan)
+
+        assert await bank.result(loan) == f"t-{loan.id.removeprefix('loan-')}, signed by Ada"
+    assert "probe.pay-out" in await bank.story(loan)
+    await bank.replay(loan, guide["loan_saga"].LoanSaga)
+
+
+async def test_a_contract_that_cannot_be_sent_is_passed_over(client: Client, guide: Guide) -> None:
+    """It is best effort."""
+
+    @activity.defn(name="send_contract")
+    async def send_contract(loan: Any) -> None:
+        raise RejectedError("no_post", "there is no post on Sundays")
+
+    bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}", instead={"send_contract": send_contract})
+    async with bank.open():
+        loan = await bank.lend(bank.loan("ada", 5_000))
+        await bank.sign(loan)
+
+        assert "signed by Ada" in await bank.result(loan)
+
+
+@pytest.mark.parametrize(
+    ("amount", "points", "what"),
+    [
+        (20_000, 700, "approval 'large-loan'"),
+        (5_000, 400, "approval 'large-loan'"),
+        (5_000, 700, "the wait for 'contract-signed'"),
+    ],
+    ids=["approval of much", "approval of little", "event"],
+)
+async def test_what_does_not_come_in_time_turns_a_loan_round(
+    client: Client, guide: Guide, amount: int, points: int, what: str
+) -> None:
+    """Two days for the approval of much, or for somebody with few points; seven for the signature."""
+
+    @activity.defn(name="check_credit")
+    async def check_credit(loan: Any) -> Any:
+        return guide["loan_steps"].Score(points=points)
+
+    bank = Bank(
+        TimeSkipper(client).client,
+        guide,
+        f"loans-{uuid4().hex[:8]}",
+        instead={"check_credit": check_credit},
+    )
+    async with bank.open():
+        loan = await bank.lend(bank.loan("ada", amount))
+        failure = await bank.failure(loan)
+
+    assert failure.type == "SagaCompensated"
+    assert failure.details[1] == f"{what} ran out of time"
+    assert (await bank.story(loan))[-2:] == ["compensate.reserve-funds", "tell-customer"]
+
+
+async def test_a_loan_that_takes_too_long_turns_round(client: Client, guide: Guide) -> None:
+    """Fourteen days for all of it, also for one that is held."""
+    is_held, has_begun = asyncio.Event(), asyncio.Event()
+
+    @activity.defn(name="check_credit")
+    async def check_credit(loan: Any) -> Any:
+        has_begun.set()
+        await is_held.wait()
+        return guide["loan_steps"].Score(points=700)
+
+    bank = Bank(
+        TimeSkipper(client).client,
+        guide,
+        f"loans-{uuid4().hex[:8]}",
+        instead={"check_credit": check_credit},
+    )
+    async with bank.open():
+        loan = await bank.lend(bank.loan("ada", 5_000))
+        async with asyncio.timeout(PATIENCE):
+            await has_begun.wait()
+        await SagaClient(client).hold(loan.id, by="mia", because="let me look")
+        is_held.set()
+        failure = await bank.failure(loan)
+
+    assert failure.type == "SagaCompensated"
+    assert failure.details[1] == "the saga ran out of time"
+
+
+async def test_the_desk_understands_every_end(client: Client, guide: Guide) -> None:
+    """Completed, refused, cancelled, and settled by a person."""
+    is_open = asyncio.Event()
+
+    @activity.defn(name="release_funds")
+    async def release_funds(loan: Any, reservation: Any) -> None:
+        if not is_open.is_set():
+            raise RejectedError("closed", "the bank is closed")
+
+    bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}", instead={"release_funds": release_funds})
+    desk = guide["loan_desk"]
+    ada, tim, zoe = bank.loan("ada", 5_000), bank.loan("trent", 5_000), bank.loan("zoe", 20_000)
+
+    async def lend(loan: Any) -> str:
+        async with asyncio.timeout(PATIENCE):
+            answer: str = await desk.lend(client, loan, task_queue=bank.task_queue)
+        return answer
+
+    async with bank.open():
+        # Who asks again with the same id and content gets the saga that runs.
+        stuck = await bank.lend(tim)
+        await bank.sign(stuck)
+        await Stage(client, cache=0).status(stuck, "stuck")
+        signature = guide["loan_steps"].Signature(by="Tim")
+        too_late = await guide["loan_post"].hand_in(client, tim.id, signature)
+        await SagaClient(client).skip(stuck.id, "reserve-funds", by="mia", because="x")
+        settled = await lend(tim)
+        is_open.set()
+        await bank.sign(await bank.lend(ada))
+        completed = await lend(ada)
+        refused = await lend(bank.loan("mallory", 5_000))
+        await bank.lend(zoe)
+        await desk.withdraw(client, zoe.id)
+        cancelled = await lend(zoe)
+
+    assert too_late.startswith("not taken: ")
+    assert too_late.endswith("contract-signed comes too late: the saga has turned round")
+    assert settled == (
+        "no loan, because the customer's account is closed; somebody saw to {'reserve-funds': 'skipped'}"
+    )
+    assert completed == f"t-{ada.id}, signed by Ada"
+    assert refused == "no loan, and nothing is left of it: no_credit, the customer has no credit"
+    assert cancelled == "cancelled, and nothing is left of it"
+
+
+async def test_another_worker_goes_on(client: Client, guide: Guide) -> None:
+    """A loan that waits for its signature does not notice."""
+    bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}")
+    async with bank.open():
+        loan = await bank.lend(bank.loan("ada", 5_000))
+        await bank.event(loan, EventType.EVENT_TYPE_TIMER_STARTED, nth=2)
+    await bank.sign(loan)
+    async with bank.open():
+        assert "signed by Ada" in await bank.result(loan)
+
+
+async def test_an_insured_loan_is_made_up_for_with_its_children(bank: Bank) -> None:
+    """The child that was the pivot has made up for itself; the other one is made up for by its parent."""
+    family = bank.guide["loan_family"]
+    paid = await bank.lend(bank.loan("ada", 5_000), run=family.InsuredLoanSaga.run)
+    refused = await bank.lend(bank.loan("trent", 5_000), run=family.InsuredLoanSaga.run)
+
+    loan_id = paid.id.removeprefix("loan-")
+    assert await bank.result(paid) == f"t-{loan_id}, policy-{loan_id}"
+    assert (await bank.failure(refused)).details[:1] == ("account_closed",)
+    child = bank.client.get_workflow_handle(f"{refused.id}/payout")
+    assert await bank.story(child) == ["reserve-funds", "pay-out", "compensate.reserve-funds"]
+    assert await bank.story(refused) == ["compensate.insurance:insure-loan"]
+    for loan in (paid, refused):
+        await bank.replay(loan, family.InsuredLoanSaga)
+
+
+async def test_a_partner_makes_up_for_its_part_at_the_same_time(bank: Bank) -> None:
+    """What a child owes is asked of its own workers; all at once, as the saga says."""
+    family = bank.guide["loan_family"]
+    async with Bank(bank.client, bank.guide, "insurers").open():
+        loan = await bank.lend(bank.loan("trent", 5_000), run=family.PartnerLoanSaga.run)
+        assert (await bank.failure(loan)).details[:1] == ("account_closed",)
+
+    scheduled = [
+        event.activity_task_scheduled_event_attributes
+        for event in (await loan.fetch_history()).events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
+    insurance, funds = scheduled[-2:]
+    assert (insurance.activity_type.name, insurance.task_queue.name) == ("cancel_insurance", "insurers")
+    assert (funds.activity_type.name, funds.task_queue.name) == ("release_funds", bank.task_queue)
+    assert insurance.workflow_task_completed_event_id == funds.workflow_task_completed_event_id
+    await bank.replay(loan, family.PartnerLoanSaga)
+
+
+async def test_histories_are_recorded_and_replayed_as_the_page_says(
+    bank: Bank, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both commands and the test, from a folder of a user's; a change that matters is told."""
+    loans = [await bank.lend(bank.loan("ada", 5_000)), await bank.lend(bank.loan("mallory", 5_000))]
+    await bank.sign(loans[0])
+    await bank.result(loans[0])
+    await bank.failure(loans[1])
+    page = (DOCS / "writing.md").read_text()
+    (block,) = re.findall(r"```\n(sagas histories .*?)```", page, re.DOTALL)
+    record, replay = (shlex.split(line)[1:] for line in block.splitlines())
+    ids = dict(zip(("loan-7", "loan-8"), (loan.id for loan in loans), strict=True))
+    code = modules_in("writing.md")
+    for name in ("loan_steps", "loan_saga"):
+        (tmp_path / f"{name}.py").write_text(code[name])
+
+    recorded = await histories(tmp_path, server, *(ids.get(word, word) for word in record))
+    replayed = await histories(tmp_path, server, *replay)
+    monkeypatch.chdir(tmp_path)
+    test = bank.guide["test_loan_histories"]
+    await test.test_loans_that_run_survive_a_change()
+    contract = "            await saga.best_effort(steps.contract, loan)\n"
+    assert contract in code["loan_saga"]
+    for name in ("loan_saga", "changed_loan_saga"):
+        (tmp_path / f"{name}.py").write_text(code["loan_saga"].replace(contract, ""))
+    changed = await histories(tmp_path, server, *replay)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(test, "LoanSaga", import_module("changed_loan_saga").LoanSaga)
+    with pytest.raises(AssertionError):
+        await test.test_loans_that_run_survive_a_change()
+    del sys.modules["changed_loan_saga"]
+
+    assert recorded[0] == replayed[0] == 0
+    assert recorded[1].count("recorded ") == 2
+    assert replayed[1].endswith("2 histories replayed\n")
+    assert changed[0] == 1
+    assert re.search(rf"^DIFFERS {loans[0].id} \(LoanSaga, .*'send-contract'", changed[1], re.MULTILINE)
+
+
+async def histories(folder: Path, server: str, *arguments: str) -> tuple[int, str]:
+    """A command of the page, as a process in a folder of a user's."""
+    process = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", "workers", *arguments],
+        cwd=folder,
+        env={**os.environ, "TEMPORAL_ADDRESS": server, "PYTHONPATH": str(DOCS.parent)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(PATIENCE):
+        output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()

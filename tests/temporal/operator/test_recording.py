@@ -1,0 +1,96 @@
+"""Histories are recorded with everything that belongs to a saga, and replay from their files."""
+
+import asyncio
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from workers import ConfigurationError, read_recordings, record_history, replay_recordings
+
+from ..fixtures.continuing_saga import RelaySaga
+from ..fixtures.trip_saga import Plan, TripSaga
+from ..fixtures.trip_worker import Stage
+
+once = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
+
+
+@once
+async def test_children_are_recorded_with_their_root(stage: Stage, tmp_path: Path) -> None:
+    """Each in its own file; the manifest says which is which, and all of them replay."""
+    trip = await stage.start("hotel", Plan(do=("flight", Plan(do=("car",), name="far")), name="leg"), "fail")
+    await stage.ending(trip)
+
+    recording = await record_history(stage.client, trip.id, tmp_path)
+
+    assert recording.folder == tmp_path / trip.id
+    assert [(run.file, run.workflow_id, run.last_event) for run in recording.manifest.runs] == [
+        ("1-TripSaga.json", trip.id, "WorkflowExecutionFailed"),
+        ("2-TripSaga.json", f"{trip.id}/leg", "WorkflowExecutionCompleted"),
+        ("3-TripSaga.json", f"{trip.id}/leg/far", "WorkflowExecutionCompleted"),
+    ]
+    replayed = await replay_recordings(read_recordings(tmp_path), [TripSaga])
+    assert [each.difference for each in replayed] == ["", "", ""]
+
+
+async def test_runs_that_continued_as_new_are_recorded_from_the_first(client: Client, tmp_path: Path) -> None:
+    """Although the server answers a question for the workflow with its last run."""
+    name = f"relay-{uuid4().hex[:8]}"
+    async with Worker(client, task_queue=name, workflows=[RelaySaga]):
+        await client.execute_workflow(RelaySaga.run, 3, id=name, task_queue=name)
+
+    recording = await record_history(client, name, tmp_path)
+
+    assert [run.last_event for run in recording.manifest.runs] == [
+        *["WorkflowExecutionContinuedAsNew"] * 2,
+        "WorkflowExecutionCompleted",
+    ]
+    replayed = await replay_recordings(read_recordings(tmp_path), [RelaySaga])
+    assert [each.difference for each in replayed] == ["", "", ""]
+
+
+@once
+async def test_saga_that_is_open_is_recorded_as_far_as_it_has_come(stage: Stage, tmp_path: Path) -> None:
+    """What is under way is what a change has to get along with."""
+    gate = stage.agency.hold("book-hotel")
+    trip = await stage.start("hotel")
+    await gate.entered.wait()
+
+    recording = await record_history(stage.client, trip.id, tmp_path)
+
+    gate.opened.set()
+    assert recording.manifest.runs[0].last_event == "ActivityTaskScheduled"
+    assert [each.difference for each in await replay_recordings([recording], [TripSaga])] == [""]
+
+
+@once
+async def test_a_recording_is_never_overwritten(stage: Stage, tmp_path: Path) -> None:
+    """It stands for sagas that run at a user's."""
+    trip = await stage.start("hotel")
+    await stage.ending(trip)
+    await record_history(stage.client, trip.id, tmp_path)
+
+    with pytest.raises(ConfigurationError, match="is there already"):
+        await record_history(stage.client, trip.id, tmp_path)
+
+
+@once
+async def test_the_command_records_what_the_server_has(stage: Stage, server: str, tmp_path: Path) -> None:
+    """One line for each saga; an id that nobody knows is one sentence."""
+    trip = await stage.start("hotel")
+    await stage.ending(trip)
+
+    record = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", "workers", "histories", "record", trip.id, "nobody", "--to", str(tmp_path)],
+        env={"TEMPORAL_ADDRESS": server, "PYTHONPATH": str(Path(__file__).parents[3]), "PATH": ""},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await asyncio.wait_for(record.communicate(), timeout=60)
+
+    assert output.decode() == f"recorded {trip.id!r}: 1 history in {tmp_path / trip.id}\n"
+    assert errors.decode() == "error: there is no saga 'nobody' in namespace 'default'\n"
+    assert record.returncode == 1

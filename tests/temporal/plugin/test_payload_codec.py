@@ -1,0 +1,190 @@
+"""A payload codec that is told what each payload belongs to: to one activity, or to one workflow."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import pytest
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+from temporalio.converter import (
+    ActivitySerializationContext,
+    DataConverter,
+    PayloadCodec,
+    SerializationContext,
+    WithSerializationContext,
+    WorkflowSerializationContext,
+)
+
+from sagas import DuplicateSagaError, SagaClient, SagaPlugin, start_saga
+from tests.waiting import until
+
+from ..fixtures.sagas_command import sagas
+from ..fixtures.trip_saga import Plan, TripSaga, refuses
+from ..fixtures.trip_worker import Ending, Handle, Stage
+
+
+class Sealed(PayloadCodec, WithSerializationContext):
+    """Seals payloads for whom they belong to, and breaks no seal of anybody else."""
+
+    def __init__(self, context: SerializationContext | None = None) -> None:
+        match context:
+            case ActivitySerializationContext():
+                self.seal = f"{context.workflow_id}:{context.activity_id}"
+            case WorkflowSerializationContext():
+                self.seal = context.workflow_id
+            case _:
+                self.seal = ""
+
+    def with_context(self, context: SerializationContext) -> Self:
+        return type(self)(context)
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        seal = {"encoding": b"sealed", "for": self.seal.encode()}
+        return [Payload(metadata=seal, data=payload.SerializeToString()) for payload in payloads]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        for payload in payloads:
+            assert _seal_of(payload) == self.seal
+        return [Payload.FromString(payload.data) for payload in payloads]
+
+
+CONVERTER = replace(DataConverter.default, payload_codec=Sealed())
+NAMED = {"SAGAS_DATA_CONVERTER": f"{__name__}:CONVERTER"}
+
+
+def make_converter() -> DataConverter:
+    """The same."""
+    return CONVERTER
+
+
+@pytest.fixture(params=[True, False], ids=["attribute", "memo"])
+async def client(server: str, request: pytest.FixtureRequest) -> Client:
+    """A client that seals everything; memos, too, but no search attribute."""
+    plugin = SagaPlugin(search_attributes=request.param)
+    return await Client.connect(server, data_converter=CONVERTER, plugins=[plugin])
+
+
+async def test_every_payload_is_sealed_for_its_own_activity_or_workflow(stage: Stage) -> None:
+    """Messages, results, refusals and summaries, of a child and of compensations as well."""
+    stage.agency.when("pay", refuses())
+    night = Plan(do=("hotel", "hotel"), name="night")
+
+    trip = await stage.start("flight", Plan(do=("car", night)), "pay")
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "sold_out")
+    assert stage.agency.story[5:] == ["cancel-hotel", "cancel-hotel", "cancel-car", "cancel-flight"]
+    asked = [
+        (event.activity_task_scheduled_event_attributes, event.user_metadata.summary)
+        async for event in trip.fetch_history_events()
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+    ]
+    assert len(asked) == 6
+    for activity, summary in asked:
+        for message in activity.input.payloads:
+            assert _seal_of(message) == f"{trip.id}:{activity.activity_id}"
+        # Who looks at a workflow reads it.
+        assert _seal_of(summary) == trip.id
+
+
+async def test_a_saga_that_is_sealed_is_found_again_by_who_starts_it_twice(stage: Stage) -> None:
+    """By its content, which is under the seal of the saga."""
+    trip = await stage.start("hotel")
+
+    async def again(*do: str) -> Handle:
+        plan = Plan(do=do)
+        return await start_saga(stage.client, TripSaga.run, plan, id=trip.id, task_queue=stage.task_queue)
+
+    assert (await again("hotel")).id == trip.id
+    with pytest.raises(DuplicateSagaError, match="other content"):
+        await again("flight")
+    await stage.ending(trip)
+
+
+async def test_operators_read_and_rescue_what_is_sealed(stage: Stage) -> None:
+    """P7: what a saga owes is told from its history, each seal of which is broken by the right name."""
+    operator = SagaClient(stage.client)
+    trip = await stage.start("flight", Plan(do=("hotel",), name="night"), "boss")
+    await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
+    await operator.hold(trip.id, by="mia", because="let me look")
+
+    timeline = await operator.show(trip.id)
+    assert timeline.status == "held"
+    assert [wait.what for wait in timeline.waits] == ["until big-trip is approved"]
+    assert [verb.because for verb in timeline.verbs] == ["let me look"]
+    await trip.terminate("by mistake")
+    rescue = await operator.rescue(trip.id, by="mia", because="it was a mistake")
+
+    assert rescue.owed == ("night:book-hotel", "book-flight")
+    assert (await stage.ending(stage.client.get_workflow_handle(rescue.workflow_id))).saga == "compensated"
+    assert stage.agency.story[2:] == ["cancel-hotel", "cancel-flight"]
+    assert not (await operator.rescue(trip.id, by="tom", because="to be sure")).is_new
+
+    async def is_listed() -> bool:
+        found = await operator.list(status="compensated", query=f"WorkflowId = '{rescue.workflow_id}'")
+        return [saga.status for saga in found] == ["compensated"]
+
+    await until(is_listed)
+
+
+async def test_the_command_reads_what_is_sealed(stage: Stage, server: str, tmp_path: Path) -> None:
+    """With the converter that its setting names, or that it makes; without, it says what is missing."""
+    trip = await stage.start("hotel", "boss")
+    await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
+    maker = {"SAGAS_DATA_CONVERTER": f"{__name__}:make_converter"}
+    query = ("--query", f"WorkflowId = '{trip.id}'")
+
+    held = await sagas(server, "hold", trip.id, "--because", "let me look", **NAMED)
+    assert (held.code, held.out, held.err) == (0, f"{trip.id} is held\n", "")
+    shown = await sagas(server, "show", trip.id, **maker)
+    assert (shown.code, shown.err) == (0, "")
+    assert "hold by mia: let me look" in shown.out
+    await trip.terminate("by mistake")
+    rescued = await sagas(server, "rescue", trip.id, "--because", "it was a mistake", **NAMED)
+    assert rescued.out == f"{trip.id}: {trip.id}~rescue makes up for book-hotel\n"
+    await stage.ending(stage.client.get_workflow_handle(f"{trip.id}~rescue"))
+    listed = await sagas(server, "list", "--status", "terminated", *query, **NAMED)
+    assert (listed.code, listed.err) == (0, "")
+    blind = await sagas(server, "show", trip.id)
+    assert (blind.code, blind.out, blind.err.count("\n")) == (1, "", 1)
+    assert "connect with the data converter that it was written with" in blind.err
+
+    kept = await sagas(server, "histories", "record", trip.id, "--to", str(tmp_path), **NAMED)
+    assert (kept.code, kept.err) == (0, "")
+    replay = (
+        "histories",
+        "replay",
+        str(tmp_path),
+        "--workflows",
+        "tests.temporal.fixtures.trip_saga:TripSaga",
+    )
+    assert (await sagas(server, *replay, **NAMED)).out.endswith("1 history replayed\n")
+    assert (await sagas(server, *replay)).code != 0
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nothing", "'nothing' names nothing: write it as shop.encryption:converter"),
+        ("no_such_module:x", "module 'no_such_module' cannot be imported: ModuleNotFoundError: "),
+        (
+            "tests.temporal.plugin.test_payload_codec:gone",
+            "module 'tests.temporal.plugin.test_payload_codec' has no 'gone'",
+        ),
+        ("tests.temporal.plugin.test_payload_codec:NAMED", "that is no DataConverter, nor does it make one"),
+        ("tests.temporal.plugin.test_payload_codec:PayloadCodec", "it makes none, but TypeError: "),
+    ],
+)
+async def test_a_name_of_no_converter_is_refused(name: str, sentence: str) -> None:
+    """In a sentence, before a server is even looked for."""
+    ended = await sagas("nowhere:1", "show", "order-7", SAGAS_DATA_CONVERTER=name)
+
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert ended.err.startswith(f"error: SAGAS_DATA_CONVERTER is {name!r}: ")
+    assert sentence in ended.err
+
+
+def _seal_of(payload: Payload) -> str:
+    return payload.metadata["for"].decode()

@@ -1,0 +1,112 @@
+"""The event group of a step holds its action, its probe and its compensation, and matters to no replay."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from temporalio import activity, workflow
+from temporalio.client import Client, WorkflowFailureError, WorkflowHistory
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Replayer, Worker
+
+from sagas import ActivityPolicy, ProbeResult, Saga, SagaPlugin, action
+
+ONCE = ActivityPolicy(attempts=1, timeout=timedelta(seconds=20))
+
+
+@activity.defn
+async def lend_book(title: str) -> str:
+    return f"a copy of {title}"
+
+
+@activity.defn
+async def take_book_back(title: str) -> None:
+    """It stands on its shelf again."""
+
+
+@activity.defn
+async def send_book(title: str) -> str:
+    raise ApplicationError("no answer", non_retryable=True)
+
+
+@activity.defn
+async def ask_for_parcel(title: str) -> ProbeResult[str]:
+    return ProbeResult(outcome="unknown")
+
+
+@activity.defn
+async def call_book_back(title: str) -> None:
+    """The parcel returns."""
+
+
+ACTIVITIES = [lend_book, take_book_back, send_book, ask_for_parcel, call_book_back]
+lend = action(lend_book, policy=ONCE).compensated_by(take_book_back, policy=ONCE)
+send = action(send_book, policy=ONCE, probe=ask_for_parcel).compensated_by(call_book_back, policy=ONCE)
+
+
+@workflow.defn
+class LibrarySaga:
+    @workflow.run
+    async def run(self, title: str) -> str:
+        async with Saga() as saga:
+            await saga.step(lend, title)
+            return await saga.step(send, title)
+
+
+async def history_of_a_compensated_saga(client: Client) -> WorkflowHistory:
+    """One step is done, the outcome of the next is unknown, and both are made up for."""
+    name = f"library-{uuid4().hex[:8]}"
+    async with Worker(client, task_queue=name, workflows=[LibrarySaga], activities=ACTIVITIES):
+        handle = await client.start_workflow(LibrarySaga.run, "Momo", id=name, task_queue=name)
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    return await handle.fetch_history()
+
+
+def groups_in(history: WorkflowHistory) -> list[tuple[str, list[str]]]:
+    """Every activity, with the groups that it is marked with."""
+    return [
+        (scheduled.activity_id, [marker.label.id for marker in event.event_group_markers])
+        for event in history.events
+        if (scheduled := event.activity_task_scheduled_event_attributes).activity_id
+    ]
+
+
+async def replay(history: WorkflowHistory) -> None:
+    await Replayer(workflows=[LibrarySaga], plugins=[SagaPlugin()]).replay_workflow(history)
+
+
+async def test_action_probe_and_compensation_of_a_step_are_one_group(client: Client) -> None:
+    """So that a timeline can show them in one row, whenever the compensation comes."""
+    history = await history_of_a_compensated_saga(client)
+
+    assert groups_in(history) == [
+        ("lend-book", ["step:lend-book"]),
+        ("send-book", ["step:send-book"]),
+        ("probe.send-book", ["step:send-book"]),
+        ("compensate.send-book", ["step:send-book"]),
+        ("compensate.lend-book", ["step:lend-book"]),
+    ]
+    await replay(history)
+
+
+async def test_history_without_groups_replays_with_them(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those that were recorded where Temporal has no groups."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.delattr(workflow, "create_event_group")
+        history = await history_of_a_compensated_saga(client)
+
+    assert [groups for _, groups in groups_in(history)] == [[]] * 5
+    await replay(history)
+
+
+async def test_history_with_groups_replays_without_them(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a version of Temporal that has taken this experiment back."""
+    history = await history_of_a_compensated_saga(client)
+
+    monkeypatch.delattr(workflow, "create_event_group")
+    await replay(history)

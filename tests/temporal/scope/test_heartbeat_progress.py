@@ -1,0 +1,76 @@
+"""A long activity on a real server: the attempt after a silent one goes on where that stopped."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+from pydantic import BaseModel
+from temporalio import activity, workflow
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities import Progress
+from sagas import ActivityPolicy, Saga, action
+
+QUICK = ActivityPolicy(
+    attempts=3,
+    timeout=timedelta(seconds=20),
+    heartbeat=timedelta(seconds=1),
+    pause=timedelta(milliseconds=20),
+    longest_pause=timedelta(milliseconds=20),
+)
+
+
+class Letters(BaseModel):
+    """What is to be sent."""
+
+    count: int
+
+
+class Post:
+    """Sends letters, and falls silent once after the third."""
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+        self.attempts = 0
+
+    @activity.defn(name="send-letters")
+    async def send(self, letters: Letters) -> int:
+        self.attempts += 1
+        progress = Progress(0)
+        while progress.value < letters.count:
+            self.sent.append(progress.value)
+            progress.save(progress.value + 1)
+            if progress.value == 3 and self.attempts == 1:
+                await asyncio.Event().wait()
+        return progress.value
+
+
+SEND = action(Post.send, policy=QUICK).without_compensation(because="a letter cannot be taken back")
+
+
+@workflow.defn
+class PostSaga:
+    @workflow.run
+    async def run(self, letters: Letters) -> int:
+        async with Saga() as saga:
+            return await saga.step(SEND, letters)
+
+
+async def test_an_activity_that_fell_silent_goes_on_where_it_stopped(client: Client) -> None:
+    """Each letter is sent once: the position of the silent attempt had arrived."""
+    post, task_queue = Post(), f"post-{uuid4().hex[:8]}"
+    async with Worker(
+        client,
+        task_queue=task_queue,
+        workflows=[PostSaga],
+        activities=[post.send],
+        default_heartbeat_throttle_interval=timedelta(milliseconds=50),
+        max_heartbeat_throttle_interval=timedelta(milliseconds=50),
+    ):
+        sent = await client.execute_workflow(
+            PostSaga.run, Letters(count=5), id=task_queue, task_queue=task_queue
+        )
+
+    assert (sent, post.attempts) == (5, 2)
+    assert post.sent == [0, 1, 2, 3, 4]

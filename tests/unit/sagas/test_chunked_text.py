@@ -1,0 +1,46 @@
+"""A text in parts is put together, whatever else is sent."""
+
+from itertools import permutations
+
+import pytest
+
+from sagas._wire.chunked_text import LARGEST_PART, ChunkAssembler, TextChunk, split
+
+TEXT = "a" * LARGEST_PART + "b" * LARGEST_PART + "c"
+PARTS = split(TEXT)
+WRONG: list[dict[str, object]] = [
+    {"number": 7},
+    {"number": -1},
+    {"count": 99},
+    {"count": 2},
+    {"count": 0},
+    {"text": "x"},
+]
+
+
+def arrived(*parts: TextChunk) -> ChunkAssembler:
+    return ChunkAssembler().add_those_in(part.model_dump() for part in parts)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+def test_parts_make_a_whole_in_any_order(order: tuple[int, ...]) -> None:
+    """Also where one comes twice, but not before the last one is there."""
+    *first, last = (PARTS[number] for number in order)
+
+    parts = arrived(*first, *first)
+    assert (parts.whole, parts.missing(PARTS)) == (None, (last,))
+    parts.add(last)
+    assert (parts.whole, parts.missing(PARTS)) == (TEXT, ())
+
+
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+def test_stray_part_does_not_keep_a_text_from_arriving(wrong: dict[str, object], place: int) -> None:
+    """Whoever may signal may send it, and a rescue would wait for ever: what it has spoiled is sent again."""
+    stray = PARTS[1].model_copy(update=wrong)
+    parts = arrived(*PARTS[:place], stray, *PARTS[place:])
+
+    for missing in () if parts.whole else parts.missing(PARTS):
+        parts.add(missing)
+
+    assert parts.whole == TEXT
