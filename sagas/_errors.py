@@ -79,7 +79,7 @@ class UnknownOutcomeError(SagaError):
 class DeadlineExceededError(SagaError):
     """What was waited for did not come in time, or the saga took longer than it may."""
 
-    wire_type = "DeadlineExceededError"
+    wire_type = "DeadlineError"
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -92,7 +92,7 @@ class DeadlineExceededError(SagaError):
 class CompensationRequestedError(SagaError):
     """An operator had the saga compensate."""
 
-    wire_type = "CompensationRequestedError"
+    wire_type = "TurnedBackError"
 
     def __init__(self, by: str, because: str) -> None:
         super().__init__(by, because)
@@ -111,7 +111,7 @@ class TooLateError(DefinitionError):
 class ChildOutcomeUnknownError(SagaError):
     """A child ended without a word about what it owes: it was terminated, or ran into a timeout."""
 
-    wire_type = "ChildOutcomeUnknownError"
+    wire_type = "Lost"
 
 
 class StartError(SagaError):

@@ -30,7 +30,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     STUCK_ENTERED: "Sagas that have got stuck",
     STUCK_LEFT: "Sagas that are not stuck any more",
     DURATION: "From the start of a saga to its end",
-    STUCK_DURATION: "CloseStatus long a saga was stuck",
+    STUCK_DURATION: "How long a saga was stuck",
 }
 """Every metric of sagas."""
 

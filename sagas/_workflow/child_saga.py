@@ -34,7 +34,7 @@ O = TypeVar("O")  # noqa: E741 - what comes out
 class ChildCompensatedError(RejectedError):
     """A child failed, and has made up for what it had done; some of it perhaps by hand."""
 
-    wire_type = "ChildCompensatedError"
+    wire_type = "ChildRejectedError"
 
     def __init__(self, error: RejectedError, by_hand: Mapping[str, ManualResolution]) -> None:
         super().__init__(error.code, error.reason, error.field)

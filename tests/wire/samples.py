@@ -82,69 +82,87 @@ from examples.reactions import REACTIONS, TOPOLOGY
 from sagas import (
     METRIC_BUCKETS,
     SAGA_STATUS,
+    ActivityPolicy,
     ApprovalRequest,
     AuditEntry,
     CompensationOrder,
+    CompensationRequestedError,
+    CompensationScope,
     CompleteRequest,
-    DeadlineError,
-    Finding,
+    DeadlineExceededError,
     OnFailure,
     Operation,
     OperatorNote,
-    Policy,
     Preview,
+    ProbeResult,
     RejectedError,
     Rescue,
     SagaSummary,
-    Scope,
     SkipRequest,
     Status,
     Timeline,
-    TurnedBackError,
     UnknownOutcomeError,
-    _keys,
-    _metrics,
-    _verbs,
-    _verdict,
     action,
     idempotency_key,
 )
-from sagas._converter import STATE, SagaPayloadConverter
-from sagas._history.close import How
-from sagas._history.preview import Planned, Stays, preview_of
-from sagas._history.reading import VERBS, read_history
-from sagas._history.rebuild import Way
-from sagas._history.record import Record
-from sagas._history.story import timeline_of
+from sagas._core import ids as _keys
+from sagas._core.compensation import ParallelCompensations, PendingCompensation
+from sagas._core.ledger import Ledger, LedgerEntry
+from sagas._core.lifecycle import Phase
+from sagas._core.outcome import Outcome
+from sagas._core.purpose import Purpose
+from sagas._execution import activity_call as attempt
+from sagas._history.closure import CloseStatus
+from sagas._history.ledger_rebuild import RecoveryDirection
+from sagas._history.parser import VERBS, read_history
+from sagas._history.preview import PlannedCompensation, RemainingEffect, build_preview
+from sagas._history.saga_record import SagaRecord
 from sagas._history.timeline import (
-    Cancel,
+    CancelRequest,
     CompensationLine,
     CompensationState,
-    Fault,
+    PendingWait,
     StepLine,
-    Wait,
+    TaskFailure,
     _Model,
 )
-from sagas._ledger import Compensation, Entry, Ledger, Outcome, Phase, Together
-from sagas._mark import HEADER, Mark, Owes, Purpose, groups_of, mark_of, plain_mark, read_mark
-from sagas._operator import asking, rescuing, reset
-from sagas._operator import search as searching
-from sagas._plugin import SagaPlugin
-from sagas._scope import attempt, children, mailbox, rescue
-from sagas._scope.carried import Carried
-from sagas._scope.children import closed_with
-from sagas._scope.course import DEADLINE
-from sagas._scope.desk import SKIPPED
-from sagas._scope.handlers import answer_of
-from sagas._scope.insist import NEXT_ATTEMPT
-from sagas._scope.interceptor import _ActivityInbound
-from sagas._scope.load import LARGEST as LARGEST_LOAD
-from sagas._scope.load import Load
-from sagas._scope.parts import split
-from sagas._scope.run import CARRIED_MEMO, CHILD_MEMO, UNACCOUNTED_MEMO, Closed, Descent, Run
-from sagas._scope.way_back import WayBack
-from sagas._status import Board
-from tests.kernel.agency import TripSaga
+from sagas._history.timeline_builder import build_timeline
+from sagas._messages import external_events as mailbox
+from sagas._messages.operator_updates import SKIPPED
+from sagas._plugin.handler_errors import answer_of
+from sagas._plugin.interceptor import _ActivityInbound
+from sagas._plugin.plugin import SagaPlugin
+from sagas._run.context import RunContext
+from sagas._run.status_publisher import StatusPublisher
+from sagas._run.task_size_limit import LARGEST as LARGEST_LOAD
+from sagas._run.task_size_limit import TaskSizeLimit
+from sagas._temporal import metrics as _metrics
+from sagas._temporal.payload_converter import SagaPayloadConverter
+from sagas._wire import failures as _verdict
+from sagas._wire import operator_requests as _verbs
+from sagas._wire import rescue
+from sagas._wire.activity_header import (
+    HEADER,
+    ActivityHeader,
+    CompensationSpec,
+    action_header,
+    event_groups_of,
+    plain_header,
+    read_header,
+)
+from sagas._wire.child_saga import CHILD_MEMO, UNACCOUNTED_MEMO, ChildMemo, ChildResult
+from sagas._wire.chunked_text import split
+from sagas._wire.continued_state import CARRIED_MEMO, STATE, ContinuedState
+from sagas._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT
+from sagas._workflow import child_saga as children
+from sagas._workflow import rescue_workflow
+from sagas._workflow.child_saga import closed_with
+from sagas._workflow.compensation_execution import CompensationExecution
+from sagas.operator import _rescue as rescuing
+from sagas.operator import _rescue_request as asking
+from sagas.operator import _reset as reset
+from sagas.operator import _search as searching
+from tests.temporal.fixtures.trip_saga import TripSaga
 from workers import SEARCH_ATTRIBUTES, Settings, read_recordings
 from workers._claims import RunningServer, _address_file, _lock_file
 from workers._histories import ELSEWHERE, MANIFEST, Manifest, RecordedRun
@@ -211,19 +229,19 @@ def as_payload(value: T, kind: object = None) -> Sample[T]:
     )
 
 
-def as_header(payload: Payload) -> Sample[Mark]:
+def as_header(payload: Payload) -> Sample[ActivityHeader]:
     """A mark; what writes it in a saga has written `payload`."""
-    mark = read_mark(payload)
+    mark = read_header(payload)
     return Sample(mark, lambda each: payload_text(_mark_payload(payload, each)), _read_mark_text)
 
 
-def _mark_payload(first: Payload, mark: Mark) -> Payload:
+def _mark_payload(first: Payload, mark: ActivityHeader) -> Payload:
     data = mark.model_dump_json(exclude_defaults=True).encode()
-    return Payload(metadata=dict(first.metadata), data=data) if mark != read_mark(first) else first
+    return Payload(metadata=dict(first.metadata), data=data) if mark != read_header(first) else first
 
 
-def _read_mark_text(text: str) -> Mark:
-    return read_mark(text_payload(text))
+def _read_mark_text(text: str) -> ActivityHeader:
+    return read_header(text_payload(text))
 
 
 def as_failure(error: ApplicationError) -> Sample[ApplicationError]:
@@ -269,7 +287,7 @@ def _said_by(error: ApplicationError) -> object:
 
 # --- orchestration: models -----------------------------------------------------------------------------
 
-PATIENT = Policy(
+PATIENT = ActivityPolicy(
     timeout=timedelta(milliseconds=1_500),
     attempts=7,
     pause=timedelta(milliseconds=250),
@@ -280,8 +298,8 @@ PATIENT = Policy(
     taken_within=timedelta(minutes=3),
     priority=1,
 )
-BARE = Compensation(address="reserve-seat", activity="free-seat", arguments=("seat 7",))
-RICH = Compensation(
+BARE = PendingCompensation(address="reserve-seat", activity="free-seat", arguments=("seat 7",))
+RICH = PendingCompensation(
     address="payment:take-money#2",
     activity="give-back",
     arguments=({"amount": 7, "to": "Zoë"}, {"receipt": "r-1"}),
@@ -289,7 +307,7 @@ RICH = Compensation(
     task_queue="bank",
     policy=PATIENT,
 )
-LANES = Together(lanes=((BARE, RICH), (Together(lanes=((BARE,), (RICH,))),)))
+LANES = ParallelCompensations(lanes=((BARE, RICH), (ParallelCompensations(lanes=((BARE,), (RICH,))),)))
 RESERVE: Operation[str, str] = Operation(
     name="reserve-seat",
     participant="cinema",
@@ -314,7 +332,7 @@ NOTE = OperatorNote(by="mia", because="the bank said so", roles=frozenset({"cler
 
 def ledger(phase: Phase = Phase.COMPENSATING) -> Ledger:
     """Lines of every outcome, children, best effort, lanes, and what is made up for."""
-    book = Ledger(Scope.ATTEMPTED, CompensationOrder.PARALLEL)
+    book = Ledger(CompensationScope.ATTEMPTED, CompensationOrder.PARALLEL)
     for outcome in Outcome:
         address = book.address_of("reserve-seat")
         book.start(address, BARE.model_copy(update={"address": address}))
@@ -324,11 +342,11 @@ def ledger(phase: Phase = Phase.COMPENSATING) -> Ledger:
     book.closed("payment", (LANES, RICH))
     book.start(book.address_of("trip"), is_child=True)
     book.phase = phase
-    book.made_up_for("reserve-seat#2")
+    book.mark_compensated("reserve-seat#2")
     return book
 
 
-CARRIED = Carried(
+CARRIED = ContinuedState(
     ledger=ledger(),
     began_at=WHEN,
     shown=Status.COMPENSATING,
@@ -352,34 +370,34 @@ REQUEST = rescue.RescueRequest(
 
 def models() -> dict[str, Sample[Any]]:
     """What stands in inputs, results, memos, signals and updates of workflows and activities."""
-    closed: Closed[Any] = closed_with(dict[str, int])(
+    closed: ChildResult[Any] = closed_with(dict[str, int])(
         result={"n": 7}, owed=(LANES,), by_hand={"a": "skipped"}
     )
-    bare: Closed[Any] = closed_with(str)(result="r")
-    finding: Finding[str] = Finding[str](outcome="done", result="seat 7")
+    bare: ChildResult[Any] = closed_with(str)(result="r")
+    finding: ProbeResult[str] = ProbeResult[str](outcome="done", result="seat 7")
     return {
-        "policy, default": as_payload(Policy()),
+        "policy, default": as_payload(ActivityPolicy()),
         "policy": as_payload(PATIENT),
         "compensation, default": as_payload(BARE),
         "compensation": as_payload(RICH),
         "together": as_payload(LANES),
-        "entry, default": as_payload(Entry("reserve-seat")),
+        "entry, default": as_payload(LedgerEntry("reserve-seat")),
         "entry": as_payload(
-            Entry("payment", Outcome.DONE, (LANES, RICH), is_child=True, is_best_effort=True)
+            LedgerEntry("payment", Outcome.DONE, (LANES, RICH), is_child=True, is_best_effort=True)
         ),
         "ledger, new": as_payload(Ledger()),
         **{f"ledger, {phase.value}": as_payload(ledger(phase)) for phase in Phase},
-        "carried, default": as_payload(Carried(ledger=Ledger())),
+        "carried, default": as_payload(ContinuedState(ledger=Ledger())),
         "carried": as_payload(CARRIED),
-        "descent": as_payload(Descent(child_of="order-7", is_pivot=True)),
-        "descent, default": as_payload(Descent()),
+        "descent": as_payload(ChildMemo(child_of="order-7", is_pivot=True)),
+        "descent, default": as_payload(ChildMemo()),
         "closed": as_payload(closed, closed_with(dict[str, int])),
         "closed, default": as_payload(bare, closed_with(str)),
-        "finding, done": as_payload(finding, Finding[str]),
+        "finding, done": as_payload(finding, ProbeResult[str]),
         "finding, rejected": as_payload(
-            Finding[str](outcome="rejected", code="sold_out", reason="no seat"), Finding[str]
+            ProbeResult[str](outcome="rejected", code="sold_out", reason="no seat"), ProbeResult[str]
         ),
-        "finding, unknown": as_payload(Finding[str](outcome="unknown"), Finding[str]),
+        "finding, unknown": as_payload(ProbeResult[str](outcome="unknown"), ProbeResult[str]),
         "note": as_payload(NOTE),
         "note, default": as_payload(OperatorNote(by="mia", because="b")),
         "skip": as_payload(SkipRequest(step="seat", by="mia", because="b")),
@@ -398,28 +416,34 @@ def models() -> dict[str, Sample[Any]]:
         ),
         "debt": as_payload(REQUEST.debt),
         "debt, as the text of parts": Sample(
-            REQUEST.debt, rescue.Debt.model_dump_json, rescue.Debt.model_validate_json
+            REQUEST.debt,
+            rescue.PendingCompensations.model_dump_json,
+            rescue.PendingCompensations.model_validate_json,
         ),
         "part": as_payload(split("what is owed")[0]),
-        "rescued": as_payload(rescue.Rescued(compensated=("a", "b"), by_hand={"c": "completed by hand"})),
-        "rescued, default": as_payload(rescue.Rescued(compensated=())),
-        "decision": as_payload(mailbox.Decision(by="mia", because="b", at=WHEN)),
+        "rescued": as_payload(
+            rescue.RescueResult(compensated=("a", "b"), by_hand={"c": "completed by hand"})
+        ),
+        "rescued, default": as_payload(rescue.RescueResult(compensated=())),
+        "decision": as_payload(mailbox.ApprovalDecision(by="mia", because="b", at=WHEN)),
     }
 
 
 def marks() -> dict[str, Sample[Any]]:
     """The headers of activities."""
-    scope, order = Scope.IN_DOUBT, CompensationOrder.REVERSE
+    scope, order = CompensationScope.IN_DOUBT, CompensationOrder.REVERSE
     full = {
-        f"{purpose.value}, {scope.value}, {order.value}": as_header(mark_of(STEP, purpose, scope, order))
+        f"{purpose.value}, {scope.value}, {order.value}": as_header(
+            action_header(STEP, purpose, scope, order)
+        )
         for purpose in Purpose
-        for scope in Scope
+        for scope in CompensationScope
         for order in CompensationOrder
     }
-    plain = {f"plain {purpose.value}": as_header(plain_mark(purpose)) for purpose in Purpose}
-    usual = as_header(mark_of(PLAIN_STEP, Purpose.STEP, scope, order))
-    whole = Owes(activity="give-back", takes_result=True, task_queue="bank", policy=PATIENT)
-    mark = Mark(purpose=Purpose.STEP, owes=whole, rejections=("a", "b"))
+    plain = {f"plain {purpose.value}": as_header(plain_header(purpose)) for purpose in Purpose}
+    usual = as_header(action_header(PLAIN_STEP, Purpose.STEP, scope, order))
+    whole = CompensationSpec(activity="give-back", takes_result=True, task_queue="bank", policy=PATIENT)
+    mark = ActivityHeader(purpose=Purpose.STEP, owes=whole, rejections=("a", "b"))
     return {**full, **plain, "step, usual": usual, "with result": as_payload(mark)}
 
 
@@ -433,11 +457,11 @@ class OfSomebodyElseError(Exception):
 ENDINGS: dict[str, BaseException] = {
     "rejected": RejectedError("sold_out", "no seat", "row.seat"),
     "rejected, no field": RejectedError("sold_out", "no seat"),
-    "child rejected": children.ChildRejectedError(RejectedError("sold_out", "no seat"), {}),
+    "child rejected": children.ChildCompensatedError(RejectedError("sold_out", "no seat"), {}),
     "unknown": UnknownOutcomeError("reserve-seat", "no answer came in time"),
-    "deadline": DeadlineError("the saga"),
-    "turned back": TurnedBackError("mia", "why not"),
-    "lost": saga_errors.Lost("child 'payment' ended"),
+    "deadline": DeadlineExceededError("the saga"),
+    "turned back": CompensationRequestedError("mia", "why not"),
+    "lost": saga_errors.ChildOutcomeUnknownError("child 'payment' ended"),
     "definition": saga_errors.DefinitionError("a saga has one pivot"),
     "too late": saga_errors.TooLateError("comes after the pivot"),
     "saga": saga_errors.SagaError("it is too large"),
@@ -458,7 +482,7 @@ def failures() -> dict[str, Sample[Any]]:
     for name, error in ENDINGS.items():
         found[f"compensated: {name}"] = as_failure(_verdict.compensated(error, {}))
         found[f"settled: {name}"] = as_failure(_verdict.compensated(error, by_hand))
-    run = Run(is_child=False, search_attributes=True, has_saga=True)
+    run = RunContext(is_child=False, search_attributes=True, has_saga=True)
     for name, error in ENDINGS.items():
         if isinstance(error, saga_errors.SagaError):
             answer = answer_of(run, error)
@@ -468,7 +492,7 @@ def failures() -> dict[str, Sample[Any]]:
 
 
 def readings() -> dict[str, object]:
-    """What is told from failures that were read: by `verdict_of` and by the parent of a child."""
+    """What is told from failures that were read: by `outcome_of_failure` and by the parent of a child."""
     kinds = [
         _verdict.REJECTED,
         "SomeRejection",
@@ -492,10 +516,10 @@ def readings() -> dict[str, object]:
         )
         cause = ApplicationError("no seat", "sold_out", "row.seat", type=kind, non_retryable=True)
         error.__cause__ = cause
-        verdict = _verdict.verdict_of(error, frozenset({"SomeRejection"}), attempts=3)
+        verdict = _verdict.outcome_of_failure(error, frozenset({"SomeRejection"}), attempts=3)
         told[kind] = {
             "verdict": [verdict.outcome.value, verdict.code, verdict.reason, verdict.field],
-            "says what is owed": _verdict.says_what_is_owed(cause),
+            "says what is owed": _verdict.reports_pending(cause),
         }
     return told
 
@@ -505,23 +529,23 @@ def error_names() -> dict[str, str]:
 
     Temporal's SDK does not ask for these: where one of our errors ends a workflow (whose class has
     `failure_exception_types`), a workflow task or an activity untranslated, or is the cause of a failure, the
-    SDK writes the name of the class. `says_what_is_owed` knows both names of a `DefinitionError`.
+    SDK writes the name of the class. `reports_pending` knows both names of a `DefinitionError`.
     """
     return {
         "saga": saga_errors.SagaError.wire_type,
         "definition": saga_errors.DefinitionError.wire_type,
         "rejected": saga_errors.RejectedError.wire_type,
         "unknown outcome": saga_errors.UnknownOutcomeError.wire_type,
-        "deadline": saga_errors.DeadlineError.wire_type,
-        "turned back": saga_errors.TurnedBackError.wire_type,
+        "deadline": saga_errors.DeadlineExceededError.wire_type,
+        "turned back": saga_errors.CompensationRequestedError.wire_type,
         "too late": saga_errors.TooLateError.wire_type,
-        "lost": saga_errors.Lost.wire_type,
+        "lost": saga_errors.ChildOutcomeUnknownError.wire_type,
         "start": saga_errors.StartError.wire_type,
         "duplicate saga": saga_errors.DuplicateSagaError.wire_type,
         "saga not found": saga_errors.SagaNotFoundError.wire_type,
         "verb refused": saga_errors.VerbRefusedError.wire_type,
         "no worker": saga_errors.NoWorkerError.wire_type,
-        "child rejected": children.ChildRejectedError.wire_type,
+        "child rejected": children.ChildCompensatedError.wire_type,
         "contract": event_errors.ContractError.wire_type,
         "bus unavailable": event_errors.BusUnavailableError.wire_type,
         "unroutable": event_errors.UnroutableError.wire_type,
@@ -571,7 +595,7 @@ def _refusal_in(error: BaseException) -> object:
     if isinstance(error, RejectedError):
         by_hand = getattr(error, "by_hand", {})
         return ["rejected", error.code, error.reason, error.field, dict(by_hand)]
-    assert isinstance(error, saga_errors.Lost)
+    assert isinstance(error, saga_errors.ChildOutcomeUnknownError)
     return ["lost", str(error)]
 
 
@@ -591,7 +615,7 @@ def _refused_child(make_room: Callable[[], None], error: Exception) -> object:
     with (
         patch.object(children, "current", lambda: run),
         patch.object(children, "encode", lambda *_: [RawValue(Payload())]),
-        patch.object(children, "to_its_end", lambda body: body),
+        patch.object(children, "run_uncancelled", lambda body: body),
         patch.object(workflow, "start_child_workflow", start),
         patch.object(workflow, "info", lambda: info),
     ):
@@ -610,7 +634,7 @@ def _leave() -> object:
     info = SimpleNamespace(workflow_id="order-7/payment")
     with patch.object(workflow, "info", lambda: info):
         try:
-            WayBack.leave(cast("Any", back), asyncio.CancelledError(), was_cancelled=True)
+            CompensationExecution.leave(cast("Any", back), asyncio.CancelledError(), was_cancelled=True)
         except ApplicationError as error:
             return [error.type, error.message, list(error.details)]
 
@@ -619,17 +643,17 @@ def _leave() -> object:
 
 ENUMS: dict[str, type[StrEnum]] = {
     "outcome": Outcome,
-    "scope": Scope,
+    "scope": CompensationScope,
     "compensation order": CompensationOrder,
     "phase": Phase,
     "purpose": Purpose,
     "on failure": OnFailure,
     "status": Status,
     "state of the fence": fence.State,
-    "way": Way,
-    "how": How,
+    "way": RecoveryDirection,
+    "how": CloseStatus,
     "state of a compensation": CompensationState,
-    "course of a rescue": rescuing.Course,
+    "course of a rescue": rescuing.RescueDecision,
     "wanted": Wanted,
 }
 
@@ -654,11 +678,11 @@ def names() -> dict[str, object]:
         "verbs that histories tell": sorted(VERBS),
         "rescue": [
             rescue.RESCUE_TYPE,
-            WorkflowDefinition.must_from_class(rescue.RescueSaga).name,
+            WorkflowDefinition.must_from_class(rescue_workflow.RescueSaga).name,
             rescue.PART,
         ],
         "signals of a rescue": sorted(
-            str(each) for each in WorkflowDefinition.must_from_class(rescue.RescueSaga).signals
+            str(each) for each in WorkflowDefinition.must_from_class(rescue_workflow.RescueSaga).signals
         ),
         "reason of a reset": reset.RESET_REASON,
         "verb of a rescue": asking.VERB,
@@ -707,7 +731,9 @@ def _status() -> object:
     ):
         for search_attributes in (True, False):
             for status in Status:
-                Board(Ledger(), search_attributes=search_attributes, shown=Status.RUNNING).show(status)
+                StatusPublisher(Ledger(), search_attributes=search_attributes, shown=Status.RUNNING).show(
+                    status
+                )
     return said
 
 
@@ -738,7 +764,7 @@ def ids() -> dict[str, object]:
 def _groups_of(activity_id: str) -> list[str]:
     made: list[str] = []
     with patch.object(workflow, "create_event_group", made.append):
-        groups_of(activity_id)
+        event_groups_of(activity_id)
     return made
 
 
@@ -759,7 +785,7 @@ class _Client:
 
 
 def _started() -> dict[str, object]:
-    record = Record("order-7", run_id="run-1", task_queue="sagas")
+    record = SagaRecord("order-7", run_id="run-1", task_queue="sagas")
 
     def said_by(begin: Callable[[Any], Coroutine[Any, Any, object]]) -> object:
         client = _Client()
@@ -771,7 +797,7 @@ def _started() -> dict[str, object]:
         "rescue": said_by(
             lambda client: asking.start_rescue(client, "order-7~rescue", REQUEST, task_queue="sagas")
         ),
-        "going on": said_by(lambda client: reset.go_on(client, cast("Any", None), record, NOTE)),
+        "going on": said_by(lambda client: reset.reset_and_continue(client, cast("Any", None), record, NOTE)),
     }
 
 
@@ -789,12 +815,12 @@ def timers() -> dict[str, object]:
         length[0] += 1
 
     async def all_of_them() -> None:
-        box = mailbox.Mailbox()
-        with suppress(DeadlineError):
-            await box.next(mailbox.Expected[str]("payment-cleared"), timedelta(days=1))
-        with suppress(DeadlineError):
+        box = mailbox.ExternalEvents()
+        with suppress(DeadlineExceededError):
+            await box.next(mailbox.ExpectedEvent[str]("payment-cleared"), timedelta(days=1))
+        with suppress(DeadlineExceededError):
             await box.approval("large-order", "manager", timedelta(days=1))
-        load = Load()
+        load = TaskSizeLimit()
         load.add(LARGEST_LOAD)
         await load.make_room(1)
 
@@ -1261,17 +1287,17 @@ def settings() -> dict[str, object]:
 def cli_json() -> dict[str, Sample[Any]]:
     """The answers of `sagas ... --json`."""
     return {
-        "timeline, default": _answer(Timeline(id="order-7", status="running", way=Way.BACK)),
+        "timeline, default": _answer(Timeline(id="order-7", status="running", way=RecoveryDirection.BACK)),
         "timeline": _answer(_timeline()),
-        "preview, default": _answer(Preview(id="order-7", way=Way.FORWARD)),
+        "preview, default": _answer(Preview(id="order-7", way=RecoveryDirection.FORWARD)),
         "preview": _answer(
             Preview(
                 id="order-7",
-                way=Way.BACK,
-                compensations=(Planned(address="seat", activity="free-seat", lane="2.1"),),
-                stays=(Stays(address="news", outcome=Outcome.DONE, because="skipped by mia: b"),),
+                way=RecoveryDirection.BACK,
+                compensations=(PlannedCompensation(address="seat", activity="free-seat", lane="2.1"),),
+                stays=(RemainingEffect(address="news", outcome=Outcome.DONE, because="skipped by mia: b"),),
                 unknown=("trip",),
-                left=(Planned(address="card", activity="give-back"),),
+                left=(PlannedCompensation(address="card", activity="give-back"),),
                 has_completed=True,
                 has_turned=True,
                 root="order",
@@ -1285,7 +1311,7 @@ def cli_json() -> dict[str, Sample[Any]]:
         "rescue": _answer(
             Rescue(
                 saga="order-7",
-                course=rescuing.Course.COMPENSATING,
+                course=rescuing.RescueDecision.COMPENSATING,
                 workflow_id="order-7~rescue",
                 run_id="r",
                 owed=("seat",),
@@ -1293,7 +1319,7 @@ def cli_json() -> dict[str, Sample[Any]]:
                 is_new=False,
             )
         ),
-        "rescue, default": _answer(Rescue(saga="order-7", course=rescuing.Course.NOTHING_OWED)),
+        "rescue, default": _answer(Rescue(saga="order-7", course=rescuing.RescueDecision.NOTHING_OWED)),
         "verb": _answer(Done(saga="order-7", verb="hold", status="held")),
     }
 
@@ -1340,7 +1366,7 @@ def _timeline() -> Timeline:
         code="sold_out",
         reason="no seat",
         compensations=(line,),
-        child=Timeline(id="order-7/trip", status="running", way=Way.BACK),
+        child=Timeline(id="order-7/trip", status="running", way=RecoveryDirection.BACK),
         left_by="r-0",
         by_hand="skipped",
     )
@@ -1349,21 +1375,21 @@ def _timeline() -> Timeline:
         run_id="r",
         type="OrderSaga",
         status="terminated",
-        way=Way.FORWARD,
+        way=RecoveryDirection.FORWARD,
         since=WHEN,
         started_at=WHEN,
         ended_at=LATER,
-        closed=How.TERMINATED,
+        closed=CloseStatus.TERMINATED,
         code="c",
         reason="r",
         steps=(step,),
-        fault=Fault(reason="a bug", since=WHEN),
-        waits=(Wait(what=NEXT_ATTEMPT, until=LATER),),
+        fault=TaskFailure(reason="a bug", since=WHEN),
+        waits=(PendingWait(what=NEXT_ATTEMPT, until=LATER),),
         verbs=(HOLD_ENTRY, DECIDED),
-        cancels=(Cancel(at=WHEN, reason="no more"),),
+        cancels=(CancelRequest(at=WHEN, reason="no more"),),
         continued_from="r-0",
         continued_as="r-2",
-        rescues=(Timeline(id="order-7~rescue", status="compensated", way=Way.BACK),),
+        rescues=(Timeline(id="order-7~rescue", status="compensated", way=RecoveryDirection.BACK),),
     )
 
 
@@ -1371,7 +1397,7 @@ def told(history: WorkflowHistory) -> object:
     """What a stored run says when its history is read: the story, and what would be made up for."""
     converter = dataclasses.replace(DataConverter.default, payload_converter_class=SagaPayloadConverter)
     record = read_history(history.workflow_id, history.events, converter)
-    return [timeline_of(record).model_dump(mode="json"), preview_of(record).model_dump(mode="json")]
+    return [build_timeline(record).model_dump(mode="json"), build_preview(record).model_dump(mode="json")]
 
 
 def recorded() -> Generator[tuple[str, WorkflowHistory]]:
