@@ -69,7 +69,8 @@ FAULTS = [
     Fault("the oldest is compensated first", "reversed(self.entries.values())", "self.entries.values()"),
     Fault(
         "the last that ended, not the last that started, is compensated first",
-        "        )\n        self.entries[address] = replace(entry, outcome=Outcome.DONE, compensations=compensations)",
+        "        )\n"
+        "        self.entries[address] = replace(entry, outcome=Outcome.DONE, compensations=compensations)",
         "        )\n        del self.entries[address]\n"
         "        self.entries[address] = replace(entry, outcome=Outcome.DONE, compensations=compensations)",
     ),
