@@ -13,8 +13,8 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from ._event import Event
-from ._rabbit_layout import exchange_of, queue_of
+from ._declarations.event import Event
+from ._messaging.rabbitmq.layout import exchange_of, queue_of
 
 SAGA_ID = "saga.id"
 PARTICIPANT = "saga.participant"

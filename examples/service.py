@@ -18,7 +18,14 @@ import typer
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from choreography import Bus, BusUnavailableError, Database, RabbitBus, RunningParticipant, run_participant
+from choreography import (
+    Bus,
+    BusUnavailableError,
+    Database,
+    RabbitBus,
+    RunningParticipant,
+    run_participant,
+)
 from examples.order import inventory, orders, shipping
 from examples.payment import notification
 from examples.payment import service as payment

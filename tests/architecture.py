@@ -30,7 +30,7 @@ ROOMS = {
 """Which rooms of its own package a room may not look into: a running saga does not know who looks at it."""
 
 ONLY_IN = {
-    "aio_pika": ["choreography/_rabbitmq.py", "tests/*"],
+    "aio_pika": ["choreography/_messaging/rabbitmq/connection.py", "tests/*"],
     "aiormq": ["tests/*"],
     "fastapi": ["examples/*", "tests/*"],
     "httpx": ["activities/*", "examples/*", "benchmarks/*", "tests/*"],

@@ -26,7 +26,7 @@ from choreography import (
     TopologyError,
     UnroutableError,
 )
-from choreography._cloudevents import CONTENT_TYPE, Message, decode
+from choreography._messaging.cloudevents import CONTENT_TYPE, Message, decode
 from tests.rabbit_node import RabbitNode
 from tests.waiting import until
 

@@ -21,14 +21,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import TimeSkipper
 from temporalio.worker import Replayer, Worker
 
-from sagas import (
-    APPROVE,
-    ApprovalRequest,
-    RejectedError,
-    SagaClient,
-    SagaPlugin,
-    start_saga,
-)
+from sagas import APPROVE, ApprovalRequest, RejectedError, SagaClient, SagaPlugin, start_saga
 from tests.pages import DOCS, modules_in, modules_of
 
 from .stage import PATIENCE, Stage

@@ -12,8 +12,8 @@ from typing import Self
 import aio_pika
 
 from choreography import Event, RabbitBus
-from choreography._cloudevents import decode, encode
-from choreography._rabbit_layout import exchange_of, queue_of
+from choreography._messaging.cloudevents import decode, encode
+from choreography._messaging.rabbitmq.layout import exchange_of, queue_of
 from examples.compare.measure import TOLD_EVENTS, WAITING_EVENTS
 from examples.compare.stack import Stack
 from examples.reactions import TOPOLOGY

@@ -12,7 +12,7 @@ from rich.console import Console
 from examples.compare.demo import orchestrated, play
 from examples.compare.scenarios import ORDERS, PAYMENTS, Scenario
 from examples.compare.stack import SERVICES, Stack
-from tests.unit.choreography.world import World, fence_rows
+from tests.unit.choreography.simulated_world import World, fence_rows
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

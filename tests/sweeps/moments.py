@@ -4,15 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .histories import (
-    ACTIVITY_SCHEDULED,
-    CHILD_INITIATED,
-    STARTED,
-    Line,
-    batches,
-    caused_by,
-    closes,
-)
+from .histories import ACTIVITY_SCHEDULED, CHILD_INITIATED, STARTED, Line, batches, caused_by, closes
 from .participants import Request
 
 BEGINS = (ACTIVITY_SCHEDULED, CHILD_INITIATED)

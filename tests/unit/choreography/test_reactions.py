@@ -7,7 +7,13 @@ from examples.order import facts, inventory, orders, shipping
 from examples.order import operations as ops
 from examples.order.facts import order_placed, stock_refused, stock_reserved
 from examples.order.inventory import INVENTORY
-from examples.order.messages import CancellationRequest, CreateShipment, Order, ReserveStock, ScreenOrder
+from examples.order.messages import (
+    CancellationRequest,
+    CreateShipment,
+    Order,
+    ReserveStock,
+    ScreenOrder,
+)
 from examples.order.orders import ORDER
 from examples.order.shipping import SHIPPING
 from examples.reactions import REACTIONS, TOPOLOGY

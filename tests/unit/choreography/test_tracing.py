@@ -12,9 +12,9 @@ from examples.service import SERVICES
 from tests.tracing import Spans, id_of, spans
 from tests.waiting import until
 
-from .bus import SmallBus
-from .facts import order, told
-from .test_run_participant import everybody, service
+from .fake_bus import SmallBus
+from .sample_events import order, told
+from .test_participant_runner import everybody, service
 
 __all__ = ["spans"]
 

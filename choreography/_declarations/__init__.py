@@ -1,0 +1,1 @@
+"""What an author declares: event types, reactions, participants, and the topology of subscriptions."""

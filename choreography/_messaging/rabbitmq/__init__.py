@@ -1,0 +1,1 @@
+"""The bus on RabbitMQ; the only package that imports aio-pika."""

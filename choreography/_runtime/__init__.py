@@ -1,0 +1,1 @@
+"""What runs a participant: its event consumer, its outbox relay, and the injection of faults for tests."""
