@@ -1,12 +1,27 @@
-"""Pauses between attempts: they grow, and no two processes keep the same beat."""
+"""Exponential back-off: the pauses between attempts, for the relay, the outbox and the connections."""
 
 import random
+from dataclasses import dataclass
 from datetime import timedelta
 
-_SPREAD = 0.5
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """A pause that doubles from `first` to `longest`, multiplied by a random factor.
 
-def pause_after(attempts: int, first: timedelta, longest: timedelta) -> float:
-    """Seconds to wait after so many failures: from `first` doubling to `longest`, give or take a half."""
-    seconds = min(first.total_seconds() * 2.0 ** min(attempts - 1, 60), longest.total_seconds())
-    return seconds * random.uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311 - nothing secret depends on it
+    Args:
+        first: The pause after the first failure.
+        longest: The upper limit of the pause, before the random factor.
+        jitter: The range of the random factor, so that processes do not retry at the same moment.
+    """
+
+    first: timedelta
+    longest: timedelta
+    jitter: tuple[float, float] = (0.5, 1.5)
+
+    def pause_after(self, failures: int) -> timedelta:
+        """Computes the pause after a number of consecutive failures, at least one."""
+        # Capped: 2 to the power of 1024 is too large for a float.
+        doubled = self.first.total_seconds() * 2.0 ** min(failures - 1, 60)
+        factor = random.uniform(*self.jitter)  # noqa: S311 - not a secret
+        return timedelta(seconds=min(doubled, self.longest.total_seconds()) * factor)

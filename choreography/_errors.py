@@ -1,33 +1,38 @@
-"""What can go wrong between participants, and inside one.
+"""The errors of a choreography.
 
 ::
 
-    SagaError
-    ├── ContractError        business code is badly written: mend it
-    ├── BusUnavailableError  try again later
-    ├── UnroutableError      a queue is missing: declare the topology
-    ├── TopologyError        a queue has another shape: a person has to look at it
-    └── DeadLetterError      an event is put aside, with this reason
+    SagaError                  (`sagas`)
+    ├── DefinitionError        (`sagas`) participants or reactions contradict each other: fix the declaration
+    ├── RejectedError          (`sagas`) a participant rejected a command or an operation for good
+    ├── ContractError          code of a participant broke a contract: fix the code
+    ├── BusUnavailableError    the broker is unreachable or did not confirm in time: publish again
+    ├── UnroutableError        a queue is missing: declare the topology, then publish again
+    ├── TopologyError          the broker and the topology contradict each other: a person has to decide
+    └── DeadLetterError        an event can never be handled: the event becomes a dead letter
+
+A stop of a participant interrupts events that are not yet in a transaction with the built-in
+`InterruptedError`; the broker delivers these events again.
 """
 
 from sagas import SagaError
 
 
 class ContractError(SagaError):
-    """Business code broke the contract of its operation: nothing was committed; mend the code."""
+    """Code of a participant broke a contract; nothing was committed, and the code has to be fixed."""
 
 
 class BusUnavailableError(SagaError):
-    """The broker cannot be reached, or did not answer in time; what was published may have arrived."""
+    """The broker is unreachable or did not confirm in time; a published event may have arrived anyway."""
 
 
 class UnroutableError(SagaError):
-    """Nobody hears an event that somebody should hear: a queue is missing."""
+    """The queue of a subscriber is missing; the topology has to be declared."""
 
 
 class TopologyError(SagaError):
-    """A queue or an exchange exists on the broker in another shape."""
+    """A name is invalid, a queue is not declared, or a queue or exchange exists with other arguments."""
 
 
 class DeadLetterError(SagaError):
-    """An event cannot be handled, now or later; it is put aside with this reason."""
+    """An event can never be handled; the bus moves the event to the dead letters with this reason."""

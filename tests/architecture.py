@@ -26,11 +26,24 @@ MAY_IMPORT = {
 ROOMS = {
     "sagas._scope": {"sagas._history", "sagas._operator"},
     "sagas._history": {"sagas._operator"},
+    **{
+        f"choreography._{leaf}": {
+            f"choreography._{name}"
+            for name in ("declarations", "messaging", "transaction", "runtime", "tracing")
+        }
+        for leaf in ("backoff", "errors", "validation")
+    },
+    "choreography._declarations": {
+        f"choreography._{name}" for name in ("messaging", "transaction", "runtime", "tracing")
+    },
+    "choreography._tracing": {f"choreography._{name}" for name in ("messaging", "transaction", "runtime")},
+    "choreography._messaging": {f"choreography._{name}" for name in ("transaction", "runtime", "tracing")},
+    "choreography._transaction": {"choreography._messaging", "choreography._runtime"},
 }
-"""Which rooms of its own package a room may not look into: a running saga does not know who looks at it."""
+"""The packages and modules of its own top-level package that a package or a module may not import."""
 
 ONLY_IN = {
-    "aio_pika": ["choreography/_messaging/rabbitmq/connection.py", "tests/*"],
+    "aio_pika": ["choreography/_messaging/rabbitmq/*", "tests/*"],
     "aiormq": ["tests/*"],
     "fastapi": ["examples/*", "tests/*"],
     "httpx": ["activities/*", "examples/*", "benchmarks/*", "tests/*"],
@@ -86,6 +99,7 @@ def _name(path: str) -> Iterator[str]:
 
 
 def _imports(path: str, tree: ast.AST) -> Iterator[str]:
+    this = ".".join(PurePosixPath(path).with_suffix("").parts)
     here = ".".join(PurePosixPath(path).parent.parts)
     # The entry point of an example puts together what the example itself does not know.
     if PurePosixPath(path).name == "__main__.py" and here.startswith("examples."):
@@ -93,8 +107,9 @@ def _imports(path: str, tree: ast.AST) -> Iterator[str]:
     home = next((package for package in MAY_IMPORT if _is_in(here, package)), None)
     for module in imported_modules(path, tree):
         top = module.partition(".")[0]
-        if any(_is_in(module, room) for room in ROOMS.get(here, ())):
-            yield f"{here} may not import {module}"
+        for room, forbidden in ROOMS.items():
+            if _is_in(this, room) and any(_is_in(module, other) for other in forbidden):
+                yield f"{room} may not import {module}"
         for library, files in ONLY_IN.items():
             if _is_in(module, library) and not any(fnmatch(path, pattern) for pattern in files):
                 yield f"{library} may only be imported in {', '.join(files)}"

@@ -1,28 +1,31 @@
-"""The envelope of an event: a fact about a saga, that somebody may react to."""
+"""The envelope of an event: a published statement that a step of a saga has happened."""
 
 from datetime import datetime
 from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
 
+from .event_type import AnyEventType
+
 NAMESPACE = UUID("8c0d1f5e-4b0a-5f0e-9a53-6d1f0b7f3a11")
+"""The namespace of event ids; a change would give every event another id."""
 
 
 class Event(BaseModel):
-    """Something that has happened in a saga, as the participant that did it tells the others.
+    """One event of a saga.
 
-    The id is made from the saga, the type and what caused it (see `event_id`), so an event that is told
-    twice is the same event.
+    The id is derived from the saga, the event type and the causing event (see `event_id`): an event that is
+    published twice keeps its id, so consumers can deduplicate.
 
     Args:
-        id: Unique; the same however often the event is published.
-        type: What has happened, in the past tense, with dashes: `stock-reserved`.
-        source: The participant that tells it.
-        saga_id: The run that it belongs to: the correlation id.
-        causation_id: The id of the event that led to it; `None` for the first.
-        time: When it happened.
-        data: What there is to know, as JSON.
-        traceparent: The W3C trace context in which it happened, if there is one.
+        id: Unique per event; the same on every publication and every delivery.
+        type: The name of the event type, in the past tense, with dashes: `stock-reserved`.
+        source: The participant that publishes the event.
+        saga_id: The run to which the event belongs: the correlation id.
+        causation_id: The id of the causing event; `None` for the first event of a saga.
+        time: When the event happened.
+        data: The content, as JSON.
+        traceparent: The W3C trace context in which the event was created, if any.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,29 +41,22 @@ class Event(BaseModel):
 
 
 def event_id(saga_id: str, event_type: str, causation_id: str | None) -> str:
-    """The id of the event of a type that another one leads to: the same each time it is asked for."""
+    """Derives the id of an event; the same arguments give the same id."""
     return str(uuid5(NAMESPACE, f"{saga_id}\n{event_type}\n{causation_id or ''}"))
 
 
-def next_event(
-    *,
-    saga_id: str,
-    type: str,  # noqa: A002 - as in the envelope
-    source: str,
-    time: datetime,
-    data: dict[str, JsonValue],
-    cause: Event | None = None,
-    traceparent: str | None = None,
+def create_event(
+    event_type: AnyEventType, data: BaseModel, *, saga_id: str, time: datetime, cause: Event | None = None
 ) -> Event:
-    """The event that follows from `cause`, with its deterministic id."""
+    """Creates the event that follows from `cause`, with a derived id and the trace context of `cause`."""
     causation_id = cause.id if cause else None
     return Event(
-        id=event_id(saga_id, type, causation_id),
-        type=type,
-        source=source,
+        id=event_id(saga_id, event_type.name, causation_id),
+        type=event_type.name,
+        source=event_type.source,
         saga_id=saga_id,
         causation_id=causation_id,
         time=time,
-        data=data,
-        traceparent=traceparent,
+        data=data.model_dump(mode="json"),
+        traceparent=cause.traceparent if cause else None,
     )

@@ -1,8 +1,8 @@
-"""What participants tell each other, and what they are asked from outside."""
+"""Types of events that participants publish, and types of commands that participants accept from outside."""
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
@@ -10,31 +10,31 @@ DataT = TypeVar("DataT", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Fact(Generic[DataT]):
-    """A type of event, and the model of what there is to know.
+class EventType(Generic[DataT]):
+    """A type of event, with the model of its data.
 
     Args:
-        name: What has happened, in the past tense, with dashes: `stock-reserved`; the type of its events.
-        data: The pydantic model of its data.
-        by: The participant that tells it.
-        is_final: A saga may end with it, so it is no mistake if nobody reacts.
+        name: The event in the past tense, with dashes: `stock-reserved`; the `type` of its events.
+        data: The pydantic model of the data.
+        source: The participant that publishes the events.
+        is_final: A saga may end with this event, so no participant has to react.
     """
 
     name: str
     data: type[DataT]
     _: KW_ONLY
-    by: str
+    source: str
     is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Command(Generic[DataT]):
-    """What a participant can be asked for from outside: how a saga begins, or is told to turn round.
+class CommandType(Generic[DataT]):
+    """A type of command, with which a client starts a saga or requests its cancellation.
 
     Args:
         name: A verb and its object, with dashes: `place-order`.
-        data: The pydantic model of what is asked.
-        saga_id: Which saga it is about: always the same for the same request.
+        data: The pydantic model of the request.
+        saga_id: Derives the id of the saga from the request; equal requests must give equal ids.
     """
 
     name: str
@@ -42,4 +42,8 @@ class Command(Generic[DataT]):
     saga_id: Callable[[DataT], str]
 
 
-Cause = Fact[Any] | Command[Any]  # Any: each reaction has checked the type of its own data
+# Any: collections hold types of different data; `on(…)` has checked the data of each reaction.
+AnyEventType: TypeAlias = EventType[Any]
+AnyCommandType: TypeAlias = CommandType[Any]
+Cause: TypeAlias = AnyEventType | AnyCommandType
+"""What a participant reacts to."""

@@ -1,28 +1,28 @@
-"""Rules about who hears what that every bus keeps."""
+"""Names of participants and event types, and the broker's names that follow from them."""
 
-from .._errors import TopologyError
-from .._messaging.bus import Topology
-from .._messaging.cloudevents import is_name
+import re
 
+LONGEST_NAME = 100
+NAME_RULE = f"words in lower case joined by dashes, at most {LONGEST_NAME} characters"
 
-def check_names(topology: Topology) -> None:
-    """Refuses names that a broker would take for something else, such as a pattern of types.
-
-    Raises:
-        TopologyError: A participant, a source or a type has no proper name.
-    """
-    for participant, heard in topology.queues.items():
-        for name in (participant, *(part for pair in sorted(heard) for part in pair)):
-            if not is_name(name):
-                raise TopologyError(
-                    f"{name!r}, in what participant {participant!r} hears, is no name: "
-                    "lower case, words joined by dashes"
-                )
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
-def merge(known: Topology | None, more: Topology) -> Topology:
-    """Both together: a participant hears what either says."""
-    queues = dict(known.queues) if known else {}
-    for participant, heard in more.queues.items():
-        queues[participant] = queues.get(participant, frozenset()) | heard
-    return Topology(queues=queues)
+def is_name(text: str) -> bool:
+    """Whether a participant or an event type may have this name, which must not be a pattern of a broker."""
+    return len(text) <= LONGEST_NAME and _NAME.fullmatch(text) is not None
+
+
+def exchange_name(source: str) -> str:
+    """The exchange to which only the participant `source` publishes."""
+    return f"{source}.events"
+
+
+def queue_name(participant: str) -> str:
+    """The queue from which only this participant consumes: one queue, so that events stay in order."""
+    return f"{participant}.in"
+
+
+def queue_owner(queue: str) -> str:
+    """The participant that consumes from a queue."""
+    return queue.removesuffix(".in")

@@ -1,28 +1,32 @@
-"""One reaction, as pure data: which event leads to which operation, and what is told of it.
+"""One reaction as data: which cause leads to which operation, and which event each outcome publishes.
 
 ::
 
-    order_placed = Fact("order-placed", Order, by="order")
+    order_placed = EventType("order-placed", Order, source="order")
 
     REACTIONS = Reactions(
         INVENTORY,
-        on(order_placed).do(reserve_stock, ReserveStock.of).then(stock_reserved).or_else(stock_refused),
+        on(order_placed)
+        .do(reserve_stock, ReserveStock.of)
+        .on_done(stock_reserved)
+        .on_rejected(stock_refused),
         on(payment_declined, shipment_refused).compensate(reserve_stock, ReserveStock.of),
     )
 
-The data of a fact is what every operation after it is made from: no participant asks another one.
+The data of an event holds everything that later operations need: no participant queries another participant.
 """
 
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Generic, Self, TypeAlias, TypeVar, overload
 
 from pydantic import BaseModel
 
 from sagas import Operation
 
-from .event_type import Cause, Command, Fact
+from .event_type import AnyEventType, Cause, CommandType, EventType
+from .participant import AnyOperation
 
 DataT = TypeVar("DataT", bound=BaseModel)
 MessageT = TypeVar("MessageT", bound=BaseModel)
@@ -31,211 +35,244 @@ OtherT = TypeVar("OtherT", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
-    """A fact that a reaction may tell, and what its data is made from: the data that led to it, and a result.
+class OutgoingEvent:
+    """An event that a reaction may publish.
 
     Args:
-        fact: What is told.
-        of: Makes its data.
+        event_type: The type of the event.
+        make_data: Makes the data of the event from the data of the cause and the result of the operation.
     """
 
-    fact: Fact[Any]
-    of: Callable[[Any, Any], BaseModel]
+    event_type: AnyEventType
+    make_data: Callable[..., BaseModel]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Carried(Generic[DataT]):
-    """An operation of the participant that a cause leads to.
+class _OperationReaction(Generic[DataT]):
+    """A reaction with an operation of the participant.
 
     Args:
-        causes: Each of them leads to it.
-        operation: The action; its name makes the idempotency key.
-        of: Makes its message from the data of the cause.
-        within: The part of the saga that the step belongs to, as a child saga would be called.
+        causes: The event types or the command types that lead to the operation.
+        operation: The action; the idempotency key is derived from its name.
+        make_message: Makes the message of the operation from the data of the cause.
+        child_saga: The child saga to which the step belongs; empty for a step of the saga itself.
+        done_event: Published when the operation is done.
     """
 
     causes: tuple[Cause, ...]
-    operation: Operation[Any, Any]
-    of: Callable[[DataT], BaseModel]
-    within: str = ""
-    told: Telling | None = None
+    operation: AnyOperation
+    make_message: Callable[[DataT], BaseModel]
+    child_saga: str = ""
+    done_event: OutgoingEvent | None = None
 
     @property
-    def tells(self) -> tuple[Telling, ...]:
-        """Everything that may follow from it."""
-        return (self.told,) if self.told else ()
+    def outgoing_events(self) -> tuple[OutgoingEvent, ...]:
+        """The events that the reaction may publish."""
+        return (self.done_event,) if self.done_event else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Do(_Carried[DataT], Generic[DataT, ResultT]):
-    """An action; what is told depends on how it ends: done, rejected, or unknown."""
+class Do(_OperationReaction[DataT], Generic[DataT, ResultT]):
+    """Executes an action; the published event depends on the outcome: done, rejected, or unknown."""
 
-    rejected: Telling | None = None
-    unknown: Telling | None = None
+    rejected_event: OutgoingEvent | None = None
+    unknown_event: OutgoingEvent | None = None
 
     @overload
-    def then(self, fact: Fact[DataT]) -> Self: ...
+    def on_done(self, event: EventType[DataT]) -> Self: ...
     @overload
-    def then(self, fact: Fact[OtherT], of: Callable[[DataT, ResultT], OtherT]) -> Self: ...
-    def then(self, fact: Fact[Any], of: Callable[[Any, Any], BaseModel] | None = None) -> Self:
-        """Tells `fact` when the action is done.
+    def on_done(self, event: EventType[OtherT], make_data: Callable[[DataT, ResultT], OtherT]) -> Self: ...
+    def on_done(self, event: AnyEventType, make_data: Callable[..., BaseModel] | None = None) -> Self:
+        """Publishes `event` when the action is done.
 
         Args:
-            fact: By default it carries on the data of the cause.
-            of: Makes its data from that of the cause and the result of the action.
+            event: The type of the event; by default the event carries the data of the cause.
+            make_data: Makes the data of the event from the data of the cause and the result of the action.
         """
-        return replace(self, told=Telling(fact, of or _carry_on))
+        return replace(self, done_event=OutgoingEvent(event, make_data or _keep_data))
 
-    def or_else(self, fact: Fact[DataT]) -> Self:
-        """Tells `fact` when the action is refused. Without it, a refused event goes to the dead letters."""
-        return replace(self, rejected=Telling(fact, _carry_on))
+    def on_rejected(self, event: EventType[DataT]) -> Self:
+        """Publishes `event` when the action is rejected; without `event` the cause becomes a dead letter."""
+        return replace(self, rejected_event=OutgoingEvent(event, _keep_data))
 
-    def if_unknown(self, fact: Fact[DataT]) -> Self:
-        """Tells `fact` when nobody can say whether the action happened: it is to be compensated."""
-        return replace(self, unknown=Telling(fact, _carry_on))
+    def on_unknown(self, event: EventType[DataT]) -> Self:
+        """Publishes `event` when the outcome is unknown: the action may have happened and is compensated."""
+        return replace(self, unknown_event=OutgoingEvent(event, _keep_data))
 
     @property
-    def tells(self) -> tuple[Telling, ...]:
-        """Everything that may follow from it."""
-        return tuple(each for each in (self.told, self.rejected, self.unknown) if each)
+    def outgoing_events(self) -> tuple[OutgoingEvent, ...]:
+        """The events that the reaction may publish, at most one of them for one cause."""
+        return tuple(each for each in (self.done_event, self.rejected_event, self.unknown_event) if each)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compensate(_Carried[DataT]):
-    """Makes up for an action under its key; one that has not come yet has no effect when it comes."""
+class Compensate(_OperationReaction[DataT]):
+    """Compensates an action under its idempotency key; an action that arrives later has no effect."""
 
-    def then(self, fact: Fact[DataT]) -> Self:
-        """Tells `fact` once nothing of the action is left."""
-        return replace(self, told=Telling(fact, _carry_on))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Void(_Carried[DataT]):
-    """Makes void an action that has not come yet; does nothing where it has."""
-
-    def then(self, fact: Fact[DataT]) -> Self:
-        """Tells `fact` if the action had not come, and never will have an effect."""
-        return replace(self, told=Telling(fact, _carry_on))
+    def on_done(self, event: EventType[DataT]) -> Self:
+        """Publishes `event` when no effect of the action is left."""
+        return replace(self, done_event=OutgoingEvent(event, _keep_data))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tell:
-    """Tells a fact, and changes nothing.
+class Void(_OperationReaction[DataT]):
+    """Voids an action that has not arrived: the action has no effect later. An executed action stays."""
+
+    def on_done(self, event: EventType[DataT]) -> Self:
+        """Publishes `event` when the action is void; publishes nothing when the action was executed."""
+        return replace(self, done_event=OutgoingEvent(event, _keep_data))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """Publishes an event without changing data.
 
     Args:
-        causes: Each of them leads to it.
-        told: What is told.
-        look_up: Makes the data of the fact from that of the cause, and from what the participant knows;
-            it may refuse with `RejectedError`.
+        causes: The event types or the command types that lead to the event.
+        event_type: The type of the published event.
+        make_data: Makes the data of the event from an open transaction and the data of the cause; may reject
+            with `RejectedError`.
     """
 
     causes: tuple[Cause, ...]
-    told: Telling
-    look_up: Callable[[sqlite3.Connection, Any], BaseModel]
+    event_type: AnyEventType
+    make_data: Callable[..., BaseModel]
 
     @property
-    def tells(self) -> tuple[Telling, ...]:
-        """What follows from it."""
-        return (self.told,)
+    def outgoing_events(self) -> tuple[OutgoingEvent, ...]:
+        """The published event."""
+        return (OutgoingEvent(self.event_type, _keep_data),)
 
 
-Reaction = Do[Any, Any] | Compensate[Any] | Void[Any] | Tell
+# Any: a participant holds reactions to different data, each checked by the methods of `ReactionBuilder`.
+AnyOperationReaction: TypeAlias = Do[Any, Any] | Compensate[Any] | Void[Any]
+Reaction: TypeAlias = AnyOperationReaction | Publish
 
 
 @dataclass(frozen=True, slots=True)
-class On(Generic[DataT]):
-    """What leads to a reaction; each of the methods makes one."""
+class ReactionBuilder(Generic[DataT]):
+    """The causes of a reaction, made by `on(…)`; each method adds what the participant does."""
 
-    causes: tuple[Fact[DataT] | Command[DataT], ...]
+    causes: tuple[EventType[DataT] | CommandType[DataT], ...]
 
     @overload
-    def do(self, operation: Operation[DataT, ResultT], /, *, within: str = "") -> Do[DataT, ResultT]: ...
+    def do(self, operation: Operation[DataT, ResultT], /, *, child_saga: str = "") -> Do[DataT, ResultT]: ...
     @overload
     def do(
         self,
         operation: Operation[MessageT, ResultT],
-        of: Callable[[DataT], MessageT],
+        make_message: Callable[[DataT], MessageT],
         /,
         *,
-        within: str = "",
+        child_saga: str = "",
     ) -> Do[DataT, ResultT]: ...
     def do(
         self,
-        operation: Operation[Any, Any],
-        of: Callable[[Any], BaseModel] | None = None,
+        operation: AnyOperation,
+        make_message: Callable[..., BaseModel] | None = None,
         /,
         *,
-        within: str = "",
+        child_saga: str = "",
     ) -> Do[Any, Any]:
-        """Does an action, with the message that `of` makes from the data; by default the data is the message.
+        """Executes an action of the participant.
 
         Args:
-            operation: One of the participant's own.
-            of: Makes its message.
-            within: The child saga that the step belongs to in the orchestrated style, as it is part of
-                the key: `within="payment"`.
+            operation: The action.
+            make_message: Makes the message from the data of the cause; by default the data is the message.
+            child_saga: The child saga that runs the step in the orchestrated style, as a part of the
+                idempotency key: `child_saga="payment"`.
         """
-        return Do(causes=self.causes, operation=operation, of=of or _itself, within=within)
+        return Do(
+            causes=self.causes,
+            operation=operation,
+            make_message=make_message or _use_as_message,
+            child_saga=child_saga,
+        )
 
     @overload
-    def compensate(self, action: Operation[DataT, Any], /, *, within: str = "") -> Compensate[DataT]: ...
+    def compensate(self, action: Operation[DataT, Any], /, *, child_saga: str = "") -> Compensate[DataT]: ...
     @overload
     def compensate(
-        self, action: Operation[MessageT, Any], of: Callable[[DataT], MessageT], /, *, within: str = ""
+        self,
+        action: Operation[MessageT, Any],
+        make_message: Callable[[DataT], MessageT],
+        /,
+        *,
+        child_saga: str = "",
     ) -> Compensate[DataT]: ...
     def compensate(
         self,
-        action: Operation[Any, Any],
-        of: Callable[[Any], BaseModel] | None = None,
+        action: AnyOperation,
+        make_message: Callable[..., BaseModel] | None = None,
         /,
         *,
-        within: str = "",
+        child_saga: str = "",
     ) -> Compensate[Any]:
-        """Makes up for `action`, with the compensation that the participant has for it."""
-        return Compensate(causes=self.causes, operation=action, of=of or _itself, within=within)
+        """Compensates `action` with the compensation of its handler; the arguments are those of `do`."""
+        return Compensate(
+            causes=self.causes,
+            operation=action,
+            make_message=make_message or _use_as_message,
+            child_saga=child_saga,
+        )
 
     @overload
-    def void(self, action: Operation[DataT, Any], /, *, within: str = "") -> Void[DataT]: ...
+    def void(self, action: Operation[DataT, Any], /, *, child_saga: str = "") -> Void[DataT]: ...
     @overload
     def void(
-        self, action: Operation[MessageT, Any], of: Callable[[DataT], MessageT], /, *, within: str = ""
+        self,
+        action: Operation[MessageT, Any],
+        make_message: Callable[[DataT], MessageT],
+        /,
+        *,
+        child_saga: str = "",
     ) -> Void[DataT]: ...
     def void(
         self,
-        action: Operation[Any, Any],
-        of: Callable[[Any], BaseModel] | None = None,
+        action: AnyOperation,
+        make_message: Callable[..., BaseModel] | None = None,
         /,
         *,
-        within: str = "",
+        child_saga: str = "",
     ) -> Void[Any]:
-        """Makes `action` void if it has not come yet; for what has no compensation, as a pivot."""
-        return Void(causes=self.causes, operation=action, of=of or _itself, within=within)
+        """Voids `action` unless executed: for an action without a compensation, as a pivot."""
+        return Void(
+            causes=self.causes,
+            operation=action,
+            make_message=make_message or _use_as_message,
+            child_saga=child_saga,
+        )
 
     @overload
-    def tell(self, fact: Fact[DataT], /) -> Tell: ...
+    def publish(self, event: EventType[DataT], /) -> Publish: ...
     @overload
-    def tell(self, fact: Fact[OtherT], of: Callable[[sqlite3.Connection, DataT], OtherT], /) -> Tell: ...
-    def tell(
-        self, fact: Fact[Any], of: Callable[[sqlite3.Connection, Any], BaseModel] | None = None, /
-    ) -> Tell:
-        """Tells `fact`, with the data that `of` makes or looks up; by default with the same data."""
-        return Tell(causes=self.causes, told=Telling(fact, _carry_on), look_up=of or _as_it_is)
+    def publish(
+        self, event: EventType[OtherT], make_data: Callable[[sqlite3.Connection, DataT], OtherT], /
+    ) -> Publish: ...
+    def publish(self, event: AnyEventType, make_data: Callable[..., BaseModel] | None = None, /) -> Publish:
+        """Publishes `event`; by default the event carries the data of the cause.
+
+        Args:
+            event: The type of the event.
+            make_data: Makes the data of the event; may read tables of the participant.
+        """
+        return Publish(causes=self.causes, event_type=event, make_data=make_data or _use_as_data)
 
 
-def on(*causes: Fact[DataT] | Command[DataT]) -> On[DataT]:
-    """Begins a reaction to each of some facts, or to a command."""
-    return On(causes)
+def on(*causes: EventType[DataT] | CommandType[DataT]) -> ReactionBuilder[DataT]:
+    """Begins a reaction to any of some event types, or to a command."""
+    return ReactionBuilder(causes)
 
 
-def _carry_on(data: BaseModel, result: object) -> BaseModel:
+def _keep_data(data: BaseModel, result: object) -> BaseModel:
     del result
     return data
 
 
-def _itself(data: BaseModel) -> BaseModel:
+def _use_as_message(data: BaseModel) -> BaseModel:
     return data
 
 
-def _as_it_is(tx: sqlite3.Connection, data: BaseModel) -> BaseModel:
+def _use_as_data(tx: sqlite3.Connection, data: BaseModel) -> BaseModel:
     del tx
     return data

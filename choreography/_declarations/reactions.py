@@ -1,27 +1,24 @@
-"""Everything that one participant reacts to; refused where it is made if it contradicts itself."""
-
-from collections.abc import Iterator
-from typing import Any
+"""Everything to which one participant reacts; contradictions are refused at construction."""
 
 from sagas import DefinitionError
 
-from .event_type import Cause, Command, Fact
+from .event_type import AnyCommandType, AnyEventType, Cause, CommandType, EventType
 from .participant import Participant
-from .reaction import Compensate, Do, Reaction, Tell, Void
+from .reaction import Compensate, Publish, Reaction
 
 
 class Reactions:
-    """What a participant does on which event or command. Immutable; `a + b` is both.
+    """The reactions of one participant. Immutable; `a + b` has the reactions of both.
 
-    Reactions to one event happen in the order in which they are given, in one transaction.
+    The reactions to one event run in the given order, in one transaction.
 
     Args:
-        participant: Who reacts, with the business code of its operations.
+        participant: The participant, with the business code of its operations.
         reactions: Made by `on(…)`.
 
     Raises:
-        DefinitionError: An operation or a fact belongs to another participant, or nobody could say what
-            happens on an event.
+        DefinitionError: An operation or a published event belongs to another participant, or two reactions
+            contradict each other.
     """
 
     __slots__ = ("participant", "reactions")
@@ -33,92 +30,104 @@ class Reactions:
         self.participant, self.reactions = participant, reactions
         for reaction in reactions:
             _check_operation(participant, reaction)
-            _check_told(participant, reaction)
-        for cause in dict.fromkeys(cause for reaction in reactions for cause in reaction.causes):
-            _check_unambiguous(participant, cause, self.to(cause))
+            _check_sources(participant, reaction)
+        for cause in self.causes:
+            _check_unambiguous(participant, cause, self.find_reactions(cause))
         _check_names(participant, self.causes)
 
     def __add__(self, more: "Reactions") -> "Reactions":
         if more.participant is not self.participant:
             raise DefinitionError(
-                f"the reactions of {self.participant.name!r} and of {more.participant.name!r} are two things"
+                f"reactions of {self.participant.name!r} and of {more.participant.name!r} cannot be added: "
+                "`+` takes reactions of one participant"
             )
         return Reactions(self.participant, *self.reactions, *more.reactions)
 
     @property
     def causes(self) -> tuple[Cause, ...]:
-        """Every fact and command that it reacts to, each once."""
+        """Every event type and command type with a reaction, each once."""
         return tuple(dict.fromkeys(cause for reaction in self.reactions for cause in reaction.causes))
 
     @property
-    def facts(self) -> tuple[Fact[Any], ...]:
-        """Every fact that it reacts to."""
-        return tuple(cause for cause in self.causes if isinstance(cause, Fact))
+    def event_types(self) -> tuple[AnyEventType, ...]:
+        """Every event type with a reaction: the subscriptions of the participant."""
+        return tuple(cause for cause in self.causes if isinstance(cause, EventType))
 
     @property
-    def commands(self) -> tuple[Command[Any], ...]:
-        """Everything that it can be asked for from outside."""
-        return tuple(cause for cause in self.causes if isinstance(cause, Command))
+    def command_types(self) -> tuple[AnyCommandType, ...]:
+        """Every command type with a reaction."""
+        return tuple(cause for cause in self.causes if isinstance(cause, CommandType))
 
     @property
-    def told(self) -> tuple[Fact[Any], ...]:
-        """Every fact that it may tell."""
-        return tuple(dict.fromkeys(fact for cause in self.causes for fact in self.told_after(cause)))
+    def published_event_types(self) -> tuple[AnyEventType, ...]:
+        """Every event type that the participant may publish, each once."""
+        return tuple(dict.fromkeys(each for cause in self.causes for each in self.find_published(cause)))
 
-    def to(self, cause: Cause) -> tuple[Reaction, ...]:
-        """The reactions to one fact or command, in their order."""
+    def find_reactions(self, cause: Cause) -> tuple[Reaction, ...]:
+        """Finds the reactions to an event type or a command type, in their order."""
         return tuple(reaction for reaction in self.reactions if cause in reaction.causes)
 
-    def told_after(self, cause: Cause) -> tuple[Fact[Any], ...]:
-        """Every fact that it may tell because of `cause`."""
-        return tuple(telling.fact for reaction in self.to(cause) for telling in reaction.tells)
+    def find_published(self, cause: Cause) -> tuple[AnyEventType, ...]:
+        """Finds the event types that the participant may publish because of `cause`."""
+        return tuple(
+            outgoing.event_type
+            for reaction in self.find_reactions(cause)
+            for outgoing in reaction.outgoing_events
+        )
 
 
 def _check_operation(participant: Participant, reaction: Reaction) -> None:
     if not reaction.causes:
-        raise DefinitionError(f"a reaction of {participant.name!r} is to nothing: name a fact in `on(…)`")
-    if isinstance(reaction, Tell):
+        raise DefinitionError(
+            f"a reaction of {participant.name!r} has no cause: name event types or a command type in `on(…)`"
+        )
+    if isinstance(reaction, Publish):
         return
     operation = reaction.operation
     try:
-        handled = participant.handled(operation.name)
+        handler = participant.find_handler(operation.name)
     except KeyError:
         raise DefinitionError(
-            f"{participant.name!r} cannot react with {operation.name!r}: it has no business code for it"
+            f"participant {participant.name!r} cannot react with {operation.name!r}: "
+            "add an `OperationHandler` for the action"
         ) from None
-    if isinstance(reaction, Compensate) and handled.compensation is None:
+    if isinstance(reaction, Compensate) and handler.compensation is None:
         raise DefinitionError(
-            f"{participant.name!r} has nothing that makes up for {operation.name!r}; `void` is for a pivot"
+            f"participant {participant.name!r} has no compensation for {operation.name!r}: "
+            "add one with `compensated_by`, or use `void` for a pivot"
         )
 
 
-def _check_told(participant: Participant, reaction: Reaction) -> None:
-    for telling in reaction.tells:
-        if telling.fact.by != participant.name:
+def _check_sources(participant: Participant, reaction: Reaction) -> None:
+    for outgoing in reaction.outgoing_events:
+        event_type = outgoing.event_type
+        if event_type.source != participant.name:
             raise DefinitionError(
-                f"{participant.name!r} cannot tell {telling.fact.name!r}: it is a fact of {telling.fact.by!r}"
+                f"participant {participant.name!r} cannot publish {event_type.name!r}: "
+                f"the source of the event type is {event_type.source!r}"
             )
 
 
 def _check_unambiguous(participant: Participant, cause: Cause, reactions: tuple[Reaction, ...]) -> None:
     steps: set[tuple[str, str]] = set()
-    told: set[str] = set()
+    published: set[str] = set()
     for reaction in reactions:
-        if isinstance(reaction, Do | Compensate | Void):
-            step = (reaction.within, reaction.operation.name)
+        if not isinstance(reaction, Publish):
+            step = (reaction.child_saga, reaction.operation.name)
             if step in steps:
                 raise DefinitionError(
-                    f"{participant.name!r} reacts to {cause.name!r} with {step[1]!r} twice; once is enough"
+                    f"participant {participant.name!r} reacts to {cause.name!r} with {step[1]!r} twice: "
+                    "remove a reaction"
                 )
             steps.add(step)
-        # The alternatives of one reaction exclude each other; those of two reactions do not.
-        names = {telling.fact.name for telling in reaction.tells}
-        if again := names & told:
+        # The outcomes of one reaction exclude each other; the outcomes of two reactions do not.
+        names = {outgoing.event_type.name for outgoing in reaction.outgoing_events}
+        if again := names & published:
             raise DefinitionError(
-                f"two reactions of {participant.name!r} to {cause.name!r} tell {min(again)!r}: "
-                "both would be one event"
+                f"two reactions of {participant.name!r} to {cause.name!r} publish {min(again)!r}: "
+                "both events would have the same id, and one would be lost"
             )
-        told |= names
+        published |= names
 
 
 def _check_names(participant: Participant, causes: tuple[Cause, ...]) -> None:
@@ -126,16 +135,10 @@ def _check_names(participant: Participant, causes: tuple[Cause, ...]) -> None:
     for cause in causes:
         if names.count(_identity(cause)) > 1:
             raise DefinitionError(
-                f"{participant.name!r} reacts to two things called {cause.name!r}, with other data"
+                f"participant {participant.name!r} reacts to two declarations of {cause.name!r}: "
+                "declare the type once"
             )
 
 
 def _identity(cause: Cause) -> tuple[str, str]:
-    return (cause.by if isinstance(cause, Fact) else "", cause.name)
-
-
-def every_fact(reactions: tuple[Reactions, ...]) -> Iterator[Fact[Any]]:
-    """Every fact that somebody tells or reacts to."""
-    for each in reactions:
-        yield from each.told
-        yield from each.facts
+    return (cause.source if isinstance(cause, EventType) else "", cause.name)

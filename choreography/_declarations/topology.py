@@ -1,33 +1,74 @@
-"""The graph of who tells what to whom: whether it holds together, and the queues that it needs."""
+"""The topology: which participant subscribes to which events, and whether all reactions fit together."""
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 from sagas import DefinitionError
 
-from .._messaging.bus import Topology
-from .event_type import Fact
-from .reactions import Reactions, every_fact
+from .._errors import TopologyError
+from .event import Event
+from .event_type import AnyEventType
+from .names import NAME_RULE, is_name
+from .reactions import Reactions
 
 
-def topology_of(*reactions: Reactions, loops: Collection[Fact[Any]] = ()) -> Topology:
-    """Checks that the reactions of all participants fit together, and says which queues they need.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """The subscriptions of all participants.
 
     Args:
-        reactions: Of every participant, each once; more than one saga may be among them.
-        loops: Facts at which events may go round in a circle, as something bounds them.
+        queues: The events that the queue of each participant receives, as pairs of source and type.
+    """
+
+    queues: Mapping[str, frozenset[tuple[str, str]]]
+
+    def find_subscribers(self, event: Event) -> frozenset[str]:
+        """Finds the participants that react to an event."""
+        published = (event.source, event.type)
+        return frozenset(name for name, received in self.queues.items() if published in received)
+
+    def check_names(self) -> None:
+        """Refuses names that a broker would read as patterns.
+
+        Raises:
+            TopologyError: The name of a participant, a source or an event type is invalid.
+        """
+        for participant, received in self.queues.items():
+            for name in (participant, *(part for pair in sorted(received) for part in pair)):
+                if not is_name(name):
+                    raise TopologyError(
+                        f"{name!r} in the subscriptions of participant {participant!r} is not a valid name: "
+                        f"use {NAME_RULE}"
+                    )
+
+    def merge(self, more: "Topology") -> "Topology":
+        """Combines two topologies: the queue of a participant receives the events of both."""
+        queues = dict(self.queues)
+        for participant, received in more.queues.items():
+            queues[participant] = queues.get(participant, frozenset()) | received
+        return Topology(queues=queues)
+
+
+def build_topology(*reactions: Reactions, loops: Collection[AnyEventType] = ()) -> Topology:
+    """Checks that the reactions of all participants fit together, and derives the subscriptions.
+
+    Args:
+        reactions: The reactions of every participant, each participant once; several sagas may be among them.
+        loops: Event types at which a cycle of events is allowed because the business code ends the cycle.
 
     Raises:
-        DefinitionError: Nobody hears a fact that is not final, nobody tells one that is heard, a name
-            stands for two facts, or events would go round in a circle.
+        DefinitionError: An event type that is not final has no subscriber, a subscribed event type is never
+            published, a name stands for two event types, or events would cause each other in a cycle.
     """
     _check_participants(reactions)
     _check_names(reactions)
-    _check_heard(reactions)
-    _check_circles(reactions, loops)
+    _check_subscribers(reactions)
+    _check_cycles(reactions, loops)
     return Topology(
         queues={
-            each.participant.name: frozenset((fact.by, fact.name) for fact in each.facts)
+            each.participant.name: frozenset(
+                (event_type.source, event_type.name) for event_type in each.event_types
+            )
             for each in reactions
         }
     )
@@ -37,45 +78,59 @@ def _check_participants(reactions: tuple[Reactions, ...]) -> None:
     names = [each.participant.name for each in reactions]
     for name in names:
         if names.count(name) > 1:
-            raise DefinitionError(f"the reactions of {name!r} are given twice; add them up with `+`")
+            raise DefinitionError(f"the reactions of {name!r} are given twice: add them with `+`")
 
 
 def _check_names(reactions: tuple[Reactions, ...]) -> None:
-    known: dict[tuple[str, str], Fact[Any]] = {}
-    for fact in every_fact(reactions):
-        if known.setdefault((fact.by, fact.name), fact) != fact:
-            raise DefinitionError(f"{fact.by!r} tells two facts called {fact.name!r}, with other data")
-
-
-def _check_heard(reactions: tuple[Reactions, ...]) -> None:
-    told = {fact for each in reactions for fact in each.told}
-    heard = {fact for each in reactions for fact in each.facts}
-    for fact in sorted(told - heard, key=lambda fact: fact.name):
-        if not fact.is_final:
+    known: dict[tuple[str, str], AnyEventType] = {}
+    for event_type in _find_event_types(reactions):
+        if known.setdefault((event_type.source, event_type.name), event_type) != event_type:
             raise DefinitionError(
-                f"nobody reacts to {fact.name!r} of {fact.by!r}: react to it, or mark it `is_final`"
+                f"participant {event_type.source!r} has two event types called {event_type.name!r}: "
+                "declare the event type once"
             )
-    for fact in sorted(heard - told, key=lambda fact: fact.name):
-        raise DefinitionError(f"nobody ever tells {fact.name!r}, which {fact.by!r} should tell")
 
 
-def _check_circles(reactions: tuple[Reactions, ...], loops: Collection[Fact[Any]]) -> None:
-    follows: dict[Fact[Any], list[Fact[Any]]] = {}
+def _check_subscribers(reactions: tuple[Reactions, ...]) -> None:
+    published = {event_type for each in reactions for event_type in each.published_event_types}
+    subscribed = {event_type for each in reactions for event_type in each.event_types}
+    for event_type in sorted(published - subscribed, key=lambda each: each.name):
+        if not event_type.is_final:
+            raise DefinitionError(
+                f"no participant reacts to {event_type.name!r} of {event_type.source!r}: "
+                "add a reaction, or mark the event type `is_final`"
+            )
+    for event_type in sorted(subscribed - published, key=lambda each: each.name):
+        raise DefinitionError(
+            f"no reaction of {event_type.source!r} publishes {event_type.name!r}, "
+            "to which another participant reacts"
+        )
+
+
+def _check_cycles(reactions: tuple[Reactions, ...], loops: Collection[AnyEventType]) -> None:
+    follows: dict[AnyEventType, list[AnyEventType]] = {}
     for each in reactions:
-        for fact in each.facts:
-            follows.setdefault(fact, []).extend(each.told_after(fact))
-    finished: set[Fact[Any]] = set(loops)
+        for event_type in each.event_types:
+            follows.setdefault(event_type, []).extend(each.find_published(event_type))
+    finished: set[AnyEventType] = set(loops)
 
-    def walk(fact: Fact[Any], path: tuple[Fact[Any], ...]) -> None:
-        if fact in path:
-            circle = " → ".join(f"{each.name!r}" for each in (*path[path.index(fact) :], fact))
+    def walk(event_type: AnyEventType, path: tuple[AnyEventType, ...]) -> None:
+        if event_type in path:
+            cycle = " → ".join(f"{each.name!r}" for each in (*path[path.index(event_type) :], event_type))
             raise DefinitionError(
-                f"events would go round in a circle: {circle}; if something bounds it, name one in `loops`"
+                f"events would cause each other in a cycle: {cycle}; "
+                "if the business code ends the cycle, name one of the event types in `loops`"
             )
-        if fact not in finished:
-            for following in follows.get(fact, ()):
-                walk(following, (*path, fact))
-            finished.add(fact)
+        if event_type not in finished:
+            for following in follows.get(event_type, ()):
+                walk(following, (*path, event_type))
+            finished.add(event_type)
 
-    for fact in follows:
-        walk(fact, ())
+    for event_type in follows:
+        walk(event_type, ())
+
+
+def _find_event_types(reactions: tuple[Reactions, ...]) -> Iterator[AnyEventType]:
+    for each in reactions:
+        yield from each.published_event_types
+        yield from each.event_types

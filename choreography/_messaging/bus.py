@@ -1,74 +1,58 @@
-"""What participants need of a message broker, and what they may rely on."""
+"""The interface between participants and a message broker, with the guarantees of every implementation."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from .._declarations.event import Event
+from .._declarations.topology import Topology
 
-Handler = Callable[[Event], Awaitable[None]]
-"""Handles one event; when it returns, the event is done with, and is not delivered again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Topology:
-    """Who hears what: per participant, the types of events it reacts to, and who tells them.
-
-    Args:
-        queues: The events that each participant's queue gets, as pairs of source and type.
-    """
-
-    queues: Mapping[str, frozenset[tuple[str, str]]]
-
-    def is_heard(self, event: Event) -> bool:
-        """Whether anybody reacts to this event."""
-        return bool(self.who_hears(event))
-
-    def who_hears(self, event: Event) -> frozenset[str]:
-        """The participants that react to this event."""
-        told = (event.source, event.type)
-        return frozenset(name for name, heard in self.queues.items() if told in heard)
+EventHandler: TypeAlias = Callable[[Event], Awaitable[None]]
+"""Handles one event; after the handler returns, the bus does not deliver the event again."""
 
 
 class Bus(Protocol):
-    """A message broker, as participants see it. In memory and on RabbitMQ it keeps the same promises.
+    """A message broker. The bus in memory and the bus on RabbitMQ give the same guarantees.
 
-    - **Published is safe.** When `publish` returns, every queue that hears the event has it, and keeps it
-      until it is handled, also when the broker restarts. When it raises, nobody knows: publish it again.
-    - **At least once.** A queue delivers an event until its handler returns. It may deliver it more than
-      once, and it says nothing about the order of events of different publishers.
-    - **In order, one by one.** Events of one saga that one publisher published one after the other are
-      delivered in that order as long as none is redelivered, and a queue never hands two events of one saga
-      to its handler at the same time.
-    - **Nothing vanishes.** What cannot be read, or is refused with `DeadLetterError`, or fails again and
-      again, goes to the dead letters with its reason, and the queue goes on.
-    - **Nobody is talked to who is not there.** An event that the topology says is heard, and for which
-      there is no queue, is an error of `publish`, never a silent loss.
+    - **Published is safe.** When `publish` returns, the queue of every subscriber holds the event until the
+      event is handled, across restarts of the broker. When `publish` raises, the outcome is unknown: publish
+      the event again.
+    - **At least once.** A queue delivers an event until a handler returns, and may deliver the event more
+      often. The order of events of different publishers is undefined.
+    - **In order, one at a time.** Events of one saga that one publisher published one after the other are
+      delivered in this order unless an event is redelivered. A queue never gives two events of one saga to
+      its handler at the same time.
+    - **Nothing vanishes.** An event that is unreadable, is refused with `DeadLetterError`, or fails at every
+      delivery moves to the dead letters with the reason, and the queue continues.
+    - **No silent loss.** `publish` raises when the topology names a subscriber without a queue.
     """
 
     async def declare(self, topology: Topology) -> None:
-        """Makes sure that every queue of the topology exists, before anything is published.
+        """Creates the missing queues of a topology; call `declare` before `publish` and `consume`.
 
         Raises:
-            BusUnavailableError: The broker cannot be reached.
-            TopologyError: A queue exists in another shape.
+            BusUnavailableError: The broker is unreachable.
+            TopologyError: A name is invalid, or a queue exists with other arguments.
         """
         ...
 
     async def publish(self, event: Event) -> None:
-        """Hands an event over; returns when it is safe.
+        """Publishes an event; returns when the event is safe.
 
         Raises:
-            BusUnavailableError: The broker cannot be reached, or did not confirm in time.
-            UnroutableError: No queue hears it, and one should.
+            BusUnavailableError: The broker is unreachable, or did not confirm in time.
+            ContractError: The event cannot be encoded.
+            UnroutableError: The queue of a subscriber is missing, or no topology was declared.
         """
         ...
 
-    def consume(self, participant: str, handle: Handler) -> AbstractAsyncContextManager[None]:
-        """Hands the events of a participant's queue to `handle` for as long as the context is open.
+    def consume(self, participant: str, handle: EventHandler) -> AbstractAsyncContextManager[None]:
+        """Gives the events in the queue of a participant to `handle` while the context is open.
 
-        A broker that goes away and comes back is a pause, not an error. When the context closes, handlers
-        that run are waited for.
+        The consumer survives a loss of the broker and resumes by itself. Closing the context waits for
+        running handlers.
+
+        Raises:
+            TopologyError: The participant is not in a declared topology.
         """
         ...

@@ -1,20 +1,23 @@
-"""What could not be handled, put aside with its reason: nothing vanishes."""
+"""Dead letters: messages that a participant could not handle, kept with the reason."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
+
+from .cloudevents import BrokerMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A message that a participant could not handle, as it came, and why.
+    """A message that a participant could not handle.
 
     Args:
-        participant: Whose queue it was in.
-        reason: Why it was put aside, for people.
-        body: As it came; it may be anything.
-        content_type: The one that it declares.
-        message_id: The id of the event, if it has one.
-        headers: As they came.
+        participant: The participant from whose queue the message comes.
+        reason: Why the message became a dead letter, for an operator.
+        body: The body as received; may be any bytes.
+        content_type: The content type that the message declares.
+        message_id: The id of the event, if any.
+        headers: The headers as received.
     """
 
     participant: str
@@ -23,3 +26,15 @@ class DeadLetter:
     content_type: str | None = None
     message_id: str | None = None
     headers: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    @classmethod
+    def from_message(cls, message: BrokerMessage, *, participant: str, reason: str) -> Self:
+        """Builds the dead letter of a message."""
+        return cls(
+            participant=participant,
+            reason=reason,
+            body=message.body,
+            content_type=message.content_type,
+            message_id=message.message_id,
+            headers=message.headers,
+        )

@@ -1,66 +1,100 @@
-"""One attempt at an event: whether its handler did it, refused it, or failed."""
+"""One delivery of a message to an event handler, and the outcome of the attempt."""
 
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeAlias
 
 from .._declarations.event import Event
 from .._errors import DeadLetterError
-from .bus import Handler
+from .bus import EventHandler
+from .cloudevents import BrokerMessage, decode
 
 _LONGEST_REASON = 500
+"""Characters of a reason, which may hold the text of any exception."""
 
 
 @dataclass(frozen=True, slots=True)
-class Handled:
-    """The handler returned: the event is done with."""
+class Success:
+    """The handler returned."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """The handler will never take the event."""
+class PermanentFailure:
+    """The message is unreadable, or the handler refused the event for good."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """The handler raised, or took too long; another attempt may work."""
+class TransientFailure:
+    """The handler raised or exceeded its timeout; another attempt may succeed."""
 
     reason: str
 
 
-async def attempt(handle: Handler, event: Event, deadline: timedelta) -> Handled | Refused | Failed:
-    """Hands an event to its handler, which is cancelled at the deadline, and says what came of it."""
-    limit = asyncio.timeout(deadline.total_seconds())
+Outcome: TypeAlias = Success | PermanentFailure | TransientFailure
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedMessage:
+    """A message after decoding.
+
+    Args:
+        content: The event, or the reason why the message is unreadable.
+        key: Messages with one key are handled one at a time: the saga id, or a unique key if unreadable.
+    """
+
+    content: Event | DeadLetterError
+    key: str
+
+
+def decode_message(message: BrokerMessage, number: int) -> DecodedMessage:
+    """Decodes a message; `number` makes the key of an unreadable message unique."""
+    try:
+        event = decode(message.body, message.content_type)
+    except DeadLetterError as error:
+        return DecodedMessage(error, f"\0{number}")
+    return DecodedMessage(event, event.saga_id)
+
+
+async def attempt_delivery(
+    content: Event | DeadLetterError, handle: EventHandler, handler_timeout: timedelta
+) -> Outcome:
+    """Gives an event to its handler and classifies the outcome; cancels the handler at the timeout."""
+    if isinstance(content, DeadLetterError):
+        return PermanentFailure(str(content))
+    limit = asyncio.timeout(handler_timeout.total_seconds())
     try:
         async with limit:
-            await handle(event)
+            await handle(content)
     except DeadLetterError as error:
-        return Refused(_shown(error))
+        return PermanentFailure(_shorten(error))
     except asyncio.CancelledError as error:
-        # A handler may await something that somebody else cancels; that is its failure, not our end.
+        # A handler may await a task that other code cancels: a failure of the handler, not our cancellation.
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
-        return Failed(_described(error))
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises, the queue goes on
+        return TransientFailure(_describe(error))
+    except Exception as error:  # noqa: BLE001 - the queue must survive any exception of a handler
         if isinstance(error, TimeoutError) and limit.expired():
-            return Failed(f"took longer than {deadline.total_seconds():g} s")
-        return Failed(_described(error))
-    return Handled()
+            return TransientFailure(
+                f"the handler exceeded its timeout of {handler_timeout.total_seconds():g} s"
+            )
+        return TransientFailure(_describe(error))
+    return Success()
 
 
-def failed_too_often(deliveries: int, reason: str) -> str:
-    """Why an event is put aside that was delivered as often as it may be."""
-    return f"delivered {deliveries} times and never handled, the last time: {reason}"
+def describe_exhaustion(deliveries: int, reason: str) -> str:
+    """Describes why an event at its delivery limit becomes a dead letter."""
+    return f"{deliveries} deliveries failed, the last one with: {reason}"
 
 
-def _described(error: BaseException) -> str:
-    text = _shown(error)
+def _describe(error: BaseException) -> str:
+    text = _shorten(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _shown(error: BaseException) -> str:
+def _shorten(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."

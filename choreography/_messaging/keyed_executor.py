@@ -1,4 +1,4 @@
-"""Lanes: the items of one key in turn, those of different keys side by side."""
+"""Runs items of one key one after the other, and items of different keys concurrently."""
 
 import asyncio
 from collections import deque
@@ -8,13 +8,13 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Lanes(Generic[T]):
-    """Runs items of one key one after the other, in the order in which they came.
+class KeyedExecutor(Generic[T]):
+    """Runs the items of one key in the order of submission, one at a time.
 
-    How many keys run at once is bounded by who puts items in: a broker's prefetch, for example.
+    The caller bounds the number of concurrent keys, for example by the prefetch count of a broker.
 
     Args:
-        run: What is done with an item; it has to deal with its own errors.
+        run: Processes an item; must handle its own errors.
     """
 
     def __init__(self, run: Callable[[T], Awaitable[None]]) -> None:
@@ -23,8 +23,8 @@ class Lanes(Generic[T]):
         self._running: set[asyncio.Task[None]] = set()
         self._is_open = True
 
-    def put(self, key: str, item: T) -> None:
-        """Adds an item at the end of its lane; after `close`, it is forgotten."""
+    def submit(self, key: str, item: T) -> None:
+        """Queues an item behind the items of its key; after `close`, the item is dropped."""
         if not self._is_open:
             return
         if key in self._waiting:
@@ -36,7 +36,7 @@ class Lanes(Generic[T]):
         task.add_done_callback(self._running.discard)
 
     async def close(self) -> None:
-        """Waits for the items that run, and forgets those that wait; when cancelled, it cancels what runs."""
+        """Drops waiting items and waits for running ones; a cancelled `close` cancels the running items."""
         self._is_open = False
         try:
             while self._running:
@@ -46,9 +46,9 @@ class Lanes(Generic[T]):
                 task.cancel()
 
     async def _drain(self, key: str) -> None:
-        lane = self._waiting[key]
+        items = self._waiting[key]
         try:
-            while lane and self._is_open:
-                await self._run(lane.popleft())
+            while items and self._is_open:
+                await self._run(items.popleft())
         finally:
             del self._waiting[key]

@@ -1,4 +1,4 @@
-"""A bus in memory: the promises of a broker while the process lives, for tests and a first look."""
+"""A bus in memory with the guarantees of a broker while the process lives, for tests and first steps."""
 
 import asyncio
 import logging
@@ -8,49 +8,56 @@ from datetime import timedelta
 from itertools import count
 
 from .._declarations.event import Event
-from .._declarations.names import check_names, merge
-from .._errors import DeadLetterError, TopologyError, UnroutableError
-from .bus import Handler, Topology
-from .cloudevents import Message, decode, encode
+from .._declarations.topology import Topology
+from .._errors import TopologyError, UnroutableError
+from .bus import EventHandler
+from .cloudevents import BrokerMessage, encode
 from .dead_letter import DeadLetter
-from .delivery import Failed, Handled, Refused, attempt, failed_too_often
-from .keyed_executor import Lanes
+from .delivery import (
+    PermanentFailure,
+    Success,
+    TransientFailure,
+    attempt_delivery,
+    decode_message,
+    describe_exhaustion,
+)
+from .keyed_executor import KeyedExecutor
 
 _log = logging.getLogger(__name__)
 
 
 class MemoryBus:
-    """A `Bus` inside this process: nothing of it survives the process, and no other process sees it.
+    """A `Bus` inside one process: events do not survive the process, and no other process receives them.
 
-    The same handlers in the same order give the same deliveries in the same order. Events travel through
-    the same bytes as on RabbitMQ, so what cannot travel there cannot travel here. An event whose handler
-    fails comes again at once, behind those of its saga that wait already.
+    Deliveries are deterministic: the same handlers in the same order see the same sequence. Events are
+    encoded as for RabbitMQ, so an event that RabbitMQ would refuse is refused here too. An event whose
+    handler fails is redelivered at once, behind the waiting events of its saga.
 
     Args:
-        delivery_limit: How often an event is delivered again before it is a dead letter.
-        handler_deadline: How long a handler may take before it is cancelled.
+        delivery_limit: Redeliveries of an event before the event becomes a dead letter.
+        handler_timeout: The time after which a running handler is cancelled.
     """
 
     def __init__(
-        self, *, delivery_limit: int = 20, handler_deadline: timedelta = timedelta(seconds=60)
+        self, *, delivery_limit: int = 20, handler_timeout: timedelta = timedelta(seconds=60)
     ) -> None:
-        if delivery_limit < 0 or handler_deadline <= timedelta():
-            raise ValueError("delivery_limit must not be negative, and handler_deadline must be positive")
-        self._delivery_limit, self._handler_deadline = delivery_limit, handler_deadline
+        if delivery_limit < 0 or handler_timeout <= timedelta():
+            raise ValueError("delivery_limit must not be negative, and handler_timeout must be positive")
+        self._delivery_limit, self._handler_timeout = delivery_limit, handler_timeout
         self._topology: Topology | None = None
         self._queues: dict[str, _Queue] = {}
         self._dead_letters: list[DeadLetter] = []
-        _log.warning("events are kept in memory only: when this process ends, they are lost")
+        _log.warning("the MemoryBus keeps events in memory only: they are lost when this process ends")
 
     @property
     def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """What could not be handled, in the order in which it was put aside."""
+        """The dead letters in the order of their failures."""
         return tuple(self._dead_letters)
 
     async def declare(self, topology: Topology) -> None:
         """See `Bus.declare`."""
-        check_names(topology)
-        self._topology = merge(self._topology, topology)
+        topology.check_names()
+        self._topology = self._topology.merge(topology) if self._topology else topology
         for participant in topology.queues:
             self._queues.setdefault(participant, _Queue())
 
@@ -58,114 +65,100 @@ class MemoryBus:
         """See `Bus.publish`."""
         message = encode(event)
         if self._topology is None:
-            raise UnroutableError("no topology was declared, so nobody can hear anything")
-        hearing = self._topology.who_hears(event)
-        if missing := sorted(hearing - self._queues.keys()):
-            raise UnroutableError(f"event {event.type!r} is heard by {missing[0]!r}, which has no queue")
-        for participant in sorted(hearing):
+            raise UnroutableError(f"event {event.type!r} has no route: declare a topology before publishing")
+        subscribers = self._topology.find_subscribers(event)
+        if missing := sorted(subscribers - self._queues.keys()):
+            raise UnroutableError(
+                f"event {event.type!r} has no route: participant {missing[0]!r} has no queue; "
+                "declare the topology"
+            )
+        for participant in sorted(subscribers):
             self._queues[participant].put(message)
-        # As with a broker, others get their turn before the publisher goes on.
+        # As with a broker, consumers get their turn before the publisher continues.
         await asyncio.sleep(0)
 
     @asynccontextmanager
-    async def consume(self, participant: str, handle: Handler) -> AsyncGenerator[None, None]:
+    async def consume(self, participant: str, handle: EventHandler) -> AsyncGenerator[None, None]:
         """See `Bus.consume`."""
         if participant not in self._queues:
             raise TopologyError(f"participant {participant!r} has no queue: declare the topology first")
         queue = self._queues[participant]
 
         async def run(delivery: _Delivery) -> None:
-            await self._handle(participant, queue, delivery, handle)
+            await self._deliver(participant, queue, delivery, handle)
 
-        lanes = Lanes(run)
-        queue.add(lanes)
+        executor = KeyedExecutor(run)
+        queue.add_consumer(executor)
         try:
             yield
         finally:
-            await lanes.close()
-            queue.remove(lanes)
+            await executor.close()
+            queue.remove_consumer(executor)
 
-    async def _handle(
-        self, participant: str, queue: "_Queue", delivery: "_Delivery", handle: Handler
+    async def _deliver(
+        self, participant: str, queue: "_Queue", delivery: "_Delivery", handle: EventHandler
     ) -> None:
-        if isinstance(delivery.content, DeadLetterError):
-            outcome: Handled | Refused | Failed = Refused(str(delivery.content))
-        else:
-            outcome = await attempt(handle, delivery.content, self._handler_deadline)
-        match outcome:
-            case Handled():
-                queue.forget(delivery)
-            case Refused(reason):
-                self._put_aside(participant, delivery, reason)
-                queue.forget(delivery)
-            case Failed(reason):
-                delivery.attempts += 1
-                if delivery.attempts <= self._delivery_limit:
+        match await attempt_delivery(delivery.content, handle, self._handler_timeout):
+            case Success():
+                queue.remove(delivery)
+            case PermanentFailure(reason):
+                self._add_dead_letter(participant, delivery, reason)
+                queue.remove(delivery)
+            case TransientFailure(reason):
+                delivery.failures += 1
+                if delivery.failures <= self._delivery_limit:
                     queue.deliver(delivery)
                     return
-                self._put_aside(participant, delivery, failed_too_often(delivery.attempts, reason))
-                queue.forget(delivery)
+                self._add_dead_letter(participant, delivery, describe_exhaustion(delivery.failures, reason))
+                queue.remove(delivery)
 
-    def _put_aside(self, participant: str, delivery: "_Delivery", reason: str) -> None:
-        message = delivery.message
-        _log.error("an event for %r is a dead letter: %s", participant, reason)
+    def _add_dead_letter(self, participant: str, delivery: "_Delivery", reason: str) -> None:
+        _log.error("an event in the queue of participant %r became a dead letter: %s", participant, reason)
         self._dead_letters.append(
-            DeadLetter(
-                participant=participant,
-                reason=reason,
-                body=message.body,
-                content_type=message.content_type,
-                message_id=message.message_id,
-                headers=message.headers,
-            )
+            DeadLetter.from_message(delivery.message, participant=participant, reason=reason)
         )
 
 
 class _Delivery:
-    """A message in a queue, read once, and how often its handler has failed."""
+    """A message in a queue, decoded once, with the number of failed deliveries."""
 
-    def __init__(self, number: int, message: Message) -> None:
-        self.number, self.message, self.attempts = number, message, 0
-        self.content: Event | DeadLetterError
-        try:
-            self.content = decode(message.body, message.content_type)
-            self.lane = self.content.saga_id
-        except DeadLetterError as error:
-            self.content = error
-            self.lane = f"\0{number}"
+    def __init__(self, number: int, message: BrokerMessage) -> None:
+        decoded = decode_message(message, number)
+        self.number, self.message, self.failures = number, message, 0
+        self.content, self.key = decoded.content, decoded.key
 
 
 class _Queue:
-    """What waits for a participant; of those that consume, the first gets it all until it goes."""
+    """The messages for one participant; the first of several consumers receives all of them until removed."""
 
     def __init__(self) -> None:
         self._numbers = count()
-        self._kept: dict[int, _Delivery] = {}
-        self._consumers: list[Lanes[_Delivery]] = []
+        self._messages: dict[int, _Delivery] = {}
+        self._consumers: list[KeyedExecutor[_Delivery]] = []
 
-    def put(self, message: Message) -> None:
+    def put(self, message: BrokerMessage) -> None:
         delivery = _Delivery(next(self._numbers), message)
-        self._kept[delivery.number] = delivery
+        self._messages[delivery.number] = delivery
         self.deliver(delivery)
 
     def deliver(self, delivery: _Delivery) -> None:
         if self._consumers:
-            self._consumers[0].put(delivery.lane, delivery)
+            self._consumers[0].submit(delivery.key, delivery)
 
-    def forget(self, delivery: _Delivery) -> None:
-        del self._kept[delivery.number]
+    def remove(self, delivery: _Delivery) -> None:
+        del self._messages[delivery.number]
 
-    def add(self, lanes: Lanes[_Delivery]) -> None:
-        self._consumers.append(lanes)
-        if self._consumers[0] is lanes:
+    def add_consumer(self, executor: KeyedExecutor[_Delivery]) -> None:
+        self._consumers.append(executor)
+        if self._consumers[0] is executor:
             self._deliver_all()
 
-    def remove(self, lanes: Lanes[_Delivery]) -> None:
-        was_active = self._consumers[0] is lanes
-        self._consumers.remove(lanes)
+    def remove_consumer(self, executor: KeyedExecutor[_Delivery]) -> None:
+        was_active = self._consumers[0] is executor
+        self._consumers.remove(executor)
         if was_active:
             self._deliver_all()
 
     def _deliver_all(self) -> None:
-        for delivery in self._kept.values():
+        for delivery in self._messages.values():
             self.deliver(delivery)

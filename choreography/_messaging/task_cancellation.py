@@ -1,17 +1,17 @@
-"""Tasks that have to end."""
+"""Cancels a task and waits until the task has finished."""
 
 import asyncio
 
-PATIENCE = 0.5
-"""Seconds after which a task that has not ended is cancelled once more."""
+CANCEL_INTERVAL = 0.5
+"""Seconds after which a task that is still running is cancelled again."""
 
 
-async def end(task: asyncio.Task[None]) -> None:
-    """Cancels a task until it has ended.
+async def cancel_and_wait(task: asyncio.Task[None]) -> None:
+    """Cancels a task until the task has finished.
 
-    Once is not enough where a library may take the cancellation for one of its own, as it does when a
-    connection breaks in the same moment; the task would go on, and whoever waits for it would wait for ever.
+    A single cancellation can get lost: a library may mistake the cancellation for one of its own when a
+    connection breaks at the same moment. The task would continue, and the caller would wait for ever.
     """
     while not task.done():
         task.cancel()
-        await asyncio.wait([task], timeout=PATIENCE)
+        await asyncio.wait([task], timeout=CANCEL_INTERVAL)

@@ -1,47 +1,47 @@
-"""What stands between an event and the transaction that handles it."""
+"""Fault injection around the transaction of an event, for tests and demonstrations."""
 
 from typing import Protocol
 
-from .._transaction.event_processor import Assignment
+from .._transaction.operation_executor import OperationRequest
 
 
-class Door(Protocol):
-    """What an event passes on its way to the business code, and its answer on its way back.
+class FaultInjector(Protocol):
+    """Delays or fails events around their transactions, as a network fails the requests of an orchestrator.
 
-    In production it is open. Tests and demos put there what goes wrong with requests in a network.
+    Every method is called with an operation that the event requests.
     """
 
-    async def enter(self, assignment: Assignment) -> None:
-        """Before the transaction, for each operation that the event leads to, and on each delivery.
+    async def before_operation(self, request: OperationRequest) -> None:
+        """Called before the transaction, at each delivery; may wait.
 
         Raises:
-            Exception: The event is delivered again later.
+            Exception: The event is redelivered later.
         """
         ...
 
-    def is_answered(self, assignment: Assignment) -> bool:
-        """Whether the participant learns what the operation comes to; else its outcome is unknown."""
+    def is_outcome_known(self, request: OperationRequest) -> bool:
+        """Whether the participant learns the outcome of an executed operation; otherwise it is unknown."""
         ...
 
-    async def leave(self, assignment: Assignment) -> None:
-        """After the commit of an event that was handled for the first time.
+    async def after_commit(self, request: OperationRequest) -> None:
+        """Called after the commit, when the event was processed for the first time.
 
         Raises:
-            Exception: The event is delivered again, and has no further effect.
+            Exception: The event is redelivered and has no further effect.
         """
         ...
 
 
-class OpenDoor:
-    """Nothing stands in the way."""
+class NoFaults:
+    """Injects no fault, as in production."""
 
-    async def enter(self, assignment: Assignment) -> None:
-        """Lets it in."""
+    async def before_operation(self, request: OperationRequest) -> None:
+        """Does nothing."""
 
-    def is_answered(self, assignment: Assignment) -> bool:
-        """Business code that runs in the participant's own transaction answers."""
-        del assignment
+    def is_outcome_known(self, request: OperationRequest) -> bool:
+        """Knows every outcome: the business code runs in the participant's own transaction."""
+        del request
         return True
 
-    async def leave(self, assignment: Assignment) -> None:
-        """Lets it out."""
+    async def after_commit(self, request: OperationRequest) -> None:
+        """Does nothing."""

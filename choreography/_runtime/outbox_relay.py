@@ -1,47 +1,57 @@
-"""The relay: publishes what stands in the outbox, and deletes it once the broker has it."""
+"""The outbox relay: publishes stored events, and deletes an event after the broker has confirmed it."""
 
 import asyncio
 import logging
-import random
 import sqlite3
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from .. import _tracing as tracing
+from .._backoff import Backoff
 from .._declarations.event import Event
 from .._errors import BusUnavailableError
 from .._messaging.bus import Bus
 from .._transaction import outbox
 from .._transaction.database import Database
-from .._transaction.failpoint import Failpoint, Pass, go_on
+from .._transaction.failpoint import Failpoint, FailpointHook, ignore_failpoint
 
-POLL = timedelta(seconds=1)
-"""How long an event can wait if nobody woke the relay: after a crash, for one."""
-SHORTEST_PAUSE = timedelta(milliseconds=100)
-LONGEST_PAUSE = timedelta(seconds=5)
-GRACE = timedelta(seconds=2)
-AT_ONCE = 64
-"""How many events are in flight at most, each of another saga."""
+FAILURE_BACKOFF = Backoff(first=timedelta(milliseconds=100), longest=timedelta(seconds=5), jitter=(0.5, 1.0))
+"""The pauses after failures of the broker or the database."""
+CONCURRENT_EVENTS = 64
+"""The largest number of events that are published concurrently, each of another saga."""
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
-class Relay:
-    """Publishes the events of one outbox, each at least once, those of one saga one after the other.
-
-    An event is deleted after the broker has confirmed it, never before; a crash in between publishes it
-    again. There is one relay per database.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayOptions:
+    """The intervals of an outbox relay.
 
     Args:
-        database: Whose outbox it reads.
-        bus: Where it publishes.
-        poll: How long it sleeps unless `wake` is called.
-        shortest_pause: After a first failure of the broker; it doubles with each further one.
-        longest_pause: The most that it gets to.
-        grace: How long it goes on after `stop`, at most, to publish what waits.
-        clock: What time it is.
-        failpoint: Told of each failpoint.
+        poll_interval: The time between two reads of the outbox without a call of `wake`, as after a crash.
+        backoff: The pauses after failures of the broker or the database.
+        stop_timeout: The time after `stop` for publishing the remaining events.
+    """
+
+    poll_interval: timedelta = timedelta(seconds=1)
+    backoff: Backoff = FAILURE_BACKOFF
+    stop_timeout: timedelta = timedelta(seconds=2)
+
+
+class OutboxRelay:
+    """Publishes the events of one outbox at least once, the events of one saga one after the other.
+
+    An event is deleted after the confirmation of the broker; after a crash in between, the event is published
+    again. A database must have only one relay.
+
+    Args:
+        database: The database with the outbox.
+        bus: The target.
+        options: Intervals and timeouts.
+        clock: Gives the current time, with which postponed events are compared.
+        on_failpoint: Called at each failpoint.
     """
 
     def __init__(
@@ -49,98 +59,101 @@ class Relay:
         database: Database,
         bus: Bus,
         *,
-        poll: timedelta = POLL,
-        shortest_pause: timedelta = SHORTEST_PAUSE,
-        longest_pause: timedelta = LONGEST_PAUSE,
-        grace: timedelta = GRACE,
+        options: RelayOptions | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        failpoint: Pass = go_on,
+        on_failpoint: FailpointHook = ignore_failpoint,
     ) -> None:
         self._database, self._bus = database, bus
-        self._poll, self._shortest, self._longest, self._grace = poll, shortest_pause, longest_pause, grace
-        self._clock, self._failpoint = clock, failpoint
+        self._options = options or RelayOptions()
+        self._clock, self._on_failpoint = clock, on_failpoint
         self._woken, self._stopped = asyncio.Event(), asyncio.Event()
         self._limit: asyncio.Timeout | None = None
 
     def wake(self) -> None:
-        """Says that something was committed that may have an event."""
+        """Requests a read of the outbox; call `wake` after a commit."""
         self._woken.set()
 
     def stop(self) -> None:
-        """Lets `run` return once nothing waits that can be published, or its grace is over."""
+        """Lets `run` return after publishing the remaining events, or at the stop timeout."""
         self._stopped.set()
         self._woken.set()
-        self._limit_to_grace()
+        self._start_stop_timeout()
 
     async def run(self) -> None:
-        """Publishes until it is stopped, however often the broker or the database fails."""
+        """Publishes until stopped, across failures of the broker and the database."""
         try:
             async with asyncio.timeout(None) as self._limit:
                 if self._stopped.is_set():
-                    self._limit_to_grace()
+                    self._start_stop_timeout()
                 await self._publish_until_stopped()
                 while await self.publish_due():
                     pass
         except (TimeoutError, BusUnavailableError, sqlite3.OperationalError) as error:
-            logger.warning("events may wait in the outbox for the next start: %s", error or "no time left")
+            _log.warning(
+                "the relay has stopped; unpublished events wait in the outbox for the next start: %s",
+                error or "the stop timeout has expired",
+            )
         finally:
             self._limit = None
 
-    def _limit_to_grace(self) -> None:
-        if self._limit is not None:
-            self._limit.reschedule(asyncio.get_running_loop().time() + self._grace.total_seconds())
-
-    async def _publish_until_stopped(self) -> None:
-        pause = self._shortest
-        while not self._stopped.is_set():
-            self._woken.clear()
-            try:
-                is_done = not await self.publish_due()
-            # Whatever fails, what is committed has to go out.
-            except Exception as error:
-                is_expected = isinstance(error, BusUnavailableError | sqlite3.OperationalError)
-                logger.warning(
-                    "events wait, as they cannot be published just now: %s",
-                    error,
-                    exc_info=None if is_expected else error,
-                )
-                await _is_set(self._stopped, pause * random.uniform(0.5, 1))  # noqa: S311 - only a jitter
-                pause = min(2 * pause, self._longest)
-            else:
-                pause = self._shortest
-                if is_done:
-                    await _is_set(self._woken, self._poll)
-
     async def publish_due(self) -> int:
-        """Publishes the first event of each saga that has one, and returns how many there were.
+        """Publishes the first event of each saga, and returns the number of these events.
 
         Raises:
-            BusUnavailableError: The broker takes nothing; what it has confirmed is deleted all the same.
+            BusUnavailableError: The broker is unavailable; confirmed events are deleted anyway.
         """
-        waiting = await self._database.read(lambda tx: outbox.due(tx, self._clock(), limit=AT_ONCE))
-        attempts = [self._publish(each.event) for each in waiting]
+        due = await self._database.read(
+            lambda tx: outbox.read_due(tx, self._clock(), limit=CONCURRENT_EVENTS)
+        )
+        attempts = [self._publish(stored.event) for stored in due]
         outcomes = await asyncio.gather(*attempts, return_exceptions=True)
-        confirmed = [each.seq for each, error in zip(waiting, outcomes, strict=True) if error is None]
+        confirmed = [stored.seq for stored, error in zip(due, outcomes, strict=True) if error is None]
         if confirmed:
-            self._failpoint(Failpoint.AFTER_PUBLISH)
+            self._on_failpoint(Failpoint.AFTER_PUBLISH)
             await self._database.transact(lambda tx: outbox.delete(tx, confirmed))
-        for each, error in zip(waiting, outcomes, strict=True):
-            # One event that cannot be published must not keep those of other sagas waiting.
+        for stored, error in zip(due, outcomes, strict=True):
+            # An event that the bus refuses must not hold back the events of other sagas.
             if isinstance(error, Exception) and not isinstance(error, BusUnavailableError):
-                await self._postpone(each, error)
+                await self._postpone(stored, error)
         for error in outcomes:
             if isinstance(error, BusUnavailableError) or (error and not isinstance(error, Exception)):
                 raise error
-        return len(waiting)
+        return len(due)
+
+    def _start_stop_timeout(self) -> None:
+        if self._limit is not None:
+            deadline = asyncio.get_running_loop().time() + self._options.stop_timeout.total_seconds()
+            self._limit.reschedule(deadline)
+
+    async def _publish_until_stopped(self) -> None:
+        failures = 0
+        while not self._stopped.is_set():
+            self._woken.clear()
+            try:
+                is_empty = not await self.publish_due()
+            # Committed events must be published, so no error may end the relay.
+            except Exception as error:  # noqa: BLE001 - logged below
+                failures += 1
+                is_expected = isinstance(error, BusUnavailableError | sqlite3.OperationalError)
+                _log.warning(
+                    "stored events cannot be published, trying again: %s",
+                    error,
+                    exc_info=None if is_expected else error,
+                )
+                await _wait_for(self._stopped, self._options.backoff.pause_after(failures))
+            else:
+                failures = 0
+                if is_empty:
+                    await _wait_for(self._woken, self._options.poll_interval)
 
     async def _publish(self, event: Event) -> None:
-        with tracing.sending(event):
+        with tracing.trace_sending(event):
             await self._bus.publish(event)
 
-    async def _postpone(self, waiting: outbox.Waiting, error: Exception) -> None:
-        event = waiting.event
-        logger.error(
-            "event %s (%s) of saga %s waits, and with it all that follow it there: %s",
+    async def _postpone(self, stored: outbox.StoredEvent, error: Exception) -> None:
+        event = stored.event
+        _log.error(
+            "event %s (%s) of saga %s cannot be published, and later events of the saga wait: %s",
             event.type,
             event.id,
             event.saga_id,
@@ -148,14 +161,14 @@ class Relay:
         )
         reason = f"{type(error).__name__}: {error}"
         await self._database.transact(
-            partial(outbox.postpone, seq=waiting.seq, reason=reason, now=self._clock())
+            partial(outbox.postpone, seq=stored.seq, reason=reason, now=self._clock())
         )
 
 
-async def _is_set(event: asyncio.Event, patience: timedelta) -> bool:
+async def _wait_for(event: asyncio.Event, longest: timedelta) -> None:
+    """Waits until an event is set, for at most `longest`."""
     try:
-        async with asyncio.timeout(patience.total_seconds()):
+        async with asyncio.timeout(longest.total_seconds()):
             await event.wait()
     except TimeoutError:
-        return False
-    return True
+        pass

@@ -1,109 +1,114 @@
-"""A participant that runs: it hears events, reacts in its database, and its relay tells what follows."""
+"""Runs a participant: consumes events, processes each in one transaction, and relays the outbox."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
 
 from sagas import RejectedError
 
 from .. import _tracing as tracing
 from .._declarations.event import Event
-from .._declarations.event_type import Command, DataT
+from .._declarations.event_type import AnyCommandType, CommandType, DataT
 from .._declarations.reactions import Reactions
 from .._messaging.bus import Bus
+from .._transaction.command_processor import CommandProcessor
 from .._transaction.database import Database
-from .._transaction.event_processor import Assignment, Handled, assignments, handle, obey
-from .._transaction.failpoint import Failpoint, Pass, go_on
-from .._transaction.fence import Refused
-from .fault_injection import Door, OpenDoor
-from .outbox_relay import Relay
+from .._transaction.event_processor import EventProcessor, ProcessedEvent
+from .._transaction.failpoint import Failpoint, FailpointHook, ignore_failpoint
+from .._transaction.fence import OperationRejected
+from .._transaction.operation_executor import OperationRequest
+from .fault_injection import FaultInjector, NoFaults
+from .outbox_relay import OutboxRelay
 
 
 class RunningParticipant:
-    """Takes events from a bus and commands from outside; made by `run_participant`."""
+    """A participant that handles events of a bus and commands of clients; made by `run_participant`."""
 
     def __init__(
-        self, reactions: Reactions, database: Database, relay: Relay, door: Door, failpoint: Pass
+        self,
+        reactions: Reactions,
+        database: Database,
+        relay: OutboxRelay,
+        fault_injector: FaultInjector,
+        on_failpoint: FailpointHook,
     ) -> None:
         self._reactions, self._database, self._relay = reactions, database, relay
-        self._door, self._failpoint = door, failpoint
-        self._entering: set[asyncio.Task[None]] = set()
-        self._is_closed = False
+        self._fault_injector, self._on_failpoint = fault_injector, on_failpoint
+        self._events = EventProcessor(
+            reactions, is_outcome_known=fault_injector.is_outcome_known, on_failpoint=on_failpoint
+        )
+        self._commands = CommandProcessor(reactions)
+        self._waiting: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
 
     @property
-    def commands(self) -> tuple[Command[Any], ...]:
-        """Everything that it can be asked for from outside."""
-        return self._reactions.commands
+    def command_types(self) -> tuple[AnyCommandType, ...]:
+        """The types of commands that the participant accepts."""
+        return self._reactions.command_types
 
-    async def obey(self, command: Command[DataT], data: DataT) -> str:
-        """Does what a command asks for, once, however often it is asked for, and returns the saga's id.
+    async def execute_command(self, command_type: CommandType[DataT], data: DataT) -> str:
+        """Executes a command and returns the saga id; a repeated command changes nothing.
 
-        What follows from it is told if and only if it is committed.
+        The events of the command are published if and only if its transaction commits.
 
         Raises:
-            RejectedError: It is refused for good.
+            RejectedError: The command was rejected for good.
         """
-        work = partial(obey, reactions=self._reactions, command=command, data=data)
-        with tracing.obeying(command.name, command.saga_id(data), self._reactions.participant.name) as span:
-            outcome = await self._database.transact(work)
-            tracing.note_outcome(span, is_done=not isinstance(outcome, Refused))
+        participant = self._reactions.participant.name
+        execute = partial(self._commands.execute, command_type=command_type, data=data)
+        with tracing.trace_command(command_type.name, command_type.saga_id(data), participant) as span:
+            outcome = await self._database.transact(execute)
+            tracing.set_outcome(span, is_done=not isinstance(outcome, OperationRejected))
         self._relay.wake()
-        if isinstance(outcome, Refused):
+        if isinstance(outcome, OperationRejected):
             raise RejectedError(outcome.code, outcome.reason, outcome.field)
         return outcome
 
-    async def hear(self, event: Event) -> None:
-        """Handles one delivery of an event; when it returns, the event may be acknowledged.
+    async def handle_event(self, event: Event) -> None:
+        """Handles one delivery of an event; the caller may acknowledge the event afterwards.
 
         Raises:
-            DeadLetterError: The event cannot be handled, now or later.
-            Exception: Whatever else goes wrong; the event is to be delivered again.
+            DeadLetterError: The event can never be handled.
+            Exception: Any other failure; the event has to be redelivered.
         """
-        with tracing.processing(event, self._reactions.participant.name) as span:
-            handled = await self._hear(event)
-            span.set_attribute(tracing.IS_REPEATED, handled.is_repeated)
+        with tracing.trace_processing(event, self._reactions.participant.name) as span:
+            processed = await self._process(event)
+            span.set_attribute(tracing.IS_REPEATED, processed.is_repeated)
 
-    async def _hear(self, event: Event) -> Handled:
-        asked = assignments(self._reactions, event)
-        for each in asked:
-            await self._enter(each)
-        handled = await self._database.transact(
-            partial(
-                handle,
-                reactions=self._reactions,
-                event=event,
-                is_answered=self._door.is_answered,
-                failpoint=self._failpoint,
-            )
-        )
-        self._relay.wake()
-        self._failpoint(Failpoint.AFTER_COMMIT)
-        if not handled.is_repeated:
-            for each in asked:
-                await self._door.leave(each)
-        return handled
-
-    def turn_away(self) -> None:
-        """Turns away what still waits at the door, where nothing has happened to it; it will come again."""
-        self._is_closed = True
-        for waiting in self._entering:
+    def stop_accepting(self) -> None:
+        """Interrupts events that wait for the fault injector; none of them has reached its transaction."""
+        self._is_stopping = True
+        for waiting in self._waiting:
             waiting.cancel()
 
-    async def _enter(self, assignment: Assignment) -> None:
-        entering = asyncio.create_task(self._door.enter(assignment))
-        if self._is_closed:
-            entering.cancel()
-        self._entering.add(entering)
+    async def _process(self, event: Event) -> ProcessedEvent:
+        parsed = self._events.parse(event)
+        for request in parsed.requests:
+            await self._wait_before(request)
+        processed = await self._database.transact(partial(self._events.process, parsed=parsed))
+        self._relay.wake()
+        self._on_failpoint(Failpoint.AFTER_COMMIT)
+        if not processed.is_repeated:
+            for request in parsed.requests:
+                await self._fault_injector.after_commit(request)
+        return processed
+
+    async def _wait_before(self, request: OperationRequest) -> None:
+        waiting = asyncio.create_task(self._fault_injector.before_operation(request))
+        if self._is_stopping:
+            waiting.cancel()
+        self._waiting.add(waiting)
         try:
-            await asyncio.wait([entering])
+            await asyncio.wait([waiting])
         finally:
-            self._entering.discard(entering)
-            entering.cancel()
-        if entering.cancelled():
-            raise InterruptedError(f"{assignment.operation!r} was turned away: its participant stops")
-        entering.result()
+            self._waiting.discard(waiting)
+            waiting.cancel()
+        if waiting.cancelled():
+            raise InterruptedError(
+                f"operation {request.operation!r} did not start: the participant is stopping"
+            )
+        waiting.result()
 
 
 @asynccontextmanager
@@ -112,31 +117,30 @@ async def run_participant(
     database: Database,
     bus: Bus,
     *,
-    door: Door | None = None,
-    failpoint: Pass = go_on,
+    fault_injector: FaultInjector | None = None,
+    on_failpoint: FailpointHook = ignore_failpoint,
 ) -> AsyncGenerator[RunningParticipant, None]:
-    """Lets a participant react for as long as the context is open.
+    """Runs a participant while the context is open.
 
-    The topology has to be declared before. When the context closes, events that wait at the door are
-    turned away, those that are being handled are finished, and what can be published is published; the
-    rest waits in the outbox for the next start.
+    Declare the topology first. Closing the context finishes running transactions and publishes stored events
+    for at most the stop timeout of the relay; the remaining events wait in the outbox for the next start.
 
     Args:
-        reactions: What it does on which event.
-        database: Opened with the participant's schema; nobody else relays from it.
-        bus: Where events come from and go to.
-        door: What stands in between, for tests and demos.
-        failpoint: Told of each failpoint that is passed, for tests.
+        reactions: The reactions of the participant.
+        database: Opened with `build_schema(participant)`; no other process may relay from this database.
+        bus: The bus from which the participant consumes and to which the relay publishes.
+        fault_injector: Injects faults around the transaction of an event, for tests and demonstrations.
+        on_failpoint: Called at each failpoint, for tests.
     """
-    relay = Relay(database, bus, clock=reactions.participant.clock, failpoint=failpoint)
-    running = RunningParticipant(reactions, database, relay, door or OpenDoor(), failpoint)
-    telling = asyncio.create_task(relay.run())
+    relay = OutboxRelay(database, bus, clock=reactions.participant.clock, on_failpoint=on_failpoint)
+    running = RunningParticipant(reactions, database, relay, fault_injector or NoFaults(), on_failpoint)
+    relaying = asyncio.create_task(relay.run())
     try:
-        async with bus.consume(reactions.participant.name, running.hear):
+        async with bus.consume(reactions.participant.name, running.handle_event):
             try:
                 yield running
             finally:
-                running.turn_away()
+                running.stop_accepting()
     finally:
         relay.stop()
-        await telling
+        await relaying

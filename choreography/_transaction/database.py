@@ -1,7 +1,7 @@
-"""A participant's SQLite database: a unit of work is one transaction, run as one piece in one writer thread.
+"""A participant's SQLite database: each unit of work is one transaction in the one writer thread.
 
-One writer thread, and a whole unit per hop to it, measured five times the throughput of a hop per
-statement; SQLite has one writer at a time anyway.
+Running a whole unit per hop to the writer thread had five times the throughput of a hop per statement, in a
+measurement of this project; SQLite allows one writer at a time anyway.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import copy_context
+from datetime import datetime
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -18,15 +19,15 @@ from .._errors import ContractError
 T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 10_000
-"""How long a writer waits for another process that writes to the same file."""
+"""Milliseconds for which a writer waits for another process that writes to the same file."""
 
 
-def connect(path: Path | str, *, schema: str = "") -> sqlite3.Connection:
-    """A connection with the durability that the promises need; `":memory:"` is for tests and simulation.
+def open_connection(path: Path | str, *, schema: str = "") -> sqlite3.Connection:
+    """Opens a connection with durable commits; `":memory:"` is for tests and simulations.
 
     Args:
-        path: The file; it is created when missing, its folder is not.
-        schema: SQL that creates what is missing (`create table if not exists`), run in one transaction.
+        path: The file, created when missing; the folder must exist.
+        schema: SQL that creates missing tables (`create table if not exists`), run in one transaction.
     """
     connection = sqlite3.connect(path, isolation_level=None)
     try:
@@ -43,41 +44,48 @@ def connect(path: Path | str, *, schema: str = "") -> sqlite3.Connection:
     return connection
 
 
-def unit_of_work(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-    """Commits everything that `work` did, or nothing of it if it raises.
+def run_in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Runs `work` in a write transaction: commits when `work` returns, rolls back when `work` raises.
 
     Raises:
-        ContractError: `work` ended the transaction itself.
+        ContractError: `work` ended the transaction.
     """
     connection.execute("begin immediate")
     try:
         result = work(connection)
         _commit(connection)
     except BaseException:
-        # A full disk makes SQLite end the transaction by itself; a second rollback would hide the cause.
+        # On a full disk SQLite rolls back by itself; a second rollback would hide the cause.
         if connection.in_transaction:
             connection.execute("rollback")
         raise
     return result
 
 
+def to_milliseconds(moment: datetime) -> int:
+    """Converts a point in time to milliseconds since 1970, as stored in every table of this package."""
+    return int(moment.timestamp() * 1000)
+
+
 def _commit(connection: sqlite3.Connection) -> None:
     if not connection.in_transaction:
-        raise ContractError("business code must leave commit and rollback to its unit of work")
+        raise ContractError(
+            "business code ended its transaction: remove `commit` and `rollback` from the business code"
+        )
     connection.execute("commit")
 
 
 class Database:
-    """One SQLite file, written by one thread and read by another.
+    """One SQLite file with one writer thread and one reader thread.
 
-    Guarantees: a unit of work is committed with `synchronous=FULL` before `transact` returns; units run
-    one after the other; one that has begun runs to its end even if the task that waits for it is cancelled.
+    Guarantees: a unit of work is committed with `synchronous=FULL` before `transact` returns; units run one
+    after the other; a unit that has begun runs to its end even if the waiting task is cancelled.
     """
 
     def __init__(self, path: Path, *, schema: str) -> None:
         self._path, self._schema = path, schema
-        self._writing = ThreadPoolExecutor(1, thread_name_prefix=f"write-{path.stem}")
-        self._reading = ThreadPoolExecutor(1, thread_name_prefix=f"read-{path.stem}")
+        self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix=f"write-{path.stem}")
+        self._reader_thread = ThreadPoolExecutor(1, thread_name_prefix=f"read-{path.stem}")
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._writes = 0
@@ -85,47 +93,47 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def open(cls, path: Path, *, schema: str) -> AsyncGenerator[Self, None]:
-        """Opens or creates the file, creates what its schema misses, and closes it at the end.
+        """Opens or creates the file with the missing tables of `schema`, and closes the file at the end.
 
         Raises:
-            sqlite3.Error: The file cannot be opened, or is no database.
+            sqlite3.Error: The file cannot be opened, or is not a database.
         """
         database = cls(path, schema=schema)
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(database._writing, database._connect_writer)
-            await loop.run_in_executor(database._reading, database._connect_reader)
+            await loop.run_in_executor(database._writer_thread, database._open_writer)
+            await loop.run_in_executor(database._reader_thread, database._open_reader)
             yield database
         finally:
             await asyncio.shield(loop.run_in_executor(None, database._close))
 
     @property
     def writes(self) -> int:
-        """How many transactions that changed something this process has committed."""
+        """The number of transactions with changes that this process has committed."""
         return self._writes
 
     async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Runs `work` in a write transaction: committed when this returns, rolled back when it raises."""
-        # What is traced in the writer's thread belongs to whoever asked for it.
-        asked_in = copy_context()
+        """Runs `work` in a write transaction: commits before the return, rolls back when `work` raises."""
+        # Spans that start in the writer thread get the caller's span as their parent.
+        context = copy_context()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._writing, lambda: asked_in.run(self._write, work))
+        return await loop.run_in_executor(self._writer_thread, lambda: context.run(self._write, work))
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Runs `work` on one consistent, read-only view of what is committed, without waiting for writers."""
-        return await asyncio.get_running_loop().run_in_executor(self._reading, self._read, work)
+        """Runs `work` on a consistent, read-only snapshot of committed data, without waiting for writers."""
+        return await asyncio.get_running_loop().run_in_executor(self._reader_thread, self._read, work)
 
-    def _connect_writer(self) -> None:
-        self._writer = connect(self._path, schema=self._schema)
+    def _open_writer(self) -> None:
+        self._writer = open_connection(self._path, schema=self._schema)
 
-    def _connect_reader(self) -> None:
-        self._reader = connect(self._path)
+    def _open_reader(self) -> None:
+        self._reader = open_connection(self._path)
         self._reader.execute("pragma query_only=on")
 
     def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         assert self._writer is not None
         before = self._writer.total_changes
-        result = unit_of_work(self._writer, work)
+        result = run_in_transaction(self._writer, work)
         self._writes += self._writer.total_changes > before
         return result
 
@@ -138,8 +146,8 @@ class Database:
             self._reader.execute("rollback")
 
     def _close(self) -> None:
-        """Waits for the units that have begun, then closes each connection in the thread that owns it."""
-        for thread, connection in ((self._reading, self._reader), (self._writing, self._writer)):
+        """Waits for the units that have begun, then closes each connection in its own thread."""
+        for thread, connection in ((self._reader_thread, self._reader), (self._writer_thread, self._writer)):
             if connection is not None:
                 thread.submit(connection.close).result()
             thread.shutdown()

@@ -1,25 +1,26 @@
-"""The moments in which the death of a process is worst, by name, so that tests can kill it there."""
+"""Failpoints: the moments at which a crash is most dangerous, named so that tests can crash there."""
 
 from collections.abc import Callable
 from enum import StrEnum, auto
+from typing import TypeAlias
 
 
 class Failpoint(StrEnum):
-    """Where an event may be lost, or handled twice, by who gets it wrong."""
+    """A moment at which an incorrect implementation would lose an event or handle an event twice."""
 
     AFTER_INBOX = auto()
-    """The inbox knows the event, and nothing is done yet; inside the transaction."""
+    """In the transaction: the inbox holds the event, and no reaction has run."""
     BEFORE_COMMIT = auto()
-    """Everything is done, and nothing is committed."""
+    """In the transaction: every reaction has run."""
     AFTER_COMMIT = auto()
-    """Everything is committed, and the event is not acknowledged."""
+    """The transaction is committed, and the event is not acknowledged."""
     AFTER_PUBLISH = auto()
-    """The broker has an event, and it still stands in the outbox."""
+    """The broker has confirmed an event, and the outbox still holds the event."""
 
 
-Pass = Callable[[Failpoint], None]
-"""Told of each failpoint that is passed; what it raises ends the work there, as a crash would."""
+FailpointHook: TypeAlias = Callable[[Failpoint], None]
+"""Called at each failpoint; an exception of the hook ends the work there, as a crash would."""
 
 
-def go_on(failpoint: Failpoint) -> None:
-    """Passes a failpoint as if it were not there."""
+def ignore_failpoint(failpoint: Failpoint) -> None:
+    """Passes a failpoint, as in production."""

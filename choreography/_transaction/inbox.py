@@ -1,11 +1,14 @@
-"""The inbox: one row per event that a participant has handled, in the transaction of what it did.
+"""The inbox: one row per event that a participant has handled, in the transaction of the handling.
 
-A broker delivers an event at least once. Two deliveries of one event meet at the primary key, and the
-second has no effect. Rows have to be kept longer than the longest saga, with all its repetitions.
+A broker delivers an event at least once. A second delivery finds the row of the first one and has no effect.
+Rows must be kept longer than the longest saga with all its redeliveries.
 """
 
 import sqlite3
+from dataclasses import dataclass
 from datetime import datetime
+
+from .database import to_milliseconds
 
 SCHEMA = """
 create table if not exists saga_inbox(
@@ -13,45 +16,54 @@ create table if not exists saga_inbox(
   event_id text not null,
   saga_id text not null,
   type text not null,
-  fingerprint text not null,                -- of what came first; a command that says other is refused
+  fingerprint text not null,                -- of the first command; one with another content is rejected
   at integer not null,                      -- milliseconds since 1970
   primary key(participant, event_id)
 ) without rowid, strict;
 """
 
 
-def admit(
-    tx: sqlite3.Connection,
-    participant: str,
-    event_id: str,
-    *,
-    saga_id: str,
-    event_type: str,
-    fingerprint: str = "",
-    now: datetime,
-) -> str | None:
-    """Notes that a participant handles an event, once.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxEntry:
+    """An event or a command at its participant.
 
     Args:
-        tx: The transaction of everything that the event leads to.
-        participant: Who handles it.
-        event_id: Of the event.
-        saga_id: For people who read the table.
-        event_type: For them, too.
-        fingerprint: Of its content, if another content under the same id matters.
-        now: For the record; nothing is decided by it.
+        participant: The participant that handles the event.
+        event_id: The id of the event; for a command, an id derived from the saga and the command type.
+        saga_id: The saga, for operators who read the table.
+        type: The type of the event or the command, for operators too.
+        fingerprint: The fingerprint of a command; empty for an event.
+    """
+
+    participant: str
+    event_id: str
+    saga_id: str
+    type: str
+    fingerprint: str = ""
+
+
+def admit(tx: sqlite3.Connection, entry: InboxEntry, *, now: datetime) -> str | None:
+    """Records an entry unless the inbox has it; `now` is stored and decides nothing.
 
     Returns:
-        `None` the first time; after that, the fingerprint of the first time.
+        `None` for a new entry; otherwise the fingerprint of the first entry with this event id.
     """
     admitted = tx.execute(
         "insert into saga_inbox(participant, event_id, saga_id, type, fingerprint, at)"
         " values(?, ?, ?, ?, ?, ?) on conflict do nothing",
-        (participant, event_id, saga_id, event_type, fingerprint, int(now.timestamp() * 1000)),
+        (
+            entry.participant,
+            entry.event_id,
+            entry.saga_id,
+            entry.type,
+            entry.fingerprint,
+            to_milliseconds(now),
+        ),
     )
     if admitted.rowcount:
         return None
     (first,) = tx.execute(
-        "select fingerprint from saga_inbox where participant = ? and event_id = ?", (participant, event_id)
+        "select fingerprint from saga_inbox where participant = ? and event_id = ?",
+        (entry.participant, entry.event_id),
     ).fetchone()
     return str(first)

@@ -1,4 +1,4 @@
-"""One choreographed saga is one trace, over the processes of all services and the real broker."""
+"""One choreographed saga is one trace across all service processes and a real broker."""
 
 import sys
 from collections import Counter, defaultdict
@@ -33,16 +33,16 @@ FORWARD = (
     facts.payment_authorized,
     facts.payment_captured,
 )
-TOLD = {
+PUBLISHED = {
     "all-well": (*FORWARD, facts.shipment_created, facts.order_approved),
     "shipment-refused": (*FORWARD, facts.shipment_refused, facts.order_cancelled),
 }
-"""What is told in each of these stories; every service has a part in both."""
+"""The event types of each scenario; every service takes part in both."""
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
-    """What a collector knows of a span."""
+class ExportedSpan:
+    """An exported span."""
 
     service: str
     name: str
@@ -54,21 +54,23 @@ class Exported:
 
     @property
     def is_repetition(self) -> bool:
-        """Whether it is of an event that was handled before."""
+        """Whether the span belongs to a repeated delivery."""
         return self.attributes.get("saga.is_repeated") == "True"
 
 
-async def test_one_saga_is_one_trace_over_the_processes_of_all_services(
+async def test_one_saga_is_one_trace_across_all_service_processes(
     rabbit: RabbitNode, collector: Collector, tmp_path: Path
 ) -> None:
-    """One first span, with which the client's request began it; below it, all that was told and handled."""
-    stories = {each.name: each for each in ORDERS if each.name in TOLD}
+    """The root is the client's request; below the root is every creation and every processing of an event."""
+    scenarios = {each.name: each for each in ORDERS if each.name in PUBLISHED}
     async with services(tmp_path, rabbit, collector) as style:
-        sagas = {await style.place(story.build(f"traced-{name}")): name for name, story in stories.items()}
+        sagas = {
+            await style.place(scenario.build(f"traced-{name}")): name for name, scenario in scenarios.items()
+        }
         ends = {sagas[saga_id]: await style.until_ended(saga_id) for saga_id in sagas}
-    assert ends == {name: story.ends for name, story in stories.items()}
+    assert ends == {name: scenario.ends for name, scenario in scenarios.items()}
 
-    traces: defaultdict[bytes, list[Exported]] = defaultdict(list)
+    traces: defaultdict[bytes, list[ExportedSpan]] = defaultdict(list)
     for span in exported(collector):
         traces[span.trace_id].append(span)
 
@@ -78,25 +80,25 @@ async def test_one_saga_is_one_trace_over_the_processes_of_all_services(
         check(trace, sagas[saga_id])
 
 
-def check(trace: list[Exported], story: str) -> None:
-    """Everything hangs together, in one tree, and nothing is missing from it."""
+def check(trace: list[ExportedSpan], scenario: str) -> None:
+    """Every span of a scenario is there, in one tree."""
     spans = {span.span_id: span for span in trace}
     assert len(spans) == len(trace)
-    (first,) = (span for span in trace if not span.parent_id)
-    assert (first.service, first.name) == ("order", "POST /place-order")
+    (root,) = (span for span in trace if not span.parent_id)
+    assert (root.service, root.name) == ("order", "POST /place-order")
     assert [span.name for span in trace if span.parent_id and span.parent_id not in spans] == []
     assert {span.service for span in trace} == set(SERVICES)
 
-    told = TOLD[story]
-    created = [(fact.by, f"create {fact.by}.events:{fact.name}") for fact in told]
-    sent = {(fact.by, f"send {fact.by}.events:{fact.name}") for fact in told}
+    published = PUBLISHED[scenario]
+    created = [(each.source, f"create {each.source}.events:{each.name}") for each in published]
+    sent = {(each.source, f"send {each.source}.events:{each.name}") for each in published}
     handled = [
-        (name, f"process {fact.by}.events:{fact.name}:{name}.in")
-        for fact in told
-        for name, heard in TOPOLOGY.queues.items()
-        if (fact.by, fact.name) in heard
+        (name, f"process {each.source}.events:{each.name}:{name}.in")
+        for each in published
+        for name, received in TOPOLOGY.queues.items()
+        if (each.source, each.name) in received
     ]
-    # A broker may take a confirmation or an answer twice, and says so; an effect is there once.
+    # Confirmations and acknowledgements may repeat; the comparison of `send` spans ignores repetitions.
     assert {(span.service, span.name) for span in trace if span.name.startswith("send ")} == sent
     assert names(trace, "create ") == Counter(created)
     assert names(trace, "process ") == Counter(handled)
@@ -104,8 +106,8 @@ def check(trace: list[Exported], story: str) -> None:
     assert on_page("choreographed") <= {(span.name, span.kind) for span in trace}
 
 
-def names(trace: list[Exported], kind: str) -> Counter[tuple[str, str]]:
-    """Which spans of a kind there are in which service, but for repetitions."""
+def names(trace: list[ExportedSpan], kind: str) -> Counter[tuple[str, str]]:
+    """The spans of a kind with their services, without repeated deliveries."""
     return Counter(
         (span.service, span.name) for span in trace if span.name.startswith(kind) and not span.is_repetition
     )
@@ -115,7 +117,7 @@ def names(trace: list[Exported], kind: str) -> Counter[tuple[str, str]]:
 async def services(
     folder: Path, rabbit: RabbitNode, collector: Collector
 ) -> AsyncGenerator[Choreographed, None]:
-    """The processes of all services, which send their last spans before they end."""
+    """Runs the processes of all services; the processes send their last spans before they end."""
     databases = {name: folder / f"{name}.sqlite3" for name in SERVICES}
     environment = {
         "SAGAS_AMQP_URL": rabbit.url,
@@ -148,14 +150,14 @@ def is_ready(service: ChildProcess) -> bool:
     return " ready at http" in service.last_log_lines(100)
 
 
-def exported(collector: Collector) -> Iterator[Exported]:
-    """Every span that was sent, whichever process sent it."""
+def exported(collector: Collector) -> Iterator[ExportedSpan]:
+    """Every span of every process."""
     for _, body in collector.taken:
         for of_process in ExportTraceServiceRequest.FromString(body).resource_spans:
             service = texts(of_process.resource.attributes)["service.name"]
             for of_scope in of_process.scope_spans:
                 for span in of_scope.spans:
-                    yield Exported(
+                    yield ExportedSpan(
                         service=service,
                         name=span.name,
                         kind=Span.SpanKind.Name(span.kind).removeprefix("SPAN_KIND_").lower(),
@@ -167,5 +169,5 @@ def exported(collector: Collector) -> Iterator[Exported]:
 
 
 def texts(pairs: Iterable[KeyValue]) -> dict[str, str]:
-    """Attributes that are text, or yes or no."""
+    """Attributes with a string or a boolean value, as text."""
     return {pair.key: pair.value.string_value or str(pair.value.bool_value) for pair in pairs}

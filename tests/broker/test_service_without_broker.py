@@ -1,4 +1,4 @@
-"""A service that is started while its broker is away."""
+"""A service starts while its broker is unavailable."""
 
 import sys
 from pathlib import Path
@@ -10,8 +10,8 @@ from tests.waiting import until
 from workers import ChildProcess, PortLease
 
 
-async def test_a_service_waits_for_a_broker_that_is_away(mortal: RabbitNode, tmp_path: Path) -> None:
-    """It says what it waits for, without the password, and serves as soon as the broker is there."""
+async def test_a_service_waits_for_an_unavailable_broker(mortal: RabbitNode, tmp_path: Path) -> None:
+    """The log names the broker without its password, and the service is ready as soon as the broker is."""
     url = mortal.url
     mortal.kill()
     lease = PortLease(0)

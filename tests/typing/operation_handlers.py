@@ -1,8 +1,8 @@
-"""Wiring that must be refused by the type checker; an ignore that is not needed fails the check."""
+"""Handlers that the type checker must reject; an unneeded ignore fails the check."""
 
 import sqlite3
 
-from choreography import Handles
+from choreography import OperationHandler
 from examples.order import operations as order
 from examples.order.inventory import release, reserve
 from examples.order.messages import Reservation, ReserveStock
@@ -14,20 +14,20 @@ def returns_a_reservation(tx: sqlite3.Connection, command: ReserveStock, key: st
     raise NotImplementedError
 
 
-Handles(order.reserve_stock, reserve).compensated_by(order.release_stock, release)
+OperationHandler(order.reserve_stock, reserve).compensated_by(order.release_stock, release)
 
 # Code for another message.
-Handles(order.reserve_stock, authorize)  # type: ignore[arg-type]
+OperationHandler(order.reserve_stock, authorize)  # type: ignore[arg-type]
 # Code without a result.
-Handles(order.reserve_stock, release)  # type: ignore[arg-type]
+OperationHandler(order.reserve_stock, release)  # type: ignore[arg-type]
 # The compensation of another action.
-Handles(order.reserve_stock, reserve).compensated_by(payment.void_authorization, void)  # type: ignore[arg-type]
+OperationHandler(order.reserve_stock, reserve).compensated_by(payment.void_authorization, void)  # type: ignore[arg-type]
 # The code of another compensation.
-Handles(order.reserve_stock, reserve).compensated_by(order.release_stock, void)  # type: ignore[arg-type]
-# A compensation that returns something: what it found is the fence's to say.
-Handles(order.reserve_stock, reserve).compensated_by(
+OperationHandler(order.reserve_stock, reserve).compensated_by(order.release_stock, void)  # type: ignore[arg-type]
+# A compensation with a result: the fence makes the result of a compensation.
+OperationHandler(order.reserve_stock, reserve).compensated_by(
     order.release_stock,
     returns_a_reservation,  # type: ignore[arg-type]
 )
-# An action in the place of a compensation: its result has nothing to be found.
-Handles(order.reserve_stock, reserve).compensated_by(order.reserve_stock, release)  # type: ignore[type-var]
+# An action in the place of a compensation: the result model has no field `found`.
+OperationHandler(order.reserve_stock, reserve).compensated_by(order.reserve_stock, release)  # type: ignore[type-var]

@@ -1,4 +1,4 @@
-"""The promises of a bus, kept on RabbitMQ."""
+"""The bus on RabbitMQ."""
 
 import asyncio
 import logging
@@ -10,56 +10,60 @@ from typing import Self
 from uuid import uuid4
 
 from ..._declarations.event import Event
-from ..._declarations.names import check_names, merge
+from ..._declarations.names import exchange_name, queue_name, queue_owner
+from ..._declarations.topology import Topology
 from ..._errors import BusUnavailableError, TopologyError, UnroutableError
-from ..bus import Handler, Topology
-from ..cloudevents import Message, encode
+from ..bus import EventHandler
+from ..cloudevents import BrokerMessage, encode
 from ..dead_letter import DeadLetter
-from .connection import Address, Link, Outlet
+from .address import BrokerAddress
+from .broker_topology import DEAD, build_broker_topology
+from .connection import ManagedConnection
 from .consumer import Consumer
-from .layout import DEAD, exchange_of, layout, participant_of, queue_of
 from .options import RabbitOptions
+from .publisher import Publisher
 
 _log = logging.getLogger(__name__)
 
 _PARTICIPANT, _REASON = "saga-dead-participant", "saga-dead-reason"
-_OF_THE_BROKER = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
+_BROKER_HEADERS = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
 
 
 class RabbitBus:
-    """A `Bus` on RabbitMQ, for as long as the context is open.
+    """A `Bus` on RabbitMQ while the context is open.
 
-    Each source has a topic exchange, each participant a quorum queue. Two connections are kept up, one to
-    publish and one to consume, so that a broker short of memory, which stops those who publish, does not
-    stop those who would relieve it. Of several processes that consume the same queue one is active, and
-    another one takes over when it goes. A broker that is not there yet is waited for in the background.
+    Each source has a topic exchange, and each participant has a quorum queue. The bus keeps two connections:
+    under a memory alarm RabbitMQ blocks the publishing connection, and the consuming connection continues. Of
+    several processes that consume a queue one is active; another one takes over when the first one ends. An
+    unreachable broker is retried in the background.
 
-    RabbitMQ 3.10 writes down which queues it has some seconds after they were made: if it crashes before, a
-    queue of that moment is there again, but stuck, and has to be deleted and declared again.
+    RabbitMQ 3.10 stores new queues on disk some seconds late: a queue that was created shortly before a crash
+    of the broker exists afterwards but is stuck, and has to be deleted and declared again.
 
     Args:
-        url: `amqp://user:password@host:port/vhost`, or `amqps:` with TLS; it is never shown.
-        options: How much, how long, how often.
+        url: `amqp://user:password@host:port/vhost`, or `amqps:` with TLS; the credentials are never logged.
+        options: Timeouts, limits and intervals.
 
     Raises:
-        ValueError: The URL is none.
+        ValueError: The URL has another form.
     """
 
     def __init__(self, url: str, *, options: RabbitOptions | None = None) -> None:
-        self._address, self._options = Address(url), options or RabbitOptions()
-        self._publishing = Link(self._address, "publishing", self._options.patience)
-        self._consuming = Link(self._address, "consuming", self._options.patience)
-        self._outlet = Outlet(self._publishing)
+        self._address, self._options = BrokerAddress(url), options or RabbitOptions()
+        timeout = self._options.broker_timeout
+        self._publishing = ManagedConnection(self._address, "publishing", timeout)
+        self._consuming = ManagedConnection(self._address, "consuming", timeout)
+        self._publisher = Publisher(self._publishing)
         self._topology: Topology | None = None
-        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._running_publishes: dict[str, asyncio.Task[None]] = {}
         self._open = AsyncExitStack()
 
     def __repr__(self) -> str:
         return f"<RabbitBus: {self._address!r}>"
 
     async def __aenter__(self) -> Self:
-        if self._address.is_in_clear:
-            _log.warning("%r is not on this machine, and everything goes there in clear; use amqps", self)
+        if self._address.is_unencrypted:
+            _log.warning("%r is on another host, and the connection is not encrypted: use amqps", self)
         await self._open.enter_async_context(self._publishing)
         await self._open.enter_async_context(self._consuming)
         return self
@@ -68,111 +72,107 @@ class RabbitBus:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            while self._under_way:
-                await asyncio.wait(self._under_way.values())
+            while self._running_publishes:
+                await asyncio.wait(self._running_publishes.values())
         finally:
             await self._open.aclose()
 
     async def declare(self, topology: Topology) -> None:
-        """See `Bus.declare`; what the broker has and the topology does not say is left alone."""
-        check_names(topology)
-        await self._publishing.declare(layout(topology, self._options.delivery_limit))
-        self._topology = merge(self._topology, topology)
+        """See `Bus.declare`; entities of the broker outside of the topology stay unchanged."""
+        topology.check_names()
+        await self._publishing.declare(build_broker_topology(topology, self._options.delivery_limit))
+        self._topology = self._topology.merge(topology) if self._topology else topology
 
     async def publish(self, event: Event) -> None:
-        """See `Bus.publish`; what was begun goes on when the caller is cancelled."""
+        """See `Bus.publish`; a cancelled call leaves the running publish to finish in the background."""
         message = encode(event)
         if self._topology is None:
-            raise UnroutableError("no topology was declared, so nobody can hear anything")
-        queues = frozenset(queue_of(name) for name in self._topology.who_hears(event))
-        await self._send(message, exchange_of(event.source), event.type, queues)
+            raise UnroutableError(f"event {event.type!r} has no route: declare a topology before publishing")
+        queues = frozenset(queue_name(name) for name in self._topology.find_subscribers(event))
+        await self._publish(message, exchange_name(event.source), event.type, queues)
 
     @asynccontextmanager
-    async def consume(self, participant: str, handle: Handler) -> AsyncGenerator[None, None]:
+    async def consume(self, participant: str, handle: EventHandler) -> AsyncGenerator[None, None]:
         """See `Bus.consume`."""
         if self._topology is None or participant not in self._topology.queues:
             raise TopologyError(f"participant {participant!r} has no queue: declare the topology first")
 
-        async def put_aside(message: Message, reason: str) -> None:
-            await self._put_aside(participant, message, reason)
+        async def publish_dead_letter(message: BrokerMessage, reason: str) -> None:
+            await self._publish_dead_letter(participant, message, reason)
 
-        consumer = Consumer(self._consuming, queue_of(participant), handle, put_aside, self._options)
-        async with consumer:
+        queue = queue_name(participant)
+        async with Consumer(self._consuming, queue, handle, publish_dead_letter, self._options):
             yield
 
     async def read_dead_letters(self, limit: int = 100) -> list[DeadLetter]:
-        """Looks at the first dead letters of all participants, and leaves them where they are.
+        """Reads the first dead letters of all participants without removing them.
 
         Raises:
-            BusUnavailableError: The broker cannot be reached.
+            BusUnavailableError: The broker is unreachable.
         """
-        async with Link(self._address, "looking at dead letters", self._options.patience) as link:
-            return [_dead_letter(message) for message in await link.peek(DEAD, limit)]
+        timeout = self._options.broker_timeout
+        async with ManagedConnection(self._address, "looking at dead letters", timeout) as connection:
+            return [_read_dead_letter(message) for message in await connection.peek(DEAD, limit)]
 
-    async def _put_aside(self, participant: str, message: Message, reason: str) -> None:
-        # An old `x-death` among the headers makes the broker see a cycle where there is none.
+    async def _publish_dead_letter(self, participant: str, message: BrokerMessage, reason: str) -> None:
+        # An old `x-death` header would look like a cycle of dead-lettering to the broker.
         headers = {
-            name: _plain(value)
+            name: _simplify(value)
             for name, value in message.headers.items()
-            if not name.startswith(_OF_THE_BROKER)
+            if not name.startswith(_BROKER_HEADERS)
         }
         dead = replace(message, headers={**headers, _PARTICIPANT: participant, _REASON: reason})
-        await self._send(dead, DEAD, "", frozenset({DEAD}))
+        await self._publish(dead, DEAD, "", frozenset({DEAD}))
 
-    async def _send(self, message: Message, exchange: str, key: str, queues: frozenset[str]) -> None:
+    async def _publish(self, message: BrokerMessage, exchange: str, key: str, queues: frozenset[str]) -> None:
         if not message.message_id:
             message = replace(message, message_id=str(uuid4()))
         assert message.message_id is not None
-        while running := self._under_way.get(message.message_id):
+        while running := self._running_publishes.get(message.message_id):
             await asyncio.wait([running])
-        # A task of its own: only when the broker has answered, or the time is up, may the same id go again.
-        task = asyncio.create_task(self._send_in_time(message, exchange, key, queues))
-        self._under_way[message.message_id] = task
+        # A separate task: the same id must not be published again before the broker's answer or the timeout.
+        task = asyncio.create_task(self._publish_in_time(message, exchange, key, queues))
+        self._running_publishes[message.message_id] = task
         task.add_done_callback(self._forget(message.message_id))
         await asyncio.shield(task)
 
-    async def _send_in_time(self, message: Message, exchange: str, key: str, queues: frozenset[str]) -> None:
+    async def _publish_in_time(
+        self, message: BrokerMessage, exchange: str, key: str, queues: frozenset[str]
+    ) -> None:
         try:
-            async with asyncio.timeout(self._options.patience.total_seconds()):
-                await self._outlet.send(message, exchange=exchange, routing_key=key, queues=queues)
+            async with asyncio.timeout(self._options.broker_timeout.total_seconds()):
+                await self._publisher.publish(message, exchange=exchange, routing_key=key, queues=queues)
         except TimeoutError as error:
-            seconds = self._options.patience.total_seconds()
+            seconds = self._options.broker_timeout.total_seconds()
             raise BusUnavailableError(
                 f"{self._publishing!r} did not confirm {message.type!r} within {seconds:g} s"
             ) from error
 
     def _forget(self, message_id: str) -> Callable[[asyncio.Task[None]], None]:
         def forget(task: asyncio.Task[None]) -> None:
-            del self._under_way[message_id]
-            # Whoever waited for it may have been cancelled; then nobody wants to know how it ended.
+            del self._running_publishes[message_id]
+            # Reads the exception: asyncio warns of an unread one when the caller was cancelled.
             if not task.cancelled():
                 task.exception()
 
         return forget
 
 
-def _plain(value: object) -> object:
-    """A header as it was; the rare kinds, which do not all go back the way they came, as text."""
+def _simplify(value: object) -> object:
+    """Turns a header of a rare type into text: aio-pika cannot send back every type as received."""
     return value if isinstance(value, str | bool | float | None) else ascii(value)
 
 
-def _dead_letter(message: Message) -> DeadLetter:
+def _read_dead_letter(message: BrokerMessage) -> DeadLetter:
     participant, reason = message.headers.get(_PARTICIPANT), message.headers.get(_REASON)
     if not isinstance(participant, str) or not isinstance(reason, str):
-        participant, reason = _died_with_its_process(message.headers)
-    return DeadLetter(
-        participant=participant,
-        reason=reason,
-        body=message.body,
-        content_type=message.content_type,
-        message_id=message.message_id,
-        headers=message.headers,
-    )
+        participant, reason = _describe_broker_decision(message.headers)
+    return DeadLetter.from_message(message, participant=participant, reason=reason)
 
 
-def _died_with_its_process(headers: Mapping[str, object]) -> tuple[str, str]:
-    """What the broker says of a message that it put aside by itself."""
+def _describe_broker_decision(headers: Mapping[str, object]) -> tuple[str, str]:
+    """Describes a dead letter that the broker created: no consumer answered the deliveries."""
     queue = headers.get("x-first-death-queue")
-    why = headers.get("x-first-death-reason")
-    participant = participant_of(queue) if isinstance(queue, str) else "unknown"
-    return participant, f"put aside by the broker ({why}): delivered too often, and never answered"
+    cause = headers.get("x-first-death-reason")
+    participant = queue_owner(queue) if isinstance(queue, str) else "unknown"
+    return participant, f"the broker gave up ({cause}): too many deliveries without an answer"

@@ -1,77 +1,84 @@
-"""A consumer that does not stop by itself: events to their handler, saga by saga, answers to the broker."""
+"""Consumes a queue across lost connections, and answers each message: acknowledge, requeue or dead letter."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import count
 from types import TracebackType
 from typing import Self
 
-from ..._backoff import pause_after
+from ..._backoff import Backoff
 from ..._declarations.event import Event
 from ..._errors import BusUnavailableError, DeadLetterError, TopologyError, UnroutableError
-from ..bus import Handler
-from ..cloudevents import Message, decode
-from ..delivery import Failed, Handled, Refused, attempt, failed_too_often
-from ..keyed_executor import Lanes
-from ..task_cancellation import end
-from .connection import FIRST_PAUSE, LONGEST_PAUSE, Arrival, Link, consuming
+from ..bus import EventHandler
+from ..cloudevents import BrokerMessage
+from ..delivery import (
+    PermanentFailure,
+    Success,
+    TransientFailure,
+    attempt_delivery,
+    decode_message,
+    describe_exhaustion,
+)
+from ..keyed_executor import KeyedExecutor
+from ..task_cancellation import cancel_and_wait
+from .connection import RECONNECT_BACKOFF, ManagedConnection
 from .options import RabbitOptions
+from .subscription import IncomingMessage, subscribe
 
 _log = logging.getLogger(__name__)
+
+SUSPECT_DELIVERIES = 2
+"""Unanswered deliveries after which an event is suspected of ending connections or processes."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Delivery:
-    arrival: Arrival
+    incoming: IncomingMessage
     content: Event | DeadLetterError
 
 
-SUSPECT = 2
-"""Deliveries that were never answered, after which an event may be what ends connections or processes."""
-
-
 class Consumer:
-    """Consumes a queue for as long as the context is open, whatever becomes of connection and broker.
+    """Consumes a queue while the context is open, whatever happens to the connection or the broker.
 
-    Handlers run in tasks of their own, never in those of the connection, which end with it. A handler that
-    runs when the connection breaks runs to its end; its event is delivered again, and waits for that end.
+    Handlers run in their own tasks, because the tasks of a connection end with the connection. A handler that
+    runs when the connection breaks runs to its end; its event is redelivered and waits for this end.
 
-    It begins with one event at a time: when a connection or a process ends, the broker counts that against
-    every event that was under way, and one that kills whoever takes it would take the others with it to the
-    dead letters. As soon as an event comes that is above suspicion, it begins anew with as many as it may.
+    A consumer starts with a prefetch count of one: when a connection or a process ends, the broker counts a
+    failed delivery for every unanswered event, so an event that ends every process would drag the others to
+    the dead letters. When an event arrives that is not suspect, the consumer subscribes again with the
+    configured prefetch count.
 
     Args:
-        link: The connection.
-        queue: What is consumed.
-        handle: Gets one event of a saga at a time.
-        put_aside: Publishes what cannot be handled, with the reason, to the dead letters.
-        options: How much, how long, how often.
+        connection: The connection to the broker.
+        queue: The name of the queue.
+        handle: Receives the events of one saga one at a time.
+        publish_dead_letter: Publishes a message that cannot be handled, with the reason.
+        options: Timeouts, limits and intervals.
     """
 
     def __init__(
         self,
-        link: Link,
+        connection: ManagedConnection,
         queue: str,
-        handle: Handler,
-        put_aside: Callable[[Message, str], Awaitable[None]],
+        handle: EventHandler,
+        publish_dead_letter: Callable[[BrokerMessage, str], Awaitable[None]],
         options: RabbitOptions,
     ) -> None:
-        self._link, self._queue, self._handle = link, queue, handle
-        self._put_aside, self._options = put_aside, options
-        self._lanes = Lanes(self._answer)
-        self._numbers = count()
-        self._arrivals = self._unanswered = 0
-        self._is_careful = True
-        self._over = asyncio.Event()
+        self._connection, self._queue, self._handle = connection, queue, handle
+        self._publish_dead_letter, self._options = publish_dead_letter, options
+        self._retry_backoff = Backoff(first=options.first_retry_delay, longest=options.longest_retry_delay)
+        self._executor = KeyedExecutor(self._process)
+        self._received = self._unanswered = 0
+        self._is_cautious = True
+        self._ended = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._runner: asyncio.Task[None] | None = None
+        self._consuming: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._runner = asyncio.create_task(self._run())
+        self._consuming = asyncio.create_task(self._stay_subscribed())
         return self
 
     async def __aexit__(
@@ -79,130 +86,135 @@ class Consumer:
     ) -> None:
         self._stopping.set()
         try:
-            # The consumer stays while handlers run: without it, the next one would begin beside them.
-            await self._lanes.close()
+            # Subscribed until the handlers end: otherwise the next consumer would run beside them.
+            await self._executor.close()
         finally:
-            if self._runner is not None:
-                await end(self._runner)
+            if self._consuming is not None:
+                await cancel_and_wait(self._consuming)
 
-    async def _run(self) -> None:
+    async def _stay_subscribed(self) -> None:
         failures = 0
         while True:
-            was_careful = self._is_careful
+            was_cautious = self._is_cautious
             try:
                 self._unanswered = 0
-                prefetch = 1 if was_careful else self._options.prefetch
-                async with consuming(self._link, self._queue, prefetch, self._receive) as self._over:
-                    _log.info("consuming queue %r of %r, %d at a time", self._queue, self._link, prefetch)
+                prefetch = 1 if was_cautious else self._options.prefetch_count
+                async with subscribe(self._connection, self._queue, prefetch, self._receive) as self._ended:
+                    _log.info(
+                        "consuming queue %r of %r with prefetch count %d",
+                        self._queue,
+                        self._connection,
+                        prefetch,
+                    )
                     failures = 0
-                    await self._watch(self._over)
-                if was_careful and not self._is_careful:
+                    await self._wait_until_ended(self._ended)
+                if was_cautious and not self._is_cautious:
                     continue
-                _log.warning("consuming queue %r was interrupted; beginning again", self._queue)
+                _log.warning("the consumer of queue %r was interrupted; subscribing again", self._queue)
             except (BusUnavailableError, TopologyError) as error:
                 failures += 1
+                # Logged at failures 1, 2, 4, 8 and so on.
                 if failures & (failures - 1) == 0:
                     _log.warning("queue %r cannot be consumed (%s); trying again", self._queue, error)
-            self._is_careful = True
-            await asyncio.sleep(pause_after(max(failures, 1), FIRST_PAUSE, LONGEST_PAUSE))
+            self._is_cautious = True
+            await asyncio.sleep(RECONNECT_BACKOFF.pause_after(max(failures, 1)).total_seconds())
 
-    async def _watch(self, over: asyncio.Event) -> None:
-        """Returns when the consumer is no more, also where nobody said so."""
-        while not over.is_set():
-            arrivals = self._arrivals
+    async def _wait_until_ended(self, ended: asyncio.Event) -> None:
+        """Returns when the subscription has ended, with or without a notice of the broker."""
+        while not ended.is_set():
+            received = self._received
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._options.watch_every.total_seconds()):
-                    await over.wait()
+                async with asyncio.timeout(self._options.consumer_check_interval.total_seconds()):
+                    await ended.wait()
                     return
             try:
-                state = await self._link.queue_state(self._queue)
+                state = await self._connection.read_queue_state(self._queue)
             except BusUnavailableError:
-                # A connection that does not answer looks open until its heartbeats are missed.
-                self._link.drop()
+                # A dead connection looks open until its heartbeats are missed.
+                self._connection.reconnect()
                 raise
             if state is None or state.consumers == 0:
-                _log.warning("%r knows of no consumer of queue %r any more", self._link, self._queue)
+                _log.warning("%r has no consumer of queue %r any more", self._connection, self._queue)
                 return
-            # A stand-by of another process sees this too; taking its place in the line again does no harm.
-            if state.ready and self._arrivals == arrivals and not self._unanswered:
-                _log.info("queue %r has %d events, and none came here", self._queue, state.ready)
+            # A stand-by consumer in another process sees the same state; subscribing again does no harm.
+            if state.ready and self._received == received and not self._unanswered:
+                _log.info("queue %r has %d events, and this consumer received none", self._queue, state.ready)
                 return
 
-    def _receive(self, arrival: Arrival) -> None:
-        if self._is_careful and arrival.earlier_deliveries < SUSPECT:
-            self._widen()
-        # What came on a channel that is given up comes again, and with it all that follows.
-        if arrival.is_stale:
+    def _receive(self, incoming: IncomingMessage) -> None:
+        if self._is_cautious and incoming.previous_deliveries < SUSPECT_DELIVERIES:
+            self._end_caution()
+        # The broker redelivers messages of an abandoned channel.
+        if incoming.is_stale:
             return
-        self._arrivals += 1
+        self._received += 1
         self._unanswered += 1
-        content: Event | DeadLetterError
-        try:
-            content = decode(arrival.message.body, arrival.message.content_type)
-            lane = content.saga_id
-        except DeadLetterError as error:
-            content, lane = error, f"\0{next(self._numbers)}"
-        self._lanes.put(lane, _Delivery(arrival, content))
+        decoded = decode_message(incoming.message, self._received)
+        self._executor.submit(decoded.key, _Delivery(incoming, decoded.content))
 
-    def _widen(self) -> None:
-        self._is_careful = False
-        self._over.set()
+    def _end_caution(self) -> None:
+        """Ends the subscription, so that the next one has the configured prefetch count."""
+        self._is_cautious = False
+        self._ended.set()
 
-    async def _answer(self, delivery: _Delivery) -> None:
-        arrival = delivery.arrival
-        # It is delivered again anyway; handling it twice would only be work.
-        if arrival.is_stale:
+    async def _process(self, delivery: _Delivery) -> None:
+        incoming = delivery.incoming
+        # The broker redelivers a stale message; handling the message twice would only cost time.
+        if incoming.is_stale:
             return
-        if isinstance(delivery.content, DeadLetterError):
-            outcome: Handled | Refused | Failed = Refused(str(delivery.content))
-        else:
-            outcome = await attempt(self._handle, delivery.content, self._options.handler_deadline)
-        match outcome:
-            case Handled():
-                await arrival.acknowledge()
-            case Refused(reason):
-                await self._bury(arrival, reason)
-            case Failed(reason):
-                await self._try_again(arrival, reason)
-        if not arrival.is_stale:
+        match await attempt_delivery(delivery.content, self._handle, self._options.handler_timeout):
+            case Success():
+                await incoming.acknowledge()
+            case PermanentFailure(reason):
+                await self._move_to_dead_letters(incoming, reason)
+            case TransientFailure(reason):
+                await self._retry(incoming, reason)
+        if not incoming.is_stale:
             self._unanswered -= 1
 
-    async def _try_again(self, arrival: Arrival, reason: str) -> None:
-        deliveries = arrival.earlier_deliveries + 1
+    async def _retry(self, incoming: IncomingMessage, reason: str) -> None:
+        deliveries = incoming.previous_deliveries + 1
         if deliveries > self._options.delivery_limit:
-            await self._bury(arrival, failed_too_often(deliveries, reason))
+            await self._move_to_dead_letters(incoming, describe_exhaustion(deliveries, reason))
             return
         _log.warning(
-            "%s in queue %r failed (delivery %d): %s", _name(arrival), self._queue, deliveries, reason
+            "%s in queue %r failed at delivery %d: %s", _describe(incoming), self._queue, deliveries, reason
         )
-        if self._is_careful:
-            # It fails, but it kills nobody: the others need not wait until it is given up.
-            self._widen()
+        if self._is_cautious:
+            # The event fails but ends no process: the other events need not wait any longer.
+            self._end_caution()
             return
-        await self._pause(deliveries, self._options.retry_pause, self._options.longest_retry_pause)
-        await arrival.put_back()
+        await self._pause(self._retry_backoff, deliveries)
+        await incoming.requeue()
 
-    async def _bury(self, arrival: Arrival, reason: str) -> None:
-        """Puts a message aside; stays at it until that is done, or the message is somebody else's."""
+    async def _move_to_dead_letters(self, incoming: IncomingMessage, reason: str) -> None:
+        """Retries until the dead letter is published, or another consumer has received the message."""
         for failures in count(1):
-            if arrival.is_stale or (failures > 1 and self._stopping.is_set()):
+            if incoming.is_stale or (failures > 1 and self._stopping.is_set()):
                 return
             try:
-                await self._put_aside(arrival.message, reason)
+                await self._publish_dead_letter(incoming.message, reason)
             except (BusUnavailableError, UnroutableError) as error:
-                _log.warning("%s in queue %r cannot be put aside: %s", _name(arrival), self._queue, error)
-                await self._pause(failures, FIRST_PAUSE, LONGEST_PAUSE)
+                _log.warning(
+                    "%s in queue %r cannot move to the dead letters: %s",
+                    _describe(incoming),
+                    self._queue,
+                    error,
+                )
+                await self._pause(RECONNECT_BACKOFF, failures)
             else:
-                _log.error("%s in queue %r is a dead letter: %s", _name(arrival), self._queue, reason)
-                await arrival.acknowledge()
+                _log.error(
+                    "%s in queue %r became a dead letter: %s", _describe(incoming), self._queue, reason
+                )
+                await incoming.acknowledge()
                 return
 
-    async def _pause(self, failures: int, first: timedelta, longest: timedelta) -> None:
-        """Waits, but not while the consumer is to be closed."""
+    async def _pause(self, backoff: Backoff, failures: int) -> None:
+        """Waits for the pause, or until the consumer is stopping."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(pause_after(failures, first, longest)):
+            async with asyncio.timeout(backoff.pause_after(failures).total_seconds()):
                 await self._stopping.wait()
 
 
-def _name(arrival: Arrival) -> str:
-    return f"event {arrival.message.message_id!r} ({arrival.message.type!r})"
+def _describe(incoming: IncomingMessage) -> str:
+    return f"event {incoming.message.message_id!r} ({incoming.message.type!r})"

@@ -1,43 +1,58 @@
-"""How the bus on RabbitMQ is run."""
+"""The options of the bus on RabbitMQ."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 
+ACKNOWLEDGEMENT_LIMIT = timedelta(minutes=25)
+"""RabbitMQ closes the channel of a delivery that stays unacknowledged for 30 minutes; 5 are a reserve."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RabbitOptions:
-    """How much, how long, how often.
+    """Timeouts, limits and intervals of a `RabbitBus`.
 
     Args:
-        patience: How long a publish or a declaration may take, the wait for a connection included.
-        handler_deadline: How long a handler may take before it is cancelled; RabbitMQ gives up after 30 min.
-        prefetch: How many events of a queue are handled at once, or wait for others of their saga.
-        delivery_limit: How often an event is delivered again before it is a dead letter; what ended with a
-            connection or a process counts too.
-        retry_pause: How long the first new delivery waits for; each further one waits twice as long.
-        longest_retry_pause: Where that ends. The other events of the saga wait too.
-        watch_every: How often a consumer makes sure that the broker still knows of it.
+        broker_timeout: The timeout of a publish or a declaration, including the wait for a connection.
+        handler_timeout: The time after which a running handler is cancelled.
+        prefetch_count: The events of a queue that the process handles concurrently or holds back for another
+            event of their saga.
+        delivery_limit: Redeliveries of an event before the event becomes a dead letter; RabbitMQ also counts
+            deliveries that ended with a connection or a process.
+        first_retry_delay: The delay before the first redelivery of a failed event, doubled for each further
+            redelivery. Other events of the saga wait too.
+        longest_retry_delay: The upper limit of this delay.
+        consumer_check_interval: The interval between two checks that RabbitMQ still knows the consumer.
 
     Raises:
-        ValueError: One of them makes no sense.
+        ValueError: An option is out of range.
     """
 
-    patience: timedelta = timedelta(seconds=10)
-    handler_deadline: timedelta = timedelta(seconds=60)
-    prefetch: int = 32
+    broker_timeout: timedelta = timedelta(seconds=10)
+    handler_timeout: timedelta = timedelta(seconds=60)
+    prefetch_count: int = 32
     delivery_limit: int = 20
-    retry_pause: timedelta = timedelta(seconds=0.1)
-    longest_retry_pause: timedelta = timedelta(seconds=10)
-    watch_every: timedelta = timedelta(seconds=30)
+    first_retry_delay: timedelta = timedelta(seconds=0.1)
+    longest_retry_delay: timedelta = timedelta(seconds=10)
+    consumer_check_interval: timedelta = timedelta(seconds=30)
 
     def __post_init__(self) -> None:
-        for name in ("patience", "handler_deadline", "retry_pause", "longest_retry_pause", "watch_every"):
-            if getattr(self, name) <= timedelta():
-                raise ValueError(f"{name} must be positive")
-        if not 1 <= self.prefetch <= 65_535:
-            raise ValueError("prefetch must be between 1 and 65535")
-        # Two deliveries may be spent on finding out that an event is harmless.
+        durations = {
+            "broker_timeout": self.broker_timeout,
+            "handler_timeout": self.handler_timeout,
+            "first_retry_delay": self.first_retry_delay,
+            "longest_retry_delay": self.longest_retry_delay,
+            "consumer_check_interval": self.consumer_check_interval,
+        }
+        for name, duration in durations.items():
+            if duration <= timedelta():
+                raise ValueError(f"{name} must be positive, not {duration!r}")
+        if not 1 <= self.prefetch_count <= 65_535:
+            raise ValueError(f"prefetch_count must be between 1 and 65535, not {self.prefetch_count!r}")
+        # The consumer may spend two deliveries on finding out whether an event ends processes.
         if self.delivery_limit < 3:
-            raise ValueError("delivery_limit must be at least 3")
-        if self.handler_deadline + self.longest_retry_pause * 2 > timedelta(minutes=25):
-            raise ValueError("RabbitMQ takes an event away that is not answered within 30 minutes")
+            raise ValueError(f"delivery_limit must be at least 3, not {self.delivery_limit!r}")
+        if self.handler_timeout + self.longest_retry_delay * 2 > ACKNOWLEDGEMENT_LIMIT:
+            raise ValueError(
+                "handler_timeout plus twice longest_retry_delay must be at most 25 minutes: "
+                "RabbitMQ redelivers an event that is not acknowledged within 30 minutes"
+            )

@@ -1,11 +1,12 @@
-"""Events as the services of the examples would tell them."""
+"""Events as the services of the examples publish them."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel
 
-from choreography import Event, Fact, next_event
+from choreography import Event, EventType
+from choreography._declarations.event import create_event
 from examples.compare.scenarios import an_order
 from examples.order.facts import saga_of
 from examples.order.messages import Order
@@ -17,11 +18,13 @@ def order(order_id: str = "1", *, card: str = "tok_visa", sku: str = "TEA-GREEN"
     return an_order(card=card, sku=sku)(order_id)
 
 
-def told(fact: Fact[Any], data: Order, *, cause: Event | None = None) -> Event:
-    """The event with which a participant tells a fact of an order."""
-    return event(fact.name, fact.by, data, saga_id=saga_of(data), cause=cause)
+def order_event(event_type: EventType[Any], data: Order, *, cause: Event | None = None) -> Event:
+    """An event of a type, about an order."""
+    return sample_event(event_type, data, saga_id=saga_of(data), cause=cause)
 
 
-def event(name: str, source: str, data: BaseModel, *, saga_id: str, cause: Event | None = None) -> Event:
-    content = data.model_dump(mode="json")
-    return next_event(saga_id=saga_id, type=name, source=source, time=NOW, data=content, cause=cause)
+def sample_event(
+    event_type: EventType[Any], data: BaseModel, *, saga_id: str, cause: Event | None = None
+) -> Event:
+    """An event of a type, with any data."""
+    return create_event(event_type, data, saga_id=saga_id, time=NOW, cause=cause)

@@ -1,8 +1,8 @@
-"""All participants of the examples in one world of one thread: a seed decides who goes next, and who dies."""
+"""All participants of the examples in one thread: a seed decides the order of deliveries and the crashes."""
 
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,18 +14,21 @@ from typing import Any, Self
 from pydantic import BaseModel
 
 from choreography import (
-    Assignment,
-    Command,
+    CommandType,
     DeadLetterError,
     Event,
-    Failpoint,
+    OperationRequest,
+    Participant,
     Reactions,
-    Refused,
-    connect,
-    unit_of_work,
+    build_schema,
 )
 from choreography._transaction import outbox
-from choreography._transaction.event_processor import Handled, assignments, handle, obey
+from choreography._transaction.command_processor import CommandProcessor
+from choreography._transaction.database import open_connection, run_in_transaction
+from choreography._transaction.event_processor import EventProcessor, ProcessedEvent
+from choreography._transaction.failpoint import Failpoint
+from choreography._transaction.fence import OperationRejected
+from choreography._transaction.operation_executor import OperationExecutor
 from examples.compare.endings import Ending, ending_of
 from examples.compare.scenarios import Scenario
 from examples.faults import Fault, fault_for
@@ -37,11 +40,10 @@ from examples.service import SERVICES
 
 MOST_STEPS = 3_000
 MOST_COPIES = 4
-INSIDE = (Failpoint.AFTER_INBOX, Failpoint.BEFORE_COMMIT)
 
 
 class Crash(BaseException):
-    """The process died."""
+    """The process ends."""
 
 
 @dataclass
@@ -55,42 +57,44 @@ class Delivery:
 
 
 @dataclass
-class Weather:
-    """How often what happens, per chance that it has."""
+class FaultRates:
+    """The probability of each fault, per delivery or publication."""
 
     crash: float = 0.15
-    twice: float = 0.2
+    duplicate: float = 0.2
 
 
 @dataclass
-class World:
-    """Runs until nothing is under way; everything that it does is in `story`.
+class SimulatedWorld:
+    """Delivers events until none is left; `log` has every step.
 
     Args:
-        seed: Decides everything.
-        weather: How bad it is.
-        reactions: Of each participant.
-        has_inbox: Whether participants remember what they have handled.
+        seed: Decides every random choice.
+        rates: The probability of faults.
+        reactions: The reactions of each participant.
+        has_inbox: Whether the participants keep their inbox rows.
+        make_executor: Makes the operation executor of a participant.
     """
 
     seed: int
-    weather: Weather = field(default_factory=Weather)
+    rates: FaultRates = field(default_factory=FaultRates)
     reactions: Mapping[str, Reactions] = field(default_factory=lambda: REACTIONS)
     has_inbox: bool = True
-    story: list[str] = field(default_factory=list[str])
-    dead: list[str] = field(default_factory=list[str])
-    told: Counter[str] = field(default_factory=Counter[str])
+    make_executor: Callable[[Participant], OperationExecutor] = OperationExecutor
+    log: list[str] = field(default_factory=list[str])
+    dead_letters: list[str] = field(default_factory=list[str])
+    published: Counter[str] = field(default_factory=Counter[str])
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
-        self.under_way: list[Delivery] = []
+        self.undelivered: list[Delivery] = []
         self.databases: dict[str, sqlite3.Connection] = {}
-        self.hindered: set[str] = set()
+        self.injected: set[str] = set()
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
         for name, each in self.reactions.items():
-            connection = connect(":memory:", schema=each.participant.schema)
+            connection = open_connection(":memory:", schema=build_schema(each.participant))
             self.databases[name] = self._exit.enter_context(closing(connection))
         return self
 
@@ -99,126 +103,137 @@ class World:
     ) -> None:
         self._exit.close()
 
-    def begin(self, scenario: Scenario, order_id: str = "1") -> None:
-        """A client places the order, or the payment, of a scenario."""
+    def start(self, scenario: Scenario, order_id: str = "1") -> None:
+        """Sends the command that starts a scenario, for an order or a payment."""
         message = scenario.build(order_id)
         if isinstance(message, Order):
-            self.ask("order", place_order, message)
+            self.send("order", place_order, message)
         else:
-            self.ask("payment", place_payment, message)
+            self.send("payment", place_payment, message)
 
-    def ask(self, participant: str, command: Command[Any], data: BaseModel) -> str | Refused:
-        """A client asks a participant for something."""
-        work = partial(obey, reactions=self.reactions[participant], command=command, data=data)
-        self.story.append(f"{command.name} is asked for")
-        return unit_of_work(self.databases[participant], work)
+    def send(
+        self, participant: str, command_type: CommandType[Any], data: BaseModel
+    ) -> str | OperationRejected:
+        """Sends a command of a client to a participant."""
+        processor = CommandProcessor(self.reactions[participant])
+        work = partial(processor.execute, command_type=command_type, data=data)
+        self.log.append(f"{command_type.name} is sent")
+        return run_in_transaction(self.databases[participant], work)
 
     def run(self, *, steps: int = MOST_STEPS) -> None:
-        """Goes on until nothing is under way, or for some steps."""
+        """Delivers and relays events until none is left, or for some steps."""
         for _ in range(steps):
-            telling = [name for name, db in self.databases.items() if self._waiting(db)]
-            chosen = self.random.randrange(len(self.under_way) + len(telling) or 1)
-            if chosen < len(self.under_way):
-                self._deliver(self.under_way.pop(chosen))
-            elif telling:
-                self._relay(telling[chosen - len(self.under_way)])
+            relaying = [name for name, db in self.databases.items() if self._has_stored_events(db)]
+            chosen = self.random.randrange(len(self.undelivered) + len(relaying) or 1)
+            if chosen < len(self.undelivered):
+                self._deliver(self.undelivered.pop(chosen))
+            elif relaying:
+                self._relay(relaying[chosen - len(self.undelivered)])
             else:
                 return
-        assert steps < MOST_STEPS, f"seed {self.seed}: it never ends: {self.story[-20:]}"
+        assert steps < MOST_STEPS, f"seed {self.seed}: does not end: {self.log[-20:]}"
 
     async def ending(self, order_id: str) -> Ending:
-        """What every participant holds in the end."""
+        """The data of every participant in the end."""
         return await ending_of(_States(self.databases), order_id)
 
     def steps(self) -> dict[str, str]:
-        """What became of each key, in all participants."""
+        """The state of each idempotency key, of all participants."""
         return {key: state for key, (_, state, *_) in self.rows().items()}
 
     def rows(self) -> dict[str, tuple[str, ...]]:
-        """Everything but the times that stands behind the fences of all participants."""
+        """The fence rows of all participants, without times."""
         return {key: tuple(row) for db in self.databases.values() for key, *row in fence_rows(db)}
 
-    def emissions(self) -> dict[str, int]:
-        """How many events each participant has ever put into its outbox."""
+    def count_stored_events(self) -> dict[str, int]:
+        """The number of events that each participant has ever stored in its outbox."""
         rows = {
             name: db.execute("select seq from sqlite_sequence where name = 'saga_outbox'").fetchone()
             for name, db in self.databases.items()
         }
         return {name: row[0] for name, row in rows.items() if row}
 
-    def _waiting(self, db: sqlite3.Connection) -> bool:
+    def _has_stored_events(self, db: sqlite3.Connection) -> bool:
         return db.execute("select 1 from saga_outbox limit 1").fetchone() is not None
 
     def _chance(self, probability: float) -> bool:
         return self.random.random() < probability
 
     def _deliver(self, delivery: Delivery) -> None:
-        again = delivery.copies < MOST_COPIES and self._chance(self.weather.twice)
+        again = delivery.copies < MOST_COPIES and self._chance(self.rates.duplicate)
         try:
-            handled = self._handle(delivery)
+            processed = self._process(delivery)
         except Crash as crash:
-            self.story.append(f"{delivery}: dies {crash}")
+            self.log.append(f"{delivery}: crash at {crash}")
             again = True
         except DeadLetterError as error:
-            self.dead.append(f"{delivery}: {error}")
+            self.dead_letters.append(f"{delivery}: {error}")
         else:
-            self.story.append(f"{delivery}: {'seen before' if handled.is_repeated else 'handled'}")
+            self.log.append(f"{delivery}: {'repeated' if processed.is_repeated else 'processed'}")
         if again:
             delivery.copies += 1
-            self.under_way.append(delivery)
+            self.undelivered.append(delivery)
 
-    def _handle(self, delivery: Delivery) -> Handled:
-        name, event = delivery.participant, delivery.event
+    def _process(self, delivery: Delivery) -> ProcessedEvent:
+        name = delivery.participant
         reactions, db = self.reactions[name], self.databases[name]
-        asked = assignments(reactions, event)
-        for each in asked:
-            self._hinder(each, Fault.UNAVAILABLE_ONCE)
-        dies_at = self.random.choice(tuple(Failpoint)) if self._chance(self.weather.crash) else None
+        crash_at: Failpoint | None = None
 
-        def fail(failpoint: Failpoint) -> None:
-            if failpoint is dies_at:
+        def crash(failpoint: Failpoint) -> None:
+            if failpoint is crash_at:
                 raise Crash(failpoint)
 
-        def work(tx: sqlite3.Connection) -> Handled:
+        processor = EventProcessor(
+            reactions,
+            executor=self.make_executor(reactions.participant),
+            is_outcome_known=_is_outcome_known,
+            on_failpoint=crash,
+        )
+        parsed = processor.parse(delivery.event)
+        for request in parsed.requests:
+            self._inject(request, Fault.UNAVAILABLE_ONCE)
+        crash_at = self.random.choice(tuple(Failpoint)) if self._chance(self.rates.crash) else None
+
+        def work(tx: sqlite3.Connection) -> ProcessedEvent:
             if not self.has_inbox:
                 tx.execute("delete from saga_inbox")
-            return handle(tx, reactions, event, is_answered=_is_answered, failpoint=fail)
+            return processor.process(tx, parsed)
 
-        handled = unit_of_work(db, work)
-        self._check_books(name)
-        fail(Failpoint.AFTER_COMMIT)
-        for each in asked:
-            self._hinder(each, Fault.REPLY_LOST)
-        return handled
+        processed = run_in_transaction(db, work)
+        self._check_conservation(name)
+        crash(Failpoint.AFTER_COMMIT)
+        for request in parsed.requests:
+            self._inject(request, Fault.REPLY_LOST)
+        return processed
 
-    def _hinder(self, assignment: Assignment, fault: Fault) -> None:
-        """The first request of a key fails, if its data says so."""
-        what = f"{fault} {assignment.key}"
-        if fault_for(assignment.operation, assignment.message) is fault and what not in self.hindered:
-            self.hindered.add(what)
+    def _inject(self, request: OperationRequest, fault: Fault) -> None:
+        """Fails the first request of a key, if its message asks for this fault."""
+        injection = f"{fault} {request.key}"
+        if fault_for(request.operation, request.message) is fault and injection not in self.injected:
+            self.injected.add(injection)
             raise Crash(fault)
 
     def _relay(self, name: str) -> None:
         db = self.databases[name]
-        waiting = self.random.choice(outbox.due(db, datetime.now(UTC), limit=100))
-        self.told[waiting.event.id] += 1
-        hearing = TOPOLOGY.queues.items()
-        for participant, heard in hearing:
-            if (waiting.event.source, waiting.event.type) in heard:
-                self.under_way.append(Delivery(participant, waiting.event))
-        if self._chance(self.weather.crash):
-            self.story.append(f"{waiting.event.type}: dies after it is published")
+        stored = self.random.choice(outbox.read_due(db, datetime.now(UTC), limit=100))
+        self.published[stored.event.id] += 1
+        subscribers = TOPOLOGY.find_subscribers(stored.event)
+        for participant in TOPOLOGY.queues:
+            if participant in subscribers:
+                self.undelivered.append(Delivery(participant, stored.event))
+        if self._chance(self.rates.crash):
+            self.log.append(f"{stored.event.type}: crash after the publication")
             return
-        unit_of_work(db, lambda tx: outbox.delete(tx, [waiting.seq]))
+        run_in_transaction(db, lambda tx: outbox.delete(tx, [stored.seq]))
 
-    def _check_books(self, name: str) -> None:
+    def _check_conservation(self, name: str) -> None:
         balance = SERVICES[name].balance
         if balance is not None:
-            assert balance(self.databases[name])["is_conserved"], f"seed {self.seed}: {self.story[-20:]}"
+            assert balance(self.databases[name])["is_conserved"], f"seed {self.seed}: {self.log[-20:]}"
 
 
 def fence_rows(db: sqlite3.Connection) -> list[tuple[str, ...]]:
-    """Everything but the times that stands behind the fence of one participant."""
+    """The fence rows of one participant, without times."""
     return db.execute("select key, action, state, fingerprint, answer from saga_step").fetchall()
 
 
@@ -238,5 +253,5 @@ class _States:
         return SERVICES[service].state(self.databases[service], *rest)
 
 
-def _is_answered(assignment: Assignment) -> bool:
-    return fault_for(assignment.operation, assignment.message) is not Fault.REPLIES_LOST
+def _is_outcome_known(request: OperationRequest) -> bool:
+    return fault_for(request.operation, request.message) is not Fault.REPLIES_LOST

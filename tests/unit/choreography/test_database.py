@@ -1,4 +1,4 @@
-"""The unit of work: all of it or nothing of it, one after the other, safe on disk."""
+"""A unit of work is atomic, runs alone, and is durable."""
 
 import asyncio
 import sqlite3
@@ -15,8 +15,8 @@ def words(tx: sqlite3.Connection) -> list[str]:
     return [word for (word,) in tx.execute("select word from word order by word")]
 
 
-async def test_a_unit_that_raises_leaves_nothing(tmp_path: Path) -> None:
-    """An error rolls back everything that the unit did, and the next unit works."""
+async def test_a_unit_that_raises_changes_nothing(tmp_path: Path) -> None:
+    """An error rolls back every change of the unit, and the next unit works."""
 
     def fail(tx: sqlite3.Connection) -> None:
         tx.execute("insert into word values('lost')")
@@ -30,8 +30,8 @@ async def test_a_unit_that_raises_leaves_nothing(tmp_path: Path) -> None:
         assert database.writes == 1
 
 
-async def test_only_transactions_that_changed_something_are_counted(tmp_path: Path) -> None:
-    """A repeated request that writes nothing costs no database write."""
+async def test_only_transactions_with_changes_are_counted(tmp_path: Path) -> None:
+    """A repeated request without a change costs no database write."""
     async with Database.open(tmp_path / "db", schema=SCHEMA) as database:
         await database.transact(words)
         await database.transact(lambda tx: tx.execute("insert into word values('a')"))
@@ -39,21 +39,21 @@ async def test_only_transactions_that_changed_something_are_counted(tmp_path: Pa
 
 
 async def test_units_never_overlap(tmp_path: Path) -> None:
-    """Many tasks that read, then write, see each other's work as if they had come one by one."""
+    """Concurrent tasks that read and then write have the result of sequential tasks."""
 
-    def count_up(tx: sqlite3.Connection) -> None:
+    def add_next(tx: sqlite3.Connection) -> None:
         (n,) = tx.execute("select count(*) from word").fetchone()
         tx.execute("insert into word values(?)", (f"{n:03}",))
 
     async with Database.open(tmp_path / "db", schema=SCHEMA) as database:
-        await asyncio.gather(*(database.transact(count_up) for _ in range(50)))
+        await asyncio.gather(*(database.transact(add_next) for _ in range(50)))
         assert await database.read(words) == [f"{n:03}" for n in range(50)]
 
 
 async def test_two_processes_may_write_to_the_same_file(tmp_path: Path) -> None:
     """Units that read, then write, wait for each other instead of failing halfway."""
 
-    def count_up(tx: sqlite3.Connection) -> None:
+    def add_next(tx: sqlite3.Connection) -> None:
         (n,) = tx.execute("select count(*) from word").fetchone()
         tx.execute("insert into word values(?)", (f"{n:03}",))
 
@@ -61,13 +61,13 @@ async def test_two_processes_may_write_to_the_same_file(tmp_path: Path) -> None:
         Database.open(tmp_path / "db", schema=SCHEMA) as one,
         Database.open(tmp_path / "db", schema=SCHEMA) as other,
     ):
-        await asyncio.gather(*(each.transact(count_up) for _ in range(100) for each in (one, other)))
+        await asyncio.gather(*(each.transact(add_next) for _ in range(100) for each in (one, other)))
         assert await one.read(words) == [f"{n:03}" for n in range(200)]
         assert one.writes + other.writes == 200
 
 
-async def test_what_was_committed_is_there_after_reopening(tmp_path: Path) -> None:
-    """The schema is created once, and opening again keeps what is there."""
+async def test_committed_data_is_there_after_reopening(tmp_path: Path) -> None:
+    """The schema is created once, and opening again keeps the data."""
     async with Database.open(tmp_path / "db", schema=SCHEMA) as database:
         await database.transact(lambda tx: tx.execute("insert into word values('a')"))
     async with Database.open(tmp_path / "db", schema=SCHEMA) as database:
@@ -75,7 +75,7 @@ async def test_what_was_committed_is_there_after_reopening(tmp_path: Path) -> No
 
 
 async def test_commits_are_flushed_to_disk(tmp_path: Path) -> None:
-    """The settings on which durability rests are in force, and not merely asked for."""
+    """SQLite has accepted the settings on which durability depends."""
 
     def settings(tx: sqlite3.Connection) -> list[object]:
         names = ("journal_mode", "synchronous", "foreign_keys")
@@ -86,22 +86,22 @@ async def test_commits_are_flushed_to_disk(tmp_path: Path) -> None:
 
 
 async def test_a_reader_cannot_write(tmp_path: Path) -> None:
-    """The read path is read-only in the database itself."""
+    """The connection for reading is read-only in SQLite."""
     async with Database.open(tmp_path / "db", schema=SCHEMA) as database:
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             await database.read(lambda tx: tx.execute("insert into word values('a')"))
 
 
 async def test_business_code_cannot_end_its_transaction(tmp_path: Path) -> None:
-    """A commit halfway through a unit is reported instead of splitting it silently."""
+    """A commit in the middle of a unit is an error, and does not split the unit silently."""
     async with Database.open(tmp_path / "db", schema=SCHEMA) as database:
-        with pytest.raises(ContractError, match="leave commit"):
+        with pytest.raises(ContractError, match="remove `commit`"):
             await database.transact(lambda tx: tx.execute("commit"))
         assert await database.read(words) == []
 
 
-async def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path) -> None:
-    """SQLite then ends the transaction itself; the error that arrives is still the disk's."""
+async def test_a_full_disk_is_reported_and_changes_nothing(tmp_path: Path) -> None:
+    """SQLite rolls back by itself, and the caller gets the error of the disk."""
     async with Database.open(tmp_path / "db", schema=SCHEMA) as database:
 
         def fill(tx: sqlite3.Connection) -> None:
@@ -111,15 +111,15 @@ async def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path) -> Non
 
         await database.transact(lambda tx: tx.execute("insert into word values('kept')"))
         (pages,) = await database.read(lambda tx: tx.execute("pragma page_count").fetchone())
-        # A pragma acts on its connection, and the writer's is only reached through a unit of work.
+        # The pragma must run on the writer's connection, which only a unit of work reaches.
         await database.transact(lambda tx: tx.execute(f"pragma max_page_count={pages + 2}"))
         with pytest.raises(sqlite3.OperationalError, match="full"):
             await database.transact(fill)
         assert await database.read(words) == ["kept"]
 
 
-async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    """Opening fails with SQLite's reason, and leaves neither threads nor connections behind."""
+async def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
+    """Opening fails with the reason of SQLite, and leaves neither threads nor connections."""
     (tmp_path / "db").write_text("not a database, but longer than a header of one hundred bytes" * 3)
     with pytest.raises(sqlite3.DatabaseError, match="not a database"):
         async with Database.open(tmp_path / "db", schema=SCHEMA):

@@ -1,293 +1,221 @@
-"""One event in one transaction: what it leads to happens once, and all of it or nothing (P12, P13, P14)."""
+"""An event is processed in one transaction, once: all of its reactions or none (P12, P13, P14)."""
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
 from choreography import (
     KEY_REUSE,
-    Assignment,
     DeadLetterError,
     Event,
-    Fact,
-    Failpoint,
+    EventType,
+    OperationRequest,
     Reactions,
-    Refused,
-    connect,
     on,
-    unit_of_work,
 )
-from choreography._transaction.event_processor import (
-    Handled,
-    IsAnswered,
-    always_answered,
-    handle,
-    obey,
-)
-from examples.order import facts, inventory, orders, shipping
+from choreography._transaction.database import run_in_transaction
+from choreography._transaction.event_processor import EventProcessor, ProcessedEvent
+from choreography._transaction.failpoint import Failpoint, FailpointHook, ignore_failpoint
+from choreography._transaction.reaction_executor import IsOutcomeKnown, always_known
+from examples.order import facts, inventory, shipping
 from examples.order import operations as ops
 from examples.order import payment as payments
-from examples.order.messages import CancellationRequest, Order, Reservation, ReserveStock
+from examples.order.messages import Order, Reservation, ReserveStock
 from examples.payment.messages import Notice
 from examples.payment.service import PAYMENT
-from sagas import RejectedError
 
-from .sample_events import event, order, told
+from .databases import count_rows, database_of, outbox_types
+from .sample_events import order, order_event, sample_event
 
 
 class Crash(BaseException):
-    """The process died."""
+    """The process ends."""
 
 
 @pytest.fixture
-def stock() -> Iterator[sqlite3.Connection]:
-    with closing(connect(":memory:", schema=inventory.INVENTORY.schema)) as db:
+def inventory_db() -> Iterator[sqlite3.Connection]:
+    with database_of(inventory.INVENTORY) as db:
         yield db
 
 
 @pytest.fixture
-def money() -> Iterator[sqlite3.Connection]:
-    with closing(connect(":memory:", schema=PAYMENT.schema)) as db:
+def payment_db() -> Iterator[sqlite3.Connection]:
+    with database_of(PAYMENT) as db:
         yield db
 
 
-@pytest.fixture
-def desk() -> Iterator[sqlite3.Connection]:
-    with closing(connect(":memory:", schema=orders.ORDER.schema)) as db:
-        yield db
-
-
-def deliver(
+def process(
     db: sqlite3.Connection,
     reactions: Reactions,
-    delivered: Event,
+    event: Event,
     *,
-    is_answered: IsAnswered = always_answered,
-) -> Handled:
-    return unit_of_work(db, lambda tx: handle(tx, reactions, delivered, is_answered=is_answered))
+    is_outcome_known: IsOutcomeKnown = always_known,
+    on_failpoint: FailpointHook = ignore_failpoint,
+) -> ProcessedEvent:
+    processor = EventProcessor(reactions, is_outcome_known=is_outcome_known, on_failpoint=on_failpoint)
+    parsed = processor.parse(event)
+    return run_in_transaction(db, lambda tx: processor.process(tx, parsed))
 
 
-def count(db: sqlite3.Connection, table: str) -> int:
-    return int(db.execute(f"select count(*) from {table}").fetchone()[0])
+def test_five_deliveries_of_one_event_are_processed_once(inventory_db: sqlite3.Connection) -> None:
+    """The stock is reserved once, and one event is published (P13)."""
+    placed = order_event(facts.order_placed, order())
+    processed = [process(inventory_db, inventory.REACTIONS, placed) for _ in range(5)]
+    assert [each.is_repeated for each in processed] == [False, True, True, True, True]
+    assert inventory.state(inventory_db, "1")["reserved"] == {"TEA-GREEN": 2, "MUG-WHITE": 1}
+    assert outbox_types(inventory_db) == ["stock-reserved"]
 
 
-def outbox_types(db: sqlite3.Connection) -> list[str]:
-    return [name for (name,) in db.execute("select type from saga_outbox order by seq")]
-
-
-def test_five_deliveries_of_one_event_are_handled_once(stock: sqlite3.Connection) -> None:
-    """The stock is reserved once, and told of once (P13)."""
-    placed = told(facts.order_placed, order())
-    handled = [deliver(stock, inventory.REACTIONS, placed) for _ in range(5)]
-    assert [each.is_repeated for each in handled] == [False, True, True, True, True]
-    assert inventory.state(stock, "1")["reserved"] == {"TEA-GREEN": 2, "MUG-WHITE": 1}
-    assert outbox_types(stock) == ["stock-reserved"]
-
-
-def test_what_follows_names_its_cause_and_belongs_to_the_same_saga(stock: sqlite3.Connection) -> None:
-    """Each event can be traced to the first, and has the same id however often it is made."""
-    placed = told(facts.order_placed, order()).model_copy(update={"traceparent": "00-1-2-01"})
-    (follows,) = deliver(stock, inventory.REACTIONS, placed).told
-    assert follows.id == told(facts.stock_reserved, order(), cause=placed).id
-    assert (follows.saga_id, follows.causation_id, follows.source) == ("order-1", placed.id, "inventory")
-    assert (follows.data, follows.traceparent) == (placed.data, "00-1-2-01")
+def test_a_following_event_has_its_cause_its_saga_and_a_derived_id(inventory_db: sqlite3.Connection) -> None:
+    """Each event can be traced to the first event of its saga, and a repeated creation gives the same id."""
+    context = {"traceparent": "00-1-2-01"}
+    placed = order_event(facts.order_placed, order()).model_copy(update=context)
+    (following,) = process(inventory_db, inventory.REACTIONS, placed).following
+    assert following.id == order_event(facts.stock_reserved, order(), cause=placed).id
+    assert (following.saga_id, following.causation_id, following.source) == (
+        "order-1",
+        placed.id,
+        "inventory",
+    )
+    assert (following.data, following.traceparent) == (placed.data, "00-1-2-01")
 
 
 @pytest.mark.parametrize("failpoint", [Failpoint.AFTER_INBOX, Failpoint.BEFORE_COMMIT])
-def test_a_crash_before_the_commit_leaves_nothing(stock: sqlite3.Connection, failpoint: Failpoint) -> None:
-    """No effect, no event, no row in inbox or fence; the next delivery does it all (P12)."""
+def test_a_crash_before_the_commit_changes_nothing(
+    inventory_db: sqlite3.Connection, failpoint: Failpoint
+) -> None:
+    """Effect, event, inbox row and fence row are missing; the next delivery creates all of them (P12)."""
 
-    def fail(passed: Failpoint) -> None:
+    def crash(passed: Failpoint) -> None:
         if passed is failpoint:
             raise Crash
 
-    placed = told(facts.order_placed, order())
+    placed = order_event(facts.order_placed, order())
     with pytest.raises(Crash):
-        unit_of_work(stock, lambda tx: handle(tx, inventory.REACTIONS, placed, failpoint=fail))
+        process(inventory_db, inventory.REACTIONS, placed, on_failpoint=crash)
     tables = ("saga_inbox", "saga_step", "saga_outbox", "reservation")
-    assert [count(stock, table) for table in tables] == [0, 0, 0, 0]
-    assert not deliver(stock, inventory.REACTIONS, placed).is_repeated
-    assert [count(stock, table) for table in tables] == [1, 1, 1, 1]
+    assert count_rows(inventory_db, *tables) == [0, 0, 0, 0]
+    assert not process(inventory_db, inventory.REACTIONS, placed).is_repeated
+    assert count_rows(inventory_db, *tables) == [1, 1, 1, 1]
 
 
-def test_a_refusal_is_a_fact(stock: sqlite3.Connection) -> None:
-    """The others learn that there is nothing to wait for, and nothing is left of it here."""
-    deliver(stock, inventory.REACTIONS, told(facts.order_placed, order(sku="SOLD-OUT")))
-    assert outbox_types(stock) == ["stock-refused"]
-    assert inventory.state(stock, "1") == {"effects": [], "reserved": {}}
+def test_a_rejected_action_publishes_the_event_of_the_rejection(inventory_db: sqlite3.Connection) -> None:
+    """The other participants learn of the rejection, and no effect is left."""
+    process(inventory_db, inventory.REACTIONS, order_event(facts.order_placed, order(sku="SOLD-OUT")))
+    assert outbox_types(inventory_db) == ["stock-refused"]
+    assert inventory.state(inventory_db, "1") == {"effects": [], "reserved": {}}
 
 
-def test_a_compensation_that_overtakes_its_action_makes_it_void(stock: sqlite3.Connection) -> None:
-    """The late action has no effect, and tells nobody anything (P10)."""
-    deliver(stock, inventory.REACTIONS, told(facts.shipment_voided, order()))
-    late = deliver(stock, inventory.REACTIONS, told(facts.order_placed, order()))
-    assert (late.is_repeated, late.told) == (False, ())
-    assert inventory.state(stock, "1")["effects"] == []
-    assert outbox_types(stock) == []
+def test_a_compensation_before_its_action_voids_the_action(inventory_db: sqlite3.Connection) -> None:
+    """The late action has no effect and publishes no event (P10)."""
+    process(inventory_db, inventory.REACTIONS, order_event(facts.shipment_voided, order()))
+    late = process(inventory_db, inventory.REACTIONS, order_event(facts.order_placed, order()))
+    assert (late.is_repeated, late.following) == (False, ())
+    assert inventory.state(inventory_db, "1")["effects"] == []
+    assert outbox_types(inventory_db) == []
 
 
-def test_a_compensation_after_its_action_takes_it_back(stock: sqlite3.Connection) -> None:
-    """Two failures of one saga compensate once."""
-    deliver(stock, inventory.REACTIONS, told(facts.order_placed, order()))
-    deliver(stock, inventory.REACTIONS, told(facts.shipment_refused, order()))
-    deliver(stock, inventory.REACTIONS, told(facts.shipment_voided, order()))
-    assert inventory.state(stock, "1")["effects"] == []
-    assert inventory.balance(stock)["is_conserved"]
-    assert stock.execute("select key, state from saga_step").fetchall() == [
+def test_two_failures_of_one_saga_compensate_once(inventory_db: sqlite3.Connection) -> None:
+    """The second compensation finds the compensated action."""
+    process(inventory_db, inventory.REACTIONS, order_event(facts.order_placed, order()))
+    process(inventory_db, inventory.REACTIONS, order_event(facts.shipment_refused, order()))
+    process(inventory_db, inventory.REACTIONS, order_event(facts.shipment_voided, order()))
+    assert inventory.state(inventory_db, "1")["effects"] == []
+    assert inventory.balance(inventory_db)["is_conserved"]
+    assert inventory_db.execute("select key, state from saga_step").fetchall() == [
         ("order-1:reserve-stock", "compensated")
     ]
 
 
-def test_compensations_of_one_event_run_in_the_order_of_their_declaration(money: sqlite3.Connection) -> None:
-    """What was done last is compensated first: the capture, then the authorization."""
-    screened = told(facts.order_screened, order())
-    (authorized,) = deliver(money, payments.REACTIONS, screened).told
-    deliver(money, payments.REACTIONS, authorized)
-    deliver(money, payments.REACTIONS, told(facts.shipment_refused, order()))
-    kinds = [kind for (kind,) in money.execute("select kind from posting order by posting_id")]
+def test_compensations_of_one_event_run_in_the_order_of_their_declaration(
+    payment_db: sqlite3.Connection,
+) -> None:
+    """The later action is compensated first: the capture, then the authorization."""
+    screened = order_event(facts.order_screened, order())
+    (authorized,) = process(payment_db, payments.REACTIONS, screened).following
+    process(payment_db, payments.REACTIONS, authorized)
+    process(payment_db, payments.REACTIONS, order_event(facts.shipment_refused, order()))
+    kinds = [kind for (kind,) in payment_db.execute("select kind from posting order by posting_id")]
     assert kinds == ["hold", "capture", "refund", "release"]
 
 
-def test_an_outcome_that_is_unknown_is_told_as_such(money: sqlite3.Connection) -> None:
-    """The effect is committed, and everybody compensates, who did it included."""
+def test_an_unknown_outcome_publishes_its_own_event(payment_db: sqlite3.Connection) -> None:
+    """The effect is committed, and every participant compensates, including the participant of the action."""
 
-    def is_answered(assignment: Assignment) -> bool:
-        return assignment.operation != "capture-payment"
+    def is_outcome_known(request: OperationRequest) -> bool:
+        return request.operation != "capture-payment"
 
-    (authorized,) = deliver(money, payments.REACTIONS, told(facts.order_screened, order())).told
-    (unknown,) = deliver(money, payments.REACTIONS, authorized, is_answered=is_answered).told
+    screened = order_event(facts.order_screened, order())
+    (authorized,) = process(payment_db, payments.REACTIONS, screened).following
+    (unknown,) = process(
+        payment_db, payments.REACTIONS, authorized, is_outcome_known=is_outcome_known
+    ).following
     assert unknown.type == "payment-unknown"
-    deliver(money, payments.REACTIONS, unknown)
-    assert dict(money.execute("select key, state from saga_step")) == {
+    process(payment_db, payments.REACTIONS, unknown)
+    assert dict(payment_db.execute("select key, state from saga_step")) == {
         "order-1/payment:authorize-payment": "compensated",
         "order-1/payment:capture-payment": "compensated",
     }
 
 
-def test_only_a_shipment_that_has_not_begun_can_be_withdrawn() -> None:
-    """A cancellation in time is told, one that is too late changes nothing (P6)."""
-    captured, requested = (
-        told(facts.payment_captured, order()),
-        told(facts.cancellation_requested, order()),
-    )
-    with closing(connect(":memory:", schema=shipping.SHIPPING.schema)) as db:
-        deliver(db, shipping.REACTIONS, requested)
-        deliver(db, shipping.REACTIONS, captured)
+def test_only_a_shipment_that_has_not_arrived_can_be_voided() -> None:
+    """A cancellation in time publishes an event; a late cancellation changes nothing (P6)."""
+    captured = order_event(facts.payment_captured, order())
+    requested = order_event(facts.cancellation_requested, order())
+    with database_of(shipping.SHIPPING) as db:
+        process(db, shipping.REACTIONS, requested)
+        process(db, shipping.REACTIONS, captured)
         assert outbox_types(db) == ["shipment-voided"]
-    with closing(connect(":memory:", schema=shipping.SHIPPING.schema)) as db:
-        deliver(db, shipping.REACTIONS, captured)
-        deliver(db, shipping.REACTIONS, requested)
+    with database_of(shipping.SHIPPING) as db:
+        process(db, shipping.REACTIONS, captured)
+        process(db, shipping.REACTIONS, requested)
         assert outbox_types(db) == ["shipment-created"]
         assert shipping.state(db, "1")["effects"] == ["create-shipment"]
 
 
-def test_a_refusal_that_nobody_is_told_of_is_a_dead_letter(stock: sqlite3.Connection) -> None:
-    """A saga does not stop without anybody knowing: it is put aside with its reason (P14)."""
-    mute = Reactions(inventory.INVENTORY, on(facts.order_placed).do(ops.reserve_stock, ReserveStock.of))
+def test_a_rejection_without_an_event_is_a_dead_letter(inventory_db: sqlite3.Connection) -> None:
+    """A saga does not stop silently: the dead letter has the reason (P14)."""
+    silent = Reactions(inventory.INVENTORY, on(facts.order_placed).do(ops.reserve_stock, ReserveStock.of))
     with pytest.raises(DeadLetterError, match="out_of_stock"):
-        deliver(stock, mute, told(facts.order_placed, order(sku="SOLD-OUT")))
-    assert (count(stock, "saga_inbox"), count(stock, "saga_step")) == (0, 0)
+        process(inventory_db, silent, order_event(facts.order_placed, order(sku="SOLD-OUT")))
+    assert count_rows(inventory_db, "saga_inbox", "saga_step") == [0, 0]
 
 
-def test_a_key_that_was_used_for_something_else_is_a_dead_letter(stock: sqlite3.Connection) -> None:
-    """Two events of one saga that say different things cannot both be right."""
-    deliver(stock, inventory.REACTIONS, told(facts.order_placed, order()))
-    other = told(facts.order_placed, order(sku="TEA-BLACK"), cause=told(facts.stock_reserved, order()))
+def test_a_reused_idempotency_key_is_a_dead_letter(inventory_db: sqlite3.Connection) -> None:
+    """Two events of one saga with different content cannot both be correct."""
+    process(inventory_db, inventory.REACTIONS, order_event(facts.order_placed, order()))
+    reserved = order_event(facts.stock_reserved, order())
+    other = order_event(facts.order_placed, order(sku="TEA-BLACK"), cause=reserved)
     with pytest.raises(DeadLetterError, match=KEY_REUSE):
-        deliver(stock, inventory.REACTIONS, other)
+        process(inventory_db, inventory.REACTIONS, other)
 
 
-def test_an_event_that_cannot_be_read_is_a_dead_letter(stock: sqlite3.Connection) -> None:
-    """The reason names the field, and shows nothing of its content (P14, P17)."""
+def test_an_event_with_invalid_data_is_a_dead_letter(inventory_db: sqlite3.Connection) -> None:
+    """The reason names the field and shows no content (P14, P17)."""
     notice = Notice(order_id="1", customer=order().customer, subject="hunter2")
-    strange = event("order-placed", "order", notice, saga_id="order-1")
+    event_type = EventType("order-placed", Notice, source="order")
     with pytest.raises(DeadLetterError, match="cannot read 'order-placed': lines") as caught:
-        deliver(stock, inventory.REACTIONS, strange)
+        process(inventory_db, inventory.REACTIONS, sample_event(event_type, notice, saga_id="order-1"))
     assert "hunter2" not in str(caught.value)
 
 
-def test_an_event_that_was_not_meant_for_it_is_a_dead_letter(stock: sqlite3.Connection) -> None:
-    """A queue that is bound to too much is noticed."""
+def test_an_event_without_a_reaction_is_a_dead_letter(inventory_db: sqlite3.Connection) -> None:
+    """A queue with too many bindings is noticed."""
     with pytest.raises(DeadLetterError, match="does not react to 'order-approved'"):
-        deliver(stock, inventory.REACTIONS, told(facts.order_approved, order()))
+        process(inventory_db, inventory.REACTIONS, order_event(facts.order_approved, order()))
 
 
-def test_a_fact_may_carry_the_result_of_an_action(stock: sqlite3.Connection) -> None:
-    """What comes later may need what only the action knows."""
+def test_an_event_may_carry_the_result_of_an_action(inventory_db: sqlite3.Connection) -> None:
+    """Later operations may need the result of an earlier one."""
 
     def number_of(_: Order, result: Reservation) -> Reservation:
         return result
 
-    numbered = Fact("reservation-made", Reservation, by="inventory")
+    numbered = EventType("reservation-made", Reservation, source="inventory")
     reactions = Reactions(
         inventory.INVENTORY,
-        on(facts.order_placed).do(ops.reserve_stock, ReserveStock.of).then(numbered, number_of),
+        on(facts.order_placed).do(ops.reserve_stock, ReserveStock.of).on_done(numbered, number_of),
     )
-    (follows,) = deliver(stock, reactions, told(facts.order_placed, order())).told
-    assert str(follows.data["reservation_id"]).startswith("res_")
-
-
-def place(db: sqlite3.Connection, what: Order) -> str | Refused:
-    return unit_of_work(db, lambda tx: obey(tx, orders.REACTIONS, facts.place_order, what))
-
-
-def test_a_command_that_is_sent_twice_begins_one_saga(desk: sqlite3.Connection) -> None:
-    """The answer is the same, and the event is told once, although it may have been published already."""
-    assert place(desk, order()) == "order-1"
-    desk.execute("delete from saga_outbox")
-    assert place(desk, order()) == "order-1"
-    assert outbox_types(desk) == []
-
-
-def test_a_command_that_is_sent_again_after_its_saga_was_compensated_gets_the_same_answer(
-    desk: sqlite3.Connection,
-) -> None:
-    """It was accepted; how the saga ended is another question."""
-    place(desk, order())
-    deliver(desk, orders.REACTIONS, told(facts.stock_refused, order()))
-    assert place(desk, order()) == "order-1"
-    assert outbox_types(desk) == ["order-placed", "order-cancelled"]
-
-
-def test_a_command_whose_action_was_made_void_before_it_came_is_refused(desk: sqlite3.Connection) -> None:
-    """It begins nothing, also when it is sent again."""
-    deliver(desk, orders.REACTIONS, told(facts.stock_refused, order()))
-    for _ in range(2):
-        with pytest.raises(RejectedError, match="voided"):
-            place(desk, order())
-    assert "order-placed" not in outbox_types(desk)
-
-
-def test_a_command_with_other_content_is_refused(desk: sqlite3.Connection) -> None:
-    """One id is one order."""
-    place(desk, order())
-    refused = place(desk, order(card="tok_declined"))
-    assert isinstance(refused, Refused)
-    assert refused.code == KEY_REUSE
-    assert outbox_types(desk) == ["order-placed"]
-
-
-def test_a_command_that_is_refused_leaves_nothing(desk: sqlite3.Connection) -> None:
-    """An order that nobody could fulfil begins no saga (P19)."""
-    empty = order().model_copy(update={"lines": ()})
-    with pytest.raises(RejectedError, match="empty_order"):
-        place(desk, empty)
-    with pytest.raises(RejectedError, match="unknown_order"):
-        unit_of_work(
-            desk,
-            lambda tx: obey(
-                tx, orders.REACTIONS, facts.request_cancellation, CancellationRequest(order_id="1")
-            ),
-        )
-    tables = ("saga_inbox", "saga_step", "saga_outbox", "customer_order")
-    assert [count(desk, table) for table in tables] == [0, 0, 0, 0]
-
-
-def test_a_saga_that_runs_in_the_other_style_is_not_begun_again(desk: sqlite3.Connection) -> None:
-    """Both styles use the same keys, so only one of them may run a saga."""
-    unit_of_work(desk, lambda tx: orders.ORDER.carry_out(tx, "create-order", order(), "order-1:create-order"))
-    with pytest.raises(RejectedError, match="in another style"):
-        place(desk, order())
-    assert outbox_types(desk) == []
+    (following,) = process(inventory_db, reactions, order_event(facts.order_placed, order())).following
+    assert str(following.data["reservation_id"]).startswith("res_")

@@ -1,85 +1,99 @@
-"""The key contract as a table: every state of a key, every request, every match."""
+"""The decision of the fence for every state of a key, every kind of request, and every match."""
 
 from itertools import product
 
 import pytest
 
-from choreography._transaction.fence import Decision, Match, Request, State, decide
+from choreography._transaction.fence_decision import Decision, KeyState, Match, RequestKind, decide
 
 SAME, CONTENT, OPERATION = Match.SAME, Match.OTHER_CONTENT, Match.OTHER_OPERATION
 
-TABLE: dict[tuple[State | None, Request], tuple[Decision, ...]] = {
-    # state, request: (same, other content, other operation)
-    (None, Request.ACT): (Decision.RUN_ACTION,) * 3,
-    (None, Request.COMPENSATE): (Decision.SET_TOMBSTONE,) * 3,
-    (State.DONE, Request.ACT): (Decision.REPEAT_ANSWER, Decision.REFUSE_REUSE, Decision.REFUSE_REUSE),
-    (State.FAILED, Request.ACT): (Decision.REPEAT_ANSWER, Decision.REFUSE_REUSE, Decision.REFUSE_REUSE),
-    (State.COMPENSATED, Request.ACT): (
-        Decision.REFUSE_VOIDED,
-        Decision.REFUSE_VOIDED,
-        Decision.REFUSE_REUSE,
+TABLE: dict[tuple[KeyState | None, RequestKind], tuple[Decision, ...]] = {
+    # state, kind of request: (same, other content, other operation)
+    (None, RequestKind.ACT): (Decision.RUN_ACTION,) * 3,
+    (None, RequestKind.COMPENSATE): (Decision.SET_TOMBSTONE,) * 3,
+    (KeyState.DONE, RequestKind.ACT): (Decision.REPEAT_OUTCOME, Decision.REJECT_REUSE, Decision.REJECT_REUSE),
+    (KeyState.FAILED, RequestKind.ACT): (
+        Decision.REPEAT_OUTCOME,
+        Decision.REJECT_REUSE,
+        Decision.REJECT_REUSE,
     ),
-    (State.FENCED, Request.ACT): (Decision.REFUSE_VOIDED, Decision.REFUSE_VOIDED, Decision.REFUSE_REUSE),
-    (State.DONE, Request.COMPENSATE): (
+    (KeyState.COMPENSATED, RequestKind.ACT): (
+        Decision.REJECT_VOIDED,
+        Decision.REJECT_VOIDED,
+        Decision.REJECT_REUSE,
+    ),
+    (KeyState.FENCED, RequestKind.ACT): (
+        Decision.REJECT_VOIDED,
+        Decision.REJECT_VOIDED,
+        Decision.REJECT_REUSE,
+    ),
+    (KeyState.DONE, RequestKind.COMPENSATE): (
         Decision.RUN_COMPENSATION,
-        Decision.REFUSE_REUSE,
-        Decision.REFUSE_REUSE,
+        Decision.REJECT_REUSE,
+        Decision.REJECT_REUSE,
     ),
-    (State.FAILED, Request.COMPENSATE): (
+    (KeyState.FAILED, RequestKind.COMPENSATE): (
         Decision.NOTHING_TO_COMPENSATE,
-        Decision.REFUSE_REUSE,
-        Decision.REFUSE_REUSE,
+        Decision.REJECT_REUSE,
+        Decision.REJECT_REUSE,
     ),
-    (State.COMPENSATED, Request.COMPENSATE): (
+    (KeyState.COMPENSATED, RequestKind.COMPENSATE): (
         Decision.REPEAT_COMPENSATED,
-        Decision.REFUSE_REUSE,
-        Decision.REFUSE_REUSE,
+        Decision.REJECT_REUSE,
+        Decision.REJECT_REUSE,
     ),
-    (State.FENCED, Request.COMPENSATE): (
+    (KeyState.FENCED, RequestKind.COMPENSATE): (
         Decision.NOTHING_TO_COMPENSATE,
-        Decision.REFUSE_REUSE,
-        Decision.REFUSE_REUSE,
+        Decision.REJECT_REUSE,
+        Decision.REJECT_REUSE,
     ),
-    (None, Request.VOID): (Decision.SET_TOMBSTONE,) * 3,
-    (State.DONE, Request.VOID): (Decision.TOO_LATE_TO_VOID, Decision.REFUSE_REUSE, Decision.REFUSE_REUSE),
-    (State.FAILED, Request.VOID): (Decision.TOO_LATE_TO_VOID, Decision.REFUSE_REUSE, Decision.REFUSE_REUSE),
-    (State.COMPENSATED, Request.VOID): (
+    (None, RequestKind.VOID): (Decision.SET_TOMBSTONE,) * 3,
+    (KeyState.DONE, RequestKind.VOID): (
         Decision.TOO_LATE_TO_VOID,
-        Decision.REFUSE_REUSE,
-        Decision.REFUSE_REUSE,
+        Decision.REJECT_REUSE,
+        Decision.REJECT_REUSE,
     ),
-    (State.FENCED, Request.VOID): (
+    (KeyState.FAILED, RequestKind.VOID): (
+        Decision.TOO_LATE_TO_VOID,
+        Decision.REJECT_REUSE,
+        Decision.REJECT_REUSE,
+    ),
+    (KeyState.COMPENSATED, RequestKind.VOID): (
+        Decision.TOO_LATE_TO_VOID,
+        Decision.REJECT_REUSE,
+        Decision.REJECT_REUSE,
+    ),
+    (KeyState.FENCED, RequestKind.VOID): (
         Decision.NOTHING_TO_COMPENSATE,
-        Decision.REFUSE_REUSE,
-        Decision.REFUSE_REUSE,
+        Decision.REJECT_REUSE,
+        Decision.REJECT_REUSE,
     ),
 }
 
 
-def test_the_table_leaves_nothing_out() -> None:
-    """Every combination of state and request has its line, so a new state cannot be forgotten."""
-    assert set(TABLE) == set(product([None, *State], Request))
+def test_the_table_is_complete() -> None:
+    """Every combination of state and kind has a row, so a new state cannot be forgotten."""
+    assert set(TABLE) == set(product([None, *KeyState], RequestKind))
 
 
-@pytest.mark.parametrize(("state", "request_"), TABLE)
-def test_every_combination_comes_to_what_the_contract_says(state: State | None, request_: Request) -> None:
-    """The decision for a key depends on its row, the request and how they match, and on nothing else."""
-    decisions = tuple(decide(state, request_, match) for match in (SAME, CONTENT, OPERATION))
-    assert decisions == TABLE[state, request_]
+@pytest.mark.parametrize(("state", "kind"), TABLE)
+def test_every_combination_has_its_decision(state: KeyState | None, kind: RequestKind) -> None:
+    """The decision depends on the state, the kind and the match only."""
+    decisions = tuple(decide(state, kind, match) for match in (SAME, CONTENT, OPERATION))
+    assert decisions == TABLE[state, kind]
 
 
-def test_business_code_runs_only_where_it_can_have_a_first_effect() -> None:
-    """An action runs for an unseen key only, and a compensation only for an action that is done."""
-    every = list(product([None, *State], Request, Match))
-    acts = {
-        (state, request)
-        for state, request, match in every
-        if decide(state, request, match) is Decision.RUN_ACTION
+def test_business_code_runs_only_for_a_first_effect() -> None:
+    """An action runs only for a new key, and a compensation only for a done action."""
+    every = list(product([None, *KeyState], RequestKind, Match))
+    actions = {
+        (state, kind) for state, kind, match in every if decide(state, kind, match) is Decision.RUN_ACTION
     }
-    undoes = {
-        (state, request, match)
-        for state, request, match in every
-        if decide(state, request, match) is Decision.RUN_COMPENSATION
+    compensations = {
+        (state, kind, match)
+        for state, kind, match in every
+        if decide(state, kind, match) is Decision.RUN_COMPENSATION
     }
-    assert acts == {(None, Request.ACT)}
-    assert undoes == {(State.DONE, Request.COMPENSATE, SAME)}
+    assert actions == {(None, RequestKind.ACT)}
+    assert compensations == {(KeyState.DONE, RequestKind.COMPENSATE, SAME)}

@@ -1,4 +1,4 @@
-"""What is committed is told, in order, and never forgotten before the broker has it (P7, P12, P15)."""
+"""Committed events are published in order and deleted after their confirmation (P7, P12, P15)."""
 
 import asyncio
 import logging
@@ -8,27 +8,31 @@ from pathlib import Path
 
 import pytest
 
-from choreography import Database, Event, Failpoint, Relay
+from choreography import Database, Event, build_schema
+from choreography._backoff import Backoff
+from choreography._runtime.outbox_relay import OutboxRelay, RelayOptions
 from choreography._transaction import outbox
+from choreography._transaction.failpoint import Failpoint
 from examples.order import facts
 from examples.order.shipping import SHIPPING
 from tests.waiting import until
 
-from .fake_bus import SmallBus, types
-from .sample_events import order, told
+from .fake_bus import FakeBus, types
+from .sample_events import order, order_event
 
 NEVER = timedelta(hours=1)
 AT_ONCE = timedelta(milliseconds=1)
+IMPATIENT = RelayOptions(poll_interval=AT_ONCE, backoff=Backoff(first=AT_ONCE, longest=AT_ONCE))
 CHAIN = (facts.order_placed, facts.stock_reserved, facts.order_screened, facts.payment_authorized)
 
 
 class Crash(BaseException):
-    """The process died."""
+    """The process ends."""
 
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with Database.open(tmp_path / "db", schema=SHIPPING.schema) as database:
+    async with Database.open(tmp_path / "db", schema=build_schema(SHIPPING)) as database:
         yield database
 
 
@@ -37,161 +41,165 @@ async def store(database: Database, *events: Event) -> None:
         await database.transact(lambda tx, event=event: outbox.add(tx, event))  # type: ignore[misc]
 
 
-async def left(database: Database) -> list[str]:
+async def stored_types(database: Database) -> list[str]:
     rows = await database.read(lambda tx: tx.execute("select type from saga_outbox order by seq").fetchall())
     return [name for (name,) in rows]
 
 
-class WatchedRelay(Relay):
-    """Counts how often it has looked at its outbox; then it publishes again at once, or waits."""
+class CountingRelay(OutboxRelay):
+    """Counts the reads of the outbox."""
 
-    looks = 0
+    reads = 0
 
     async def publish_due(self) -> int:
         published = await super().publish_due()
-        self.looks += 1
+        self.reads += 1
         return published
 
 
-async def test_the_events_of_a_saga_are_published_in_order_and_one_by_one(database: Database) -> None:
-    """The next one waits until the broker has confirmed the one before; other sagas do not wait."""
-    bus = SmallBus()
+async def test_the_events_of_a_saga_are_published_in_order_one_at_a_time(database: Database) -> None:
+    """The next event waits for the confirmation of the previous event; other sagas do not wait."""
+    bus = FakeBus()
     for n in range(3):
-        await store(database, *(told(fact, order(str(n))) for fact in CHAIN))
-    relay = Relay(database, bus)
+        await store(database, *(order_event(event_type, order(str(n))) for event_type in CHAIN))
+    relay = OutboxRelay(database, bus)
     assert [await relay.publish_due() for _ in range(5)] == [3, 3, 3, 3, 0]
     for n in range(3):
         assert types([each for each in bus.published if each.saga_id == f"order-{n}"]) == [
-            fact.name for fact in CHAIN
+            event_type.name for event_type in CHAIN
         ]
-    assert set(bus.most_at_once.values()) == {1}
-    assert await left(database) == []
+    assert set(bus.most_concurrent.values()) == {1}
+    assert await stored_types(database) == []
 
 
-async def test_an_event_is_forgotten_only_after_it_is_confirmed(database: Database) -> None:
-    """A crash between publishing and deleting publishes it again, with the same id."""
+async def test_an_event_is_deleted_only_after_its_confirmation(database: Database) -> None:
+    """After a crash between publishing and deleting, the event is published again with the same id."""
 
-    def die(failpoint: Failpoint) -> None:
+    def crash(failpoint: Failpoint) -> None:
         assert failpoint is Failpoint.AFTER_PUBLISH
         raise Crash
 
-    bus = SmallBus()
-    await store(database, told(facts.shipment_created, order()))
+    bus = FakeBus()
+    await store(database, order_event(facts.shipment_created, order()))
     with pytest.raises(Crash):
-        await Relay(database, bus, failpoint=die).publish_due()
-    assert await left(database) == ["shipment-created"]
-    assert await Relay(database, bus).publish_due() == 1
-    assert await left(database) == []
+        await OutboxRelay(database, bus, on_failpoint=crash).publish_due()
+    assert await stored_types(database) == ["shipment-created"]
+    assert await OutboxRelay(database, bus).publish_due() == 1
+    assert await stored_types(database) == []
     first, second = bus.published
     assert first == second
 
 
-async def test_an_event_that_is_stored_twice_is_there_once(database: Database) -> None:
-    """Its id says that it is the same."""
-    await store(database, told(facts.shipment_created, order()), told(facts.shipment_created, order()))
-    assert await left(database) == ["shipment-created"]
+async def test_an_event_that_is_added_twice_is_stored_once(database: Database) -> None:
+    """The id identifies the event."""
+    await store(
+        database, order_event(facts.shipment_created, order()), order_event(facts.shipment_created, order())
+    )
+    assert await stored_types(database) == ["shipment-created"]
 
 
-async def test_a_broker_that_is_away_is_waited_for(database: Database) -> None:
-    """Nothing is lost, and everything is published once it is back, in order."""
-    bus = SmallBus()
+async def test_the_relay_waits_for_an_unavailable_broker(database: Database) -> None:
+    """No event is lost, and all events are published in order when the broker is back."""
+    bus = FakeBus()
     bus.is_down = True
-    relay = Relay(database, bus, poll=AT_ONCE, shortest_pause=AT_ONCE, longest_pause=AT_ONCE)
-    await store(database, *(told(fact, order()) for fact in CHAIN))
+    relay = OutboxRelay(database, bus, options=IMPATIENT)
+    await store(database, *(order_event(event_type, order()) for event_type in CHAIN))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(relay.run())
-        await until(lambda: bool(bus.most_at_once))
-        assert await left(database) == [fact.name for fact in CHAIN]
+        await until(lambda: bool(bus.most_concurrent))
+        assert await stored_types(database) == [event_type.name for event_type in CHAIN]
         bus.is_down = False
         await until(lambda: len(bus.published) == len(CHAIN))
         relay.stop()
-    assert types(bus.published) == [fact.name for fact in CHAIN]
+    assert types(bus.published) == [event_type.name for event_type in CHAIN]
 
 
-async def test_what_nobody_hears_is_kept_and_said_loudly(
+async def test_an_unroutable_event_is_kept_and_logged_as_an_error(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The saga waits with it, in order; other sagas go on (P8, P15)."""
-    bus = SmallBus()
+    """Later events of the saga wait in order; other sagas continue (P8, P15)."""
+    bus = FakeBus()
     bus.unroutable = {"stock-reserved"}
-    await store(database, told(facts.stock_reserved, order("a")), told(facts.order_screened, order("a")))
-    await store(database, told(facts.order_screened, order("b")))
+    await store(
+        database, order_event(facts.stock_reserved, order("a")), order_event(facts.order_screened, order("a"))
+    )
+    await store(database, order_event(facts.order_screened, order("b")))
     with caplog.at_level(logging.ERROR):
-        while await Relay(database, bus).publish_due():
+        while await OutboxRelay(database, bus).publish_due():
             pass
     assert [event.saga_id for event in bus.published] == ["order-b"]
-    assert await left(database) == ["stock-reserved", "order-screened"]
+    assert await stored_types(database) == ["stock-reserved", "order-screened"]
     assert "stock-reserved" in caplog.text
     assert "order-a" in caplog.text
     attempts, reason = await database.read(
         lambda tx: tx.execute("select attempts, last_error from saga_outbox where attempts > 0").fetchone()
     )
-    assert (attempts, reason) == (1, "UnroutableError: nobody hears 'stock-reserved'")
+    assert (attempts, reason) == (1, "UnroutableError: no queue for 'stock-reserved'")
 
 
 async def test_a_commit_wakes_the_relay(database: Database) -> None:
-    """Nobody waits for the next look at the table."""
-    bus = SmallBus()
-    relay = WatchedRelay(database, bus, poll=NEVER)
+    """The event does not wait for the next poll."""
+    bus = FakeBus()
+    relay = CountingRelay(database, bus, options=RelayOptions(poll_interval=NEVER))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(relay.run())
-        await until(lambda: relay.looks > 0)
-        await store(database, told(facts.shipment_created, order()))
+        await until(lambda: relay.reads > 0)
+        await store(database, order_event(facts.shipment_created, order()))
         relay.wake()
         await until(lambda: bool(bus.published))
         relay.stop()
 
 
-async def test_what_nobody_woke_it_for_is_found_all_the_same(database: Database) -> None:
-    """A process that died after its commit told nobody; the next one looks by itself."""
-    bus = SmallBus()
-    relay = WatchedRelay(database, bus, poll=AT_ONCE)
+async def test_the_relay_polls_for_events_without_a_wake(database: Database) -> None:
+    """A process that crashed after its commit woke no relay; the relay of the next process polls."""
+    bus = FakeBus()
+    relay = CountingRelay(database, bus, options=IMPATIENT)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(relay.run())
-        await until(lambda: relay.looks > 0)
-        await store(database, told(facts.shipment_created, order()))
+        await until(lambda: relay.reads > 0)
+        await store(database, order_event(facts.shipment_created, order()))
         await until(lambda: bool(bus.published))
         relay.stop()
 
 
-async def test_a_relay_that_stops_publishes_what_it_can(database: Database) -> None:
-    """What was committed before the stop is told before it, if the broker is there."""
-    bus = SmallBus()
-    relay = Relay(database, bus, poll=NEVER)
-    await store(database, *(told(fact, order()) for fact in CHAIN))
+async def test_a_stopping_relay_publishes_the_remaining_events(database: Database) -> None:
+    """Events that were committed before the stop are published if the broker is available."""
+    bus = FakeBus()
+    relay = OutboxRelay(database, bus, options=RelayOptions(poll_interval=NEVER))
+    await store(database, *(order_event(event_type, order()) for event_type in CHAIN))
     relay.stop()
     await relay.run()
     assert len(bus.published) == len(CHAIN)
 
 
-async def test_a_relay_stops_although_the_broker_is_away(database: Database) -> None:
-    """What it cannot tell waits for the next start."""
-    bus = SmallBus()
+async def test_a_relay_stops_while_the_broker_is_unavailable(database: Database) -> None:
+    """Unpublished events wait for the next start."""
+    bus = FakeBus()
     bus.is_down = True
-    relay = Relay(database, bus)
-    await store(database, told(facts.shipment_created, order()))
+    relay = OutboxRelay(database, bus)
+    await store(database, order_event(facts.shipment_created, order()))
     relay.stop()
     await relay.run()
-    assert await left(database) == ["shipment-created"]
+    assert await stored_types(database) == ["shipment-created"]
 
 
-class SilentBus(SmallBus):
-    """Never confirms anything."""
+class SilentBus(FakeBus):
+    """Never confirms an event."""
 
-    is_asked = False
+    has_started = False
 
     async def publish(self, event: Event) -> None:
-        self.is_asked = True
+        self.has_started = True
         await asyncio.Event().wait()
 
 
-async def test_a_relay_stops_although_the_broker_does_not_answer(database: Database) -> None:
-    """Its grace is for what it has begun, too; nobody knows what became of that, so it stays."""
+async def test_a_relay_stops_while_the_broker_does_not_answer(database: Database) -> None:
+    """The stop timeout also ends a running publish, whose outcome is unknown: the event stays."""
     bus = SilentBus()
-    relay = Relay(database, bus, grace=timedelta(milliseconds=20))
-    await store(database, told(facts.shipment_created, order()))
+    relay = OutboxRelay(database, bus, options=RelayOptions(stop_timeout=timedelta(milliseconds=20)))
+    await store(database, order_event(facts.shipment_created, order()))
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         tasks.create_task(relay.run())
-        await until(lambda: bus.is_asked)
+        await until(lambda: bus.has_started)
         relay.stop()
-    assert await left(database) == ["shipment-created"]
+    assert await stored_types(database) == ["shipment-created"]

@@ -1,32 +1,42 @@
-"""A participant that is wired wrongly is refused when it is made."""
+"""A contradictory participant is refused at construction, and wrong messages at execution."""
 
 import sqlite3
+from collections.abc import Iterator
 
 import pytest
 
-from choreography import ContractError, Handles, Participant, connect
+from choreography import ContractError, OperationHandler, OperationRequest, Participant
+from choreography._transaction.operation_executor import OperationExecutor
 from examples.order import inventory
 from examples.order import operations as order
 from examples.order.inventory import release, reserve
 from examples.order.messages import Address, CreateShipment, OrderLine, ReserveStock
 from sagas import DefinitionError, Operation
 
+from .databases import database_of
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    with database_of(inventory.INVENTORY) as db:
+        yield db
+
 
 def test_an_operation_of_another_participant_is_refused() -> None:
-    """A participant handles only what is its own."""
+    """A participant has handlers for its own operations only."""
     with pytest.raises(DefinitionError, match="belongs to participant 'inventory'"):
-        Participant(name="shipping", tables="", handles=(Handles(order.reserve_stock, reserve),))
+        Participant(name="shipping", tables="", handlers=(OperationHandler(order.reserve_stock, reserve),))
 
 
-def test_an_operation_that_is_handled_twice_is_refused() -> None:
-    """Nobody could say which code would run."""
-    handles = Handles(order.reserve_stock, reserve)
-    with pytest.raises(DefinitionError, match="handled twice"):
-        Participant(name="inventory", tables="", handles=(handles, handles))
+def test_an_operation_with_two_handlers_is_refused() -> None:
+    """The choice between the two handlers would be arbitrary."""
+    handler = OperationHandler(order.reserve_stock, reserve)
+    with pytest.raises(DefinitionError, match="has two handlers"):
+        Participant(name="inventory", tables="", handlers=(handler, handler))
 
 
 def test_a_compensation_by_another_participant_is_refused() -> None:
-    """Only the owner of the data can make up for a change of it."""
+    """Only the owner of the data can compensate a change of the data."""
     foreign = Operation(
         name="release-stock",
         participant="shipping",
@@ -34,24 +44,22 @@ def test_a_compensation_by_another_participant_is_refused() -> None:
         result=order.release_stock.result,
     )
     with pytest.raises(DefinitionError, match="only the owner"):
-        Handles(order.reserve_stock, reserve).compensated_by(foreign, release)
+        OperationHandler(order.reserve_stock, reserve).compensated_by(foreign, release)
 
 
-def test_a_message_of_another_operation_is_a_fault_of_the_caller() -> None:
-    """The wiring loses the types at run time, so they are checked there."""
+def test_a_message_of_another_operation_is_refused(connection: sqlite3.Connection) -> None:
+    """Handlers lose their static types at run time, so the executor checks the message."""
     address = Address(street="Main Street 1", postal_code="10115", country="DE")
     lines = (OrderLine(sku="TEA-GREEN", quantity=1),)
     wrong = CreateShipment(order_id="o", lines=lines, address=address)
-    connection = connect(":memory:", schema=inventory.INVENTORY.schema)
-    with pytest.raises(ContractError, match="ReserveStock, not a CreateShipment"):
-        inventory.INVENTORY.carry_out(connection, "reserve-stock", wrong, "k")
-    connection.close()
+    request = OperationRequest(operation="reserve-stock", message=wrong, key="k")
+    with pytest.raises(ContractError, match="must be a ReserveStock, not a CreateShipment"):
+        OperationExecutor(inventory.INVENTORY).execute(connection, request)
 
 
-def test_an_unknown_operation_is_a_fault_of_the_caller() -> None:
-    """There is no default for what a participant does."""
-    connection = sqlite3.connect(":memory:")
+def test_an_unknown_operation_is_refused(connection: sqlite3.Connection) -> None:
+    """A participant has no default operation."""
     message = ReserveStock(order_id="o", lines=())
+    request = OperationRequest(operation="ship-stock", message=message, key="k")
     with pytest.raises(KeyError, match="ship-stock"):
-        inventory.INVENTORY.carry_out(connection, "ship-stock", message, "k")
-    connection.close()
+        OperationExecutor(inventory.INVENTORY).execute(connection, request)

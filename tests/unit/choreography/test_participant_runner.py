@@ -1,4 +1,4 @@
-"""A participant that runs: whenever it dies, it goes on where it was; and it stops cleanly (P7, P12, P13)."""
+"""A participant resumes after a crash at any moment, and stops cleanly (P7, P12, P13)."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from choreography import Assignment, Database, Failpoint, RunningParticipant, run_participant
+from choreography import Database, OperationRequest, RunningParticipant, build_schema, run_participant
+from choreography._transaction.failpoint import Failpoint
 from examples.compare.endings import Ending, ending_of
 from examples.compare.scenarios import CANCELLED_TOLD, ORDERS, PAYMENTS, Scenario, an_order
 from examples.door import door
@@ -21,28 +22,28 @@ from examples.reactions import REACTIONS, TOPOLOGY
 from examples.service import SERVICES, react
 from tests.waiting import until
 
-from .fake_bus import SmallBus, types
-from .sample_events import order, told
+from .fake_bus import FakeBus, types
+from .sample_events import order, order_event
 
 
 class Crash(BaseException):
-    """The process died."""
+    """The process ends."""
 
 
 @asynccontextmanager
 async def service(
-    path: Path, bus: SmallBus, **options: Any
+    path: Path, bus: FakeBus, **options: Any
 ) -> AsyncGenerator[tuple[RunningParticipant, Database], None]:
-    """The inventory as a process of its own would run it; started again, it finds its file."""
+    """The inventory as in its own process; a second start finds the database of the first one."""
     async with (
-        Database.open(path / "inventory", schema=inventory.INVENTORY.schema) as database,
+        Database.open(path / "inventory", schema=build_schema(inventory.INVENTORY)) as database,
         run_participant(inventory.REACTIONS, database, bus, **options) as running,
     ):
         yield running, database
 
 
 async def effects(database: Database) -> tuple[object, object]:
-    """What is reserved, and whether the books balance."""
+    """The present effects, and whether the stock is conserved."""
     state = await database.read(lambda tx: inventory.state(tx, "1"))
     balance = await database.read(inventory.balance)
     return state["effects"], balance["is_conserved"]
@@ -51,85 +52,85 @@ async def effects(database: Database) -> tuple[object, object]:
 @pytest.mark.parametrize(
     "failpoint", [Failpoint.AFTER_INBOX, Failpoint.BEFORE_COMMIT, Failpoint.AFTER_COMMIT]
 )
-async def test_a_crash_while_an_event_is_handled_is_made_good_by_its_next_delivery(
+async def test_the_next_delivery_completes_an_event_after_a_crash(
     tmp_path: Path, failpoint: Failpoint
 ) -> None:
-    """The effect is there exactly once, and so is what is told of it."""
+    """The effect exists exactly once, and one event is published."""
 
-    def die(passed: Failpoint) -> None:
+    def crash(passed: Failpoint) -> None:
         if passed is failpoint:
             raise Crash
 
-    bus, placed = SmallBus(), told(facts.order_placed, order())
+    bus, placed = FakeBus(), order_event(facts.order_placed, order())
     bus.is_down = True
-    async with service(tmp_path, bus, failpoint=die) as (running, _):
+    async with service(tmp_path, bus, on_failpoint=crash) as (running, _):
         with pytest.raises(Crash):
-            await running.hear(placed)
+            await running.handle_event(placed)
     bus.is_down = False
     async with service(tmp_path, bus) as (running, database):
-        await running.hear(placed)
+        await running.handle_event(placed)
         assert await effects(database) == (["reserve-stock"], True)
     assert types(bus.published) == ["stock-reserved"]
 
 
-async def test_a_crash_between_publishing_and_forgetting_tells_it_again(tmp_path: Path) -> None:
-    """The second time it is the same event, which its hearers know."""
+async def test_a_crash_between_publishing_and_deleting_publishes_the_event_again(tmp_path: Path) -> None:
+    """Both publications have one id, so consumers deduplicate."""
 
-    def die(passed: Failpoint) -> None:
+    def crash(passed: Failpoint) -> None:
         if passed is Failpoint.AFTER_PUBLISH:
             raise Crash
 
-    bus, placed = SmallBus(), told(facts.order_placed, order())
+    bus, placed = FakeBus(), order_event(facts.order_placed, order())
     with pytest.raises(Crash):
-        async with service(tmp_path, bus, failpoint=die) as (running, _):
-            await running.hear(placed)
+        async with service(tmp_path, bus, on_failpoint=crash) as (running, _):
+            await running.handle_event(placed)
     async with service(tmp_path, bus):
         await until(lambda: len(bus.published) == 2)
     first, second = bus.published
     assert first == second
 
 
-async def test_five_deliveries_at_once_are_handled_once(tmp_path: Path) -> None:
-    """Also when they do not come one after the other."""
-    bus, placed = SmallBus(), told(facts.order_placed, order())
+async def test_five_concurrent_deliveries_are_processed_once(tmp_path: Path) -> None:
+    """The inbox also holds for deliveries that are not one after the other."""
+    bus, placed = FakeBus(), order_event(facts.order_placed, order())
     async with service(tmp_path, bus) as (running, database):
-        await asyncio.gather(*(running.hear(placed) for _ in range(5)))
+        await asyncio.gather(*(running.handle_event(placed) for _ in range(5)))
         assert await effects(database) == (["reserve-stock"], True)
     assert types(bus.published) == ["stock-reserved"]
 
 
-async def test_a_stop_tells_what_is_committed(tmp_path: Path) -> None:
-    """What follows from the last event is published before the context closes."""
-    bus = SmallBus()
+async def test_a_stop_publishes_committed_events(tmp_path: Path) -> None:
+    """The events that follow from the last event are published before the context closes."""
+    bus = FakeBus()
     async with service(tmp_path, bus) as (running, _):
-        await running.hear(told(facts.order_placed, order()))
+        await running.handle_event(order_event(facts.order_placed, order()))
     assert types(bus.published) == ["stock-reserved"]
 
 
 @dataclass
-class ShutDoor:
-    """Lets nobody in."""
+class BlockingInjector:
+    """Blocks every operation."""
 
     reached: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def enter(self, assignment: Assignment) -> None:
+    async def before_operation(self, request: OperationRequest) -> None:
         self.reached.set()
         await asyncio.Event().wait()
 
-    def is_answered(self, assignment: Assignment) -> bool:
+    def is_outcome_known(self, request: OperationRequest) -> bool:
         return True
 
-    async def leave(self, assignment: Assignment) -> None:
-        """Nobody does."""
+    async def after_commit(self, request: OperationRequest) -> None:
+        """Never called."""
 
 
-async def test_a_stop_does_not_wait_for_what_waits_at_the_door(tmp_path: Path) -> None:
-    """Nothing has happened to it yet, so it is delivered to the next who consumes."""
-    bus, shut = SmallBus(), ShutDoor()
+async def test_a_stop_does_not_wait_for_the_fault_injector(tmp_path: Path) -> None:
+    """The event has not reached its transaction and is delivered to the next consumer."""
+    bus, injector = FakeBus(), BlockingInjector()
     await bus.declare(TOPOLOGY)
-    await bus.publish(told(facts.order_placed, order()))
-    async with service(tmp_path, bus, door=shut):
-        await shut.reached.wait()
+    await bus.publish(order_event(facts.order_placed, order()))
+    async with service(tmp_path, bus, fault_injector=injector):
+        await injector.reached.wait()
     assert not bus.is_quiet
     async with service(tmp_path, bus) as (_, database):
 
@@ -139,16 +140,16 @@ async def test_a_stop_does_not_wait_for_what_waits_at_the_door(tmp_path: Path) -
         await until(is_reserved)
 
 
-async def test_an_error_of_who_runs_it_comes_out_as_it_is(tmp_path: Path) -> None:
-    """A program that fails while its participant runs fails with its own error."""
+async def test_an_error_in_the_context_is_raised_unchanged(tmp_path: Path) -> None:
+    """A program that fails while its participant runs, fails with its own error."""
     with pytest.raises(LookupError):
-        async with service(tmp_path, SmallBus()):
+        async with service(tmp_path, FakeBus()):
             raise LookupError
 
 
 @dataclass
-class Running:
-    """All five services, each with its file, its HTTP door and its event door."""
+class RunningServices:
+    """All five services, each with its database, its HTTP routes and its event consumer."""
 
     clients: dict[str, httpx.AsyncClient]
 
@@ -164,35 +165,35 @@ class Running:
         return await self.clients[name].post(path, json=message)
 
     async def ends(self, scenario: Scenario, order_id: str) -> Ending:
-        """The ending, once it is what it must be."""
+        """Waits for the expected ending."""
         endings: list[Ending] = []
 
-        async def is_there() -> bool:
+        async def has_ended() -> bool:
             endings.append(await ending_of(self, order_id))
             ending = endings[-1]
             return ending.effects == scenario.effects and ending.told == tuple(sorted(scenario.told))
 
         try:
-            await until(is_there, within=15)
+            await until(has_ended, within=15)
         except AssertionError:
-            raise AssertionError(f"{scenario.name} stays at {endings[-1]}") from None
+            raise AssertionError(f"{scenario.name} stays in {endings[-1]}") from None
         return endings[-1]
 
 
 @asynccontextmanager
-async def everybody(path: Path, bus: SmallBus) -> AsyncGenerator[Running, None]:
+async def run_services(path: Path, bus: FakeBus) -> AsyncGenerator[RunningServices, None]:
     async with AsyncExitStack() as stack:
         clients: dict[str, httpx.AsyncClient] = {}
         for name, each in SERVICES.items():
             database = await stack.enter_async_context(
-                Database.open(path / name, schema=each.participant.schema)
+                Database.open(path / name, schema=build_schema(each.participant))
             )
             gates = Gates()
             running = await stack.enter_async_context(react(name, database, bus, gates))
             transport = httpx.ASGITransport(door(each, database, gates=gates, running=running))
             client = httpx.AsyncClient(transport=transport, base_url="http://service")
             clients[name] = await stack.enter_async_context(client)
-        yield Running(clients)
+        yield RunningServices(clients)
 
 
 @pytest.mark.parametrize(
@@ -200,12 +201,12 @@ async def everybody(path: Path, bus: SmallBus) -> AsyncGenerator[Running, None]:
     [each for each in (*ORDERS, *PAYMENTS) if each.ends != "cancelled"],
     ids=lambda scenario: scenario.name,
 )
-async def test_the_services_end_every_scenario_as_the_orchestrated_saga_does(
+async def test_every_scenario_has_the_ending_of_the_orchestrated_saga(
     tmp_path: Path, scenario: Scenario
 ) -> None:
-    """The same business code and the same faults, with events instead of an orchestrator."""
-    bus, message = SmallBus(copies=2), scenario.build("7")
-    async with everybody(tmp_path, bus) as services:
+    """Business code and faults are the same, with events in place of an orchestrator."""
+    bus, message = FakeBus(copies=2), scenario.build("7")
+    async with run_services(tmp_path, bus) as services:
         await services.post("payment", "/test/gates/7")
         name, path = (
             ("order", "/place-order") if isinstance(message, Order) else ("payment", "/place-payment")
@@ -213,31 +214,31 @@ async def test_the_services_end_every_scenario_as_the_orchestrated_saga_does(
         accepted = await services.post(name, path, message.model_dump(mode="json"))
         assert (accepted.status_code, accepted.json()) == (202, {"saga_id": f"{name}-7"})
         ending = await services.ends(scenario, "7")
-    assert (ending.broken, bus.dead) == ((), [])
+    assert (ending.broken, bus.dead_letters) == ((), [])
 
 
-async def test_the_customer_cancels_while_the_money_is_taken(tmp_path: Path) -> None:
-    """Shipping decides: the parcel has not left, so everything is made up for, and no receipt is sent."""
-    bus = SmallBus()
+async def test_a_cancellation_during_the_capture_compensates_the_order(tmp_path: Path) -> None:
+    """Shipping decides: the parcel has not left, so every action is compensated, and no receipt is sent."""
+    bus = FakeBus()
     scenario = next(each for each in ORDERS if each.name == "customer-cancels")
-    async with everybody(tmp_path, bus) as services:
+    async with run_services(tmp_path, bus) as services:
         await services.post("order", "/place-order", scenario.build("7").model_dump(mode="json"))
         await services.get("payment", "/test/gates/7")
         assert (await services.post("order", "/request-cancellation", {"order_id": "7"})).status_code == 202
 
-        async def is_told() -> bool:
+        async def is_customer_notified() -> bool:
             return (await ending_of(services, "7")).told == CANCELLED_TOLD
 
-        await until(is_told)
+        await until(is_customer_notified)
         await services.post("payment", "/test/gates/7")
         await services.ends(scenario, "7")
-    assert bus.dead == []
+    assert bus.dead_letters == []
 
 
-async def test_a_cancellation_after_the_parcel_has_left_changes_nothing(tmp_path: Path) -> None:
-    """It is accepted, as nobody but shipping knows, and it comes too late."""
-    bus, scenario = SmallBus(), ORDERS[0]
-    async with everybody(tmp_path, bus) as services:
+async def test_a_cancellation_after_the_shipment_changes_nothing(tmp_path: Path) -> None:
+    """The order service accepts the request, and shipping finds that the parcel has left."""
+    bus, scenario = FakeBus(), ORDERS[0]
+    async with run_services(tmp_path, bus) as services:
         await services.post("order", "/place-order", an_order()("7").model_dump(mode="json"))
         await services.ends(scenario, "7")
         await services.post("order", "/request-cancellation", {"order_id": "7"})
@@ -245,11 +246,11 @@ async def test_a_cancellation_after_the_parcel_has_left_changes_nothing(tmp_path
         await services.ends(scenario, "7")
 
 
-async def test_a_service_refuses_a_bad_order_at_its_door(tmp_path: Path) -> None:
-    """No saga begins, and the client learns the field and the rule (P19)."""
-    bus = SmallBus()
+async def test_a_service_rejects_an_invalid_order(tmp_path: Path) -> None:
+    """No saga starts, and the client gets the field and the rule (P19)."""
+    bus = FakeBus()
     empty = an_order()("7").model_dump(mode="json") | {"lines": []}
-    async with everybody(tmp_path, bus) as services:
+    async with run_services(tmp_path, bus) as services:
         refused = await services.post("order", "/place-order", empty)
         assert (refused.status_code, refused.json()["code"]) == (422, "empty_order")
         unknown = await services.post("order", "/request-cancellation", {"order_id": "7"})

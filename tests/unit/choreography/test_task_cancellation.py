@@ -1,12 +1,12 @@
-"""A task that has to end does, also if a cancellation of it is lost."""
+"""A cancelled task ends even if one of its cancellations is lost."""
 
 import asyncio
 
-from choreography._messaging.task_cancellation import end
+from choreography._messaging.task_cancellation import cancel_and_wait
 
 
-async def test_a_task_that_swallows_a_cancellation_ends_all_the_same() -> None:
-    """A library that takes one for its own does not keep us waiting for ever."""
+async def test_a_task_that_swallows_a_cancellation_is_cancelled_again() -> None:
+    """A library that mistakes a cancellation for its own does not block the caller for ever."""
     swallowed = 0
 
     async def stubborn() -> None:
@@ -22,7 +22,7 @@ async def test_a_task_that_swallows_a_cancellation_ends_all_the_same() -> None:
     await asyncio.wait([task], timeout=0)
 
     async with asyncio.timeout(10):
-        await end(task)
+        await cancel_and_wait(task)
 
     assert task.cancelled()
     assert swallowed == 2

@@ -1,0 +1,83 @@
+"""The idempotency-key contract as a pure decision: what a request may do, given the state of its key."""
+
+from enum import StrEnum, auto
+
+
+class KeyState(StrEnum):
+    """The stored state of an action. Without a row, neither the action nor its compensation has arrived."""
+
+    DONE = auto()
+    """The action took effect."""
+    FAILED = auto()
+    """The action was rejected."""
+    COMPENSATED = auto()
+    """The effect of the action was compensated."""
+    FENCED = auto()
+    """A tombstone: the compensation arrived first, so the action has no effect."""
+
+
+class RequestKind(StrEnum):
+    """What a request wants to do with the action of a key."""
+
+    ACT = auto()
+    COMPENSATE = auto()
+    VOID = auto()
+    """Prevent the action unless the action has arrived already."""
+
+
+class Match(StrEnum):
+    """How a request compares with the first request of its key."""
+
+    SAME = auto()
+    OTHER_CONTENT = auto()
+    OTHER_OPERATION = auto()
+
+
+class Decision(StrEnum):
+    """What the fence does with a request."""
+
+    RUN_ACTION = auto()
+    REPEAT_OUTCOME = auto()
+    RUN_COMPENSATION = auto()
+    SET_TOMBSTONE = auto()
+    REPEAT_COMPENSATED = auto()
+    NOTHING_TO_COMPENSATE = auto()
+    TOO_LATE_TO_VOID = auto()
+    REJECT_REUSE = auto()
+    REJECT_VOIDED = auto()
+
+
+_DECISIONS = {
+    (RequestKind.ACT, KeyState.DONE): Decision.REPEAT_OUTCOME,
+    (RequestKind.ACT, KeyState.FAILED): Decision.REPEAT_OUTCOME,
+    (RequestKind.ACT, KeyState.COMPENSATED): Decision.REJECT_VOIDED,
+    (RequestKind.ACT, KeyState.FENCED): Decision.REJECT_VOIDED,
+    (RequestKind.COMPENSATE, KeyState.DONE): Decision.RUN_COMPENSATION,
+    (RequestKind.COMPENSATE, KeyState.FAILED): Decision.NOTHING_TO_COMPENSATE,
+    (RequestKind.COMPENSATE, KeyState.COMPENSATED): Decision.REPEAT_COMPENSATED,
+    (RequestKind.COMPENSATE, KeyState.FENCED): Decision.NOTHING_TO_COMPENSATE,
+    (RequestKind.VOID, KeyState.DONE): Decision.TOO_LATE_TO_VOID,
+    (RequestKind.VOID, KeyState.FAILED): Decision.TOO_LATE_TO_VOID,
+    (RequestKind.VOID, KeyState.COMPENSATED): Decision.TOO_LATE_TO_VOID,
+    (RequestKind.VOID, KeyState.FENCED): Decision.NOTHING_TO_COMPENSATE,
+}
+"""The decision for a request with the operation and the content of the first request of its key."""
+
+
+def decide(state: KeyState | None, kind: RequestKind, match: Match) -> Decision:
+    """Decides what the fence does with a request.
+
+    Args:
+        state: The state of the key; `None` for a key without a row.
+        kind: The kind of the request.
+        match: How the request compares with the first request; ignored for a key without a row.
+    """
+    if state is None:
+        return Decision.RUN_ACTION if kind is RequestKind.ACT else Decision.SET_TOMBSTONE
+    decision = _DECISIONS[kind, state]
+    if match is Match.OTHER_OPERATION:
+        return Decision.REJECT_REUSE
+    # A late action is rejected as voided even with other content: the caller must not correct and resend it.
+    if match is Match.OTHER_CONTENT and decision is not Decision.REJECT_VOIDED:
+        return Decision.REJECT_REUSE
+    return decision
