@@ -7,12 +7,12 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """A pause that doubles from `first` to `longest`, multiplied by a random factor.
+    """A pause doubling from `first` to `longest`, multiplied by a random factor.
 
     Args:
         first: The pause after the first failure.
         longest: The upper limit of the pause, before the random factor.
-        jitter: The range of the random factor, so that processes do not retry at the same moment.
+        jitter: The range of the random factor, which spreads the retries of different processes.
     """
 
     first: timedelta
@@ -20,7 +20,7 @@ class Backoff:
     jitter: tuple[float, float] = (0.5, 1.5)
 
     def pause_after(self, failures: int) -> timedelta:
-        """Computes the pause after a number of consecutive failures, at least one."""
+        """Computes the pause after at least 1 consecutive failure."""
         # Capped: 2 to the power of 1024 is too large for a float.
         doubled = self.first.total_seconds() * 2.0 ** min(failures - 1, 60)
         factor = random.uniform(*self.jitter)  # noqa: S311 - not a secret

@@ -11,15 +11,15 @@
     ├── TopologyError          the broker and the topology contradict each other: a person has to decide
     └── DeadLetterError        an event can never be handled: the event becomes a dead letter
 
-A stop of a participant interrupts events that are not yet in a transaction with the built-in
-`InterruptedError`; the broker delivers these events again.
+A stopping participant interrupts events before their transaction with the built-in `InterruptedError`; the
+broker redelivers interrupted events.
 """
 
 from sagas import SagaError
 
 
 class ContractError(SagaError):
-    """Code of a participant broke a contract; nothing was committed, and the code has to be fixed."""
+    """Code of a participant broke a contract; the transaction was rolled back, and the code needs a fix."""
 
 
 class BusUnavailableError(SagaError):

@@ -1,8 +1,8 @@
 """OpenTelemetry spans of participants; without an installed SDK, no span is recorded.
 
 Span names and attributes follow OpenTelemetry's semantic conventions for messaging. An event carries the
-context of the span that created the event, and every later span of the event has that span as its parent: one
-saga is one trace. No span holds data of an event or the text of an error, because both may hold secrets.
+context of the span that created the event; this span is the parent of all later spans of the event, so a saga
+is a single trace. No span holds data of an event or the text of an error, because both may hold secrets.
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -26,19 +26,19 @@ _propagator = TraceContextTextMapPropagator()
 
 
 def trace_command(command: str, saga_id: str, participant: str) -> AbstractContextManager[Span]:
-    """Opens the span in which a participant executes a command."""
+    """Opens a span for the execution of a command."""
     return _span(command, attributes={SAGA_ID: saga_id, PARTICIPANT: participant})
 
 
 def trace_operation(operation: str, participant: str) -> AbstractContextManager[Span]:
-    """Opens the span in which business code runs behind the fence, in either style."""
+    """Opens a span for business code behind the fence, in either style."""
     return _span(operation, attributes={STEP: operation, PARTICIPANT: participant})
 
 
 def trace_creation(event: Event) -> Event:
     """Records the creation of an event, and returns the event with the context of the recorded span.
 
-    Without a recording SDK, the event keeps the context of its cause.
+    Without a recording SDK, the event keeps the context of the cause.
     """
     is_inside = trace.get_current_span().get_span_context().is_valid
     context = None if is_inside else _extract_context(event)
@@ -55,7 +55,7 @@ def trace_creation(event: Event) -> Event:
 
 
 def trace_sending(event: Event) -> AbstractContextManager[Span]:
-    """Opens the span in which a relay publishes an event."""
+    """Opens a span for the publication of an event by a relay."""
     context = _extract_context(event)
     return _span(
         f"send {_destination(event)}",
@@ -67,7 +67,7 @@ def trace_sending(event: Event) -> AbstractContextManager[Span]:
 
 
 def trace_processing(event: Event, participant: str) -> AbstractContextManager[Span]:
-    """Opens the span in which a participant handles a delivery of an event."""
+    """Opens a span for a delivery of an event to a participant."""
     context = _extract_context(event)
     destination = f"{_destination(event)}:{queue_name(participant)}"
     return _span(
@@ -84,7 +84,7 @@ def trace_processing(event: Event, participant: str) -> AbstractContextManager[S
 
 
 def set_outcome(span: Span, *, is_done: bool) -> None:
-    """Sets the outcome of an operation or a command on its span."""
+    """Sets the outcome of an operation or a command on the span."""
     span.set_attribute(OUTCOME, "done" if is_done else "rejected")
 
 
@@ -134,7 +134,7 @@ def _destination(event: Event) -> str:
 
 
 def _extract_context(event: Event) -> Context:
-    """The context in which an event was created; an empty context if unknown, never the caller's context."""
+    """The context of an event's creation; an empty context if unknown, never the caller's context."""
     carrier = {"traceparent": event.traceparent} if event.traceparent else {}
     return _propagator.extract(carrier, Context())
 

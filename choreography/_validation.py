@@ -1,4 +1,4 @@
-"""Reads a failed pydantic validation without the rejected input, which may hold secrets."""
+"""Reads a failed pydantic validation without the rejected input, because input may hold secrets."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 
 class FieldError(NamedTuple):
-    """The first error of a validation: where the error is, and which rule was broken."""
+    """The first error of a validation: the location, and the broken rule."""
 
     location: tuple[int | str, ...]
     rule: str

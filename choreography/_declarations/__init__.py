@@ -1,1 +1,1 @@
-"""What an author declares: event types, reactions, participants, and the topology of subscriptions."""
+"""The declarations of an author: event types, reactions, participants, and the topology of subscriptions."""

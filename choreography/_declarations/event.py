@@ -1,4 +1,4 @@
-"""The envelope of an event: a published statement that a step of a saga has happened."""
+"""The envelope of an event, which states that a step of a saga has happened."""
 
 from datetime import datetime
 from uuid import UUID, uuid5
@@ -12,20 +12,20 @@ NAMESPACE = UUID("8c0d1f5e-4b0a-5f0e-9a53-6d1f0b7f3a11")
 
 
 class Event(BaseModel):
-    """One event of a saga.
+    """An event of a saga.
 
-    The id is derived from the saga, the event type and the causing event (see `event_id`): an event that is
-    published twice keeps its id, so consumers can deduplicate.
+    The id is derived from the saga, the event type and the causing event (see `event_id`): a second
+    publication has the same id, so that consumers can deduplicate.
 
     Args:
         id: Unique per event; the same on every publication and every delivery.
         type: The name of the event type, in the past tense, with dashes: `stock-reserved`.
-        source: The participant that publishes the event.
-        saga_id: The run to which the event belongs: the correlation id.
+        source: The publishing participant.
+        saga_id: The run of the saga: the correlation id.
         causation_id: The id of the causing event; `None` for the first event of a saga.
         time: When the event happened.
         data: The content, as JSON.
-        traceparent: The W3C trace context in which the event was created, if any.
+        traceparent: The W3C trace context of the creation, if any.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,7 +48,7 @@ def event_id(saga_id: str, event_type: str, causation_id: str | None) -> str:
 def create_event(
     event_type: AnyEventType, data: BaseModel, *, saga_id: str, time: datetime, cause: Event | None = None
 ) -> Event:
-    """Creates the event that follows from `cause`, with a derived id and the trace context of `cause`."""
+    """Creates an event caused by `cause`, with a derived id and the trace context of `cause`."""
     causation_id = cause.id if cause else None
     return Event(
         id=event_id(saga_id, event_type.name, causation_id),

@@ -1,4 +1,4 @@
-"""Types of events that participants publish, and types of commands that participants accept from outside."""
+"""The types of events between participants, and the types of commands from clients."""
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
@@ -11,13 +11,13 @@ DataT = TypeVar("DataT", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class EventType(Generic[DataT]):
-    """A type of event, with the model of its data.
+    """A type of event, with a model of the data.
 
     Args:
-        name: The event in the past tense, with dashes: `stock-reserved`; the `type` of its events.
+        name: The event in the past tense, with dashes: `stock-reserved`.
         data: The pydantic model of the data.
-        source: The participant that publishes the events.
-        is_final: A saga may end with this event, so no participant has to react.
+        source: The publishing participant.
+        is_final: A saga may end with this event; no participant has to react.
     """
 
     name: str
@@ -29,10 +29,10 @@ class EventType(Generic[DataT]):
 
 @dataclass(frozen=True, slots=True)
 class CommandType(Generic[DataT]):
-    """A type of command, with which a client starts a saga or requests its cancellation.
+    """A type of command: a client starts a saga or requests a cancellation.
 
     Args:
-        name: A verb and its object, with dashes: `place-order`.
+        name: A verb and an object, with dashes: `place-order`.
         data: The pydantic model of the request.
         saga_id: Derives the id of the saga from the request; equal requests must give equal ids.
     """

@@ -1,4 +1,4 @@
-"""Names of participants and event types, and the broker's names that follow from them."""
+"""Names of participants and event types, and the derived names of exchanges and queues."""
 
 import re
 
@@ -9,20 +9,20 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 def is_name(text: str) -> bool:
-    """Whether a participant or an event type may have this name, which must not be a pattern of a broker."""
+    """Whether a text is a valid name of a participant or an event type, and no pattern of a broker."""
     return len(text) <= LONGEST_NAME and _NAME.fullmatch(text) is not None
 
 
 def exchange_name(source: str) -> str:
-    """The exchange to which only the participant `source` publishes."""
+    """The exchange of the events of a participant."""
     return f"{source}.events"
 
 
 def queue_name(participant: str) -> str:
-    """The queue from which only this participant consumes: one queue, so that events stay in order."""
+    """The queue of a participant; a single queue keeps the events of all sources in order."""
     return f"{participant}.in"
 
 
 def queue_owner(queue: str) -> str:
-    """The participant that consumes from a queue."""
+    """The participant of a queue."""
     return queue.removesuffix(".in")

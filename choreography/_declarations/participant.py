@@ -1,4 +1,4 @@
-"""A participant as data: the operations that change its data, and the business code of each operation."""
+"""A participant as data: operations on the participant's data, with their business code."""
 
 import sqlite3
 from collections.abc import Callable
@@ -37,7 +37,7 @@ CompensationResultT = TypeVar("CompensationResultT", bound=CompensationResult)
 
 @dataclass(frozen=True, slots=True)
 class Compensation(Generic[MessageT]):
-    """The operation that compensates an action; its business code must not reject and returns nothing."""
+    """The compensation of an action; the business code must not reject and has no result."""
 
     operation: Operation[MessageT, Any]  # Any: the fence makes the result, not the business code
     code: BusinessCode[MessageT, None]
@@ -47,7 +47,7 @@ class Compensation(Generic[MessageT]):
 class OperationHandler(Generic[MessageT, ResultT]):
     """The business code of an operation.
 
-    The fence calls `code(tx, message, key)` in the transaction of the fence row, so the code takes effect at
+    The fence calls `code(tx, message, key)` in the transaction of the fence row: the code takes effect at
     most once per idempotency key. The code rejects by raising `sagas.RejectedError`; a rejection rolls back
     every write of the code. Code for another message or another result is a type error.
     """
@@ -61,10 +61,10 @@ class OperationHandler(Generic[MessageT, ResultT]):
         operation: Operation[MessageT, CompensationResultT],
         code: BusinessCode[MessageT, None],
     ) -> "OperationHandler[MessageT, ResultT]":
-        """Adds the compensation, which gets the message and the idempotency key of the action.
+        """Adds the compensation, called with the message and the idempotency key of the action.
 
         Raises:
-            DefinitionError: The compensation is the action itself, or belongs to another participant.
+            DefinitionError: The compensation equals the action, or belongs to another participant.
         """
         if operation.name == self.operation.name:
             raise DefinitionError(f"operation {operation.name!r} cannot be its own compensation")
@@ -83,11 +83,11 @@ AnyHandler: TypeAlias = OperationHandler[Any, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Participant:
-    """The owner of some data, and the operations that change this data. Holds no database connection.
+    """The owner of some data, and the operations on this data. Holds no database connection.
 
     Args:
         name: The participant of the operations.
-        tables: SQL that creates the business tables (`create table if not exists`).
+        tables: SQL for the business tables (`create table if not exists`).
         handlers: The business code of each action.
         clock: Gives the time for timestamps; no decision depends on the clock.
 

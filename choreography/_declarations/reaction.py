@@ -1,4 +1,4 @@
-"""One reaction as data: which cause leads to which operation, and which event each outcome publishes.
+"""A reaction as data: the causes, the operation, and the event of each outcome.
 
 ::
 
@@ -13,7 +13,7 @@
         on(payment_declined, shipment_refused).compensate(reserve_stock, ReserveStock.of),
     )
 
-The data of an event holds everything that later operations need: no participant queries another participant.
+The data of an event holds all input of later operations: no participant queries another participant.
 """
 
 import sqlite3
@@ -52,10 +52,10 @@ class _OperationReaction(Generic[DataT]):
     """A reaction with an operation of the participant.
 
     Args:
-        causes: The event types or the command types that lead to the operation.
-        operation: The action; the idempotency key is derived from its name.
+        causes: The event types or the command types.
+        operation: The action; the idempotency key is derived from the name.
         make_message: Makes the message of the operation from the data of the cause.
-        child_saga: The child saga to which the step belongs; empty for a step of the saga itself.
+        child_saga: The child saga of the step; empty for a step of the root saga.
         done_event: Published when the operation is done.
     """
 
@@ -66,9 +66,9 @@ class _OperationReaction(Generic[DataT]):
     done_event: OutgoingEvent | None = None
 
     @property
-    def outgoing_events(self) -> tuple[OutgoingEvent, ...]:
-        """The events that the reaction may publish."""
-        return (self.done_event,) if self.done_event else ()
+    def published_event_types(self) -> tuple[AnyEventType, ...]:
+        """The types of the events that the reaction may publish."""
+        return (self.done_event.event_type,) if self.done_event else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class Do(_OperationReaction[DataT], Generic[DataT, ResultT]):
         return replace(self, done_event=OutgoingEvent(event, make_data or _keep_data))
 
     def on_rejected(self, event: EventType[DataT]) -> Self:
-        """Publishes `event` when the action is rejected; without `event` the cause becomes a dead letter."""
+        """Publishes `event` when the action is rejected; without `on_rejected` the cause is a dead letter."""
         return replace(self, rejected_event=OutgoingEvent(event, _keep_data))
 
     def on_unknown(self, event: EventType[DataT]) -> Self:
@@ -100,9 +100,10 @@ class Do(_OperationReaction[DataT], Generic[DataT, ResultT]):
         return replace(self, unknown_event=OutgoingEvent(event, _keep_data))
 
     @property
-    def outgoing_events(self) -> tuple[OutgoingEvent, ...]:
-        """The events that the reaction may publish, at most one of them for one cause."""
-        return tuple(each for each in (self.done_event, self.rejected_event, self.unknown_event) if each)
+    def published_event_types(self) -> tuple[AnyEventType, ...]:
+        """The types of the events that the reaction may publish, at most one event for one cause."""
+        outgoing = (self.done_event, self.rejected_event, self.unknown_event)
+        return tuple(each.event_type for each in outgoing if each)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,10 +117,10 @@ class Compensate(_OperationReaction[DataT]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Void(_OperationReaction[DataT]):
-    """Voids an action that has not arrived: the action has no effect later. An executed action stays."""
+    """Voids an action that has not arrived: a late action has no effect. An executed action stays."""
 
     def on_done(self, event: EventType[DataT]) -> Self:
-        """Publishes `event` when the action is void; publishes nothing when the action was executed."""
+        """Publishes `event` when the action is void, and no event when the action was executed."""
         return replace(self, done_event=OutgoingEvent(event, _keep_data))
 
 
@@ -128,7 +129,7 @@ class Publish:
     """Publishes an event without changing data.
 
     Args:
-        causes: The event types or the command types that lead to the event.
+        causes: The event types or the command types.
         event_type: The type of the published event.
         make_data: Makes the data of the event from an open transaction and the data of the cause; may reject
             with `RejectedError`.
@@ -139,9 +140,9 @@ class Publish:
     make_data: Callable[..., BaseModel]
 
     @property
-    def outgoing_events(self) -> tuple[OutgoingEvent, ...]:
-        """The published event."""
-        return (OutgoingEvent(self.event_type, _keep_data),)
+    def published_event_types(self) -> tuple[AnyEventType, ...]:
+        """The type of the published event."""
+        return (self.event_type,)
 
 
 # Any: a participant holds reactions to different data, each checked by the methods of `ReactionBuilder`.
@@ -151,7 +152,7 @@ Reaction: TypeAlias = AnyOperationReaction | Publish
 
 @dataclass(frozen=True, slots=True)
 class ReactionBuilder(Generic[DataT]):
-    """The causes of a reaction, made by `on(…)`; each method adds what the participant does."""
+    """The causes of a reaction, made by `on(…)`; each method completes the reaction."""
 
     causes: tuple[EventType[DataT] | CommandType[DataT], ...]
 
@@ -179,8 +180,8 @@ class ReactionBuilder(Generic[DataT]):
         Args:
             operation: The action.
             make_message: Makes the message from the data of the cause; by default the data is the message.
-            child_saga: The child saga that runs the step in the orchestrated style, as a part of the
-                idempotency key: `child_saga="payment"`.
+            child_saga: The child saga of the step in the orchestrated style, as a part of the idempotency
+                key: `child_saga="payment"`.
         """
         return Do(
             causes=self.causes,
@@ -208,7 +209,7 @@ class ReactionBuilder(Generic[DataT]):
         *,
         child_saga: str = "",
     ) -> Compensate[Any]:
-        """Compensates `action` with the compensation of its handler; the arguments are those of `do`."""
+        """Compensates `action` with the handler's compensation; `do` explains the arguments."""
         return Compensate(
             causes=self.causes,
             operation=action,

@@ -1,4 +1,4 @@
-"""Everything to which one participant reacts; contradictions are refused at construction."""
+"""All reactions of a participant; contradictions are refused at construction."""
 
 from sagas import DefinitionError
 
@@ -8,12 +8,12 @@ from .reaction import Compensate, Publish, Reaction
 
 
 class Reactions:
-    """The reactions of one participant. Immutable; `a + b` has the reactions of both.
+    """The reactions of a participant. Immutable; `a + b` has the reactions of both.
 
-    The reactions to one event run in the given order, in one transaction.
+    The reactions to an event run in the given order, in one transaction.
 
     Args:
-        participant: The participant, with the business code of its operations.
+        participant: The participant, with business code for every operation of the reactions.
         reactions: Made by `on(…)`.
 
     Raises:
@@ -70,9 +70,9 @@ class Reactions:
     def find_published(self, cause: Cause) -> tuple[AnyEventType, ...]:
         """Finds the event types that the participant may publish because of `cause`."""
         return tuple(
-            outgoing.event_type
+            event_type
             for reaction in self.find_reactions(cause)
-            for outgoing in reaction.outgoing_events
+            for event_type in reaction.published_event_types
         )
 
 
@@ -99,8 +99,7 @@ def _check_operation(participant: Participant, reaction: Reaction) -> None:
 
 
 def _check_sources(participant: Participant, reaction: Reaction) -> None:
-    for outgoing in reaction.outgoing_events:
-        event_type = outgoing.event_type
+    for event_type in reaction.published_event_types:
         if event_type.source != participant.name:
             raise DefinitionError(
                 f"participant {participant.name!r} cannot publish {event_type.name!r}: "
@@ -121,7 +120,7 @@ def _check_unambiguous(participant: Participant, cause: Cause, reactions: tuple[
                 )
             steps.add(step)
         # The outcomes of one reaction exclude each other; the outcomes of two reactions do not.
-        names = {outgoing.event_type.name for outgoing in reaction.outgoing_events}
+        names = {event_type.name for event_type in reaction.published_event_types}
         if again := names & published:
             raise DefinitionError(
                 f"two reactions of {participant.name!r} to {cause.name!r} publish {min(again)!r}: "

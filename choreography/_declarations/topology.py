@@ -1,4 +1,4 @@
-"""The topology: which participant subscribes to which events, and whether all reactions fit together."""
+"""The topology: the subscriptions of all participants, and the checks across all reactions."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ class Topology:
     """The subscriptions of all participants.
 
     Args:
-        queues: The events that the queue of each participant receives, as pairs of source and type.
+        queues: The events for the queue of each participant, as pairs of source and type.
     """
 
     queues: Mapping[str, frozenset[tuple[str, str]]]
 
     def find_subscribers(self, event: Event) -> frozenset[str]:
-        """Finds the participants that react to an event."""
+        """Finds the participants with a reaction to an event."""
         published = (event.source, event.type)
         return frozenset(name for name, received in self.queues.items() if published in received)
 
     def check_names(self) -> None:
-        """Refuses names that a broker would read as patterns.
+        """Refuses invalid names, such as the patterns of a broker.
 
         Raises:
             TopologyError: The name of a participant, a source or an event type is invalid.
@@ -50,11 +50,11 @@ class Topology:
 
 
 def build_topology(*reactions: Reactions, loops: Collection[AnyEventType] = ()) -> Topology:
-    """Checks that the reactions of all participants fit together, and derives the subscriptions.
+    """Checks the reactions of all participants against each other, and derives the subscriptions.
 
     Args:
-        reactions: The reactions of every participant, each participant once; several sagas may be among them.
-        loops: Event types at which a cycle of events is allowed because the business code ends the cycle.
+        reactions: The reactions of every participant, each participant once; may cover several sagas.
+        loops: Event types at which a cycle is allowed, because the business code ends the cycle.
 
     Raises:
         DefinitionError: An event type that is not final has no subscriber, a subscribed event type is never

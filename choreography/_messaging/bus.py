@@ -19,11 +19,11 @@ class Bus(Protocol):
       the event again.
     - **At least once.** A queue delivers an event until a handler returns, and may deliver the event more
       often. The order of events of different publishers is undefined.
-    - **In order, one at a time.** Events of one saga that one publisher published one after the other are
-      delivered in this order unless an event is redelivered. A queue never gives two events of one saga to
-      its handler at the same time.
-    - **Nothing vanishes.** An event that is unreadable, is refused with `DeadLetterError`, or fails at every
-      delivery moves to the dead letters with the reason, and the queue continues.
+    - **In order, one at a time.** Events of a saga that one publisher published one after the other are
+      delivered in this order, apart from redeliveries. A queue never gives two events of a saga to the
+      handler at the same time.
+    - **Nothing vanishes.** An event moves to the dead letters, with the reason, when the event is unreadable,
+      is refused with `DeadLetterError`, or fails at every delivery. The queue continues.
     - **No silent loss.** `publish` raises when the topology names a subscriber without a queue.
     """
 
@@ -49,7 +49,7 @@ class Bus(Protocol):
     def consume(self, participant: str, handle: EventHandler) -> AbstractAsyncContextManager[None]:
         """Gives the events in the queue of a participant to `handle` while the context is open.
 
-        The consumer survives a loss of the broker and resumes by itself. Closing the context waits for
+        The consumer survives a loss of the broker and resumes automatically. Closing the context waits for
         running handlers.
 
         Raises:

@@ -1,7 +1,7 @@
 """Encodes and decodes events as CloudEvents 1.0 in structured JSON.
 
 Only the body is decoded. Broker and dead letters hold the same bytes. The `ce-*` headers repeat the
-attributes, so that the console of a broker shows the attributes and tools can route by them.
+attributes for the console of the broker and for routing tools.
 """
 
 import json
@@ -35,7 +35,7 @@ _OPTIONAL = {"causationid", "traceparent"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerMessage:
-    """A message on a broker: the body, and the properties that a broker and its console show."""
+    """A message on a broker: the body, and the properties for a broker and a console."""
 
     body: bytes
     content_type: str | None
@@ -81,10 +81,10 @@ def decode(body: bytes, content_type: str | None) -> Event:
 
     Args:
         body: The body as received.
-        content_type: The content type that the message declares.
+        content_type: The declared content type.
 
     Raises:
-        DeadLetterError: The body is not exactly one event, for the given reason. No other error is raised.
+        DeadLetterError: The body is not an event, for the given reason. No other error is raised.
     """
     if (content_type or "").partition(";")[0].strip().lower() != CONTENT_TYPE:
         raise DeadLetterError(f"the content type is {_shorten(content_type)}, not {CONTENT_TYPE!r}")

@@ -12,10 +12,10 @@ class DeadLetter:
     """A message that a participant could not handle.
 
     Args:
-        participant: The participant from whose queue the message comes.
+        participant: The owner of the queue.
         reason: Why the message became a dead letter, for an operator.
         body: The body as received; may be any bytes.
-        content_type: The content type that the message declares.
+        content_type: The declared content type.
         message_id: The id of the event, if any.
         headers: The headers as received.
     """

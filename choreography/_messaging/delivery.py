@@ -1,4 +1,4 @@
-"""One delivery of a message to an event handler, and the outcome of the attempt."""
+"""A delivery of a message to an event handler, and the outcome of the attempt."""
 
 import asyncio
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class PermanentFailure:
 
 @dataclass(frozen=True, slots=True)
 class TransientFailure:
-    """The handler raised or exceeded its timeout; another attempt may succeed."""
+    """The handler raised or exceeded the timeout; another attempt may succeed."""
 
     reason: str
 
@@ -42,7 +42,7 @@ class DecodedMessage:
 
     Args:
         content: The event, or the reason why the message is unreadable.
-        key: Messages with one key are handled one at a time: the saga id, or a unique key if unreadable.
+        key: Messages with equal keys are handled sequentially: the saga id, or a unique key if unreadable.
     """
 
     content: Event | DeadLetterError
@@ -61,7 +61,7 @@ def decode_message(message: BrokerMessage, number: int) -> DecodedMessage:
 async def attempt_delivery(
     content: Event | DeadLetterError, handle: EventHandler, handler_timeout: timedelta
 ) -> Outcome:
-    """Gives an event to its handler and classifies the outcome; cancels the handler at the timeout."""
+    """Gives an event to the handler and classifies the outcome; cancels the handler at the timeout."""
     if isinstance(content, DeadLetterError):
         return PermanentFailure(str(content))
     limit = asyncio.timeout(handler_timeout.total_seconds())

@@ -1,4 +1,4 @@
-"""Runs items of one key one after the other, and items of different keys concurrently."""
+"""Runs items with equal keys sequentially, and items with different keys concurrently."""
 
 import asyncio
 from collections import deque
@@ -9,12 +9,12 @@ T = TypeVar("T")
 
 
 class KeyedExecutor(Generic[T]):
-    """Runs the items of one key in the order of submission, one at a time.
+    """Runs the items of a key sequentially, in the order of submission.
 
     The caller bounds the number of concurrent keys, for example by the prefetch count of a broker.
 
     Args:
-        run: Processes an item; must handle its own errors.
+        run: Processes an item; must handle all errors.
     """
 
     def __init__(self, run: Callable[[T], Awaitable[None]]) -> None:
@@ -24,7 +24,7 @@ class KeyedExecutor(Generic[T]):
         self._is_open = True
 
     def submit(self, key: str, item: T) -> None:
-        """Queues an item behind the items of its key; after `close`, the item is dropped."""
+        """Queues an item behind the items with the same key; after `close`, the item is dropped."""
         if not self._is_open:
             return
         if key in self._waiting:
@@ -36,7 +36,7 @@ class KeyedExecutor(Generic[T]):
         task.add_done_callback(self._running.discard)
 
     async def close(self) -> None:
-        """Drops waiting items and waits for running ones; a cancelled `close` cancels the running items."""
+        """Drops waiting items and waits for running items; a cancelled `close` cancels the running items."""
         self._is_open = False
         try:
             while self._running:

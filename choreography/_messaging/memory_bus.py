@@ -27,11 +27,11 @@ _log = logging.getLogger(__name__)
 
 
 class MemoryBus:
-    """A `Bus` inside one process: events do not survive the process, and no other process receives them.
+    """A `Bus` inside a process: events do not survive the process and do not reach other processes.
 
     Deliveries are deterministic: the same handlers in the same order see the same sequence. Events are
-    encoded as for RabbitMQ, so an event that RabbitMQ would refuse is refused here too. An event whose
-    handler fails is redelivered at once, behind the waiting events of its saga.
+    encoded as for RabbitMQ, so an event that RabbitMQ would refuse is refused here too. When a handler fails,
+    its event is redelivered at once, behind the waiting events of the saga.
 
     Args:
         delivery_limit: Redeliveries of an event before the event becomes a dead letter.
@@ -129,7 +129,7 @@ class _Delivery:
 
 
 class _Queue:
-    """The messages for one participant; the first of several consumers receives all of them until removed."""
+    """The messages for a participant; of several consumers the first receives all messages until removed."""
 
     def __init__(self) -> None:
         self._numbers = count()

@@ -9,8 +9,8 @@ CANCEL_INTERVAL = 0.5
 async def cancel_and_wait(task: asyncio.Task[None]) -> None:
     """Cancels a task until the task has finished.
 
-    A single cancellation can get lost: a library may mistake the cancellation for one of its own when a
-    connection breaks at the same moment. The task would continue, and the caller would wait for ever.
+    A single cancellation can get lost: a library may mistake the cancellation for an internal cancellation
+    when a connection breaks at the same moment. The task would continue, and the caller would wait for ever.
     """
     while not task.done():
         task.cancel()

@@ -1,1 +1,1 @@
-"""What runs a participant: its event consumer, its outbox relay, and the injection of faults for tests."""
+"""The runtime of a participant: the runner, the outbox relay, and fault injection for tests."""

@@ -20,7 +20,7 @@ class FaultInjector(Protocol):
         ...
 
     def is_outcome_known(self, request: OperationRequest) -> bool:
-        """Whether the participant learns the outcome of an executed operation; otherwise it is unknown."""
+        """Whether the participant learns the outcome of an operation; false makes the outcome unknown."""
         ...
 
     async def after_commit(self, request: OperationRequest) -> None:
@@ -36,7 +36,7 @@ class NoFaults:
     """Injects no fault, as in production."""
 
     async def before_operation(self, request: OperationRequest) -> None:
-        """Does nothing."""
+        """Returns at once."""
 
     def is_outcome_known(self, request: OperationRequest) -> bool:
         """Knows every outcome: the business code runs in the participant's own transaction."""
@@ -44,4 +44,4 @@ class NoFaults:
         return True
 
     async def after_commit(self, request: OperationRequest) -> None:
-        """Does nothing."""
+        """Returns at once."""

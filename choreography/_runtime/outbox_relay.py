@@ -1,4 +1,4 @@
-"""The outbox relay: publishes stored events, and deletes an event after the broker has confirmed it."""
+"""The outbox relay: publishes stored events, and deletes confirmed events."""
 
 import asyncio
 import logging
@@ -41,16 +41,16 @@ class RelayOptions:
 
 
 class OutboxRelay:
-    """Publishes the events of one outbox at least once, the events of one saga one after the other.
+    """Publishes the events of an outbox at least once, the events of a saga sequentially.
 
     An event is deleted after the confirmation of the broker; after a crash in between, the event is published
-    again. A database must have only one relay.
+    again. A database must have a single relay.
 
     Args:
         database: The database with the outbox.
         bus: The target.
         options: Intervals and timeouts.
-        clock: Gives the current time, with which postponed events are compared.
+        clock: Gives the current time, for postponed events.
         on_failpoint: Called at each failpoint.
     """
 
@@ -97,7 +97,7 @@ class OutboxRelay:
             self._limit = None
 
     async def publish_due(self) -> int:
-        """Publishes the first event of each saga, and returns the number of these events.
+        """Publishes the first due event of each saga, and returns their number.
 
         Raises:
             BusUnavailableError: The broker is unavailable; confirmed events are deleted anyway.

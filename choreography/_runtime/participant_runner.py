@@ -1,4 +1,4 @@
-"""Runs a participant: consumes events, processes each in one transaction, and relays the outbox."""
+"""Runs a participant: consumes events, processes each in a transaction, and relays the outbox."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -44,13 +44,13 @@ class RunningParticipant:
 
     @property
     def command_types(self) -> tuple[AnyCommandType, ...]:
-        """The types of commands that the participant accepts."""
+        """The accepted types of commands."""
         return self._reactions.command_types
 
     async def execute_command(self, command_type: CommandType[DataT], data: DataT) -> str:
-        """Executes a command and returns the saga id; a repeated command changes nothing.
+        """Executes a command and returns the saga id; a repeated command has no further effect.
 
-        The events of the command are published if and only if its transaction commits.
+        Events of the command are published if and only if the transaction commits.
 
         Raises:
             RejectedError: The command was rejected for good.
@@ -66,7 +66,7 @@ class RunningParticipant:
         return outcome
 
     async def handle_event(self, event: Event) -> None:
-        """Handles one delivery of an event; the caller may acknowledge the event afterwards.
+        """Handles a delivery of an event; the caller may acknowledge the event afterwards.
 
         Raises:
             DeadLetterError: The event can never be handled.
@@ -77,7 +77,7 @@ class RunningParticipant:
             span.set_attribute(tracing.IS_REPEATED, processed.is_repeated)
 
     def stop_accepting(self) -> None:
-        """Interrupts events that wait for the fault injector; none of them has reached its transaction."""
+        """Interrupts events that wait for the fault injector, before their transaction."""
         self._is_stopping = True
         for waiting in self._waiting:
             waiting.cancel()

@@ -1,1 +1,1 @@
-"""What happens in one database transaction: the inbox, the fence, the business change, and the outbox."""
+"""The transaction of a participant: the inbox, the fence, the business change, and the outbox."""

@@ -1,4 +1,4 @@
-"""Executes one command of a client in one transaction, once per saga."""
+"""Executes a command of a client in a transaction, once per saga."""
 
 import sqlite3
 
@@ -17,7 +17,7 @@ from .reaction_executor import ReactionExecutor
 
 
 class CommandProcessor:
-    """Executes the commands of one participant.
+    """Executes the commands of a participant.
 
     Args:
         reactions: The reactions of the participant.
@@ -30,7 +30,7 @@ class CommandProcessor:
     def execute(
         self, tx: sqlite3.Connection, command_type: AnyCommandType, data: BaseModel
     ) -> str | OperationRejected:
-        """Executes all reactions to a command; a repeated command changes nothing and gets the same answer.
+        """Executes all reactions to a command; a repeated command gets the same answer and has no effect.
 
         Returns:
             The id of the saga, or `OperationRejected`; the caller commits the transaction in both cases.

@@ -1,7 +1,7 @@
-"""A participant's SQLite database: each unit of work is one transaction in the one writer thread.
+"""A participant's SQLite database: each unit of work is a transaction in the writer thread.
 
 Running a whole unit per hop to the writer thread had five times the throughput of a hop per statement, in a
-measurement of this project; SQLite allows one writer at a time anyway.
+measurement of this project; SQLite allows a single writer at a time anyway.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ def open_connection(path: Path | str, *, schema: str = "") -> sqlite3.Connection
 
     Args:
         path: The file, created when missing; the folder must exist.
-        schema: SQL that creates missing tables (`create table if not exists`), run in one transaction.
+        schema: SQL for missing tables (`create table if not exists`), run in a transaction.
     """
     connection = sqlite3.connect(path, isolation_level=None)
     try:
@@ -76,10 +76,10 @@ def _commit(connection: sqlite3.Connection) -> None:
 
 
 class Database:
-    """One SQLite file with one writer thread and one reader thread.
+    """An SQLite file with a writer thread and a reader thread.
 
-    Guarantees: a unit of work is committed with `synchronous=FULL` before `transact` returns; units run one
-    after the other; a unit that has begun runs to its end even if the waiting task is cancelled.
+    Guarantees: a unit of work is committed with `synchronous=FULL` before `transact` returns; units run
+    sequentially; a running unit runs to its end even if the waiting task is cancelled.
     """
 
     def __init__(self, path: Path, *, schema: str) -> None:
@@ -109,7 +109,7 @@ class Database:
 
     @property
     def writes(self) -> int:
-        """The number of transactions with changes that this process has committed."""
+        """The number of committed transactions with changes, of this process."""
         return self._writes
 
     async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -146,7 +146,7 @@ class Database:
             self._reader.execute("rollback")
 
     def _close(self) -> None:
-        """Waits for the units that have begun, then closes each connection in its own thread."""
+        """Waits for running units, then closes each connection in the thread of the connection."""
         for thread, connection in ((self._reader_thread, self._reader), (self._writer_thread, self._writer)):
             if connection is not None:
                 thread.submit(connection.close).result()

@@ -1,4 +1,4 @@
-"""Processes one event in one transaction: the inbox, the fence, the business change, and the outbox.
+"""Processes an event in a transaction: the inbox, the fence, the business change, and the outbox.
 
 The processor is synchronous and independent of brokers: the runner calls the processor in the writer thread
 of the database, a simulation on a connection in memory.
@@ -32,7 +32,7 @@ class ParsedEvent:
 
     @property
     def requests(self) -> tuple[OperationRequest, ...]:
-        """The operations that the reactions request."""
+        """The requested operations of all reactions."""
         return tuple(planned.request for planned in self.reactions if planned.request is not None)
 
 
@@ -41,8 +41,8 @@ class ProcessedEvent:
     """The result of processing an event.
 
     Args:
-        is_repeated: The event was processed before; this delivery changed nothing.
-        following: The events that were stored in the outbox.
+        is_repeated: The event was processed before; this delivery had no effect.
+        following: The events stored in the outbox.
     """
 
     is_repeated: bool
@@ -50,12 +50,12 @@ class ProcessedEvent:
 
 
 class EventProcessor:
-    """Processes the events of one participant: `parse` outside of a transaction, then `process` inside.
+    """Processes the events of a participant: `parse` outside of a transaction, then `process` inside.
 
     Args:
         reactions: The reactions of the participant.
         executor: Executes the operations of the participant.
-        is_outcome_known: Says of an executed operation whether its outcome is known.
+        is_outcome_known: Whether the outcome of an executed operation is known.
         on_failpoint: Called at each failpoint.
     """
 
@@ -90,11 +90,11 @@ class EventProcessor:
         )
 
     def process(self, tx: sqlite3.Connection, parsed: ParsedEvent) -> ProcessedEvent:
-        """Executes all reactions to an event in the caller's transaction; does nothing for a repeated event.
+        """Executes all reactions to an event in the caller's transaction; ignores a repeated event.
 
         Raises:
             DeadLetterError: The event can never be handled; the caller must roll back.
-            ContractError: The business code broke its contract; the caller must roll back.
+            ContractError: The business code broke a contract; the caller must roll back.
         """
         event = parsed.event
         if self._is_repeated(tx, event):

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 
 class Failpoint(StrEnum):
-    """A moment at which an incorrect implementation would lose an event or handle an event twice."""
+    """A moment at which an incorrect implementation would lose an event or repeat an effect."""
 
     AFTER_INBOX = auto()
     """In the transaction: the inbox holds the event, and no reaction has run."""

@@ -1,8 +1,8 @@
-"""The fence: one row per idempotency key holds the state of an action, in the transaction of its effect.
+"""The fence: a row per idempotency key holds the state of an action, in the transaction of the effect.
 
 The fence is the participant's half of the idempotency-key contract (Seata: fence; DTM: barrier). An action
-takes effect at most once per key. A compensation takes effect at most once per action; a compensation that
-arrives first leaves a tombstone, and the late action has no effect. `decide` (fence_decision.py) chooses,
+takes effect at most once per key. A compensation takes effect at most once per action; a compensation
+before the action leaves a tombstone, and the late action has no effect. `decide` (fence_decision.py) chooses,
 `act`, `compensate` and `void` execute the decision.
 """
 
@@ -42,10 +42,10 @@ create table if not exists saga_step(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FenceRequest:
-    """One request at the fence.
+    """A request at the fence.
 
     Args:
-        action: The name of the action that owns the key, also for a request to compensate or void.
+        action: The name of the key's action, also for a request to compensate or void.
         key: The idempotency key of the action.
         fingerprint: The fingerprint of the message (see `fingerprint`).
     """
@@ -68,9 +68,9 @@ class OperationRejected:
     """The operation was rejected: the operation has no effect under this key, now and later.
 
     Args:
-        code: Why, for programs: `KEY_REUSE`, `VOIDED`, or a code that the operation declares.
+        code: Why, for programs: `KEY_REUSE`, `VOIDED`, or a declared code of the operation.
         reason: Why, for people.
-        field: The field of the message that is to blame, if any.
+        field: The invalid field of the message, if any.
     """
 
     code: str
@@ -102,11 +102,11 @@ def act(
     """Runs the business code of an action for a new key; otherwise repeats the stored outcome.
 
     Args:
-        tx: A connection in a transaction, whose commit commits effect and outcome together.
+        tx: A connection in a transaction; effect and outcome commit together.
         request: The request.
-        run: The business code; returns the result as JSON, or raises `RejectedError`, which rolls back every
-            write of the code.
-        now: Stored as the time of the row; decides nothing.
+        run: The business code; returns the result as JSON, or raises `RejectedError`; a rejection rolls back
+            every write of the code.
+        now: The time that is stored in the row.
     """
     row = _find_row(tx, request)
     match decide(row.state if row else None, RequestKind.ACT, row.match if row else Match.SAME):
@@ -135,7 +135,7 @@ def compensate(
         tx: A connection in a transaction.
         request: The request, with name and key of the *action*.
         run: The business code; an exception rolls back the whole transaction.
-        now: Stored as the time of the row; decides nothing.
+        now: The time that is stored in the row.
 
     Returns:
         `OperationRejected` only if the key belongs to another operation or other content.

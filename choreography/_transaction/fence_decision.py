@@ -1,10 +1,10 @@
-"""The idempotency-key contract as a pure decision: what a request may do, given the state of its key."""
+"""The idempotency-key contract as a pure decision: what a request may do, given the state of the key."""
 
 from enum import StrEnum, auto
 
 
 class KeyState(StrEnum):
-    """The stored state of an action. Without a row, neither the action nor its compensation has arrived."""
+    """The stored state of an action. Without a row, neither action nor compensation has arrived."""
 
     DONE = auto()
     """The action took effect."""
@@ -17,7 +17,7 @@ class KeyState(StrEnum):
 
 
 class RequestKind(StrEnum):
-    """What a request wants to do with the action of a key."""
+    """What a request asks for."""
 
     ACT = auto()
     COMPENSATE = auto()
@@ -26,7 +26,7 @@ class RequestKind(StrEnum):
 
 
 class Match(StrEnum):
-    """How a request compares with the first request of its key."""
+    """The comparison of a request with the first request of the key."""
 
     SAME = auto()
     OTHER_CONTENT = auto()

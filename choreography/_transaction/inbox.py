@@ -1,7 +1,7 @@
 """The inbox: one row per event that a participant has handled, in the transaction of the handling.
 
-A broker delivers an event at least once. A second delivery finds the row of the first one and has no effect.
-Rows must be kept longer than the longest saga with all its redeliveries.
+A broker delivers an event at least once. A second delivery finds the row of the first delivery and has no
+effect. Rows must be kept longer than the longest saga, redeliveries included.
 """
 
 import sqlite3
@@ -25,13 +25,13 @@ create table if not exists saga_inbox(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxEntry:
-    """An event or a command at its participant.
+    """An event or a command at a participant.
 
     Args:
-        participant: The participant that handles the event.
+        participant: The handling participant.
         event_id: The id of the event; for a command, an id derived from the saga and the command type.
         saga_id: The saga, for operators who read the table.
-        type: The type of the event or the command, for operators too.
+        type: The type of the event or the command, for operators.
         fingerprint: The fingerprint of a command; empty for an event.
     """
 
@@ -43,7 +43,7 @@ class InboxEntry:
 
 
 def admit(tx: sqlite3.Connection, entry: InboxEntry, *, now: datetime) -> str | None:
-    """Records an entry unless the inbox has it; `now` is stored and decides nothing.
+    """Records a new entry, with the time `now`.
 
     Returns:
         `None` for a new entry; otherwise the fingerprint of the first entry with this event id.

@@ -24,7 +24,7 @@ class OperationRequest:
     Args:
         operation: The name of an action or of a compensation.
         message: An instance of the operation's message model.
-        key: The idempotency key; a compensation has the key of its action.
+        key: The idempotency key; a compensation has the key of the action.
     """
 
     operation: str
@@ -38,7 +38,7 @@ class OperationDone:
 
     Args:
         result: An instance of the operation's result model.
-        is_repeated: The operation was executed for an earlier request; this request changed nothing.
+        is_repeated: The operation was executed for an earlier request; this request had no effect.
     """
 
     result: BaseModel
@@ -49,7 +49,7 @@ OperationOutcome: TypeAlias = OperationDone | OperationRejected
 
 
 class OperationExecutor:
-    """Executes the operations of one participant in transactions of the caller."""
+    """Executes the operations of a participant in transactions of the caller."""
 
     def __init__(self, participant: Participant) -> None:
         self.participant = participant
@@ -58,7 +58,7 @@ class OperationExecutor:
         """Executes an operation; the caller commits the transaction, also after `OperationRejected`.
 
         Raises:
-            ContractError: The business code broke its contract; the caller must roll back.
+            ContractError: The business code broke a contract; the caller must roll back.
             KeyError: The participant has no operation of this name.
         """
         with tracing.trace_operation(request.operation, self.participant.name) as span:
@@ -137,12 +137,12 @@ class OperationExecutor:
 async def execute_operation(
     participant: Participant, database: Database, request: OperationRequest
 ) -> OperationDone:
-    """Executes an operation of a participant in a transaction of its own.
+    """Executes an operation of a participant in a separate transaction.
 
     Raises:
         RejectedError: The operation was rejected, now or at the first use of the key, and has no effect. The
             codes `key_reuse` and `voided` come from the fence, all others from the business code.
-        ContractError: The business code broke its contract; nothing was committed.
+        ContractError: The business code broke a contract; the transaction was rolled back.
         KeyError: The participant has no operation of this name.
     """
     execute = partial(OperationExecutor(participant).execute, request=request)

@@ -1,7 +1,7 @@
-"""The outbox: events that are published if and only if the transaction of their change commits.
+"""The outbox: an event is published if and only if the transaction of the change commits.
 
 An event is stored in the transaction of the change, published by the relay, and deleted after the broker has
-confirmed the event. The relay keeps no cursor, so a row that commits late is not skipped.
+confirmed the event. The relay keeps no cursor: a row that commits late is not skipped.
 """
 
 import sqlite3
@@ -37,14 +37,14 @@ UNPUBLISHABLE_BACKOFF = Backoff(
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event in the outbox, with its position."""
+    """An event in the outbox, with the position."""
 
     seq: int
     event: Event
 
 
 def add(tx: sqlite3.Connection, event: Event) -> None:
-    """Stores an event for publication; an event that the outbox holds is not stored again."""
+    """Stores an event for publication; a second call with the same event has no effect."""
     tx.execute(
         "insert into saga_outbox(event_id, saga_id, source, type, envelope, created_at)"
         " values(?, ?, ?, ?, ?, ?) on conflict(event_id) do nothing",
@@ -60,7 +60,7 @@ def add(tx: sqlite3.Connection, event: Event) -> None:
 
 
 def read_due(tx: sqlite3.Connection, now: datetime, *, limit: int) -> list[StoredEvent]:
-    """Reads the events to publish now: the first of each saga, because later ones must wait for it."""
+    """Reads the events to publish now: the first of each saga, because later events must wait."""
     rows = tx.execute(
         "select seq, envelope from saga_outbox as this where due_at <= ? and not exists("
         "select 1 from saga_outbox where saga_id = this.saga_id and seq < this.seq) order by seq limit ?",
@@ -70,7 +70,7 @@ def read_due(tx: sqlite3.Connection, now: datetime, *, limit: int) -> list[Store
 
 
 def delete(tx: sqlite3.Connection, published: Iterable[int]) -> None:
-    """Deletes the events at these positions, which the broker has confirmed."""
+    """Deletes confirmed events by their positions."""
     tx.executemany("delete from saga_outbox where seq = ?", [(seq,) for seq in published])
 
 

@@ -1,4 +1,4 @@
-"""Executes one reaction: the requested operation, then the event that its outcome publishes."""
+"""Executes a reaction: the requested operation, then the event of the outcome."""
 
 import sqlite3
 from collections.abc import Callable
@@ -37,13 +37,13 @@ def always_known(request: OperationRequest) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedReaction:
-    """A reaction to one event or command.
+    """A reaction to an event or a command.
 
     Args:
         reaction: The reaction.
         saga_id: The saga of the event or the command.
         data: The data of the event or the command.
-        request: The operation that the reaction requests; `None` for `Publish`.
+        request: The requested operation; `None` for `Publish`.
     """
 
     reaction: Reaction
@@ -54,7 +54,7 @@ class PlannedReaction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReactionResult:
-    """The result of a reaction: the outcome of its operation, and the event to publish with its data."""
+    """The result of a reaction: the outcome of the operation, and type and data of the event to publish."""
 
     event_type: AnyEventType | None
     event_data: BaseModel
@@ -66,7 +66,7 @@ class ReactionExecutor:
 
     Args:
         operations: Executes the operations of the participant.
-        is_outcome_known: Says of an executed operation whether its outcome is known.
+        is_outcome_known: Whether the outcome of an executed operation is known.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class ReactionExecutor:
         self._is_outcome_known = is_outcome_known
 
     def plan(self, reaction: Reaction, saga_id: str, data: BaseModel) -> PlannedReaction:
-        """Derives the requested operation, its message and its idempotency key."""
+        """Derives the requested operation, with message and idempotency key."""
         request = None
         if not isinstance(reaction, Publish):
             action = reaction.operation.name
@@ -89,7 +89,7 @@ class ReactionExecutor:
         return PlannedReaction(reaction=reaction, saga_id=saga_id, data=data, request=request)
 
     def execute(self, tx: sqlite3.Connection, planned: PlannedReaction) -> ReactionResult:
-        """Executes a reaction, without storing its event.
+        """Executes a reaction, without storing the event.
 
         Raises:
             RejectedError: The operation was rejected, and the reaction publishes no event for the rejection.

@@ -117,7 +117,7 @@ def names(trace: list[ExportedSpan], kind: str) -> Counter[tuple[str, str]]:
 async def services(
     folder: Path, rabbit: RabbitNode, collector: Collector
 ) -> AsyncGenerator[Choreographed, None]:
-    """Runs the processes of all services; the processes send their last spans before they end."""
+    """Runs the processes of all services; the processes send the last spans before their end."""
     databases = {name: folder / f"{name}.sqlite3" for name in SERVICES}
     environment = {
         "SAGAS_AMQP_URL": rabbit.url,

@@ -35,7 +35,7 @@ NOT_JSON = b"\xffnot json"
 
 
 class Broker(ABC):
-    """The bus and access to its broker. Participants have unique names, because a broker outlives a test."""
+    """The bus and access to the broker. Participants have unique names, because a broker outlives a test."""
 
     def __init__(self) -> None:
         self.payment, self.stock, self.order = (f"{name}-{uuid4()}" for name in ("payment", "stock", "order"))
@@ -69,7 +69,7 @@ class Broker(ABC):
         return [letter for letter in await self.all_dead_letters() if letter.participant == self.payment]
 
     def event(self, saga: str = "saga-1", number: int = 1, type: str = "order-closed") -> Event:  # noqa: A002
-        """An event to which payment subscribes."""
+        """An event for the queue of payment."""
         return Event(
             id=f"{self.order}/{saga}/{number}",
             type=type,
@@ -84,7 +84,7 @@ class Broker(ABC):
 
 @dataclass
 class Recorder:
-    """A handler that records its events."""
+    """A recording handler."""
 
     events: list[Event]
 
@@ -146,7 +146,7 @@ class BusContract:
         assert await broker.dead_letters() == []
 
     async def test_events_of_a_saga_are_delivered_in_order(self, broker: Broker) -> None:
-        """Events of one saga that were published one after the other are handled in this order."""
+        """Events of a saga are handled in the order of their sequential publication."""
         payment = recorder()
         for number in range(100):
             await broker.bus.publish(broker.event(f"saga-{number % 3}", number))
@@ -198,7 +198,7 @@ class BusContract:
             await until(lambda: len(seen) == 12)
 
     async def test_the_next_consumer_takes_over(self, broker: Broker) -> None:
-        """The next consumer receives the remaining events of the previous one."""
+        """The next consumer receives the remaining events of the previous consumer."""
         first, second = recorder(), recorder()
         async with broker.bus.consume(broker.payment, first):
             await broker.bus.publish(broker.event(number=1))
@@ -285,7 +285,7 @@ class BusContract:
         assert seen == [1, 2]
 
     async def test_an_event_that_always_fails_becomes_a_dead_letter(self, broker: Broker) -> None:
-        """An event that always fails is delivered up to the limit; other sagas do not wait."""
+        """The event is delivered up to the limit; other sagas do not wait."""
         tries, others = list[Event](), recorder()
 
         async def fails_for_one_saga(event: Event) -> None:
@@ -306,7 +306,7 @@ class BusContract:
         assert letter.reason == "4 deliveries failed, the last one with: ZeroDivisionError: by zero"
 
     async def test_a_cancelled_handler_has_failed(self, broker: Broker) -> None:
-        """The cancellation of a future that a handler awaits does not end the consumer."""
+        """The cancellation of an awaited future does not end the consumer."""
         later = recorder()
 
         async def awaits_what_is_cancelled(event: Event) -> None:
@@ -338,7 +338,7 @@ class BusContract:
             assert "exceeded its timeout of 0.05 s" in (await broker.dead_letters())[0].reason
 
     async def test_an_event_without_a_queue_is_an_error(self, broker: Broker) -> None:
-        """An event whose subscriber has no queue is never lost silently."""
+        """An event for a subscriber without a queue is never lost silently."""
         await broker.remove_queue(broker.payment)
         with pytest.raises(UnroutableError, match="queue"):
             await broker.bus.publish(broker.event())
@@ -386,7 +386,7 @@ class BusContract:
 
     @pytest.mark.parametrize("name", ["*", "#", "order.placed", "Order-Placed", "", "order placed"])
     async def test_invalid_names_are_refused(self, broker: Broker, name: str) -> None:
-        """A name that is a pattern would match events of other participants."""
+        """A pattern as a name would match events of other participants."""
         with pytest.raises(TopologyError, match="is not a valid name"):
             await broker.bus.declare(Topology(queues={broker.payment: frozenset({(broker.order, name)})}))
 
@@ -405,7 +405,7 @@ async def _until_dead_letters(broker: Broker, count: int) -> None:
 
 
 class MemoryBroker(Broker):
-    """The bus in memory, with access to its queues."""
+    """The bus in memory, with access to the queues."""
 
     bus: MemoryBus
 

@@ -1,1 +1,1 @@
-"""The bus on RabbitMQ; the only package that imports aio-pika."""
+"""The bus on RabbitMQ; the only importer of aio-pika."""

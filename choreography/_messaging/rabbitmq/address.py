@@ -1,4 +1,4 @@
-"""The address of a RabbitMQ broker, printable without its credentials."""
+"""The address of a RabbitMQ broker, printable without credentials."""
 
 from urllib.parse import urlsplit, urlunsplit
 

@@ -1,4 +1,4 @@
-"""The exchanges, queues and bindings on RabbitMQ that a topology needs."""
+"""The exchanges, queues and bindings of a topology on RabbitMQ."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class BrokerTopology:
     """The declarations for RabbitMQ.
 
     Args:
-        exchanges: Each durable exchange with its type.
-        queues: Each durable queue with its arguments.
+        exchanges: The type of each durable exchange.
+        queues: The arguments of each durable queue.
         bindings: Queue, exchange and routing key.
     """
 

@@ -34,11 +34,11 @@ class RabbitBus:
 
     Each source has a topic exchange, and each participant has a quorum queue. The bus keeps two connections:
     under a memory alarm RabbitMQ blocks the publishing connection, and the consuming connection continues. Of
-    several processes that consume a queue one is active; another one takes over when the first one ends. An
-    unreachable broker is retried in the background.
+    several processes that consume a queue, the first is active, and the next takes over when the first ends.
+    An unreachable broker is retried in the background.
 
-    RabbitMQ 3.10 stores new queues on disk some seconds late: a queue that was created shortly before a crash
-    of the broker exists afterwards but is stuck, and has to be deleted and declared again.
+    RabbitMQ 3.10 stores new queues on disk some seconds late: a queue created shortly before a crash of the
+    broker exists afterwards but is stuck, and has to be deleted and declared again.
 
     Args:
         url: `amqp://user:password@host:port/vhost`, or `amqps:` with TLS; the credentials are never logged.
@@ -105,7 +105,7 @@ class RabbitBus:
             yield
 
     async def read_dead_letters(self, limit: int = 100) -> list[DeadLetter]:
-        """Reads the first dead letters of all participants without removing them.
+        """Reads the first dead letters of all participants, and leaves the dead letters in place.
 
         Raises:
             BusUnavailableError: The broker is unreachable.
@@ -171,7 +171,7 @@ def _read_dead_letter(message: BrokerMessage) -> DeadLetter:
 
 
 def _describe_broker_decision(headers: Mapping[str, object]) -> tuple[str, str]:
-    """Describes a dead letter that the broker created: no consumer answered the deliveries."""
+    """Describes a dead letter of the broker: no consumer answered the deliveries."""
     queue = headers.get("x-first-death-queue")
     cause = headers.get("x-first-death-reason")
     participant = queue_owner(queue) if isinstance(queue, str) else "unknown"

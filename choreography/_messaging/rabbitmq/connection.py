@@ -1,6 +1,6 @@
-"""A connection to RabbitMQ that reconnects by itself, and short questions to the broker.
+"""A connection to RabbitMQ that reconnects after each loss, and short questions to the broker.
 
-The package uses aio-pika's plain connections. The robust ones redeclare entities that have changed, restart
+The package uses aio-pika's plain connections. Robust connections redeclare changed entities, restart
 consumers without notice, and hide a lost connection.
 """
 
@@ -36,14 +36,14 @@ RECONNECT_BACKOFF = Backoff(first=timedelta(seconds=0.2), longest=timedelta(seco
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueState:
-    """The number of messages in a queue that are ready for delivery, and the number of its consumers."""
+    """The number of messages ready for delivery in a queue, and the number of consumers."""
 
     ready: int
     consumers: int
 
 
 class ManagedConnection:
-    """A connection that is re-established while the context is open.
+    """A connection, re-established after each loss while the context is open.
 
     Args:
         address: The address of the broker.
@@ -82,7 +82,7 @@ class ManagedConnection:
         return self._connection
 
     def reconnect(self) -> None:
-        """Abandons the current connection and establishes another one."""
+        """Abandons the current connection and establishes another connection."""
         self._connection = None
         self._connected.clear()
         self._lost.set()
@@ -104,7 +104,7 @@ class ManagedConnection:
                 await close_quietly(channel)
 
     async def declare(self, wanted: BrokerTopology) -> None:
-        """Declares missing exchanges, queues and bindings, and compares existing ones.
+        """Declares exchanges, queues and bindings, and compares existing entities.
 
         Raises:
             BusUnavailableError: The broker is unreachable.
@@ -141,9 +141,9 @@ class ManagedConnection:
             return QueueState(ready=found.message_count or 0, consumers=found.consumer_count or 0)
 
     async def peek(self, queue: str, limit: int) -> list[BrokerMessage]:
-        """Reads the first messages of a queue and leaves them there.
+        """Reads the first messages of a queue, and leaves the messages in place.
 
-        Use a connection of its own: a dead letter may be a message that breaks connections.
+        Use a separate connection: a dead letter may break connections.
         """
         found: list[BrokerMessage] = []
         # When the channel closes, the broker requeues all unacknowledged messages at their old positions.
@@ -197,7 +197,7 @@ class ManagedConnection:
 
 
 def set_on_close(event: asyncio.Event) -> Callable[[object, BaseException | None], None]:
-    """Makes a close callback of aio-pika that sets an event."""
+    """Makes a close callback of aio-pika for setting an event."""
     return lambda _sender, _error: event.set()
 
 
@@ -210,7 +210,7 @@ async def _exists(question: Awaitable[object]) -> bool:
 
 
 def _silence(library: str) -> None:
-    """Hides the tracebacks of a library, whose errors are logged here, unless a level is configured."""
+    """Hides the tracebacks of a library unless a level is configured; this module logs the errors."""
     logger = logging.getLogger(library)
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.CRITICAL)

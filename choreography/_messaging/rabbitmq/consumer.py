@@ -41,10 +41,10 @@ class _Delivery:
 
 
 class Consumer:
-    """Consumes a queue while the context is open, whatever happens to the connection or the broker.
+    """Consumes a queue while the context is open, across losses of the connection or the broker.
 
-    Handlers run in their own tasks, because the tasks of a connection end with the connection. A handler that
-    runs when the connection breaks runs to its end; its event is redelivered and waits for this end.
+    Handlers run in separate tasks, because the tasks of a connection end with the connection. After a loss of
+    the connection, a running handler runs to its end; the redelivered event waits for this end.
 
     A consumer starts with a prefetch count of one: when a connection or a process ends, the broker counts a
     failed delivery for every unanswered event, so an event that ends every process would drag the others to
@@ -54,8 +54,8 @@ class Consumer:
     Args:
         connection: The connection to the broker.
         queue: The name of the queue.
-        handle: Receives the events of one saga one at a time.
-        publish_dead_letter: Publishes a message that cannot be handled, with the reason.
+        handle: Receives the events of a saga sequentially.
+        publish_dead_letter: Publishes a refused message with the reason.
         options: Timeouts, limits and intervals.
     """
 
@@ -153,7 +153,7 @@ class Consumer:
         self._executor.submit(decoded.key, _Delivery(incoming, decoded.content))
 
     def _end_caution(self) -> None:
-        """Ends the subscription, so that the next one has the configured prefetch count."""
+        """Ends the subscription; the next subscription has the configured prefetch count."""
         self._is_cautious = False
         self._ended.set()
 

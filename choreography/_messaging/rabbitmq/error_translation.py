@@ -1,4 +1,4 @@
-"""Translates the errors of aio-pika, and closes connections that may be broken."""
+"""Translates the errors of aio-pika, and closes broken connections."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -31,7 +31,7 @@ async def translate_errors(where: object) -> AsyncGenerator[None, None]:
 
 
 def describe_error(error: BaseException | None) -> str:
-    """Describes an error of the library in one line of at most 300 characters."""
+    """Describes an error of the library in a line of at most 300 characters."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     text = " ".join(str(error).split())
@@ -39,7 +39,7 @@ def describe_error(error: BaseException | None) -> str:
 
 
 async def close_quietly(resource: AbstractConnection | AbstractChannel) -> None:
-    """Closes a connection or a channel that may be broken; ignores errors and a missing answer."""
+    """Closes a possibly broken connection or channel; ignores errors and a missing answer."""
     if isinstance(resource, AbstractChannel) and not resource.is_initialized:
         return
     with suppress(Exception):

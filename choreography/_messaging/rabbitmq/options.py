@@ -14,14 +14,14 @@ class RabbitOptions:
     Args:
         broker_timeout: The timeout of a publish or a declaration, including the wait for a connection.
         handler_timeout: The time after which a running handler is cancelled.
-        prefetch_count: The events of a queue that the process handles concurrently or holds back for another
-            event of their saga.
+        prefetch_count: The number of unacknowledged events per queue: events of different sagas are handled
+            concurrently, events of one saga wait for each other.
         delivery_limit: Redeliveries of an event before the event becomes a dead letter; RabbitMQ also counts
-            deliveries that ended with a connection or a process.
+            deliveries to lost connections and crashed processes.
         first_retry_delay: The delay before the first redelivery of a failed event, doubled for each further
             redelivery. Other events of the saga wait too.
         longest_retry_delay: The upper limit of this delay.
-        consumer_check_interval: The interval between two checks that RabbitMQ still knows the consumer.
+        consumer_check_interval: The interval between two checks for the consumer on the broker.
 
     Raises:
         ValueError: An option is out of range.

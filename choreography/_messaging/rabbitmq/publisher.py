@@ -17,7 +17,7 @@ EXISTENCE_CACHE_SECONDS = 30.0
 
 
 class Publisher:
-    """Publishes over one channel with publisher confirms; a broken channel is replaced."""
+    """Publishes over a channel with publisher confirms; a broken channel is replaced."""
 
     def __init__(self, connection: ManagedConnection) -> None:
         self._connection = connection
@@ -30,12 +30,12 @@ class Publisher:
     ) -> None:
         """Publishes a message; returns when the broker has confirmed the message.
 
-        Do not publish one message id twice at the same time: the library would confuse their returns.
+        Concurrent publishes need different message ids: otherwise the library would confuse the returns.
 
         Args:
             message: The message.
             exchange: The target; a missing exchange is ignored when `queues` is empty.
-            routing_key: The key with which bindings are compared.
+            routing_key: The routing key of the bindings.
             queues: The queues that must receive the message; their existence is checked from time to time.
 
         Raises:

@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class IncomingMessage:
-    """A delivered message that has to be acknowledged or requeued."""
+    """A delivered message, to be acknowledged or requeued."""
 
     def __init__(self, incoming: AbstractIncomingMessage, is_stale: Callable[[], bool]) -> None:
         self._incoming, self._is_stale = incoming, is_stale
@@ -35,7 +35,7 @@ class IncomingMessage:
         await self._answer(self._incoming.ack())
 
     async def requeue(self) -> None:
-        """Returns the message for another delivery, which counts towards the delivery limit."""
+        """Returns the message to the queue; the next delivery counts towards the delivery limit."""
         # From RabbitMQ 4.3 on, `nack` does not count.
         await self._answer(self._incoming.reject(requeue=True))
 

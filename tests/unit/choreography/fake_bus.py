@@ -10,7 +10,7 @@ from choreography._messaging.bus import EventHandler
 
 
 class FakeBus:
-    """A `choreography.Bus` that delivers every event `copies` times."""
+    """A `choreography.Bus` with `copies` deliveries of every event."""
 
     def __init__(self, *, copies: int = 1) -> None:
         self.copies = copies

@@ -1,4 +1,4 @@
-"""Events as the services of the examples publish them."""
+"""Events of the example services."""
 
 from datetime import UTC, datetime
 from typing import Any

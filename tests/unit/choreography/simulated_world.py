@@ -104,7 +104,7 @@ class SimulatedWorld:
         self._exit.close()
 
     def start(self, scenario: Scenario, order_id: str = "1") -> None:
-        """Sends the command that starts a scenario, for an order or a payment."""
+        """Starts a scenario with a command, for an order or a payment."""
         message = scenario.build(order_id)
         if isinstance(message, Order):
             self.send("order", place_order, message)
@@ -146,7 +146,7 @@ class SimulatedWorld:
         return {key: tuple(row) for db in self.databases.values() for key, *row in fence_rows(db)}
 
     def count_stored_events(self) -> dict[str, int]:
-        """The number of events that each participant has ever stored in its outbox."""
+        """The number of events ever stored in the outbox of each participant."""
         rows = {
             name: db.execute("select seq from sqlite_sequence where name = 'saga_outbox'").fetchone()
             for name, db in self.databases.items()
@@ -207,7 +207,7 @@ class SimulatedWorld:
         return processed
 
     def _inject(self, request: OperationRequest, fault: Fault) -> None:
-        """Fails the first request of a key, if its message asks for this fault."""
+        """Fails the first request of a key, if the message asks for this fault."""
         injection = f"{fault} {request.key}"
         if fault_for(request.operation, request.message) is fault and injection not in self.injected:
             self.injected.add(injection)
@@ -233,7 +233,7 @@ class SimulatedWorld:
 
 
 def fence_rows(db: sqlite3.Connection) -> list[tuple[str, ...]]:
-    """The fence rows of one participant, without times."""
+    """The fence rows of a participant, without times."""
     return db.execute("select key, action, state, fingerprint, answer from saga_step").fetchall()
 
 

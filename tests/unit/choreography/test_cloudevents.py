@@ -44,7 +44,7 @@ events = st.builds(
 
 
 def test_the_encoding_is_stable() -> None:
-    """Other systems read the encoding, so no change may happen by accident."""
+    """Other systems read the encoding, and would break at an accidental change."""
     message = encode(EVENT)
 
     assert json.loads(message.body) == {
@@ -88,7 +88,7 @@ def test_any_bytes_are_refused_without_another_error(body: bytes, content_type: 
 
 @given(st.dictionaries(st.sampled_from([*DOCUMENT, "other"]), values | st.text()))
 def test_any_attributes_are_decoded_or_refused(changes: dict[str, Any]) -> None:
-    """The same for a message that resembles an event."""
+    """The same for messages with the attributes of events."""
     body = json.dumps({**DOCUMENT, **changes}).encode()
     try:
         event = decode(body, CONTENT_TYPE)

@@ -1,4 +1,4 @@
-"""A command starts its saga once, however often a client sends the command (P13, P19)."""
+"""A command starts a saga once, however often a client sends the command (P13, P19)."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def process(db: sqlite3.Connection, event: Event) -> None:
 
 
 def test_a_repeated_command_starts_one_saga(order_db: sqlite3.Connection) -> None:
-    """The answer is the same, and no second event is stored, even if the first one was published already."""
+    """The answer is the same, and no second event is stored, even after the first one was published."""
     assert place(order_db, order()) == "order-1"
     order_db.execute("delete from saga_outbox")
     assert place(order_db, order()) == "order-1"
@@ -64,7 +64,7 @@ def test_a_command_whose_action_is_already_void_is_rejected(order_db: sqlite3.Co
 
 
 def test_a_command_with_other_content_is_rejected(order_db: sqlite3.Connection) -> None:
-    """One saga id stands for one order."""
+    """A saga id stands for a single order."""
     place(order_db, order())
     rejected = place(order_db, order(card="tok_declined"))
     assert isinstance(rejected, OperationRejected)
@@ -85,7 +85,7 @@ def test_a_rejected_command_changes_nothing(order_db: sqlite3.Connection) -> Non
 
 
 def test_a_saga_of_the_orchestrated_style_is_not_started_again(order_db: sqlite3.Connection) -> None:
-    """Both styles use the same keys, so only one style can run a saga."""
+    """Both styles use the same keys: only a single style can run a saga."""
     request = OperationRequest(operation="create-order", message=order(), key="order-1:create-order")
     run_in_transaction(order_db, lambda tx: OperationExecutor(orders.ORDER).execute(tx, request))
     with pytest.raises(RejectedError, match="in the orchestrated style"):

@@ -39,7 +39,7 @@ async def test_only_transactions_with_changes_are_counted(tmp_path: Path) -> Non
 
 
 async def test_units_never_overlap(tmp_path: Path) -> None:
-    """Concurrent tasks that read and then write have the result of sequential tasks."""
+    """Concurrent tasks with a read and a write have the result of sequential tasks."""
 
     def add_next(tx: sqlite3.Connection) -> None:
         (n,) = tx.execute("select count(*) from word").fetchone()
@@ -51,7 +51,7 @@ async def test_units_never_overlap(tmp_path: Path) -> None:
 
 
 async def test_two_processes_may_write_to_the_same_file(tmp_path: Path) -> None:
-    """Units that read, then write, wait for each other instead of failing halfway."""
+    """Units with a read and a write wait for each other instead of failing halfway."""
 
     def add_next(tx: sqlite3.Connection) -> None:
         (n,) = tx.execute("select count(*) from word").fetchone()
@@ -75,7 +75,7 @@ async def test_committed_data_is_there_after_reopening(tmp_path: Path) -> None:
 
 
 async def test_commits_are_flushed_to_disk(tmp_path: Path) -> None:
-    """SQLite has accepted the settings on which durability depends."""
+    """SQLite has accepted the settings for durability."""
 
     def settings(tx: sqlite3.Connection) -> list[object]:
         names = ("journal_mode", "synchronous", "foreign_keys")
@@ -101,7 +101,7 @@ async def test_business_code_cannot_end_its_transaction(tmp_path: Path) -> None:
 
 
 async def test_a_full_disk_is_reported_and_changes_nothing(tmp_path: Path) -> None:
-    """SQLite rolls back by itself, and the caller gets the error of the disk."""
+    """SQLite rolls back, and the caller gets the error of the disk."""
     async with Database.open(tmp_path / "db", schema=SCHEMA) as database:
 
         def fill(tx: sqlite3.Connection) -> None:

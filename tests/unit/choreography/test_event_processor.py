@@ -1,4 +1,4 @@
-"""An event is processed in one transaction, once: all of its reactions or none (P12, P13, P14)."""
+"""An event is processed in a transaction, once: all reactions or none (P12, P13, P14)."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -68,7 +68,7 @@ def test_five_deliveries_of_one_event_are_processed_once(inventory_db: sqlite3.C
 
 
 def test_a_following_event_has_its_cause_its_saga_and_a_derived_id(inventory_db: sqlite3.Connection) -> None:
-    """Each event can be traced to the first event of its saga, and a repeated creation gives the same id."""
+    """Each event can be traced to the first event of the saga, and a repeated creation gives the same id."""
     context = {"traceparent": "00-1-2-01"}
     placed = order_event(facts.order_placed, order()).model_copy(update=context)
     (following,) = process(inventory_db, inventory.REACTIONS, placed).following
@@ -85,7 +85,7 @@ def test_a_following_event_has_its_cause_its_saga_and_a_derived_id(inventory_db:
 def test_a_crash_before_the_commit_changes_nothing(
     inventory_db: sqlite3.Connection, failpoint: Failpoint
 ) -> None:
-    """Effect, event, inbox row and fence row are missing; the next delivery creates all of them (P12)."""
+    """Effect, event, inbox row and fence row are missing; the next delivery creates all four (P12)."""
 
     def crash(passed: Failpoint) -> None:
         if passed is failpoint:
@@ -160,7 +160,7 @@ def test_an_unknown_outcome_publishes_its_own_event(payment_db: sqlite3.Connecti
 
 
 def test_only_a_shipment_that_has_not_arrived_can_be_voided() -> None:
-    """A cancellation in time publishes an event; a late cancellation changes nothing (P6)."""
+    """A cancellation in time publishes an event; a late cancellation has no effect (P6)."""
     captured = order_event(facts.payment_captured, order())
     requested = order_event(facts.cancellation_requested, order())
     with database_of(shipping.SHIPPING) as db:
@@ -207,7 +207,7 @@ def test_an_event_without_a_reaction_is_a_dead_letter(inventory_db: sqlite3.Conn
 
 
 def test_an_event_may_carry_the_result_of_an_action(inventory_db: sqlite3.Connection) -> None:
-    """Later operations may need the result of an earlier one."""
+    """Later operations may need the result of an earlier action."""
 
     def number_of(_: Order, result: Reservation) -> Reservation:
         return result

@@ -73,7 +73,7 @@ TABLE: dict[tuple[KeyState | None, RequestKind], tuple[Decision, ...]] = {
 
 
 def test_the_table_is_complete() -> None:
-    """Every combination of state and kind has a row, so a new state cannot be forgotten."""
+    """Every combination of state and kind has a row: a new state cannot be forgotten."""
     assert set(TABLE) == set(product([None, *KeyState], RequestKind))
 
 

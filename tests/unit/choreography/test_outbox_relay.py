@@ -151,7 +151,7 @@ async def test_a_commit_wakes_the_relay(database: Database) -> None:
 
 
 async def test_the_relay_polls_for_events_without_a_wake(database: Database) -> None:
-    """A process that crashed after its commit woke no relay; the relay of the next process polls."""
+    """A crash after the commit leaves the event to the relay of the next process, without a wake."""
     bus = FakeBus()
     relay = CountingRelay(database, bus, options=IMPATIENT)
     async with asyncio.TaskGroup() as tasks:
@@ -163,7 +163,7 @@ async def test_the_relay_polls_for_events_without_a_wake(database: Database) -> 
 
 
 async def test_a_stopping_relay_publishes_the_remaining_events(database: Database) -> None:
-    """Events that were committed before the stop are published if the broker is available."""
+    """Events from before the stop are published if the broker is available."""
     bus = FakeBus()
     relay = OutboxRelay(database, bus, options=RelayOptions(poll_interval=NEVER))
     await store(database, *(order_event(event_type, order()) for event_type in CHAIN))
@@ -194,7 +194,7 @@ class SilentBus(FakeBus):
 
 
 async def test_a_relay_stops_while_the_broker_does_not_answer(database: Database) -> None:
-    """The stop timeout also ends a running publish, whose outcome is unknown: the event stays."""
+    """The stop timeout also ends a running publish with an unknown outcome: the event stays."""
     bus = SilentBus()
     relay = OutboxRelay(database, bus, options=RelayOptions(stop_timeout=timedelta(milliseconds=20)))
     await store(database, order_event(facts.shipment_created, order()))

@@ -34,7 +34,7 @@ class Crash(BaseException):
 async def service(
     path: Path, bus: FakeBus, **options: Any
 ) -> AsyncGenerator[tuple[RunningParticipant, Database], None]:
-    """The inventory as in its own process; a second start finds the database of the first one."""
+    """The inventory as in a separate process; a second start finds the database of the first start."""
     async with (
         Database.open(path / "inventory", schema=build_schema(inventory.INVENTORY)) as database,
         run_participant(inventory.REACTIONS, database, bus, **options) as running,
@@ -74,7 +74,7 @@ async def test_the_next_delivery_completes_an_event_after_a_crash(
 
 
 async def test_a_crash_between_publishing_and_deleting_publishes_the_event_again(tmp_path: Path) -> None:
-    """Both publications have one id, so consumers deduplicate."""
+    """Both publications have the same id, and consumers deduplicate."""
 
     def crash(passed: Failpoint) -> None:
         if passed is Failpoint.AFTER_PUBLISH:
@@ -91,7 +91,7 @@ async def test_a_crash_between_publishing_and_deleting_publishes_the_event_again
 
 
 async def test_five_concurrent_deliveries_are_processed_once(tmp_path: Path) -> None:
-    """The inbox also holds for deliveries that are not one after the other."""
+    """The inbox also deduplicates concurrent deliveries."""
     bus, placed = FakeBus(), order_event(facts.order_placed, order())
     async with service(tmp_path, bus) as (running, database):
         await asyncio.gather(*(running.handle_event(placed) for _ in range(5)))
@@ -100,7 +100,7 @@ async def test_five_concurrent_deliveries_are_processed_once(tmp_path: Path) -> 
 
 
 async def test_a_stop_publishes_committed_events(tmp_path: Path) -> None:
-    """The events that follow from the last event are published before the context closes."""
+    """The events caused by the last event are published before the context closes."""
     bus = FakeBus()
     async with service(tmp_path, bus) as (running, _):
         await running.handle_event(order_event(facts.order_placed, order()))
@@ -125,7 +125,7 @@ class BlockingInjector:
 
 
 async def test_a_stop_does_not_wait_for_the_fault_injector(tmp_path: Path) -> None:
-    """The event has not reached its transaction and is delivered to the next consumer."""
+    """The event has not reached the transaction and is delivered to the next consumer."""
     bus, injector = FakeBus(), BlockingInjector()
     await bus.declare(TOPOLOGY)
     await bus.publish(order_event(facts.order_placed, order()))
@@ -141,7 +141,7 @@ async def test_a_stop_does_not_wait_for_the_fault_injector(tmp_path: Path) -> No
 
 
 async def test_an_error_in_the_context_is_raised_unchanged(tmp_path: Path) -> None:
-    """A program that fails while its participant runs, fails with its own error."""
+    """The participant does not hide the error of the program."""
     with pytest.raises(LookupError):
         async with service(tmp_path, FakeBus()):
             raise LookupError
@@ -149,7 +149,7 @@ async def test_an_error_in_the_context_is_raised_unchanged(tmp_path: Path) -> No
 
 @dataclass
 class RunningServices:
-    """All five services, each with its database, its HTTP routes and its event consumer."""
+    """All five services, each with database, HTTP routes and event consumer."""
 
     clients: dict[str, httpx.AsyncClient]
 

@@ -44,7 +44,7 @@ def test_two_reactions_with_one_operation_are_refused() -> None:
 
 
 def test_two_reactions_that_publish_the_same_event_are_refused() -> None:
-    """Both events would have the same id, and one would be lost."""
+    """Both events would have the same id, and the second would be lost."""
     create = on(facts.shipment_created).do(ops.create_order).on_done(facts.order_approved)
     approve = on(facts.shipment_created).do(ops.approve_order).on_done(facts.order_approved)
     with pytest.raises(DefinitionError, match="both events would have the same id"):
@@ -77,7 +77,7 @@ def test_an_event_type_without_a_subscriber_is_refused() -> None:
 
 
 def test_a_final_event_type_needs_no_subscriber() -> None:
-    """A saga may end without a reaction to its last event."""
+    """A saga may end without a reaction to the last event."""
     ended = EventType("stock-set-aside", Order, source="inventory", is_final=True)
     reactions = on(order_placed).do(ops.reserve_stock, ReserveStock.of).on_done(ended)
     topology = build_topology(Reactions(INVENTORY, reactions), Reactions(ORDER, start))
@@ -115,7 +115,7 @@ CYCLE = (
 
 
 def test_a_cycle_is_refused() -> None:
-    """Events that cause each other never end; the message shows the cycle."""
+    """A cycle of events never ends; the message shows the cycle."""
     with pytest.raises(DefinitionError, match="'stock-reserved' → 'order-seen-again' → 'stock-reserved'"):
         build_topology(*CYCLE)
 
@@ -128,7 +128,7 @@ def test_a_declared_cycle_is_allowed() -> None:
 
 
 def test_services_of_the_examples_subscribe_only_to_events_after_their_actions() -> None:
-    """A service without an effect gets no event of the failure, so no action is voided without need."""
+    """A service without an effect gets no event of the failure: no action is voided without need."""
     assert TOPOLOGY.queues["shipping"] == {
         ("payment", "payment-captured"),
         ("order", "cancellation-requested"),

@@ -1,4 +1,4 @@
-"""A cancelled task ends even if one of its cancellations is lost."""
+"""A cancelled task ends even if a cancellation is lost."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from choreography._messaging.task_cancellation import cancel_and_wait
 
 
 async def test_a_task_that_swallows_a_cancellation_is_cancelled_again() -> None:
-    """A library that mistakes a cancellation for its own does not block the caller for ever."""
+    """A library may swallow a cancellation without blocking the caller for ever."""
     swallowed = 0
 
     async def stubborn() -> None:
