@@ -33,7 +33,7 @@ class TransientFailure:
     reason: str
 
 
-Outcome: TypeAlias = Success | PermanentFailure | TransientFailure
+DeliveryOutcome: TypeAlias = Success | PermanentFailure | TransientFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def decode_message(message: BrokerMessage, number: int) -> DecodedMessage:
 
 async def attempt_delivery(
     content: Event | DeadLetterError, handle: EventHandler, handler_timeout: timedelta
-) -> Outcome:
+) -> DeliveryOutcome:
     """Gives an event to the handler and classifies the outcome; cancels the handler at the timeout."""
     if isinstance(content, DeadLetterError):
         return PermanentFailure(str(content))

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from sagas import RejectedError
 
 from .database import to_milliseconds
-from .fence_decision import Decision, KeyState, Match, RequestKind, decide
+from .fence_decision import FenceDecision, KeyState, Match, RequestKind, decide
 
 KEY_REUSE = "key_reuse"
 """The rejection code of a key that was used before for another operation or other content."""
@@ -79,7 +79,7 @@ class OperationRejected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compensated:
+class CompensationDone:
     """No effect of the action is left; `found` says whether there was an effect to compensate."""
 
     found: Literal["effect", "nothing"]
@@ -110,17 +110,17 @@ def act(
     """
     row = _find_row(tx, request)
     match decide(row.state if row else None, RequestKind.ACT, row.match if row else Match.SAME):
-        case Decision.RUN_ACTION:
+        case FenceDecision.RUN_ACTION:
             return _run_action(tx, request, run, now)
-        case Decision.REPEAT_OUTCOME if row is not None and row.outcome is not None:
+        case FenceDecision.REPEAT_OUTCOME if row is not None and row.outcome is not None:
             if row.state is KeyState.DONE:
                 return StoredResult(result=row.outcome, is_repeated=True)
             return OperationRejected(**loads(row.outcome))
-        case Decision.REJECT_VOIDED:
+        case FenceDecision.REJECT_VOIDED:
             return OperationRejected(
                 code=VOIDED, reason=f"action {request.action!r} arrived after its compensation"
             )
-        case Decision.REJECT_REUSE if row is not None:
+        case FenceDecision.REJECT_REUSE if row is not None:
             return _reject_reuse(request, row)
         case decision:
             raise AssertionError(f"an action cannot lead to {decision}")
@@ -128,7 +128,7 @@ def act(
 
 def compensate(
     tx: sqlite3.Connection, request: FenceRequest, run: Callable[[], None], *, now: datetime
-) -> Compensated | OperationRejected:
+) -> CompensationDone | OperationRejected:
     """Runs the business code of a compensation for a done action; the action has no effect afterwards.
 
     Args:
@@ -142,21 +142,21 @@ def compensate(
     """
     row = _find_row(tx, request)
     match decide(row.state if row else None, RequestKind.COMPENSATE, row.match if row else Match.SAME):
-        case Decision.RUN_COMPENSATION:
+        case FenceDecision.RUN_COMPENSATION:
             run()
             tx.execute(
                 "update saga_step set state = ?, updated_at = ? where key = ?",
                 (KeyState.COMPENSATED, to_milliseconds(now), request.key),
             )
-            return Compensated(found="effect", is_repeated=False)
-        case Decision.SET_TOMBSTONE:
+            return CompensationDone(found="effect", is_repeated=False)
+        case FenceDecision.SET_TOMBSTONE:
             _insert(tx, request, KeyState.FENCED, None, now)
-            return Compensated(found="nothing", is_repeated=False)
-        case Decision.REPEAT_COMPENSATED:
-            return Compensated(found="effect", is_repeated=True)
-        case Decision.NOTHING_TO_COMPENSATE:
-            return Compensated(found="nothing", is_repeated=True)
-        case Decision.REJECT_REUSE if row is not None:
+            return CompensationDone(found="nothing", is_repeated=False)
+        case FenceDecision.REPEAT_COMPENSATED:
+            return CompensationDone(found="effect", is_repeated=True)
+        case FenceDecision.NOTHING_TO_COMPENSATE:
+            return CompensationDone(found="nothing", is_repeated=True)
+        case FenceDecision.REJECT_REUSE if row is not None:
             return _reject_reuse(request, row)
         case decision:
             raise AssertionError(f"a compensation cannot lead to {decision}")
@@ -170,10 +170,10 @@ def void(tx: sqlite3.Connection, request: FenceRequest, *, now: datetime) -> boo
     """
     row = _find_row(tx, request)
     match decide(row.state if row else None, RequestKind.VOID, row.match if row else Match.SAME):
-        case Decision.SET_TOMBSTONE:
+        case FenceDecision.SET_TOMBSTONE:
             _insert(tx, request, KeyState.FENCED, None, now)
             return True
-        case Decision.NOTHING_TO_COMPENSATE:
+        case FenceDecision.NOTHING_TO_COMPENSATE:
             return True
         case _:
             return False

@@ -33,7 +33,7 @@ class Match(StrEnum):
     OTHER_OPERATION = auto()
 
 
-class Decision(StrEnum):
+class FenceDecision(StrEnum):
     """What the fence does with a request."""
 
     RUN_ACTION = auto()
@@ -48,23 +48,23 @@ class Decision(StrEnum):
 
 
 _DECISIONS = {
-    (RequestKind.ACT, KeyState.DONE): Decision.REPEAT_OUTCOME,
-    (RequestKind.ACT, KeyState.FAILED): Decision.REPEAT_OUTCOME,
-    (RequestKind.ACT, KeyState.COMPENSATED): Decision.REJECT_VOIDED,
-    (RequestKind.ACT, KeyState.FENCED): Decision.REJECT_VOIDED,
-    (RequestKind.COMPENSATE, KeyState.DONE): Decision.RUN_COMPENSATION,
-    (RequestKind.COMPENSATE, KeyState.FAILED): Decision.NOTHING_TO_COMPENSATE,
-    (RequestKind.COMPENSATE, KeyState.COMPENSATED): Decision.REPEAT_COMPENSATED,
-    (RequestKind.COMPENSATE, KeyState.FENCED): Decision.NOTHING_TO_COMPENSATE,
-    (RequestKind.VOID, KeyState.DONE): Decision.TOO_LATE_TO_VOID,
-    (RequestKind.VOID, KeyState.FAILED): Decision.TOO_LATE_TO_VOID,
-    (RequestKind.VOID, KeyState.COMPENSATED): Decision.TOO_LATE_TO_VOID,
-    (RequestKind.VOID, KeyState.FENCED): Decision.NOTHING_TO_COMPENSATE,
+    (RequestKind.ACT, KeyState.DONE): FenceDecision.REPEAT_OUTCOME,
+    (RequestKind.ACT, KeyState.FAILED): FenceDecision.REPEAT_OUTCOME,
+    (RequestKind.ACT, KeyState.COMPENSATED): FenceDecision.REJECT_VOIDED,
+    (RequestKind.ACT, KeyState.FENCED): FenceDecision.REJECT_VOIDED,
+    (RequestKind.COMPENSATE, KeyState.DONE): FenceDecision.RUN_COMPENSATION,
+    (RequestKind.COMPENSATE, KeyState.FAILED): FenceDecision.NOTHING_TO_COMPENSATE,
+    (RequestKind.COMPENSATE, KeyState.COMPENSATED): FenceDecision.REPEAT_COMPENSATED,
+    (RequestKind.COMPENSATE, KeyState.FENCED): FenceDecision.NOTHING_TO_COMPENSATE,
+    (RequestKind.VOID, KeyState.DONE): FenceDecision.TOO_LATE_TO_VOID,
+    (RequestKind.VOID, KeyState.FAILED): FenceDecision.TOO_LATE_TO_VOID,
+    (RequestKind.VOID, KeyState.COMPENSATED): FenceDecision.TOO_LATE_TO_VOID,
+    (RequestKind.VOID, KeyState.FENCED): FenceDecision.NOTHING_TO_COMPENSATE,
 }
 """The decision for a request with the operation and the content of the first request of its key."""
 
 
-def decide(state: KeyState | None, kind: RequestKind, match: Match) -> Decision:
+def decide(state: KeyState | None, kind: RequestKind, match: Match) -> FenceDecision:
     """Decides what the fence does with a request.
 
     Args:
@@ -73,11 +73,11 @@ def decide(state: KeyState | None, kind: RequestKind, match: Match) -> Decision:
         match: How the request compares with the first request; ignored for a key without a row.
     """
     if state is None:
-        return Decision.RUN_ACTION if kind is RequestKind.ACT else Decision.SET_TOMBSTONE
+        return FenceDecision.RUN_ACTION if kind is RequestKind.ACT else FenceDecision.SET_TOMBSTONE
     decision = _DECISIONS[kind, state]
     if match is Match.OTHER_OPERATION:
-        return Decision.REJECT_REUSE
+        return FenceDecision.REJECT_REUSE
     # A late action is rejected as voided even with other content: the caller must not correct and resend it.
-    if match is Match.OTHER_CONTENT and decision is not Decision.REJECT_VOIDED:
-        return Decision.REJECT_REUSE
+    if match is Match.OTHER_CONTENT and decision is not FenceDecision.REJECT_VOIDED:
+        return FenceDecision.REJECT_REUSE
     return decision

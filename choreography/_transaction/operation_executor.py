@@ -14,7 +14,15 @@ from .._declarations.participant import AnyHandler, AnyOperation, Participant
 from .._errors import ContractError
 from . import fence
 from .database import Database
-from .fence import KEY_REUSE, VOIDED, Compensated, FenceRequest, OperationRejected, StoredResult, fingerprint
+from .fence import (
+    KEY_REUSE,
+    VOIDED,
+    CompensationDone,
+    FenceRequest,
+    OperationRejected,
+    StoredResult,
+    fingerprint,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +135,7 @@ class OperationExecutor:
 
         request_of_action = _fence_request(handler.operation, request)
         match fence.compensate(tx, request_of_action, run, now=self.participant.clock()):
-            case Compensated(found=found, is_repeated=is_repeated):
+            case CompensationDone(found=found, is_repeated=is_repeated):
                 result = operation.result.model_validate({"found": found})
                 return OperationDone(result=result, is_repeated=is_repeated)
             case OperationRejected() as rejected:

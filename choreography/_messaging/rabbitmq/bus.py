@@ -16,8 +16,8 @@ from ..._errors import BusUnavailableError, TopologyError, UnroutableError
 from ..bus import EventHandler
 from ..cloudevents import BrokerMessage, encode
 from ..dead_letter import DeadLetter
-from .address import BrokerAddress
 from .broker_topology import DEAD, build_broker_topology
+from .broker_url import BrokerUrl
 from .connection import ManagedConnection
 from .consumer import Consumer
 from .options import RabbitOptions
@@ -49,20 +49,20 @@ class RabbitBus:
     """
 
     def __init__(self, url: str, *, options: RabbitOptions | None = None) -> None:
-        self._address, self._options = BrokerAddress(url), options or RabbitOptions()
+        self._url, self._options = BrokerUrl(url), options or RabbitOptions()
         timeout = self._options.broker_timeout
-        self._publishing = ManagedConnection(self._address, "publishing", timeout)
-        self._consuming = ManagedConnection(self._address, "consuming", timeout)
+        self._publishing = ManagedConnection(self._url, "publishing", timeout)
+        self._consuming = ManagedConnection(self._url, "consuming", timeout)
         self._publisher = Publisher(self._publishing)
         self._topology: Topology | None = None
         self._running_publishes: dict[str, asyncio.Task[None]] = {}
         self._open = AsyncExitStack()
 
     def __repr__(self) -> str:
-        return f"<RabbitBus: {self._address!r}>"
+        return f"<RabbitBus: {self._url!r}>"
 
     async def __aenter__(self) -> Self:
-        if self._address.is_unencrypted:
+        if self._url.is_unencrypted:
             _log.warning("%r is on another host, and the connection is not encrypted: use amqps", self)
         await self._open.enter_async_context(self._publishing)
         await self._open.enter_async_context(self._consuming)
@@ -111,7 +111,7 @@ class RabbitBus:
             BusUnavailableError: The broker is unreachable.
         """
         timeout = self._options.broker_timeout
-        async with ManagedConnection(self._address, "looking at dead letters", timeout) as connection:
+        async with ManagedConnection(self._url, "looking at dead letters", timeout) as connection:
             return [_read_dead_letter(message) for message in await connection.peek(DEAD, limit)]
 
     async def _publish_dead_letter(self, participant: str, message: BrokerMessage, reason: str) -> None:

@@ -21,8 +21,8 @@ from ..._backoff import Backoff
 from ..._errors import BusUnavailableError, TopologyError
 from ..cloudevents import BrokerMessage
 from ..task_cancellation import cancel_and_wait
-from .address import BrokerAddress
 from .broker_topology import BrokerTopology
+from .broker_url import BrokerUrl
 from .error_translation import close_quietly, describe_error, translate_errors
 from .message_conversion import from_amqp
 
@@ -46,13 +46,13 @@ class ManagedConnection:
     """A connection, re-established after each loss while the context is open.
 
     Args:
-        address: The address of the broker.
+        url: The URL of the broker.
         purpose: Names the connection in log lines and in the broker's console: `publishing`.
         timeout: The timeout of a question to the broker, including the wait for a connection.
     """
 
-    def __init__(self, address: BrokerAddress, purpose: str, timeout: timedelta) -> None:
-        self.address, self.purpose, self._timeout = address, purpose, timeout.total_seconds()
+    def __init__(self, url: BrokerUrl, purpose: str, timeout: timedelta) -> None:
+        self.url, self.purpose, self._timeout = url, purpose, timeout.total_seconds()
         self._connection: AbstractConnection | None = None
         self._connected, self._lost = asyncio.Event(), asyncio.Event()
         self._problem = "not connected yet"
@@ -73,7 +73,7 @@ class ManagedConnection:
             await asyncio.wait(self._closing)
 
     def __repr__(self) -> str:
-        return f"{self.address!r} ({self._problem})" if self._connection is None else repr(self.address)
+        return f"{self.url!r} ({self._problem})" if self._connection is None else repr(self.url)
 
     async def wait_until_connected(self) -> AbstractConnection:
         """Waits for the connection, without a timeout."""
@@ -119,7 +119,7 @@ class ManagedConnection:
                 for queue, exchange, key in sorted(wanted.bindings):
                     await (await channel.get_queue(queue, ensure=False)).bind(exchange, key)
             except ChannelClosed as error:
-                raise TopologyError(f"{self.address!r} refuses a declaration: {error}") from error
+                raise TopologyError(f"{self.url!r} refuses a declaration: {error}") from error
 
     async def has_exchange(self, name: str) -> bool:
         """Asks whether an exchange exists."""
@@ -157,9 +157,9 @@ class ManagedConnection:
         failures = 0
         while True:
             try:
-                async with translate_errors(self.address), asyncio.timeout(ANSWER_TIMEOUT):
+                async with translate_errors(self.url), asyncio.timeout(ANSWER_TIMEOUT):
                     connection = await aio_pika.connect(
-                        self.address.url, client_properties={"connection_name": f"sagas {self.purpose}"}
+                        self.url.value, client_properties={"connection_name": f"sagas {self.purpose}"}
                     )
             except BusUnavailableError as error:
                 failures += 1
@@ -174,7 +174,7 @@ class ManagedConnection:
                 await self._wait_until_lost(connection)
             finally:
                 self._close_in_background(connection)
-            _log.warning("the connection to %r for %s was lost; reconnecting", self.address, self.purpose)
+            _log.warning("the connection to %r for %s was lost; reconnecting", self.url, self.purpose)
             # Other processes lost their connections at the same moment and should not all return at once.
             await asyncio.sleep(RECONNECT_BACKOFF.pause_after(1).total_seconds())
 
@@ -183,7 +183,7 @@ class ManagedConnection:
         connection.close_callbacks.add(set_on_close(lost))
         self._connection = connection
         self._connected.set()
-        _log.info("connected to %r for %s", self.address, self.purpose)
+        _log.info("connected to %r for %s", self.url, self.purpose)
         try:
             await lost.wait()
         finally:

@@ -1,4 +1,4 @@
-"""The address of a RabbitMQ broker, printable without credentials."""
+"""The URL of a RabbitMQ broker, printable without credentials."""
 
 from urllib.parse import urlsplit, urlunsplit
 
@@ -7,7 +7,7 @@ HEARTBEAT = 10
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
-class BrokerAddress:
+class BrokerUrl:
     """The URL of a broker; `repr` shows host, port and virtual host, never the credentials.
 
     Args:
@@ -31,7 +31,7 @@ class BrokerAddress:
         self._printable = f"{parts.hostname}:{port}{parts.path.rstrip('/')}"
         self.is_unencrypted = parts.scheme == "amqp" and parts.hostname not in LOOPBACK
         query = parts.query if "heartbeat=" in parts.query else f"{parts.query}&heartbeat={HEARTBEAT}"
-        self.url = urlunsplit(parts._replace(query=query.lstrip("&")))
+        self.value = urlunsplit(parts._replace(query=query.lstrip("&")))
 
     def __repr__(self) -> str:
         return f"RabbitMQ at {self._printable}"
