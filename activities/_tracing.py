@@ -12,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from sagas import RejectedError
+from sagas import RejectedError, SagaError
 
 STATUS = "http.response.status_code"
 
@@ -39,7 +39,9 @@ def calling(participant: str, operation: str, base_url: httpx.URL) -> Generator[
             raise
         except BaseException as error:
             # The class of what went wrong below, if any: the error of an activity is always the same.
-            span.set_attribute("error.type", type(error.__cause__ or error).__name__)
+            below = error.__cause__ or error
+            kind = below.wire_type if isinstance(below, SagaError) else type(below).__name__
+            span.set_attribute("error.type", kind)
             span.set_status(StatusCode.ERROR)
             raise
         finally:

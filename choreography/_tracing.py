@@ -15,6 +15,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from ._declarations.event import Event
 from ._declarations.names import exchange_name, queue_name
+from ._errors import wire_type_of
 
 SAGA_ID = "saga.id"
 PARTICIPANT = "saga.participant"
@@ -111,7 +112,7 @@ def _span(
         try:
             yield span
         except BaseException as error:
-            span.set_attribute("error.type", type(error).__name__)
+            span.set_attribute("error.type", wire_type_of(error))
             span.set_status(StatusCode.ERROR)
             raise
 

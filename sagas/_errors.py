@@ -15,13 +15,29 @@
     └── NoWorkerError        no worker answered in time: start one; it may still happen
 """
 
+from typing import ClassVar
+
 
 class SagaError(Exception):
-    """The root of every error of this package."""
+    """The root of every error of this package.
+
+    The `wire_type` of a class is the name of the error in histories, in what is sent, and in what is stored.
+    Each class of this project states its own, so that a class can be renamed and its `wire_type` stays. A
+    class that states none, such as one of a user, has its own name.
+    """
+
+    wire_type: ClassVar[str] = "SagaError"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "wire_type" not in cls.__dict__:
+            cls.wire_type = cls.__name__
 
 
 class DefinitionError(SagaError):
     """A saga, a step or a policy is badly written; raised when it is constructed, before anything ran."""
+
+    wire_type = "DefinitionError"
 
 
 class RejectedError(SagaError):
@@ -36,6 +52,8 @@ class RejectedError(SagaError):
         field: The input that broke a rule, as a dotted path, where there is one: `amount.value`.
     """
 
+    wire_type = "RejectedError"
+
     def __init__(self, code: str, reason: str, field: str | None = None) -> None:
         super().__init__(code, reason, field)
         self.code, self.reason, self.field = code, reason, field
@@ -48,6 +66,8 @@ class RejectedError(SagaError):
 class UnknownOutcomeError(SagaError):
     """An action was tried as often as its policy allows, and nobody can say whether it happened."""
 
+    wire_type = "UnknownOutcomeError"
+
     def __init__(self, step: str, reason: str) -> None:
         super().__init__(step, reason)
         self.step, self.reason = step, reason
@@ -58,6 +78,8 @@ class UnknownOutcomeError(SagaError):
 
 class DeadlineError(SagaError):
     """What was waited for did not come in time, or the saga took longer than it may."""
+
+    wire_type = "DeadlineError"
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -70,6 +92,8 @@ class DeadlineError(SagaError):
 class TurnedBackError(SagaError):
     """An operator had the saga compensate."""
 
+    wire_type = "TurnedBackError"
+
     def __init__(self, by: str, because: str) -> None:
         super().__init__(by, because)
         self.by, self.because = by, because
@@ -81,17 +105,25 @@ class TurnedBackError(SagaError):
 class TooLateError(DefinitionError):
     """Something comes where it may not any more; who asks for it in a handler could not know."""
 
+    wire_type = "TooLateError"
+
 
 class Lost(SagaError):  # noqa: N818 - a state of the child, which the scope turns into *stuck*
     """A child ended without a word about what it owes: it was terminated, or ran into a timeout."""
+
+    wire_type = "Lost"
 
 
 class StartError(SagaError):
     """A saga could not be started; nothing has happened."""
 
+    wire_type = "StartError"
+
 
 class DuplicateSagaError(StartError):
     """A saga with this id was started before, with other content."""
+
+    wire_type = "DuplicateSagaError"
 
     def __init__(self, saga_id: str) -> None:
         super().__init__(saga_id)
@@ -112,6 +144,8 @@ class SagaNotFoundError(SagaError):
         rescued: The saga whose rescue this would be, where it is the id of one.
     """
 
+    wire_type = "SagaNotFoundError"
+
     def __init__(self, saga_id: str, rescued: str = "") -> None:
         super().__init__(saga_id, rescued)
         self.saga_id, self.rescued = saga_id, rescued
@@ -125,6 +159,8 @@ class SagaNotFoundError(SagaError):
 class VerbRefusedError(SagaError):
     """What an operator asked of a saga is not for it now; nothing has changed."""
 
+    wire_type = "VerbRefusedError"
+
     def __init__(self, saga_id: str, verb: str, reason: str) -> None:
         super().__init__(saga_id, verb, reason)
         self.saga_id, self.verb, self.reason = saga_id, verb, reason
@@ -136,6 +172,8 @@ class VerbRefusedError(SagaError):
 class NoWorkerError(SagaError):
     """No worker has carried out in time what was asked of a saga; it may still happen when one comes."""
 
+    wire_type = "NoWorkerError"
+
     def __init__(self, saga_id: str, verb: str, seconds: float) -> None:
         super().__init__(saga_id, verb, seconds)
         self.saga_id, self.verb, self.seconds = saga_id, verb, seconds
@@ -145,3 +183,8 @@ class NoWorkerError(SagaError):
             f"no worker has answered for saga {self.saga_id!r} within {self.seconds:g} s; start one, and "
             f"look at the saga before you ask again to {self.verb}: it may still be carried out"
         )
+
+
+def wire_type_of(error: BaseException) -> str:
+    """The name of an error on the wire: its `wire_type`, or for an error of another package its class."""
+    return error.wire_type if isinstance(error, SagaError) else type(error).__name__

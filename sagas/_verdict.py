@@ -21,6 +21,7 @@ from ._errors import (
     RejectedError,
     TurnedBackError,
     UnknownOutcomeError,
+    wire_type_of,
 )
 from ._ledger import Outcome
 
@@ -38,7 +39,12 @@ says which, as an object of address and what was done."""
 SAGA_UNACCOUNTED = "SagaUnaccounted"
 """The type of the application error of a child that failed after activities which belong to no saga."""
 
-_WORDLESS = frozenset({SAGA_UNACCOUNTED, DefinitionError.__name__})
+_WORDLESS = frozenset({SAGA_UNACCOUNTED, DefinitionError.wire_type, DefinitionError.__name__})
+"""The types of application errors with which a child closes without saying what it owes.
+
+Temporal's SDK itself writes the type of a `DefinitionError` that ends a workflow, and takes the name of the
+class for it; histories may have the name that the class had when they were written.
+"""
 _NONDETERMINISM = "[TMPRL1100]"
 """How Temporal begins the message of such an error, which has no type."""
 
@@ -105,9 +111,9 @@ def compensated(error: BaseException, by_hand: Mapping[str, str]) -> Application
         case Lost():
             first = (CHILD_LOST, text, None)
         case _:
-            first = (type(error).__name__, text, None)
+            first = (wire_type_of(error), text, None)
     return ApplicationError(
-        text or type(error).__name__,
+        text or wire_type_of(error),
         *first,
         *([dict(by_hand)] if by_hand else []),
         type=SAGA_SETTLED if by_hand else SAGA_COMPENSATED,

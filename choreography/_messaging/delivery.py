@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TypeAlias
 
 from .._declarations.event import Event
-from .._errors import DeadLetterError
+from .._errors import DeadLetterError, wire_type_of
 from .bus import EventHandler
 from .cloudevents import BrokerMessage, decode
 
@@ -87,12 +87,12 @@ async def attempt_delivery(
 
 def describe_exhaustion(deliveries: int, reason: str) -> str:
     """Describes why an event at its delivery limit becomes a dead letter."""
-    return f"{deliveries} deliveries failed, the last one with: {reason}"
+    return f"delivered {deliveries} times and never handled, the last time: {reason}"
 
 
 def _describe(error: BaseException) -> str:
     text = _shorten(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"{wire_type_of(error)}: {text}" if text else wire_type_of(error)
 
 
 def _shorten(error: BaseException) -> str:

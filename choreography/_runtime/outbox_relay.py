@@ -11,7 +11,7 @@ from functools import partial
 from .. import _tracing as tracing
 from .._backoff import Backoff
 from .._declarations.event import Event
-from .._errors import BusUnavailableError
+from .._errors import BusUnavailableError, wire_type_of
 from .._messaging.bus import Bus
 from .._transaction import outbox
 from .._transaction.database import Database
@@ -159,7 +159,7 @@ class OutboxRelay:
             event.saga_id,
             error,
         )
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{wire_type_of(error)}: {error}"
         await self._database.transact(
             partial(outbox.postpone, seq=stored.seq, reason=reason, now=self._clock())
         )

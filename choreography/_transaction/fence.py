@@ -32,7 +32,7 @@ create table if not exists saga_step(
   action text not null,                     -- the operation that the key belongs to
   state text not null check(state in ('done', 'failed', 'compensated', 'fenced')),
   fingerprint text not null,                -- of the action's content
-  answer text,                              -- JSON: the result or the rejection of the action
+  answer text,                              -- JSON: the result of an action, or its refusal
   created_at integer not null,              -- milliseconds since 1970
   updated_at integer not null,
   check((state = 'fenced') = (answer is null))

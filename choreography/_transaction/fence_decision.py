@@ -6,13 +6,13 @@ from enum import StrEnum, auto
 class KeyState(StrEnum):
     """The stored state of an action. Without a row, neither action nor compensation has arrived."""
 
-    DONE = auto()
+    DONE = "done"
     """The action took effect."""
-    FAILED = auto()
+    FAILED = "failed"
     """The action was rejected."""
-    COMPENSATED = auto()
+    COMPENSATED = "compensated"
     """The effect of the action was compensated."""
-    FENCED = auto()
+    FENCED = "fenced"
     """A tombstone: the compensation arrived first, so the action has no effect."""
 
 
@@ -40,7 +40,7 @@ class FenceDecision(StrEnum):
     REPEAT_OUTCOME = auto()
     RUN_COMPENSATION = auto()
     SET_TOMBSTONE = auto()
-    REPEAT_COMPENSATED = auto()
+    REPEAT_COMPENSATED = "compensated"
     NOTHING_TO_COMPENSATE = auto()
     TOO_LATE_TO_VOID = auto()
     REJECT_REUSE = auto()

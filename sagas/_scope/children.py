@@ -31,6 +31,8 @@ O = TypeVar("O")  # noqa: E741 - what comes out
 class ChildRejectedError(RejectedError):
     """A child failed, and has made up for what it had done; some of it perhaps by hand."""
 
+    wire_type = "ChildRejectedError"
+
     def __init__(self, error: RejectedError, by_hand: Mapping[str, ByHand]) -> None:
         super().__init__(error.code, error.reason, error.field)
         self.by_hand = by_hand

@@ -9,7 +9,7 @@ import asyncio
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, CancelledError
 
-from .._errors import DefinitionError, RejectedError, SagaError, TooLateError
+from .._errors import DefinitionError, RejectedError, SagaError, TooLateError, wire_type_of
 from .._verdict import LONGEST_REASON, SAGA_REFUSED, SAGA_UNACCOUNTED, to_application_error
 from .run import Run
 
@@ -45,7 +45,7 @@ def answer_of(run: Run, error: SagaError) -> Exception:
         return to_application_error(error)
     if _is_bug(error) and not _is_too_late(run, error):
         return error
-    kind = SAGA_REFUSED if _is_too_late(run, error) else type(error).__name__
+    kind = SAGA_REFUSED if _is_too_late(run, error) else error.wire_type
     return ApplicationError(str(error)[:LONGEST_REASON], type=kind, non_retryable=True)
 
 
@@ -58,11 +58,11 @@ def refuse_to_parent(run: Run, error: BaseException) -> None:
     """
     if run.is_child and run.owed:
         raise DefinitionError(
-            f"{type(error).__name__} was raised in a child after its saga was completed: {error}"
+            f"{wire_type_of(error)} was raised in a child after its saga was completed: {error}"
         ) from error
     if run.is_child and run.has_activities and not run.has_saga:
         raise ApplicationError(
-            f"{type(error).__name__} was raised after activities that belong to no saga",
+            f"{wire_type_of(error)} was raised after activities that belong to no saga",
             type=SAGA_UNACCOUNTED,
             non_retryable=True,
         ) from error

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Self, TypeVar, overload
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
-from .._errors import DeadlineError, DefinitionError, RejectedError, SagaError
+from .._errors import DeadlineError, DefinitionError, RejectedError, SagaError, wire_type_of
 from .._ledger import CompensationOrder, Ledger, Phase, Scope
 from .._status import Board, Status
 from .._steps import Action, MethodAction, Step
@@ -425,7 +425,7 @@ class Saga:
         """An error after the pivot is a bug in the workflow: its task fails until the code is mended."""
         self._run.is_open = self._course.is_open = False
         raise DefinitionError(
-            f"{type(error).__name__} was raised after the pivot, where a saga only goes forward: {error}"
+            f"{wire_type_of(error)} was raised after the pivot, where a saga only goes forward: {error}"
         ) from error
 
     def _refuse_excess(self) -> None:

@@ -303,7 +303,9 @@ class BusContract:
         (letter,) = await broker.dead_letters()
         # A broker also counts a delivery that ended with its channel before the handler was called.
         assert 1 < len(tries) <= LIMIT + 1
-        assert letter.reason == "4 deliveries failed, the last one with: ZeroDivisionError: by zero"
+        assert (
+            letter.reason == "delivered 4 times and never handled, the last time: ZeroDivisionError: by zero"
+        )
 
     async def test_a_cancelled_handler_has_failed(self, broker: Broker) -> None:
         """The cancellation of an awaited future does not end the consumer."""

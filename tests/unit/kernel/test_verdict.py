@@ -18,9 +18,11 @@ from sagas import (
     DefinitionError,
     Policy,
     RejectedError,
+    SagaError,
     TurnedBackError,
     UnknownOutcomeError,
 )
+from sagas._errors import wire_type_of
 from sagas._ledger import Outcome
 from sagas._verdict import (
     LARGEST_CAUSE,
@@ -194,3 +196,23 @@ def test_the_cause_of_a_failure_says_where_in_the_workflow_it_was_raised() -> No
 def test_a_cause_that_would_wedge_the_workflow_is_left_out() -> None:
     """Temporal refuses a failure of more than 2 MiB, again and again."""
     assert cause_of(ValueError("x" * (LARGEST_CAUSE + 1))) is None
+
+
+class RefusedByUserError(SagaError):
+    """An error of a user, who knows nothing of `wire_type`."""
+
+
+def test_renamed_error_keeps_its_name_on_the_wire() -> None:
+    """Histories, brokers and databases hold the `wire_type` of an error, not the name of its class."""
+    renamed = type("BadlyWrittenError", (DefinitionError,), {"wire_type": DefinitionError.wire_type})
+
+    assert wire_type_of(renamed("no")) == "DefinitionError"
+    assert compensated(renamed("no"), {}).details == ("DefinitionError", "no", None)
+    assert compensated(renamed(), {}).message == "DefinitionError"
+
+
+def test_error_of_somebody_else_has_the_name_of_its_class() -> None:
+    """Also one that is derived from an error of this project."""
+    assert wire_type_of(RefusedByUserError("no")) == "RefusedByUserError"
+    assert wire_type_of(KeyError("no")) == "KeyError"
+    assert compensated(KeyError(), {}).details[0] == "KeyError"

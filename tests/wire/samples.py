@@ -1,0 +1,1446 @@
+"""One sample of everything that crosses the border of a process: what is sent, and what is stored.
+
+Renames of modules, classes and fields change this file alone. The names of the samples and the golden files
+stay as they are. Constants are compared as they are; what is written is read again as well.
+"""
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
+from copy import copy
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Generic, TypeVar, cast
+from unittest.mock import patch
+
+import httpx
+from google.protobuf.json_format import MessageToDict, ParseDict
+from opentelemetry import trace
+from pydantic import BaseModel, TypeAdapter
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.api.failure.v1 import Failure
+from temporalio.client import WorkflowHistory
+from temporalio.common import MetricMeter, RawValue
+from temporalio.converter import DataConverter, DefaultFailureConverter
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    CancelledError,
+    ChildWorkflowError,
+    TerminatedError,
+    WorkflowAlreadyStartedError,
+)
+from temporalio.worker import Replayer, WorkflowRunner
+from temporalio.workflow import _Definition as WorkflowDefinition
+
+import activities._answers as http_answers
+import activities._tracing as http_tracing
+import choreography
+import choreography._tracing as event_tracing
+import sagas
+import sagas._errors as saga_errors
+import workers._settings as worker_settings
+from activities import HttpParticipant
+from activities._answers import Answer, read_answer
+from choreography import (
+    CommandType,
+    Event,
+    EventType,
+    Participant,
+    RabbitOptions,
+    Reactions,
+    Topology,
+    build_schema,
+)
+from choreography import _errors as event_errors
+from choreography._declarations.event import event_id
+from choreography._messaging.cloudevents import (
+    CONTENT_TYPE,
+    LARGEST_BODY,
+    VERSION,
+    BrokerMessage,
+    decode,
+    encode,
+)
+from choreography._messaging.delivery import describe_exhaustion
+from choreography._messaging.rabbitmq import bus as rabbit_bus
+from choreography._messaging.rabbitmq.broker_topology import DEAD, build_broker_topology
+from choreography._transaction import fence, fence_decision, inbox, outbox
+from choreography._transaction.command_processor import CommandProcessor
+from choreography._transaction.database import open_connection
+from choreography._transaction.event_processor import EventProcessor
+from choreography._transaction.failpoint import Failpoint
+from examples import worker as example_worker
+from examples.order import facts as order_facts
+from examples.order import inventory, orders, shipping
+from examples.order.messages import Address, Order, OrderLine
+from examples.order.saga import OrderSaga
+from examples.payment import facts as payment_facts
+from examples.payment import notification, service
+from examples.payment.messages import Customer, PaymentMethod
+from examples.payment.saga import PaymentSaga
+from examples.reactions import REACTIONS, TOPOLOGY
+from sagas import (
+    METRIC_BUCKETS,
+    SAGA_STATUS,
+    ApprovalRequest,
+    AuditEntry,
+    CompensationOrder,
+    CompleteRequest,
+    DeadlineError,
+    Finding,
+    OnFailure,
+    Operation,
+    OperatorNote,
+    Policy,
+    Preview,
+    RejectedError,
+    Rescue,
+    SagaSummary,
+    Scope,
+    SkipRequest,
+    Status,
+    Timeline,
+    TurnedBackError,
+    UnknownOutcomeError,
+    _keys,
+    _metrics,
+    _verbs,
+    _verdict,
+    action,
+    idempotency_key,
+)
+from sagas._converter import STATE, SagaPayloadConverter
+from sagas._history.close import How
+from sagas._history.preview import Planned, Stays, preview_of
+from sagas._history.reading import VERBS, read_history
+from sagas._history.rebuild import Way
+from sagas._history.record import Record
+from sagas._history.story import timeline_of
+from sagas._history.timeline import (
+    Cancel,
+    CompensationLine,
+    CompensationState,
+    Fault,
+    StepLine,
+    Wait,
+    _Model,
+)
+from sagas._ledger import Compensation, Entry, Ledger, Outcome, Phase, Together
+from sagas._mark import HEADER, Mark, Owes, Purpose, groups_of, mark_of, plain_mark, read_mark
+from sagas._operator import asking, rescuing, reset
+from sagas._operator import search as searching
+from sagas._plugin import SagaPlugin
+from sagas._scope import attempt, children, mailbox, rescue
+from sagas._scope.carried import Carried
+from sagas._scope.children import closed_with
+from sagas._scope.course import DEADLINE
+from sagas._scope.desk import SKIPPED
+from sagas._scope.handlers import answer_of
+from sagas._scope.insist import NEXT_ATTEMPT
+from sagas._scope.interceptor import _ActivityInbound
+from sagas._scope.load import LARGEST as LARGEST_LOAD
+from sagas._scope.load import Load
+from sagas._scope.parts import split
+from sagas._scope.run import CARRIED_MEMO, CHILD_MEMO, UNACCOUNTED_MEMO, Closed, Descent, Run
+from sagas._scope.way_back import WayBack
+from sagas._status import Board
+from tests.kernel.agency import TripSaga
+from workers import SEARCH_ATTRIBUTES, Settings, read_recordings
+from workers._claims import RunningServer, _address_file, _lock_file
+from workers._histories import ELSEWHERE, MANIFEST, Manifest, RecordedRun
+from workers._operate import Done, Wanted, _json, _json_list
+from workers._rabbitmq_files import NODE, USER
+from workers._rabbitmq_node import SERVER as RABBITMQ
+from workers._rabbitmq_node import BrokerAddress
+from workers._temporal_server import SERVER as TEMPORAL
+from workers._temporal_server import ServerAddress
+
+T = TypeVar("T")
+WHEN = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
+LATER = WHEN + timedelta(minutes=7)
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+CONVERTER = SagaPayloadConverter()
+STORED = Path(__file__).parents[1] / "histories"
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample(Generic[T]):
+    """A value, how the value is written, and how the text is read again.
+
+    Args:
+        value: What is written.
+        write: Gives the text that is compared with the golden one.
+        read: Reads that text.
+        same: What two equal values have in common, where `==` does not tell.
+    """
+
+    value: T
+    write: Callable[[T], str]
+    read: Callable[[str], T]
+    same: Callable[[T], object] = lambda value: value
+
+
+def as_text(value: object) -> str:
+    """JSON in one form, for what is no text by itself."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+# --- payloads, headers, failures -----------------------------------------------------------------------
+
+
+def payload_text(payload: Payload) -> str:
+    """A payload with its metadata; the data is the text that travels, to the byte."""
+    metadata = {name: text.decode() for name, text in payload.metadata.items()}
+    return as_text({"metadata": metadata, "data": payload.data.decode()})
+
+
+def text_payload(text: str) -> Payload:
+    """The way back."""
+    found = json.loads(text)
+    metadata = {name: value.encode() for name, value in found["metadata"].items()}
+    return Payload(metadata=metadata, data=found["data"].encode())
+
+
+def as_payload(value: T, kind: object = None) -> Sample[T]:
+    """A value that the converter of `SagaPlugin` writes and reads."""
+    hint = cast("type", kind or type(value))
+    return Sample(
+        value,
+        lambda each: payload_text(CONVERTER.to_payloads([each])[0]),
+        lambda text: cast("T", CONVERTER.from_payloads([text_payload(text)], [hint])[0]),
+    )
+
+
+def as_header(payload: Payload) -> Sample[Mark]:
+    """A mark; what writes it in a saga has written `payload`."""
+    mark = read_mark(payload)
+    return Sample(mark, lambda each: payload_text(_mark_payload(payload, each)), _read_mark_text)
+
+
+def _mark_payload(first: Payload, mark: Mark) -> Payload:
+    data = mark.model_dump_json(exclude_defaults=True).encode()
+    return Payload(metadata=dict(first.metadata), data=data) if mark != read_mark(first) else first
+
+
+def _read_mark_text(text: str) -> Mark:
+    return read_mark(text_payload(text))
+
+
+def as_failure(error: ApplicationError) -> Sample[ApplicationError]:
+    """An application error, as Temporal's SDK writes it into a failure."""
+    return Sample(error, _failure_text, _read_failure, _said_by)
+
+
+def _failure_text(error: ApplicationError) -> str:
+    failure = Failure()
+    DefaultFailureConverter().to_failure(_anew(error), CONVERTER, failure)
+    found = MessageToDict(failure)
+    details = failure.application_failure_info.details.payloads
+    found["applicationFailureInfo"]["details"] = [payload_text(each) for each in details]
+    found.pop("stackTrace", None)
+    found.pop("cause", None)
+    return as_text(found)
+
+
+def _read_failure(text: str) -> ApplicationError:
+    found = json.loads(text)
+    details = found["applicationFailureInfo"].pop("details")
+    failure = ParseDict(found, Failure())
+    failure.application_failure_info.details.payloads.extend(text_payload(each) for each in details)
+    error = DefaultFailureConverter().from_failure(failure, CONVERTER)
+    assert isinstance(error, ApplicationError)
+    return error
+
+
+def _anew(error: ApplicationError) -> ApplicationError:
+    """Without the failure that it was read from, which would be written as it is."""
+    return ApplicationError(
+        error.message,
+        *error.details,
+        type=error.type,
+        non_retryable=error.non_retryable,
+        category=error.category,
+    )
+
+
+def _said_by(error: ApplicationError) -> object:
+    return error.message, error.type, tuple(error.details), error.non_retryable, error.category
+
+
+# --- orchestration: models -----------------------------------------------------------------------------
+
+PATIENT = Policy(
+    timeout=timedelta(milliseconds=1_500),
+    attempts=7,
+    pause=timedelta(milliseconds=250),
+    backoff=1.5,
+    longest_pause=timedelta(minutes=2),
+    heartbeat=timedelta(seconds=2),
+    deadline=timedelta(days=1, hours=1),
+    taken_within=timedelta(minutes=3),
+    priority=1,
+)
+BARE = Compensation(address="reserve-seat", activity="free-seat", arguments=("seat 7",))
+RICH = Compensation(
+    address="payment:take-money#2",
+    activity="give-back",
+    arguments=({"amount": 7, "to": "Zoë"}, {"receipt": "r-1"}),
+    takes_result=True,
+    task_queue="bank",
+    policy=PATIENT,
+)
+LANES = Together(lanes=((BARE, RICH), (Together(lanes=((BARE,), (RICH,))),)))
+RESERVE: Operation[str, str] = Operation(
+    name="reserve-seat",
+    participant="cinema",
+    message=str,
+    result=str,
+    rejections=frozenset({"sold_out", "closed", "too_young"}),
+)
+FREE: Operation[str, str] = Operation(name="free-seat", participant="cinema", message=str, result=str)
+STEP = action(RESERVE).compensated_by(FREE, policy=PATIENT, task_queue="cinema")
+PLAIN_STEP = action(RESERVE).compensated_by(FREE)
+HOLD_ENTRY = AuditEntry(verb=_verbs.HOLD, at="2026-01-02T03:04:05+00:00", by="mia", because="why not")
+DECIDED = AuditEntry(
+    verb=_verbs.APPROVE,
+    at="2026-01-02T03:05:05+00:00",
+    by="tom",
+    because="too much",
+    about="large-order",
+    is_approved=False,
+)
+NOTE = OperatorNote(by="mia", because="the bank said so", roles=frozenset({"clerk"}))
+
+
+def ledger(phase: Phase = Phase.COMPENSATING) -> Ledger:
+    """Lines of every outcome, children, best effort, lanes, and what is made up for."""
+    book = Ledger(Scope.ATTEMPTED, CompensationOrder.PARALLEL)
+    for outcome in Outcome:
+        address = book.address_of("reserve-seat")
+        book.start(address, BARE.model_copy(update={"address": address}))
+        book.failed(address, outcome)
+    book.start(book.address_of("send-news"), is_best_effort=True)
+    book.start(book.address_of("payment"), is_child=True)
+    book.closed("payment", (LANES, RICH))
+    book.start(book.address_of("trip"), is_child=True)
+    book.phase = phase
+    book.made_up_for("reserve-seat#2")
+    return book
+
+
+CARRIED = Carried(
+    ledger=ledger(),
+    began_at=WHEN,
+    shown=Status.COMPENSATING,
+    afterwards=(BARE, RICH),
+    by_hand={"payment:take-money": "completed by hand", "reserve-seat": "skipped"},
+    audit=(HOLD_ENTRY, DECIDED),
+    unread={"visa": [{"number": "v"}, "w"]},
+    given_up={"news": LATER},
+    expires_at=WHEN,
+)
+REQUEST = rescue.RescueRequest(
+    saga="order-7",
+    run_id="run-1",
+    owed=(LANES, BARE),
+    unaccounted=("trip",),
+    by="mia",
+    because="terminated",
+    roles=frozenset({"clerk"}),
+)
+
+
+def models() -> dict[str, Sample[Any]]:
+    """What stands in inputs, results, memos, signals and updates of workflows and activities."""
+    closed: Closed[Any] = closed_with(dict[str, int])(
+        result={"n": 7}, owed=(LANES,), by_hand={"a": "skipped"}
+    )
+    bare: Closed[Any] = closed_with(str)(result="r")
+    finding: Finding[str] = Finding[str](outcome="done", result="seat 7")
+    return {
+        "policy, default": as_payload(Policy()),
+        "policy": as_payload(PATIENT),
+        "compensation, default": as_payload(BARE),
+        "compensation": as_payload(RICH),
+        "together": as_payload(LANES),
+        "entry, default": as_payload(Entry("reserve-seat")),
+        "entry": as_payload(
+            Entry("payment", Outcome.DONE, (LANES, RICH), is_child=True, is_best_effort=True)
+        ),
+        "ledger, new": as_payload(Ledger()),
+        **{f"ledger, {phase.value}": as_payload(ledger(phase)) for phase in Phase},
+        "carried, default": as_payload(Carried(ledger=Ledger())),
+        "carried": as_payload(CARRIED),
+        "descent": as_payload(Descent(child_of="order-7", is_pivot=True)),
+        "descent, default": as_payload(Descent()),
+        "closed": as_payload(closed, closed_with(dict[str, int])),
+        "closed, default": as_payload(bare, closed_with(str)),
+        "finding, done": as_payload(finding, Finding[str]),
+        "finding, rejected": as_payload(
+            Finding[str](outcome="rejected", code="sold_out", reason="no seat"), Finding[str]
+        ),
+        "finding, unknown": as_payload(Finding[str](outcome="unknown"), Finding[str]),
+        "note": as_payload(NOTE),
+        "note, default": as_payload(OperatorNote(by="mia", because="b")),
+        "skip": as_payload(SkipRequest(step="seat", by="mia", because="b")),
+        "complete": as_payload(CompleteRequest(step="seat", result={"n": 7}, by="mia", because="b")),
+        "complete, default": as_payload(CompleteRequest(step="seat", by="mia", because="b")),
+        "approval": as_payload(
+            ApprovalRequest(approval="large", is_approved=False, by="m", because="b", roles=frozenset({"r"}))
+        ),
+        "approval, default": as_payload(ApprovalRequest(approval="large", by="m", because="b")),
+        "audit entry, default": as_payload(HOLD_ENTRY),
+        "audit entry": as_payload(DECIDED),
+        "rescue request": as_payload(REQUEST),
+        "rescue request, default": as_payload(rescue.RescueRequest(saga="order-7", by="m", because="b")),
+        "rescue request, in parts": as_payload(
+            rescue.RescueRequest(saga="order-7", is_in_parts=True, by="m", because="b")
+        ),
+        "debt": as_payload(REQUEST.debt),
+        "debt, as the text of parts": Sample(
+            REQUEST.debt, rescue.Debt.model_dump_json, rescue.Debt.model_validate_json
+        ),
+        "part": as_payload(split("what is owed")[0]),
+        "rescued": as_payload(rescue.Rescued(compensated=("a", "b"), by_hand={"c": "completed by hand"})),
+        "rescued, default": as_payload(rescue.Rescued(compensated=())),
+        "decision": as_payload(mailbox.Decision(by="mia", because="b", at=WHEN)),
+    }
+
+
+def marks() -> dict[str, Sample[Any]]:
+    """The headers of activities."""
+    scope, order = Scope.IN_DOUBT, CompensationOrder.REVERSE
+    full = {
+        f"{purpose.value}, {scope.value}, {order.value}": as_header(mark_of(STEP, purpose, scope, order))
+        for purpose in Purpose
+        for scope in Scope
+        for order in CompensationOrder
+    }
+    plain = {f"plain {purpose.value}": as_header(plain_mark(purpose)) for purpose in Purpose}
+    usual = as_header(mark_of(PLAIN_STEP, Purpose.STEP, scope, order))
+    whole = Owes(activity="give-back", takes_result=True, task_queue="bank", policy=PATIENT)
+    mark = Mark(purpose=Purpose.STEP, owes=whole, rejections=("a", "b"))
+    return {**full, **plain, "step, usual": usual, "with result": as_payload(mark)}
+
+
+# --- orchestration: errors ------------------------------------------------------------------------------
+
+
+class OfSomebodyElseError(Exception):
+    """An error that no package of this project knows."""
+
+
+ENDINGS: dict[str, BaseException] = {
+    "rejected": RejectedError("sold_out", "no seat", "row.seat"),
+    "rejected, no field": RejectedError("sold_out", "no seat"),
+    "child rejected": children.ChildRejectedError(RejectedError("sold_out", "no seat"), {}),
+    "unknown": UnknownOutcomeError("reserve-seat", "no answer came in time"),
+    "deadline": DeadlineError("the saga"),
+    "turned back": TurnedBackError("mia", "why not"),
+    "lost": saga_errors.Lost("child 'payment' ended"),
+    "definition": saga_errors.DefinitionError("a saga has one pivot"),
+    "too late": saga_errors.TooLateError("comes after the pivot"),
+    "saga": saga_errors.SagaError("it is too large"),
+    "foreign": OfSomebodyElseError("boom"),
+    "foreign, wordless": OfSomebodyElseError(),
+}
+
+
+def failures() -> dict[str, Sample[Any]]:
+    """How refusals and compensated sagas end, and what an update answers."""
+    by_hand = {"seat": "skipped", "payment:take": "completed by hand"}
+    found: dict[str, Sample[Any]] = {
+        "refusal": as_failure(
+            _verdict.to_application_error(RejectedError("sold_out", "no seat", "row.seat"))
+        ),
+        "refusal, no field": as_failure(_verdict.to_application_error(RejectedError("sold_out", "no seat"))),
+    }
+    for name, error in ENDINGS.items():
+        found[f"compensated: {name}"] = as_failure(_verdict.compensated(error, {}))
+        found[f"settled: {name}"] = as_failure(_verdict.compensated(error, by_hand))
+    run = Run(is_child=False, search_attributes=True, has_saga=True)
+    for name, error in ENDINGS.items():
+        if isinstance(error, saga_errors.SagaError):
+            answer = answer_of(run, error)
+            assert isinstance(answer, ApplicationError)
+            found[f"update: {name}"] = as_failure(answer)
+    return found
+
+
+def readings() -> dict[str, object]:
+    """What is told from failures that were read: by `verdict_of` and by the parent of a child."""
+    kinds = [
+        _verdict.REJECTED,
+        "SomeRejection",
+        _verdict.SAGA_COMPENSATED,
+        _verdict.SAGA_SETTLED,
+        _verdict.SAGA_REFUSED,
+        _verdict.SAGA_UNACCOUNTED,
+        "DefinitionError",
+        "Other",
+    ]
+    told: dict[str, object] = {}
+    for kind in kinds:
+        error = ActivityError(
+            "",
+            scheduled_event_id=5,
+            started_event_id=6,
+            identity="",
+            activity_type="a",
+            activity_id="a",
+            retry_state=None,
+        )
+        cause = ApplicationError("no seat", "sold_out", "row.seat", type=kind, non_retryable=True)
+        error.__cause__ = cause
+        verdict = _verdict.verdict_of(error, frozenset({"SomeRejection"}), attempts=3)
+        told[kind] = {
+            "verdict": [verdict.outcome.value, verdict.code, verdict.reason, verdict.field],
+            "says what is owed": _verdict.says_what_is_owed(cause),
+        }
+    return told
+
+
+def error_names() -> dict[str, str]:
+    """The names of our errors on the wire, by names that stay when classes are renamed.
+
+    Temporal's SDK does not ask for these: where one of our errors ends a workflow (whose class has
+    `failure_exception_types`), a workflow task or an activity untranslated, or is the cause of a failure, the
+    SDK writes the name of the class. `says_what_is_owed` knows both names of a `DefinitionError`.
+    """
+    return {
+        "saga": saga_errors.SagaError.wire_type,
+        "definition": saga_errors.DefinitionError.wire_type,
+        "rejected": saga_errors.RejectedError.wire_type,
+        "unknown outcome": saga_errors.UnknownOutcomeError.wire_type,
+        "deadline": saga_errors.DeadlineError.wire_type,
+        "turned back": saga_errors.TurnedBackError.wire_type,
+        "too late": saga_errors.TooLateError.wire_type,
+        "lost": saga_errors.Lost.wire_type,
+        "start": saga_errors.StartError.wire_type,
+        "duplicate saga": saga_errors.DuplicateSagaError.wire_type,
+        "saga not found": saga_errors.SagaNotFoundError.wire_type,
+        "verb refused": saga_errors.VerbRefusedError.wire_type,
+        "no worker": saga_errors.NoWorkerError.wire_type,
+        "child rejected": children.ChildRejectedError.wire_type,
+        "contract": event_errors.ContractError.wire_type,
+        "bus unavailable": event_errors.BusUnavailableError.wire_type,
+        "unroutable": event_errors.UnroutableError.wire_type,
+        "topology": event_errors.TopologyError.wire_type,
+        "dead letter": event_errors.DeadLetterError.wire_type,
+    }
+
+
+CHILD_ENDINGS: dict[str, BaseException] = {
+    "cancelled": CancelledError("Cancelled"),
+    "compensated": _verdict.compensated(RejectedError("sold_out", "no seat", "row"), {}),
+    "settled": _verdict.compensated(RejectedError("sold_out", "no seat"), {"seat": "skipped"}),
+    "unaccounted": ApplicationError("no", type=_verdict.SAGA_UNACCOUNTED),
+    "refused": ApplicationError("no", type=_verdict.SAGA_REFUSED),
+    "without a type": ApplicationError("no"),
+    "bug": ApplicationError("no", type="DefinitionError"),
+    "terminated": TerminatedError("by hand"),
+}
+
+
+def endings_of_children() -> dict[str, object]:
+    """What a parent takes from the end of a child, and from a child that was never started."""
+    told: dict[str, object] = {}
+    for name, cause in CHILD_ENDINGS.items():
+        error = ChildWorkflowError(
+            "",
+            namespace="n",
+            workflow_id="order-7/payment",
+            run_id="r",
+            workflow_type="t",
+            initiated_event_id=1,
+            started_event_id=2,
+            retry_state=None,
+        )
+        error.__cause__ = cause
+        told[name] = _refusal_in(children._translated("payment", error))
+    started = WorkflowAlreadyStartedError("order-7/payment", "PaymentSaga")
+    return {
+        **told,
+        "duplicate": _refused_child(lambda: None, started),
+        "cancelled before its start": _refused_child(_cancel, started),
+        "cancelled, with what was done by hand": _leave(),
+    }
+
+
+def _refusal_in(error: BaseException) -> object:
+    if isinstance(error, RejectedError):
+        by_hand = getattr(error, "by_hand", {})
+        return ["rejected", error.code, error.reason, error.field, dict(by_hand)]
+    assert isinstance(error, saga_errors.Lost)
+    return ["lost", str(error)]
+
+
+def _cancel() -> None:
+    raise asyncio.CancelledError
+
+
+def _refused_child(make_room: Callable[[], None], error: Exception) -> object:
+    async def room(_: int) -> None:
+        make_room()
+
+    async def start(*_: object, **__: object) -> None:
+        raise error
+
+    run = SimpleNamespace(load=SimpleNamespace(make_room=room))
+    info = SimpleNamespace(workflow_id="order-7")
+    with (
+        patch.object(children, "current", lambda: run),
+        patch.object(children, "encode", lambda *_: [RawValue(Payload())]),
+        patch.object(children, "to_its_end", lambda body: body),
+        patch.object(workflow, "start_child_workflow", start),
+        patch.object(workflow, "info", lambda: info),
+    ):
+        child = children.run_child(
+            PaymentSaga.run, PLACED.payment, name="payment", task_queue=None, is_pivot=False
+        )
+        try:
+            asyncio.run(child)
+        except RejectedError as refused:
+            return _refusal_in(refused)
+    raise AssertionError
+
+
+def _leave() -> object:
+    back = SimpleNamespace(_insistence=SimpleNamespace(by_hand={"seat": "skipped"}))
+    info = SimpleNamespace(workflow_id="order-7/payment")
+    with patch.object(workflow, "info", lambda: info):
+        try:
+            WayBack.leave(cast("Any", back), asyncio.CancelledError(), was_cancelled=True)
+        except ApplicationError as error:
+            return [error.type, error.message, list(error.details)]
+
+
+# --- orchestration: constants ---------------------------------------------------------------------------
+
+ENUMS: dict[str, type[StrEnum]] = {
+    "outcome": Outcome,
+    "scope": Scope,
+    "compensation order": CompensationOrder,
+    "phase": Phase,
+    "purpose": Purpose,
+    "on failure": OnFailure,
+    "status": Status,
+    "state of the fence": fence_decision.KeyState,
+    "way": Way,
+    "how": How,
+    "state of a compensation": CompensationState,
+    "course of a rescue": rescuing.Course,
+    "wanted": Wanted,
+}
+
+
+def names() -> dict[str, object]:
+    """Names of headers, memos, updates, signals, types, codes, attributes and metrics."""
+    return {
+        "header": HEADER,
+        "memos": [CHILD_MEMO, CARRIED_MEMO, UNACCOUNTED_MEMO],
+        "metadata of a state": STATE,
+        "status": _status(),
+        "search attribute": [SAGA_STATUS.name, SAGA_STATUS.indexed_value_type.name],
+        "verbs": {
+            "hold": _verbs.HOLD,
+            "resume": _verbs.RESUME,
+            "retry": _verbs.RETRY,
+            "skip": _verbs.SKIP,
+            "complete": _verbs.COMPLETE,
+            "compensate": _verbs.COMPENSATE,
+            "approve": _verbs.APPROVE,
+        },
+        "verbs that histories tell": sorted(VERBS),
+        "rescue": [
+            rescue.RESCUE_TYPE,
+            WorkflowDefinition.must_from_class(rescue.RescueSaga).name,
+            rescue.PART,
+        ],
+        "signals of a rescue": sorted(
+            str(each) for each in WorkflowDefinition.must_from_class(rescue.RescueSaga).signals
+        ),
+        "reason of a reset": reset.RESET_REASON,
+        "verb of a rescue": asking.VERB,
+        "types of errors": {
+            "rejected": _verdict.REJECTED,
+            "compensated": _verdict.SAGA_COMPENSATED,
+            "settled": _verdict.SAGA_SETTLED,
+            "refused": _verdict.SAGA_REFUSED,
+            "unaccounted": _verdict.SAGA_UNACCOUNTED,
+        },
+        "codes": {
+            "no worker": _verdict.NO_WORKER,
+            "child lost": _verdict.CHILD_LOST,
+            "not approved": mailbox.NOT_APPROVED,
+            "message too large": attempt.MESSAGE_TOO_LARGE,
+            "message unreadable": attempt.MESSAGE_UNREADABLE,
+            "skipped": SKIPPED,
+        },
+        "names of errors": error_names(),
+        "summaries of timers": {"deadline": DEADLINE, "next attempt": NEXT_ATTEMPT, **timers()},
+        "plugin": SagaPlugin().name(),
+        "metrics": dict(_metrics.DESCRIPTIONS),
+        "attribute of metrics": _metrics.STATUS,
+        "buckets": {name: list(each) for name, each in METRIC_BUCKETS.items()},
+        "workflow types": [
+            WorkflowDefinition.must_from_class(each).name for each in (OrderSaga, PaymentSaga)
+        ],
+        **{f"values: {name}": {m.value: str(m) for m in kind} for name, kind in ENUMS.items()},
+    }
+
+
+def _status() -> object:
+    """What a saga says of itself, in its search attribute or else in its memo."""
+    said: list[object] = []
+
+    def attribute(updates: Any) -> None:
+        said.append([[each.key.name, each.key.indexed_value_type.name, each.value] for each in updates])
+
+    info = SimpleNamespace(workflow_start_time=WHEN)
+    with (
+        patch.object(workflow, "metric_meter", lambda: MetricMeter.noop),
+        patch.object(workflow, "info", lambda: info),
+        patch.object(workflow, "now", lambda: LATER),
+        patch.object(workflow, "upsert_memo", said.append),
+        patch.object(workflow, "upsert_search_attributes", attribute),
+    ):
+        for search_attributes in (True, False):
+            for status in Status:
+                Board(Ledger(), search_attributes=search_attributes, shown=Status.RUNNING).show(status)
+    return said
+
+
+def ids() -> dict[str, object]:
+    """Ids of activities, children and rescues, idempotency keys, and event groups."""
+    (group,) = _groups_of("compensate.payment:take-money#2")
+    return {
+        "prefixes": [_keys.COMPENSATE, _keys.PROBE, _keys.RESCUE],
+        "key of a step": idempotency_key("order-7", "reserve-stock#2"),
+        "key of a compensation": idempotency_key("order-7", f"{_keys.COMPENSATE}reserve-stock"),
+        "key of a probe": idempotency_key("order-7", f"{_keys.PROBE}reserve-stock"),
+        "key of a child": idempotency_key("order-7/payment", "capture"),
+        "key of a child's step in the parent": idempotency_key("order-7", "compensate.payment/fees:charge"),
+        "key in a rescue": idempotency_key("order-7~rescue-2", "compensate.payment:capture"),
+        "address": _keys.address_of("compensate.probe.payment:capture"),
+        "rescues": [_keys.rescue_id("order-7", number) for number in (1, 2, 3)],
+        "rescued": [_keys.rescued_by(each) for each in ("order-7", "order-7~rescue", "order-7~rescue-12")],
+        "child": _keys.child_id("order-7", "payment"),
+        "in the parent": [_keys.in_parent("payment", each) for each in ("capture#2", "fees:charge")],
+        "event group": group,
+        "asked of the server": _started(),
+        "queries": {
+            each: [searching._where(each), searching._attribute(each)] for each in sorted(searching.STATUSES)
+        },
+    }
+
+
+def _groups_of(activity_id: str) -> list[str]:
+    made: list[str] = []
+    with patch.object(workflow, "create_event_group", made.append):
+        groups_of(activity_id)
+    return made
+
+
+class _StopError(Exception):
+    """Ends what was begun, as all is known that is to be known."""
+
+
+class _Client:
+    """Takes down with what a workflow is started."""
+
+    data_converter = SimpleNamespace(payload_converter=CONVERTER)
+    said: dict[str, object]
+
+    async def start_workflow(self, run: Callable[..., object], request: object, **named: Any) -> None:
+        self.said = {name: str(value) for name, value in sorted(named.items()) if name != "id_reuse_policy"}
+        self.said["input"] = payload_text(CONVERTER.to_payloads([request])[0])
+        raise _StopError
+
+
+def _started() -> dict[str, object]:
+    record = Record("order-7", run_id="run-1", task_queue="sagas")
+
+    def said_by(begin: Callable[[Any], Coroutine[Any, Any, object]]) -> object:
+        client = _Client()
+        with suppress(_StopError):
+            asyncio.run(begin(client))
+        return client.said
+
+    return {
+        "rescue": said_by(
+            lambda client: asking.start_rescue(client, "order-7~rescue", REQUEST, task_queue="sagas")
+        ),
+        "going on": said_by(lambda client: reset.go_on(client, cast("Any", None), record, NOTE)),
+    }
+
+
+def timers() -> dict[str, object]:
+    """The summaries of timers that stand in the code which waits."""
+    told: list[str] = []
+    length = [1]
+
+    async def wait(_: object, *, timeout_summary: str, **__: object) -> None:
+        told.append(timeout_summary)
+        raise TimeoutError
+
+    async def sleep(_: object, *, summary: str) -> None:
+        told.append(summary)
+        length[0] += 1
+
+    async def all_of_them() -> None:
+        box = mailbox.Mailbox()
+        with suppress(DeadlineError):
+            await box.next(mailbox.Expected[str]("payment-cleared"), timedelta(days=1))
+        with suppress(DeadlineError):
+            await box.approval("large-order", "manager", timedelta(days=1))
+        load = Load()
+        load.add(LARGEST_LOAD)
+        await load.make_room(1)
+
+    info = SimpleNamespace(get_current_history_length=lambda: length[0])
+    with (
+        patch.object(workflow, "wait_condition", wait),
+        patch.object(workflow, "sleep", sleep),
+        patch.object(workflow, "now", lambda: WHEN),
+        patch.object(workflow, "info", lambda: info),
+    ):
+        asyncio.run(all_of_them())
+    return dict(zip(("event", "approval", "next task"), told, strict=True))
+
+
+# --- HTTP -----------------------------------------------------------------------------------------------
+
+
+def http() -> dict[str, object]:
+    """A request as a participant gets it, and what is read of its answers."""
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json="seat 7")
+
+    async def ask() -> None:
+        async with HttpParticipant(
+            "cinema", "http://cinema.example:8001", transport=httpx.MockTransport(answer)
+        ) as cinema:
+            await cinema.call(RESERVE, "Zoë", "order-7:reserve-seat")
+
+    asyncio.run(ask())
+    (request,) = sent
+    headers = {
+        name: text for name, text in request.headers.items() if name in ("content-type", "idempotency-key")
+    }
+    return {
+        "request": [request.method, str(request.url), headers, request.content.decode()],
+        "codes": {"voided": http_answers.VOIDED, "in flight": http_answers.IN_FLIGHT},
+        "answers": {
+            f"{status} {code}": _told(status, code, after)
+            for status, code, after in (
+                (200, "", None),
+                (409, "sold_out", None),
+                (409, "undeclared", None),
+                (409, http_answers.IN_FLIGHT, "7"),
+                (410, http_answers.VOIDED, None),
+                (429, "busy", "7"),
+                (503, "busy", None),
+            )
+        },
+    }
+
+
+def _told(status: int, code: str, retry_after: str | None) -> object:
+    body = {"code": code, "detail": "no seat", "field": "row.seat"} if code else "seat 7"
+    try:
+        return read_answer(RESERVE, Answer(status, json.dumps(body).encode(), retry_after))
+    except RejectedError as error:
+        return ["rejected", error.code, error.reason, error.field]
+    except ApplicationError as error:
+        return [error.type, error.message, error.non_retryable, str(error.next_retry_delay)]
+
+
+# --- spans ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _spans() -> Generator[list[tuple[str, dict[str, object]]]]:
+    """Takes down every span, with its attributes."""
+    spans: list[tuple[str, dict[str, object]]] = []
+
+    class Span(trace.NonRecordingSpan):
+        def __init__(self, attributes: dict[str, object]) -> None:
+            super().__init__(trace.INVALID_SPAN_CONTEXT)
+            self.attributes = attributes
+
+        def is_recording(self) -> bool:
+            return True
+
+        def set_attribute(self, key: str, value: object) -> None:
+            self.attributes[key] = value
+
+        def set_attributes(self, attributes: Mapping[str, object]) -> None:
+            self.attributes.update(attributes)
+
+    class Tracer:
+        def __init__(self, scope: str) -> None:
+            self.scope = scope
+
+        @contextmanager
+        def start_as_current_span(
+            self,
+            name: str,
+            context: object = None,
+            kind: object = None,
+            attributes: Mapping[str, object] | None = None,
+            *_: object,
+            **__: object,
+        ) -> Generator[Span]:
+            found = dict(attributes or {})
+            spans.append((f"{self.scope}: {name}", found))
+            yield Span(found)
+
+    def current(*_: object) -> Span:
+        found: dict[str, object] = {}
+        spans.append(("current", found))
+        return Span(found)
+
+    with (
+        patch.object(trace, "get_tracer", Tracer),
+        patch.object(trace, "get_current_span", current),
+        patch.object(event_tracing, "_creation_links", lambda _: ()),
+    ):
+        yield spans
+
+
+def spans() -> dict[str, object]:
+    """Names and attributes of all spans of this project."""
+    with _spans() as found:
+        for error in (None, RejectedError("sold_out", "no seat"), event_errors.ContractError("no")):
+            with suppress(saga_errors.SagaError), http_tracing.calling("cinema", "reserve-seat", _URL):
+                _raise(error)
+            with (
+                suppress(saga_errors.SagaError),
+                event_tracing.trace_operation("reserve-seat", "cinema") as span,
+            ):
+                event_tracing.set_outcome(span, is_done=error is None)
+                _raise(error)
+            with suppress(saga_errors.SagaError, ApplicationError):
+                asyncio.run(_activity(error))
+        with event_tracing.trace_sending(EVENT), event_tracing.trace_processing(EVENT, "cinema"):
+            event_tracing.trace_creation(EVENT)
+        with event_tracing.trace_command("place-order", "order-7", "order"):
+            pass
+    names = [event_tracing.SAGA_ID, event_tracing.PARTICIPANT, event_tracing.STEP, event_tracing.OUTCOME]
+    return {
+        "names": [*names, event_tracing.IS_REPEATED, http_tracing.STATUS],
+        "spans": [[name, attributes] for name, attributes in found if attributes or name != "current"],
+    }
+
+
+def _raise(error: Exception | None) -> None:
+    if error is not None:
+        raise error
+
+
+_URL = httpx.URL("http://user:secret@cinema.example:8001/")
+
+
+async def _activity(error: Exception | None) -> None:
+    class Next:
+        async def execute_activity(self, _: object) -> None:
+            _raise(error)
+
+    await _ActivityInbound(cast("Any", Next())).execute_activity(cast("Any", None))
+
+
+# --- choreography ---------------------------------------------------------------------------------------
+
+FIRST = Event(
+    id=event_id("order-7", "order-placed", None),
+    saga_id="order-7",
+    type="order-placed",
+    source="order",
+    time=WHEN,
+    data={"n": 1, "to": ["Zoë", None, 1.5]},
+)
+EVENT = Event(
+    id=event_id("order-7", "seat-reserved", FIRST.id),
+    saga_id="order-7",
+    type="seat-reserved",
+    source="cinema",
+    causation_id=FIRST.id,
+    time=LATER,
+    data={},
+    traceparent=TRACE,
+)
+PLACED = Order(
+    order_id="7",
+    customer=Customer(id="c-1", email="ada@example.org"),
+    lines=(OrderLine(sku="TEA-GREEN", quantity=2),),
+    amount=4200,
+    currency="EUR",
+    method=PaymentMethod(type="card", token="tok_visa", last_four="4242"),
+    address=Address(street="Weg 1", postal_code="10115", country="DE"),
+)
+
+
+def message_text(event: Event) -> str:
+    """A message with its properties and headers."""
+    message: BrokerMessage = encode(event)
+    return as_text(
+        {
+            "body": message.body.decode(),
+            "content_type": message.content_type,
+            "headers": dict(message.headers),
+            "message_id": message.message_id,
+            "type": message.type,
+            "correlation_id": message.correlation_id,
+            "app_id": message.app_id,
+            "timestamp": message.timestamp and message.timestamp.isoformat(),
+        }
+    )
+
+
+def read_message(text: str) -> Event:
+    """The event in a message."""
+    found = json.loads(text)
+    return decode(found["body"].encode(), found["content_type"])
+
+
+def stored_text(event: Event) -> str:
+    """An event as its row in the outbox has it."""
+    with connected(outbox.SCHEMA) as database:
+        outbox.add(database, event)
+        return as_text(_rows(database, "saga_outbox"))
+
+
+def read_stored(text: str) -> Event:
+    """The event in a row of the outbox."""
+    (row,) = json.loads(text)
+    names = list(row)
+    with connected(outbox.SCHEMA) as database:
+        marks = ", ".join("?" for _ in names)
+        database.execute(f"insert into saga_outbox({', '.join(names)}) values({marks})", list(row.values()))
+        (waiting,) = outbox.read_due(database, LATER, limit=2)
+    return waiting.event
+
+
+@contextmanager
+def connected(schema: str) -> Generator[Any]:
+    """A database in memory."""
+    database = open_connection(":memory:", schema=schema)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _rows(database: Any, table: str) -> list[dict[str, object]]:
+    cursor = database.execute(f"select * from {table}")
+    columns = [column[0] for column in cursor.description]
+    return [dict(zip(columns, row, strict=True)) for row in cursor]
+
+
+def events() -> dict[str, Sample[Any]]:
+    """Events on the broker, and in the outbox."""
+    both = {"first": FIRST, "following": EVENT}
+    return {
+        **{f"{name}, on the broker": Sample(each, message_text, read_message) for name, each in both.items()},
+        **{f"{name}, in the outbox": Sample(each, stored_text, read_stored) for name, each in both.items()},
+    }
+
+
+def broker() -> dict[str, object]:
+    """Exchanges, queues, bindings, dead letters, limits and ids."""
+    wanted = build_broker_topology(Topology(queues={"cinema": frozenset({("order", "order-placed")})}), 20)
+    of_examples = build_broker_topology(TOPOLOGY, RabbitOptions().delivery_limit)
+    return {
+        "layout": _layout(wanted.exchanges, wanted.queues, wanted.bindings),
+        "layout of the examples": _layout(of_examples.exchanges, of_examples.queues, of_examples.bindings),
+        "dead letters": [DEAD, rabbit_bus._PARTICIPANT, rabbit_bus._REASON, list(rabbit_bus._BROKER_HEADERS)],
+        "dead letter": _dead_letter(),
+        "reason": describe_exhaustion(21, "ContractError: no"),
+        "content type": [CONTENT_TYPE, VERSION, LARGEST_BODY],
+        "ids": [event_id("order-7", "order-placed", None), FIRST.id, EVENT.id],
+        "codes": {"key reuse": fence.KEY_REUSE, "voided": fence.VOIDED},
+    }
+
+
+def _layout(exchanges: Mapping[str, str], queues: Mapping[str, Any], bindings: Iterable[object]) -> object:
+    return {
+        "exchanges": dict(exchanges),
+        "queues": {name: dict(arguments) for name, arguments in queues.items()},
+        "bindings": sorted(list(cast("tuple[str, ...]", each)) for each in bindings),
+    }
+
+
+def _dead_letter() -> object:
+    """What is put aside, and how it is read again."""
+    sent: list[BrokerMessage] = []
+    bus = rabbit_bus.RabbitBus("amqp://localhost")
+
+    async def send(message: BrokerMessage, *where: object) -> None:
+        sent.append(message)
+
+    message = dataclasses.replace(encode(FIRST), headers={"ce-id": "x", "x-death": "y"})
+    with patch.object(bus, "_publish", send):
+        asyncio.run(bus._publish_dead_letter("cinema", message, "it is no event"))
+    read = rabbit_bus._read_dead_letter(sent[0])
+    return [dict(sent[0].headers), read.participant, read.reason]
+
+
+def database() -> dict[str, object]:
+    """Tables, and rows of each kind."""
+    with connected(fence.SCHEMA + inbox.SCHEMA) as tx:
+        for state in ("done", "failed", "compensated", "fenced"):
+            _fill(tx, state)
+        inbox.admit(tx, _inbox_entry("e-1", "order-placed"), now=WHEN)
+        inbox.admit(tx, _inbox_entry("e-2", "place", fingerprint="f"), now=WHEN)
+        rows = {"fence": _rows(tx, "saga_step"), "inbox": _rows(tx, "saga_inbox")}
+    return {
+        "fence": fence.SCHEMA,
+        "inbox": inbox.SCHEMA,
+        "outbox": outbox.SCHEMA,
+        "rows": rows,
+        "fingerprint": fence.fingerprint(PLACED),
+        "tables of the examples": {
+            each.name: _participant(each).tables
+            for each in (
+                orders.ORDER,
+                inventory.INVENTORY,
+                shipping.SHIPPING,
+                service.PAYMENT,
+                notification.NOTIFICATION,
+            )
+        },
+    }
+
+
+def _participant(each: Participant) -> Participant:
+    return each
+
+
+def _inbox_entry(event_id: str, kind: str, *, fingerprint: str = "") -> inbox.InboxEntry:
+    return inbox.InboxEntry(
+        participant="cinema", event_id=event_id, saga_id="order-7", type=kind, fingerprint=fingerprint
+    )
+
+
+def _fill(tx: Any, state: str) -> None:
+    request = fence.FenceRequest(action="reserve-seat", key=f"order-7:{state}", fingerprint="f")
+
+    def refuse() -> str:
+        raise RejectedError("sold_out", "no seat", "row.seat")
+
+    if state != "fenced":
+        fence.act(tx, request, refuse if state == "failed" else lambda: '"seat 7"', now=WHEN)
+    if state in ("compensated", "fenced"):
+        fence.compensate(tx, request, lambda: None, now=LATER)
+
+
+def examples() -> dict[str, object]:
+    """Operations, facts, commands, schemas and a whole order of the examples, in the events' style."""
+    facts = [*_of(order_facts, EventType), *_of(payment_facts, EventType)]
+    commands = [*_of(order_facts, CommandType), *_of(payment_facts, CommandType)]
+    return {
+        "operations": {
+            each.name: [
+                each.participant,
+                sorted(each.rejections),
+                _schema(each.message),
+                _schema(each.result),
+            ]
+            for each in example_worker.OPERATIONS
+        },
+        "facts": {fact.name: [fact.source, fact.is_final, _schema(fact.data)] for fact in facts},
+        "commands": {each.name: _schema(each.data) for each in commands},
+        "queues": sorted(REACTIONS),
+        "order": order_facts.place_order.saga_id(PLACED),
+        "payment": payment_facts.place_payment.saga_id(PLACED.payment),
+        "story": _story(),
+    }
+
+
+def _of(module: object, kind: type[Any]) -> list[Any]:
+    return [each for each in vars(module).values() if isinstance(each, kind)]
+
+
+def _schema(model: type[Any]) -> object:
+    """Without the names of classes and what they say of themselves."""
+
+    def without(value: object, definitions: Mapping[str, object]) -> object:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                return without(definitions[value["$ref"].rpartition("/")[2]], definitions)
+            return {
+                key: without(each, definitions)
+                for key, each in value.items()
+                if key not in ("title", "description", "$defs")
+            }
+        return [without(each, definitions) for each in value] if isinstance(value, list) else value
+
+    schema = TypeAdapter(model).json_schema()
+    return without(schema, schema.get("$defs", {}))
+
+
+def _story() -> list[object]:
+    """The events of one order, from its command to its last fact, with what stands in every database."""
+    databases: dict[str, Any] = {}
+    reactions: dict[str, Reactions] = {}
+    for name, each in REACTIONS.items():
+        participant = dataclasses.replace(each.participant, clock=lambda: WHEN)
+        reactions[name] = copy(each)
+        reactions[name].participant = participant
+        databases[name] = open_connection(":memory:", schema=build_schema(participant))
+    told: list[object] = []
+    CommandProcessor(reactions["order"]).execute(databases["order"], order_facts.place_order, PLACED)
+    while waiting := [
+        (name, found) for name, tx in databases.items() for found in outbox.read_due(tx, LATER, limit=9)
+    ]:
+        for name, row in waiting:
+            outbox.delete(databases[name], [row.seq])
+            told.append(message_text(row.event))
+            for hearer in sorted(TOPOLOGY.find_subscribers(row.event)):
+                processor = EventProcessor(reactions[hearer])
+                processor.process(databases[hearer], processor.parse(row.event))
+    for name, tx in sorted(databases.items()):
+        told += [name, _rows(tx, "saga_step"), _rows(tx, "saga_inbox")]
+        tx.close()
+    return told
+
+
+# --- workers --------------------------------------------------------------------------------------------
+
+
+def as_json(value: T) -> Sample[T]:
+    """A model that is kept in a file as JSON."""
+    kind = cast("type[BaseModel]", type(value))
+    return Sample(
+        value,
+        lambda each: cast("BaseModel", each).model_dump_json(indent=1),
+        lambda text: cast("T", kind.model_validate_json(text)),
+    )
+
+
+def files() -> dict[str, Sample[Any]]:
+    """What another version finds in a folder."""
+    run = RecordedRun(
+        file="1-OrderSaga.json",
+        workflow_type="OrderSaga",
+        workflow_id="order-7",
+        run_id="r",
+        events=7,
+        last_event="WorkflowExecutionCompleted",
+    )
+    manifest = Manifest(
+        saga="order-7",
+        workflow_type="OrderSaga",
+        started_at="2026-01-02T03:04:05Z",
+        sdk="0.1.0",
+        temporalio="1.35.0",
+        runs=(run,),
+    )
+    return {
+        "manifest": as_json(manifest),
+        "claim": as_json(RunningServer(pid=1, owner_pid=2)),
+        "claim of Temporal": as_json(
+            ServerAddress(pid=1, owner_pid=2, address="127.0.0.1:7233", ui_url="http://127.0.0.1:8233")
+        ),
+        "claim of RabbitMQ": as_json(BrokerAddress(pid=1, owner_pid=2, url="amqp://u:p@127.0.0.1:5672/")),
+    }
+
+
+def settings() -> dict[str, object]:
+    """Names of environment variables, files, users and attributes."""
+    folder = Path("data")
+    return {
+        "environment": sorted(f"{worker_settings.PREFIX}{name.upper()}" for name in Settings.model_fields),
+        "search attributes": SEARCH_ATTRIBUTES,
+        "files": [
+            str(path)
+            for server in (TEMPORAL, RABBITMQ)
+            for path in (_address_file(folder, server), _lock_file(folder, server))
+        ],
+        "manifest": MANIFEST,
+        "left out of histories": sorted(ELSEWHERE),
+        "node": [NODE, USER],
+        "default task queue": Settings.model_fields["task_queue"].default,
+    }
+
+
+# --- what commands answer in JSON -----------------------------------------------------------------------
+
+
+def cli_json() -> dict[str, Sample[Any]]:
+    """The answers of `sagas ... --json`."""
+    return {
+        "timeline, default": _answer(Timeline(id="order-7", status="running", way=Way.BACK)),
+        "timeline": _answer(_timeline()),
+        "preview, default": _answer(Preview(id="order-7", way=Way.FORWARD)),
+        "preview": _answer(
+            Preview(
+                id="order-7",
+                way=Way.BACK,
+                compensations=(Planned(address="seat", activity="free-seat", lane="2.1"),),
+                stays=(Stays(address="news", outcome=Outcome.DONE, because="skipped by mia: b"),),
+                unknown=("trip",),
+                left=(Planned(address="card", activity="give-back"),),
+                has_completed=True,
+                has_turned=True,
+                root="order",
+            )
+        ),
+        "list": Sample(
+            (_summary(""), _summary("compensated")),
+            _json_list,
+            lambda text: tuple(SagaSummary.model_validate(each) for each in json.loads(text)),
+        ),
+        "rescue": _answer(
+            Rescue(
+                saga="order-7",
+                course=rescuing.Course.COMPENSATING,
+                workflow_id="order-7~rescue",
+                run_id="r",
+                owed=("seat",),
+                unaccounted=("trip",),
+                is_new=False,
+            )
+        ),
+        "rescue, default": _answer(Rescue(saga="order-7", course=rescuing.Course.NOTHING_OWED)),
+        "verb": _answer(Done(saga="order-7", verb="hold", status="held")),
+    }
+
+
+def _answer(value: T) -> Sample[T]:
+    kind = cast("type[BaseModel]", type(value))
+    return Sample(
+        value,
+        lambda each: _json(cast("BaseModel", each)),
+        lambda text: cast("T", kind.model_validate_json(text)),
+    )
+
+
+def _summary(of_rescue: str) -> SagaSummary:
+    return SagaSummary(
+        id="order-7",
+        type="OrderSaga",
+        status="terminated",
+        rescue=of_rescue,
+        started_at=WHEN,
+        ended_at=LATER,
+        task_queue="sagas",
+    )
+
+
+def _timeline() -> Timeline:
+    line = CompensationLine(
+        address="seat",
+        activity="free-seat",
+        state=CompensationState.BY_HAND,
+        started_at=WHEN,
+        ended_at=LATER,
+        attempts=2,
+        reason="no",
+    )
+    step = StepLine(
+        address="seat",
+        purpose="child",
+        outcome=Outcome.UNKNOWN,
+        activity="reserve-seat",
+        started_at=WHEN,
+        ended_at=LATER,
+        attempts=3,
+        code="sold_out",
+        reason="no seat",
+        compensations=(line,),
+        child=Timeline(id="order-7/trip", status="running", way=Way.BACK),
+        left_by="r-0",
+        by_hand="skipped",
+    )
+    return Timeline(
+        id="order-7",
+        run_id="r",
+        type="OrderSaga",
+        status="terminated",
+        way=Way.FORWARD,
+        since=WHEN,
+        started_at=WHEN,
+        ended_at=LATER,
+        closed=How.TERMINATED,
+        code="c",
+        reason="r",
+        steps=(step,),
+        fault=Fault(reason="a bug", since=WHEN),
+        waits=(Wait(what=NEXT_ATTEMPT, until=LATER),),
+        verbs=(HOLD_ENTRY, DECIDED),
+        cancels=(Cancel(at=WHEN, reason="no more"),),
+        continued_from="r-0",
+        continued_as="r-2",
+        rescues=(Timeline(id="order-7~rescue", status="compensated", way=Way.BACK),),
+    )
+
+
+def told(history: WorkflowHistory) -> object:
+    """What a stored run says when its history is read: the story, and what would be made up for."""
+    converter = dataclasses.replace(DataConverter.default, payload_converter_class=SagaPayloadConverter)
+    record = read_history(history.workflow_id, history.events, converter)
+    return [timeline_of(record).model_dump(mode="json"), preview_of(record).model_dump(mode="json")]
+
+
+def recorded() -> Generator[tuple[str, WorkflowHistory]]:
+    """Every stored run, by its file."""
+    for recording in read_recordings(STORED):
+        folder = recording.folder.relative_to(STORED).as_posix()
+        for run, history in zip(recording.manifest.runs, recording.histories, strict=True):
+            yield f"{folder}/{run.file}", history
+
+
+def replayer(runner: WorkflowRunner) -> Replayer:
+    """Replays stored runs."""
+    return Replayer(workflows=WORKFLOWS, workflow_runner=runner, plugins=[SagaPlugin()])
+
+
+PACKAGES = (sagas, choreography)
+"""Where every model and enumeration has a sample, or a reason why it needs none."""
+
+WORKFLOWS: list[type] = [OrderSaga, PaymentSaga, TripSaga]
+"""The workflows of the stored histories."""
+
+CONSTANTS: dict[str, Callable[[], dict[str, object]]] = {
+    "names": names,
+    "ids": ids,
+    "readings of failures": readings,
+    "endings of children": endings_of_children,
+    "http": http,
+    "spans": spans,
+    "broker": broker,
+    "database": database,
+    "examples": examples,
+    "settings": settings,
+}
+"""What is compared as it is, by section."""
+
+SAMPLES: dict[str, Callable[[], dict[str, Sample[Any]]]] = {
+    "models": models,
+    "marks": marks,
+    "failures": failures,
+    "events": events,
+    "files": files,
+    "cli-json": cli_json,
+}
+"""What is written and read again, by section."""
+
+IN_PROCESS_ONLY: dict[type[object], str] = {
+    _Model: "the base of the models of a timeline, of which there are no instances",
+    fence_decision.RequestKind: "says which of its functions the fence was called by",
+    fence_decision.Match: "says how two rows compare",
+    fence_decision.FenceDecision: "says what the fence does next",
+    Failpoint: "names moments at which a test kills a process",
+}
+"""Models and enumerations that never leave their process, each with the reason."""
