@@ -1,16 +1,14 @@
 """Names of participants and event types, and the derived names of exchanges and queues."""
 
-import re
+from sagas import Operation
 
 LONGEST_NAME = 100
 NAME_RULE = f"words in lower case joined by dashes, at most {LONGEST_NAME} characters"
 
-_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-
 
 def is_name(text: str) -> bool:
     """Whether a text is a valid name of a participant or an event type, and no pattern of a broker."""
-    return len(text) <= LONGEST_NAME and _NAME.fullmatch(text) is not None
+    return len(text) <= LONGEST_NAME and Operation.is_name(text)
 
 
 def exchange_name(source: str) -> str:
