@@ -19,7 +19,16 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
-from choreography import KEY_REUSE, VOIDED, Command, Database, Participant, RunningParticipant
+from choreography import (
+    KEY_REUSE,
+    VOIDED,
+    CommandType,
+    Database,
+    OperationRequest,
+    Participant,
+    RunningParticipant,
+    execute_operation,
+)
 from examples.order.operations import INVALID_LINES
 from examples.payment.operations import INVALID
 from sagas import Operation, RejectedError
@@ -91,7 +100,7 @@ def door(
     gates = gates or Gates()
     for operation in service.participant.operations:
         _add_operation(app, service.participant, database, operation, Hindrances(gates))
-    commands = running.commands if running else ()
+    commands = running.command_types if running else ()
     for command in commands:
         assert running is not None
         _add_command(app, running, command)
@@ -144,7 +153,8 @@ def _add_operation(
         key = _key(request)
         message = await body.read(request, operation.message)
         await hindrances.pass_by(operation.name, message, key)
-        answer = await participant.handle(database, operation.name, message, key)
+        asked = OperationRequest(operation=operation.name, message=message, key=key)
+        answer = await execute_operation(participant, database, asked)
         fault = fault_for(operation.name, message)
         if fault is Fault.REPLIES_LOST or (fault is Fault.REPLY_LOST and not answer.is_repeated):
             await _drop(request)
@@ -173,12 +183,12 @@ def _add_operation(
     )
 
 
-def _add_command(app: FastAPI, running: RunningParticipant, command: Command[Any]) -> None:
+def _add_command(app: FastAPI, running: RunningParticipant, command: CommandType[Any]) -> None:
     """A command has no key: which saga it is about says what it is, however often it is sent."""
 
     async def handle(request: Request) -> Response:
         message = await body.read(request, command.data)
-        saga_id = await running.obey(command, message)
+        saga_id = await running.execute_command(command, message)
         return JSONResponse({"saga_id": saga_id}, HTTPStatus.ACCEPTED)
 
     schema = {"$ref": f"#/components/schemas/{command.data.__name__}"}

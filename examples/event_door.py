@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from choreography import Assignment
+from choreography import OperationRequest
 
 from .faults import Fault, Gates, Hindrances, fault_for
 
@@ -15,7 +15,7 @@ class ReplyLostError(Exception):
 
 
 class EventDoor:
-    """A `choreography.Door` that has what the data of an event asks for; see docs/test-data.md.
+    """A `choreography.FaultInjector` that has what the data of an event asks for; see docs/test-data.md.
 
     Args:
         gates: Those of the service's HTTP door, where they are opened.
@@ -24,15 +24,15 @@ class EventDoor:
     def __init__(self, gates: Gates) -> None:
         self._hindrances = Hindrances(gates, patience=GATE_PATIENCE)
 
-    async def enter(self, assignment: Assignment) -> None:
+    async def before_operation(self, request: OperationRequest) -> None:
         """Waits, or refuses once, before the transaction and outside of it."""
-        await self._hindrances.pass_by(assignment.operation, assignment.message, assignment.key)
+        await self._hindrances.pass_by(request.operation, request.message, request.key)
 
-    def is_answered(self, assignment: Assignment) -> bool:
+    def is_outcome_known(self, request: OperationRequest) -> bool:
         """False where all replies are lost: the effect is committed, and its participant cannot know."""
-        return fault_for(assignment.operation, assignment.message) is not Fault.REPLIES_LOST
+        return fault_for(request.operation, request.message) is not Fault.REPLIES_LOST
 
-    async def leave(self, assignment: Assignment) -> None:
+    async def after_commit(self, request: OperationRequest) -> None:
         """Loses the first acknowledgement, where the data asks for it."""
-        if fault_for(assignment.operation, assignment.message) is Fault.REPLY_LOST:
-            raise ReplyLostError(assignment.key)
+        if fault_for(request.operation, request.message) is Fault.REPLY_LOST:
+            raise ReplyLostError(request.key)

@@ -1,6 +1,6 @@
 """Who reacts to what in all the examples: what each service process runs, and the queues that they need."""
 
-from choreography import topology_of
+from choreography import build_topology
 from examples.order import inventory, orders, shipping
 from examples.order import notification as notification_of_orders
 from examples.order import payment as payment_of_orders
@@ -15,5 +15,5 @@ REACTIONS = {
 }
 """Each service's own; a process knows its reactions, and nobody runs the whole."""
 
-TOPOLOGY = topology_of(*REACTIONS.values())
+TOPOLOGY = build_topology(*REACTIONS.values())
 """The queues of all services: a broker has to have them before the first event."""

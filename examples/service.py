@@ -18,7 +18,15 @@ import typer
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from choreography import Bus, BusUnavailableError, Database, RabbitBus, RunningParticipant, run_participant
+from choreography import (
+    Bus,
+    BusUnavailableError,
+    Database,
+    RabbitBus,
+    RunningParticipant,
+    build_schema,
+    run_participant,
+)
 from examples.order import inventory, orders, shipping
 from examples.payment import notification
 from examples.payment import service as payment
@@ -81,7 +89,7 @@ async def react(
             break
         except BusUnavailableError as error:
             print(f"{name} waits for its broker: {error}", flush=True)
-    async with run_participant(REACTIONS[name], database, bus, door=EventDoor(gates)) as running:
+    async with run_participant(REACTIONS[name], database, bus, fault_injector=EventDoor(gates)) as running:
         yield running
 
 
@@ -91,7 +99,9 @@ async def serve(
     """Serves until SIGTERM or SIGINT; what is committed is safe at any moment."""
     service, gates = SERVICES[name], Gates()
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(Database.open(path, schema=service.participant.schema))
+        database = await stack.enter_async_context(
+            Database.open(path, schema=build_schema(service.participant))
+        )
         running = None
         if bus is not None:
             events = await stack.enter_async_context(bus)

@@ -39,6 +39,16 @@ LAYERS = {
         "_client",
         "operator",
     ),
+    "choreography": (
+        "_errors",
+        "_backoff",
+        "_validation",
+        "_declarations",
+        "_tracing",
+        "_messaging",
+        "_transaction",
+        "_runtime",
+    ),
 }
 """The packages inside a package from the lowest to the highest; each may only import lower ones."""
 
@@ -49,12 +59,15 @@ APART = {
         "sagas._messages",
         "sagas._workflow",
         "sagas._plugin",
-    )
+    ),
+    "choreography._messaging": ("choreography._tracing",),
+    "choreography._transaction": ("choreography._messaging",),
 }
-"""Lower packages that a package may not import all the same: reading a history needs no workflow code."""
+"""Lower packages that a package may not import all the same: reading a history needs no workflow code, and a
+transaction needs no broker."""
 
 ONLY_IN = {
-    "aio_pika": ["choreography/_rabbitmq.py", "tests/*"],
+    "aio_pika": ["choreography/_messaging/rabbitmq/*", "tests/*"],
     "aiormq": ["tests/*"],
     "fastapi": ["examples/*", "tests/*"],
     "httpx": ["activities/*", "examples/*", "benchmarks/*", "tests/*"],
@@ -110,6 +123,7 @@ def _name(path: str) -> Iterator[str]:
 
 
 def _imports(path: str, tree: ast.AST) -> Iterator[str]:
+    this = ".".join(PurePosixPath(path).with_suffix("").parts)
     here = ".".join(PurePosixPath(path).parent.parts)
     # The entry point of an example puts together what the example itself does not know.
     if PurePosixPath(path).name == "__main__.py" and here.startswith("examples."):
@@ -117,8 +131,8 @@ def _imports(path: str, tree: ast.AST) -> Iterator[str]:
     home = next((package for package in MAY_IMPORT if _is_in(here, package)), None)
     for module in imported_modules(path, tree):
         top = module.partition(".")[0]
-        if _is_upward(here, module) or any(_is_in(module, other) for other in APART.get(here, ())):
-            yield f"{here} may not import {module}"
+        if _is_upward(this, module) or _is_apart(this, module):
+            yield f"{_layer_of(this)} may not import {module}"
         for library, files in ONLY_IN.items():
             if _is_in(module, library) and not any(fnmatch(path, pattern) for pattern in files):
                 yield f"{library} may only be imported in {', '.join(files)}"
@@ -130,14 +144,21 @@ def _imports(path: str, tree: ast.AST) -> Iterator[str]:
             yield f"{module} is private to {top}; import from its façade"
 
 
-def _is_upward(here: str, module: str) -> bool:
-    """Whether an import goes to a higher layer of the same package."""
-    top, _, rest = here.partition(".")
-    layers = LAYERS.get(top, ())
-    own, other = rest.partition(".")[0], module.removeprefix(f"{top}.").partition(".")[0]
-    if not module.startswith(f"{top}.") or own not in layers or other not in layers:
-        return False
-    return layers.index(other) > layers.index(own)
+def _layer_of(module: str) -> str:
+    """The package or module directly under a top-level package that a module belongs to."""
+    return ".".join(module.split(".")[:2])
+
+
+def _is_upward(this: str, module: str) -> bool:
+    """Whether an import goes to a higher layer of the same top-level package."""
+    layers = [f"{this.partition('.')[0]}.{name}" for name in LAYERS.get(this.partition(".")[0], ())]
+    own, other = _layer_of(this), _layer_of(module)
+    return own in layers and other in layers and layers.index(other) > layers.index(own)
+
+
+def _is_apart(this: str, module: str) -> bool:
+    """Whether a lower layer is one that this package does without."""
+    return any(_is_in(module, other) for other in APART.get(_layer_of(this), ()))
 
 
 def _functions(tree: ast.AST) -> Iterator[str]:

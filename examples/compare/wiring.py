@@ -102,10 +102,10 @@ def state_is_asked_at(style: str) -> tuple[str, ...]:
 
 def _heard(name: str) -> dict[str, tuple[str, ...]]:
     heard: dict[str, list[str]] = {}
-    for fact in REACTIONS[name].facts:
-        if fact.by != name:
-            heard.setdefault(fact.by, []).append(fact.name)
-    return {by: tuple(sorted(heard[by])) for by in sorted(heard)}
+    for fact in REACTIONS[name].event_types:
+        if fact.source != name:
+            heard.setdefault(fact.source, []).append(fact.name)
+    return {source: tuple(sorted(heard[source])) for source in sorted(heard)}
 
 
 def _span(node: ast.stmt) -> set[int]:

@@ -1,6 +1,6 @@
 """What happens to an order, as the services tell it; each fact carries the whole order: nobody has to ask."""
 
-from choreography import Command, Fact
+from choreography import CommandType, EventType
 
 from .messages import CancellationRequest, Order
 
@@ -10,27 +10,27 @@ def saga_of(about: Order | CancellationRequest) -> str:
     return f"order-{about.order_id}"
 
 
-place_order = Command("place-order", Order, saga_of)
-request_cancellation = Command("request-cancellation", CancellationRequest, saga_of)
+place_order = CommandType("place-order", Order, saga_of)
+request_cancellation = CommandType("request-cancellation", CancellationRequest, saga_of)
 
-order_placed = Fact("order-placed", Order, by="order")
-stock_reserved = Fact("stock-reserved", Order, by="inventory")
-order_screened = Fact("order-screened", Order, by="order")
-payment_authorized = Fact("payment-authorized", Order, by="payment")
-payment_captured = Fact("payment-captured", Order, by="payment")
-shipment_created = Fact("shipment-created", Order, by="shipping")
-order_approved = Fact("order-approved", Order, by="order", is_final=True)
+order_placed = EventType("order-placed", Order, source="order")
+stock_reserved = EventType("stock-reserved", Order, source="inventory")
+order_screened = EventType("order-screened", Order, source="order")
+payment_authorized = EventType("payment-authorized", Order, source="payment")
+payment_captured = EventType("payment-captured", Order, source="payment")
+shipment_created = EventType("shipment-created", Order, source="shipping")
+order_approved = EventType("order-approved", Order, source="order", is_final=True)
 
-cancellation_requested = Fact("cancellation-requested", Order, by="order")
+cancellation_requested = EventType("cancellation-requested", Order, source="order")
 
-stock_refused = Fact("stock-refused", Order, by="inventory")
-order_suspected = Fact("order-suspected", Order, by="order")
-payment_declined = Fact("payment-declined", Order, by="payment")
-capture_refused = Fact("capture-refused", Order, by="payment")
-payment_unknown = Fact("payment-unknown", Order, by="payment")
-shipment_refused = Fact("shipment-refused", Order, by="shipping")
-shipment_voided = Fact("shipment-voided", Order, by="shipping")
-order_cancelled = Fact("order-cancelled", Order, by="order", is_final=True)
+stock_refused = EventType("stock-refused", Order, source="inventory")
+order_suspected = EventType("order-suspected", Order, source="order")
+payment_declined = EventType("payment-declined", Order, source="payment")
+capture_refused = EventType("capture-refused", Order, source="payment")
+payment_unknown = EventType("payment-unknown", Order, source="payment")
+shipment_refused = EventType("shipment-refused", Order, source="shipping")
+shipment_voided = EventType("shipment-voided", Order, source="shipping")
+order_cancelled = EventType("order-cancelled", Order, source="order", is_final=True)
 
 AFTER_CAPTURE = (payment_unknown, shipment_refused, shipment_voided)
 """What ends an order when its money may have been taken."""

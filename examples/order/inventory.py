@@ -8,7 +8,7 @@ what is reserved for a completed order is what shipping shipped for it.
 import sqlite3
 from hashlib import sha256
 
-from choreography import Handles, Participant, Reactions, on
+from choreography import OperationHandler, Participant, Reactions, on
 from sagas import RejectedError
 
 from . import operations as ops
@@ -126,11 +126,14 @@ def balance(tx: sqlite3.Connection) -> dict[str, object]:
 INVENTORY = Participant(
     name="inventory",
     tables=TABLES,
-    handles=(Handles(ops.reserve_stock, reserve).compensated_by(ops.release_stock, release),),
+    handlers=(OperationHandler(ops.reserve_stock, reserve).compensated_by(ops.release_stock, release),),
 )
 
 REACTIONS = Reactions(
     INVENTORY,
-    on(order_placed).do(ops.reserve_stock, ReserveStock.of).then(stock_reserved).or_else(stock_refused),
+    on(order_placed)
+    .do(ops.reserve_stock, ReserveStock.of)
+    .on_done(stock_reserved)
+    .on_rejected(stock_refused),
     on(*AFTER_RESERVATION).compensate(ops.reserve_stock, ReserveStock.of),
 )

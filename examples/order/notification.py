@@ -16,9 +16,9 @@ def receipt_of(order: Order) -> Notice:
 
 REACTIONS = Reactions(
     NOTIFICATION,
-    on(payment_captured).do(ops.send_receipt, receipt_of, within="payment"),
+    on(payment_captured).do(ops.send_receipt, receipt_of, child_saga="payment"),
     on(order_approved).do(ops.tell_customer, on_its_way),
     on(order_cancelled).do(ops.tell_customer, cancelled),
     # Who cancels gets no receipt any more; one that was sent cannot be taken back.
-    on(shipment_voided).void(ops.send_receipt, receipt_of, within="payment"),
+    on(shipment_voided).void(ops.send_receipt, receipt_of, child_saga="payment"),
 )

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from choreography import Handles, Participant, Reactions, on
+from choreography import OperationHandler, Participant, Reactions, on
 from sagas import RejectedError
 
 from . import operations as ops
@@ -120,18 +120,21 @@ def state(tx: sqlite3.Connection, order_id: str) -> dict[str, object]:
 ORDER = Participant(
     name="order",
     tables=TABLES,
-    handles=(
-        Handles(ops.create_order, create).compensated_by(ops.cancel_order, cancel),
-        Handles(ops.approve_order, approve),
-        Handles(ops.screen_order, screen),
+    handlers=(
+        OperationHandler(ops.create_order, create).compensated_by(ops.cancel_order, cancel),
+        OperationHandler(ops.approve_order, approve),
+        OperationHandler(ops.screen_order, screen),
     ),
 )
 
 REACTIONS = Reactions(
     ORDER,
-    on(place_order).do(ops.create_order).then(order_placed),
-    on(stock_reserved).do(ops.screen_order, ScreenOrder.of).then(order_screened).or_else(order_suspected),
-    on(shipment_created).do(ops.approve_order).then(order_approved),
-    on(*ABORTS).compensate(ops.create_order).then(order_cancelled),
-    on(request_cancellation).tell(cancellation_requested, find),
+    on(place_order).do(ops.create_order).on_done(order_placed),
+    on(stock_reserved)
+    .do(ops.screen_order, ScreenOrder.of)
+    .on_done(order_screened)
+    .on_rejected(order_suspected),
+    on(shipment_created).do(ops.approve_order).on_done(order_approved),
+    on(*ABORTS).compensate(ops.create_order).on_done(order_cancelled),
+    on(request_cancellation).publish(cancellation_requested, find),
 )

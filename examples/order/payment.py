@@ -25,15 +25,15 @@ def payment_of(order: Order) -> Payment:
 REACTIONS = Reactions(
     PAYMENT,
     on(order_screened)
-    .do(ops.authorize_payment, payment_of, within="payment")
-    .then(payment_authorized)
-    .or_else(payment_declined),
+    .do(ops.authorize_payment, payment_of, child_saga="payment")
+    .on_done(payment_authorized)
+    .on_rejected(payment_declined),
     on(payment_authorized)
-    .do(ops.capture_payment, payment_of, within="payment")
-    .then(payment_captured)
-    .or_else(capture_refused)
-    .if_unknown(payment_unknown),
-    on(*AFTER_CAPTURE).compensate(ops.capture_payment, payment_of, within="payment"),
-    on(capture_refused, *AFTER_CAPTURE).compensate(ops.authorize_payment, payment_of, within="payment"),
+    .do(ops.capture_payment, payment_of, child_saga="payment")
+    .on_done(payment_captured)
+    .on_rejected(capture_refused)
+    .on_unknown(payment_unknown),
+    on(*AFTER_CAPTURE).compensate(ops.capture_payment, payment_of, child_saga="payment"),
+    on(capture_refused, *AFTER_CAPTURE).compensate(ops.authorize_payment, payment_of, child_saga="payment"),
 )
 """The steps keep the keys that they have as a child saga of the order."""

@@ -3,7 +3,7 @@
 import sqlite3
 from hashlib import sha256
 
-from choreography import Handles, Participant, Reactions, on
+from choreography import OperationHandler, Participant, Reactions, on
 from sagas import RejectedError
 
 from . import operations as ops
@@ -78,14 +78,16 @@ def state(tx: sqlite3.Connection, order_id: str) -> dict[str, object]:
     return {"effects": [ops.create_shipment.name] * parcels, "shipped": dict(shipped)}
 
 
-SHIPPING = Participant(name="shipping", tables=TABLES, handles=(Handles(ops.create_shipment, ship),))
+SHIPPING = Participant(
+    name="shipping", tables=TABLES, handlers=(OperationHandler(ops.create_shipment, ship),)
+)
 
 REACTIONS = Reactions(
     SHIPPING,
     on(payment_captured)
     .do(ops.create_shipment, CreateShipment.of)
-    .then(shipment_created)
-    .or_else(shipment_refused),
+    .on_done(shipment_created)
+    .on_rejected(shipment_refused),
     # The owner of the pivot decides: a cancellation comes in time, or it does nothing.
-    on(cancellation_requested).void(ops.create_shipment, CreateShipment.of).then(shipment_voided),
+    on(cancellation_requested).void(ops.create_shipment, CreateShipment.of).on_done(shipment_voided),
 )

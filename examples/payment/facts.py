@@ -1,6 +1,6 @@
 """What happens to a payment without an order, as it is told; each fact carries the whole payment."""
 
-from choreography import Command, Fact
+from choreography import CommandType, EventType
 
 from .messages import Payment
 
@@ -10,12 +10,12 @@ def saga_of(payment: Payment) -> str:
     return f"payment-{payment.order_id}"
 
 
-place_payment = Command("place-payment", Payment, saga_of)
+place_payment = CommandType("place-payment", Payment, saga_of)
 
-payment_placed = Fact("payment-placed", Payment, by="payment")
-amount_held = Fact("amount-held", Payment, by="payment")
-amount_taken = Fact("amount-taken", Payment, by="payment", is_final=True)
+payment_placed = EventType("payment-placed", Payment, source="payment")
+amount_held = EventType("amount-held", Payment, source="payment")
+amount_taken = EventType("amount-taken", Payment, source="payment", is_final=True)
 
-hold_refused = Fact("hold-refused", Payment, by="payment")
-taking_refused = Fact("taking-refused", Payment, by="payment")
-taking_unknown = Fact("taking-unknown", Payment, by="payment")
+hold_refused = EventType("hold-refused", Payment, source="payment")
+taking_refused = EventType("taking-refused", Payment, source="payment")
+taking_unknown = EventType("taking-unknown", Payment, source="payment")

@@ -3,7 +3,7 @@
 import sqlite3
 from hashlib import sha256
 
-from choreography import Handles, Participant, Reactions, on
+from choreography import OperationHandler, Participant, Reactions, on
 
 from . import operations as ops
 from .facts import amount_taken, hold_refused, taking_refused, taking_unknown
@@ -45,7 +45,10 @@ def state(tx: sqlite3.Connection, order_id: str) -> dict[str, object]:
 NOTIFICATION = Participant(
     name="notification",
     tables=TABLES,
-    handles=(Handles(ops.send_receipt, send_receipt), Handles(ops.tell_customer, tell_customer)),
+    handlers=(
+        OperationHandler(ops.send_receipt, send_receipt),
+        OperationHandler(ops.tell_customer, tell_customer),
+    ),
 )
 
 REACTIONS = Reactions(

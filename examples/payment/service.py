@@ -9,7 +9,7 @@ balance all the while.
 import sqlite3
 from hashlib import sha256
 
-from choreography import Handles, Participant, Reactions, on
+from choreography import OperationHandler, Participant, Reactions, on
 from sagas import RejectedError
 
 from . import ledger
@@ -136,21 +136,21 @@ def balance(tx: sqlite3.Connection) -> dict[str, object]:
 PAYMENT = Participant(
     name="payment",
     tables=TABLES,
-    handles=(
-        Handles(ops.authorize_payment, authorize).compensated_by(ops.void_authorization, void),
-        Handles(ops.capture_payment, capture).compensated_by(ops.refund_payment, refund),
+    handlers=(
+        OperationHandler(ops.authorize_payment, authorize).compensated_by(ops.void_authorization, void),
+        OperationHandler(ops.capture_payment, capture).compensated_by(ops.refund_payment, refund),
     ),
 )
 
 REACTIONS = Reactions(
     PAYMENT,
-    on(place_payment).tell(payment_placed),
-    on(payment_placed).do(ops.authorize_payment).then(amount_held).or_else(hold_refused),
+    on(place_payment).publish(payment_placed),
+    on(payment_placed).do(ops.authorize_payment).on_done(amount_held).on_rejected(hold_refused),
     on(amount_held)
     .do(ops.capture_payment)
-    .then(amount_taken)
-    .or_else(taking_refused)
-    .if_unknown(taking_unknown),
+    .on_done(amount_taken)
+    .on_rejected(taking_refused)
+    .on_unknown(taking_unknown),
     on(taking_unknown).compensate(ops.capture_payment),
     on(taking_refused, taking_unknown).compensate(ops.authorize_payment),
 )

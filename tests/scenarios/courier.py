@@ -12,8 +12,8 @@ from typing import Self
 import aio_pika
 
 from choreography import Event, RabbitBus
-from choreography._cloudevents import decode, encode
-from choreography._rabbit_layout import exchange_of, queue_of
+from choreography._declarations.names import exchange_name, queue_name
+from choreography._messaging.cloudevents import decode, encode
 from examples.compare.measure import TOLD_EVENTS, WAITING_EVENTS
 from examples.compare.stack import Stack
 from examples.reactions import TOPOLOGY
@@ -102,7 +102,7 @@ class Courier:
         return Counter(
             (participant, event.id)
             for event in self.told.values()
-            for participant in TOPOLOGY.who_hears(event)
+            for participant in TOPOLOGY.find_subscribers(event)
         )
 
     async def deliver(self, event_type: str, *, to: Iterable[str] = PARTICIPANTS, times: int = TIMES) -> None:
@@ -131,7 +131,7 @@ class Courier:
                 message_id=message.message_id,
                 delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             )
-            await self._channel.default_exchange.publish(envelope, queue_of(each.participant))
+            await self._channel.default_exchange.publish(envelope, queue_name(each.participant))
             self.delivered.append(each)
             self._unhandled.add(each)
 
@@ -143,7 +143,9 @@ class Courier:
             event = decode(incoming.body, incoming.content_type)
             if event.id not in self.told:
                 self.told[event.id] = event
-                self.held += [Delivery(name, event.id, event) for name in sorted(TOPOLOGY.who_hears(event))]
+                self.held += [
+                    Delivery(name, event.id, event) for name in sorted(TOPOLOGY.find_subscribers(event))
+                ]
 
     async def stand_aside(self) -> None:
         """Lets the exchanges deliver to the services again."""
@@ -189,9 +191,9 @@ class Courier:
         for exchange, event_type in _heard():
             await self._held.bind(exchange, event_type)
         for participant, heard in TOPOLOGY.queues.items():
-            queue = await self._channel.get_queue(queue_of(participant), ensure=False)
+            queue = await self._channel.get_queue(queue_name(participant), ensure=False)
             for source, event_type in heard:
-                await queue.unbind(exchange_of(source), event_type)
+                await queue.unbind(exchange_name(source), event_type)
 
     def _is_handled(self) -> bool:
         self._unhandled = {each for each in self._unhandled if not self._is_in_inbox(each)}
@@ -217,7 +219,7 @@ def _open(file: Path) -> sqlite3.Connection:
 def _heard() -> set[tuple[str, str]]:
     """Every exchange with every type of event on it that somebody hears."""
     return {
-        (exchange_of(source), event_type)
+        (exchange_name(source), event_type)
         for heard in TOPOLOGY.queues.values()
         for source, event_type in heard
     }

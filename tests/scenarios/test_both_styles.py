@@ -12,7 +12,7 @@ from rich.console import Console
 from examples.compare.demo import orchestrated, play
 from examples.compare.scenarios import ORDERS, PAYMENTS, Scenario
 from examples.compare.stack import SERVICES, Stack
-from tests.unit.choreography.world import World, fence_rows
+from tests.unit.choreography.simulated_world import SimulatedWorld, fence_rows
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -38,8 +38,8 @@ async def test_both_styles_leave_the_same_rows_behind_every_fence(scenario: Scen
     """Keys, operations, states, contents and answers are the same to the byte."""
     order_id = f"{secrets.token_hex(4)}-{scenario.name}"
     await play(scenario, orchestrated(stack), stack, order_id, Console(file=io.StringIO()))
-    with World(seed=1) as world:
-        world.begin(scenario, order_id)
+    with SimulatedWorld(seed=1) as world:
+        world.start(scenario, order_id)
         world.run()
         choreographed = world.rows()
 

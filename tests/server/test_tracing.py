@@ -15,7 +15,7 @@ from temporalio.contrib.opentelemetry import OpenTelemetryPlugin
 from temporalio.worker import Replayer, Worker
 
 from activities import HttpParticipant
-from choreography import Database
+from choreography import Database, build_schema
 from examples.compare.scenarios import ORDERS
 from examples.door import door
 from examples.order.messages import Order
@@ -40,7 +40,7 @@ async def participants(path: Path) -> AsyncGenerator[list[HttpParticipant], None
         found: list[HttpParticipant] = []
         for name, each in SERVICES.items():
             database = await stack.enter_async_context(
-                Database.open(path / name, schema=each.participant.schema)
+                Database.open(path / name, schema=build_schema(each.participant))
             )
             transport = httpx.ASGITransport(door(each, database), raise_app_exceptions=False)
             url = f"http://{name}:hunter2@{name}.example:8001"

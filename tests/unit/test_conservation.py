@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from choreography import Answer, Participant, Refused, connect, unit_of_work
+from choreography import OperationRequest, Participant, build_schema
+from choreography._transaction.database import open_connection, run_in_transaction
+from choreography._transaction.fence import OperationRejected
+from choreography._transaction.operation_executor import OperationDone, OperationExecutor
 from examples.order import inventory
 from examples.order.messages import OrderLine, ReserveStock
 from examples.payment import ledger, service
@@ -33,8 +36,9 @@ def ask(
     operation: str,
     message: Payment | ReserveStock,
     key: str,
-) -> Answer | Refused:
-    return unit_of_work(db, lambda tx: participant.carry_out(tx, operation, message, key))
+) -> OperationDone | OperationRejected:
+    request = OperationRequest(operation=operation, message=message, key=key)
+    return run_in_transaction(db, lambda tx: OperationExecutor(participant).execute(tx, request))
 
 
 payments = st.builds(
@@ -58,13 +62,13 @@ payment_requests = st.lists(
 def test_the_ledger_balances_after_every_commit(requests: list[tuple[str, Payment, str]]) -> None:
     """Nothing is captured beyond what was authorised, and what was compensated never comes back."""
     compensated: set[tuple[str, str]] = set()
-    with closing(connect(":memory:", schema=service.PAYMENT.schema)) as db:
+    with closing(open_connection(":memory:", schema=build_schema(service.PAYMENT))) as db:
         for operation, message, name in requests:
             is_hold = operation in {"authorize-payment", "void-authorization"}
             key = f"{message.order_id}/{'authorize' if is_hold else 'capture'}-{name}"
             answer = ask(db, service.PAYMENT, operation, message, key)
             is_compensation = operation in {"void-authorization", "refund-payment"}
-            if is_compensation and isinstance(answer, Answer):
+            if is_compensation and isinstance(answer, OperationDone):
                 compensated.add(("hold" if is_hold else "capture", key))
             check_books(db, compensated)
 
@@ -84,7 +88,7 @@ def check_books(db: sqlite3.Connection, compensated: set[tuple[str, str]]) -> No
 
 def test_a_whole_payment_and_its_compensation_leave_every_account_as_it_was() -> None:
     """Authorize and capture move the money to the merchant; refund and void move it all back."""
-    with closing(connect(":memory:", schema=service.PAYMENT.schema)) as db:
+    with closing(open_connection(":memory:", schema=build_schema(service.PAYMENT))) as db:
         ask(db, service.PAYMENT, "authorize-payment", payment(), "a")
         ask(db, service.PAYMENT, "capture-payment", payment(), "c")
         paid = ledger.balance(db)
@@ -98,35 +102,35 @@ def test_a_whole_payment_and_its_compensation_leave_every_account_as_it_was() ->
 @pytest.mark.parametrize("other", [{"amount": 300}, {"order_id": "order-2"}])
 def test_only_what_was_authorized_can_be_captured(other: dict[str, object]) -> None:
     """An authorization covers exactly one payment of its order."""
-    with closing(connect(":memory:", schema=service.PAYMENT.schema)) as db:
+    with closing(open_connection(":memory:", schema=build_schema(service.PAYMENT))) as db:
         ask(db, service.PAYMENT, "authorize-payment", payment(), "a")
         changed = payment().model_copy(update=other)
         refused = ask(db, service.PAYMENT, "capture-payment", changed, "c")
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, OperationRejected)
         assert refused.code == "not_authorized"
 
 
 def test_a_voided_authorization_cannot_be_captured() -> None:
     """What was released is not there to be taken."""
-    with closing(connect(":memory:", schema=service.PAYMENT.schema)) as db:
+    with closing(open_connection(":memory:", schema=build_schema(service.PAYMENT))) as db:
         ask(db, service.PAYMENT, "authorize-payment", payment(), "a")
         ask(db, service.PAYMENT, "void-authorization", payment(), "a")
         refused = ask(db, service.PAYMENT, "capture-payment", payment(), "c")
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, OperationRejected)
         assert refused.code == "not_authorized"
 
 
 def test_an_authorization_is_captured_once_even_under_two_keys() -> None:
     """The second capture finds nothing open."""
-    with closing(connect(":memory:", schema=service.PAYMENT.schema)) as db:
+    with closing(open_connection(":memory:", schema=build_schema(service.PAYMENT))) as db:
         ask(db, service.PAYMENT, "authorize-payment", payment(), "a")
-        assert isinstance(ask(db, service.PAYMENT, "capture-payment", payment(), "c1"), Answer)
-        assert isinstance(ask(db, service.PAYMENT, "capture-payment", payment(), "c2"), Refused)
+        assert isinstance(ask(db, service.PAYMENT, "capture-payment", payment(), "c1"), OperationDone)
+        assert isinstance(ask(db, service.PAYMENT, "capture-payment", payment(), "c2"), OperationRejected)
 
 
 @pytest.fixture
 def books() -> Iterator[sqlite3.Connection]:
-    with closing(connect(":memory:", schema=service.PAYMENT.schema)) as db:
+    with closing(open_connection(":memory:", schema=build_schema(service.PAYMENT))) as db:
         ask(db, service.PAYMENT, "authorize-payment", payment(), "a")
         yield db
 
@@ -185,7 +189,7 @@ stock_requests = st.lists(
 @given(stock_requests)
 def test_stock_is_conserved_after_every_commit(requests: list[tuple[str, ReserveStock, str]]) -> None:
     """On hand + reserved never changes per article, and what is reserved is what orders were promised."""
-    with closing(connect(":memory:", schema=inventory.INVENTORY.schema)) as db:
+    with closing(open_connection(":memory:", schema=build_schema(inventory.INVENTORY))) as db:
         for operation, message, key in requests:
             ask(db, inventory.INVENTORY, operation, message, key)
             assert inventory.balance(db)["is_conserved"]
@@ -194,9 +198,9 @@ def test_stock_is_conserved_after_every_commit(requests: list[tuple[str, Reserve
 def test_a_reservation_takes_all_lines_or_none() -> None:
     """An order whose last article is sold out holds back none of the others."""
     lines = (OrderLine(sku="TEA-GREEN", quantity=2), OrderLine(sku="SOLD-OUT", quantity=1))
-    with closing(connect(":memory:", schema=inventory.INVENTORY.schema)) as db:
+    with closing(open_connection(":memory:", schema=build_schema(inventory.INVENTORY))) as db:
         refused = ask(db, inventory.INVENTORY, "reserve-stock", ReserveStock(order_id="o", lines=lines), "k")
-        assert refused == Refused(
+        assert refused == OperationRejected(
             code="out_of_stock", reason="0 of 'SOLD-OUT' are left, not 1", field="lines.1.quantity"
         )
         assert inventory.state(db, "o") == {"effects": [], "reserved": {}}

@@ -147,7 +147,7 @@ def test_the_services_do_what_their_page_says() -> None:
     assert actions == {
         (name, each.operation.name): each.compensation.operation.name if each.compensation else ""
         for name, door in SERVICES.items()
-        for each in door.participant.handles
+        for each in door.participant.handlers
     }
 
 
@@ -155,9 +155,11 @@ def test_the_story_of_the_choreography_names_what_is_told() -> None:
     """Facts, commands and operations of the order saga."""
     story = PAGES["choreography.md"].partition("## The order saga")[2]
     named = {word for line in shown(story) for word in re.findall(r"(?<![\w/])[a-z]+(?:-[a-z]+)+", line)}
-    facts = {fact.name for each in REACTIONS.values() for fact in (*each.facts, *each.told)}
-    commands = {command.name for each in REACTIONS.values() for command in each.commands}
-    operations = {each.operation.name for door in SERVICES.values() for each in door.participant.handles}
+    facts = {
+        fact.name for each in REACTIONS.values() for fact in (*each.event_types, *each.published_event_types)
+    }
+    commands = {command.name for each in REACTIONS.values() for command in each.command_types}
+    operations = {each.operation.name for door in SERVICES.values() for each in door.participant.handlers}
 
     assert named <= facts | commands | operations
     assert len(named & facts) > 10
@@ -167,7 +169,7 @@ def test_a_reaction_has_every_method_that_its_page_names() -> None:
     """What it does, and what is told then."""
     (table,) = re.findall(r"^\| \| what it does .*?\n\n", PAGES["choreography.md"], re.DOTALL | re.MULTILINE)
     begun: Any = choreography.on()
-    steps = (begun, begun.do(service.SERVICES["order"].participant.handles[0].operation))
+    steps = (begun, begun.do(service.SERVICES["order"].participant.handlers[0].operation))
     named = re.findall(r"`\.(\w+)\(", table)
 
     assert len(named) > 6

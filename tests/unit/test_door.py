@@ -13,7 +13,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from choreography import Database, Handles
+from choreography import Database, OperationHandler, build_schema
 from examples import body
 from examples.door import Service, door
 from examples.faults import Gates
@@ -33,13 +33,13 @@ def fails(error: Exception) -> Service:
         notification.send_receipt(tx, notice, key)
         raise error
 
-    participant = replace(notification.NOTIFICATION, handles=(Handles(ops.send_receipt, send),))
+    participant = replace(notification.NOTIFICATION, handlers=(OperationHandler(ops.send_receipt, send),))
     return Service(participant=participant, state=notification.state)
 
 
 @asynccontextmanager
 async def client_of(service: Service, path: Path) -> AsyncGenerator[httpx.AsyncClient, None]:
-    async with Database.open(path / "db", schema=service.participant.schema) as database:
+    async with Database.open(path / "db", schema=build_schema(service.participant)) as database:
         transport = httpx.ASGITransport(door(service, database), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
             yield client
