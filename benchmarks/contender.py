@@ -13,8 +13,8 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 
 from benchmarks.variants import VARIANTS
-from examples.compare.scenarios import an_order
-from examples.order.shipping import UNDELIVERABLE
+from examples.order.scenarios import an_order
+from examples.order.services.shipping import UNDELIVERABLE
 from workers import ChildProcess
 
 ROOT = Path(__file__).resolve().parents[1]

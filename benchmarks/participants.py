@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from examples.order import operations as order
 from examples.order.messages import CreateShipment, OrderRecord, Reservation, Screening, Shipment
-from examples.order.shipping import UNDELIVERABLE
+from examples.order.services.shipping import UNDELIVERABLE
 from examples.payment import operations as payment
 from examples.payment.messages import Authorization, Capture, Compensated, Told
 from sagas import Operation

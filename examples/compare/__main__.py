@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from examples.compare.comparison import compare
-from examples.compare.demo import show
-from examples.compare.measure import Load
-from examples.compare.orders import plan
-from examples.compare.report import page
-from examples.compare.scenarios import ORDERS, PAYMENTS
-from examples.compare.table import draw
+from examples.compare.measurement.order_plan import plan
+from examples.compare.measurement.run import Load
+from examples.compare.reporting.html_page import page
+from examples.compare.reporting.terminal_table import draw
+from examples.demo.demo import show
+from examples.order.scenarios import ORDERS, PAYMENTS
 from workers import load_settings, run_main
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

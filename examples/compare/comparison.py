@@ -12,11 +12,13 @@ from pathlib import Path
 import httpx
 from rich.progress import Progress
 
-from examples.compare.endings import Ending, ending_of
-from examples.compare.figures import Comparison, Percentiles, StyleFigures
-from examples.compare.histories import HISTORY_EVENTS, HTTP_REQUESTS, count_histories
-from examples.compare.invariants import differences, end_state, invariants
-from examples.compare.measure import (
+from examples.compare.measurement.coupling import state_is_asked_at, who_knows_whom, wiring_of
+from examples.compare.measurement.figures import Comparison, Percentiles, StyleFigures
+from examples.compare.measurement.history_counts import HISTORY_EVENTS, HTTP_REQUESTS, count_histories
+from examples.compare.measurement.invariants import differences, end_state, invariants
+from examples.compare.measurement.order_plan import Planned, plan
+from examples.compare.measurement.recovery import DEATHS, recover
+from examples.compare.measurement.run import (
     WAITING_EVENTS,
     Load,
     Placed,
@@ -30,12 +32,10 @@ from examples.compare.measure import (
     run_orders,
     throughput_of,
 )
-from examples.compare.orders import Planned, plan
-from examples.compare.records import Records
-from examples.compare.recovery import DEATHS, recover
-from examples.compare.stack import Stack
-from examples.compare.styles import Choreographed, Orchestrated, Style
-from examples.compare.wiring import state_is_asked_at, who_knows_whom, wiring_of
+from examples.stack.end_state import Ending, ending_of
+from examples.stack.service_databases import Records
+from examples.stack.stack import Stack
+from examples.stack.styles import Choreographed, Orchestrated, Style
 from workers import Settings, find_rabbitmq
 
 WARM_UP = 10

@@ -2,8 +2,8 @@
 
 from rich.console import Console
 
-from examples.compare.demo import show
-from examples.compare.scenarios import ORDERS
+from examples.demo.demo import show
+from examples.order.scenarios import ORDERS
 from workers import run_main
 
 if __name__ == "__main__":

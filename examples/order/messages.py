@@ -4,7 +4,15 @@ from typing import Annotated, Self
 
 from pydantic import StringConstraints
 
-from examples.payment.messages import Customer, Id, Message, Notice, Payment, PaymentMethod, check_payment
+from examples.payment.messages import (
+    Customer,
+    Id,
+    Message,
+    Notice,
+    Payment,
+    PaymentMethod,
+    check_payment,
+)
 from sagas import RejectedError
 
 Sku = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9-]{0,31}$")]

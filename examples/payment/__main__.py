@@ -2,8 +2,8 @@
 
 from rich.console import Console
 
-from examples.compare.demo import show
-from examples.compare.scenarios import PAYMENTS
+from examples.demo.demo import show
+from examples.order.scenarios import PAYMENTS
 from workers import run_main
 
 if __name__ == "__main__":

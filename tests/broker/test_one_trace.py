@@ -12,12 +12,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from examples.compare.records import Records
-from examples.compare.scenarios import ORDERS
-from examples.compare.styles import Choreographed
-from examples.order import facts
-from examples.reactions import TOPOLOGY
-from examples.service import SERVICES
+from examples.order import event_types as facts
+from examples.order.deployment import TOPOLOGY
+from examples.order.scenarios import ORDERS
+from examples.service_kit.process import SERVICES
+from examples.stack.service_databases import Records
+from examples.stack.styles import Choreographed
 from tests.collector import Collector, collector
 from tests.rabbit_node import RabbitNode
 from tests.tracing import on_page
@@ -129,7 +129,7 @@ async def services(
         for name, database in databases.items():
             lease = PortLease(0)
             stack.callback(lease.release)
-            command = ["examples.service", name, f"--port={lease.port}", f"--database={database}"]
+            command = ["examples.service_kit.process", name, f"--port={lease.port}", f"--database={database}"]
             service = ChildProcess(
                 [sys.executable, "-m", *command],
                 name=f"the {name} service",

@@ -18,11 +18,11 @@ from temporalio.client import WorkflowFailureError
 from temporalio.worker import Worker
 
 from activities import HttpParticipant
-from examples.compare.demo import orchestrated, play
-from examples.compare.scenarios import ORDERS, PAYMENTS, an_order
-from examples.compare.stack import Stack
+from examples.demo.demo import orchestrated, play
+from examples.order.scenarios import ORDERS, PAYMENTS, an_order
+from examples.order.worker import OPERATIONS
 from examples.payment.saga import PaymentSaga
-from examples.worker import OPERATIONS
+from examples.stack.stack import Stack
 from sagas import start_saga
 from tests.histories.order_saga_before_screening import OrderSagaBeforeScreening
 from workers import ConfigurationError, Settings, record_history, run_main

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from examples.compare.stack import Stack
+from examples.stack.stack import Stack
 from tests.server.conftest import temporal_program
 from workers import Settings
 

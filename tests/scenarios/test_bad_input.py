@@ -10,12 +10,12 @@ from temporalio.client import WorkflowFailureError
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from examples.compare.endings import NOTHING, ending_of
-from examples.compare.scenarios import a_payment, an_order
-from examples.compare.stack import Stack
 from examples.order.saga import OrderSaga
+from examples.order.scenarios import a_payment, an_order
+from examples.stack.end_state import NOTHING, ending_of
+from examples.stack.stack import Stack
 from sagas import DuplicateSagaError, StartError, start_saga
-from tests.scenarios.replaying import replay
+from tests.scenarios.history_replay import replay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from examples.compare.demo import orchestrated, play
-from examples.compare.scenarios import ORDERS, PAYMENTS, Scenario
-from examples.compare.stack import SERVICES, Stack
+from examples.demo.demo import orchestrated, play
+from examples.order.scenarios import ORDERS, PAYMENTS, Scenario
+from examples.stack.stack import SERVICES, Stack
 from tests.unit.choreography.world import World, fence_rows
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -10,13 +10,13 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from examples.compare.endings import ending_of
-from examples.compare.invariants import end_state
-from examples.compare.measure import WAITING_EVENTS, come_to_rest
-from examples.compare.orders import Planned, plan
-from examples.compare.records import Records
-from examples.compare.stack import SERVICES, Stack
-from examples.compare.styles import Choreographed
+from examples.compare.measurement.invariants import end_state
+from examples.compare.measurement.order_plan import Planned, plan
+from examples.compare.measurement.run import WAITING_EVENTS, come_to_rest
+from examples.stack.end_state import ending_of
+from examples.stack.service_databases import Records
+from examples.stack.stack import SERVICES, Stack
+from examples.stack.styles import Choreographed
 from workers import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

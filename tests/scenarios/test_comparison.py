@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from examples.compare.comparison import compare_on
-from examples.compare.measure import Load
-from examples.compare.orders import plan
-from examples.compare.report import page
-from examples.compare.stack import Stack
-from examples.compare.table import draw
+from examples.compare.measurement.order_plan import plan
+from examples.compare.measurement.run import Load
+from examples.compare.reporting.html_page import page
+from examples.compare.reporting.terminal_table import draw
+from examples.stack.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -14,12 +14,12 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from examples.compare.endings import COMPLETED, NOTHING, Ending, ending_of
-from examples.compare.records import Records
-from examples.compare.scenarios import CANCELLED_TOLD, ORDER_TOLD, ORDERS, PAYMENTS, an_order
-from examples.compare.stack import Stack
-from examples.compare.styles import Choreographed
-from tests.scenarios.courier import TIMES, Courier, Delivery
+from examples.order.scenarios import CANCELLED_TOLD, ORDER_TOLD, ORDERS, PAYMENTS, an_order
+from examples.stack.end_state import COMPLETED, NOTHING, Ending, ending_of
+from examples.stack.service_databases import Records
+from examples.stack.stack import Stack
+from examples.stack.styles import Choreographed
+from tests.scenarios.delivery_control import TIMES, Courier, Delivery
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

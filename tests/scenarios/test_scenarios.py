@@ -8,11 +8,11 @@ import httpx
 import pytest
 from rich.console import Console
 
-from examples.compare.demo import choreographed, orchestrated, play
-from examples.compare.records import Records
-from examples.compare.scenarios import ORDERS, PAYMENTS, Scenario
-from examples.compare.stack import Stack
-from tests.scenarios.replaying import replay
+from examples.demo.demo import choreographed, orchestrated, play
+from examples.order.scenarios import ORDERS, PAYMENTS, Scenario
+from examples.stack.service_databases import Records
+from examples.stack.stack import Stack
+from tests.scenarios.history_replay import replay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

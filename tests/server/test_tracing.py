@@ -16,13 +16,13 @@ from temporalio.worker import Replayer, Worker
 
 from activities import HttpParticipant
 from choreography import Database
-from examples.compare.scenarios import ORDERS
-from examples.door import door
 from examples.order.messages import Order
 from examples.order.saga import OrderSaga
+from examples.order.scenarios import ORDERS
+from examples.order.worker import OPERATIONS
 from examples.payment.saga import PaymentSaga
-from examples.service import SERVICES
-from examples.worker import OPERATIONS
+from examples.service_kit.http_api import door
+from examples.service_kit.process import SERVICES
 from sagas import SagaPlugin, start_saga
 from tests.server.conftest import ConnectClient
 from tests.tracing import Spans, id_of, on_page, spans

@@ -55,7 +55,7 @@ Start = Callable[[str, Path], Running]
 
 def start_service(name: str, database: Path) -> Running:
     process = subprocess.Popen(
-        [sys.executable, "-m", "examples.service", name, "--database", str(database)],
+        [sys.executable, "-m", "examples.service_kit.process", name, "--database", str(database)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

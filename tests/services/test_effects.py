@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from examples.service import SERVICES
+from examples.service_kit.process import SERVICES
 
 from .conftest import Running
 from .messages import notice, order, parcel, payment, screening, stock

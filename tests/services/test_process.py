@@ -19,7 +19,7 @@ from .messages import payment
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "examples.service", *arguments],
+        [sys.executable, "-m", "examples.service_kit.process", *arguments],
         capture_output=True,
         text=True,
         timeout=20,
@@ -112,7 +112,7 @@ def test_an_unknown_service_is_one_clear_sentence(tmp_path: Path) -> None:
 def test_a_participant_without_an_address_is_one_clear_sentence() -> None:
     """Whoever starts the worker of the examples is told what is missing, before it connects to anything."""
     ended = subprocess.run(
-        [sys.executable, "-m", "examples.worker", "--participant", "payment"],
+        [sys.executable, "-m", "examples.order.worker", "--participant", "payment"],
         capture_output=True,
         text=True,
         timeout=60,

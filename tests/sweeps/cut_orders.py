@@ -14,11 +14,11 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowFailureError
 
-from examples.compare.endings import COMPLETED, NOTHING, Ending
-from examples.compare.scenarios import CANCELLED_AFTER_RECEIPT, ORDER_TOLD
-from examples.compare.stack import Stack
 from examples.order.saga import OrderSaga
+from examples.order.scenarios import CANCELLED_AFTER_RECEIPT, ORDER_TOLD
 from examples.payment.saga import PaymentSaga
+from examples.stack.end_state import COMPLETED, NOTHING, Ending
+from examples.stack.stack import Stack
 from sagas import Rescue, SagaClient, VerbRefusedError
 from sagas._operator.rescuing import Course
 from tests.waiting import until

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.compare.stack import Stack
+from examples.stack.stack import Stack
 
 from .waves import KINDS, Wave, Whole
 

@@ -15,11 +15,11 @@ import httpx
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
-from examples.compare.endings import COMPLETED, NOTHING, Ending, ending_of
-from examples.compare.scenarios import an_order
-from examples.compare.stack import ROOT, Stack
 from examples.order.saga import OrderSaga
+from examples.order.scenarios import an_order
 from examples.payment.saga import PaymentSaga
+from examples.stack.end_state import COMPLETED, NOTHING, Ending, ending_of
+from examples.stack.stack import ROOT, Stack
 from tests.waiting import until
 from workers import ChildProcess
 

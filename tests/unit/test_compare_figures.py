@@ -8,18 +8,24 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import ActivityTaskStartedEventAttributes, HistoryEvent
 
-from examples.compare.endings import COMPLETED, Ending
-from examples.compare.figures import Percentiles, percentile
-from examples.compare.headline import METRICS, Metric, cautions, shown, verdict
-from examples.compare.histories import count_events
-from examples.compare.invariants import differences, end_state, invariants
-from examples.compare.measure import Placed, compensation_ms, ended_ms, latency_of, throughput_of
-from examples.compare.orders import TROUBLES, Planned, plan
-from examples.compare.processes import Usage, usage_of
-from examples.compare.records import Records, Step
-from examples.compare.styles import end_of
-from examples.compare.wiring import ROOT, WIRING, count_lines, who_knows_whom, wiring_of
-from tests.unit.comparisons import a_comparison
+from examples.compare.measurement.coupling import ROOT, WIRING, count_lines, who_knows_whom, wiring_of
+from examples.compare.measurement.figures import Percentiles, percentile
+from examples.compare.measurement.history_counts import count_events
+from examples.compare.measurement.invariants import differences, end_state, invariants
+from examples.compare.measurement.order_plan import TROUBLES, Planned, plan
+from examples.compare.measurement.process_usage import Usage, usage_of
+from examples.compare.measurement.run import (
+    Placed,
+    compensation_ms,
+    ended_ms,
+    latency_of,
+    throughput_of,
+)
+from examples.compare.reporting.metrics import METRICS, Metric, cautions, shown, verdict
+from examples.stack.end_state import COMPLETED, Ending
+from examples.stack.service_databases import Records, Step
+from examples.stack.styles import end_of
+from tests.unit.sample_comparison import a_comparison
 
 FENCE = (
     "create table saga_step(key text, action text, state text, created_at integer, updated_at integer);"

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from examples.compare.figures import Comparison
-from examples.compare.report import page
-from tests.unit.comparisons import a_comparison
+from examples.compare.measurement.figures import Comparison
+from examples.compare.reporting.html_page import page
+from tests.unit.sample_comparison import a_comparison
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 

@@ -15,10 +15,10 @@ import activities
 import choreography
 import sagas
 import workers
-from examples import service
 from examples.compare.__main__ import app as compare
-from examples.reactions import REACTIONS
-from examples.service import SERVICES
+from examples.order.deployment import REACTIONS
+from examples.service_kit import process as service
+from examples.service_kit.process import SERVICES
 from sagas._status import ENDED
 from tests.pages import DOCS
 from workers._cli import app
@@ -41,7 +41,7 @@ def command_of(main: Callable[..., object]) -> Any:
 
 PROGRAMS: dict[str, Any] = {
     "sagas": get_command(app),
-    "python -m examples.service": command_of(service.main),
+    "python -m examples.service_kit.process": command_of(service.main),
     ".venv/bin/python -m examples.compare": get_command(compare),
 }
 

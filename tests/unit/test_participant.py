@@ -5,10 +5,10 @@ import sqlite3
 import pytest
 
 from choreography import ContractError, Handles, Participant, connect
-from examples.order import inventory
 from examples.order import operations as order
-from examples.order.inventory import release, reserve
 from examples.order.messages import Address, CreateShipment, OrderLine, ReserveStock
+from examples.order.services import inventory
+from examples.order.services.inventory import release, reserve
 from sagas import DefinitionError, Operation
 
 

@@ -6,9 +6,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from choreography import Event, Fact, next_event
-from examples.compare.scenarios import an_order
-from examples.order.facts import saga_of
+from examples.order.event_types import saga_of
 from examples.order.messages import Order
+from examples.order.scenarios import an_order
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

@@ -20,12 +20,13 @@ from choreography import (
     unit_of_work,
 )
 from choreography._handling import Handled, IsAnswered, always_answered, handle, obey
-from examples.order import facts, inventory, orders, shipping
+from examples.order import event_types as facts
 from examples.order import operations as ops
-from examples.order import payment as payments
 from examples.order.messages import CancellationRequest, Order, Reservation, ReserveStock
+from examples.order.services import inventory, orders, shipping
+from examples.order.services import payment_reactions as payments
 from examples.payment.messages import Notice
-from examples.payment.service import PAYMENT
+from examples.payment.services.payment import PAYMENT
 from sagas import RejectedError
 
 from .facts import event, order, told

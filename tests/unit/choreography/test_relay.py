@@ -10,8 +10,8 @@ import pytest
 
 from choreography import Database, Event, Failpoint, Relay
 from choreography import _outbox as outbox
-from examples.order import facts
-from examples.order.shipping import SHIPPING
+from examples.order import event_types as facts
+from examples.order.services.shipping import SHIPPING
 from tests.waiting import until
 
 from .bus import SmallBus, types

@@ -10,21 +10,16 @@ from typing import Any
 import httpx
 import pytest
 
-from choreography import (
-    Assignment,
-    Database,
-    Failpoint,
-    RunningParticipant,
-    run_participant,
-)
-from examples.compare.endings import Ending, ending_of
-from examples.compare.scenarios import CANCELLED_TOLD, ORDERS, PAYMENTS, Scenario, an_order
-from examples.door import door
-from examples.faults import Gates
-from examples.order import facts, inventory
+from choreography import Assignment, Database, Failpoint, RunningParticipant, run_participant
+from examples.order import event_types as facts
+from examples.order.deployment import REACTIONS, TOPOLOGY
 from examples.order.messages import Order
-from examples.reactions import REACTIONS, TOPOLOGY
-from examples.service import SERVICES, react
+from examples.order.scenarios import CANCELLED_TOLD, ORDERS, PAYMENTS, Scenario, an_order
+from examples.order.services import inventory
+from examples.service_kit.fault_injection import Gates
+from examples.service_kit.http_api import door
+from examples.service_kit.process import SERVICES, react
+from examples.stack.end_state import Ending, ending_of
 from tests.waiting import until
 
 from .bus import SmallBus, types

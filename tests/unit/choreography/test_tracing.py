@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from opentelemetry.trace import SpanKind
 
-from examples.compare.scenarios import ORDERS, Scenario
-from examples.order import facts
+from examples.order import event_types as facts
 from examples.order.messages import Order
-from examples.service import SERVICES
+from examples.order.scenarios import ORDERS, Scenario
+from examples.service_kit.process import SERVICES
 from tests.tracing import Spans, id_of, spans
 from tests.waiting import until
 

@@ -8,12 +8,12 @@ import pytest
 from pydantic import BaseModel
 
 from choreography import Answer, Participant, Reactions, Refused
-from examples.compare.endings import COMPLETED, NOTHING, Ending
-from examples.compare.scenarios import CANCELLED_TOLD, ORDER_TOLD, ORDERS, PAYMENTS, Scenario, an_order
-from examples.order.facts import place_order, request_cancellation
+from examples.order.deployment import REACTIONS
+from examples.order.event_types import place_order, request_cancellation
 from examples.order.messages import CancellationRequest
-from examples.payment.ledger import LedgerError
-from examples.reactions import REACTIONS
+from examples.order.scenarios import CANCELLED_TOLD, ORDER_TOLD, ORDERS, PAYMENTS, Scenario, an_order
+from examples.payment.services.ledger import LedgerError
+from examples.stack.end_state import COMPLETED, NOTHING, Ending
 
 from .world import Weather, World
 

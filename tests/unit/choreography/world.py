@@ -26,14 +26,14 @@ from choreography import (
 )
 from choreography import _outbox as outbox
 from choreography._handling import Handled, assignments, handle, obey
-from examples.compare.endings import Ending, ending_of
-from examples.compare.scenarios import Scenario
-from examples.faults import Fault, fault_for
-from examples.order.facts import place_order
+from examples.order.deployment import REACTIONS, TOPOLOGY
+from examples.order.event_types import place_order
 from examples.order.messages import Order
-from examples.payment.facts import place_payment
-from examples.reactions import REACTIONS, TOPOLOGY
-from examples.service import SERVICES
+from examples.order.scenarios import Scenario
+from examples.payment.event_types import place_payment
+from examples.service_kit.fault_injection import Fault, fault_for
+from examples.service_kit.process import SERVICES
+from examples.stack.end_state import Ending, ending_of
 
 MOST_STEPS = 3_000
 MOST_COPIES = 4

@@ -1,0 +1,1 @@
+"""A comparison for people: a table in the terminal and an HTML page."""

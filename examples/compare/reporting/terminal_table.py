@@ -1,0 +1,35 @@
+"""A comparison as a table in the terminal."""
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from examples.compare.measurement.figures import Comparison
+from examples.compare.reporting.metrics import METRICS, cautions, shown, verdict
+
+
+def draw(comparison: Comparison, console: Console) -> None:
+    """Prints the figures side by side, and what was not as it must be."""
+    table = Table(title="The same orders, in both styles", title_justify="left", box=box.SIMPLE_HEAD)
+    table.pad_edge, table.collapse_padding = False, True
+    table.add_column("", no_wrap=True)
+    for name in comparison.styles:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("better off", no_wrap=True)
+    for metric in METRICS:
+        values = [shown(metric.of(figures)) for figures in comparison.styles.values()]
+        name = f"{metric.name}, {metric.unit}" if metric.unit else metric.name
+        table.add_row(name, *values, str(verdict(metric, comparison.styles)))
+    console.print()
+    console.print(table)
+    for name, figures in comparison.styles.items():
+        states = ", ".join(f"{count} {state}" for state, count in figures.end_states.items())
+        console.print(f"{name}: {states}; recovery: {figures.killed} was killed", highlight=False)
+    for caution in cautions(comparison):
+        console.print(caution, style="yellow", markup=False, highlight=False)
+    console.print()
+    for each in comparison.invariants:
+        mark = "[green]✓[/]" if each.held else "[bold red]✗[/]"
+        console.print(f"{mark} {each.name}", highlight=False)
+        if each.detail:
+            console.print(f"    {each.detail}", style="red", markup=False, highlight=False)

@@ -1,0 +1,1 @@
+"""Scenarios as data, and a player that runs them and prints what happens."""

@@ -1,0 +1,1 @@
+"""The order, inventory and shipping services, and how payment and notification react to orders."""

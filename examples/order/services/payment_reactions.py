@@ -1,0 +1,39 @@
+"""How the payment service takes part in orders; its business code is in `examples/payment/services`."""
+
+from choreography import Reactions, on
+from examples.payment import operations as ops
+from examples.payment.messages import Payment
+from examples.payment.services.payment import PAYMENT
+
+from ..event_types import (
+    AFTER_CAPTURE,
+    capture_refused,
+    order_screened,
+    payment_authorized,
+    payment_captured,
+    payment_declined,
+    payment_unknown,
+)
+from ..messages import Order
+
+
+def payment_of(order: Order) -> Payment:
+    """The payment of an order."""
+    return order.payment
+
+
+REACTIONS = Reactions(
+    PAYMENT,
+    on(order_screened)
+    .do(ops.authorize_payment, payment_of, within="payment")
+    .then(payment_authorized)
+    .or_else(payment_declined),
+    on(payment_authorized)
+    .do(ops.capture_payment, payment_of, within="payment")
+    .then(payment_captured)
+    .or_else(capture_refused)
+    .if_unknown(payment_unknown),
+    on(*AFTER_CAPTURE).compensate(ops.capture_payment, payment_of, within="payment"),
+    on(capture_refused, *AFTER_CAPTURE).compensate(ops.authorize_payment, payment_of, within="payment"),
+)
+"""The steps keep the keys that they have as a child saga of the order."""

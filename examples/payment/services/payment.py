@@ -1,0 +1,169 @@
+"""The payment service: takes a payment in two moves, and can take each of them back.
+
+`authorize-payment` holds the amount (customer to escrow), `capture-payment` takes it (escrow to merchant).
+`void-authorization` and `refund-payment` reverse exactly one of them, found by its idempotency key. If a
+void overtakes the refund of the same payment, escrow is overdrawn until the refund comes; the books
+balance all the while.
+"""
+
+import sqlite3
+from hashlib import sha256
+
+from choreography import Handles, Participant, Reactions, on
+from sagas import RejectedError
+
+from .. import operations as ops
+from ..event_types import (
+    amount_held,
+    amount_taken,
+    hold_refused,
+    payment_placed,
+    place_payment,
+    taking_refused,
+    taking_unknown,
+)
+from ..messages import Authorization, Capture, Payment, check_payment
+from . import ledger
+
+TABLES = (
+    ledger.TABLES
+    + """
+create table if not exists authorization(
+  key text primary key,
+  authorization_id text not null unique,
+  order_id text not null,
+  customer_id text not null,
+  amount integer not null,
+  currency text not null,
+  captured_by text unique,                  -- the key of the capture that used it up
+  is_voided integer not null default 0 check(is_voided in (0, 1))
+) strict, without rowid;
+create index if not exists authorization_order on authorization(order_id);
+"""
+)
+
+PROVIDER_REFUSALS = {
+    (ops.authorize_payment.name, "tok_declined"): ("card_declined", "the bank declined the card"),
+    (ops.capture_payment.name, "tok_capture_refused"): ("capture_refused", "the bank refused the capture"),
+}
+"""How the stand-in for the card provider decides: by the token. Every other token is accepted."""
+
+
+def authorize(tx: sqlite3.Connection, payment: Payment, key: str) -> Authorization:
+    """Holds the amount for the order.
+
+    Raises:
+        RejectedError: The payment could never be taken, or the provider declines the card.
+    """
+    check_payment(payment)
+    _ask_provider(ops.authorize_payment.name, payment)
+    authorization_id = _id("auth", key)
+    tx.execute(
+        "insert into authorization(key, authorization_id, order_id, customer_id, amount, currency)"
+        " values(?, ?, ?, ?, ?, ?)",
+        (key, authorization_id, payment.order_id, payment.customer.id, payment.amount, payment.currency),
+    )
+    ledger.post(tx, "hold", payment, key)
+    return Authorization(authorization_id=authorization_id, amount=payment.amount, currency=payment.currency)
+
+
+def void(tx: sqlite3.Connection, payment: Payment, key: str) -> None:
+    """Releases what was held under the same key; the authorization cannot be captured any more."""
+    del payment  # What is released is what was held.
+    tx.execute("update authorization set is_voided = 1 where key = ?", (key,))
+    ledger.reverse(tx, "hold", key)
+
+
+def capture(tx: sqlite3.Connection, payment: Payment, key: str) -> Capture:
+    """Takes what is held for the order.
+
+    Raises:
+        RejectedError: Nothing is held for exactly this payment, or the provider refuses.
+    """
+    check_payment(payment)
+    held = tx.execute(
+        "select key from authorization where order_id = ? and customer_id = ? and amount = ? and currency = ?"
+        " and captured_by is null and not is_voided limit 1",
+        (payment.order_id, payment.customer.id, payment.amount, payment.currency),
+    ).fetchone()
+    if held is None:
+        raise RejectedError(
+            "not_authorized", f"no authorization is open for this payment of order {payment.order_id!r}"
+        )
+    _ask_provider(ops.capture_payment.name, payment)
+    tx.execute("update authorization set captured_by = ? where key = ?", (key, *held))
+    ledger.post(tx, "capture", payment, key)
+    return Capture(capture_id=_id("cap", key), amount=payment.amount, currency=payment.currency)
+
+
+def refund(tx: sqlite3.Connection, payment: Payment, key: str) -> None:
+    """Gives back what was captured under the same key. The authorization stays used up."""
+    del payment  # What is given back is what was taken.
+    ledger.reverse(tx, "capture", key)
+
+
+def state(tx: sqlite3.Connection, order_id: str) -> dict[str, object]:
+    """What is held and taken for an order, and which actions' effects are present."""
+    effects = tx.execute(
+        "select iif(kind = 'hold', ?, ?) from posting as p where order_id = ? and reverses is null"
+        " and not exists(select 1 from posting where reverses = p.posting_id) order by posting_id",
+        (ops.authorize_payment.name, ops.capture_payment.name, order_id),
+    )
+    totals = tx.execute(
+        "select currency, authorised, captured, refunded from order_total where order_id = ?", (order_id,)
+    )
+    return {
+        "effects": [name for (name,) in effects],
+        "totals": {
+            currency: {
+                "authorised": authorised,
+                "captured": captured,
+                "refunded": refunded,
+                "net": captured - refunded,
+            }
+            for currency, authorised, captured, refunded in totals
+        },
+        "accounts": ledger.balance(tx, order_id),
+    }
+
+
+def balance(tx: sqlite3.Connection) -> dict[str, object]:
+    """The sum of all entries, and the totals per account kind and currency."""
+    accounts = ledger.balance(tx)
+    return {"is_conserved": all(each["sum"] == 0 for each in accounts.values()), "accounts": accounts}
+
+
+PAYMENT = Participant(
+    name="payment",
+    tables=TABLES,
+    handles=(
+        Handles(ops.authorize_payment, authorize).compensated_by(ops.void_authorization, void),
+        Handles(ops.capture_payment, capture).compensated_by(ops.refund_payment, refund),
+    ),
+)
+
+REACTIONS = Reactions(
+    PAYMENT,
+    on(place_payment).tell(payment_placed),
+    on(payment_placed).do(ops.authorize_payment).then(amount_held).or_else(hold_refused),
+    on(amount_held)
+    .do(ops.capture_payment)
+    .then(amount_taken)
+    .or_else(taking_refused)
+    .if_unknown(taking_unknown),
+    on(taking_unknown).compensate(ops.capture_payment),
+    on(taking_refused, taking_unknown).compensate(ops.authorize_payment),
+)
+"""A payment without an order; orders are paid by `examples/order/services/payment_reactions.py`."""
+
+
+def _ask_provider(operation: str, payment: Payment) -> None:
+    refusal = PROVIDER_REFUSALS.get((operation, payment.method.token))
+    if refusal is not None:
+        code, reason = refusal
+        raise RejectedError(code, reason, "method.token")
+
+
+def _id(prefix: str, key: str) -> str:
+    """The same id for the same key, so that a run can be repeated exactly."""
+    return f"{prefix}_{sha256(key.encode()).hexdigest()[:16]}"

@@ -1,0 +1,203 @@
+"""Money and stock are conserved at every commit, whatever is asked in whatever order (P16)."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from choreography import Answer, Participant, Refused, connect, unit_of_work
+from examples.order.messages import OrderLine, ReserveStock
+from examples.order.services import inventory
+from examples.payment.messages import Customer, Payment, PaymentMethod
+from examples.payment.services import ledger
+from examples.payment.services import payment as service
+
+ORDERS = ("order-1", "order-2")
+
+
+def payment(order_id: str = "order-1", amount: int = 500, token: str = "tok_visa") -> Payment:
+    return Payment(
+        order_id=order_id,
+        amount=amount,
+        currency="EUR",
+        customer=Customer(id="ada", email="ada@example.com"),
+        method=PaymentMethod(type="card", token=token, last_four="4242"),
+    )
+
+
+def ask(
+    db: sqlite3.Connection,
+    participant: Participant,
+    operation: str,
+    message: Payment | ReserveStock,
+    key: str,
+) -> Answer | Refused:
+    return unit_of_work(db, lambda tx: participant.carry_out(tx, operation, message, key))
+
+
+payments = st.builds(
+    payment,
+    order_id=st.sampled_from(ORDERS),
+    amount=st.sampled_from([300, 500]),
+    token=st.sampled_from(["tok_visa", "tok_visa", "tok_visa", "tok_declined", "tok_capture_refused"]),
+)
+payment_requests = st.lists(
+    st.tuples(
+        st.sampled_from([operation.name for operation in service.PAYMENT.operations]),
+        payments,
+        st.sampled_from(["a", "b", "c"]),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(payment_requests)
+def test_the_ledger_balances_after_every_commit(requests: list[tuple[str, Payment, str]]) -> None:
+    """Nothing is captured beyond what was authorised, and what was compensated never comes back."""
+    compensated: set[tuple[str, str]] = set()
+    with closing(connect(":memory:", schema=service.PAYMENT.schema)) as db:
+        for operation, message, name in requests:
+            is_hold = operation in {"authorize-payment", "void-authorization"}
+            key = f"{message.order_id}/{'authorize' if is_hold else 'capture'}-{name}"
+            answer = ask(db, service.PAYMENT, operation, message, key)
+            is_compensation = operation in {"void-authorization", "refund-payment"}
+            if is_compensation and isinstance(answer, Answer):
+                compensated.add(("hold" if is_hold else "capture", key))
+            check_books(db, compensated)
+
+
+def check_books(db: sqlite3.Connection, compensated: set[tuple[str, str]]) -> None:
+    assert all(accounts["sum"] == 0 for accounts in ledger.balance(db).values())
+    for (order_id,) in db.execute("select distinct order_id from posting").fetchall():
+        ledger.verify(db, order_id)
+    for kind, key in compensated:
+        (left,) = db.execute(
+            "select coalesce(sum(iif(reverses is null, amount, -amount)), 0) from posting"
+            " where key = ? and kind in (?, ?)",
+            (key, kind, ledger.REVERSALS[kind]),
+        ).fetchone()
+        assert left == 0, f"{kind} under {key} was compensated and {left} of it is there"
+
+
+def test_a_whole_payment_and_its_compensation_leave_every_account_as_it_was() -> None:
+    """Authorize and capture move the money to the merchant; refund and void move it all back."""
+    with closing(connect(":memory:", schema=service.PAYMENT.schema)) as db:
+        ask(db, service.PAYMENT, "authorize-payment", payment(), "a")
+        ask(db, service.PAYMENT, "capture-payment", payment(), "c")
+        paid = ledger.balance(db)
+        ask(db, service.PAYMENT, "refund-payment", payment(), "c")
+        ask(db, service.PAYMENT, "void-authorization", payment(), "a")
+        assert paid == {"EUR": {"customer": -500, "escrow": 0, "merchant": 500, "sum": 0}}
+        assert ledger.balance(db) == {"EUR": {"customer": 0, "escrow": 0, "merchant": 0, "sum": 0}}
+        assert service.state(db, "order-1")["effects"] == []
+
+
+@pytest.mark.parametrize("other", [{"amount": 300}, {"order_id": "order-2"}])
+def test_only_what_was_authorized_can_be_captured(other: dict[str, object]) -> None:
+    """An authorization covers exactly one payment of its order."""
+    with closing(connect(":memory:", schema=service.PAYMENT.schema)) as db:
+        ask(db, service.PAYMENT, "authorize-payment", payment(), "a")
+        changed = payment().model_copy(update=other)
+        refused = ask(db, service.PAYMENT, "capture-payment", changed, "c")
+        assert isinstance(refused, Refused)
+        assert refused.code == "not_authorized"
+
+
+def test_a_voided_authorization_cannot_be_captured() -> None:
+    """What was released is not there to be taken."""
+    with closing(connect(":memory:", schema=service.PAYMENT.schema)) as db:
+        ask(db, service.PAYMENT, "authorize-payment", payment(), "a")
+        ask(db, service.PAYMENT, "void-authorization", payment(), "a")
+        refused = ask(db, service.PAYMENT, "capture-payment", payment(), "c")
+        assert isinstance(refused, Refused)
+        assert refused.code == "not_authorized"
+
+
+def test_an_authorization_is_captured_once_even_under_two_keys() -> None:
+    """The second capture finds nothing open."""
+    with closing(connect(":memory:", schema=service.PAYMENT.schema)) as db:
+        ask(db, service.PAYMENT, "authorize-payment", payment(), "a")
+        assert isinstance(ask(db, service.PAYMENT, "capture-payment", payment(), "c1"), Answer)
+        assert isinstance(ask(db, service.PAYMENT, "capture-payment", payment(), "c2"), Refused)
+
+
+@pytest.fixture
+def books() -> Iterator[sqlite3.Connection]:
+    with closing(connect(":memory:", schema=service.PAYMENT.schema)) as db:
+        ask(db, service.PAYMENT, "authorize-payment", payment(), "a")
+        yield db
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "update posting set amount = 1",
+        "delete from posting",
+        "update order_total set captured = authorised + 1",
+        "update order_total set refunded = captured + 1",
+        (
+            "insert into posting(key, kind, order_id, customer_id, debit, credit, amount, currency)"
+            " values('x', 'capture', 'order-1', 'ada', 'escrow', 'merchant', 501, 'EUR')"
+        ),
+        (
+            "insert into posting(key, kind, order_id, customer_id, debit, credit, amount, currency)"
+            " values('x', 'hold', 'order-1', 'ada', 'escrow', 'escrow', 500, 'EUR')"
+        ),
+    ],
+)
+def test_the_schema_itself_refuses_to_cook_the_books(books: sqlite3.Connection, tampering: str) -> None:
+    """No code, however wrong, can change a posting, or capture more than was authorised."""
+    with pytest.raises(sqlite3.IntegrityError):
+        books.execute(tampering)
+
+
+def test_books_that_disagree_are_found(books: sqlite3.Connection) -> None:
+    """The check before each commit compares the totals with the postings; it does not trust them."""
+    books.execute("update order_total set authorised = authorised + 1")
+    with pytest.raises(ledger.LedgerError, match="do not agree"):
+        ledger.verify(books, "order-1")
+
+
+reservations = st.builds(
+    ReserveStock,
+    order_id=st.sampled_from(ORDERS),
+    lines=st.lists(
+        st.builds(
+            OrderLine,
+            sku=st.sampled_from([*inventory.CATALOGUE, "NO-SUCH-THING"]),
+            quantity=st.integers(-1, 1001),
+        ),
+        max_size=3,
+    ).map(tuple),
+)
+stock_requests = st.lists(
+    st.tuples(
+        st.sampled_from(["reserve-stock", "release-stock"]), reservations, st.sampled_from(["a", "b", "c"])
+    ),
+    max_size=20,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(stock_requests)
+def test_stock_is_conserved_after_every_commit(requests: list[tuple[str, ReserveStock, str]]) -> None:
+    """On hand + reserved never changes per article, and what is reserved is what orders were promised."""
+    with closing(connect(":memory:", schema=inventory.INVENTORY.schema)) as db:
+        for operation, message, key in requests:
+            ask(db, inventory.INVENTORY, operation, message, key)
+            assert inventory.balance(db)["is_conserved"]
+
+
+def test_a_reservation_takes_all_lines_or_none() -> None:
+    """An order whose last article is sold out holds back none of the others."""
+    lines = (OrderLine(sku="TEA-GREEN", quantity=2), OrderLine(sku="SOLD-OUT", quantity=1))
+    with closing(connect(":memory:", schema=inventory.INVENTORY.schema)) as db:
+        refused = ask(db, inventory.INVENTORY, "reserve-stock", ReserveStock(order_id="o", lines=lines), "k")
+        assert refused == Refused(
+            code="out_of_stock", reason="0 of 'SOLD-OUT' are left, not 1", field="lines.1.quantity"
+        )
+        assert inventory.state(db, "o") == {"effects": [], "reserved": {}}
