@@ -15,7 +15,7 @@ from examples.order import operations as order
 from examples.order.messages import CreateShipment, OrderRecord, Reservation, Screening, Shipment
 from examples.order.services.shipping import UNDELIVERABLE
 from examples.payment import operations as payment
-from examples.payment.messages import Authorization, Capture, Compensated, Told
+from examples.payment.messages import Authorization, Capture, Compensated, NoticeSent
 from sagas import Operation
 
 COMPENSATED = Compensated(found="effect")
@@ -31,8 +31,8 @@ ANSWERS: tuple[tuple[Operation[Any, Any], BaseModel], ...] = (
     (payment.void_authorization, COMPENSATED),
     (payment.capture_payment, Capture(capture_id="cap_1", amount=4_200, currency="EUR")),
     (payment.refund_payment, COMPENSATED),
-    (payment.send_receipt, Told(notice_id="note_1")),
-    (payment.tell_customer, Told(notice_id="note_2")),
+    (payment.send_receipt, NoticeSent(notice_id="note_1")),
+    (payment.tell_customer, NoticeSent(notice_id="note_2")),
 )
 
 

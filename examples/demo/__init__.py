@@ -1,1 +1,1 @@
-"""Scenarios as data, and a player that runs them and prints what happens."""
+"""Plays scenarios in both styles, prints the timelines of the sagas, and checks their end states."""

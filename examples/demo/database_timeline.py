@@ -1,60 +1,68 @@
-"""A choreographed saga's story, overheard: nobody tells it, so it is read in the services' databases."""
+"""The timeline of a choreographed saga, merged from the databases of all services."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
-from examples.demo.history_timeline import Line
-from examples.stack.service_databases import Records, Step
+from examples.stack.service_databases import ServiceDatabases, Step
 
-LOOK = 0.05
-"""Seconds between two looks."""
+from .timeline import TimelineEntry
+
+POLL_SECONDS = 0.05
 
 OUTCOMES = {"done": "done", "failed": "rejected", "compensated": "done", "fenced": "cancelled"}
 
 
-class Overheard:
-    """Reads one saga after the other in the databases of the services."""
+class DatabaseTimeline:
+    """Reads timelines from the databases of the services."""
 
-    def __init__(self, records: Records) -> None:
-        self._records = records
+    def __init__(self, databases: ServiceDatabases) -> None:
+        self._databases = databases
 
-    async def lines(self, saga_id: str, ended: asyncio.Event) -> AsyncIterator[Line]:
-        """Who heard what, and what came of it, as it happens, until somebody knows that it has ended."""
-        told: set[object] = set()
+    async def entries(self, saga_id: str, ended: asyncio.Event) -> AsyncIterator[TimelineEntry]:
+        """Yields the consumed events and the steps of a saga, as they happen, until `ended` is set."""
+        seen: set[object] = set()
         is_last = False
         while not is_last:
             is_last = ended.is_set()
-            self._records.refresh()
-            for at in sorted(self._moments(saga_id), key=lambda moment: moment[:2]):
-                if at not in told:
-                    told.add(at)
-                    yield at[2]
-            await asyncio.sleep(LOOK)
+            self._databases.refresh()
+            for timed in sorted(self._timed_entries(saga_id), key=lambda timed: timed[:2]):
+                if timed not in seen:
+                    seen.add(timed)
+                    yield timed[2]
+            await asyncio.sleep(POLL_SECONDS)
 
-    def _moments(self, saga_id: str) -> list[tuple[int, int, Line]]:
-        """What happened and when; what a service heard stands before what it did on it."""
-        heard = [
-            (each.at_ms, 0, Line(f"{each.service} hears: {_words(each.event)}", "heard"))
-            for each in self._records.heard(saga_id)
+    async def failure_reason(self, saga_id: str) -> str:
+        """Returns "": no service records why a whole saga was compensated."""
+        del saga_id
+        return ""
+
+    def _timed_entries(self, saga_id: str) -> list[tuple[int, int, TimelineEntry]]:
+        """Returns the entries with their time; a consumed event precedes the steps that follow from it."""
+        steps = self._databases.steps(saga_id).values()
+        consumed = [
+            (each.at_ms, 0, TimelineEntry(f"{each.service} consumes: {_words(each.event)}", "consumed"))
+            for each in self._databases.consumed_events(saga_id)
         ]
-        done = [(step.updated_ms, 1, _line(step)) for step in self._records.steps(saga_id).values()]
-        # A step that was compensated had been done before, which its row does not say any more.
-        before = [
-            (step.created_ms, 1, Line(_words(step.action), "done", depth=1))
-            for step in self._records.steps(saga_id).values()
+        current = [(step.updated_ms, 1, _entry(step)) for step in steps]
+        # A compensated step was done before; its row no longer shows that.
+        done_before = [
+            (step.created_ms, 1, TimelineEntry(_words(step.action), "done", depth=1))
+            for step in steps
             if step.state == "compensated"
         ]
-        return heard + before + done
+        return consumed + done_before + current
 
 
-def _line(step: Step) -> Line:
+def _entry(step: Step) -> TimelineEntry:
     match step.state:
         case "compensated":
-            return Line(f"compensate: {_words(step.action)}", "done", depth=1)
+            return TimelineEntry(f"compensate: {_words(step.action)}", "done", depth=1)
         case "fenced":
-            return Line(_words(step.action), "cancelled", "void before it came", depth=1)
+            return TimelineEntry(
+                _words(step.action), "cancelled", "voided before the action arrived", depth=1
+            )
         case _:
-            return Line(_words(step.action), OUTCOMES[step.state], depth=1)
+            return TimelineEntry(_words(step.action), OUTCOMES[step.state], depth=1)
 
 
 def _words(name: str) -> str:

@@ -1,13 +1,13 @@
-"""What happens to an order, as the services tell it; each fact carries the whole order: nobody has to ask."""
+"""The event types and commands of orders; every event carries the whole order, so no service has to ask."""
 
 from choreography import Command, Fact
 
 from .messages import CancellationRequest, Order
 
 
-def saga_of(about: Order | CancellationRequest) -> str:
-    """The id of the saga that fulfils an order."""
-    return f"order-{about.order_id}"
+def saga_of(message: Order | CancellationRequest) -> str:
+    """Returns the id of the saga of an order."""
+    return f"order-{message.order_id}"
 
 
 place_order = Command("place-order", Order, saga_of)
@@ -33,10 +33,10 @@ shipment_voided = Fact("shipment-voided", Order, by="shipping")
 order_cancelled = Fact("order-cancelled", Order, by="order", is_final=True)
 
 AFTER_CAPTURE = (payment_unknown, shipment_refused, shipment_voided)
-"""What ends an order when its money may have been taken."""
+"""The events that abort an order whose payment may have been captured."""
 
 AFTER_RESERVATION = (order_suspected, payment_declined, capture_refused, *AFTER_CAPTURE)
-"""What ends an order when its articles may be set aside."""
+"""The events that abort an order whose articles may be reserved."""
 
 ABORTS = (stock_refused, *AFTER_RESERVATION)
-"""Everything that ends an order before the shipment exists."""
+"""All events that abort an order before its shipment."""

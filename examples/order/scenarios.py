@@ -1,64 +1,41 @@
-"""What can happen to an order, as data: what makes it happen, and how it must end in every service."""
+"""The scenarios of the order saga, as data: the order, the disturbance, and the expected end state."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Callable, Mapping
 
-from examples.order.messages import Address, Order, OrderLine
-from examples.payment.messages import Customer, Payment, PaymentMethod
-from examples.stack.end_state import COMPLETED, PAID
-from examples.stack.stack import Stack
+from temporalio.api.enums.v1 import EventType
 
-PRICE = 4_200
+from examples.demo.scenario import RunningScenario, Scenario
+from examples.payment.messages import PaymentMethod
+from examples.payment.scenarios import CUSTOMER, PRICE
+from examples.stack.end_state import read_end_state
 
-ORDER_TOLD = ("Your order is on its way", "Your receipt")
-CANCELLED_TOLD = ("Your order was cancelled",)
-CANCELLED_AFTER_RECEIPT = ("Your order was cancelled", "Your receipt")
+from .messages import Address, Order, OrderLine
 
+ORDER_EFFECTS: Mapping[str, tuple[str, ...]] = {
+    "order": ("approve-order", "create-order"),
+    "inventory": ("reserve-stock",),
+    "payment": ("authorize-payment", "capture-payment"),
+    "shipping": ("create-shipment",),
+}
+"""The effects of a completed order, per service."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """What a scenario may disturb: the servers, and the saga that runs on them."""
+ORDER_NOTICES = ("Your order is on its way", "Your receipt")
+CANCELLED_NOTICES = ("Your order was cancelled",)
+CANCELLED_AFTER_RECEIPT_NOTICES = ("Your order was cancelled", "Your receipt")
 
-    stack: Stack
-    order_id: str
-    cancel: Callable[[], Awaitable[None]]
-    say: Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scenario:
-    """One story, and its end.
-
-    Args:
-        name: For the command line and for ids.
-        title: For people.
-        build: Makes the order or the payment from an order id.
-        ends: `completed`, `compensated` or `cancelled`.
-        effects: What must be present in the end, per service.
-        told: What the customer must have been told.
-        disturb: What is done while it runs.
-        style: The only style in which there is such a thing; by default there are both.
-    """
-
-    name: str
-    title: str
-    build: Callable[[str], Order | Payment]
-    ends: str
-    effects: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    told: tuple[str, ...] = ()
-    disturb: Callable[[Stage], Coroutine[None, None, None]] | None = None
-    style: str | None = None
+POLL_SECONDS = 0.05
 
 
 def an_order(
     *, card: str = "tok_visa", sku: str = "TEA-GREEN", postal_code: str = "10115"
 ) -> Callable[[str], Order]:
-    """Builds orders that differ in what the services read as instructions; see docs/test-data.md."""
+    """Builds orders, from an order id; the values choose the behaviour of the services: docs/test-data.md."""
 
     def build(order_id: str) -> Order:
         return Order(
             order_id=order_id,
-            customer=_customer(),
+            customer=CUSTOMER,
             lines=(OrderLine(sku=sku, quantity=2), OrderLine(sku="MUG-WHITE", quantity=1)),
             amount=PRICE,
             currency="EUR",
@@ -69,137 +46,123 @@ def an_order(
     return build
 
 
-def a_payment(*, card: str = "tok_visa", currency: str = "EUR") -> Callable[[str], Payment]:
-    """Builds payments without an order."""
-
-    def build(order_id: str) -> Payment:
-        return Payment(
-            order_id=order_id,
-            amount=PRICE,
-            currency=currency,
-            customer=_customer(),
-            method=PaymentMethod(type="card", token=card, last_four="4242"),
-        )
-
-    return build
+async def cancel_during_payment(running: RunningScenario) -> None:
+    """Cancels the order while the capture waits at its gate: the shipment has not started."""
+    await running.stack.wait_until_gated("payment", running.order_id)
+    running.announce("the customer cancels while the payment is in progress")
+    await running.cancel()
+    await _wait_until_cancellation_is_effective(running)
+    await running.stack.open_gate("payment", running.order_id)
 
 
-async def cancel_at_the_gate(stage: Stage) -> None:
-    """The customer cancels while the money is being taken: the shipment has not begun."""
-    await stage.stack.until_gated("payment", stage.order_id)
-    stage.say("the customer cancels while the payment is under way")
-    await stage.cancel()
-    await stage.stack.open_gate("payment", stage.order_id)
+async def kill_worker(running: RunningScenario) -> None:
+    """Kills the worker in the middle of a step, and starts a new one."""
+    await running.stack.wait_until_gated("payment", running.order_id)
+    running.announce("the worker is killed with SIGKILL while the payment is in progress")
+    running.stack.worker.kill()
+    await running.stack.open_gate("payment", running.order_id)
+    await running.stack.start_worker()
+    running.announce("a new worker has started")
 
 
-async def kill_worker(stage: Stage) -> None:
-    """The worker dies in the middle of a step, and another one takes over."""
-    await stage.stack.until_gated("payment", stage.order_id)
-    stage.say("the worker is killed with SIGKILL while the payment is under way")
-    stage.stack.worker.kill()
-    await stage.stack.open_gate("payment", stage.order_id)
-    await stage.stack.start_worker()
-    stage.say("a new worker has started")
+async def kill_temporal(running: RunningScenario) -> None:
+    """Kills the Temporal server in the middle of a step, and restarts the server."""
+    assert running.stack.temporal is not None
+    await running.stack.wait_until_gated("payment", running.order_id)
+    running.announce("the Temporal server is killed with SIGKILL while the payment is in progress")
+    running.stack.temporal.kill()
+    await running.stack.open_gate("payment", running.order_id)
+    await running.stack.temporal.restart()
+    running.announce("the Temporal server runs again")
 
 
-async def kill_temporal(stage: Stage) -> None:
-    """The Temporal server dies in the middle of a step, and comes back."""
-    assert stage.stack.temporal is not None
-    await stage.stack.until_gated("payment", stage.order_id)
-    stage.say("the Temporal server is killed with SIGKILL while the payment is under way")
-    stage.stack.temporal.kill()
-    await stage.stack.open_gate("payment", stage.order_id)
-    await stage.stack.temporal.restart()
-    stage.say("the Temporal server is back")
+async def kill_service(running: RunningScenario) -> None:
+    """Kills the payment service in the middle of a step, and restarts the service."""
+    await running.stack.wait_until_gated("payment", running.order_id)
+    running.announce("the payment service is killed with SIGKILL while the payment is in progress")
+    running.stack.services["payment"].kill()
+    running.stack.services["payment"].start()
+    await running.stack.wait_for_service("payment")
+    running.announce("the payment service runs again")
+    await running.stack.open_gate("payment", running.order_id)
 
 
-async def kill_service(stage: Stage) -> None:
-    """The payment service dies in the middle of a step, and is started again."""
-    await stage.stack.until_gated("payment", stage.order_id)
-    stage.say("the payment service is killed with SIGKILL while the payment is under way")
-    stage.stack.services["payment"].kill()
-    stage.stack.services["payment"].start()
-    await stage.stack.wait_for_service("payment")
-    stage.say("the payment service is back")
-    await stage.stack.open_gate("payment", stage.order_id)
-
-
-async def kill_broker(stage: Stage) -> None:
-    """RabbitMQ dies in the middle of a step, and comes back."""
-    await stage.stack.until_gated("payment", stage.order_id)
-    stage.say("RabbitMQ is killed with SIGKILL while the payment is under way")
-    await stage.stack.kill_broker()
-    stage.say("RabbitMQ is back")
-    await stage.stack.open_gate("payment", stage.order_id)
+async def kill_broker(running: RunningScenario) -> None:
+    """Kills RabbitMQ in the middle of a step, and restarts the broker."""
+    await running.stack.wait_until_gated("payment", running.order_id)
+    running.announce("RabbitMQ is killed with SIGKILL while the payment is in progress")
+    await running.stack.kill_broker()
+    running.announce("RabbitMQ runs again")
+    await running.stack.open_gate("payment", running.order_id)
 
 
 ORDERS = (
     Scenario(
         name="all-well",
-        title="All goes well",
+        title="An order completes",
         build=an_order(),
-        ends="completed",
-        effects=COMPLETED,
-        told=ORDER_TOLD,
+        status="completed",
+        effects=ORDER_EFFECTS,
+        notices=ORDER_NOTICES,
     ),
     Scenario(
         name="out-of-stock",
         title="An article is out of stock",
         build=an_order(sku="SOLD-OUT"),
-        ends="compensated",
-        told=CANCELLED_TOLD,
+        status="compensated",
+        notices=CANCELLED_NOTICES,
     ),
     Scenario(
         name="card-declined",
         title="The card is declined",
         build=an_order(card="tok_declined"),
-        ends="compensated",
-        told=CANCELLED_TOLD,
+        status="compensated",
+        notices=CANCELLED_NOTICES,
     ),
     Scenario(
         name="capture-refused",
         title="The capture is refused: the authorization is voided",
         build=an_order(card="tok_capture_refused"),
-        ends="compensated",
-        told=CANCELLED_TOLD,
+        status="compensated",
+        notices=CANCELLED_NOTICES,
     ),
     Scenario(
         name="shipment-refused",
         title="The shipment is refused, after the payment",
         build=an_order(postal_code="00001"),
-        ends="compensated",
-        told=CANCELLED_AFTER_RECEIPT,
+        status="compensated",
+        notices=CANCELLED_AFTER_RECEIPT_NOTICES,
     ),
     Scenario(
         name="reply-lost",
-        title="The reply is lost after the effect: it happened once all the same",
+        title="The reply to the capture is lost: the capture takes effect once",
         build=an_order(card="tok_capture_reply_lost"),
-        ends="completed",
-        effects=COMPLETED,
-        told=ORDER_TOLD,
+        status="completed",
+        effects=ORDER_EFFECTS,
+        notices=ORDER_NOTICES,
     ),
     Scenario(
         name="replies-lost",
-        title="All replies are lost: nobody knows, so it is made up for",
+        title="All replies to the capture are lost: its outcome is unknown, so it is compensated",
         build=an_order(card="tok_capture_replies_lost"),
-        ends="compensated",
-        told=CANCELLED_TOLD,
+        status="compensated",
+        notices=CANCELLED_NOTICES,
     ),
     Scenario(
         name="customer-cancels",
-        title="The customer cancels before the shipment begins",
+        title="The customer cancels before the shipment starts",
         build=an_order(card="tok_capture_gated"),
-        ends="cancelled",
-        told=CANCELLED_TOLD,
-        disturb=cancel_at_the_gate,
+        status="cancelled",
+        notices=CANCELLED_NOTICES,
+        disturb=cancel_during_payment,
     ),
     Scenario(
         name="worker-killed",
         title="The worker is killed in the middle of the saga",
         build=an_order(card="tok_capture_gated"),
-        ends="completed",
-        effects=COMPLETED,
-        told=ORDER_TOLD,
+        status="completed",
+        effects=ORDER_EFFECTS,
+        notices=ORDER_NOTICES,
         disturb=kill_worker,
         style="orchestrated",
     ),
@@ -207,19 +170,20 @@ ORDERS = (
         name="temporal-killed",
         title="The Temporal server is killed in the middle of the saga",
         build=an_order(card="tok_capture_gated"),
-        ends="completed",
-        effects=COMPLETED,
-        told=ORDER_TOLD,
+        status="completed",
+        effects=ORDER_EFFECTS,
+        notices=ORDER_NOTICES,
         disturb=kill_temporal,
+        kills="temporal",
         style="orchestrated",
     ),
     Scenario(
         name="service-killed",
         title="A service is killed in the middle of the saga",
         build=an_order(card="tok_capture_gated"),
-        ends="completed",
-        effects=COMPLETED,
-        told=ORDER_TOLD,
+        status="completed",
+        effects=ORDER_EFFECTS,
+        notices=ORDER_NOTICES,
         disturb=kill_service,
         style="choreographed",
     ),
@@ -227,48 +191,26 @@ ORDERS = (
         name="broker-killed",
         title="The broker is killed in the middle of the saga",
         build=an_order(card="tok_capture_gated"),
-        ends="completed",
-        effects=COMPLETED,
-        told=ORDER_TOLD,
+        status="completed",
+        effects=ORDER_EFFECTS,
+        notices=ORDER_NOTICES,
         disturb=kill_broker,
+        kills="rabbit",
         style="choreographed",
     ),
 )
 """Order sagas, each with the payment saga as its child."""
 
-PAYMENTS = (
-    Scenario(
-        name="paid",
-        title="A payment goes well",
-        build=a_payment(),
-        ends="completed",
-        effects=PAID,
-        told=("Your receipt",),
-    ),
-    Scenario(
-        name="payment-declined",
-        title="A payment is declined: the customer is told",
-        build=a_payment(card="tok_declined"),
-        ends="compensated",
-        told=("Your payment was not taken",),
-    ),
-    Scenario(
-        name="payment-capture-refused",
-        title="The capture of a payment is refused: the authorization is voided",
-        build=a_payment(card="tok_capture_refused"),
-        ends="compensated",
-        told=("Your payment was not taken",),
-    ),
-    Scenario(
-        name="unsupported-currency",
-        title="A currency that nobody takes: refused before anything happens",
-        build=a_payment(currency="XAU"),
-        ends="compensated",
-        told=("Your payment was not taken",),
-    ),
-)
-"""Payment sagas on their own."""
 
-
-def _customer() -> Customer:
-    return Customer(id="c-1", email="ada@example.org")
+async def _wait_until_cancellation_is_effective(running: RunningScenario) -> None:
+    """Waits until the shipment can no longer start."""
+    if running.style == "orchestrated":
+        child = running.stack.client.get_workflow_handle(f"{running.saga_id}/payment")
+        async for event in child.fetch_history_events(wait_new_event=True):
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
+                return
+        return
+    # The shipping service, which owns the pivot, has voided the shipment before the order is cancelled.
+    # No event reaches this process, so the state is polled.
+    while (await read_end_state(running.stack, running.order_id)).order != "cancelled":  # noqa: ASYNC110
+        await asyncio.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""What happens to a payment without an order, as it is told; each fact carries the whole payment."""
+"""The event types and commands of payments without an order; every event carries the whole payment."""
 
 from choreography import Command, Fact
 
@@ -6,7 +6,7 @@ from .messages import Payment
 
 
 def saga_of(payment: Payment) -> str:
-    """The id of the saga that takes a payment."""
+    """Returns the id of the saga of a payment."""
     return f"payment-{payment.order_id}"
 
 

@@ -1,38 +1,44 @@
-"""The door through which events come: the same faults as at the HTTP door, as they look to a participant."""
+"""The injected faults of the HTTP API, as a participant meets them when it handles events."""
 
 from datetime import timedelta
 
 from choreography import Assignment
 
-from .fault_injection import Fault, Gates, Hindrances, fault_for
+from .fault_injection import Fault, FaultRule, FaultsBeforeEffect
+from .gates import Gates
 
-GATE_PATIENCE = timedelta(seconds=45)
-"""Shorter than the minute that a bus gives a handler; then the event is delivered again, and waits again."""
-
-
-class ReplyLostError(Exception):
-    """What was committed could not be acknowledged: the event will be delivered again."""
+EVENT_GATE_TIMEOUT = timedelta(seconds=45)
+"""Shorter than the minute that a bus gives a handler; the event is redelivered then, and waits again."""
 
 
-class EventDoor:
-    """A `choreography.Door` that has what the data of an event asks for; see docs/test-data.md.
+class AcknowledgementLostError(Exception):
+    """An event is handled and committed, and not acknowledged: the broker delivers the event again."""
+
+
+class EventFaults:
+    """A `choreography.Door` that injects the faults which the data of an event asks for.
 
     Args:
-        gates: Those of the service's HTTP door, where they are opened.
+        rule: Chooses the fault; see docs/test-data.md.
+        gates: The gates of the service; its HTTP API opens them.
     """
 
-    def __init__(self, gates: Gates) -> None:
-        self._hindrances = Hindrances(gates, patience=GATE_PATIENCE)
+    def __init__(self, rule: FaultRule, gates: Gates) -> None:
+        self._rule = rule
+        self._before_effect = FaultsBeforeEffect(rule, gates, gate_timeout=EVENT_GATE_TIMEOUT)
 
     async def enter(self, assignment: Assignment) -> None:
-        """Waits, or refuses once, before the transaction and outside of it."""
-        await self._hindrances.pass_by(assignment.operation, assignment.message, assignment.key)
+        """Waits, or refuses the first delivery, before the transaction and outside of it."""
+        await self._before_effect.inject(assignment.operation, assignment.message, assignment.key)
 
     def is_answered(self, assignment: Assignment) -> bool:
-        """False where all replies are lost: the effect is committed, and its participant cannot know."""
-        return fault_for(assignment.operation, assignment.message) is not Fault.REPLIES_LOST
+        """False where every reply is lost: the effect is committed, and its outcome is unknown."""
+        return self._fault(assignment) is not Fault.REPLIES_LOST
 
     async def leave(self, assignment: Assignment) -> None:
-        """Loses the first acknowledgement, where the data asks for it."""
-        if fault_for(assignment.operation, assignment.message) is Fault.REPLY_LOST:
-            raise ReplyLostError(assignment.key)
+        """Loses the first acknowledgement where the data asks for it."""
+        if self._fault(assignment) is Fault.REPLY_LOST:
+            raise AcknowledgementLostError(assignment.key)
+
+    def _fault(self, assignment: Assignment) -> Fault | None:
+        return self._rule(assignment.operation, assignment.message)

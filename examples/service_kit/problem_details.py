@@ -1,4 +1,4 @@
-"""How a service says what is wrong: problem details for HTTP (RFC 9457)."""
+"""Error replies of a service: problem details for HTTP APIs (RFC 9457)."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse
 
 
 class Problem(BaseModel):
-    """What is wrong with a request, for people and for programs."""
+    """The body of an error reply, for people and for programs."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -19,9 +19,9 @@ class Problem(BaseModel):
     code: str
     """Stable and machine-readable: `card_declined`."""
     field: str | None = None
-    """The input that broke a rule, as a dotted path."""
+    """The input field that broke a rule, as a dotted path."""
     rule: str | None = None
-    """The rule that it broke."""
+    """The broken rule."""
 
 
 class ProblemError(Exception):
@@ -37,7 +37,7 @@ class ProblemError(Exception):
         return f"{self.status}: {self.code}: {self.detail}"
 
     def response(self, headers: Mapping[str, str] | None = None) -> JSONResponse:
-        """The problem as it goes over the wire."""
+        """The HTTP response with this problem."""
         problem = Problem(
             type=f"urn:problem:{self.code}",
             title=self.status.phrase,

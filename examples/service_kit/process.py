@@ -1,7 +1,4 @@
-"""One example service: `python -m examples.service_kit.process payment --database payment.sqlite3`.
-
-With `--broker amqp://…` it also reacts to events, on the same database and with the same business code.
-"""
+"""Runs one service of an example as a process: its HTTP API, and with a broker its reactions to events."""
 
 import asyncio
 import functools
@@ -9,14 +6,13 @@ import signal
 import socket
 import sqlite3
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from choreography import (
     Bus,
@@ -24,87 +20,127 @@ from choreography import (
     Database,
     RabbitBus,
     RunningParticipant,
+    Topology,
     run_participant,
+    topology_of,
 )
-from examples.order.services import inventory, orders, shipping
-from examples.payment.services import notification, payment
 from workers import ConfigurationError, load_settings, telemetry
 
-from ..order.deployment import REACTIONS, TOPOLOGY
-from .event_faults import EventDoor
-from .fault_injection import Gates
-from .http_api import DROP, Service, door
+from .connection_drop import DroppableConnection
+from .event_faults import EventFaults
+from .gates import Gates
+from .http_api import create_app
+from .service import Service
 
 HOST = "127.0.0.1"
 GRACE_SECONDS = 2
-"""How long a request that is under way may go on after SIGTERM."""
-
-SERVICES = {
-    "payment": Service(participant=payment.PAYMENT, state=payment.state, balance=payment.balance),
-    "notification": Service(participant=notification.NOTIFICATION, state=notification.state),
-    "order": Service(participant=orders.ORDER, state=orders.state),
-    "inventory": Service(participant=inventory.INVENTORY, state=inventory.state, balance=inventory.balance),
-    "shipping": Service(participant=shipping.SHIPPING, state=shipping.state),
-}
+"""How long a request may continue after SIGTERM."""
 
 
-class CuttableConnection(H11Protocol):
-    """Lets a request cut its own connection: that is how replies get lost."""
+def service_program(services: Mapping[str, Service]) -> typer.Typer:
+    """Creates the command line that runs one of `services`, chosen by name."""
+    topology = topology_of(*(service.reactions for service in services.values()))
+    names = ", ".join(services)
+    program = typer.Typer(add_completion=False)
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        """Puts the cut within reach of the application, as an ASGI extension."""
-        super().connection_made(transport)
-        app = self.app
+    @program.command()
+    def run(
+        name: Annotated[str, typer.Argument(help=f"One of {names}.")],
+        database: Annotated[Path, typer.Option(help="The SQLite file of the service; created when missing.")],
+        port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 0,
+        broker: Annotated[
+            str,
+            typer.Option(
+                envvar="SAGAS_AMQP_URL",
+                help="The broker for events: amqp://user:password@host:port/. None: HTTP only.",
+            ),
+        ] = "",
+    ) -> None:
+        """Runs one example service on the loopback interface and prints its URL."""
+        if name not in services:
+            _exit_with(f"there is no service {name!r}; choose one of {names}")
+        bus = open_bus(broker) if broker else None
+        _run(services[name], topology, port, database, bus)
 
-        async def cuttable(scope: Any, receive: Any, send: Any) -> None:  # Any: ASGI's
-            extensions = {**scope.get("extensions", {}), DROP: transport.abort}
-            await app({**scope, "extensions": extensions}, receive, send)
-
-        self.app = cuttable
+    return program
 
 
-class Server(uvicorn.Server):
-    """Says where it listens once it does, in one line."""
-
-    def __init__(self, config: uvicorn.Config, ready: str) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts to serve, then says so."""
-        await super().startup(sockets=sockets)
-        print(self._ready, flush=True)
+def open_bus(url: str) -> AbstractAsyncContextManager[Bus]:
+    """Opens a connection to a broker."""
+    return RabbitBus(url)
 
 
 @asynccontextmanager
-async def react(
-    name: str, database: Database, bus: Bus, gates: Gates
+async def react_to_events(
+    service: Service, topology: Topology, database: Database, bus: Bus, gates: Gates
 ) -> AsyncGenerator[RunningParticipant, None]:
-    """Lets a service react to events for as long as the context is open; waits for a broker that is away."""
+    """Lets a service react to events while the context is open; waits for an unavailable broker."""
     while True:
         try:
-            await bus.declare(TOPOLOGY)
+            await bus.declare(topology)
             break
         except BusUnavailableError as error:
-            print(f"{name} waits for its broker: {error}", flush=True)
-    async with run_participant(REACTIONS[name], database, bus, door=EventDoor(gates)) as running:
+            print(f"{service.participant.name} waits for its broker: {error}", flush=True)
+    faults = EventFaults(service.fault_rule, gates)
+    async with run_participant(service.reactions, database, bus, door=faults) as running:
         yield running
 
 
-async def serve(
-    name: str, listener: socket.socket, path: Path, bus: AbstractAsyncContextManager[Bus] | None = None
+class _AnnouncingServer(uvicorn.Server):
+    """Prints one line when it accepts requests."""
+
+    def __init__(self, config: uvicorn.Config, announcement: str) -> None:
+        super().__init__(config)
+        self._announcement = announcement
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts to serve, then prints the line."""
+        await super().startup(sockets=sockets)
+        print(self._announcement, flush=True)
+
+
+def _run(
+    service: Service, topology: Topology, port: int, path: Path, bus: AbstractAsyncContextManager[Bus] | None
 ) -> None:
-    """Serves until SIGTERM or SIGINT; what is committed is safe at any moment."""
-    service, gates = SERVICES[name], Gates()
+    name = service.participant.name
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+            # Not later: two processes may both bind, but only one can listen.
+            listener.listen()
+        except OSError as error:
+            _exit_with(
+                f"the {name} service cannot listen on {HOST}:{port}: {error.strerror}; choose another --port"
+            )
+        try:
+            with telemetry(load_settings(), service=name):
+                asyncio.run(_serve(service, topology, listener, path, bus))
+        except ConfigurationError as error:
+            _exit_with(str(error))
+        except sqlite3.Error as error:
+            _exit_with(f"the {name} service cannot use the database {str(path)!r}: {error}")
+
+
+async def _serve(
+    service: Service,
+    topology: Topology,
+    listener: socket.socket,
+    path: Path,
+    bus: AbstractAsyncContextManager[Bus] | None,
+) -> None:
+    """Serves until SIGTERM or SIGINT; committed effects survive any end of the process."""
+    gates = Gates()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database.open(path, schema=service.participant.schema))
         running = None
         if bus is not None:
-            events = await stack.enter_async_context(bus)
-            running = await stack.enter_async_context(react(name, database, events, gates))
+            connected = await stack.enter_async_context(bus)
+            reacting = react_to_events(service, topology, database, connected, gates)
+            running = await stack.enter_async_context(reacting)
         config = uvicorn.Config(
-            door(service, database, gates=gates, running=running),
-            http=CuttableConnection,
+            create_app(service, database, gates=gates, running=running),
+            http=DroppableConnection,
             ws="none",
             lifespan="off",
             log_level="warning",
@@ -114,47 +150,11 @@ async def serve(
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         port = listener.getsockname()[1]
-        server = Server(config, f"{name} ready at http://{HOST}:{port}")
-        # uvicorn raises the signal again when it has shut down; it must not end the process with an error.
+        server = _AnnouncingServer(config, f"{service.participant.name} ready at http://{HOST}:{port}")
+        # uvicorn raises the signal again after the shutdown; the process must still end with exit code 0.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, functools.partial(_stop, server))
         await server.serve(sockets=[listener])
-
-
-def main(
-    name: Annotated[str, typer.Argument(help=f"One of {', '.join(SERVICES)}.")],
-    database: Annotated[Path, typer.Option(help="Its SQLite file; created when missing.")],
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
-    broker: Annotated[
-        str,
-        typer.Option(envvar="SAGAS_AMQP_URL", help="Where events go, too: amqp://user:password@host:port/."),
-    ] = "",
-) -> None:
-    """Runs one example service on the loopback interface and prints its URL."""
-    if name not in SERVICES:
-        _fail(f"there is no service {name!r}; choose one of {', '.join(SERVICES)}")
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, port))
-            # Not later: two processes may both bind, but only one can listen.
-            listener.listen()
-        except OSError as error:
-            _fail(
-                f"the {name} service cannot listen on {HOST}:{port}: {error.strerror}; choose another --port"
-            )
-        try:
-            with telemetry(load_settings(), service=name):
-                asyncio.run(serve(name, listener, database, open_bus(broker) if broker else None))
-        except ConfigurationError as error:
-            _fail(str(error))
-        except sqlite3.Error as error:
-            _fail(f"the {name} service cannot use the database {str(database)!r}: {error}")
-
-
-def open_bus(url: str) -> AbstractAsyncContextManager[Bus]:
-    """A connection to a broker."""
-    return RabbitBus(url)
 
 
 def _stop(server: uvicorn.Server, number: int, frame: object) -> None:
@@ -162,10 +162,6 @@ def _stop(server: uvicorn.Server, number: int, frame: object) -> None:
     server.should_exit = True
 
 
-def _fail(reason: str) -> NoReturn:
+def _exit_with(reason: str) -> NoReturn:
     print(reason, file=sys.stderr)
     raise SystemExit(1)
-
-
-if __name__ == "__main__":
-    typer.run(main)

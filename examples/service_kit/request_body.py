@@ -1,4 +1,4 @@
-"""The body of a request, read with suspicion: refused before any effect unless every rule is kept."""
+"""Strict reading of request bodies: a body that breaks any rule is refused before any effect."""
 
 import asyncio
 import re
@@ -14,7 +14,7 @@ from .problem_details import ProblemError
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 32
-PATIENCE = timedelta(seconds=5)
+RECEIVE_TIMEOUT = timedelta(seconds=5)
 """How long a client may take to send a body."""
 
 MEDIA_TYPE = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
@@ -25,11 +25,13 @@ STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 MessageT = TypeVar("MessageT", bound=BaseModel)
 
 
-async def read(request: Request, model: type[MessageT], *, patience: timedelta = PATIENCE) -> MessageT:
-    """The message in the body of `request`.
+async def read_message(
+    request: Request, model: type[MessageT], *, receive_timeout: timedelta = RECEIVE_TIMEOUT
+) -> MessageT:
+    """Reads and validates the message in the body of `request`.
 
     Raises:
-        ProblemError: It is not one, whatever was sent; with the field and the rule that it breaks.
+        ProblemError: The body is no valid message; with the field and the broken rule.
     """
     media_type = request.headers.get("content-type", "")
     if not MEDIA_TYPE.fullmatch(media_type) or "content-encoding" in request.headers:
@@ -39,7 +41,7 @@ async def read(request: Request, model: type[MessageT], *, patience: timedelta =
             "the body must be application/json in UTF-8, without content encoding",
             field="Content-Type",
         )
-    body = await _receive(request, patience)
+    body = await _receive(request, receive_timeout)
     _check_json(body)
     try:
         return model.model_validate_json(body, strict=True)
@@ -54,10 +56,10 @@ async def read(request: Request, model: type[MessageT], *, patience: timedelta =
         ) from None
 
 
-async def _receive(request: Request, patience: timedelta) -> bytes:
+async def _receive(request: Request, receive_timeout: timedelta) -> bytes:
     body = bytearray()
     try:
-        async with asyncio.timeout(patience.total_seconds()):
+        async with asyncio.timeout(receive_timeout.total_seconds()):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > MAX_BYTES:
@@ -76,7 +78,7 @@ async def _receive(request: Request, patience: timedelta) -> bytes:
 
 
 def _check_json(body: bytes) -> None:
-    """Refuses what JSON parsers disagree about, before the model sees it."""
+    """Refuses JSON that parsers interpret differently, before the model reads it."""
     if _depth(body) > MAX_DEPTH:
         raise _malformed("too_deep", f"values are nested at most {MAX_DEPTH} deep")
     if NUMBER_TOO_LONG.search(body):
@@ -114,7 +116,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _items(value: object) -> list[object]:
-    """A value, or what is in a list; objects have been checked when they were read."""
+    """A value alone, or the items of a list; the parser has already checked nested objects."""
     if not isinstance(value, list):
         return [value]
     found: list[object] = []

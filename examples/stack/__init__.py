@@ -1,1 +1,1 @@
-"""Everything that an example needs, run together on this machine: servers, services and a worker."""
+"""Runs an example as processes on this machine, starts sagas in both styles, and reads their end state."""

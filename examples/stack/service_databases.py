@@ -1,7 +1,7 @@
-"""The services' databases, read from outside: how each saga stands, and when what happened.
+"""Reads the databases of the services from outside: the steps of each saga, with their times.
 
-Nothing is asked of the services themselves, so that to look costs them nothing. What is read is what both
-styles leave behind alike: the rows of the fence (`saga_step`), under the same keys.
+The services are not asked, so that reading costs them nothing. Both styles leave the same rows behind: those
+of the fence (`saga_step`), under the same keys.
 """
 
 import asyncio
@@ -13,24 +13,23 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from examples.service_kit.http_api import Service
-from examples.service_kit.process import SERVICES
+from examples.service_kit.service import Service
 
 LOOK_BACK_MS = 5_000
-"""A row is stamped before its commit; one that is committed later than this after its stamp is overlooked."""
+"""A row is stamped before its commit; a row committed later than this after its stamp is overlooked."""
 
 KEY = re.compile(r"(?P<saga>[^:/]+).*:(?P<address>[^:]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What the fence of a service knows of one step of a saga.
+    """One step of a saga, as the fence of a service records it.
 
     Args:
         action: The operation, such as `capture-payment`.
         state: `done`, `failed`, `compensated` or `fenced`.
-        created_ms: When it was first asked for, in milliseconds since 1970.
-        updated_ms: When it came to its state.
+        created_ms: The time of the first request, in milliseconds since 1970.
+        updated_ms: The time of the last change of state, in milliseconds since 1970.
     """
 
     action: str
@@ -40,13 +39,13 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """A service has taken in an event, and done what it does on it.
+class ConsumedEvent:
+    """An event or a command that a service has handled.
 
     Args:
-        at_ms: When, in milliseconds since 1970.
-        service: Who heard it.
-        event: What it is about: `stock-reserved`.
+        at_ms: The time, in milliseconds since 1970.
+        service: The service.
+        event: The type of the event: `stock-reserved`.
     """
 
     at_ms: int
@@ -55,47 +54,49 @@ class Heard:
 
 
 Steps = Mapping[str, Step]
-"""What is known of one saga, by action."""
+"""The steps of one saga, by action."""
 
 
-class Records:
-    """The databases of all services, in read-only connections; answers what the services would answer.
+class ServiceDatabases:
+    """The databases of all services, in read-only connections; gives the answers of the services' HTTP APIs.
 
     Args:
+        services: The services by name.
         files: The SQLite file of each service.
     """
 
-    def __init__(self, files: Mapping[str, Path]) -> None:
+    def __init__(self, services: Mapping[str, Service], files: Mapping[str, Path]) -> None:
         self.urls = {name: file.as_uri() for name, file in files.items()}
-        self._open = {name: _read_only(file) for name, file in files.items()}
+        self._services = services
+        self._connections = {name: _read_only(file) for name, file in files.items()}
         self._sagas: dict[str, dict[str, Step]] = {}
-        self._seen_ms = 0
+        self._refreshed_ms = 0
         self._balances: dict[str, dict[str, object]] = {}
 
     def close(self) -> None:
         """Closes the files."""
-        for connection in self._open.values():
+        for connection in self._connections.values():
             connection.close()
 
     async def get(self, service: str, path: str) -> dict[str, object]:
-        """What a service would answer to `/state/{order_id}` or `/balance`; a balance is drawn up once."""
-        # A chance for others, as reading blocks.
+        """Gives the answer to `/state/{order_id}` or `/balance`; a balance is computed once."""
+        # Other tasks may run first, as reading blocks.
         await asyncio.sleep(0)
-        tx, answers = self._open[service], SERVICES[service]
+        connection = self._connections[service]
         if path != "/balance":
-            return answers.state(tx, path.rpartition("/")[2])
+            return self._services[service].state(connection, path.rpartition("/")[2])
         if service not in self._balances:
-            self._balances[service] = _balance(answers, tx)
+            self._balances[service] = _balance(self._services[service], connection)
         return self._balances[service]
 
     def steps(self, saga_id: str) -> Steps:
-        """What all services know of a saga, as of the last `refresh`."""
+        """Returns the steps of a saga in all services, as of the last `refresh`."""
         return self._sagas.get(saga_id, {})
 
     def refresh(self) -> None:
-        """Reads what has changed in any service since the last time."""
-        since, self._seen_ms = self._seen_ms - LOOK_BACK_MS, time.time_ns() // 1_000_000
-        for connection in self._open.values():
+        """Reads the changes in every service since the last refresh."""
+        since, self._refreshed_ms = self._refreshed_ms - LOOK_BACK_MS, time.time_ns() // 1_000_000
+        for connection in self._connections.values():
             rows = connection.execute(
                 "select key, action, state, created_at, updated_at from saga_step where updated_at >= ?",
                 (since,),
@@ -105,38 +106,38 @@ class Records:
                     step = Step(action=action, state=state, created_ms=created, updated_ms=updated)
                     self._sagas.setdefault(match["saga"], {})[action] = step
 
-    def heard(self, saga_id: str) -> list[Heard]:
-        """Every event and command of a saga that a service has taken in, in their order."""
+    def consumed_events(self, saga_id: str) -> list[ConsumedEvent]:
+        """Reads every event and command of a saga that a service has handled, in order of time."""
         rows = [
-            Heard(at_ms=at, service=service, event=event)
-            for service, connection in self._open.items()
+            ConsumedEvent(at_ms=at, service=service, event=event)
+            for service, connection in self._connections.items()
             for at, event in connection.execute(
                 "select at, type from saga_inbox where saga_id = ?", (saga_id,)
             )
         ]
-        return sorted(rows, key=lambda heard: heard.at_ms)
+        return sorted(rows, key=lambda consumed: consumed.at_ms)
 
-    def deliveries(self, saga_ids: Collection[str]) -> int:
-        """How many events and commands of some sagas the services have taken in, each once."""
+    def count_consumed(self, saga_ids: Collection[str]) -> int:
+        """Counts the events and commands of some sagas that the services have handled, each once."""
         wanted, total = set(saga_ids), 0
-        for connection in self._open.values():
+        for connection in self._connections.values():
             rows = connection.execute("select saga_id, count(*) from saga_inbox group by saga_id")
             total += sum(int(count) for saga_id, count in rows if saga_id in wanted)
         return total
 
     def count(self, statement: str) -> dict[str, int]:
-        """The single number that a query gives in each service; 0 where its table does not exist."""
-        return {name: _number(connection, statement) for name, connection in self._open.items()}
+        """Returns the single number that a query gives in each service; 0 where its table does not exist."""
+        return {name: _number(connection, statement) for name, connection in self._connections.items()}
 
 
 def _read_only(file: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, isolation_level=None)
 
 
-def _balance(service: Service, tx: sqlite3.Connection) -> dict[str, object]:
+def _balance(service: Service, connection: sqlite3.Connection) -> dict[str, object]:
     if service.balance is None:
-        raise LookupError(f"{service.participant.name!r} has nothing to balance")
-    return service.balance(tx)
+        raise LookupError(f"the service {service.participant.name!r} has no balance")
+    return service.balance(connection)
 
 
 def _number(connection: sqlite3.Connection, statement: str) -> int:

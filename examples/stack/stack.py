@@ -1,4 +1,4 @@
-"""Everything that the examples need, run together on this machine: both servers, the services, a worker."""
+"""Runs a deployment on this machine: Temporal, RabbitMQ, the services and a worker, each as a process."""
 
 import asyncio
 import sys
@@ -26,29 +26,32 @@ from workers import (
     telemetry,
 )
 
+from .deployment import Deployment
+
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = {"order": 8101, "inventory": 8102, "payment": 8103, "shipping": 8104, "notification": 8105}
-"""The services, and the ports that they listen on if they are free."""
 WORKER_READY = "worker polls"
 
 
 class Stack:
-    """The services with their databases, a worker, Temporal and RabbitMQ, each a process of its own.
+    """The running processes of a deployment.
 
-    Everything stops with the `async with` block, and with this process however it ends. Data stays in the
-    folder of the settings.
+    All processes stop with the `async with` block, and with this process, even after a crash. The data stays
+    in the data folder.
 
     Args:
-        settings: Where data goes. Servers that are configured, or run there, are used; otherwise they are
-            started. Where RabbitMQ is not installed, the services only take part in orchestrated sagas.
-        task_queue: What the worker polls; a fresh one keeps other workers of the server out.
+        settings: Name the data folder, and servers to use. A server that is neither configured nor running
+            is started. Without RabbitMQ, the services take part in orchestrated sagas only.
+        deployment: The services and the worker to run.
+        task_queue: The task queue of the worker; a new name excludes other workers of the same server.
     """
 
-    def __init__(self, settings: Settings, *, task_queue: str) -> None:
-        self.settings, self.task_queue = settings, task_queue
+    def __init__(self, settings: Settings, deployment: Deployment, *, task_queue: str) -> None:
+        self.settings, self.deployment, self.task_queue = settings, deployment, task_queue
         self.urls: dict[str, str] = {}
         self.services: dict[str, ChildProcess] = {}
-        self.databases = {name: settings.data_folder.absolute() / f"{name}.sqlite3" for name in SERVICES}
+        self.databases = {
+            name: settings.data_folder.absolute() / f"{name}.sqlite3" for name in deployment.services
+        }
         self.temporal: EmbeddedTemporal | None = None
         self.rabbit: EmbeddedRabbit | None = None
         self.broker: str | None = None
@@ -61,7 +64,7 @@ class Stack:
 
     @property
     def ui_url(self) -> str | None:
-        """Temporal's Web UI, where the server is ours."""
+        """The address of Temporal's Web UI; `None` for a server that this stack has not started."""
         return self.temporal.ui_url if self.temporal else None
 
     async def __aenter__(self) -> Self:
@@ -78,37 +81,37 @@ class Stack:
         await self._exit.aclose()
 
     async def get(self, service: str, path: str) -> dict[str, object]:
-        """What a service answers to a question about its state."""
+        """Returns the answer of a service to `GET {path}`."""
         response = await self._http.get(self.urls[service] + path)
         response.raise_for_status()
         answer: dict[str, object] = response.json()
         return answer
 
     async def open_gate(self, service: str, order_id: str) -> None:
-        """Lets a gated request of an order through; see docs/test-data.md."""
+        """Opens the gate of an order for its gated requests; see docs/test-data.md."""
         (await self._http.post(f"{self.urls[service]}/test/gates/{order_id}")).raise_for_status()
 
-    async def until_gated(self, service: str, order_id: str) -> None:
-        """Returns when a gated request of an order has arrived, and waits at its gate."""
+    async def wait_until_gated(self, service: str, order_id: str) -> None:
+        """Waits until a gated request of an order has arrived at its gate."""
         url = f"{self.urls[service]}/test/gates/{order_id}"
         (await self._http.get(url, timeout=60)).raise_for_status()
 
     async def start_worker(self) -> None:
-        """Starts the worker, and returns when it polls."""
-        said = self.worker.log.stat().st_size if self.worker.log.exists() else 0
+        """Starts the worker and waits until the worker polls."""
+        logged = self.worker.log.stat().st_size if self.worker.log.exists() else 0
         self.worker.start()
 
         async def polls() -> bool:
             with self.worker.log.open() as log:
-                log.seek(said)
+                log.seek(logged)
                 return WORKER_READY in log.read()
 
         await self.worker.wait_ready(polls)
 
     async def kill_broker(self) -> None:
-        """Kills the broker as a crash would, and starts it again."""
+        """Kills the broker with SIGKILL and starts a new one on the same data."""
         assert self.rabbit is not None
-        # RabbitMQ 3.10 loses a queue that it is killed seconds after declaring; this one may be so young.
+        # RabbitMQ 3.10 loses a queue that was declared only seconds before the kill.
         await self.rabbit.control("eval", "[dets:sync(Table) || Table <- dets:all()].")
         self.rabbit.kill()
         await self.rabbit.restart()
@@ -120,7 +123,7 @@ class Stack:
         self._client = await connect(self.settings, plugins=[*plugins, SagaPlugin()])
         participants = [f"--participant={name}={url}" for name, url in self.urls.items()]
         self.worker = self._python(
-            "worker", "examples.order.worker", *participants, f"--task-queue={self.task_queue}"
+            "worker", self.deployment.worker_module, *participants, f"--task-queue={self.task_queue}"
         )
         self._exit.push_async_callback(self.worker.stop)
         await self.start_worker()
@@ -136,7 +139,7 @@ class Stack:
             self.temporal = await self._exit.enter_async_context(server)
 
     async def _start_broker_and_services(self) -> None:
-        # Before the services, as they react to events from their first moment on.
+        # Before the services, which react to events from their start on.
         await self._start_broker()
         await self._start_services()
 
@@ -153,13 +156,13 @@ class Stack:
         self.broker = node.url
 
     async def _start_services(self) -> None:
-        for name, preferred in SERVICES.items():
-            # Held as long as the service runs, so that a restarted one gets its port back.
+        for name, preferred in self.deployment.ports.items():
+            # Leased as long as the stack runs, so that a restarted service gets the same port.
             lease = PortLease(preferred)
             self._exit.callback(lease.release)
             service = self._python(
                 name,
-                "examples.service_kit.process",
+                self.deployment.service_module,
                 name,
                 f"--port={lease.port}",
                 f"--database={self.databases[name]}",
@@ -168,10 +171,10 @@ class Stack:
             self.services[name] = service
             service.start()
             self._exit.push_async_callback(service.stop)
-        await asyncio.gather(*(self.wait_for_service(name) for name in SERVICES))
+        await asyncio.gather(*(self.wait_for_service(name) for name in self.deployment.services))
 
     async def wait_for_service(self, name: str) -> None:
-        """Returns when a service answers."""
+        """Waits until a service answers."""
 
         async def answers() -> bool:
             try:
@@ -184,14 +187,14 @@ class Stack:
     def _python(self, name: str, module: str, *arguments: str) -> ChildProcess:
         return ChildProcess(
             [sys.executable, "-m", module, *arguments],
-            name=f"the {name}" if module.endswith("worker") else f"the {name} service",
+            name="the worker" if module == self.deployment.worker_module else f"the {name} service",
             log=self.settings.data_folder / "logs" / f"{name}.log",
             environment=self._environment(),
             folder=ROOT,
         )
 
     def _environment(self) -> dict[str, str]:
-        # The broker's URL holds a password, which everybody on this machine could read in a command line.
+        # The broker's URL holds a password; every user of this machine can read a command line.
         broker = {"SAGAS_AMQP_URL": self.broker} if self.broker else {}
         return {
             "SAGAS_DATA_FOLDER": str(self.settings.data_folder.absolute()),

@@ -1,97 +1,87 @@
-"""The two ways to run a saga over the same services, behind one small protocol."""
+"""The two styles of saga over the same services, behind one small protocol."""
 
 import asyncio
 from typing import Protocol
 
 import httpx
+from pydantic import BaseModel
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 
-from examples.order.messages import Order
-from examples.order.saga import OrderSaga
-from examples.payment.messages import Payment
-from examples.payment.saga import PaymentSaga
-from examples.stack.service_databases import Records, Steps
 from sagas import start_saga
 
-Message = Order | Payment
+from .deployment import Deployment, ServiceCommand
+from .service_databases import ServiceDatabases
 
 STATUS = {
     WorkflowExecutionStatus.COMPLETED: "completed",
     WorkflowExecutionStatus.FAILED: "compensated",
     WorkflowExecutionStatus.CANCELED: "cancelled",
 }
-COMPENSATED = ("create-order", "reserve-stock", "authorize-payment", "capture-payment")
-"""The actions that have a compensation."""
 ATTEMPTS = 5
-POLL = 0.02
-"""Seconds between two looks at a saga that nobody can wait for."""
+POLL_SECONDS = 0.02
+"""The interval at which the end of a choreographed saga is looked for."""
 
 
 class Style(Protocol):
-    """How sagas are begun, told to turn round, and waited for."""
+    """Starts sagas, cancels them and waits for their end."""
 
     @property
     def name(self) -> str:
         """`orchestrated` or `choreographed`."""
         ...
 
-    async def place(self, message: Message, *, about: str = "") -> str:
-        """Begins a saga and returns its id, the same in both styles; from then on nothing is lost.
+    async def start(self, message: BaseModel, *, details: str = "") -> str:
+        """Starts a saga durably and returns its id: the same in both styles.
 
         Args:
-            message: An order, or a payment without an order.
-            about: What people should read of it, where the style has a place for that.
+            message: The message that a saga type of the deployment starts with.
+            details: A description for people, where the style has a place for one.
         """
         ...
 
     async def cancel(self, saga_id: str) -> None:
-        """Asks an order to turn round; it may be too late for that."""
+        """Requests the cancellation of a saga; the saga may be past its pivot already."""
         ...
 
-    async def until_ended(self, saga_id: str) -> str:
-        """Waits until nothing will happen any more: `completed`, `compensated` or `cancelled`."""
+    async def wait_until_ended(self, saga_id: str) -> str:
+        """Waits until no step is left to do: `completed`, `compensated` or `cancelled`."""
         ...
 
 
 class Orchestrated:
-    """Sagas as workflows: Temporal knows them, and says when they have ended."""
+    """Sagas as Temporal workflows.
+
+    Args:
+        client: Has `SagaPlugin`.
+        task_queue: The task queue of the worker.
+        deployment: Knows the saga types.
+    """
 
     name = "orchestrated"
 
-    def __init__(self, client: Client, task_queue: str) -> None:
-        self._client, self._task_queue = client, task_queue
+    def __init__(self, client: Client, task_queue: str, deployment: Deployment) -> None:
+        self._client, self._task_queue, self._deployment = client, task_queue, deployment
 
-    async def place(self, message: Message, *, about: str = "") -> str:
+    async def start(self, message: BaseModel, *, details: str = "") -> str:
         """Starts the workflow."""
-        saga_id = saga_id_of(message)
-        if isinstance(message, Order):
-            await start_saga(
-                self._client,
-                OrderSaga.run,
-                message,
-                id=saga_id,
-                task_queue=self._task_queue,
-                summary=f"order of {message.customer.id}: {len(message.lines)} articles",
-                details=about or None,
-            )
-        else:
-            await start_saga(
-                self._client,
-                PaymentSaga.run,
-                message,
-                id=saga_id,
-                task_queue=self._task_queue,
-                summary=f"payment of {message.amount} {message.currency} (minor units)",
-                details=about or None,
-            )
-        return saga_id
+        saga_type = self._deployment.saga_type_of(message)
+        handle = await start_saga(
+            self._client,
+            saga_type.workflow,
+            message,
+            id=saga_type.saga_id(message),
+            task_queue=self._task_queue,
+            summary=saga_type.summary(message),
+            details=details or None,
+        )
+        return handle.id
 
     async def cancel(self, saga_id: str) -> None:
         """Cancels the workflow."""
         await self._client.get_workflow_handle(saga_id).cancel()
 
-    async def until_ended(self, saga_id: str) -> str:
-        """Waits for the workflow to close."""
+    async def wait_until_ended(self, saga_id: str) -> str:
+        """Waits until the workflow has closed."""
         handle = self._client.get_workflow_handle(saga_id)
         try:
             await handle.result()
@@ -102,80 +92,67 @@ class Orchestrated:
 
 
 class Choreographed:
-    """Sagas as events between the services: nobody knows them whole, so their end is read in every service.
+    """Sagas as events between the services; their end is read from the databases of all services.
 
     Args:
-        http: For the services' commands.
-        records: The services' databases.
-        urls: Where the services listen.
+        http: Sends the commands.
+        databases: The databases of the services.
+        urls: The URL of each service.
+        deployment: Knows the saga types.
     """
 
     name = "choreographed"
 
-    def __init__(self, http: httpx.AsyncClient, records: Records, urls: dict[str, str]) -> None:
-        self._http, self._records, self._urls = http, records, urls
-        self._looked_at = 0.0
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        databases: ServiceDatabases,
+        urls: dict[str, str],
+        deployment: Deployment,
+    ) -> None:
+        self._http, self._databases, self._urls, self._deployment = http, databases, urls, deployment
+        self._refreshed_at = 0.0
 
-    async def place(self, message: Message, *, about: str = "") -> str:
-        """Asks the service with which the saga begins."""
-        del about  # There is no place for it.
-        if isinstance(message, Order):
-            return await self._ask("order", "place-order", message.model_dump(mode="json"))
-        return await self._ask("payment", "place-payment", message.model_dump(mode="json"))
+    async def start(self, message: BaseModel, *, details: str = "") -> str:
+        """Sends the command that starts the saga; `details` are not kept."""
+        del details
+        return await self._send(self._deployment.saga_type_of(message).start(message))
 
     async def cancel(self, saga_id: str) -> None:
-        """Asks the order service, which tells the others."""
-        await self._ask("order", "request-cancellation", {"order_id": saga_id.removeprefix("order-")})
+        """Sends the command that cancels the saga.
 
-    async def until_ended(self, saga_id: str) -> str:
-        """Looks into the services' databases again and again."""
+        Raises:
+            ValueError: Sagas of this type cannot be cancelled.
+        """
+        cancel = self._deployment.saga_type_with(saga_id).cancel
+        if cancel is None:
+            raise ValueError(f"saga {saga_id!r} has no command that cancels it")
+        await self._send(cancel(saga_id))
+
+    async def wait_until_ended(self, saga_id: str) -> str:
+        """Reads the databases of the services until the saga has ended."""
+        end_status = self._deployment.saga_type_with(saga_id).end_status
         loop = asyncio.get_running_loop()
-        while (end := end_of(self._records.steps(saga_id))) is None:
-            # All who wait share one look.
-            if loop.time() - self._looked_at >= POLL:
-                self._records.refresh()
-                self._looked_at = loop.time()
+        while (status := end_status(self._databases.steps(saga_id))) is None:
+            # All waiting callers share one refresh.
+            if loop.time() - self._refreshed_at >= POLL_SECONDS:
+                self._databases.refresh()
+                self._refreshed_at = loop.time()
             else:
-                await asyncio.sleep(POLL)
-        return end
+                await asyncio.sleep(POLL_SECONDS)
+        return status
 
-    async def _ask(self, service: str, command: str, message: dict[str, object]) -> str:
+    async def _send(self, request: ServiceCommand) -> str:
+        url = f"{self._urls[request.service]}/{request.command}"
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                response = await self._http.post(f"{self._urls[service]}/{command}", json=message)
+                response = await self._http.post(url, json=request.message.model_dump(mode="json"))
             except httpx.TransportError:
-                # Nobody knows whether it arrived; a command that is sent again is the same command.
+                # The command may have arrived; a repeated command has no further effect.
                 if attempt == ATTEMPTS:
                     raise
-                await asyncio.sleep(attempt * POLL)
+                await asyncio.sleep(attempt * POLL_SECONDS)
             else:
                 response.raise_for_status()
                 return str(response.json()["saga_id"])
         raise AssertionError("unreachable")
-
-
-def saga_id_of(message: Message) -> str:
-    """The id of the saga of an order or a payment: the same in both styles."""
-    return f"{'order' if isinstance(message, Order) else 'payment'}-{message.order_id}"
-
-
-def end_of(steps: Steps) -> str | None:
-    """How a saga without an orchestrator has ended, from what all services know of it; `None` if it has not.
-
-    It has ended when the customer was told how, and no service still has to react: neither with a receipt,
-    nor with a compensation of something that is still done.
-    """
-    states = {action: step.state for action, step in steps.items()}
-    shipment = states.get("create-shipment")
-    if shipment is not None and "send-receipt" not in states:
-        return None
-    if shipment == "done":
-        return "completed" if {"approve-order", "tell-customer"} <= states.keys() else None
-    if "create-order" not in states and states.get("capture-payment") == "done":
-        return "completed" if "send-receipt" in states else None
-    if "tell-customer" not in states or any(states.get(action) == "done" for action in COMPENSATED):
-        return None
-    if shipment == "fenced":
-        # A cancellation reaches every service, also those that had nothing to do with the order yet.
-        return "cancelled" if states.keys() >= set(COMPENSATED) else None
-    return "compensated"

@@ -13,10 +13,9 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from examples.order import event_types as facts
-from examples.order.deployment import TOPOLOGY
+from examples.order.deployment import DEPLOYMENT, SERVICES, TOPOLOGY
 from examples.order.scenarios import ORDERS
-from examples.service_kit.process import SERVICES
-from examples.stack.service_databases import Records
+from examples.stack.service_databases import ServiceDatabases
 from examples.stack.styles import Choreographed
 from tests.collector import Collector, collector
 from tests.rabbit_node import RabbitNode
@@ -64,9 +63,9 @@ async def test_one_saga_is_one_trace_over_the_processes_of_all_services(
     """One first span, with which the client's request began it; below it, all that was told and handled."""
     stories = {each.name: each for each in ORDERS if each.name in TOLD}
     async with services(tmp_path, rabbit, collector) as style:
-        sagas = {await style.place(story.build(f"traced-{name}")): name for name, story in stories.items()}
-        ends = {sagas[saga_id]: await style.until_ended(saga_id) for saga_id in sagas}
-    assert ends == {name: story.ends for name, story in stories.items()}
+        sagas = {await style.start(story.build(f"traced-{name}")): name for name, story in stories.items()}
+        ends = {sagas[saga_id]: await style.wait_until_ended(saga_id) for saga_id in sagas}
+    assert ends == {name: story.status for name, story in stories.items()}
 
     traces: defaultdict[bytes, list[Exported]] = defaultdict(list)
     for span in exported(collector):
@@ -129,7 +128,7 @@ async def services(
         for name, database in databases.items():
             lease = PortLease(0)
             stack.callback(lease.release)
-            command = ["examples.service_kit.process", name, f"--port={lease.port}", f"--database={database}"]
+            command = ["examples.order.services", name, f"--port={lease.port}", f"--database={database}"]
             service = ChildProcess(
                 [sys.executable, "-m", *command],
                 name=f"the {name} service",
@@ -139,8 +138,8 @@ async def services(
             urls[name] = f"http://127.0.0.1:{lease.port}"
             started.append(await stack.enter_async_context(service))
         await until(lambda: all(is_ready(each) for each in started), within=60)
-        records = stack.enter_context(closing(Records(databases)))
-        yield Choreographed(http, records, urls)
+        records = stack.enter_context(closing(ServiceDatabases(SERVICES, databases)))
+        yield Choreographed(http, records, urls, DEPLOYMENT)
 
 
 def is_ready(service: ChildProcess) -> bool:

@@ -1,4 +1,4 @@
-"""A courier between the exchanges and the services' queues: what is told is delivered when a test says so."""
+"""Controls the delivery of events: a test decides when, in which order and how often each event arrives."""
 
 import sqlite3
 from collections import Counter
@@ -14,7 +14,8 @@ import aio_pika
 from choreography import Event, RabbitBus
 from choreography._cloudevents import decode, encode
 from choreography._rabbit_layout import exchange_of, queue_of
-from examples.compare.measurement.run import TOLD_EVENTS, WAITING_EVENTS
+from examples.compare.measurement.load import OUTBOX_EVENTS
+from examples.compare.measurement.resources import PUBLISHED_EVENTS
 from examples.order.deployment import TOPOLOGY
 from examples.stack.stack import Stack
 from tests.waiting import until
@@ -27,16 +28,16 @@ Count = fun(Queue) ->
 end,
 lists:sum([Count(Queue) || Queue <- rabbit_amqqueue:list(), IsIncoming(Queue)]).
 """
-"""How many events wait in the queues or are being handled; AMQP tells only of those that wait."""
+"""The number of waiting and unacknowledged events; AMQP reports the number of waiting events only."""
 
 PARTICIPANTS = frozenset(TOPOLOGY.queues)
-TIMES = 5
-"""How often an event is delivered to each participant that hears it."""
+DELIVERIES = 5
+"""The number of deliveries of an event to each of its consumers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An event on its way to one participant."""
+    """The delivery of an event to one consumer."""
 
     participant: str
     event_id: str
@@ -46,21 +47,21 @@ class Delivery:
         return f"{self.event.type} to {self.participant}"
 
 
-class Courier:
-    """Holds every event that a service tells, and delivers it when, to whom and as often as it is told to.
+class DeliveryControl:
+    """Holds every published event, and delivers each event on request, as often as a test asks for.
 
-    What happens between two deliveries does not depend on time: the next one is made when all that was
-    delivered is handled, and all that follows from it is told. When the context closes, the queues are
-    bound again to the exchanges.
+    The events go from the exchanges to a queue of this object instead of the queues of the services.
+    Deliveries do not depend on time: `deliver` and `collect` wait until every delivered event is handled and
+    every event that follows is published. When the context closes, the services' queues are bound again.
 
     Args:
-        stack: The services, and the broker that they use.
+        stack: The services and their broker.
     """
 
     def __init__(self, stack: Stack) -> None:
         assert stack.broker is not None
         self.held: list[Delivery] = []
-        self.told: dict[str, Event] = {}
+        self.published: dict[str, Event] = {}
         self.delivered: list[Delivery] = []
         self._stack, self._url = stack, stack.broker
         self._unhandled: set[Delivery] = set()
@@ -80,49 +81,51 @@ class Courier:
         await self._exit.aclose()
 
     def __repr__(self) -> str:
-        return f"<Courier: not handled: {', '.join(map(str, self._unhandled)) or 'nothing'}>"
+        return f"<DeliveryControl: unhandled: {', '.join(map(str, self._unhandled)) or 'none'}>"
 
     @property
-    def emitted(self) -> int:
-        """How many events the services have put into their outboxes since the courier came."""
-        return self._count(TOLD_EVENTS) - self._emitted
+    def published_count(self) -> int:
+        """The number of events that the services have put into their outboxes since the context opened."""
+        return self._count(PUBLISHED_EVENTS) - self._published_before
 
     @property
     def handled(self) -> Counter[tuple[str, str]]:
-        """Which event stands in whose inbox, of those that were told here."""
+        """The inbox rows of the published events, by participant and event id."""
         rows: Counter[tuple[str, str]] = Counter()
         for database in self._databases.values():
             found = database.execute("select participant, event_id from saga_inbox").fetchall()
-            rows.update((participant, event) for participant, event in found if event in self.told)
+            rows.update((participant, event) for participant, event in found if event in self.published)
         return rows
 
     @property
     def expected(self) -> Counter[tuple[str, str]]:
-        """Every event that was told, once for each participant that hears it."""
+        """One row per published event and consumer: the inbox rows that there must be."""
         return Counter(
             (participant, event.id)
-            for event in self.told.values()
+            for event in self.published.values()
             for participant in TOPOLOGY.who_hears(event)
         )
 
-    async def deliver(self, event_type: str, *, to: Iterable[str] = PARTICIPANTS, times: int = TIMES) -> None:
-        """Delivers all held events of a type, and collects what is told in consequence."""
+    async def deliver(
+        self, event_type: str, *, to: Iterable[str] = PARTICIPANTS, times: int = DELIVERIES
+    ) -> None:
+        """Delivers all held events of a type, and collects the events that follow."""
         names = frozenset(to)
         chosen = [each for each in self.held if each.event.type == event_type and each.participant in names]
         assert chosen, (
             f"no {event_type!r} to {sorted(names)} is held, only {[str(each) for each in self.held]}"
         )
         self.held = [each for each in self.held if each not in chosen]
-        await self.hand_over(chosen * times)
+        await self.put_into_queues(chosen * times)
         await self.collect()
 
-    def take(self) -> list[Delivery]:
-        """What is held, which from now on is the caller's to deliver."""
+    def take_held(self) -> list[Delivery]:
+        """Removes and returns all held deliveries; the caller must deliver them."""
         taken, self.held = self.held, []
         return taken
 
-    async def hand_over(self, deliveries: Iterable[Delivery]) -> None:
-        """Puts events into the queues, in this order."""
+    async def put_into_queues(self, deliveries: Iterable[Delivery]) -> None:
+        """Puts events into the queues of their consumers, in the given order."""
         for each in deliveries:
             message = encode(each.event)
             envelope = aio_pika.Message(
@@ -136,36 +139,36 @@ class Courier:
             self._unhandled.add(each)
 
     async def collect(self) -> None:
-        """Waits until everything that was handed over is handled, and holds what was told since."""
+        """Waits until every delivered event is handled, and holds the events published since."""
         await until(self._is_handled)
-        # An outbox is empty when the broker has what was in it, so it is here.
+        # An outbox is empty after the broker has confirmed its events, so the events are in the queue here.
         while (incoming := await self._held.get(fail=False, no_ack=True)) is not None:
             event = decode(incoming.body, incoming.content_type)
-            if event.id not in self.told:
-                self.told[event.id] = event
+            if event.id not in self.published:
+                self.published[event.id] = event
                 self.held += [Delivery(name, event.id, event) for name in sorted(TOPOLOGY.who_hears(event))]
 
-    async def stand_aside(self) -> None:
-        """Lets the exchanges deliver to the services again."""
+    async def restore_bindings(self) -> None:
+        """Binds the queues of the services to the exchanges again."""
         await self.bus.declare(TOPOLOGY)
-        for exchange, event_type in _heard():
+        for exchange, event_type in _consumed():
             await self._held.unbind(exchange, event_type)
 
-    async def is_at_rest(self) -> bool:
-        """Whether no outbox and no queue holds anything, and nothing is being handled."""
-        if self._count(WAITING_EVENTS):
+    async def is_idle(self) -> bool:
+        """Whether every outbox and every queue is empty, and no event is being handled."""
+        if self._count(OUTBOX_EVENTS):
             return False
         assert self._stack.rabbit is not None
         unhandled = await self._stack.rabbit.control("eval", UNHANDLED)
-        return int(unhandled) == 0 and not self._count(WAITING_EVENTS)
+        return int(unhandled) == 0 and not self._count(OUTBOX_EVENTS)
 
     async def dead_letters(self) -> list[str]:
-        """Why events that were told here were put aside."""
+        """Returns the reasons of the dead letters among the published events."""
         letters = await self.bus.read_dead_letters(limit=1000)
-        return [letter.reason for letter in letters if letter.message_id in self.told]
+        return [letter.reason for letter in letters if letter.message_id in self.published]
 
-    def step(self, key: str) -> str | None:
-        """What became of the action under a key."""
+    def step_state(self, key: str) -> str | None:
+        """Returns the state of the step with an idempotency key; `None` for an unknown key."""
         for database in self._databases.values():
             for (state,) in database.execute("select state from saga_step where key = ?", (key,)):
                 return str(state)
@@ -177,26 +180,26 @@ class Courier:
             for name, file in self._stack.databases.items()
         }
         self.bus = await self._exit.enter_async_context(RabbitBus(self._url))
-        await until(self.is_at_rest)
-        self._emitted = self._count(TOLD_EVENTS)
+        await until(self.is_idle)
+        self._published_before = self._count(PUBLISHED_EVENTS)
         connection = await self._exit.enter_async_context(await aio_pika.connect(self._url))
         self._channel = await connection.channel()
         self._held = await self._channel.declare_queue(exclusive=True)
-        self._exit.push_async_callback(self.stand_aside)
-        await self._stand_between()
+        self._exit.push_async_callback(self.restore_bindings)
+        await self._redirect_bindings()
 
-    async def _stand_between(self) -> None:
-        for exchange, event_type in _heard():
+    async def _redirect_bindings(self) -> None:
+        for exchange, event_type in _consumed():
             await self._held.bind(exchange, event_type)
-        for participant, heard in TOPOLOGY.queues.items():
+        for participant, consumed in TOPOLOGY.queues.items():
             queue = await self._channel.get_queue(queue_of(participant), ensure=False)
-            for source, event_type in heard:
+            for source, event_type in consumed:
                 await queue.unbind(exchange_of(source), event_type)
 
     def _is_handled(self) -> bool:
         self._unhandled = {each for each in self._unhandled if not self._is_in_inbox(each)}
-        # In this order: what follows from an event is in the outbox when the event is in the inbox.
-        return not self._unhandled and not self._count(WAITING_EVENTS)
+        # In this order: following events are in the outbox as soon as the event is in the inbox.
+        return not self._unhandled and not self._count(OUTBOX_EVENTS)
 
     def _is_in_inbox(self, delivery: Delivery) -> bool:
         row = self._databases[delivery.participant].execute(
@@ -214,10 +217,10 @@ def _open(file: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, isolation_level=None)
 
 
-def _heard() -> set[tuple[str, str]]:
-    """Every exchange with every type of event on it that somebody hears."""
+def _consumed() -> set[tuple[str, str]]:
+    """Returns every exchange with every consumed event type on it."""
     return {
         (exchange_of(source), event_type)
-        for heard in TOPOLOGY.queues.values()
-        for source, event_type in heard
+        for consumed in TOPOLOGY.queues.values()
+        for source, event_type in consumed
     }

@@ -1,4 +1,4 @@
-"""Every test with a workflow replays its history: the same history must lead to the same commands."""
+"""Replays the history of a saga: the same history must lead to the same commands."""
 
 from temporalio.client import Client
 from temporalio.worker import Replayer
@@ -9,10 +9,10 @@ from sagas import SagaPlugin
 
 
 async def replay(client: Client, workflow_id: str) -> None:
-    """Replays a saga, and its payment where it has one.
+    """Replays a saga, and its payment if the saga has one.
 
     Raises:
-        NondeterminismError: The code of today would have done something else.
+        NondeterminismError: The present code would have issued other commands.
     """
     replayer = Replayer(workflows=[OrderSaga, PaymentSaga], plugins=[SagaPlugin()])
     history = await client.get_workflow_handle(workflow_id).fetch_history()

@@ -1,22 +1,22 @@
-"""A comparison as it could come out, for tests of what is made of it."""
+"""A sample comparison, for tests of its presentation."""
 
 from examples.compare.measurement.figures import (
     Comparison,
     Conditions,
+    IntegrationFile,
     Invariant,
     Latency,
     Percentiles,
     Process,
     Samples,
     StyleFigures,
-    WiringFile,
 )
 
 SERVICES = ("order", "inventory", "payment", "shipping", "notification")
 
 
 def a_style(name: str, *, slower: float, processes: tuple[str, ...]) -> StyleFigures:
-    """The figures of a style; the higher `slower`, the slower it is."""
+    """The figures of a style; durations and costs grow with `slower`."""
     ended = tuple(round(slower * (40 + n * 0.4) + (1000 if n > 195 else 0), 1) for n in range(200))
     back = tuple(round(slower * (15 + n * 0.7), 1) for n in range(32))
     used = {
@@ -42,16 +42,16 @@ def a_style(name: str, *, slower: float, processes: tuple[str, ...]) -> StyleFig
         processes=used,
         recovery_s=4.2 * slower,
         killed="the worker",
-        wiring_lines=230,
-        wiring=(WiringFile(file="examples/order/saga.py", lines=230),),
-        knows={"order": {"payment": ("payment-declined",)}, "payment": {}},
-        state_is_asked_at=(f"{name}: ask it",),
+        integration_lines=230,
+        integration_files=(IntegrationFile(file="examples/order/saga.py", lines=230),),
+        dependencies={"order": {"payment": ("payment-declined",)}, "payment": {}},
+        status_sources=(f"{name}: GET /state",),
         samples_ms=Samples(acceptance_to_end=ended, failure_to_compensated=back),
     )
 
 
 def a_comparison(*, detail: str = "") -> Comparison:
-    """One in which everything was as it must be, unless there is a `detail`."""
+    """A comparison with every invariant held; `detail` breaks an invariant."""
     return Comparison(
         identical_end_states=not detail,
         styles={

@@ -1,4 +1,4 @@
-"""Money and stock are conserved at every commit, whatever is asked in whatever order (P16)."""
+"""Money and stock are conserved at every commit, for all requests in any order (P16)."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from examples.order.messages import OrderLine, ReserveStock
 from examples.order.services import inventory
 from examples.payment.messages import Customer, Payment, PaymentMethod
 from examples.payment.services import ledger
-from examples.payment.services import payment as service
+from examples.payment.services import payment as payment_service
 
 ORDERS = ("order-1", "order-2")
 
@@ -46,7 +46,7 @@ payments = st.builds(
 )
 payment_requests = st.lists(
     st.tuples(
-        st.sampled_from([operation.name for operation in service.PAYMENT.operations]),
+        st.sampled_from([operation.name for operation in payment_service.PAYMENT.operations]),
         payments,
         st.sampled_from(["a", "b", "c"]),
     ),
@@ -57,13 +57,13 @@ payment_requests = st.lists(
 @settings(max_examples=300, deadline=None)
 @given(payment_requests)
 def test_the_ledger_balances_after_every_commit(requests: list[tuple[str, Payment, str]]) -> None:
-    """Nothing is captured beyond what was authorised, and what was compensated never comes back."""
+    """Captures never exceed authorizations, and a compensated posting stays compensated."""
     compensated: set[tuple[str, str]] = set()
-    with closing(connect(":memory:", schema=service.PAYMENT.schema)) as db:
+    with closing(connect(":memory:", schema=payment_service.PAYMENT.schema)) as db:
         for operation, message, name in requests:
             is_hold = operation in {"authorize-payment", "void-authorization"}
             key = f"{message.order_id}/{'authorize' if is_hold else 'capture'}-{name}"
-            answer = ask(db, service.PAYMENT, operation, message, key)
+            answer = ask(db, payment_service.PAYMENT, operation, message, key)
             is_compensation = operation in {"void-authorization", "refund-payment"}
             if is_compensation and isinstance(answer, Answer):
                 compensated.add(("hold" if is_hold else "capture", key))
@@ -80,55 +80,55 @@ def check_books(db: sqlite3.Connection, compensated: set[tuple[str, str]]) -> No
             " where key = ? and kind in (?, ?)",
             (key, kind, ledger.REVERSALS[kind]),
         ).fetchone()
-        assert left == 0, f"{kind} under {key} was compensated and {left} of it is there"
+        assert left == 0, f"the {kind} of {key} was compensated, and {left} is left"
 
 
-def test_a_whole_payment_and_its_compensation_leave_every_account_as_it_was() -> None:
+def test_a_compensated_payment_leaves_every_account_unchanged() -> None:
     """Authorize and capture move the money to the merchant; refund and void move it all back."""
-    with closing(connect(":memory:", schema=service.PAYMENT.schema)) as db:
-        ask(db, service.PAYMENT, "authorize-payment", payment(), "a")
-        ask(db, service.PAYMENT, "capture-payment", payment(), "c")
+    with closing(connect(":memory:", schema=payment_service.PAYMENT.schema)) as db:
+        ask(db, payment_service.PAYMENT, "authorize-payment", payment(), "a")
+        ask(db, payment_service.PAYMENT, "capture-payment", payment(), "c")
         paid = ledger.balance(db)
-        ask(db, service.PAYMENT, "refund-payment", payment(), "c")
-        ask(db, service.PAYMENT, "void-authorization", payment(), "a")
+        ask(db, payment_service.PAYMENT, "refund-payment", payment(), "c")
+        ask(db, payment_service.PAYMENT, "void-authorization", payment(), "a")
         assert paid == {"EUR": {"customer": -500, "escrow": 0, "merchant": 500, "sum": 0}}
         assert ledger.balance(db) == {"EUR": {"customer": 0, "escrow": 0, "merchant": 0, "sum": 0}}
-        assert service.state(db, "order-1")["effects"] == []
+        assert payment_service.state(db, "order-1")["effects"] == []
 
 
 @pytest.mark.parametrize("other", [{"amount": 300}, {"order_id": "order-2"}])
-def test_only_what_was_authorized_can_be_captured(other: dict[str, object]) -> None:
+def test_a_capture_needs_an_authorization_of_the_same_payment(other: dict[str, object]) -> None:
     """An authorization covers exactly one payment of its order."""
-    with closing(connect(":memory:", schema=service.PAYMENT.schema)) as db:
-        ask(db, service.PAYMENT, "authorize-payment", payment(), "a")
+    with closing(connect(":memory:", schema=payment_service.PAYMENT.schema)) as db:
+        ask(db, payment_service.PAYMENT, "authorize-payment", payment(), "a")
         changed = payment().model_copy(update=other)
-        refused = ask(db, service.PAYMENT, "capture-payment", changed, "c")
+        refused = ask(db, payment_service.PAYMENT, "capture-payment", changed, "c")
         assert isinstance(refused, Refused)
         assert refused.code == "not_authorized"
 
 
 def test_a_voided_authorization_cannot_be_captured() -> None:
-    """What was released is not there to be taken."""
-    with closing(connect(":memory:", schema=service.PAYMENT.schema)) as db:
-        ask(db, service.PAYMENT, "authorize-payment", payment(), "a")
-        ask(db, service.PAYMENT, "void-authorization", payment(), "a")
-        refused = ask(db, service.PAYMENT, "capture-payment", payment(), "c")
+    """A released amount cannot be captured."""
+    with closing(connect(":memory:", schema=payment_service.PAYMENT.schema)) as db:
+        ask(db, payment_service.PAYMENT, "authorize-payment", payment(), "a")
+        ask(db, payment_service.PAYMENT, "void-authorization", payment(), "a")
+        refused = ask(db, payment_service.PAYMENT, "capture-payment", payment(), "c")
         assert isinstance(refused, Refused)
         assert refused.code == "not_authorized"
 
 
 def test_an_authorization_is_captured_once_even_under_two_keys() -> None:
-    """The second capture finds nothing open."""
-    with closing(connect(":memory:", schema=service.PAYMENT.schema)) as db:
-        ask(db, service.PAYMENT, "authorize-payment", payment(), "a")
-        assert isinstance(ask(db, service.PAYMENT, "capture-payment", payment(), "c1"), Answer)
-        assert isinstance(ask(db, service.PAYMENT, "capture-payment", payment(), "c2"), Refused)
+    """The second capture finds no open authorization."""
+    with closing(connect(":memory:", schema=payment_service.PAYMENT.schema)) as db:
+        ask(db, payment_service.PAYMENT, "authorize-payment", payment(), "a")
+        assert isinstance(ask(db, payment_service.PAYMENT, "capture-payment", payment(), "c1"), Answer)
+        assert isinstance(ask(db, payment_service.PAYMENT, "capture-payment", payment(), "c2"), Refused)
 
 
 @pytest.fixture
 def books() -> Iterator[sqlite3.Connection]:
-    with closing(connect(":memory:", schema=service.PAYMENT.schema)) as db:
-        ask(db, service.PAYMENT, "authorize-payment", payment(), "a")
+    with closing(connect(":memory:", schema=payment_service.PAYMENT.schema)) as db:
+        ask(db, payment_service.PAYMENT, "authorize-payment", payment(), "a")
         yield db
 
 
@@ -149,14 +149,14 @@ def books() -> Iterator[sqlite3.Connection]:
         ),
     ],
 )
-def test_the_schema_itself_refuses_to_cook_the_books(books: sqlite3.Connection, tampering: str) -> None:
-    """No code, however wrong, can change a posting, or capture more than was authorised."""
+def test_the_schema_refuses_to_change_the_books(books: sqlite3.Connection, tampering: str) -> None:
+    """No code can change a posting, or capture more than was authorised."""
     with pytest.raises(sqlite3.IntegrityError):
         books.execute(tampering)
 
 
-def test_books_that_disagree_are_found(books: sqlite3.Connection) -> None:
-    """The check before each commit compares the totals with the postings; it does not trust them."""
+def test_unbalanced_books_are_found(books: sqlite3.Connection) -> None:
+    """The check before each commit compares the totals with the postings."""
     books.execute("update order_total set authorised = authorised + 1")
     with pytest.raises(ledger.LedgerError, match="do not agree"):
         ledger.verify(books, "order-1")
@@ -185,7 +185,7 @@ stock_requests = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(stock_requests)
 def test_stock_is_conserved_after_every_commit(requests: list[tuple[str, ReserveStock, str]]) -> None:
-    """On hand + reserved never changes per article, and what is reserved is what orders were promised."""
+    """Per article, on hand + reserved is constant, and reserved equals the sum of all reservations."""
     with closing(connect(":memory:", schema=inventory.INVENTORY.schema)) as db:
         for operation, message, key in requests:
             ask(db, inventory.INVENTORY, operation, message, key)
@@ -193,7 +193,7 @@ def test_stock_is_conserved_after_every_commit(requests: list[tuple[str, Reserve
 
 
 def test_a_reservation_takes_all_lines_or_none() -> None:
-    """An order whose last article is sold out holds back none of the others."""
+    """An order with a sold-out article reserves none of its articles."""
     lines = (OrderLine(sku="TEA-GREEN", quantity=2), OrderLine(sku="SOLD-OUT", quantity=1))
     with closing(connect(":memory:", schema=inventory.INVENTORY.schema)) as db:
         refused = ask(db, inventory.INVENTORY, "reserve-stock", ReserveStock(order_id="o", lines=lines), "k")

@@ -1,4 +1,4 @@
-"""The door when things go wrong inside, and the limits that no honest client meets."""
+"""The HTTP API of a service: internal failures, and limits for misbehaving clients."""
 
 import asyncio
 import sqlite3
@@ -13,34 +13,35 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from choreography import Database, Handles
+from choreography import Database, Handles, Reactions
 from examples.payment import operations as ops
-from examples.payment.messages import Notice, Told
+from examples.payment.messages import Notice, NoticeSent
 from examples.payment.services import notification
-from examples.service_kit import request_body as body
-from examples.service_kit.fault_injection import Gates
-from examples.service_kit.http_api import Service, door
+from examples.service_kit.gates import Gates
+from examples.service_kit.http_api import create_app
 from examples.service_kit.problem_details import ProblemError
+from examples.service_kit.request_body import read_message
+from examples.service_kit.service import Service
 from sagas import RejectedError
 
 NOTICE = {"order_id": "o", "customer": {"id": "ada", "email": "ada@example.com"}, "subject": "Hello"}
 
 
-def fails(error: Exception) -> Service:
-    """A notification service whose code writes, then raises `error`."""
+def failing_service(error: Exception) -> Service:
+    """A notification service; its business code writes, then raises `error`."""
 
-    def send(tx: sqlite3.Connection, notice: Notice, key: str) -> Told:
+    def send(tx: sqlite3.Connection, notice: Notice, key: str) -> NoticeSent:
         notification.send_receipt(tx, notice, key)
         raise error
 
     participant = replace(notification.NOTIFICATION, handles=(Handles(ops.send_receipt, send),))
-    return Service(participant=participant, state=notification.state)
+    return Service(reactions=Reactions(participant), state=notification.state)
 
 
 @asynccontextmanager
 async def client_of(service: Service, path: Path) -> AsyncGenerator[httpx.AsyncClient, None]:
     async with Database.open(path / "db", schema=service.participant.schema) as database:
-        transport = httpx.ASGITransport(door(service, database), raise_app_exceptions=False)
+        transport = httpx.ASGITransport(create_app(service, database), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
             yield client
 
@@ -54,11 +55,11 @@ async def client_of(service: Service, path: Path) -> AsyncGenerator[httpx.AsyncC
         (sqlite3.OperationalError("database or disk is full: hunter2"), 503, "unavailable"),
     ],
 )
-async def test_a_failure_inside_says_nothing_of_the_inside(
+async def test_an_internal_failure_reveals_no_internals(
     tmp_path: Path, error: Exception, status: int, code: str
 ) -> None:
-    """The client learns that it failed and nothing more, and nothing was committed."""
-    async with client_of(fails(error), tmp_path) as client:
+    """The answer has a code without internals, and no effect is committed."""
+    async with client_of(failing_service(error), tmp_path) as client:
         answer = await client.post("/send-receipt", json=NOTICE, headers={"Idempotency-Key": "k"})
         assert (answer.status_code, answer.json()["code"]) == (status, code)
         assert answer.headers["content-type"] == "application/problem+json"
@@ -67,8 +68,8 @@ async def test_a_failure_inside_says_nothing_of_the_inside(
         assert (await client.get("/health")).json()["writes"] == 0
 
 
-async def test_a_body_that_does_not_end_is_given_up() -> None:
-    """A client that sends a byte now and then does not hold a request open for ever."""
+async def test_a_body_without_end_times_out() -> None:
+    """A client that sends a byte now and then cannot keep a request open without end."""
 
     async def trickle() -> Message:
         await asyncio.sleep(0)  # A real client lets the loop run between two bytes.
@@ -77,17 +78,17 @@ async def test_a_body_that_does_not_end_is_given_up() -> None:
     headers = [(b"content-type", b"application/json")]
     request = Request({"type": "http", "method": "POST", "headers": headers}, trickle)
     with pytest.raises(ProblemError, match="body_too_slow"):
-        await body.read(request, Notice, patience=timedelta(0))
+        await read_message(request, Notice, receive_timeout=timedelta(0))
 
 
-async def test_a_gate_that_nobody_opens_is_given_up() -> None:
-    """The wait at a gate is bounded."""
-    assert not await Gates().passes("o", patience=timedelta(0))
+async def test_the_wait_at_a_closed_gate_times_out() -> None:
+    """A request does not wait at a gate without end."""
+    assert not await Gates().wait_until_open("o", gate_timeout=timedelta(0))
 
 
 async def test_a_gate_opens_for_one_order_only() -> None:
-    """Other orders stay where they are."""
+    """The requests of other orders keep waiting."""
     gates = Gates()
     gates.open("one")
-    assert await gates.passes("one", patience=timedelta(0))
-    assert not await gates.passes("other", patience=timedelta(0))
+    assert await gates.wait_until_open("one", gate_timeout=timedelta(0))
+    assert not await gates.wait_until_open("other", gate_timeout=timedelta(0))

@@ -1,79 +1,86 @@
-"""What it takes to wire the services together in each style: how many lines, and who has to know whom."""
+"""The coupling of services in each style: lines of integration code, and dependencies."""
 
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from examples.compare.measurement.figures import WiringFile
 from examples.order.deployment import REACTIONS
 from examples.order.worker import OPERATIONS
 
+from .figures import IntegrationFile
+
 ROOT = Path(__file__).resolve().parents[3]
 
-Knows = dict[str, dict[str, tuple[str, ...]]]
-"""Who knows what of whom: operations that it asks for, or facts that it reacts to."""
+EVENT_TYPES = "event_types"
+"""The name of the modules that declare event types."""
+
+Dependencies = dict[str, dict[str, tuple[str, ...]]]
+"""Per process, per service: the operations that the process calls, or the event types that it consumes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wiring:
-    """A source file that wires services together.
+class IntegrationCode:
+    """A source file with integration code.
 
     Args:
-        file: From the root of the project.
-        only: The top-level names that are wiring, where a file holds business code as well; imports of
-            `facts` count with them. Empty: all of it.
+        file: The path from the root of the project.
+        only: The top-level names that are integration code, in a file that holds business code as well;
+            imports of event types count with them. Empty: the whole file.
     """
 
     file: str
     only: tuple[str, ...] = ()
 
 
-WIRING = {
+INTEGRATION_CODE = {
     "orchestrated": (
-        Wiring("examples/order/saga.py"),
-        Wiring("examples/payment/saga.py"),
-        Wiring("examples/order/worker.py"),
+        IntegrationCode("examples/order/saga.py"),
+        IntegrationCode("examples/payment/saga.py"),
+        IntegrationCode("examples/order/worker.py"),
+        IntegrationCode("examples/stack/worker_process.py"),
     ),
     "choreographed": (
-        Wiring("examples/order/event_types.py"),
-        Wiring("examples/order/services/orders.py", ("REACTIONS", "find")),
-        Wiring("examples/order/services/inventory.py", ("REACTIONS",)),
-        Wiring("examples/order/services/shipping.py", ("REACTIONS",)),
-        Wiring("examples/order/services/payment_reactions.py"),
-        Wiring("examples/order/services/notification_reactions.py"),
-        Wiring("examples/payment/event_types.py"),
-        Wiring("examples/payment/services/payment.py", ("REACTIONS",)),
-        Wiring("examples/payment/services/notification.py", ("REACTIONS",)),
-        Wiring("examples/order/deployment.py"),
-        Wiring("examples/service_kit/process.py", ("react",)),
+        IntegrationCode("examples/order/event_types.py"),
+        IntegrationCode("examples/order/services/orders.py", ("REACTIONS", "find")),
+        IntegrationCode("examples/order/services/inventory.py", ("REACTIONS",)),
+        IntegrationCode("examples/order/services/shipping.py", ("REACTIONS",)),
+        IntegrationCode("examples/order/services/payment_reactions.py"),
+        IntegrationCode("examples/order/services/notification_reactions.py"),
+        IntegrationCode("examples/payment/event_types.py"),
+        IntegrationCode("examples/payment/services/payment.py", ("REACTIONS",)),
+        IntegrationCode("examples/payment/services/notification.py", ("REACTIONS",)),
+        IntegrationCode("examples/order/deployment.py", ("REACTIONS", "TOPOLOGY")),
+        IntegrationCode("examples/service_kit/process.py", ("react_to_events",)),
     ),
 }
-"""What is wiring, for the order and the payment saga together: what `wiring_lines` is counted from.
+"""The integration code of the order and the payment saga together: the source of `integration_lines`.
 
-Left out is what both styles need: the business code, the operations and messages, the HTTP server.
+Left out is the code that both styles need: business code, operations and messages, the HTTP server.
 """
 
 
-def wiring_of(style: str, *, root: Path = ROOT) -> tuple[WiringFile, ...]:
-    """The lines of wiring per file, of one style."""
+def integration_files_of(style: str, *, root: Path = ROOT) -> tuple[IntegrationFile, ...]:
+    """Counts the lines of integration code of one style, per file."""
     return tuple(
-        WiringFile(file=each.file, lines=count_lines((root / each.file).read_text("utf-8"), only=each.only))
-        for each in WIRING[style]
+        IntegrationFile(
+            file=each.file, lines=count_lines((root / each.file).read_text("utf-8"), only=each.only)
+        )
+        for each in INTEGRATION_CODE[style]
     )
 
 
 def count_lines(source: str, *, only: tuple[str, ...] = ()) -> int:
-    """Lines that are neither blank, nor a comment, nor a docstring.
+    """Counts the lines of a module without blank lines, comments and docstrings.
 
     Args:
-        source: Of a module.
-        only: The top-level names to count, with the imports of `facts`; empty: all.
+        source: The source of the module.
+        only: The top-level names to count, with the imports of event types; empty: all.
     """
     tree = ast.parse(source)
     counted: set[int] = set()
     for node in tree.body:
-        if not only or set(_names(node)) & set(only) or _imports_facts(node):
+        if not only or set(_names(node)) & set(only) or _imports_event_types(node):
             counted |= _span(node)
     for part in ast.walk(tree):
         if isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant):
@@ -82,30 +89,30 @@ def count_lines(source: str, *, only: tuple[str, ...] = ()) -> int:
     return sum(1 for n in counted if (line := lines[n - 1].strip()) and not line.startswith("#"))
 
 
-def who_knows_whom(style: str) -> Knows:
-    """Per process that takes part: what it has to know of others, according to the code that runs."""
+def dependencies_of(style: str) -> Dependencies:
+    """Reads from the code which operations or event types of other services each process depends on."""
     if style == "orchestrated":
-        known: dict[str, list[str]] = {}
+        called: dict[str, list[str]] = {}
         for operation in OPERATIONS:
-            known.setdefault(operation.participant, []).append(operation.name)
-        nobody: Knows = {name: {} for name in REACTIONS}
-        return {"orchestrator": {name: tuple(sorted(known[name])) for name in sorted(known)}, **nobody}
-    return {name: _heard(name) for name in REACTIONS}
+            called.setdefault(operation.participant, []).append(operation.name)
+        independent: Dependencies = {name: {} for name in REACTIONS}
+        return {"orchestrator": {name: tuple(sorted(called[name])) for name in sorted(called)}, **independent}
+    return {name: _consumed_by(name) for name in REACTIONS}
 
 
-def state_is_asked_at(style: str) -> tuple[str, ...]:
-    """Where one has to look to learn how a saga stands as a whole."""
+def status_sources_of(style: str) -> tuple[str, ...]:
+    """Returns the places to read for the status of one saga as a whole."""
     if style == "orchestrated":
-        return ("Temporal: its workflow, by the saga's id",)
+        return ("Temporal: the workflow with the id of the saga",)
     return tuple(f"{name}: GET /state/{{order_id}}" for name in REACTIONS)
 
 
-def _heard(name: str) -> dict[str, tuple[str, ...]]:
-    heard: dict[str, list[str]] = {}
-    for fact in REACTIONS[name].facts:
-        if fact.by != name:
-            heard.setdefault(fact.by, []).append(fact.name)
-    return {by: tuple(sorted(heard[by])) for by in sorted(heard)}
+def _consumed_by(name: str) -> dict[str, tuple[str, ...]]:
+    consumed: dict[str, list[str]] = {}
+    for event_type in REACTIONS[name].facts:
+        if event_type.by != name:
+            consumed.setdefault(event_type.by, []).append(event_type.name)
+    return {by: tuple(sorted(consumed[by])) for by in sorted(consumed)}
 
 
 def _span(node: ast.stmt) -> set[int]:
@@ -123,5 +130,5 @@ def _names(node: ast.stmt) -> Iterator[str]:
             return
 
 
-def _imports_facts(node: ast.stmt) -> bool:
-    return isinstance(node, ast.ImportFrom) and (node.module or "").rpartition(".")[2] == "facts"
+def _imports_event_types(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and (node.module or "").rpartition(".")[2] == EVENT_TYPES

@@ -1,4 +1,4 @@
-"""What a comparison finds, as data; written as JSON, drawn as a table and as a page."""
+"""The figures of a comparison as data: written as JSON, and presented as a table and a page."""
 
 import math
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Figures(BaseModel):
-    """Immutable, and written as JSON under the names of its fields."""
+    """The base of all figures: immutable, and written as JSON under the names of the fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Percentiles(Figures):
-    """How long something took, in milliseconds, by nearest rank; 0 where nothing was measured."""
+    """Percentiles of durations in milliseconds, by nearest rank; 0 without samples."""
 
     p50: float
     p95: float
@@ -22,31 +22,31 @@ class Percentiles(Figures):
 
     @classmethod
     def of(cls, samples: Sequence[float]) -> "Percentiles":
-        """Of durations in milliseconds."""
+        """Computes the percentiles of durations in milliseconds."""
         p50, p95, p99 = (percentile(samples, share) for share in (0.50, 0.95, 0.99))
         return cls(p50=p50, p95=p95, p99=p99, count=len(samples))
 
 
 class Latency(Percentiles):
-    """From acceptance to the end; and, for orders that failed, from the failure to compensated."""
+    """The time from acceptance to the end, and for failed orders from the failure to compensated."""
 
     failure_to_compensated: Percentiles
 
     @property
     def whole(self) -> Percentiles:
-        """From acceptance to the end alone."""
+        """The time from acceptance to the end alone."""
         return Percentiles(p50=self.p50, p95=self.p95, p99=self.p99, count=self.count)
 
 
 class Samples(Figures):
-    """Every single duration in milliseconds, in ascending order."""
+    """All durations in milliseconds, in ascending order."""
 
     acceptance_to_end: tuple[float, ...]
     failure_to_compensated: tuple[float, ...]
 
 
 class Process(Figures):
-    """What one process has used per saga; and per second when there was nothing to do."""
+    """The resources of one process per saga, and its CPU per second while idle."""
 
     cpu_ms: float
     written_kib: float
@@ -54,15 +54,15 @@ class Process(Figures):
 
 
 class Conditions(Figures):
-    """Under which circumstances a style was measured.
+    """The conditions under which a style was measured.
 
     Args:
-        orders: How many.
-        concurrency: How many were under way at a time.
-        seed: What they were made from.
-        cores: How many there are for everything.
-        cores_of_others: How many of them were busy with something else meanwhile.
-        seconds: How long it took.
+        orders: The number of orders.
+        concurrency: The number of orders in progress at a time.
+        seed: The seed of the order plan.
+        cores: The number of cores for all processes.
+        cores_of_others: The number of cores that other programs kept busy meanwhile.
+        seconds: The duration of the run.
     """
 
     orders: int
@@ -73,36 +73,36 @@ class Conditions(Figures):
     seconds: float
 
 
-class WiringFile(Figures):
-    """How many lines of a file are wiring."""
+class IntegrationFile(Figures):
+    """A file with integration code, and the number of its lines."""
 
     file: str
     lines: int
 
 
 class StyleFigures(Figures):
-    """What one style costs, and what it survives.
+    """The costs of one style, and its recovery from a crash.
 
     Args:
-        conditions: Under which it was measured.
-        end_states: How many orders have ended in which way, as the services see it.
-        latency_alone_ms: With one order at a time, each of which goes well.
-        acceptance_ms: How long the placing call took under the load, before the clock of `latency_ms` starts.
-        latency_ms: Under the load; see docs/choosing.md for when the clock starts and stops.
-        throughput_per_s: Sagas from the first acceptance to the last end.
-        messages_per_saga: Everything that was handed to a process of the application.
-        messages_by_kind: The same by kind.
-        stored_per_saga: What is stored only to run sagas in this style.
-        database_writes_per_saga: Transactions of the services that changed something.
-        cpu_ms_per_saga: Of all processes that the style needs, by name.
-        processes: More about each of them.
-        recovery_s: From a SIGKILL in the middle of a saga to its end.
-        killed: What was killed for it.
-        wiring_lines: Neither blank nor comment nor docstring.
-        wiring: Where they are.
-        knows: Who has to know which operations or facts of whom.
-        state_is_asked_at: Where to look for how a saga stands.
-        samples_ms: Every duration.
+        conditions: The conditions of the run.
+        end_states: The number of orders per end state, according to the services.
+        latency_alone_ms: The latency of completing orders that run one at a time.
+        acceptance_ms: The duration of the start request under load, before the clock of `latency_ms` starts.
+        latency_ms: The latency under load; docs/choosing.md defines the start and the end of the clock.
+        throughput_per_s: Sagas per second from the first acceptance to the last end.
+        messages_per_saga: All messages to processes of the application.
+        messages_by_kind: The same, per kind of message.
+        stored_per_saga: Records stored only to run sagas in this style.
+        database_writes_per_saga: The writing transactions of the services.
+        cpu_ms_per_saga: The CPU time of each process that the style needs.
+        processes: More figures of each process.
+        recovery_s: The time from a SIGKILL in the middle of a saga to its end.
+        killed: The process that was killed.
+        integration_lines: The lines of integration code, without blank lines, comments and docstrings.
+        integration_files: The files with integration code.
+        dependencies: Per process, the operations or event types of each other service that it depends on.
+        status_sources: The places to read for the status of one saga as a whole.
+        samples_ms: All durations.
     """
 
     conditions: Conditions
@@ -119,15 +119,15 @@ class StyleFigures(Figures):
     processes: dict[str, Process]
     recovery_s: float
     killed: str
-    wiring_lines: int
-    wiring: tuple[WiringFile, ...]
-    knows: dict[str, dict[str, tuple[str, ...]]]
-    state_is_asked_at: tuple[str, ...]
+    integration_lines: int
+    integration_files: tuple[IntegrationFile, ...]
+    dependencies: dict[str, dict[str, tuple[str, ...]]]
+    status_sources: tuple[str, ...]
     samples_ms: Samples
 
 
 class Invariant(Figures):
-    """Something that must be true in both styles, and whether it was."""
+    """A condition that must hold in both styles, and whether the condition held."""
 
     name: str
     held: bool
@@ -135,7 +135,7 @@ class Invariant(Figures):
 
 
 class Comparison(Figures):
-    """Both styles, over the same orders and the same services."""
+    """The figures of both styles, over the same orders and the same services."""
 
     identical_end_states: bool
     styles: dict[str, StyleFigures]
@@ -143,12 +143,12 @@ class Comparison(Figures):
 
     @property
     def is_good(self) -> bool:
-        """Whether every promise was kept."""
+        """Whether the end states are identical and every invariant held."""
         return self.identical_end_states and all(each.held for each in self.invariants)
 
 
 def percentile(samples: Sequence[float], share: float) -> float:
-    """The smallest sample that at least `share` of all samples do not exceed: the nearest rank."""
+    """Returns the smallest sample that at least `share` of all samples do not exceed: the nearest rank."""
     if not samples:
         return 0.0
     return sorted(samples)[max(0, math.ceil(share * len(samples)) - 1)]

@@ -1,4 +1,4 @@
-"""What Temporal keeps of sagas, counted from their histories."""
+"""Counts events, tasks and requests in the histories of sagas."""
 
 import asyncio
 from collections import Counter
@@ -8,7 +8,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
-AT_ONCE = 16
+CONCURRENT_FETCHES = 16
 
 HISTORY_EVENTS = "history events"
 WORKFLOW_TASKS = "workflow tasks"
@@ -17,10 +17,9 @@ HTTP_REQUESTS = "HTTP requests"
 
 
 def count_events(events: Iterable[HistoryEvent]) -> Counter[str]:
-    """How many tasks a history tells of, and how many events it has.
+    """Counts the events and the started tasks of a history.
 
-    A task is counted when a worker has begun it, each attempt of an activity on its own. Every attempt of an
-    activity of the examples is one HTTP request.
+    Each attempt of an activity is one activity task and, in the examples, one HTTP request.
     """
     counted: Counter[str] = Counter()
     for event in events:
@@ -35,12 +34,12 @@ def count_events(events: Iterable[HistoryEvent]) -> Counter[str]:
 
 
 async def count_histories(client: Client, workflow_ids: Sequence[str]) -> Counter[str]:
-    """The sum over the histories of workflows and of their children."""
+    """Sums the counts over the histories of workflows and of their children."""
     total: Counter[str] = Counter()
-    turn = asyncio.Semaphore(AT_ONCE)
+    slots = asyncio.Semaphore(CONCURRENT_FETCHES)
 
     async def count(workflow_id: str) -> list[str]:
-        async with turn:
+        async with slots:
             history = await client.get_workflow_handle(workflow_id).fetch_history()
         total.update(count_events(history.events))
         return [
@@ -49,8 +48,8 @@ async def count_histories(client: Client, workflow_ids: Sequence[str]) -> Counte
             if event.event_type == EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
         ]
 
-    waiting = list(workflow_ids)
-    while waiting:
-        children = await asyncio.gather(*map(count, waiting))
-        waiting = [child for each in children for child in each]
+    remaining = list(workflow_ids)
+    while remaining:
+        children = await asyncio.gather(*map(count, remaining))
+        remaining = [child for each in children for child in each]
     return total

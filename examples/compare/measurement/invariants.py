@@ -1,31 +1,33 @@
-"""What must be true after a comparison, in both styles; each is looked up in the services' own data."""
+"""The invariants of a comparison, checked in the data of the services after both styles have run."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from examples.compare.measurement.figures import Invariant
-from examples.compare.measurement.order_plan import Planned
-from examples.compare.measurement.run import Placed
-from examples.stack.end_state import COMPLETED, NOTHING, Ending
+from examples.order.scenarios import ORDER_EFFECTS
+from examples.stack.end_state import NO_EFFECTS, EndState
 
-SHOWN = 3
-"""How many orders a broken invariant names."""
+from .figures import Invariant
+from .load import PlacedOrder
+from .order_plan import PlannedOrder
 
-Endings = Mapping[str, Mapping[str, Ending]]
-"""Per style, how each order has ended, by the name that it has in both."""
+LISTED_ORDERS = 3
+"""The number of orders that a broken invariant names."""
+
+EndStates = Mapping[str, Mapping[str, EndState]]
+"""Per style, the end state of each order, by its name in both styles."""
 
 
-def end_state(ending: Ending) -> str:
-    """`completed`, `compensated`, or `unfinished`: neither all effects are there nor none."""
-    if ending.effects == COMPLETED and ending.order == "approved":
+def classify_end(state: EndState) -> str:
+    """`completed`, `compensated`, or `unfinished`: some effects are present, and some are not."""
+    if state.effects == ORDER_EFFECTS and state.order == "approved":
         return "completed"
-    if ending.effects == NOTHING and ending.order == "cancelled" and ending.told:
+    if state.effects == NO_EFFECTS and state.order == "cancelled" and state.notices:
         return "compensated"
     return "unfinished"
 
 
-def differences(endings: Endings) -> list[str]:
-    """What differs between the styles, order by order; nothing if the end states are identical."""
-    (_, first), *others = endings.items()
+def find_differences(end_states: EndStates) -> list[str]:
+    """Returns the differences between the styles, order by order; empty if the end states are identical."""
+    (_, first), *others = end_states.items()
     found: list[str] = []
     for style, second in others:
         for name in sorted(first.keys() | second.keys()):
@@ -37,49 +39,59 @@ def differences(endings: Endings) -> list[str]:
     return found
 
 
-def invariants(endings: Endings, placed: Iterable[Placed], waiting: Mapping[str, int]) -> list[Invariant]:
-    """Checks everything.
+def check_invariants(
+    end_states: EndStates, placed: Iterable[PlacedOrder], outbox_events: Mapping[str, int]
+) -> list[Invariant]:
+    """Checks all invariants.
 
     Args:
-        endings: How the orders have ended.
-        placed: The orders of all styles, with what was planned for them.
-        waiting: How many events wait in the outbox of each service.
+        end_states: The end states of the orders.
+        placed: The orders of all styles, with their plans.
+        outbox_events: The number of events in the outbox of each service.
     """
-    every = [(f"{style} {name}", ending) for style, each in endings.items() for name, ending in each.items()]
+    every = [(f"{style} {name}", state) for style, each in end_states.items() for name, state in each.items()]
     planned = {each.planned.name: each.planned for each in placed}
     return [
-        _holds("the end states are identical in both styles, order by order", differences(endings)),
-        _holds(
+        _invariant("both styles end every order in the same state", find_differences(end_states)),
+        _invariant(
             "every order has ended",
-            [name for name, ending in every if end_state(ending) == "unfinished"],
+            [name for name, state in every if classify_end(state) == "unfinished"],
         ),
-        _holds("every order has ended as its data says", _surprises(endings, planned)),
-        _holds(
+        _invariant("every order has ended as planned", _unplanned_ends(end_states, planned)),
+        _invariant(
             "the ledger sums to zero",
-            [name for name, ending in every if ending.ledger or "payment" in ending.broken],
+            [name for name, state in every if state.ledger or "payment" in state.unbalanced],
         ),
-        _holds("the stock is conserved", [name for name, ending in every if "inventory" in ending.broken]),
-        _holds("what is reserved is what was shipped", [n for n, e in every if e.reserved != e.shipped]),
-        _holds("who gets no parcel has paid nothing", [n for n, e in every if not _is_paid_right(e)]),
-        _holds("nobody was told anything twice", [n for n, e in every if len(set(e.told)) < len(e.told)]),
-        _holds("all outboxes are drained", [f"{name}: {count}" for name, count in waiting.items() if count]),
+        _invariant(
+            "the stock is conserved", [name for name, state in every if "inventory" in state.unbalanced]
+        ),
+        _invariant(
+            "reserved and shipped quantities are equal", [n for n, s in every if s.reserved != s.shipped]
+        ),
+        _invariant(
+            "only shipped orders are paid", [name for name, state in every if not _is_paid_if_shipped(state)]
+        ),
+        _invariant("no notice was sent twice", [n for n, s in every if len(set(s.notices)) < len(s.notices)]),
+        _invariant(
+            "all outboxes are empty", [f"{name}: {count}" for name, count in outbox_events.items() if count]
+        ),
     ]
 
 
-def _surprises(endings: Endings, planned: Mapping[str, Planned]) -> Iterator[str]:
-    for style, each in endings.items():
+def _unplanned_ends(end_states: EndStates, planned: Mapping[str, PlannedOrder]) -> Iterator[str]:
+    for style, each in end_states.items():
         for name, plan in planned.items():
             expected = "completed" if plan.completes else "compensated"
-            found = end_state(each[name]) if name in each else "lost"
+            found = classify_end(each[name]) if name in each else "lost"
             if found != expected:
-                yield f"{style} {name} ({plan.trouble}) should be {expected}, and is {found}"
+                yield f"{style} {name} ({plan.kind}) is {found}; expected: {expected}"
 
 
-def _is_paid_right(ending: Ending) -> bool:
-    return (ending.captured > ending.refunded) == (ending.shipped > 0)
+def _is_paid_if_shipped(state: EndState) -> bool:
+    return (state.captured > state.refunded) == (state.shipped > 0)
 
 
-def _holds(name: str, broken: Iterable[str]) -> Invariant:
-    found: Sequence[str] = list(broken)
-    detail = "; ".join(found[:SHOWN]) + (f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
-    return Invariant(name=name, held=not found, detail=detail)
+def _invariant(name: str, violations: Iterable[str]) -> Invariant:
+    found: Sequence[str] = list(violations)
+    more = f"; and {len(found) - LISTED_ORDERS} more" if len(found) > LISTED_ORDERS else ""
+    return Invariant(name=name, held=not found, detail="; ".join(found[:LISTED_ORDERS]) + more)

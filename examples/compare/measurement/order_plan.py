@@ -1,4 +1,4 @@
-"""The orders of a comparison: the same in both styles, a fifth of them in trouble, all fixed by a seed."""
+"""The orders of a comparison: equal in both styles, a fifth with a fault or a refusal, fixed by a seed."""
 
 import random
 from collections.abc import Callable
@@ -7,51 +7,53 @@ from dataclasses import dataclass
 from examples.order.messages import Order
 from examples.order.scenarios import an_order
 
-FAILING_SHARE = 5
-"""One order in so many meets trouble."""
+DISTURBED_SHARE = 5
+"""One of so many orders meets a fault or a refusal."""
 
-TROUBLES: dict[str, Callable[[str], Order]] = {
+DISTURBED: dict[str, Callable[[str], Order]] = {
     "declined": an_order(card="tok_declined"),
     "out of stock": an_order(sku="SOLD-OUT"),
     "capture refused": an_order(card="tok_capture_refused"),
     "shipment refused": an_order(postal_code="00001"),
     "reply lost": an_order(card="tok_capture_reply_lost"),
 }
-"""What can happen to an order, in equal shares; see docs/test-data.md."""
+"""The faults and refusals, in equal shares; see docs/test-data.md."""
 
-COMPLETES = {"well", "reply lost"}
-"""A lost reply is trouble, but the effect is there, and the order goes on."""
+UNDISTURBED = "undisturbed"
+
+COMPLETES = {UNDISTURBED, "reply lost"}
+"""After a lost reply the effect is there, and the order completes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class PlannedOrder:
     """One order of a comparison, before it has an id.
 
     Args:
-        name: The same in both styles; with the prefix of the style it is the order's id.
-        trouble: A key of `TROUBLES`, or `well`.
+        name: The same in both styles; the order id is a prefix of the style and this name.
+        kind: A key of `DISTURBED`, or `UNDISTURBED`.
     """
 
     name: str
-    trouble: str
+    kind: str
 
     @property
     def completes(self) -> bool:
-        """Whether it has to be completed; otherwise it has to be compensated."""
-        return self.trouble in COMPLETES
+        """Whether the order must complete; otherwise the order must be compensated."""
+        return self.kind in COMPLETES
 
-    def order(self, prefix: str) -> Order:
-        """The order, under the prefix of a style."""
-        build = TROUBLES.get(self.trouble, an_order())
+    def build(self, prefix: str) -> Order:
+        """Builds the order, with the prefix of a style."""
+        build = DISTURBED.get(self.kind, an_order())
         return build(f"{prefix}{self.name}")
 
 
-def plan(count: int, *, seed: int) -> tuple[Planned, ...]:
-    """So many orders, the troubles spread evenly over them; the same ones for the same seed."""
+def plan_orders(count: int, *, seed: int) -> tuple[PlannedOrder, ...]:
+    """Plans `count` orders with the disturbed ones spread among them; equal seeds give equal plans."""
     dice = random.Random(seed)
-    kinds = list(TROUBLES)
+    kinds = list(DISTURBED)
     dice.shuffle(kinds)
-    troubles = [kinds[n % len(kinds)] for n in range(count // FAILING_SHARE)]
-    all_of_them = [*troubles, *["well"] * (count - len(troubles))]
-    dice.shuffle(all_of_them)
-    return tuple(Planned(name=f"{n:05d}", trouble=trouble) for n, trouble in enumerate(all_of_them))
+    disturbed = [kinds[n % len(kinds)] for n in range(count // DISTURBED_SHARE)]
+    planned = [*disturbed, *[UNDISTURBED] * (count - len(disturbed))]
+    dice.shuffle(planned)
+    return tuple(PlannedOrder(name=f"{n:05d}", kind=kind) for n, kind in enumerate(planned))

@@ -1,4 +1,4 @@
-"""What a process and its children have used so far, as the kernel counts it."""
+"""CPU time and written bytes of processes and their children, as the Linux kernel counts them."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -11,11 +11,11 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU time and what was written to disk, since the processes began.
+    """The usage since the start of the processes.
 
     Args:
-        cpu_ms: Of user and system, children that have ended included.
-        written_kib: What went, or will go, from the page cache to a disk.
+        cpu_ms: User and system time, including ended children.
+        written_kib: Data written to a disk, or still in the page cache for a disk.
     """
 
     cpu_ms: float = 0.0
@@ -31,12 +31,12 @@ class Usage:
 def usage_of(
     groups: Mapping[str, Iterable[int]], *, proc: Path = PROC, ticks_per_s: int = TICKS_PER_S
 ) -> dict[str, Usage]:
-    """What each group of processes has used so far, with everything that runs in their sessions.
+    """Returns the usage of each group of processes, with all processes of their sessions.
 
     Args:
-        groups: The ids of processes that lead a session of their own, by a name for them.
-        proc: Where the kernel tells about processes.
-        ticks_per_s: The unit in which it counts their time.
+        groups: The ids of session leaders, by the name of their group.
+        proc: The proc file system.
+        ticks_per_s: The unit of CPU time in the proc file system.
     """
     leaders = {pid: name for name, pids in groups.items() for pid in pids}
     found = dict.fromkeys(groups, Usage())
@@ -46,22 +46,22 @@ def usage_of(
         try:
             session, ticks, written = _read(folder)
         except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue  # It has ended in the meantime, or is none of ours.
+            continue  # The process has ended meanwhile, or belongs to another user.
         if name := leaders.get(session):
             found[name] += Usage(ticks * 1000 / ticks_per_s, written / 1024)
     return found
 
 
 def busy_ms(*, proc: Path = PROC, ticks_per_s: int = TICKS_PER_S) -> float:
-    """How long the cores of this machine have worked since it began, whoever for."""
+    """Returns the CPU time of all cores of this machine since its start, for all programs."""
     numbers = (proc / "stat").read_text().splitlines()[0].split()[1:]
-    # In the order of proc(5); what is neither idle nor waits for a disk is busy, a stolen core included.
+    # In the order of proc(5); time neither idle nor waiting for a disk is busy, a stolen core included.
     user, nice, system, _, _, interrupts, soft, stolen = map(int, numbers[:8])
     return (user + nice + system + interrupts + soft + stolen) * 1000 / ticks_per_s
 
 
 def _read(folder: Path) -> tuple[int, int, int]:
-    # The name of the program comes second, in parentheses, and may hold anything; see proc(5).
+    # The name of the program comes second, in parentheses, and may hold any character; see proc(5).
     fields = (folder / "stat").read_text().rpartition(")")[2].split()
     session = int(fields[3])
     ticks = sum(map(int, fields[11:15]))

@@ -1,63 +1,67 @@
-"""How long a saga takes to its end when a process that works for it is killed in the middle."""
+"""The time from the kill of a process in the middle of a saga to the end of that saga."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from examples.compare.measurement.run import PATIENCE, ended_ms
 from examples.order.scenarios import an_order
-from examples.stack.service_databases import Records
+from examples.stack.service_databases import ServiceDatabases
 from examples.stack.stack import Stack
 from examples.stack.styles import Style
 
-OWNER = "payment"
+from .durations import ended_ms
+from .load import ORDER_TIMEOUT_SECONDS
+
+GATED_SERVICE = "payment"
 """The service in which the order waits at its gate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Death:
-    """Which process is killed, and how another one takes its place.
+class ProcessKill:
+    """The process that is killed, and its restart.
 
     Args:
-        of: What people call it.
-        kill: Kills it as a crash would, and starts it again.
+        process: The name of the process, for people.
+        kill_and_restart: Kills the process with SIGKILL and starts a new one.
     """
 
-    of: str
-    kill: Callable[[Stack], Awaitable[None]]
+    process: str
+    kill_and_restart: Callable[[Stack], Awaitable[None]]
 
 
-async def _worker(stack: Stack) -> None:
+async def _restart_worker(stack: Stack) -> None:
     stack.worker.kill()
     await stack.start_worker()
 
 
-async def _owner(stack: Stack) -> None:
-    stack.services[OWNER].kill()
-    stack.services[OWNER].start()
-    await stack.wait_for_service(OWNER)
+async def _restart_service(stack: Stack) -> None:
+    stack.services[GATED_SERVICE].kill()
+    stack.services[GATED_SERVICE].start()
+    await stack.wait_for_service(GATED_SERVICE)
 
 
-DEATHS = {
-    "orchestrated": Death(of="the worker", kill=_worker),
-    "choreographed": Death(of=f"the {OWNER} service", kill=_owner),
+KILLS = {
+    "orchestrated": ProcessKill(process="the worker", kill_and_restart=_restart_worker),
+    "choreographed": ProcessKill(process=f"the {GATED_SERVICE} service", kill_and_restart=_restart_service),
 }
-"""What each style depends on while a saga is under way."""
+"""The process that each style depends on while a saga runs."""
 
 
-async def recover(style: Style, stack: Stack, records: Records, *, order_id: str) -> float:
-    """Kills a process while an order waits inside it, and returns the seconds from then to the order's end.
+async def measure_recovery(
+    style: Style, stack: Stack, databases: ServiceDatabases, *, order_id: str
+) -> float:
+    """Kills a process while an order waits inside a step, and returns the seconds from the kill to the end.
 
-    It is started again at once, as a supervisor would, and the gate opens when it is back. So this is what
-    the style itself needs to notice, and to go on.
+    The process restarts at once, as a supervisor would restart it, and the gate opens after the restart. So
+    the result is the time that the style itself needs to notice the crash and to continue.
     """
-    saga_id = await style.place(an_order(card="tok_capture_gated")(order_id))
-    await stack.until_gated(OWNER, order_id)
+    saga_id = await style.start(an_order(card="tok_capture_gated")(order_id))
+    await stack.wait_until_gated(GATED_SERVICE, order_id)
     killed_ms = time.time_ns() / 1e6
-    await DEATHS[style.name].kill(stack)
-    await stack.open_gate(OWNER, order_id)
-    async with asyncio.timeout(PATIENCE):
-        await style.until_ended(saga_id)
-    records.refresh()
-    return round((ended_ms(records.steps(saga_id)) - killed_ms) / 1000, 2)
+    await KILLS[style.name].kill_and_restart(stack)
+    await stack.open_gate(GATED_SERVICE, order_id)
+    async with asyncio.timeout(ORDER_TIMEOUT_SECONDS):
+        await style.wait_until_ended(saga_id)
+    databases.refresh()
+    return round((ended_ms(databases.steps(saga_id)) - killed_ms) / 1000, 2)

@@ -1,1 +1,1 @@
-"""A comparison for people: a table in the terminal and an HTML page."""
+"""Presents a comparison: as a table in the terminal, and as an HTML page."""

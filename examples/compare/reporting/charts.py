@@ -1,4 +1,4 @@
-"""The charts of a comparison, as SVG that takes its colours from the page around it."""
+"""Draws the charts of a comparison as SVG, in the colours of the surrounding page."""
 
 import io
 import re
@@ -15,7 +15,7 @@ from examples.compare.measurement.figures import StyleFigures
 # matplotlib gives no types to its keyword arguments.
 # pyright: reportUnknownMemberType=false
 
-# Stand-ins that nobody would draw with; each becomes a variable of the page's style sheet.
+# Marker colours; each is replaced by a variable of the style sheet of the page.
 INK, MUTED, RULE = "#010203", "#010204", "#010205"
 STYLE_COLOURS = {"orchestrated": "#010206", "choreographed": "#010207"}
 SERVICES_COLOUR = "#010208"
@@ -29,16 +29,16 @@ VARIABLES = {
 }
 
 CROWDED = 60
-"""An axis over more than this ratio has no room for 1, 2 and 5 of each decade."""
+"""An axis that spans more than this ratio has no room for the labels 1, 2 and 5 of each decade."""
 
 
 def distribution(samples: Mapping[str, tuple[float, ...]], *, name: str, label: str) -> str:
-    """How many of all orders were through after which time, a line per style.
+    """Draws the share of orders that have ended after each time, with a line per style.
 
     Args:
         samples: Durations in milliseconds, in ascending order.
-        name: For the ids inside the SVG; another one for each chart of a page.
-        label: Of the axis of time.
+        name: The prefix of the ids inside the SVG, unique on a page.
+        label: The label of the time axis.
     """
 
     def draw(axes: Axes) -> None:
@@ -64,18 +64,18 @@ def distribution(samples: Mapping[str, tuple[float, ...]], *, name: str, label: 
 
 
 def stacked_cpu(styles: Mapping[str, StyleFigures], *, name: str) -> str:
-    """Where the CPU time of one saga goes: a bar per style, its own processes first, then the services."""
+    """Draws the CPU time of one saga per process: a bar per style, the services last."""
 
     def draw(axes: Axes) -> None:
         for row, (style, figures) in enumerate(styles.items()):
             left = 0.0
-            said: list[str] = []
+            labels: list[str] = []
             for part, cpu_ms, colour, alpha in _parts(style, figures):
                 axes.barh(row, cpu_ms, left=left, color=colour, alpha=alpha, height=0.5)
-                said.append(f"{part} {cpu_ms:.0f}")
+                labels.append(f"{part} {cpu_ms:.0f}")
                 left += cpu_ms
-            # Under the bar, from its beginning on: a part may be narrower than its name.
-            axes.text(0, row + 0.43, "  ·  ".join(said), ha="left", va="center", fontsize=9, color=MUTED)
+            # Below the bar: a part may be narrower than its label.
+            axes.text(0, row + 0.43, "  ·  ".join(labels), ha="left", va="center", fontsize=9, color=MUTED)
         axes.set_yticks(range(len(styles)), list(styles), fontsize=11, color=INK)
         axes.set_ylim(len(styles) - 0.3, -0.5)
         axes.set_xlabel("milliseconds of CPU per saga")
@@ -85,7 +85,7 @@ def stacked_cpu(styles: Mapping[str, StyleFigures], *, name: str) -> str:
 
 
 def _parts(style: str, figures: StyleFigures) -> list[tuple[str, float, str, float]]:
-    """The name, CPU, colour and opacity of each part of a bar."""
+    """Returns the name, CPU time, colour and opacity of each part of a bar."""
     own = [(name, 1.0 - 0.35 * n) for n, name in enumerate(("Temporal", "RabbitMQ", "worker"))]
     cpu = dict(figures.cpu_ms_per_saga)
     parts: list[tuple[str, float, str, float]] = []
@@ -117,12 +117,12 @@ def _svg(draw: Callable[[Axes], None], *, name: str, width: float, height: float
 
 
 def _inline(document: str, name: str) -> str:
-    """The `<svg>` element alone, without anything that points outside, in the colours of the page."""
+    """Returns the `<svg>` element alone, without references to the outside, in the colours of the page."""
     svg = document[document.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
-    # The page decides how wide it is.
+    # The page sets the width.
     svg = re.sub(r'(<svg[^>]*?)\s(?:width|height)="[^"]*"', r"\1", svg)
     svg = re.sub(r'(<svg[^>]*?)\s(?:width|height)="[^"]*"', r"\1", svg)
     # Ids are unique on the whole page.

@@ -1,32 +1,32 @@
-"""A comparison as a table in the terminal."""
+"""Prints a comparison as a table in the terminal."""
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from examples.compare.measurement.figures import Comparison
-from examples.compare.reporting.metrics import METRICS, cautions, shown, verdict
+from examples.compare.reporting.metrics import METRICS, find_warnings, format_figure, judge
 
 
-def draw(comparison: Comparison, console: Console) -> None:
-    """Prints the figures side by side, and what was not as it must be."""
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Prints the figures side by side, warnings, and the invariants; fits 80 columns."""
     table = Table(title="The same orders, in both styles", title_justify="left", box=box.SIMPLE_HEAD)
     table.pad_edge, table.collapse_padding = False, True
     table.add_column("", no_wrap=True)
     for name in comparison.styles:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("better off", no_wrap=True)
+    table.add_column("better", no_wrap=True)
     for metric in METRICS:
-        values = [shown(metric.of(figures)) for figures in comparison.styles.values()]
+        values = [format_figure(metric.of(figures)) for figures in comparison.styles.values()]
         name = f"{metric.name}, {metric.unit}" if metric.unit else metric.name
-        table.add_row(name, *values, str(verdict(metric, comparison.styles)))
+        table.add_row(name, *values, str(judge(metric, comparison.styles)))
     console.print()
     console.print(table)
     for name, figures in comparison.styles.items():
         states = ", ".join(f"{count} {state}" for state, count in figures.end_states.items())
-        console.print(f"{name}: {states}; recovery: {figures.killed} was killed", highlight=False)
-    for caution in cautions(comparison):
-        console.print(caution, style="yellow", markup=False, highlight=False)
+        console.print(f"{name}: {states}; {figures.killed} was killed for the recovery", highlight=False)
+    for warning in find_warnings(comparison):
+        console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
     console.print()
     for each in comparison.invariants:
         mark = "[green]✓[/]" if each.held else "[bold red]✗[/]"

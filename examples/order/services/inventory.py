@@ -1,8 +1,8 @@
-"""The inventory service: what is on hand, and what is set aside for which order.
+"""The inventory service: the stock on hand, and the reservations of orders.
 
-A reservation is a promise that stands until it is released; that the parcel has left is known to the
-shipping service, which has its own database. So here, per article, on hand + reserved never changes, and
-what is reserved for a completed order is what shipping shipped for it.
+A reservation lasts until its release; the shipment of the parcel is recorded by the shipping service, in its
+own database. So, per article, on hand + reserved is constant, and for a completed order the reserved
+quantities equal the shipped quantities.
 """
 
 import sqlite3
@@ -23,7 +23,7 @@ CATALOGUE = {
     "BOOK-SAGAS": 1_000_000,
     "SOLD-OUT": 0,
 }
-"""What a new inventory starts with, per article."""
+"""The stock of a new inventory, per article."""
 
 TABLES = """
 create table if not exists article(
@@ -55,10 +55,10 @@ create table if not exists reservation_line(
 
 
 def reserve(tx: sqlite3.Connection, command: ReserveStock, key: str) -> Reservation:
-    """Sets all articles of an order aside, or none.
+    """Reserves all articles of an order, or none.
 
     Raises:
-        RejectedError: An article is unknown, or there is not enough of it.
+        RejectedError: An article is unknown or out of stock.
     """
     check_lines(command.lines)
     reservation_id = f"res_{sha256(key.encode()).hexdigest()[:16]}"
@@ -87,8 +87,8 @@ def reserve(tx: sqlite3.Connection, command: ReserveStock, key: str) -> Reservat
 
 
 def release(tx: sqlite3.Connection, command: ReserveStock, key: str) -> None:
-    """Returns to stock what was reserved under the same key."""
-    del command  # What is returned is what was reserved.
+    """Returns the articles reserved under the same key to stock."""
+    del command  # The reservation of the key has the articles.
     lines = tx.execute("select quantity, sku from reservation_line where key = ?", (key,)).fetchall()
     tx.executemany(
         "update article set on_hand = on_hand + ?1, reserved = reserved - ?1 where sku = ?2", lines
@@ -97,7 +97,7 @@ def release(tx: sqlite3.Connection, command: ReserveStock, key: str) -> None:
 
 
 def state(tx: sqlite3.Connection, order_id: str) -> dict[str, object]:
-    """What is set aside for an order."""
+    """Returns the articles reserved for an order."""
     (standing,) = tx.execute(
         "select count(*) from reservation where order_id = ? and not is_released", (order_id,)
     ).fetchone()
@@ -110,7 +110,7 @@ def state(tx: sqlite3.Connection, order_id: str) -> dict[str, object]:
 
 
 def balance(tx: sqlite3.Connection) -> dict[str, object]:
-    """What is on hand and reserved per article, against what there was at first, and against the orders."""
+    """Returns the stock per article, and whether the stock matches its start value and the reservations."""
     articles: dict[str, object] = {}
     is_conserved = True
     rows = tx.execute(

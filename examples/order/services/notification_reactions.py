@@ -1,4 +1,4 @@
-"""What the notification service tells customers of orders; its business code is in `examples/payment`."""
+"""The reactions of the notification service to orders; see `examples/payment/services` for its code."""
 
 from choreography import Reactions, on
 from examples.payment import operations as ops
@@ -10,7 +10,7 @@ from ..messages import Order, cancelled, on_its_way
 
 
 def receipt_of(order: Order) -> Notice:
-    """The receipt for the payment of an order."""
+    """Makes the receipt for the payment of an order."""
     return receipt(order.payment)
 
 
@@ -19,6 +19,6 @@ REACTIONS = Reactions(
     on(payment_captured).do(ops.send_receipt, receipt_of, within="payment"),
     on(order_approved).do(ops.tell_customer, on_its_way),
     on(order_cancelled).do(ops.tell_customer, cancelled),
-    # Who cancels gets no receipt any more; one that was sent cannot be taken back.
+    # After a cancellation no receipt is sent; a receipt that was sent cannot be taken back.
     on(shipment_voided).void(ops.send_receipt, receipt_of, within="payment"),
 )

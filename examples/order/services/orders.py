@@ -1,4 +1,4 @@
-"""The order service: knows which orders there are and how they stand, and screens them for fraud."""
+"""The order service: records orders and their status, and screens orders for fraud."""
 
 import sqlite3
 
@@ -24,7 +24,7 @@ from ..messages import CancellationRequest, Order, OrderRecord, Screening, Scree
 TABLES = """
 create table if not exists customer_order(
   order_id text primary key,
-  key text not null,                        -- of the create-order that it stands for
+  key text not null,                        -- the key of its create-order
   status text not null check(status in ('pending', 'approved', 'cancelled')),
   content text not null                     -- the order as JSON
 ) strict, without rowid;
@@ -35,10 +35,10 @@ REFUSED_SCORE = 90
 
 
 def create(tx: sqlite3.Connection, order: Order, key: str) -> OrderRecord:
-    """Records an order as pending. An order that was cancelled may be tried again, with the same content.
+    """Records an order as pending; a cancelled order may be created again, with the same content.
 
     Raises:
-        RejectedError: The order could never be fulfilled, or its id is taken.
+        RejectedError: The order is invalid, or its id belongs to another order.
     """
     check_order(order)
     content = order.model_dump_json()
@@ -60,19 +60,19 @@ def create(tx: sqlite3.Connection, order: Order, key: str) -> OrderRecord:
 
 
 def cancel(tx: sqlite3.Connection, order: Order, key: str) -> None:
-    """Cancels the order that was created under the same key. The record stays: an order id is not reused."""
+    """Cancels the order created under the same key; the record stays, so that its id is not reused."""
     tx.execute(
         "update customer_order set status = 'cancelled' where order_id = ? and key = ?", (order.order_id, key)
     )
 
 
 def approve(tx: sqlite3.Connection, order: Order, key: str) -> OrderRecord:
-    """Says that the order will be fulfilled.
+    """Approves an order.
 
     Raises:
-        RejectedError: There is no such order, or it was cancelled.
+        RejectedError: The order is unknown or cancelled.
     """
-    del key  # Approved is approved, under whichever key.
+    del key  # An order may be approved under any key.
     changed = tx.execute(
         "update customer_order set status = 'approved' where order_id = ? and status <> 'cancelled'",
         (order.order_id,),
@@ -83,10 +83,10 @@ def approve(tx: sqlite3.Connection, order: Order, key: str) -> OrderRecord:
 
 
 def screen(tx: sqlite3.Connection, command: ScreenOrder, key: str) -> Screening:
-    """Scores how much an order looks like fraud, from 0 to 100; has no effect.
+    """Scores an order for fraud, from 0 to 100, without effect.
 
     Raises:
-        RejectedError: It looks too much like it.
+        RejectedError: The score is too high.
     """
     del tx, key
     domain = command.customer.email.rpartition("@")[2].lower()
@@ -97,10 +97,10 @@ def screen(tx: sqlite3.Connection, command: ScreenOrder, key: str) -> Screening:
 
 
 def find(tx: sqlite3.Connection, request: CancellationRequest) -> Order:
-    """The order that somebody wants to be cancelled.
+    """Finds the order of a cancellation request.
 
     Raises:
-        RejectedError: There is no such order.
+        RejectedError: The order is unknown.
     """
     row = tx.execute("select content from customer_order where order_id = ?", (request.order_id,)).fetchone()
     if row is None:
@@ -109,7 +109,7 @@ def find(tx: sqlite3.Connection, request: CancellationRequest) -> Order:
 
 
 def state(tx: sqlite3.Connection, order_id: str) -> dict[str, object]:
-    """How an order stands; its status is null if it is unknown."""
+    """Returns the status of an order, null for an unknown order."""
     row = tx.execute("select status from customer_order where order_id = ?", (order_id,)).fetchone()
     status = row[0] if row else None
     created = [ops.create_order.name] if status in {"pending", "approved"} else []

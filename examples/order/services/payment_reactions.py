@@ -1,4 +1,4 @@
-"""How the payment service takes part in orders; its business code is in `examples/payment/services`."""
+"""The reactions of the payment service to orders; its business code is in `examples/payment/services`."""
 
 from choreography import Reactions, on
 from examples.payment import operations as ops
@@ -18,7 +18,7 @@ from ..messages import Order
 
 
 def payment_of(order: Order) -> Payment:
-    """The payment of an order."""
+    """Returns the payment of an order."""
     return order.payment
 
 
@@ -36,4 +36,4 @@ REACTIONS = Reactions(
     on(*AFTER_CAPTURE).compensate(ops.capture_payment, payment_of, within="payment"),
     on(capture_refused, *AFTER_CAPTURE).compensate(ops.authorize_payment, payment_of, within="payment"),
 )
-"""The steps keep the keys that they have as a child saga of the order."""
+"""The steps have the same idempotency keys as those of the payment saga as a child of the order saga."""

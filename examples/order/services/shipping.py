@@ -1,4 +1,4 @@
-"""The shipping service: hands parcels to the carrier. A parcel on its way cannot be called back."""
+"""The shipping service: hands parcels to the carrier. A shipped parcel cannot be called back: a pivot."""
 
 import sqlite3
 from hashlib import sha256
@@ -17,7 +17,7 @@ from ..event_types import (
 from ..messages import CreateShipment, Shipment, check_lines
 
 UNDELIVERABLE = "00001"
-"""The postal code to which the stand-in for the carrier does not deliver."""
+"""The postal code that the simulated carrier refuses."""
 
 TABLES = """
 create table if not exists shipment(
@@ -68,7 +68,7 @@ def ship(tx: sqlite3.Connection, command: CreateShipment, key: str) -> Shipment:
 
 
 def state(tx: sqlite3.Connection, order_id: str) -> dict[str, object]:
-    """What was shipped for an order."""
+    """Returns the articles shipped for an order."""
     (parcels,) = tx.execute("select count(*) from shipment where order_id = ?", (order_id,)).fetchone()
     shipped = tx.execute(
         "select sku, sum(quantity) from shipment join shipment_line using(key)"
@@ -86,6 +86,6 @@ REACTIONS = Reactions(
     .do(ops.create_shipment, CreateShipment.of)
     .then(shipment_created)
     .or_else(shipment_refused),
-    # The owner of the pivot decides: a cancellation comes in time, or it does nothing.
+    # The owner of the pivot decides: a cancellation after the shipment has no effect.
     on(cancellation_requested).void(ops.create_shipment, CreateShipment.of).then(shipment_voided),
 )

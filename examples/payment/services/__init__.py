@@ -1,1 +1,1 @@
-"""The payment and notification services: tables, business code and reactions to events."""
+"""The payment and notification services: tables, business code, and reactions to events."""

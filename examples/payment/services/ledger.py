@@ -1,8 +1,8 @@
-"""The double-entry ledger of the payment service: what moved, for which order, from which account to which.
+"""The double-entry ledger of the payment service: postings between accounts, per order.
 
-A posting takes an amount from one account and gives it to another, in one row: it cannot be out of
-balance, and it is never changed or deleted. A compensation is a new posting that reverses an old one.
-Money is held by nobody else: per customer and currency, customer + escrow + merchant is always 0.
+A posting moves an amount from one account to another in one row, so a posting is always balanced; postings
+are never changed or deleted. A compensation is a new posting that reverses an old posting. Per customer and
+currency, customer + escrow + merchant is always 0.
 """
 
 import sqlite3
@@ -11,7 +11,7 @@ from typing import Literal
 from ..messages import Payment
 
 Kind = Literal["hold", "capture"]
-"""What is posted for an action; its reversal is `release`, or `refund`."""
+"""The kind of posting of an action; the reversals are `release` and `refund`."""
 
 TABLES = """
 create table if not exists posting(
@@ -60,22 +60,22 @@ end;
 """
 
 ACCOUNTS = {"hold": ("customer", "escrow"), "capture": ("escrow", "merchant")}
-"""From which account to which an action moves money."""
+"""The accounts that an action debits and credits."""
 
 REVERSALS = {"hold": "release", "capture": "refund"}
-"""What the reversing posting of a compensation is called."""
+"""The kind of the reversing posting, by the kind of the reversed posting."""
 
 
 class LedgerError(Exception):
-    """The books do not agree: a fault in this service; nothing may be committed."""
+    """The books do not balance, because of a bug in this service; the transaction must not commit."""
 
 
 def post(tx: sqlite3.Connection, kind: Kind, payment: Payment, key: str) -> None:
-    """Moves the amount of `payment` as an action does it, once per key.
+    """Posts the amount of `payment` for an action, once per key.
 
     Raises:
-        LedgerError: The order's books do not agree afterwards.
-        sqlite3.IntegrityError: More would be captured than was authorised, or the key is used.
+        LedgerError: The books of the order do not balance afterwards.
+        sqlite3.IntegrityError: More would be captured than was authorised, or the key has a posting.
     """
     debit, credit = ACCOUNTS[kind]
     tx.execute(
@@ -87,11 +87,11 @@ def post(tx: sqlite3.Connection, kind: Kind, payment: Payment, key: str) -> None
 
 
 def reverse(tx: sqlite3.Connection, kind: Kind, key: str) -> None:
-    """Moves back what was posted under `key`, as a new posting, once.
+    """Reverses the posting of `key` with a new posting, once.
 
     Raises:
-        LedgerError: There is no such posting, or the order's books do not agree afterwards.
-        sqlite3.IntegrityError: It was reversed before.
+        LedgerError: No such posting exists, or the books of the order do not balance afterwards.
+        sqlite3.IntegrityError: The posting was reversed before.
     """
     row = tx.execute(
         "insert into posting(key, kind, order_id, customer_id, debit, credit, amount, currency, reverses)"
@@ -100,16 +100,16 @@ def reverse(tx: sqlite3.Connection, kind: Kind, key: str) -> None:
         (REVERSALS[kind], kind, key),
     ).fetchone()
     if row is None:
-        raise LedgerError(f"there is no {kind} under the key {key!r} to reverse")
+        raise LedgerError(f"the ledger has no {kind} under the key {key!r} to reverse")
     verify(tx, row[0])
 
 
 def verify(tx: sqlite3.Connection, order_id: str) -> None:
-    """Checks an order's books, recomputed from its postings, as it is done before every commit.
+    """Checks the books of an order, recomputed from its postings; runs before every commit.
 
     Raises:
-        LedgerError: Its entries do not sum to 0, its totals are not those of its postings, or less was
-            authorised than captured, or less captured than refunded.
+        LedgerError: The entries do not sum to 0, the totals differ from the postings, more was captured
+            than authorised, or more was refunded than captured.
     """
     totals = dict.fromkeys(("hold", "capture", "refund", "release"), 0)
     totals |= dict(
@@ -128,7 +128,7 @@ def verify(tx: sqlite3.Connection, order_id: str) -> None:
 
 
 def balance(tx: sqlite3.Connection, order_id: str | None = None) -> dict[str, dict[str, int]]:
-    """What is on each kind of account, per currency, and their sum, which is 0; of one order, or of all."""
+    """Returns the balance of each kind of account and their sum, 0, per currency; of one order, or of all."""
     accounts: dict[str, dict[str, int]] = {}
     rows = tx.execute(
         "select currency, account, sum(amount) from entry where ? is null or order_id = ? group by 1, 2",

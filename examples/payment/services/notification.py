@@ -1,4 +1,4 @@
-"""The notification service: tells customers what happened. What was told cannot be taken back."""
+"""The notification service: sends notices to customers. A sent notice cannot be taken back."""
 
 import sqlite3
 from hashlib import sha256
@@ -7,7 +7,7 @@ from choreography import Handles, Participant, Reactions, on
 
 from .. import operations as ops
 from ..event_types import amount_taken, hold_refused, taking_refused, taking_unknown
-from ..messages import Notice, Told, not_taken, receipt
+from ..messages import Notice, NoticeSent, not_taken, receipt
 
 TABLES = """
 create table if not exists notice(
@@ -22,18 +22,18 @@ create index if not exists notice_order on notice(order_id);
 """
 
 
-def send_receipt(tx: sqlite3.Connection, notice: Notice, key: str) -> Told:
+def send_receipt(tx: sqlite3.Connection, notice: Notice, key: str) -> NoticeSent:
     """Sends the receipt of a payment."""
-    return _tell(tx, ops.send_receipt.name, notice, key)
+    return _send(tx, ops.send_receipt.name, notice, key)
 
 
-def tell_customer(tx: sqlite3.Connection, notice: Notice, key: str) -> Told:
-    """Tells the customer how the order ended."""
-    return _tell(tx, ops.tell_customer.name, notice, key)
+def tell_customer(tx: sqlite3.Connection, notice: Notice, key: str) -> NoticeSent:
+    """Sends the notice of the end of an order or payment."""
+    return _send(tx, ops.tell_customer.name, notice, key)
 
 
 def state(tx: sqlite3.Connection, order_id: str) -> dict[str, object]:
-    """What the customer was told about an order."""
+    """Returns the notices about an order."""
     rows = tx.execute("select operation, subject from notice where order_id = ? order by key", (order_id,))
     notices = rows.fetchall()
     return {
@@ -53,14 +53,14 @@ REACTIONS = Reactions(
     on(amount_taken).do(ops.send_receipt, receipt),
     on(hold_refused, taking_refused, taking_unknown).do(ops.tell_customer, not_taken),
 )
-"""Of payments without an order."""
+"""The reactions to payments without an order."""
 
 
-def _tell(tx: sqlite3.Connection, operation: str, notice: Notice, key: str) -> Told:
+def _send(tx: sqlite3.Connection, operation: str, notice: Notice, key: str) -> NoticeSent:
     notice_id = f"notice_{sha256(key.encode()).hexdigest()[:16]}"
     tx.execute(
         "insert into notice(key, notice_id, operation, order_id, customer_id, subject)"
         " values(?, ?, ?, ?, ?, ?)",
         (key, notice_id, operation, notice.order_id, notice.customer.id, notice.subject),
     )
-    return Told(notice_id=notice_id)
+    return NoticeSent(notice_id=notice_id)

@@ -1,9 +1,8 @@
-"""The payment service: takes a payment in two moves, and can take each of them back.
+"""The payment service: takes a payment in two steps, each with a compensation.
 
-`authorize-payment` holds the amount (customer to escrow), `capture-payment` takes it (escrow to merchant).
-`void-authorization` and `refund-payment` reverse exactly one of them, found by its idempotency key. If a
-void overtakes the refund of the same payment, escrow is overdrawn until the refund comes; the books
-balance all the while.
+`authorize-payment` moves the amount from customer to escrow, `capture-payment` from escrow to merchant.
+`void-authorization` and `refund-payment` reverse exactly the posting with the same idempotency key. If a void
+overtakes the refund of the same payment, escrow is overdrawn until the refund; the books always balance.
 """
 
 import sqlite3
@@ -35,7 +34,7 @@ create table if not exists authorization(
   customer_id text not null,
   amount integer not null,
   currency text not null,
-  captured_by text unique,                  -- the key of the capture that used it up
+  captured_by text unique,                  -- the key of the capture
   is_voided integer not null default 0 check(is_voided in (0, 1))
 ) strict, without rowid;
 create index if not exists authorization_order on authorization(order_id);
@@ -46,14 +45,14 @@ PROVIDER_REFUSALS = {
     (ops.authorize_payment.name, "tok_declined"): ("card_declined", "the bank declined the card"),
     (ops.capture_payment.name, "tok_capture_refused"): ("capture_refused", "the bank refused the capture"),
 }
-"""How the stand-in for the card provider decides: by the token. Every other token is accepted."""
+"""The refusals of the simulated card provider, by operation and token; other tokens are accepted."""
 
 
 def authorize(tx: sqlite3.Connection, payment: Payment, key: str) -> Authorization:
     """Holds the amount for the order.
 
     Raises:
-        RejectedError: The payment could never be taken, or the provider declines the card.
+        RejectedError: The payment is invalid, or the provider declines the card.
     """
     check_payment(payment)
     _ask_provider(ops.authorize_payment.name, payment)
@@ -68,17 +67,17 @@ def authorize(tx: sqlite3.Connection, payment: Payment, key: str) -> Authorizati
 
 
 def void(tx: sqlite3.Connection, payment: Payment, key: str) -> None:
-    """Releases what was held under the same key; the authorization cannot be captured any more."""
-    del payment  # What is released is what was held.
+    """Releases the amount held under the same key; the authorization can no longer be captured."""
+    del payment  # The posting of the key has the amount.
     tx.execute("update authorization set is_voided = 1 where key = ?", (key,))
     ledger.reverse(tx, "hold", key)
 
 
 def capture(tx: sqlite3.Connection, payment: Payment, key: str) -> Capture:
-    """Takes what is held for the order.
+    """Captures the amount held for the order.
 
     Raises:
-        RejectedError: Nothing is held for exactly this payment, or the provider refuses.
+        RejectedError: No open authorization matches the payment exactly, or the provider refuses.
     """
     check_payment(payment)
     held = tx.execute(
@@ -97,13 +96,13 @@ def capture(tx: sqlite3.Connection, payment: Payment, key: str) -> Capture:
 
 
 def refund(tx: sqlite3.Connection, payment: Payment, key: str) -> None:
-    """Gives back what was captured under the same key. The authorization stays used up."""
-    del payment  # What is given back is what was taken.
+    """Refunds the amount captured under the same key; the authorization stays captured."""
+    del payment  # The posting of the key has the amount.
     ledger.reverse(tx, "capture", key)
 
 
 def state(tx: sqlite3.Connection, order_id: str) -> dict[str, object]:
-    """What is held and taken for an order, and which actions' effects are present."""
+    """Returns the totals of an order, its accounts, and the actions whose effect is present."""
     effects = tx.execute(
         "select iif(kind = 'hold', ?, ?) from posting as p where order_id = ? and reverses is null"
         " and not exists(select 1 from posting where reverses = p.posting_id) order by posting_id",
@@ -128,7 +127,7 @@ def state(tx: sqlite3.Connection, order_id: str) -> dict[str, object]:
 
 
 def balance(tx: sqlite3.Connection) -> dict[str, object]:
-    """The sum of all entries, and the totals per account kind and currency."""
+    """Returns the totals per kind of account and currency, and whether their sums are 0."""
     accounts = ledger.balance(tx)
     return {"is_conserved": all(each["sum"] == 0 for each in accounts.values()), "accounts": accounts}
 
@@ -154,7 +153,7 @@ REACTIONS = Reactions(
     on(taking_unknown).compensate(ops.capture_payment),
     on(taking_refused, taking_unknown).compensate(ops.authorize_payment),
 )
-"""A payment without an order; orders are paid by `examples/order/services/payment_reactions.py`."""
+"""The reactions to payments without an order."""
 
 
 def _ask_provider(operation: str, payment: Payment) -> None:
@@ -165,5 +164,5 @@ def _ask_provider(operation: str, payment: Payment) -> None:
 
 
 def _id(prefix: str, key: str) -> str:
-    """The same id for the same key, so that a run can be repeated exactly."""
+    """Derives an id from the key, so that repeated runs give equal results."""
     return f"{prefix}_{sha256(key.encode()).hexdigest()[:16]}"

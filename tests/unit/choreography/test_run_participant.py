@@ -11,15 +11,17 @@ import httpx
 import pytest
 
 from choreography import Assignment, Database, Failpoint, RunningParticipant, run_participant
+from examples.demo.scenario import Scenario
 from examples.order import event_types as facts
-from examples.order.deployment import REACTIONS, TOPOLOGY
+from examples.order.deployment import REACTIONS, SERVICES, TOPOLOGY
 from examples.order.messages import Order
-from examples.order.scenarios import CANCELLED_TOLD, ORDERS, PAYMENTS, Scenario, an_order
+from examples.order.scenarios import CANCELLED_NOTICES, ORDERS, an_order
 from examples.order.services import inventory
-from examples.service_kit.fault_injection import Gates
-from examples.service_kit.http_api import door
-from examples.service_kit.process import SERVICES, react
-from examples.stack.end_state import Ending, ending_of
+from examples.payment.scenarios import PAYMENTS
+from examples.service_kit.gates import Gates
+from examples.service_kit.http_api import create_app
+from examples.service_kit.process import react_to_events
+from examples.stack.end_state import EndState, read_end_state
 from tests.waiting import until
 
 from .bus import SmallBus, types
@@ -164,14 +166,14 @@ class Running:
     async def post(self, name: str, path: str, message: Any = None) -> httpx.Response:
         return await self.clients[name].post(path, json=message)
 
-    async def ends(self, scenario: Scenario, order_id: str) -> Ending:
+    async def ends(self, scenario: Scenario, order_id: str) -> EndState:
         """The ending, once it is what it must be."""
-        endings: list[Ending] = []
+        endings: list[EndState] = []
 
         async def is_there() -> bool:
-            endings.append(await ending_of(self, order_id))
+            endings.append(await read_end_state(self, order_id))
             ending = endings[-1]
-            return ending.effects == scenario.effects and ending.told == tuple(sorted(scenario.told))
+            return ending.effects == scenario.effects and ending.notices == tuple(sorted(scenario.notices))
 
         try:
             await until(is_there, within=15)
@@ -189,8 +191,8 @@ async def everybody(path: Path, bus: SmallBus) -> AsyncGenerator[Running, None]:
                 Database.open(path / name, schema=each.participant.schema)
             )
             gates = Gates()
-            running = await stack.enter_async_context(react(name, database, bus, gates))
-            transport = httpx.ASGITransport(door(each, database, gates=gates, running=running))
+            running = await stack.enter_async_context(react_to_events(each, TOPOLOGY, database, bus, gates))
+            transport = httpx.ASGITransport(create_app(each, database, gates=gates, running=running))
             client = httpx.AsyncClient(transport=transport, base_url="http://service")
             clients[name] = await stack.enter_async_context(client)
         yield Running(clients)
@@ -198,7 +200,7 @@ async def everybody(path: Path, bus: SmallBus) -> AsyncGenerator[Running, None]:
 
 @pytest.mark.parametrize(
     "scenario",
-    [each for each in (*ORDERS, *PAYMENTS) if each.ends != "cancelled"],
+    [each for each in (*ORDERS, *PAYMENTS) if each.status != "cancelled"],
     ids=lambda scenario: scenario.name,
 )
 async def test_the_services_end_every_scenario_as_the_orchestrated_saga_does(
@@ -214,7 +216,7 @@ async def test_the_services_end_every_scenario_as_the_orchestrated_saga_does(
         accepted = await services.post(name, path, message.model_dump(mode="json"))
         assert (accepted.status_code, accepted.json()) == (202, {"saga_id": f"{name}-7"})
         ending = await services.ends(scenario, "7")
-    assert (ending.broken, bus.dead) == ((), [])
+    assert (ending.unbalanced, bus.dead) == ((), [])
 
 
 async def test_the_customer_cancels_while_the_money_is_taken(tmp_path: Path) -> None:
@@ -227,7 +229,7 @@ async def test_the_customer_cancels_while_the_money_is_taken(tmp_path: Path) -> 
         assert (await services.post("order", "/request-cancellation", {"order_id": "7"})).status_code == 202
 
         async def is_told() -> bool:
-            return (await ending_of(services, "7")).told == CANCELLED_TOLD
+            return (await read_end_state(services, "7")).notices == CANCELLED_NOTICES
 
         await until(is_told)
         await services.post("payment", "/test/gates/7")

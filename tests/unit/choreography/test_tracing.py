@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from opentelemetry.trace import SpanKind
 
+from examples.demo.scenario import Scenario
 from examples.order import event_types as facts
+from examples.order.deployment import SERVICES
 from examples.order.messages import Order
-from examples.order.scenarios import ORDERS, Scenario
-from examples.service_kit.process import SERVICES
+from examples.order.scenarios import ORDERS
 from tests.tracing import Spans, id_of, spans
 from tests.waiting import until
 

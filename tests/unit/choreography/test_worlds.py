@@ -8,28 +8,30 @@ import pytest
 from pydantic import BaseModel
 
 from choreography import Answer, Participant, Reactions, Refused
+from examples.demo.scenario import Scenario
 from examples.order.deployment import REACTIONS
 from examples.order.event_types import place_order, request_cancellation
 from examples.order.messages import CancellationRequest
-from examples.order.scenarios import CANCELLED_TOLD, ORDER_TOLD, ORDERS, PAYMENTS, Scenario, an_order
+from examples.order.scenarios import CANCELLED_NOTICES, ORDER_EFFECTS, ORDER_NOTICES, ORDERS, an_order
+from examples.payment.scenarios import PAYMENTS
 from examples.payment.services.ledger import LedgerError
-from examples.stack.end_state import COMPLETED, NOTHING, Ending
+from examples.stack.end_state import NO_EFFECTS, EndState
 
 from .world import Weather, World
 
-UNDISTURBED = [each for each in (*ORDERS, *PAYMENTS) if each.ends != "cancelled"]
+UNDISTURBED = [each for each in (*ORDERS, *PAYMENTS) if each.status != "cancelled"]
 SEEDS = range(25)
 CANCELLED_SEEDS = range(200)
 CALM = Weather(crash=0, twice=0)
 
 
-def check(world: World, effects: object, *tellings: tuple[str, ...]) -> Ending:
+def check(world: World, effects: object, *tellings: tuple[str, ...]) -> EndState:
     ending = asyncio.run(world.ending("1"))
     story = f"seed {world.seed}: {world.story}"
     assert world.dead == [], story
     assert ending.effects == effects, story
-    assert ending.told in tellings, story
-    assert (ending.broken, ending.ledger) == ((), 0), story
+    assert ending.notices in tellings, story
+    assert (ending.unbalanced, ending.ledger) == ((), 0), story
     assert (ending.captured - ending.refunded > 0) == ("payment" in ending.effects), story
     assert ending.reserved == ending.shipped, story
     # However often an event was delivered, what follows from it was told as one event.
@@ -44,10 +46,10 @@ def run_cancelled(world: World) -> None:
     world.run()
 
 
-def check_cancelled(world: World) -> Ending:
+def check_cancelled(world: World) -> EndState:
     if world.databases["shipping"].execute("select 1 from shipment").fetchone():
-        return check(world, COMPLETED, ORDER_TOLD)
-    return check(world, NOTHING, CANCELLED_TOLD, (*CANCELLED_TOLD, "Your receipt"))
+        return check(world, ORDER_EFFECTS, ORDER_NOTICES)
+    return check(world, NO_EFFECTS, CANCELLED_NOTICES, (*CANCELLED_NOTICES, "Your receipt"))
 
 
 @pytest.mark.parametrize("scenario", UNDISTURBED, ids=lambda scenario: scenario.name)
@@ -57,7 +59,7 @@ def test_every_scenario_ends_as_the_orchestrated_one(scenario: Scenario) -> None
         with World(seed) as world:
             world.begin(scenario)
             world.run()
-            check(world, scenario.effects, tuple(sorted(scenario.told)))
+            check(world, scenario.effects, tuple(sorted(scenario.notices)))
 
 
 def test_a_cancellation_comes_in_time_or_not_at_all() -> None:
@@ -168,7 +170,7 @@ def test_without_the_inbox_a_second_delivery_is_noticed() -> None:
             world.begin(ORDERS[0])
             with suppress(AssertionError):
                 world.run()
-                check(world, COMPLETED, ORDER_TOLD)
+                check(world, ORDER_EFFECTS, ORDER_NOTICES)
                 continue
             noticed += 1
     assert noticed > 15

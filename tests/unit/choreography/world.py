@@ -26,14 +26,15 @@ from choreography import (
 )
 from choreography import _outbox as outbox
 from choreography._handling import Handled, assignments, handle, obey
-from examples.order.deployment import REACTIONS, TOPOLOGY
+from examples.demo.scenario import Scenario
+from examples.order.deployment import REACTIONS, SERVICES, TOPOLOGY
 from examples.order.event_types import place_order
+from examples.order.faults import shipment_fault
 from examples.order.messages import Order
-from examples.order.scenarios import Scenario
 from examples.payment.event_types import place_payment
-from examples.service_kit.fault_injection import Fault, fault_for
-from examples.service_kit.process import SERVICES
-from examples.stack.end_state import Ending, ending_of
+from examples.payment.faults import payment_fault
+from examples.service_kit.fault_injection import Fault
+from examples.stack.end_state import EndState, read_end_state
 
 MOST_STEPS = 3_000
 MOST_COPIES = 4
@@ -126,9 +127,9 @@ class World:
                 return
         assert steps < MOST_STEPS, f"seed {self.seed}: it never ends: {self.story[-20:]}"
 
-    async def ending(self, order_id: str) -> Ending:
+    async def ending(self, order_id: str) -> EndState:
         """What every participant holds in the end."""
-        return await ending_of(_States(self.databases), order_id)
+        return await read_end_state(_States(self.databases), order_id)
 
     def steps(self) -> dict[str, str]:
         """What became of each key, in all participants."""
@@ -236,6 +237,11 @@ class _States:
         if kind == "balance" and balance is not None:
             return balance(self.databases[service])
         return SERVICES[service].state(self.databases[service], *rest)
+
+
+def fault_for(operation: str, message: BaseModel) -> Fault | None:
+    """The fault that the data of a request asks for in any of the services, if any."""
+    return payment_fault(operation, message) or shipment_fault(operation, message)
 
 
 def _is_answered(assignment: Assignment) -> bool:
