@@ -56,7 +56,7 @@ class DatabaseTimeline:
 def _entry(step: Step) -> TimelineEntry:
     match step.state:
         case "compensated":
-            return TimelineEntry(f"compensate: {_words(step.action)}", "done", depth=1)
+            return TimelineEntry(f"compensated: {_words(step.action)}", "done", depth=1)
         case "fenced":
             return TimelineEntry(
                 _words(step.action), "cancelled", "voided before the action arrived", depth=1

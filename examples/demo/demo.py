@@ -52,12 +52,11 @@ def summary_table(results: Sequence[ScenarioResult]) -> Table:
     table = Table(
         title="End states",
         title_justify="left",
-        caption="effects: those present in all services; ledger: the sum of all entries, always 0",
+        caption="effects: present in all services; ledger: sum of all entries, always 0",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=0,
     )
     for column in ("scenario", "style", "end", *NUMBERS, "checks"):
         table.add_column(column, justify="right" if column in NUMBERS else "left", no_wrap=True)

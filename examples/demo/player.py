@@ -8,6 +8,7 @@ import httpx
 from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 from examples.stack.end_state import EndState, read_end_state
 from examples.stack.service_databases import ServiceDatabases
@@ -85,7 +86,7 @@ async def play(
         saga_id=saga_id,
         order_id=order_id,
         cancel=lambda: observed.style.cancel(saga_id),
-        announce=lambda text: console.print(f"    [yellow]! {text}[/]"),
+        announce=lambda text: _print(console, 4, f"[yellow]! {text}[/]"),
     )
     status, end_state = "running", None
     try:
@@ -134,7 +135,7 @@ async def _run(
 
     async def print_timeline() -> None:
         async for entry in observed.timeline.entries(running.saga_id, ended):
-            console.print(f"    {entry}", highlight=False, markup=False, soft_wrap=True)
+            _print(console, 4, escape(str(entry)))
 
     async def wait_until_ended() -> str:
         status = await observed.style.wait_until_ended(running.saga_id)
@@ -154,8 +155,16 @@ def _print_end(
     status: str, reason: str, end_state: EndState | None, violations: Sequence[str], console: Console
 ) -> None:
     because = f": {reason}" if reason else ""
-    console.print(f"    → [bold]{status}[/]{escape(because)}", highlight=False, soft_wrap=True)
+    _print(console, 4, f"→ [bold]{status}[/]{escape(because)}")
     if end_state is not None:
-        console.print(f"      [dim]{end_state.summary}[/]", highlight=False, soft_wrap=True)
+        _print(console, 6, f"[dim]{end_state.summary}[/]")
     for violation in violations:
-        console.print(f"    [bold red]VIOLATION: {escape(violation)}[/]", highlight=False)
+        _print(console, 4, f"[bold red]VIOLATION: {escape(violation)}[/]")
+
+
+def _print(console: Console, indent: int, markup: str) -> None:
+    """Prints an indented line; a long line is wrapped between words."""
+    for line in Text.from_markup(markup).wrap(console, console.width - indent):
+        line.rstrip()
+        line.pad_left(indent)
+        console.print(line)

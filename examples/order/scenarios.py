@@ -143,7 +143,7 @@ ORDERS = (
     ),
     Scenario(
         name="replies-lost",
-        title="All replies to the capture are lost: its outcome is unknown, so it is compensated",
+        title="All replies to the capture are lost: the unknown capture is refunded",
         build=an_order(card="tok_capture_replies_lost"),
         status="compensated",
         notices=CANCELLED_NOTICES,

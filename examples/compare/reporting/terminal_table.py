@@ -24,7 +24,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     console.print(table)
     for name, figures in comparison.styles.items():
         states = ", ".join(f"{count} {state}" for state, count in figures.end_states.items())
-        console.print(f"{name}: {states}; {figures.killed} was killed for the recovery", highlight=False)
+        console.print(f"{name}: {states}; killed for the recovery: {figures.killed}", highlight=False)
     for warning in find_warnings(comparison):
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
     console.print()
