@@ -30,7 +30,7 @@ def main() -> None:
 def demo(
     only: Annotated[list[str] | None, typer.Option(help="The name of a scenario; may be repeated.")] = None,
 ) -> None:
-    """Plays every scenario in each style, prints its timeline, and checks its end state in every service."""
+    """Plays every scenario in each style, prints the timeline, and checks the end state in every service."""
     known = {scenario.name: scenario for scenario in (*ORDERS, *PAYMENTS)}
     if unknown := [name for name in only or () if name not in known]:
         raise typer.BadParameter(f"unknown: {', '.join(unknown)}; choose from: {', '.join(known)}")
@@ -48,7 +48,7 @@ def run(
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report to this file, as one page.")] = None,
 ) -> None:
-    """Runs the same orders in both styles, checks that the end states are equal, and measures the costs."""
+    """Runs the same orders in both styles, checks for equal end states, and measures the costs."""
     load = Load(planned=plan_orders(orders, seed=seed), concurrency=concurrency, seed=seed)
     run_main(_run(load, json, html))
 

@@ -49,7 +49,7 @@ class Comparing:
         stack: The processes.
         databases: The databases of the services.
         load: The orders.
-        tag: The beginning of all order ids, so that comparisons may share a stack.
+        tag: The beginning of all order ids: comparisons may share a stack.
         progress: Shows the number of ended orders.
     """
 
@@ -61,7 +61,7 @@ class Comparing:
 
 
 async def compare(settings: Settings, load: Load, progress: Progress) -> Comparison:
-    """Compares the styles on servers and databases of their own, in a temporary folder."""
+    """Compares the styles on new servers and databases in a temporary folder."""
     settings.data_folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="compare-", dir=settings.data_folder.absolute()) as folder:
         own = settings.model_copy(update={"data_folder": Path(folder)})
@@ -108,7 +108,7 @@ async def _run_style(style: Style, comparing: Comparing) -> Run:
     )
     await run_orders(style, warm_up, prefix=f"{prefix}-warm-up-", advance=lambda: None)
     await wait_until_drained(databases)
-    # One order at a time: the latency of the style itself, without waiting in queues.
+    # One order at a time: the latency of the style alone, without waiting in queues.
     quiet = Load(planned=_undisturbed(load.alone), concurrency=1, seed=load.seed)
     alone = await run_orders(style, quiet, prefix=f"{prefix}-alone-", advance=lambda: None)
     await wait_until_drained(databases)

@@ -19,7 +19,7 @@ class DatabaseTimeline:
         self._databases = databases
 
     async def entries(self, saga_id: str, ended: asyncio.Event) -> AsyncIterator[TimelineEntry]:
-        """Yields the consumed events and the steps of a saga, as they happen, until `ended` is set."""
+        """Yields the consumed events and the steps of a running saga, until `ended` is set."""
         seen: set[object] = set()
         is_last = False
         while not is_last:
@@ -37,14 +37,14 @@ class DatabaseTimeline:
         return ""
 
     def _timed_entries(self, saga_id: str) -> list[tuple[int, int, TimelineEntry]]:
-        """Returns the entries with their time; a consumed event precedes the steps that follow from it."""
+        """Returns the entries with their time; a consumed event precedes the resulting steps."""
         steps = self._databases.steps(saga_id).values()
         consumed = [
             (each.at_ms, 0, TimelineEntry(f"{each.service} consumes: {_words(each.event)}", "consumed"))
             for each in self._databases.consumed_events(saga_id)
         ]
         current = [(step.updated_ms, 1, _entry(step)) for step in steps]
-        # A compensated step was done before; its row no longer shows that.
+        # A compensated step was done before; the row no longer shows the time before.
         done_before = [
             (step.created_ms, 1, TimelineEntry(_words(step.action), "done", depth=1))
             for step in steps

@@ -22,7 +22,7 @@ NUMBERS = ("effects", "paid", "ledger", "time")
 
 
 async def run_demo(scenarios: Sequence[Scenario], deployment: Deployment, console: Console) -> int:
-    """Runs the scenarios one after the other and returns the exit code: 0 if each ended as expected."""
+    """Runs the scenarios in turn and returns the exit code: 0 if each ended as expected."""
     run = f"{datetime.now(UTC):%m%d-%H%M%S}-{secrets.token_hex(2)}"
     console.print("[bold]Starting[/] the services, Temporal, RabbitMQ and a worker …")
     settings = load_settings()

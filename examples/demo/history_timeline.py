@@ -1,4 +1,4 @@
-"""The timeline of an orchestrated saga, from its Temporal history alone: no worker has to run."""
+"""The timeline of an orchestrated saga, from the Temporal history alone: no worker has to run."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,13 +15,13 @@ RECONNECT_SECONDS = 0.2
 
 
 class HistoryTimeline:
-    """Reads timelines from the histories of a Temporal server; children are nested where they run."""
+    """Reads timelines from the histories of a Temporal server; children are nested in their parents."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     def entries(self, saga_id: str, ended: asyncio.Event) -> AsyncIterator[TimelineEntry]:
-        """Yields the entries of a saga until its workflow has closed."""
+        """Yields the entries of a saga until the workflow has closed."""
         del ended  # The history ends by itself.
         return self._entries(saga_id, depth=0)
 
@@ -51,7 +51,7 @@ class HistoryTimeline:
                 yield ended
 
     async def _events(self, handle: WorkflowHandle[object, object]) -> AsyncIterator[HistoryEvent]:
-        """Yields the events of a history until its end, across restarts of the server."""
+        """Yields the events of a history until the end, across restarts of the server."""
         last_id = 0
         while True:
             try:

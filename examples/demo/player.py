@@ -1,4 +1,4 @@
-"""Plays one scenario in one style: starts the saga, prints its timeline, and checks its end state."""
+"""Plays a scenario in a style: starts the saga, prints the timeline, and checks the end state."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ from .scenario import RunningScenario, Scenario
 from .timeline import Timeline
 
 TIMEOUT_SECONDS = 60
-"""How long a scenario may take to its end."""
+"""How long a scenario may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedStyle:
-    """A style, and the timelines of its sagas."""
+    """A style with timelines."""
 
     style: Style
     timeline: Timeline
@@ -56,7 +56,7 @@ class ScenarioResult:
 
 
 def orchestrated(stack: Stack) -> ObservedStyle:
-    """Sagas as workflows, with timelines from their histories."""
+    """Sagas as workflows, with timelines from the histories."""
     return ObservedStyle(
         style=Orchestrated(stack.client, stack.task_queue, stack.deployment),
         timeline=HistoryTimeline(stack.client),
@@ -74,7 +74,7 @@ def choreographed(stack: Stack, databases: ServiceDatabases, http: httpx.AsyncCl
 async def play(
     scenario: Scenario, observed: ObservedStyle, stack: Stack, order_id: str, console: Console
 ) -> ScenarioResult:
-    """Plays one scenario in one style, prints its timeline, and checks its end state in every service."""
+    """Plays a scenario in a style, prints the timeline, and checks the end state in every service."""
     console.print(f"  [bold]{observed.style.name}[/]")
     loop = asyncio.get_running_loop()
     started_at = loop.time()
@@ -130,7 +130,7 @@ async def _run(
     running: RunningScenario,
     console: Console,
 ) -> str:
-    """Runs the saga to its end and returns its status; prints the timeline meanwhile."""
+    """Runs the saga and returns the final status; prints the timeline meanwhile."""
     ended = asyncio.Event()
 
     async def print_timeline() -> None:

@@ -11,7 +11,7 @@ from examples.stack.stack import Stack
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningScenario:
-    """A scenario while its saga runs, for its disturbance.
+    """A scenario with a running saga, for the disturbance.
 
     Args:
         stack: The processes.
@@ -37,13 +37,13 @@ class Scenario:
     Args:
         name: For the command line and for ids.
         title: For people.
-        build: Makes the message that starts the saga, from an order id.
+        build: Makes the start message of the saga, from an order id.
         status: The expected end: `completed`, `compensated` or `cancelled`.
         effects: The expected effects, per service.
         notices: The expected notices to the customer.
-        disturb: Disturbs the saga while it runs.
-        style: The only style that the scenario exists in; `None`: both styles.
-        kills: The server that `disturb` kills; the scenario needs a server that the stack has started.
+        disturb: Disturbs the running saga.
+        style: The only style of the scenario; `None`: both styles.
+        kills: The server killed by `disturb`; without a server of the stack, the scenario is left out.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The timeline of a saga: one printed line per event of interest."""
+"""The timeline of a saga: a printed line per event of interest."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,12 +10,12 @@ MARKS = {"done": "✓", "rejected": "✗", "unknown": "?", "cancelled": "-"}
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One event of a saga.
+    """An event of a saga.
 
     Args:
         text: The step, or another description of the event.
         outcome: `done`, `rejected`, `unknown` or `cancelled` for a step; other events have other words.
-        reason: The reason of a step that is not done.
+        reason: The reason of a failed step.
         depth: The indentation: 1 for the steps of a child saga, or of a service.
     """
 
@@ -30,12 +30,12 @@ class TimelineEntry:
 
 
 class Timeline(Protocol):
-    """Reads the timelines of sagas of one style."""
+    """Reads the timelines of sagas of a style."""
 
     def entries(self, saga_id: str, ended: asyncio.Event) -> AsyncIterator[TimelineEntry]:
-        """Yields the entries of a saga as they happen; `ended` is set at the end of the saga."""
+        """Yields the entries of a running saga; `ended` is set at the end of the saga."""
         ...
 
     async def failure_reason(self, saga_id: str) -> str:
-        """Returns the reason for which a saga was compensated, or "" where the style records none."""
+        """Returns the reason of a compensated saga, or "" in a style without recorded reasons."""
         ...

@@ -24,7 +24,7 @@ REACTIONS = {
     "shipping": shipping.REACTIONS,
     "notification": notification.REACTIONS + notification_reactions.REACTIONS,
 }
-"""The reactions of each service; each process runs those of its own service only."""
+"""The reactions of each service; each process runs the reactions of a single service."""
 
 TOPOLOGY = topology_of(*REACTIONS.values())
 """The queues of all services; the broker must have them before the first event."""
@@ -52,11 +52,11 @@ SERVICES = {
 }
 
 COMPENSATABLE = ("create-order", "reserve-stock", "authorize-payment", "capture-payment")
-"""The actions that have a compensation."""
+"""The actions with a compensation."""
 
 
 def end_status(steps: Steps) -> str | None:
-    """How a choreographed order has ended, according to the steps in all services; `None` if it has not.
+    """Returns the final status of a choreographed order, from all steps; `None` before the end.
 
     The order has ended when the customer has the last notice and no service still has to react, neither
     with a receipt nor with the compensation of a done step.

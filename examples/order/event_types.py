@@ -1,4 +1,4 @@
-"""The event types and commands of orders; every event carries the whole order, so no service has to ask."""
+"""The event types and commands of orders; every event carries the whole order, for all later steps."""
 
 from choreography import Command, Fact
 

@@ -24,7 +24,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     payment.send_receipt,
     payment.tell_customer,
 )
-"""Every operation that the order saga and its child, the payment saga, call."""
+"""Every operation of the order saga and of its child, the payment saga."""
 
 app = worker_program([OrderSaga, PaymentSaga], OPERATIONS)
 

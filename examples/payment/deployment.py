@@ -1,4 +1,4 @@
-"""The deployment of the payment saga on its own: two services, a worker, and one type of saga."""
+"""The deployment of the payment saga alone: two services, a worker, and a single type of saga."""
 
 from examples.service_kit.service import Service
 from examples.stack.deployment import Deployment, SagaType, ServiceCommand
@@ -24,7 +24,7 @@ SERVICES = {
 
 
 def end_status(steps: Steps) -> str | None:
-    """How a choreographed payment has ended, according to the steps in all services."""
+    """Returns the final status of a choreographed payment, from all steps; `None` before the end."""
     states = {action: step.state for action, step in steps.items()}
     if states.get("capture-payment") == "done":
         return "completed" if "send-receipt" in states else None

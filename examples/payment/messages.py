@@ -33,7 +33,7 @@ class Message(BaseModel):
 
 
 class Customer(Message):
-    """The customer, who pays and gets the notices."""
+    """The customer: payer and recipient of the notices."""
 
     id: Id
     email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
@@ -74,7 +74,7 @@ class Capture(Message):
 
 
 class Compensated(Message):
-    """The action of a compensation has no effect any more; `found` tells whether the action had one."""
+    """The compensated action has no effect any more; `found` is the effect before the compensation."""
 
     found: Literal["effect", "nothing"]
 
@@ -99,7 +99,7 @@ def receipt(payment: Payment) -> Notice:
 
 
 def not_taken(payment: Payment) -> Notice:
-    """Makes the notice that a payment was not taken."""
+    """Makes the notice about a refused payment."""
     return _notice(payment, "Your payment was not taken")
 
 

@@ -19,7 +19,7 @@ tell = action(ops.tell_customer).without_compensation(because="a notice cannot b
 
 @workflow.defn
 class PaymentSaga:
-    """Moves the amount of a payment from the customer to the merchant, or moves nothing."""
+    """Moves the amount of a payment from the customer to the merchant, or no money at all."""
 
     @workflow.run
     async def run(self, payment: Payment) -> Capture:

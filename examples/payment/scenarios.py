@@ -1,4 +1,4 @@
-"""The scenarios of the payment saga on its own, as data."""
+"""The scenarios of the payment saga alone, as data."""
 
 from collections.abc import Callable, Mapping
 

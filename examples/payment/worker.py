@@ -15,7 +15,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     payment.send_receipt,
     payment.tell_customer,
 )
-"""Every operation that the payment saga calls."""
+"""Every operation of the payment saga."""
 
 app = worker_program([PaymentSaga], OPERATIONS)
 

@@ -1,4 +1,4 @@
-"""Dropped connections: lets a request cut its own TCP connection, so that its reply is lost."""
+"""Dropped connections: lets a request cut the TCP connection, to lose the reply."""
 
 import asyncio
 from typing import Any
@@ -7,11 +7,11 @@ from fastapi import Request
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 EXTENSION = "examples.drop_connection"
-"""The ASGI extension with which the server offers a request to cut its connection."""
+"""The ASGI extension for cutting the connection of a request."""
 
 
 class DroppableConnection(H11Protocol):
-    """An HTTP connection that a request can cut."""
+    """An HTTP connection with the extension."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Offers the cut to the application, as an ASGI extension."""
@@ -35,5 +35,5 @@ async def drop_connection(request: Request) -> None:
     if abort is None:
         raise ConnectionAbortedError("this server cannot drop its connections")
     abort()
-    # The server must have seen the end of the connection before the reply, which it then discards.
+    # The server must have seen the end of the connection before the reply, and then discards the reply.
     await asyncio.sleep(0)

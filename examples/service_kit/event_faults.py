@@ -1,4 +1,4 @@
-"""The injected faults of the HTTP API, as a participant meets them when it handles events."""
+"""The injected faults of the HTTP API, as met by a participant during event handling."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from .fault_injection import Fault, FaultRule, FaultsBeforeEffect
 from .gates import Gates
 
 EVENT_GATE_TIMEOUT = timedelta(seconds=45)
-"""Shorter than the minute that a bus gives a handler; the event is redelivered then, and waits again."""
+"""Shorter than the handler timeout of a bus, a minute; the event is redelivered then, and waits again."""
 
 
 class AcknowledgementLostError(Exception):
@@ -16,11 +16,11 @@ class AcknowledgementLostError(Exception):
 
 
 class EventFaults:
-    """A `choreography.Door` that injects the faults which the data of an event asks for.
+    """A `choreography.Door` with injected faults, chosen by the data of the event.
 
     Args:
         rule: Chooses the fault; see docs/test-data.md.
-        gates: The gates of the service; its HTTP API opens them.
+        gates: The gates of the service; the HTTP API opens the gates.
     """
 
     def __init__(self, rule: FaultRule, gates: Gates) -> None:
@@ -32,7 +32,7 @@ class EventFaults:
         await self._before_effect.inject(assignment.operation, assignment.message, assignment.key)
 
     def is_answered(self, assignment: Assignment) -> bool:
-        """False where every reply is lost: the effect is committed, and its outcome is unknown."""
+        """False where every reply is lost: the effect is committed, and the outcome is unknown."""
         return self._fault(assignment) is not Fault.REPLIES_LOST
 
     async def leave(self, assignment: Assignment) -> None:

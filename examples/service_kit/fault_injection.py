@@ -1,6 +1,6 @@
 """Injected faults of the network and of a service, chosen by the data of a request; see docs/test-data.md.
 
-The business code knows nothing of them: the HTTP API and the event handling inject them.
+The HTTP API and the event handling inject the faults; the business code has no part in fault injection.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ SLOW = timedelta(milliseconds=300)
 
 
 class Fault(StrEnum):
-    """A fault of a request or of its reply."""
+    """A fault of a request or of a reply."""
 
     UNAVAILABLE_ONCE = auto()
     """The first request of a key gets 503 with Retry-After, before any effect."""
     SLOW = auto()
     """The request takes some hundred milliseconds."""
     GATED = auto()
-    """The request waits, before its effect, until the gate of its order is opened."""
+    """The request waits, before the effect, until the gate of the order is opened."""
     REPLY_LOST = auto()
     """The effect is committed, and the first reply is lost."""
     REPLIES_LOST = auto()
@@ -31,11 +31,11 @@ class Fault(StrEnum):
 
 
 FaultRule = Callable[[str, BaseModel], Fault | None]
-"""Chooses the fault for the name of an operation and its message."""
+"""Chooses the fault for the name of an operation and a message."""
 
 
 def no_fault(operation: str, message: BaseModel) -> Fault | None:
-    """The rule that injects no fault."""
+    """The rule without faults."""
     del operation, message
     return None
 
@@ -45,7 +45,7 @@ class UnavailableError(Exception):
 
 
 class FaultsBeforeEffect:
-    """Injects the faults that a request meets before its effect, over HTTP and as an event.
+    """Injects the faults before the effect of a request, over HTTP and as an event.
 
     Args:
         rule: Chooses the fault.
@@ -58,7 +58,7 @@ class FaultsBeforeEffect:
         self._refused_keys: set[str] = set()
 
     async def inject(self, operation: str, message: BaseModel, key: str) -> None:
-        """Delays the request, or refuses it, as its data asks for.
+        """Delays or refuses the request, as chosen by the rule.
 
         Raises:
             UnavailableError: The request is to be tried again later.

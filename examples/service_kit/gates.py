@@ -1,4 +1,4 @@
-"""Gates: test latches at which gated requests wait, one per order."""
+"""Gates: test latches for gated requests, a gate per order."""
 
 import asyncio
 from collections import defaultdict
@@ -9,7 +9,7 @@ HTTP_GATE_TIMEOUT = timedelta(seconds=60)
 
 
 class Gates:
-    """One gate per order: closed until opened, and open from then on, also when opened beforehand."""
+    """A gate per order: closed until opened, and open from then on, also when opened beforehand."""
 
     def __init__(self) -> None:
         self._opened: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)

@@ -1,4 +1,4 @@
-"""The HTTP API of a participant: one route per operation and command, and routes that show its state."""
+"""The HTTP API of a participant: a route per operation and command, and routes for state and tests."""
 
 import re
 from collections.abc import Iterable, MutableMapping
@@ -37,7 +37,7 @@ TELEMETRY: TelemetryConfig = {
     "operation_spans": False,
     "exclude": _is_outside_sagas,
 }
-"""The server span of a request is FastAPI's own, and continues the trace that the request names."""
+"""The server span of a request is FastAPI's own, and continues the trace of the request."""
 
 
 def create_app(
@@ -47,13 +47,13 @@ def create_app(
     gates: Gates | None = None,
     running: RunningParticipant | None = None,
 ) -> FastAPI:
-    """Creates the application that serves `service` on `database`.
+    """Creates the web application of a service.
 
     Args:
         service: The service to serve.
         database: The database of the service.
         gates: The gates, where the event handling of the service shares them.
-        running: The same participant while it reacts to events; its commands are served, too.
+        running: The same participant in event handling; the API serves the commands of the participant, too.
     """
     name = service.participant.name
     app = FastAPI(title=f"{name} service", version="1", docs_url=None, redoc_url=None, telemetry=TELEMETRY)
@@ -113,7 +113,7 @@ def _add_operation(
 
 
 def _add_command(app: FastAPI, running: RunningParticipant, command: Command[Any]) -> None:
-    """Adds the route of a command; its data names the saga, so a command needs no idempotency key."""
+    """Adds the route of a command; the data names the saga, so a command needs no idempotency key."""
 
     async def handle(request: Request) -> Response:
         message = await read_message(request, command.data)
@@ -207,7 +207,7 @@ def _check_order_id(order_id: str) -> None:
 
 
 def _add_schemas(app: FastAPI, models: Iterable[type[BaseModel]]) -> None:
-    """Adds to the OpenAPI document the models that the routes read from raw bytes."""
+    """Adds the models of raw request bodies to the OpenAPI document."""
     without_models = app.openapi
 
     def openapi() -> dict[str, Any]:

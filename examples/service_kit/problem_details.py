@@ -19,7 +19,7 @@ class Problem(BaseModel):
     code: str
     """Stable and machine-readable: `card_declined`."""
     field: str | None = None
-    """The input field that broke a rule, as a dotted path."""
+    """The invalid input field, as a dotted path."""
     rule: str | None = None
     """The broken rule."""
 

@@ -1,4 +1,4 @@
-"""Runs one service of an example as a process: its HTTP API, and with a broker its reactions to events."""
+"""Runs a service of an example as a process: the HTTP API, and with a broker the reactions to events."""
 
 import asyncio
 import functools
@@ -38,7 +38,7 @@ GRACE_SECONDS = 2
 
 
 def service_program(services: Mapping[str, Service]) -> typer.Typer:
-    """Creates the command line that runs one of `services`, chosen by name."""
+    """Creates the command line for running a service, chosen by name."""
     topology = topology_of(*(service.reactions for service in services.values()))
     names = ", ".join(services)
     program = typer.Typer(add_completion=False)
@@ -56,7 +56,7 @@ def service_program(services: Mapping[str, Service]) -> typer.Typer:
             ),
         ] = "",
     ) -> None:
-        """Runs one example service on the loopback interface and prints its URL."""
+        """Runs an example service on the loopback interface and prints the URL."""
         if name not in services:
             _exit_with(f"there is no service {name!r}; choose one of {names}")
         bus = open_bus(broker) if broker else None
@@ -87,7 +87,7 @@ async def react_to_events(
 
 
 class _AnnouncingServer(uvicorn.Server):
-    """Prints one line when it accepts requests."""
+    """Prints a line as soon as the server accepts requests."""
 
     def __init__(self, config: uvicorn.Config, announcement: str) -> None:
         super().__init__(config)

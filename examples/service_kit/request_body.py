@@ -1,4 +1,4 @@
-"""Strict reading of request bodies: a body that breaks any rule is refused before any effect."""
+"""Strict reading of request bodies: an invalid body is refused before any effect."""
 
 import asyncio
 import re
@@ -78,7 +78,7 @@ async def _receive(request: Request, receive_timeout: timedelta) -> bytes:
 
 
 def _check_json(body: bytes) -> None:
-    """Refuses JSON that parsers interpret differently, before the model reads it."""
+    """Refuses ambiguous JSON, before the model reads the body."""
     if _depth(body) > MAX_DEPTH:
         raise _malformed("too_deep", f"values are nested at most {MAX_DEPTH} deep")
     if NUMBER_TOO_LONG.search(body):

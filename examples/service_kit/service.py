@@ -1,4 +1,4 @@
-"""The definition of an example service: a participant, its event reactions, and its readable state."""
+"""The definition of an example service: a participant, event reactions, and readable state."""
 
 import sqlite3
 from collections.abc import Callable
@@ -9,19 +9,19 @@ from choreography import Participant, Reactions
 from .fault_injection import FaultRule, no_fault
 
 StateReader = Callable[[sqlite3.Connection, str], dict[str, object]]
-"""Reads the state of one order, given the order id."""
+"""Reads the state of an order, given the order id."""
 
 BalanceReader = Callable[[sqlite3.Connection], dict[str, object]]
-"""Reads the totals that a service must conserve, and whether they are conserved."""
+"""Reads the totals to be conserved, and whether the totals are conserved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A participant with everything that its process serves over HTTP and handles as events.
+    """A participant, with its reactions to events and its readable state.
 
     Args:
         reactions: The participant and its reactions to events.
-        state: The answer to `GET /state/{order_id}`; `effects` names the actions whose effect is present.
+        state: The answer to `GET /state/{order_id}`; `effects` names the actions with a present effect.
         balance: The answer to `GET /balance`; `None` if the service conserves no totals.
         fault_rule: Chooses the fault to inject from the data of a request; see docs/test-data.md.
         invalid_codes: Rejection codes answered with 422, because the message alone is invalid; every other

@@ -1,4 +1,4 @@
-"""What an example consists of: services, the programs that run as processes, and types of saga."""
+"""The parts of an example: services, programs to run as processes, and types of saga."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -30,17 +30,17 @@ class ServiceCommand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SagaType(Generic[MessageT]):
-    """How sagas of one type are started and cancelled, and how their end is recognized, in both styles.
+    """The start, cancellation and end of the sagas of a type, in both styles.
 
     Args:
-        message: The model of the message that a saga starts with.
+        message: The model of the start message.
         id_prefix: The beginning of every saga id of this type.
         saga_id: The id of the saga for a message: the same in both styles.
         workflow: The run method of the workflow, for orchestration.
-        summary: One line about a saga for lists of workflows, for orchestration.
-        start: The command that starts a saga, for choreography.
-        cancel: The command that cancels the saga of an id, for choreography; `None` if there is none.
-        end_status: How a saga has ended according to the steps in all services, for choreography:
+        summary: A line for lists of workflows, for orchestration.
+        start: The start command, for choreography.
+        cancel: The cancel command for a saga id, for choreography; `None` if there is none.
+        end_status: The final status of a saga from the steps in all services, for choreography:
             `completed`, `compensated`, `cancelled`, or `None` while a service still has to react.
     """
 
@@ -60,10 +60,10 @@ class Deployment:
 
     Args:
         services: The services by name.
-        ports: The port that each service listens on, if the port is free.
-        service_module: Runs one of the services with `python -m`.
+        ports: The preferred port of each service.
+        service_module: Runs a service with `python -m`.
         worker_module: Runs the worker with `python -m`.
-        saga_types: The types of saga that run on the services.
+        saga_types: The types of saga.
     """
 
     services: Mapping[str, Service]
@@ -73,10 +73,10 @@ class Deployment:
     saga_types: tuple[SagaType[Any], ...]
 
     def saga_type_of(self, message: BaseModel) -> SagaType[Any]:
-        """Finds the type of the sagas that start with `message`.
+        """Finds the saga type for a start message.
 
         Raises:
-            LookupError: No saga of this deployment starts with such a message.
+            LookupError: No saga of this deployment starts with a message of this model.
         """
         for saga_type in self.saga_types:
             if isinstance(message, saga_type.message):
@@ -84,7 +84,7 @@ class Deployment:
         raise LookupError(f"no saga of this deployment starts with a {type(message).__name__}")
 
     def saga_type_with(self, saga_id: str) -> SagaType[Any]:
-        """Finds the type of a saga by its id.
+        """Finds the type of a saga by the saga id.
 
         Raises:
             LookupError: The id belongs to no type of this deployment.

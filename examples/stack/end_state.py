@@ -24,10 +24,10 @@ class ServiceReader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndState:
-    """The state of one order, summed over all services; a service that does not run contributes nothing.
+    """The state of an order, summed over all running services.
 
     Args:
-        effects: The actions whose effect is present, per service that has any, in alphabetical order.
+        effects: The actions with a present effect, per service, in alphabetical order.
         notices: The subjects of the notices to the customer, in alphabetical order.
         order: The status of the order, or `None` if no order service knows the order.
         reserved: The number of reserved articles.
@@ -35,7 +35,7 @@ class EndState:
         captured: The amount taken from the customer, in minor units.
         refunded: The amount returned to the customer, in minor units.
         ledger: The sum of all entries of the payment ledger; 0 if the books balance.
-        unbalanced: The services whose totals are not conserved.
+        unbalanced: The services without conserved totals.
     """
 
     effects: Mapping[str, tuple[str, ...]]
@@ -50,7 +50,7 @@ class EndState:
 
     @property
     def summary(self) -> str:
-        """The state of the order in one line, for people."""
+        """The state of the order in a line, for people."""
         return " · ".join(
             (
                 f"order: {self.order or 'none'}",

@@ -1,7 +1,7 @@
 """Reads the databases of the services from outside: the steps of each saga, with their times.
 
-The services are not asked, so that reading costs them nothing. Both styles leave the same rows behind: those
-of the fence (`saga_step`), under the same keys.
+Reading costs the services no time. Both styles leave the same rows behind: the rows of the fence
+(`saga_step`), under the same keys.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ KEY = re.compile(r"(?P<saga>[^:/]+).*:(?P<address>[^:]+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step of a saga, as the fence of a service records it.
+    """A step of a saga, as recorded by the fence of a service.
 
     Args:
-        action: The operation, such as `capture-payment`.
+        action: The operation: `capture-payment`.
         state: `done`, `failed`, `compensated` or `fenced`.
         created_ms: The time of the first request, in milliseconds since 1970.
         updated_ms: The time of the last change of state, in milliseconds since 1970.
@@ -40,7 +40,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumedEvent:
-    """An event or a command that a service has handled.
+    """An event or a command handled by a service.
 
     Args:
         at_ms: The time, in milliseconds since 1970.
@@ -54,7 +54,7 @@ class ConsumedEvent:
 
 
 Steps = Mapping[str, Step]
-"""The steps of one saga, by action."""
+"""The steps of a saga, by action."""
 
 
 class ServiceDatabases:
@@ -107,7 +107,7 @@ class ServiceDatabases:
                     self._sagas.setdefault(match["saga"], {})[action] = step
 
     def consumed_events(self, saga_id: str) -> list[ConsumedEvent]:
-        """Reads every event and command of a saga that a service has handled, in order of time."""
+        """Reads every handled event and command of a saga, in order of time."""
         rows = [
             ConsumedEvent(at_ms=at, service=service, event=event)
             for service, connection in self._connections.items()
@@ -118,7 +118,7 @@ class ServiceDatabases:
         return sorted(rows, key=lambda consumed: consumed.at_ms)
 
     def count_consumed(self, saga_ids: Collection[str]) -> int:
-        """Counts the events and commands of some sagas that the services have handled, each once."""
+        """Counts the handled events and commands of some sagas, each once."""
         wanted, total = set(saga_ids), 0
         for connection in self._connections.values():
             rows = connection.execute("select saga_id, count(*) from saga_inbox group by saga_id")
@@ -126,7 +126,7 @@ class ServiceDatabases:
         return total
 
     def count(self, statement: str) -> dict[str, int]:
-        """Returns the single number that a query gives in each service; 0 where its table does not exist."""
+        """Returns the number selected by a query in each service; 0 without the table."""
         return {name: _number(connection, statement) for name, connection in self._connections.items()}
 
 

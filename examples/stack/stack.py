@@ -64,7 +64,7 @@ class Stack:
 
     @property
     def ui_url(self) -> str | None:
-        """The address of Temporal's Web UI; `None` for a server that this stack has not started."""
+        """The address of Temporal's Web UI; `None` for a server outside this stack."""
         return self.temporal.ui_url if self.temporal else None
 
     async def __aenter__(self) -> Self:
@@ -88,11 +88,11 @@ class Stack:
         return answer
 
     async def open_gate(self, service: str, order_id: str) -> None:
-        """Opens the gate of an order for its gated requests; see docs/test-data.md."""
+        """Opens the gate of an order; see docs/test-data.md."""
         (await self._http.post(f"{self.urls[service]}/test/gates/{order_id}")).raise_for_status()
 
     async def wait_until_gated(self, service: str, order_id: str) -> None:
-        """Waits until a gated request of an order has arrived at its gate."""
+        """Waits until a gated request of an order has arrived at the gate."""
         url = f"{self.urls[service]}/test/gates/{order_id}"
         (await self._http.get(url, timeout=60)).raise_for_status()
 
@@ -109,7 +109,7 @@ class Stack:
         await self.worker.wait_ready(polls)
 
     async def kill_broker(self) -> None:
-        """Kills the broker with SIGKILL and starts a new one on the same data."""
+        """Kills the broker with SIGKILL and starts a new broker on the same data."""
         assert self.rabbit is not None
         # RabbitMQ 3.10 loses a queue that was declared only seconds before the kill.
         await self.rabbit.control("eval", "[dets:sync(Table) || Table <- dets:all()].")

@@ -1,4 +1,4 @@
-"""The two styles of saga over the same services, behind one small protocol."""
+"""The two styles of saga over the same services, behind a small protocol."""
 
 import asyncio
 from typing import Protocol
@@ -19,11 +19,11 @@ STATUS = {
 }
 ATTEMPTS = 5
 POLL_SECONDS = 0.02
-"""The interval at which the end of a choreographed saga is looked for."""
+"""The interval for reading the state of a choreographed saga."""
 
 
 class Style(Protocol):
-    """Starts sagas, cancels them and waits for their end."""
+    """Starts sagas, cancels sagas, and waits for the end of sagas."""
 
     @property
     def name(self) -> str:
@@ -34,13 +34,13 @@ class Style(Protocol):
         """Starts a saga durably and returns its id: the same in both styles.
 
         Args:
-            message: The message that a saga type of the deployment starts with.
-            details: A description for people, where the style has a place for one.
+            message: The start message of a saga type of the deployment.
+            details: A description for people, in a style with a place for descriptions.
         """
         ...
 
     async def cancel(self, saga_id: str) -> None:
-        """Requests the cancellation of a saga; the saga may be past its pivot already."""
+        """Requests the cancellation of a saga; the saga may be past the pivot already."""
         ...
 
     async def wait_until_ended(self, saga_id: str) -> str:
@@ -92,7 +92,7 @@ class Orchestrated:
 
 
 class Choreographed:
-    """Sagas as events between the services; their end is read from the databases of all services.
+    """Sagas as events between the services; the end of a saga is read from the databases of all services.
 
     Args:
         http: Sends the commands.
@@ -114,12 +114,12 @@ class Choreographed:
         self._refreshed_at = 0.0
 
     async def start(self, message: BaseModel, *, details: str = "") -> str:
-        """Sends the command that starts the saga; `details` are not kept."""
+        """Sends the start command; `details` are not kept."""
         del details
         return await self._send(self._deployment.saga_type_of(message).start(message))
 
     async def cancel(self, saga_id: str) -> None:
-        """Sends the command that cancels the saga.
+        """Sends the cancel command.
 
         Raises:
             ValueError: Sagas of this type cannot be cancelled.

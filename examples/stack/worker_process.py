@@ -1,4 +1,4 @@
-"""Runs the worker of an example as a process: its sagas, and the activities that call the services."""
+"""Runs the worker of an example as a process: the sagas, and the activities for the services."""
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -16,7 +16,7 @@ def worker_program(workflows: Sequence[type], operations: Sequence[Operation[Any
 
     Args:
         workflows: The workflow classes of the sagas.
-        operations: The operations that the sagas call; each becomes an activity.
+        operations: The operations of the sagas; each becomes an activity.
     """
     program = typer.Typer(add_completion=False)
 
@@ -29,7 +29,7 @@ def worker_program(workflows: Sequence[type], operations: Sequence[Operation[Any
             str, typer.Option(help="The task queue to poll; by default SAGAS_TASK_QUEUE, or sagas.")
         ] = "",
     ) -> None:
-        """Runs the sagas of the example, and the activities that call the services."""
+        """Runs the sagas of the example, and the activities for the services."""
         urls = dict(map(_name_and_url, participant))
         run_main(_work(urls, task_queue, workflows, operations))
 

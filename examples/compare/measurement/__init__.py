@@ -1,1 +1,1 @@
-"""Runs planned orders in each style, and measures their durations and the resources they use."""
+"""Runs planned orders in each style, and measures durations and resources."""

@@ -13,10 +13,10 @@ from .figures import IntegrationFile
 ROOT = Path(__file__).resolve().parents[3]
 
 EVENT_TYPES = "event_types"
-"""The name of the modules that declare event types."""
+"""The name of the modules with event types."""
 
 Dependencies = dict[str, dict[str, tuple[str, ...]]]
-"""Per process, per service: the operations that the process calls, or the event types that it consumes."""
+"""Per process, per service: the called operations, or the consumed event types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class IntegrationCode:
 
     Args:
         file: The path from the root of the project.
-        only: The top-level names that are integration code, in a file that holds business code as well;
+        only: The top-level names of the integration code, in a file with business code;
             imports of event types count with them. Empty: the whole file.
     """
 
@@ -56,7 +56,7 @@ INTEGRATION_CODE = {
 }
 """The integration code of the order and the payment saga together: the source of `integration_lines`.
 
-Left out is the code that both styles need: business code, operations and messages, the HTTP server.
+Left out is code for both styles: business code, operations and messages, the HTTP server.
 """
 
 

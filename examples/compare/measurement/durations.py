@@ -1,4 +1,4 @@
-"""Durations of sagas, from the times that the services have recorded in their databases."""
+"""Durations of sagas, from the times recorded by the services."""
 
 from collections.abc import Sequence
 

@@ -46,7 +46,7 @@ class Samples(Figures):
 
 
 class Process(Figures):
-    """The resources of one process per saga, and its CPU per second while idle."""
+    """The resources of one process per saga, and the CPU per second while idle."""
 
     cpu_ms: float
     written_kib: float
@@ -61,7 +61,7 @@ class Conditions(Figures):
         concurrency: The number of orders in progress at a time.
         seed: The seed of the order plan.
         cores: The number of cores for all processes.
-        cores_of_others: The number of cores that other programs kept busy meanwhile.
+        cores_of_others: The number of cores kept busy by other programs meanwhile.
         seconds: The duration of the run.
     """
 
@@ -81,12 +81,12 @@ class IntegrationFile(Figures):
 
 
 class StyleFigures(Figures):
-    """The costs of one style, and its recovery from a crash.
+    """The costs of a style, and the recovery from a crash.
 
     Args:
         conditions: The conditions of the run.
         end_states: The number of orders per end state, according to the services.
-        latency_alone_ms: The latency of completing orders that run one at a time.
+        latency_alone_ms: The latency of completing orders, run singly.
         acceptance_ms: The duration of the start request under load, before the clock of `latency_ms` starts.
         latency_ms: The latency under load; docs/choosing.md defines the start and the end of the clock.
         throughput_per_s: Sagas per second from the first acceptance to the last end.
@@ -94,14 +94,14 @@ class StyleFigures(Figures):
         messages_by_kind: The same, per kind of message.
         stored_per_saga: Records stored only to run sagas in this style.
         database_writes_per_saga: The writing transactions of the services.
-        cpu_ms_per_saga: The CPU time of each process that the style needs.
+        cpu_ms_per_saga: The CPU time of each process.
         processes: More figures of each process.
-        recovery_s: The time from a SIGKILL in the middle of a saga to its end.
-        killed: The process that was killed.
+        recovery_s: The time from a SIGKILL in the middle of a saga to the end of the saga.
+        killed: The killed process.
         integration_lines: The lines of integration code, without blank lines, comments and docstrings.
         integration_files: The files with integration code.
-        dependencies: Per process, the operations or event types of each other service that it depends on.
-        status_sources: The places to read for the status of one saga as a whole.
+        dependencies: Per process, the called operations or consumed event types of each other service.
+        status_sources: The places to read for the status of a saga as a whole.
         samples_ms: All durations.
     """
 
@@ -127,7 +127,7 @@ class StyleFigures(Figures):
 
 
 class Invariant(Figures):
-    """A condition that must hold in both styles, and whether the condition held."""
+    """A required condition of both styles, and the result of the check."""
 
     name: str
     held: bool

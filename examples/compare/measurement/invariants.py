@@ -10,10 +10,10 @@ from .load import PlacedOrder
 from .order_plan import PlannedOrder
 
 LISTED_ORDERS = 3
-"""The number of orders that a broken invariant names."""
+"""The number of orders named by a broken invariant."""
 
 EndStates = Mapping[str, Mapping[str, EndState]]
-"""Per style, the end state of each order, by its name in both styles."""
+"""Per style, the end state of each order, by the common name of both styles."""
 
 
 def classify_end(state: EndState) -> str:

@@ -1,4 +1,4 @@
-"""Runs planned orders in one style, a limited number at a time."""
+"""Runs planned orders in a style, a limited number at a time."""
 
 import asyncio
 import time
@@ -13,11 +13,11 @@ from .order_plan import PlannedOrder
 ORDER_TIMEOUT_SECONDS = 60.0
 """How long an order may take to its end; after that the order counts as unfinished, and the run continues."""
 SETTLE_SECONDS = 0.5
-"""How long the servers may finish background work after the last order; its cost is counted."""
+"""How long the servers may finish background work after the last order; the cost is counted."""
 DRAIN_TIMEOUT_SECONDS = 10.0
 
 OUTBOX_EVENTS = "select count(*) from saga_outbox"
-"""The number of events that wait in the outbox of a service."""
+"""The number of events in the outbox of a service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +26,9 @@ class Load:
 
     Args:
         planned: The orders.
-        concurrency: The number of orders in progress at a time; the next one starts when one has ended.
+        concurrency: The number of orders in progress at a time; each end starts the next order.
         seed: The seed of the plan.
-        alone: The number of completing orders that run before the load, one at a time.
+        alone: The number of completing orders to run singly, before the load.
         idle_seconds: How long the resources of idle processes are measured.
     """
 
@@ -46,7 +46,7 @@ class PlacedOrder:
     Args:
         planned: The plan of the order.
         order_id: The id of the order.
-        saga_id: The id of its saga.
+        saga_id: The id of the saga.
         requested_ms: The time of the request, in milliseconds since 1970.
         accepted_ms: The time of the answer, in milliseconds since 1970.
     """

@@ -8,7 +8,7 @@ from examples.order.messages import Order
 from examples.order.scenarios import an_order
 
 DISTURBED_SHARE = 5
-"""One of so many orders meets a fault or a refusal."""
+"""Every fifth order meets a fault or a refusal."""
 
 DISTURBED: dict[str, Callable[[str], Order]] = {
     "declined": an_order(card="tok_declined"),
@@ -27,7 +27,7 @@ COMPLETES = {UNDISTURBED, "reply lost"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedOrder:
-    """One order of a comparison, before it has an id.
+    """An order of a comparison, without an id.
 
     Args:
         name: The same in both styles; the order id is a prefix of the style and this name.
@@ -49,7 +49,7 @@ class PlannedOrder:
 
 
 def plan_orders(count: int, *, seed: int) -> tuple[PlannedOrder, ...]:
-    """Plans `count` orders with the disturbed ones spread among them; equal seeds give equal plans."""
+    """Plans `count` orders with the disturbed orders in random places; equal seeds give equal plans."""
     dice = random.Random(seed)
     kinds = list(DISTURBED)
     dice.shuffle(kinds)

@@ -1,4 +1,4 @@
-"""CPU time and written bytes of processes and their children, as the Linux kernel counts them."""
+"""CPU time and written bytes of processes with children, as counted by the Linux kernel."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -31,10 +31,10 @@ class Usage:
 def usage_of(
     groups: Mapping[str, Iterable[int]], *, proc: Path = PROC, ticks_per_s: int = TICKS_PER_S
 ) -> dict[str, Usage]:
-    """Returns the usage of each group of processes, with all processes of their sessions.
+    """Returns the usage of each group of processes, with all processes of the same sessions.
 
     Args:
-        groups: The ids of session leaders, by the name of their group.
+        groups: The ids of session leaders, by the name of the group.
         proc: The proc file system.
         ticks_per_s: The unit of CPU time in the proc file system.
     """
@@ -53,7 +53,7 @@ def usage_of(
 
 
 def busy_ms(*, proc: Path = PROC, ticks_per_s: int = TICKS_PER_S) -> float:
-    """Returns the CPU time of all cores of this machine since its start, for all programs."""
+    """Returns the CPU time of all cores of this machine since the boot, for all programs."""
     numbers = (proc / "stat").read_text().splitlines()[0].split()[1:]
     # In the order of proc(5); time neither idle nor waiting for a disk is busy, a stolen core included.
     user, nice, system, _, _, interrupts, soft, stolen = map(int, numbers[:8])

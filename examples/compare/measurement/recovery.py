@@ -1,4 +1,4 @@
-"""The time from the kill of a process in the middle of a saga to the end of that saga."""
+"""The time from the kill of a process in the middle of a saga to the end of the saga."""
 
 import asyncio
 import time
@@ -14,12 +14,12 @@ from .durations import ended_ms
 from .load import ORDER_TIMEOUT_SECONDS
 
 GATED_SERVICE = "payment"
-"""The service in which the order waits at its gate."""
+"""The service with the gate of the order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessKill:
-    """The process that is killed, and its restart.
+    """A process to kill, and the restart.
 
     Args:
         process: The name of the process, for people.
@@ -45,7 +45,7 @@ KILLS = {
     "orchestrated": ProcessKill(process="the worker", kill_and_restart=_restart_worker),
     "choreographed": ProcessKill(process=f"the {GATED_SERVICE} service", kill_and_restart=_restart_service),
 }
-"""The process that each style depends on while a saga runs."""
+"""The process to kill, per style."""
 
 
 async def measure_recovery(
@@ -53,8 +53,8 @@ async def measure_recovery(
 ) -> float:
     """Kills a process while an order waits inside a step, and returns the seconds from the kill to the end.
 
-    The process restarts at once, as a supervisor would restart it, and the gate opens after the restart. So
-    the result is the time that the style itself needs to notice the crash and to continue.
+    The process restarts at once, as with a supervisor, and the gate opens after the restart. The result is
+    the time for the style to notice the crash and to continue.
     """
     saga_id = await style.start(an_order(card="tok_capture_gated")(order_id))
     await stack.wait_until_gated(GATED_SERVICE, order_id)

@@ -12,7 +12,7 @@ from .load import wait_until_drained
 from .process_usage import Usage, busy_ms, usage_of
 
 PUBLISHED_EVENTS = "select seq from sqlite_sequence where name = 'saga_outbox'"
-"""The number of events that a service has ever put into its outbox."""
+"""The number of events ever put into the outbox of a service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Reading:
 
 
 def processes_of(stack: Stack, style: str) -> dict[str, list[int]]:
-    """Returns the process ids that a style needs, by name; a server of another stack cannot be measured."""
+    """Returns the process ids of a style, by name; a server of another stack cannot be measured."""
     services = {name: [service.pid] for name, service in stack.services.items()}
     if style == "orchestrated":
         server = {"Temporal": [stack.temporal.process.pid]} if stack.temporal else {}
@@ -60,7 +60,7 @@ async def take_reading(stack: Stack, databases: ServiceDatabases) -> Reading:
 
 
 async def measure_idle_cpu(groups: Mapping[str, Sequence[int]], *, seconds: float) -> dict[str, float]:
-    """Measures the milliseconds of CPU per second that each idle process uses."""
+    """Measures the milliseconds of CPU per second of each idle process."""
     before = usage_of(groups)
     await asyncio.sleep(seconds)
     return {name: (used - before[name]).cpu_ms / seconds for name, used in usage_of(groups).items()}

@@ -1,4 +1,4 @@
-"""The run of one style over all planned orders, and its costs per saga."""
+"""The run of a style over all planned orders, and the costs per saga."""
 
 import os
 from collections import Counter
@@ -13,17 +13,17 @@ from .resources import Reading
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """The run of one style, with the readings before and after.
+    """The run of a style, with the readings before and after.
 
     Args:
         style: The name of the style.
         load: The load.
-        names: The processes that the style needs.
+        names: The processes of the style.
         placed: The orders under load.
         before: The reading before the first order.
         after: The reading after the last order.
         idle: The milliseconds of CPU per second of each idle process.
-        alone: The orders that ran before the load, one at a time.
+        alone: The orders run singly, before the load.
     """
 
     style: str
@@ -54,7 +54,7 @@ class Run:
 
     @property
     def processes(self) -> dict[str, Process]:
-        """The resources of each process that the style needs, per saga."""
+        """The resources of each process of the style, per saga."""
         return {
             name: Process(
                 cpu_ms=per_order(used.cpu_ms, self.placed),

@@ -33,7 +33,7 @@ CROWDED = 60
 
 
 def distribution(samples: Mapping[str, tuple[float, ...]], *, name: str, label: str) -> str:
-    """Draws the share of orders that have ended after each time, with a line per style.
+    """Draws the share of ended orders over time, with a line per style.
 
     Args:
         samples: Durations in milliseconds, in ascending order.
@@ -64,7 +64,7 @@ def distribution(samples: Mapping[str, tuple[float, ...]], *, name: str, label: 
 
 
 def stacked_cpu(styles: Mapping[str, StyleFigures], *, name: str) -> str:
-    """Draws the CPU time of one saga per process: a bar per style, the services last."""
+    """Draws the CPU time of a saga per process: a bar per style, the services last."""
 
     def draw(axes: Axes) -> None:
         for row, (style, figures) in enumerate(styles.items()):

@@ -1,4 +1,4 @@
-"""Renders a comparison as one self-contained HTML page, for light and dark screens and for paper."""
+"""Renders a comparison as a self-contained HTML page, for light and dark screens and for paper."""
 
 from collections.abc import Iterable
 from html import escape
@@ -104,7 +104,7 @@ def _end_states(comparison: Comparison) -> str:
 
 
 def _card(name: str, comparison: Comparison) -> str:
-    """The metrics in which a style is better, largest ratio first."""
+    """The metrics with a better figure of the style, largest ratio first."""
     verdicts = [(judge(metric, comparison.styles), metric) for metric in METRICS]
     won = [(found, metric) for found, metric in verdicts if found.better == name]
     won.sort(key=lambda each: -each[0].ratio)

@@ -17,7 +17,7 @@ SERVERS = {"orchestrated": "Temporal", "choreographed": "RabbitMQ"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A figure that both styles have.
+    """A figure of both styles.
 
     Args:
         name: The name, for people.
@@ -142,7 +142,7 @@ class Verdict:
 
 
 def judge(metric: Metric, styles: Mapping[str, StyleFigures]) -> Verdict:
-    """Decides which style has the better figure, and by which ratio."""
+    """Compares the figures of the styles."""
     values = {name: metric.of(figures) for name, figures in styles.items()}
     least, most = (pick(values, key=lambda name: values[name]) for pick in (min, max))
     ratio = values[most] / values[least] if values[least] else float("inf")
@@ -152,7 +152,7 @@ def judge(metric: Metric, styles: Mapping[str, StyleFigures]) -> Verdict:
 
 
 def find_warnings(comparison: Comparison) -> list[str]:
-    """Returns the disturbances that make figures less reliable; empty if there are none."""
+    """Returns the reasons for less reliable figures; empty if there are none."""
     warnings: list[str] = []
     for name, figures in comparison.styles.items():
         conditions = figures.conditions
@@ -169,7 +169,7 @@ def find_warnings(comparison: Comparison) -> list[str]:
 
 
 def format_figure(value: float) -> str:
-    """Formats a figure with its significant digits."""
+    """Formats a figure with significant digits only."""
     return f"{value:,.0f}" if value >= 20 or value == int(value) else f"{value:.1f}"
 
 

@@ -110,7 +110,7 @@ def state(tx: sqlite3.Connection, order_id: str) -> dict[str, object]:
 
 
 def balance(tx: sqlite3.Connection) -> dict[str, object]:
-    """Returns the stock per article, and whether the stock matches its start value and the reservations."""
+    """Returns the stock per article, and whether the stock matches the start value and the reservations."""
     articles: dict[str, object] = {}
     is_conserved = True
     rows = tx.execute(

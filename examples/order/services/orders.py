@@ -38,7 +38,7 @@ def create(tx: sqlite3.Connection, order: Order, key: str) -> OrderRecord:
     """Records an order as pending; a cancelled order may be created again, with the same content.
 
     Raises:
-        RejectedError: The order is invalid, or its id belongs to another order.
+        RejectedError: The order is invalid, or the id belongs to another order.
     """
     check_order(order)
     content = order.model_dump_json()
@@ -60,7 +60,7 @@ def create(tx: sqlite3.Connection, order: Order, key: str) -> OrderRecord:
 
 
 def cancel(tx: sqlite3.Connection, order: Order, key: str) -> None:
-    """Cancels the order created under the same key; the record stays, so that its id is not reused."""
+    """Cancels the order created under the same key; the record stays, and the id is not reused."""
     tx.execute(
         "update customer_order set status = 'cancelled' where order_id = ? and key = ?", (order.order_id, key)
     )

@@ -1,4 +1,4 @@
-"""The reactions of the payment service to orders; its business code is in `examples/payment/services`."""
+"""The reactions of the payment service to orders; the business code is in `examples/payment/services`."""
 
 from choreography import Reactions, on
 from examples.payment import operations as ops
@@ -36,4 +36,4 @@ REACTIONS = Reactions(
     on(*AFTER_CAPTURE).compensate(ops.capture_payment, payment_of, within="payment"),
     on(capture_refused, *AFTER_CAPTURE).compensate(ops.authorize_payment, payment_of, within="payment"),
 )
-"""The steps have the same idempotency keys as those of the payment saga as a child of the order saga."""
+"""The idempotency keys are equal to the keys of the payment saga as a child of the order saga."""

@@ -17,7 +17,7 @@ from ..event_types import (
 from ..messages import CreateShipment, Shipment, check_lines
 
 UNDELIVERABLE = "00001"
-"""The postal code that the simulated carrier refuses."""
+"""The postal code refused by the simulated carrier."""
 
 TABLES = """
 create table if not exists shipment(

@@ -1,4 +1,4 @@
-"""`python -m examples.payment.services payment --database payment.sqlite3`: runs one service as a process."""
+"""`python -m examples.payment.services payment --database payment.sqlite3`: runs a service as a process."""
 
 from examples.payment.deployment import SERVICES
 from examples.service_kit.process import service_program

@@ -1,7 +1,7 @@
 """The double-entry ledger of the payment service: postings between accounts, per order.
 
-A posting moves an amount from one account to another in one row, so a posting is always balanced; postings
-are never changed or deleted. A compensation is a new posting that reverses an old posting. Per customer and
+A posting moves an amount between two accounts in a single row, so a posting is always balanced; postings are
+never changed or deleted. A compensation is a new posting that reverses an old posting. Per customer and
 currency, customer + escrow + merchant is always 0.
 """
 
@@ -128,7 +128,7 @@ def verify(tx: sqlite3.Connection, order_id: str) -> None:
 
 
 def balance(tx: sqlite3.Connection, order_id: str | None = None) -> dict[str, dict[str, int]]:
-    """Returns the balance of each kind of account and their sum, 0, per currency; of one order, or of all."""
+    """Returns the balance of each account and the sum, 0, per currency; of an order, or of all orders."""
     accounts: dict[str, dict[str, int]] = {}
     rows = tx.execute(
         "select currency, account, sum(amount) from entry where ? is null or order_id = ? group by 1, 2",

@@ -102,7 +102,7 @@ def refund(tx: sqlite3.Connection, payment: Payment, key: str) -> None:
 
 
 def state(tx: sqlite3.Connection, order_id: str) -> dict[str, object]:
-    """Returns the totals of an order, its accounts, and the actions whose effect is present."""
+    """Returns the totals of an order, its accounts, and the actions with a present effect."""
     effects = tx.execute(
         "select iif(kind = 'hold', ?, ?) from posting as p where order_id = ? and reverses is null"
         " and not exists(select 1 from posting where reverses = p.posting_id) order by posting_id",
@@ -164,5 +164,5 @@ def _ask_provider(operation: str, payment: Payment) -> None:
 
 
 def _id(prefix: str, key: str) -> str:
-    """Derives an id from the key, so that repeated runs give equal results."""
+    """Derives an id from the key: repeated runs give equal results."""
     return f"{prefix}_{sha256(key.encode()).hexdigest()[:16]}"

@@ -1,4 +1,4 @@
-"""One side of a comparison: a worker in a process of its own, and sagas that are run on it one by one."""
+"""A side of a comparison: a worker in a separate process, and the sagas to run on the worker."""
 
 import itertools
 import sys
@@ -24,37 +24,37 @@ REFUSED_ORDER = an_order(postal_code=UNDELIVERABLE)("tea-1")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One call of an activity, as a workflow asked for it: both sides must ask for the same.
+class ScheduledActivity:
+    """An activity as scheduled by a workflow: both sides must schedule the same activities.
 
-    How often it is tried is left out: the SDK counts the attempts of a pivot itself.
+    The maximum number of attempts is left out: the SDK itself counts the attempts of a pivot.
     """
 
     activity: str
     message: bytes
     timeout: float
-    pauses: tuple[float, float, float]
+    backoff: tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
-    """What one saga left in history, in the workflow and its child."""
+class HistorySummary:
+    """The history of a saga and its child, in numbers."""
 
     events: int
     workflow_tasks: int
     size: int
-    asked: tuple[Asked, ...]
+    activities: tuple[ScheduledActivity, ...]
 
 
-class Contender:
-    """A worker of a variant, and the sagas that run on it.
+class WorkerUnderTest:
+    """The worker of a variant, as a process.
 
     Args:
-        name: Its name in task queues, ids and logs.
-        variant: Which of the variants it is.
-        address: The Temporal server.
-        folder: Where its log goes.
-        server: The server's process, where it is the server that is compared.
+        name: The name in task queues, ids and logs.
+        variant: The name of the variant.
+        address: The address of the Temporal server.
+        folder: The folder of the log.
+        server: The process of the server, if the CPU time of the server is compared.
     """
 
     def __init__(
@@ -88,16 +88,16 @@ class Contender:
         await self._worker.stop()
 
     @property
-    def cpu(self) -> float:
-        """Seconds of CPU, user and system, of the measured process so far; 0 where they cannot be told."""
-        # As clock_getcpuclockid(3) makes it: the clock of all threads of a process, to the nanosecond.
+    def cpu_seconds(self) -> float:
+        """The user and system time of the measured process so far; 0 on systems other than Linux."""
+        # The clock id of clock_getcpuclockid(3): the time of all threads of a process, in nanoseconds.
         return time.clock_gettime((~self._measured.pid << 3) | 2) if CAN_MEASURE_CPU else 0.0
 
     async def run(self, *, refused: bool) -> str:
-        """Runs one saga to its end, and returns its id.
+        """Runs a saga to the end, and returns the saga id.
 
         Raises:
-            RuntimeError: It ended in another way than it should.
+            RuntimeError: The saga has completed instead of failed, or failed instead of completed.
         """
         saga_id = next(self._ids)
         order = REFUSED_ORDER if refused else ORDER
@@ -108,18 +108,20 @@ class Contender:
             )
         return saga_id
 
-    async def trace(self, saga_id: str) -> Trace:
-        """Reads what a saga left in history."""
+    async def summarize(self, saga_id: str) -> HistorySummary:
+        """Summarizes the history of a saga and its child."""
         events: list[HistoryEvent] = []
         for workflow_id in (saga_id, f"{saga_id}/payment"):
             history = await self._client.get_workflow_handle(workflow_id).fetch_history()
             events += history.events
-        return Trace(
+        return HistorySummary(
             events=len(events),
             workflow_tasks=sum(e.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED for e in events),
             size=sum(event.ByteSize() for event in events),
-            asked=tuple(
-                _asked(e) for e in events if e.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+            activities=tuple(
+                _scheduled_activity(e)
+                for e in events
+                if e.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
             ),
         )
 
@@ -135,14 +137,14 @@ async def _has_failed(handle: WorkflowHandle[Any, Any]) -> bool:
     return False
 
 
-def _asked(event: HistoryEvent) -> Asked:
-    call = event.activity_task_scheduled_event_attributes
-    retry = call.retry_policy
-    return Asked(
-        activity=call.activity_type.name,
-        message=call.input.SerializeToString(deterministic=True),
-        timeout=call.start_to_close_timeout.ToTimedelta().total_seconds(),
-        pauses=(
+def _scheduled_activity(event: HistoryEvent) -> ScheduledActivity:
+    scheduled = event.activity_task_scheduled_event_attributes
+    retry = scheduled.retry_policy
+    return ScheduledActivity(
+        activity=scheduled.activity_type.name,
+        message=scheduled.input.SerializeToString(deterministic=True),
+        timeout=scheduled.start_to_close_timeout.ToTimedelta().total_seconds(),
+        backoff=(
             retry.initial_interval.ToTimedelta().total_seconds(),
             retry.backoff_coefficient,
             retry.maximum_interval.ToTimedelta().total_seconds(),
