@@ -43,7 +43,7 @@ async def run_demo(scenarios: Sequence[Scenario], deployment: Deployment, consol
                         results.append(await play(scenario, observed, stack, order_id, console))
         console.print()
         console.print(summary_table(results))
-        _print_next_steps(stack.ui_url, console)
+        print_next_steps(stack.ui_url, console)
     return 1 if any(result.violations for result in results) else 0
 
 
@@ -77,15 +77,16 @@ def summary_table(results: Sequence[ScenarioResult]) -> Table:
     return table
 
 
-def _can_be_disturbed(scenario: Scenario, stack: Stack) -> bool:
-    """Whether this stack has started the server that a scenario kills."""
-    servers = {"temporal": stack.temporal, "rabbit": stack.rabbit, None: stack}
-    return servers[scenario.kills] is not None
-
-
-def _print_next_steps(ui_url: str | None, console: Console) -> None:
+def print_next_steps(ui_url: str | None, console: Console) -> None:
+    """Prints what to do after the demo: the Web UI, the comparison, and the guide."""
     console.print("\n[bold]Next[/]")
     if ui_url:
         console.print(f"  make dev          open {ui_url}: each saga with its steps", highlight=False)
     console.print("  make compare      measure what each style costs", highlight=False)
     console.print("  docs/writing.md   write a saga of your own", highlight=False)
+
+
+def _can_be_disturbed(scenario: Scenario, stack: Stack) -> bool:
+    """Whether this stack has started the server that a scenario kills."""
+    servers = {"temporal": stack.temporal, "rabbit": stack.rabbit, None: stack}
+    return servers[scenario.kills] is not None

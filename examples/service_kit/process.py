@@ -52,7 +52,7 @@ def service_program(services: Mapping[str, Service]) -> typer.Typer:
             str,
             typer.Option(
                 envvar="SAGAS_AMQP_URL",
-                help="The broker for events: amqp://user:password@host:port/. None: HTTP only.",
+                help="The AMQP URL of the broker for events; without one: HTTP only.",
             ),
         ] = "",
     ) -> None:

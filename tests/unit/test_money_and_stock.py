@@ -28,7 +28,7 @@ def payment(order_id: str = "order-1", amount: int = 500, token: str = "tok_visa
     )
 
 
-def ask(
+def execute(
     db: sqlite3.Connection,
     participant: Participant,
     operation: str,
@@ -63,7 +63,7 @@ def test_the_ledger_balances_after_every_commit(requests: list[tuple[str, Paymen
         for operation, message, name in requests:
             is_hold = operation in {"authorize-payment", "void-authorization"}
             key = f"{message.order_id}/{'authorize' if is_hold else 'capture'}-{name}"
-            answer = ask(db, payment_service.PAYMENT, operation, message, key)
+            answer = execute(db, payment_service.PAYMENT, operation, message, key)
             is_compensation = operation in {"void-authorization", "refund-payment"}
             if is_compensation and isinstance(answer, Answer):
                 compensated.add(("hold" if is_hold else "capture", key))
@@ -86,11 +86,11 @@ def check_books(db: sqlite3.Connection, compensated: set[tuple[str, str]]) -> No
 def test_a_compensated_payment_leaves_every_account_unchanged() -> None:
     """Authorize and capture move the money to the merchant; refund and void move it all back."""
     with closing(connect(":memory:", schema=payment_service.PAYMENT.schema)) as db:
-        ask(db, payment_service.PAYMENT, "authorize-payment", payment(), "a")
-        ask(db, payment_service.PAYMENT, "capture-payment", payment(), "c")
+        execute(db, payment_service.PAYMENT, "authorize-payment", payment(), "a")
+        execute(db, payment_service.PAYMENT, "capture-payment", payment(), "c")
         paid = ledger.balance(db)
-        ask(db, payment_service.PAYMENT, "refund-payment", payment(), "c")
-        ask(db, payment_service.PAYMENT, "void-authorization", payment(), "a")
+        execute(db, payment_service.PAYMENT, "refund-payment", payment(), "c")
+        execute(db, payment_service.PAYMENT, "void-authorization", payment(), "a")
         assert paid == {"EUR": {"customer": -500, "escrow": 0, "merchant": 500, "sum": 0}}
         assert ledger.balance(db) == {"EUR": {"customer": 0, "escrow": 0, "merchant": 0, "sum": 0}}
         assert payment_service.state(db, "order-1")["effects"] == []
@@ -100,9 +100,9 @@ def test_a_compensated_payment_leaves_every_account_unchanged() -> None:
 def test_a_capture_needs_an_authorization_of_the_same_payment(other: dict[str, object]) -> None:
     """An authorization covers exactly one payment of its order."""
     with closing(connect(":memory:", schema=payment_service.PAYMENT.schema)) as db:
-        ask(db, payment_service.PAYMENT, "authorize-payment", payment(), "a")
+        execute(db, payment_service.PAYMENT, "authorize-payment", payment(), "a")
         changed = payment().model_copy(update=other)
-        refused = ask(db, payment_service.PAYMENT, "capture-payment", changed, "c")
+        refused = execute(db, payment_service.PAYMENT, "capture-payment", changed, "c")
         assert isinstance(refused, Refused)
         assert refused.code == "not_authorized"
 
@@ -110,9 +110,9 @@ def test_a_capture_needs_an_authorization_of_the_same_payment(other: dict[str, o
 def test_a_voided_authorization_cannot_be_captured() -> None:
     """A released amount cannot be captured."""
     with closing(connect(":memory:", schema=payment_service.PAYMENT.schema)) as db:
-        ask(db, payment_service.PAYMENT, "authorize-payment", payment(), "a")
-        ask(db, payment_service.PAYMENT, "void-authorization", payment(), "a")
-        refused = ask(db, payment_service.PAYMENT, "capture-payment", payment(), "c")
+        execute(db, payment_service.PAYMENT, "authorize-payment", payment(), "a")
+        execute(db, payment_service.PAYMENT, "void-authorization", payment(), "a")
+        refused = execute(db, payment_service.PAYMENT, "capture-payment", payment(), "c")
         assert isinstance(refused, Refused)
         assert refused.code == "not_authorized"
 
@@ -120,15 +120,15 @@ def test_a_voided_authorization_cannot_be_captured() -> None:
 def test_an_authorization_is_captured_once_even_under_two_keys() -> None:
     """The second capture finds no open authorization."""
     with closing(connect(":memory:", schema=payment_service.PAYMENT.schema)) as db:
-        ask(db, payment_service.PAYMENT, "authorize-payment", payment(), "a")
-        assert isinstance(ask(db, payment_service.PAYMENT, "capture-payment", payment(), "c1"), Answer)
-        assert isinstance(ask(db, payment_service.PAYMENT, "capture-payment", payment(), "c2"), Refused)
+        execute(db, payment_service.PAYMENT, "authorize-payment", payment(), "a")
+        assert isinstance(execute(db, payment_service.PAYMENT, "capture-payment", payment(), "c1"), Answer)
+        assert isinstance(execute(db, payment_service.PAYMENT, "capture-payment", payment(), "c2"), Refused)
 
 
 @pytest.fixture
 def books() -> Iterator[sqlite3.Connection]:
     with closing(connect(":memory:", schema=payment_service.PAYMENT.schema)) as db:
-        ask(db, payment_service.PAYMENT, "authorize-payment", payment(), "a")
+        execute(db, payment_service.PAYMENT, "authorize-payment", payment(), "a")
         yield db
 
 
@@ -188,7 +188,7 @@ def test_stock_is_conserved_after_every_commit(requests: list[tuple[str, Reserve
     """Per article, on hand + reserved is constant, and reserved equals the sum of all reservations."""
     with closing(connect(":memory:", schema=inventory.INVENTORY.schema)) as db:
         for operation, message, key in requests:
-            ask(db, inventory.INVENTORY, operation, message, key)
+            execute(db, inventory.INVENTORY, operation, message, key)
             assert inventory.balance(db)["is_conserved"]
 
 
@@ -196,7 +196,9 @@ def test_a_reservation_takes_all_lines_or_none() -> None:
     """An order with a sold-out article reserves none of its articles."""
     lines = (OrderLine(sku="TEA-GREEN", quantity=2), OrderLine(sku="SOLD-OUT", quantity=1))
     with closing(connect(":memory:", schema=inventory.INVENTORY.schema)) as db:
-        refused = ask(db, inventory.INVENTORY, "reserve-stock", ReserveStock(order_id="o", lines=lines), "k")
+        refused = execute(
+            db, inventory.INVENTORY, "reserve-stock", ReserveStock(order_id="o", lines=lines), "k"
+        )
         assert refused == Refused(
             code="out_of_stock", reason="0 of 'SOLD-OUT' are left, not 1", field="lines.1.quantity"
         )

@@ -1,4 +1,4 @@
-"""The tables of the demo and of the comparison fit a terminal of 80 columns, with every word in full."""
+"""The output of the demo and of the comparison fits a terminal of 80 columns, with every word in full."""
 
 import io
 
@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from examples.compare.reporting.terminal_table import print_comparison
-from examples.demo.demo import summary_table
+from examples.demo.demo import print_next_steps, summary_table
 from examples.demo.player import ScenarioResult
 from examples.order.scenarios import ORDER_EFFECTS, ORDERS
 from examples.payment.scenarios import PAYMENTS
@@ -70,3 +70,15 @@ def test_the_table_of_the_comparison_fits_80_columns(terminal: Console) -> None:
     assert "…" not in printed(terminal)
     assert "Latency under load, p95, ms" in printed(terminal)
     assert max(map(len, printed(terminal).splitlines())) <= COLUMNS
+
+
+def test_the_demo_ends_with_three_next_steps(terminal: Console) -> None:
+    """The Web UI with its address, the comparison, and the guide; each in a line of 80 columns."""
+    print_next_steps("http://127.0.0.1:8233", terminal)
+
+    lines = printed(terminal).split("Next\n")[1].splitlines()
+    assert [line.split()[:2] for line in lines[:2]] == [["make", "dev"], ["make", "compare"]]
+    assert "http://127.0.0.1:8233" in lines[0]
+    assert lines[2].split()[0] == "docs/writing.md"
+    assert len(lines) == 3
+    assert max(map(len, lines)) <= COLUMNS
