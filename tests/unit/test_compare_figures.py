@@ -125,7 +125,7 @@ class TestEndStatusOfAChoreographedSaga:
         steps |= {name: a_step(name, "fenced") for name in self.COMPENSATABLE[2:]}
         assert order_deployment.end_status(steps) == "cancelled"
 
-    def test_of_a_payment_on_its_own(self) -> None:
+    def test_of_a_payment_without_an_order(self) -> None:
         """A payment is completed with its receipt, and compensated with its refusal."""
         assert payment_deployment.end_status({"capture-payment": a_step("capture-payment")}) is None
         paid = {name: a_step(name) for name in ("authorize-payment", "capture-payment", "send-receipt")}
