@@ -12,12 +12,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from examples.compare.records import Records
-from examples.compare.scenarios import ORDERS
-from examples.compare.styles import Choreographed
-from examples.order import facts
-from examples.reactions import TOPOLOGY
-from examples.service import SERVICES
+from examples.order import event_types as facts
+from examples.order.deployment import DEPLOYMENT, SERVICES, TOPOLOGY
+from examples.order.scenarios import ORDERS
+from examples.stack.service_databases import ServiceDatabases
+from examples.stack.styles import Choreographed
 from tests.collector import Collector, collector
 from tests.rabbit_node import RabbitNode
 from tests.tracing import on_page
@@ -65,10 +64,10 @@ async def test_one_saga_is_one_trace_across_all_service_processes(
     scenarios = {each.name: each for each in ORDERS if each.name in PUBLISHED}
     async with services(tmp_path, rabbit, collector) as style:
         sagas = {
-            await style.place(scenario.build(f"traced-{name}")): name for name, scenario in scenarios.items()
+            await style.start(scenario.build(f"traced-{name}")): name for name, scenario in scenarios.items()
         }
-        ends = {sagas[saga_id]: await style.until_ended(saga_id) for saga_id in sagas}
-    assert ends == {name: scenario.ends for name, scenario in scenarios.items()}
+        ends = {sagas[saga_id]: await style.wait_until_ended(saga_id) for saga_id in sagas}
+    assert ends == {name: scenario.status for name, scenario in scenarios.items()}
 
     traces: defaultdict[bytes, list[ExportedSpan]] = defaultdict(list)
     for span in exported(collector):
@@ -141,8 +140,8 @@ async def services(
             urls[name] = f"http://127.0.0.1:{lease.port}"
             started.append(await stack.enter_async_context(service))
         await until(lambda: all(is_ready(each) for each in started), within=60)
-        records = stack.enter_context(closing(Records(databases)))
-        yield Choreographed(http, records, urls)
+        records = stack.enter_context(closing(ServiceDatabases(SERVICES, databases)))
+        yield Choreographed(http, records, urls, DEPLOYMENT)
 
 
 def is_ready(service: ChildProcess) -> bool:

@@ -15,7 +15,7 @@ async def test_a_service_waits_for_an_unavailable_broker(crashable: RabbitNode, 
     url = crashable.url
     crashable.kill()
     lease = PortLease(0)
-    command = ["examples.service", "inventory", f"--database={tmp_path / 'inventory.sqlite3'}"]
+    command = ["examples.order.services", "inventory", f"--database={tmp_path / 'inventory.sqlite3'}"]
     service = ChildProcess(
         [sys.executable, "-m", *command, f"--port={lease.port}"],
         name="the inventory service",

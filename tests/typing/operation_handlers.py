@@ -4,10 +4,10 @@ import sqlite3
 
 from choreography import OperationHandler
 from examples.order import operations as order
-from examples.order.inventory import release, reserve
 from examples.order.messages import Reservation, ReserveStock
+from examples.order.services.inventory import release, reserve
 from examples.payment import operations as payment
-from examples.payment.service import authorize, void
+from examples.payment.services.payment import authorize, void
 
 
 def returns_a_reservation(tx: sqlite3.Connection, command: ReserveStock, key: str) -> Reservation:

@@ -2,10 +2,10 @@
 
 from choreography import on
 from examples.order import operations as order
-from examples.order.facts import order_placed, payment_captured, place_order, stock_reserved
+from examples.order.event_types import order_placed, payment_captured, place_order, stock_reserved
 from examples.order.messages import CreateShipment, Order, Reservation, ReserveStock
 from examples.payment import operations as payment
-from examples.payment.facts import amount_held, payment_placed
+from examples.payment.event_types import amount_held, payment_placed
 from examples.payment.messages import Payment
 
 

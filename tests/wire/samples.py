@@ -75,16 +75,17 @@ from choreography._transaction.command_processor import CommandProcessor
 from choreography._transaction.database import open_connection
 from choreography._transaction.event_processor import EventProcessor
 from choreography._transaction.failpoint import Failpoint
-from examples import worker as example_worker
-from examples.order import facts as order_facts
-from examples.order import inventory, orders, shipping
+from examples.order import event_types as order_facts
+from examples.order import worker as example_worker
+from examples.order.deployment import REACTIONS, TOPOLOGY
 from examples.order.messages import Address, Order, OrderLine
 from examples.order.saga import OrderSaga
-from examples.payment import facts as payment_facts
-from examples.payment import notification, service
+from examples.order.services import inventory, orders, shipping
+from examples.payment import event_types as payment_facts
 from examples.payment.messages import Customer, PaymentMethod
 from examples.payment.saga import PaymentSaga
-from examples.reactions import REACTIONS, TOPOLOGY
+from examples.payment.services import notification
+from examples.payment.services import payment as service
 from sagas import (
     METRIC_BUCKETS,
     SAGA_STATUS,

@@ -7,9 +7,9 @@ from pydantic import BaseModel
 
 from choreography import Event, EventType
 from choreography._declarations.event import create_event
-from examples.compare.scenarios import an_order
-from examples.order.facts import saga_of
+from examples.order.event_types import saga_of
 from examples.order.messages import Order
+from examples.order.scenarios import an_order
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

@@ -29,14 +29,15 @@ from choreography._transaction.event_processor import EventProcessor, ProcessedE
 from choreography._transaction.failpoint import Failpoint
 from choreography._transaction.fence import OperationRejected
 from choreography._transaction.operation_executor import OperationExecutor
-from examples.compare.endings import Ending, ending_of
-from examples.compare.scenarios import Scenario
-from examples.faults import Fault, fault_for
-from examples.order.facts import place_order
+from examples.demo.scenario import Scenario
+from examples.order.deployment import REACTIONS, SERVICES, TOPOLOGY
+from examples.order.event_types import place_order
+from examples.order.faults import shipment_fault
 from examples.order.messages import Order
-from examples.payment.facts import place_payment
-from examples.reactions import REACTIONS, TOPOLOGY
-from examples.service import SERVICES
+from examples.payment.event_types import place_payment
+from examples.payment.faults import payment_fault
+from examples.service_kit.fault_injection import Fault
+from examples.stack.end_state import EndState, read_end_state
 
 MOST_STEPS = 3_000
 MOST_COPIES = 4
@@ -133,9 +134,9 @@ class SimulatedWorld:
                 return
         assert steps < MOST_STEPS, f"seed {self.seed}: does not end: {self.log[-20:]}"
 
-    async def ending(self, order_id: str) -> Ending:
+    async def ending(self, order_id: str) -> EndState:
         """The data of every participant in the end."""
-        return await ending_of(_States(self.databases), order_id)
+        return await read_end_state(_States(self.databases), order_id)
 
     def steps(self) -> dict[str, str]:
         """The state of each idempotency key, of all participants."""
@@ -255,3 +256,8 @@ class _States:
 
 def _is_outcome_known(request: OperationRequest) -> bool:
     return fault_for(request.operation, request.message) is not Fault.REPLIES_LOST
+
+
+def fault_for(operation: str, message: BaseModel) -> Fault | None:
+    """The fault that the data of a request asks for in any of the services."""
+    return payment_fault(operation, message) or shipment_fault(operation, message)

@@ -11,8 +11,9 @@ from choreography._transaction.database import run_in_transaction
 from choreography._transaction.event_processor import EventProcessor
 from choreography._transaction.fence import OperationRejected
 from choreography._transaction.operation_executor import OperationExecutor
-from examples.order import facts, orders
+from examples.order import event_types as facts
 from examples.order.messages import CancellationRequest, Order
+from examples.order.services import orders
 from sagas import RejectedError
 
 from .databases import count_rows, database_of, outbox_types

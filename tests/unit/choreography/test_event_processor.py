@@ -18,12 +18,13 @@ from choreography._transaction.database import run_in_transaction
 from choreography._transaction.event_processor import EventProcessor, ProcessedEvent
 from choreography._transaction.failpoint import Failpoint, FailpointHook, ignore_failpoint
 from choreography._transaction.reaction_executor import IsOutcomeKnown, always_known
-from examples.order import facts, inventory, shipping
+from examples.order import event_types as facts
 from examples.order import operations as ops
-from examples.order import payment as payments
 from examples.order.messages import Order, Reservation, ReserveStock
+from examples.order.services import inventory, shipping
+from examples.order.services import payment_reactions as payments
 from examples.payment.messages import Notice
-from examples.payment.service import PAYMENT
+from examples.payment.services.payment import PAYMENT
 
 from .databases import count_rows, database_of, outbox_types
 from .sample_events import order, order_event, sample_event

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from choreography import Reactions
-from examples.order import facts, inventory
+from examples.order import event_types as facts
+from examples.order.services import inventory
 from tests.pages import DOCS
 
 

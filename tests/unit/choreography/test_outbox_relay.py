@@ -13,8 +13,8 @@ from choreography._backoff import Backoff
 from choreography._runtime.outbox_relay import OutboxRelay, RelayOptions
 from choreography._transaction import outbox
 from choreography._transaction.failpoint import Failpoint
-from examples.order import facts
-from examples.order.shipping import SHIPPING
+from examples.order import event_types as facts
+from examples.order.services.shipping import SHIPPING
 from tests.waiting import until
 
 from .fake_bus import FakeBus, types

@@ -7,10 +7,10 @@ import pytest
 
 from choreography import ContractError, OperationHandler, OperationRequest, Participant
 from choreography._transaction.operation_executor import OperationExecutor
-from examples.order import inventory
 from examples.order import operations as order
-from examples.order.inventory import release, reserve
 from examples.order.messages import Address, CreateShipment, OrderLine, ReserveStock
+from examples.order.services import inventory
+from examples.order.services.inventory import release, reserve
 from sagas import DefinitionError, Operation
 
 from .databases import database_of

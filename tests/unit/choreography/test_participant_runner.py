@@ -12,14 +12,17 @@ import pytest
 
 from choreography import Database, OperationRequest, RunningParticipant, build_schema, run_participant
 from choreography._transaction.failpoint import Failpoint
-from examples.compare.endings import Ending, ending_of
-from examples.compare.scenarios import CANCELLED_TOLD, ORDERS, PAYMENTS, Scenario, an_order
-from examples.door import door
-from examples.faults import Gates
-from examples.order import facts, inventory
+from examples.demo.scenario import Scenario
+from examples.order import event_types as facts
+from examples.order.deployment import REACTIONS, SERVICES, TOPOLOGY
 from examples.order.messages import Order
-from examples.reactions import REACTIONS, TOPOLOGY
-from examples.service import SERVICES, react
+from examples.order.scenarios import CANCELLED_NOTICES, ORDERS, an_order
+from examples.order.services import inventory
+from examples.payment.scenarios import PAYMENTS
+from examples.service_kit.gates import Gates
+from examples.service_kit.http_api import create_app
+from examples.service_kit.process import react_to_events
+from examples.stack.end_state import EndState, read_end_state
 from tests.waiting import until
 
 from .fake_bus import FakeBus, types
@@ -164,14 +167,14 @@ class RunningServices:
     async def post(self, name: str, path: str, message: Any = None) -> httpx.Response:
         return await self.clients[name].post(path, json=message)
 
-    async def ends(self, scenario: Scenario, order_id: str) -> Ending:
+    async def ends(self, scenario: Scenario, order_id: str) -> EndState:
         """Waits for the expected ending."""
-        endings: list[Ending] = []
+        endings: list[EndState] = []
 
         async def has_ended() -> bool:
-            endings.append(await ending_of(self, order_id))
+            endings.append(await read_end_state(self, order_id))
             ending = endings[-1]
-            return ending.effects == scenario.effects and ending.told == tuple(sorted(scenario.told))
+            return ending.effects == scenario.effects and ending.notices == tuple(sorted(scenario.notices))
 
         try:
             await until(has_ended, within=15)
@@ -189,8 +192,8 @@ async def run_services(path: Path, bus: FakeBus) -> AsyncGenerator[RunningServic
                 Database.open(path / name, schema=build_schema(each.participant))
             )
             gates = Gates()
-            running = await stack.enter_async_context(react(name, database, bus, gates))
-            transport = httpx.ASGITransport(door(each, database, gates=gates, running=running))
+            running = await stack.enter_async_context(react_to_events(each, TOPOLOGY, database, bus, gates))
+            transport = httpx.ASGITransport(create_app(each, database, gates=gates, running=running))
             client = httpx.AsyncClient(transport=transport, base_url="http://service")
             clients[name] = await stack.enter_async_context(client)
         yield RunningServices(clients)
@@ -198,7 +201,7 @@ async def run_services(path: Path, bus: FakeBus) -> AsyncGenerator[RunningServic
 
 @pytest.mark.parametrize(
     "scenario",
-    [each for each in (*ORDERS, *PAYMENTS) if each.ends != "cancelled"],
+    [each for each in (*ORDERS, *PAYMENTS) if each.status != "cancelled"],
     ids=lambda scenario: scenario.name,
 )
 async def test_every_scenario_has_the_ending_of_the_orchestrated_saga(
@@ -214,7 +217,7 @@ async def test_every_scenario_has_the_ending_of_the_orchestrated_saga(
         accepted = await services.post(name, path, message.model_dump(mode="json"))
         assert (accepted.status_code, accepted.json()) == (202, {"saga_id": f"{name}-7"})
         ending = await services.ends(scenario, "7")
-    assert (ending.broken, bus.dead_letters) == ((), [])
+    assert (ending.unbalanced, bus.dead_letters) == ((), [])
 
 
 async def test_a_cancellation_during_the_capture_compensates_the_order(tmp_path: Path) -> None:
@@ -227,7 +230,7 @@ async def test_a_cancellation_during_the_capture_compensates_the_order(tmp_path:
         assert (await services.post("order", "/request-cancellation", {"order_id": "7"})).status_code == 202
 
         async def is_customer_notified() -> bool:
-            return (await ending_of(services, "7")).told == CANCELLED_TOLD
+            return (await read_end_state(services, "7")).notices == CANCELLED_NOTICES
 
         await until(is_customer_notified)
         await services.post("payment", "/test/gates/7")

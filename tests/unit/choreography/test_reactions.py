@@ -3,10 +3,10 @@
 import pytest
 
 from choreography import CommandType, EventType, Reactions, Topology, build_topology, on
-from examples.order import facts, inventory, orders, shipping
+from examples.order import event_types as facts
 from examples.order import operations as ops
-from examples.order.facts import order_placed, stock_refused, stock_reserved
-from examples.order.inventory import INVENTORY
+from examples.order.deployment import REACTIONS, TOPOLOGY
+from examples.order.event_types import order_placed, stock_refused, stock_reserved
 from examples.order.messages import (
     CancellationRequest,
     CreateShipment,
@@ -14,9 +14,10 @@ from examples.order.messages import (
     ReserveStock,
     ScreenOrder,
 )
-from examples.order.orders import ORDER
-from examples.order.shipping import SHIPPING
-from examples.reactions import REACTIONS, TOPOLOGY
+from examples.order.services import inventory, orders, shipping
+from examples.order.services.inventory import INVENTORY
+from examples.order.services.orders import ORDER
+from examples.order.services.shipping import SHIPPING
 from sagas import DefinitionError
 
 reserve = on(order_placed).do(ops.reserve_stock, ReserveStock.of).on_done(stock_reserved)

@@ -8,34 +8,29 @@ import pytest
 
 from choreography import OperationRequest
 from choreography._transaction.operation_executor import OperationDone, OperationExecutor, OperationOutcome
-from examples.compare.endings import COMPLETED, NOTHING, Ending
-from examples.compare.scenarios import (
-    CANCELLED_TOLD,
-    ORDER_TOLD,
-    ORDERS,
-    PAYMENTS,
-    Scenario,
-    an_order,
-)
-from examples.order.facts import place_order, request_cancellation
+from examples.demo.scenario import Scenario
+from examples.order.event_types import place_order, request_cancellation
 from examples.order.messages import CancellationRequest
-from examples.payment.ledger import LedgerError
+from examples.order.scenarios import CANCELLED_NOTICES, ORDER_EFFECTS, ORDER_NOTICES, ORDERS, an_order
+from examples.payment.scenarios import PAYMENTS
+from examples.payment.services.ledger import LedgerError
+from examples.stack.end_state import NO_EFFECTS, EndState
 
 from .simulated_world import FaultRates, SimulatedWorld
 
-WITHOUT_CANCELLATION = [each for each in (*ORDERS, *PAYMENTS) if each.ends != "cancelled"]
+WITHOUT_CANCELLATION = [each for each in (*ORDERS, *PAYMENTS) if each.status != "cancelled"]
 SEEDS = range(25)
 CANCELLED_SEEDS = range(200)
 NO_FAULTS = FaultRates(crash=0, duplicate=0)
 
 
-def check(world: SimulatedWorld, effects: object, *notifications: tuple[str, ...]) -> Ending:
+def check(world: SimulatedWorld, effects: object, *notifications: tuple[str, ...]) -> EndState:
     ending = asyncio.run(world.ending("1"))
     log = f"seed {world.seed}: {world.log}"
     assert world.dead_letters == [], log
     assert ending.effects == effects, log
-    assert ending.told in notifications, log
-    assert (ending.broken, ending.ledger) == ((), 0), log
+    assert ending.notices in notifications, log
+    assert (ending.unbalanced, ending.ledger) == ((), 0), log
     assert (ending.captured - ending.refunded > 0) == ("payment" in ending.effects), log
     assert ending.reserved == ending.shipped, log
     # Repeated deliveries of an event store its following event once.
@@ -50,10 +45,10 @@ def run_cancelled(world: SimulatedWorld) -> None:
     world.run()
 
 
-def check_cancelled(world: SimulatedWorld) -> Ending:
+def check_cancelled(world: SimulatedWorld) -> EndState:
     if world.databases["shipping"].execute("select 1 from shipment").fetchone():
-        return check(world, COMPLETED, ORDER_TOLD)
-    return check(world, NOTHING, CANCELLED_TOLD, (*CANCELLED_TOLD, "Your receipt"))
+        return check(world, ORDER_EFFECTS, ORDER_NOTICES)
+    return check(world, NO_EFFECTS, CANCELLED_NOTICES, (*CANCELLED_NOTICES, "Your receipt"))
 
 
 @pytest.mark.parametrize("scenario", WITHOUT_CANCELLATION, ids=lambda scenario: scenario.name)
@@ -63,7 +58,7 @@ def test_every_scenario_has_the_ending_of_the_orchestrated_saga(scenario: Scenar
         with SimulatedWorld(seed) as world:
             world.start(scenario)
             world.run()
-            check(world, scenario.effects, tuple(sorted(scenario.told)))
+            check(world, scenario.effects, tuple(sorted(scenario.notices)))
 
 
 def test_a_cancellation_compensates_everything_or_changes_nothing() -> None:
@@ -166,7 +161,7 @@ def test_a_missing_inbox_is_detected() -> None:
             world.start(ORDERS[0])
             with suppress(AssertionError):
                 world.run()
-                check(world, COMPLETED, ORDER_TOLD)
+                check(world, ORDER_EFFECTS, ORDER_NOTICES)
                 continue
             detected += 1
     assert detected > 15

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from opentelemetry.trace import SpanKind
 
-from examples.compare.scenarios import ORDERS, Scenario
-from examples.order import facts
+from examples.demo.scenario import Scenario
+from examples.order import event_types as facts
+from examples.order.deployment import SERVICES
 from examples.order.messages import Order
-from examples.service import SERVICES
+from examples.order.scenarios import ORDERS
 from tests.tracing import Spans, id_of, spans
 from tests.waiting import until
 
