@@ -36,19 +36,19 @@ ONLY_IN = {
     "httpx": ["activities/*", "examples/*", "benchmarks/*", "tests/*"],
     "hypothesis": ["*/testing/*", "tests/*"],
     "matplotlib": ["examples/compare/charts.py", "tests/*"],
-    "opentelemetry.exporter": ["workers/_telemetry.py", "tests/*"],
-    "opentelemetry.sdk": ["workers/_telemetry.py", "tests/*"],
-    "pydantic_settings": ["workers/_settings.py", "examples/*", "tests/*"],
+    "opentelemetry.exporter": ["workers/_telemetry/tracing.py", "tests/*"],
+    "opentelemetry.sdk": ["workers/_telemetry/tracing.py", "tests/*"],
+    "pydantic_settings": ["workers/_configuration/settings.py", "examples/*", "tests/*"],
     "pytest": ["*/testing/*", "tests/*"],
-    "rich": ["workers/_cli.py", "examples/*", "benchmarks/*", "tests/*"],
+    "rich": ["workers/_cli/main.py", "examples/*", "benchmarks/*", "tests/*"],
     "sqlite3": ["choreography/*", "examples/*", "tests/*"],
-    "temporalio.contrib.opentelemetry": ["workers/_telemetry.py", "tests/*"],
-    "typer": ["workers/_cli*.py", "workers/_operate.py", "examples/*", "tests/*"],
+    "temporalio.contrib.opentelemetry": ["workers/_telemetry/tracing.py", "tests/*"],
+    "typer": ["workers/_cli/*", "examples/*", "tests/*"],
     "uvicorn": ["examples/*", "tests/*"],
 }
 """In which files a library may be imported, and nowhere else."""
 
-READS_ENVIRONMENT = {"workers/_settings.py", "workers/_process.py"}
+READS_ENVIRONMENT = {"workers/_configuration/settings.py", "workers/_servers/child_process.py"}
 """Settings are read in one file; a child process gets what its parent has."""
 
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager"}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.programs import require
-from tests.rabbit_node import RabbitNode
+from tests.rabbitmq_node import RabbitNode
+from tests.required_programs import require
 from workers import find_rabbitmq
 
 COVERED = "covered"

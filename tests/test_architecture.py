@@ -41,7 +41,7 @@ PLANTED = [
     ("workers/_x.py", "from sagas._errors import SagaError", "is private to sagas"),
     ("examples/order/saga.py", "from sagas import _errors", "is private to sagas"),
     ("sagas/_x.py", "import httpx", "httpx may only be imported in"),
-    ("workers/_worker.py", "from typer import echo", "typer may only be imported in"),
+    ("workers/_worker/worker.py", "from typer import echo", "typer may only be imported in"),
     ("activities/_x.py", "import rich.table", "rich may only be imported in"),
     ("workers/_x.py", "import sqlite3", "sqlite3 may only be imported in"),
     ("choreography/_bus.py", "import aio_pika", "aio_pika may only be imported in"),

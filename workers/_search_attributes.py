@@ -12,7 +12,7 @@ from temporalio.service import RPCError
 from sagas import SagaPlugin
 
 from ._errors import ConfigurationError
-from ._temporal_options import SEARCH_ATTRIBUTES
+from ._servers.temporal_options import SEARCH_ATTRIBUTES
 
 logger = logging.getLogger(__name__)
 

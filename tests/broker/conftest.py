@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.rabbit_node import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import require
+from tests.required_programs import require
 from tests.waiting import is_alive, until
 from workers import ChildProcess, find_running_broker, find_running_server, find_temporal
 

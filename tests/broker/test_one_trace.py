@@ -18,9 +18,9 @@ from examples.compare.styles import Choreographed
 from examples.order import facts
 from examples.reactions import TOPOLOGY
 from examples.service import SERVICES
-from tests.collector import Collector, collector
-from tests.rabbit_node import RabbitNode
-from tests.tracing import on_page
+from tests.otlp_collector import Collector, collector
+from tests.rabbitmq_node import RabbitNode
+from tests.recorded_spans import on_page
 from tests.waiting import until
 from workers import ChildProcess, PortLease
 

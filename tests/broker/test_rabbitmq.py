@@ -32,7 +32,7 @@ from choreography import (
     UnroutableError,
 )
 from choreography._rabbit_layout import DEAD, queue_of
-from tests.rabbit_node import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 from tests.waiting import until
 
 LIMIT = 3

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.rabbit_node import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 from tests.waiting import until
 from workers import ChildProcess, PortLease
 

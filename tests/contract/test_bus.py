@@ -27,7 +27,7 @@ from choreography import (
     UnroutableError,
 )
 from choreography._cloudevents import CONTENT_TYPE, Message, decode
-from tests.rabbit_node import RabbitNode
+from tests.rabbitmq_node import RabbitNode
 from tests.waiting import until
 
 LIMIT = 3

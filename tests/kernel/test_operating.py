@@ -36,8 +36,8 @@ from sagas._operator.search import CUT_OFF
 from sagas._status import ENDED
 from tests.pages import DOCS, modules_in, modules_of
 from tests.waiting import until
-from workers._cli import app
-from workers._operate import Wanted
+from workers._cli.main import app
+from workers._cli.operator_commands import Wanted
 
 from .command import Ended, sagas
 from .shop import Order, OrderSaga, Parcel, Warehouse

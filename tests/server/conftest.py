@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client, Plugin
 
-from tests.programs import require
+from tests.required_programs import require
 from workers import EmbeddedTemporal, TemporalOptions, find_temporal
 
 

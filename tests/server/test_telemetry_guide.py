@@ -157,7 +157,7 @@ async def test_the_query_of_the_page_counts_what_is_stuck(temporal: EmbeddedTemp
 async def test_the_code_of_the_page_sends_spans(temporal: EmbeddedTemporal, tmp_path: Path) -> None:
     """In a process of its own: what its client does is a line on stderr."""
     begin = "    await client.start_workflow('NobodysSaga', id='telemetry-1', task_queue='nobodys')\n"
-    # `run_main`, as without it a short process may abort at its exit; see `workers._exit`.
+    # `run_main`, as without it a short process may abort at its exit; see `workers._cli.exit_codes`.
     body = indent(TRACES + begin, "    ")
     program = f"from workers import run_main\n\n\nasync def main():\n{body}\n\nrun_main(main())\n"
     process = await asyncio.create_subprocess_exec(

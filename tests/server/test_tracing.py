@@ -24,8 +24,8 @@ from examples.payment.saga import PaymentSaga
 from examples.service import SERVICES
 from examples.worker import OPERATIONS
 from sagas import SagaPlugin, start_saga
+from tests.recorded_spans import Spans, id_of, on_page, spans
 from tests.server.conftest import ConnectClient
-from tests.tracing import Spans, id_of, on_page, spans
 
 __all__ = ["spans"]
 

@@ -21,8 +21,8 @@ from examples.reactions import REACTIONS
 from examples.service import SERVICES
 from sagas._status import ENDED
 from tests.pages import DOCS
-from workers._cli import app
-from workers._settings import PREFIX, Settings
+from workers._cli.main import app
+from workers._configuration.settings import PREFIX, Settings
 
 ROOT = DOCS.parent
 PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *sorted(DOCS.glob("*.md")))}

@@ -9,7 +9,7 @@ from examples.compare.scenarios import ORDERS, Scenario
 from examples.order import facts
 from examples.order.messages import Order
 from examples.service import SERVICES
-from tests.tracing import Spans, id_of, spans
+from tests.recorded_spans import Spans, id_of, spans
 from tests.waiting import until
 
 from .bus import SmallBus

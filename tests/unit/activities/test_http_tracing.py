@@ -1,0 +1,88 @@
+"""A call over HTTP is a span that says whom it asked and how it ended; its trace goes with the request."""
+
+import httpx
+import pytest
+from opentelemetry import trace
+from temporalio.exceptions import ApplicationError
+
+from activities import HttpParticipant
+from sagas import RejectedError
+from tests.recorded_spans import Spans, id_of, spans
+
+from .test_http_participant import RESERVE, Seat, problem
+
+__all__ = ["spans"]
+
+
+async def ask(answer: httpx.Response | Exception, *, url: str = "http://cinema.example") -> httpx.Request:
+    """Asks for a seat, with a span around it, and returns the request."""
+    requests: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async with HttpParticipant("cinema", url, transport=httpx.MockTransport(handle)) as cinema:
+        with trace.get_tracer("t").start_as_current_span("caller"):
+            try:
+                await cinema.call(RESERVE, Seat(row=7), "key")
+            except (RejectedError, ApplicationError):
+                assert not isinstance(answer, httpx.Response) or answer.status_code != 200
+    return requests[0]
+
+
+async def test_the_request_goes_on_with_the_trace(spans: Spans) -> None:
+    """The service finds the span of the call in `traceparent`."""
+    request = await ask(httpx.Response(200, json={"row": 7}))
+
+    (call,) = spans.named("POST /reserve-seat")
+    assert spans.path(call) == ["caller", "POST /reserve-seat"]
+    assert request.headers["traceparent"].split("-")[2] == f"{id_of(call):016x}"
+    assert call.attributes == {
+        "http.request.method": "POST",
+        "http.response.status_code": 200,
+        "url.full": "http://cinema.example/reserve-seat",
+        "url.template": "/reserve-seat",
+        "server.address": "cinema.example",
+        "saga.participant": "cinema",
+        "saga.outcome": "done",
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "error"),
+    [
+        (httpx.Response(409, content=problem("sold_out")), "rejected", None),
+        (httpx.Response(503), "unknown", "ApplicationError"),
+        (httpx.ConnectError("hunter2"), "unknown", "ConnectError"),
+    ],
+)
+async def test_a_span_tells_how_it_ended(
+    spans: Spans, answer: httpx.Response | Exception, outcome: str, error: str | None
+) -> None:
+    """A refusal is an answer; what leaves nobody knowing is an error, told without its words."""
+    await ask(answer)
+
+    (call,) = spans.named("POST /reserve-seat")
+    told = dict(call.attributes or {})
+    assert (told["saga.outcome"], told.get("error.type")) == (outcome, error)
+    assert call.status.is_ok is (error is None)
+    assert "hunter2" not in spans.text()
+
+
+async def test_what_a_url_may_hold_is_not_told(spans: Spans) -> None:
+    """User and password of a service are secrets."""
+    await ask(httpx.Response(200, json={"row": 7}), url="https://ada:hunter2@cinema.example:8443/v1")
+
+    (call,) = spans.named("POST /reserve-seat")
+    assert (call.attributes or {})["url.full"] == "https://cinema.example:8443/v1/reserve-seat"
+    assert "hunter2" not in spans.text()
+
+
+async def test_without_telemetry_a_request_has_no_context() -> None:
+    """Nothing is added to what is sent."""
+    request = await ask(httpx.Response(200, json={"row": 7}))
+
+    assert "traceparent" not in request.headers
