@@ -53,7 +53,7 @@ async def work(urls: dict[str, str], task_queue: str) -> None:
             task_queue=task_queue or settings.task_queue,
             workflows=[OrderSaga, PaymentSaga],
             activities=[call for each in participants for call in each.activities(OPERATIONS)],
-            graceful_shutdown=settings.graceful_shutdown,
+            graceful_shutdown_timeout=settings.graceful_shutdown,
         )
 
 

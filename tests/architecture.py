@@ -23,7 +23,22 @@ MAY_IMPORT = {
 }
 """Which of our packages each of them may import; tests may import everything."""
 
+ROOMS_OF_WORKERS = {
+    "_configuration": set[str](),
+    "_servers": {"_configuration"},
+    "_connections": {"_configuration", "_servers"},
+    "_telemetry": {"_configuration"},
+    "_worker": set[str](),
+    "_histories": set[str](),
+    "_cli": {"_configuration", "_servers", "_connections", "_worker", "_histories"},
+}
+"""Which rooms of `workers` each room may import."""
+
 ROOMS = {
+    **{
+        f"workers.{room}": {f"workers.{other}" for other in ROOMS_OF_WORKERS.keys() - {room} - allowed}
+        for room, allowed in ROOMS_OF_WORKERS.items()
+    },
     "sagas._scope": {"sagas._history", "sagas._operator"},
     "sagas._history": {"sagas._operator"},
 }
@@ -40,7 +55,7 @@ ONLY_IN = {
     "opentelemetry.sdk": ["workers/_telemetry/tracing.py", "tests/*"],
     "pydantic_settings": ["workers/_configuration/settings.py", "examples/*", "tests/*"],
     "pytest": ["*/testing/*", "tests/*"],
-    "rich": ["workers/_cli/main.py", "examples/*", "benchmarks/*", "tests/*"],
+    "rich": ["workers/_cli/*", "examples/*", "benchmarks/*", "tests/*"],
     "sqlite3": ["choreography/*", "examples/*", "tests/*"],
     "temporalio.contrib.opentelemetry": ["workers/_telemetry/tracing.py", "tests/*"],
     "typer": ["workers/_cli/*", "examples/*", "tests/*"],

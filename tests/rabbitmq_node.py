@@ -1,15 +1,15 @@
-"""The embedded RabbitMQ node, as tests need it."""
+"""The embedded RabbitMQ node for tests."""
 
-from workers import EmbeddedRabbit
+from workers import EmbeddedRabbitMQ
 
 
-class RabbitNode(EmbeddedRabbit):
-    """A node that can be told to settle before it is killed."""
+class RabbitMQNode(EmbeddedRabbitMQ):
+    """A node that can write its queue index to the disk before a kill."""
 
-    async def settle(self) -> None:
-        """Writes down which queues there are.
+    async def flush_queue_index(self) -> None:
+        """Writes the index of queues to the disk.
 
-        RabbitMQ 3.10 does so a few seconds after a queue was made; one that it is killed before is there
-        again afterwards, but takes nothing and gives nothing for ever.
+        RabbitMQ 3.10 writes the index some seconds after the creation of a queue. When the node is killed
+        earlier, the queue exists after the restart, but neither accepts nor delivers messages.
         """
         await self.control("eval", "[dets:sync(Table) || Table <- dets:all()].")

@@ -1,4 +1,4 @@
-"""Spans in memory, as they would be exported."""
+"""Spans in memory, as an exporter would receive them."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,11 +9,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tests.pages import DOCS
-from workers._telemetry.tracing import tracer_provider
+from workers._telemetry.tracing import create_tracer_provider
 
 
-class Spans:
-    """Everything that was recorded since the test began."""
+class RecordedSpans:
+    """The spans since the start of the test."""
 
     def __init__(self, exporter: InMemorySpanExporter) -> None:
         self._exporter = exporter
@@ -34,41 +34,41 @@ class Spans:
         return [span for span in self.all if span.name == name]
 
     def parent_of(self, span: ReadableSpan) -> ReadableSpan | None:
-        """The parent, which must have been recorded too; None for the first span of a trace."""
+        """The recorded parent; None for the first span of a trace."""
         if span.parent is None:
             return None
-        found = [each for each in self.all if id_of(each) == span.parent.span_id]
+        found = [each for each in self.all if span_id_of(each) == span.parent.span_id]
         assert len(found) == 1, f"{span.name!r} has a parent that was recorded {len(found)} times"
         return found[0]
 
     def path(self, span: ReadableSpan) -> list[str]:
-        """The names from the first span of the trace to this one."""
+        """The names from the first span of the trace to this span."""
         parent = self.parent_of(span)
         return [*(self.path(parent) if parent else []), span.name]
 
     def text(self) -> str:
-        """Everything that leaves the process."""
+        """All exported data as text."""
         return "\n".join(span.to_json() for span in self.all)
 
 
-def id_of(span: ReadableSpan) -> int:
+def span_id_of(span: ReadableSpan) -> int:
     assert span.context is not None
     return int(span.context.span_id)
 
 
 @pytest.fixture
-def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spans]:
-    """Records what this process does, as `workers.telemetry` would for a whole process."""
+def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordedSpans]:
+    """Records the spans of this process, as `workers.telemetry` does."""
     exporter = InMemorySpanExporter()
-    provider = tracer_provider(exporter, service="test", at_once=True)
+    provider = create_tracer_provider(exporter, service="test", is_batched=False)
     # OpenTelemetry lets a provider be installed once per process; a test has to take it out again.
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
-    yield Spans(exporter)
+    yield RecordedSpans(exporter)
     provider.shutdown()
 
 
-def on_page(style: str) -> set[tuple[str, str]]:
-    """The names and kinds of the spans that docs/telemetry.md shows of a style."""
+def spans_on_page(style: str) -> set[tuple[str, str]]:
+    """Names and kinds of the spans that docs/telemetry.md lists for a style."""
     page = (DOCS / "telemetry.md").read_text()
     headings, *rows = re.findall(r"^\| (.*) \| (.*) \| (.*) \| (.*) \|$", page, re.MULTILINE)
     at = headings.index(style)

@@ -1,4 +1,4 @@
-"""Programs that tests need: a missing one is a visible skip at home, and a failure in CI."""
+"""Programs that tests require: a missing program is a skip at home, and a failure in CI."""
 
 import os
 from collections.abc import Callable
@@ -8,8 +8,8 @@ import pytest
 from workers import MissingProgramError
 
 
-def require(find: Callable[[], object]) -> None:
-    """Skips or fails the test where `find` says that its program is not installed."""
+def require_program(find: Callable[[], object]) -> None:
+    """Skips or fails the test when `find` does not find its program."""
     try:
         find()
     except MissingProgramError as error:

@@ -1,4 +1,4 @@
-"""`python -m workers` is the `sagas` command, for where scripts are not on the PATH."""
+"""`python -m workers` runs the `sagas` command, for environments without scripts on the PATH."""
 
 from ._cli.main import main
 

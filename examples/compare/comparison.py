@@ -36,7 +36,7 @@ from examples.compare.recovery import DEATHS, recover
 from examples.compare.stack import Stack
 from examples.compare.styles import Choreographed, Orchestrated, Style
 from examples.compare.wiring import state_is_asked_at, who_knows_whom, wiring_of
-from workers import Settings, find_rabbitmq
+from workers import Settings, find_rabbitmq_program
 
 WARM_UP = 10
 """Orders of each style before anything is measured: processes import, connect and compile at first use."""
@@ -75,7 +75,7 @@ async def compare_on(stack: Stack, load: Load, progress: Progress) -> Comparison
         MissingProgramError: It has no broker, as RabbitMQ is not installed.
     """
     if stack.broker is None:
-        find_rabbitmq()
+        find_rabbitmq_program()
     tag = secrets.token_hex(3)
     limits = httpx.Limits(max_connections=load.concurrency, max_keepalive_connections=load.concurrency)
     async with httpx.AsyncClient(trust_env=False, timeout=CLIENT_PATIENCE, limits=limits) as http:

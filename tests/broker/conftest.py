@@ -5,20 +5,20 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.rabbitmq_node import RabbitNode
+from tests.rabbitmq_node import RabbitMQNode
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared_mortal(
     rabbitmq_program: None, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[RabbitNode]:
+) -> AsyncIterator[RabbitMQNode]:
     """Started once, as that takes seconds."""
-    async with RabbitNode(tmp_path_factory.mktemp("mortal"), port=0) as node:
+    async with RabbitMQNode(tmp_path_factory.mktemp("mortal"), port=0) as node:
         yield node
 
 
 @pytest_asyncio.fixture
-async def mortal(shared_mortal: RabbitNode) -> AsyncIterator[RabbitNode]:
+async def mortal(shared_mortal: RabbitMQNode) -> AsyncIterator[RabbitMQNode]:
     """A node that a test may kill and restart; it is there again for the next one."""
     yield shared_mortal
     if not shared_mortal.process.is_running:

@@ -1,4 +1,4 @@
-"""The embedded RabbitMQ node keeps its state, its secrets, its promises and its neighbours in peace."""
+"""The embedded RabbitMQ node keeps its state and its secrets, and leaves no process behind."""
 
 import asyncio
 import re
@@ -17,13 +17,13 @@ from tests.waiting import is_alive, until
 from workers import (
     ChildProcess,
     ConfigurationError,
-    EmbeddedRabbit,
-    FolderInUseError,
+    DataFolderInUseError,
+    EmbeddedRabbitMQ,
     ProcessError,
     Settings,
-    find_broker,
-    find_running_broker,
+    find_rabbitmq_broker,
 )
+from workers._servers.rabbitmq_node import find_running_rabbitmq
 
 pytestmark = pytest.mark.usefixtures("rabbitmq_program")
 linux_only = pytest.mark.skipif(
@@ -51,23 +51,23 @@ async def channel_to(url: str) -> AsyncIterator[Any]:
         await connection.close()
 
 
-async def publish(node: EmbeddedRabbit, text: str) -> None:
-    """Returns when the node has confirmed the message, which then is on the disk."""
+async def publish(node: EmbeddedRabbitMQ, text: str) -> None:
+    """Publishes a persistent message, and returns after the confirmation."""
     async with channel_to(node.url) as channel:
-        await channel.declare_queue("letters", durable=True)
+        await channel.declare_queue("messages", durable=True)
         message = aio_pika.Message(text.encode(), delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
-        await channel.default_exchange.publish(message, routing_key="letters")
+        await channel.default_exchange.publish(message, routing_key="messages")
 
 
-async def waiting_in(node: EmbeddedRabbit) -> int:
+async def waiting_in(node: EmbeddedRabbitMQ) -> int:
     async with channel_to(node.url) as channel:
-        queue = await channel.declare_queue("letters", durable=True, passive=True)
+        queue = await channel.declare_queue("messages", durable=True, passive=True)
         count: int = queue.declaration_result.message_count
         return count
 
 
 def processes_of(folder: Path) -> dict[int, str]:
-    """The living processes that know a data folder: the node, its epmd, and whatever they started."""
+    """The living processes of a data folder: the node, epmd, and their descendants."""
     found: dict[int, str] = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -84,14 +84,14 @@ SOCKET = re.compile(r"socket:\[(\d+)\]")
 
 
 def open_files(pid: int) -> Iterator[str]:
-    """What a process has open; what it closes in this very moment is left out."""
+    """The open files of a process; files that are closed meanwhile are left out."""
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):
             yield str(link.readlink())
 
 
 def listening_addresses(pids: set[int]) -> set[str]:
-    """The addresses that some processes listen on, as the kernel writes them."""
+    """The addresses on which processes listen, as the kernel writes them."""
     inodes = {match[1] for pid in pids for match in map(SOCKET.match, open_files(pid)) if match}
     rows = [
         row.split()
@@ -101,9 +101,9 @@ def listening_addresses(pids: set[int]) -> set[str]:
     return {row[1].partition(":")[0] for row in rows if row[3] == "0A" and row[9] in inodes}
 
 
-async def test_it_goes_on_after_a_crash_on_the_same_ports(tmp_path: Path) -> None:
-    """A message that was confirmed before a SIGKILL is there after it, and clients find it where it was."""
-    async with EmbeddedRabbit(tmp_path, port=0) as node:
+async def test_a_restart_after_a_crash_keeps_messages_and_ports(tmp_path: Path) -> None:
+    """A message that was confirmed before SIGKILL exists afterwards, at the same URL."""
+    async with EmbeddedRabbitMQ(tmp_path, port=0) as node:
         await publish(node, "survivor")
         url = node.url
 
@@ -115,35 +115,35 @@ async def test_it_goes_on_after_a_crash_on_the_same_ports(tmp_path: Path) -> Non
         assert await waiting_in(node) == 1
 
 
-async def test_it_goes_on_after_a_stop(tmp_path: Path) -> None:
-    """A new node on the same folder has the messages of the old one; nothing else is left of that one.
+async def test_a_new_node_on_the_folder_keeps_the_state(tmp_path: Path) -> None:
+    """The new node has the messages of the stopped node, which leaves nothing else behind.
 
-    The password is lost in between: the new one that is made for it lets clients in.
+    The password file is deleted in between: clients get access with a new password.
     """
-    async with EmbeddedRabbit(tmp_path, port=0) as first:
+    async with EmbeddedRabbitMQ(tmp_path, port=0) as first:
         await publish(first, "survivor")
-        assert find_running_broker(tmp_path) is not None
+        assert find_running_rabbitmq(tmp_path) is not None
     assert first.process.exit_code == 0
     assert processes_of(tmp_path) == {}
-    assert find_broker(Settings(data_folder=tmp_path)) is None
+    assert find_rabbitmq_broker(Settings(data_folder=tmp_path)) is None
     assert not (tmp_path / "rabbitmq.json").exists()
 
     (tmp_path / "rabbitmq" / "password").unlink()
-    async with EmbeddedRabbit(tmp_path, port=0) as second:
+    async with EmbeddedRabbitMQ(tmp_path, port=0) as second:
         assert await waiting_in(second) == 1
 
 
 @linux_only
-async def test_it_listens_on_loopback_only(rabbit: EmbeddedRabbit) -> None:
-    """Neither the node nor its epmd can be reached from another machine."""
-    mine = processes_of(rabbit.folder)
+async def test_the_node_listens_on_loopback_only(rabbit: EmbeddedRabbitMQ) -> None:
+    """Neither the node nor epmd can be reached from another machine."""
+    processes = processes_of(rabbit.folder)
 
-    assert any("epmd" in command for command in mine.values())
-    assert rabbit.process.pid in mine
-    assert listening_addresses(set(mine)) == {"0100007F", "00000000000000000000000001000000"}
+    assert any("epmd" in command for command in processes.values())
+    assert rabbit.process.pid in processes
+    assert listening_addresses(set(processes)) == {"0100007F", "00000000000000000000000001000000"}
 
 
-async def test_nobody_else_gets_in(rabbit: EmbeddedRabbit) -> None:
+async def test_only_the_owner_gets_access(rabbit: EmbeddedRabbitMQ) -> None:
     """There is no guest, and no other user of this machine can read the password."""
     with pytest.raises(aio_pika.exceptions.ProbableAuthenticationError):
         await aio_pika.connect(f"amqp://guest:guest@{rabbit.address}/")
@@ -158,17 +158,17 @@ async def test_nobody_else_gets_in(rabbit: EmbeddedRabbit) -> None:
     assert not any(password in command for command in processes_of(rabbit.folder).values())
 
 
-async def test_two_at_once_do_not_clash(tmp_path: Path) -> None:
-    """Two projects that want the same port, which a third program has, get one node each."""
+async def test_two_nodes_can_start_at_once(tmp_path: Path) -> None:
+    """Two projects with the same preferred port get a node each, although a third program has the port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port: int = taken.getsockname()[1]
-        one = EmbeddedRabbit(tmp_path / "one", port=port)
-        two = EmbeddedRabbit(tmp_path / "and two", port=port)
+        one = EmbeddedRabbitMQ(tmp_path / "one", port=port)
+        two = EmbeddedRabbitMQ(tmp_path / "and two", port=port)
         try:
             await asyncio.gather(one.start(), two.start())
             assert len({one.address, two.address, f"127.0.0.1:{port}"}) == 3
-            await publish(one, "mine")
-            await publish(two, "mine")
+            await publish(one, "message")
+            await publish(two, "message")
             assert (await waiting_in(one), await waiting_in(two)) == (1, 1)
         finally:
             await one.stop()
@@ -176,11 +176,11 @@ async def test_two_at_once_do_not_clash(tmp_path: Path) -> None:
 
 
 @linux_only
-async def test_a_port_that_is_taken_in_the_very_moment_is_given_up(tmp_path: Path) -> None:
-    """A foreign program may take the port while the node boots; the node then starts on another one."""
+async def test_a_port_that_is_taken_during_the_boot_is_replaced(tmp_path: Path) -> None:
+    """A foreign program takes the port while the node boots; the node then starts on another port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
-    node = EmbeddedRabbit(tmp_path, port=port)
+    node = EmbeddedRabbitMQ(tmp_path, port=port)
     starting = asyncio.create_task(node.start())
     await until(lambda: any("beam" in command for command in processes_of(tmp_path).values()))
     with socket.create_server(("127.0.0.1", port)):
@@ -192,23 +192,23 @@ async def test_a_port_that_is_taken_in_the_very_moment_is_given_up(tmp_path: Pat
             await node.stop()
 
 
-async def test_a_folder_in_use_is_refused(rabbit: EmbeddedRabbit) -> None:
-    """Two nodes on one database would destroy it; the first one goes on undisturbed, and is found."""
-    second = EmbeddedRabbit(rabbit.folder, port=0)
-    with pytest.raises(FolderInUseError, match="stop that one, or choose another folder"):
+async def test_a_folder_in_use_is_refused(rabbit: EmbeddedRabbitMQ) -> None:
+    """Two nodes would corrupt the database; the first node is undisturbed and found."""
+    second = EmbeddedRabbitMQ(rabbit.folder, port=0)
+    with pytest.raises(DataFolderInUseError, match="stop the other server, or choose another folder"):
         await second.start()
     await second.stop()
 
     assert rabbit.process.is_running
-    found = find_broker(Settings(data_folder=rabbit.folder))
+    found = find_rabbitmq_broker(Settings(data_folder=rabbit.folder))
     assert found is not None
     assert (found.url, found.is_embedded) == (rabbit.url, True)
     assert found.address == f"amqp://sagas@{rabbit.address}/"
 
 
 @linux_only
-async def test_nothing_is_left_of_it_when_its_parent_is_killed(tmp_path: Path) -> None:
-    """The node and its epmd go with their parent, and the next one may have the folder."""
+async def test_no_process_outlives_a_killed_parent(tmp_path: Path) -> None:
+    """Node and epmd end, and the next node can use the folder."""
     parent = ChildProcess(
         [sys.executable, "-c", PARENT, str(tmp_path)], name="the parent", log=tmp_path / "parent.log"
     )
@@ -218,14 +218,14 @@ async def test_nothing_is_left_of_it_when_its_parent_is_killed(tmp_path: Path) -
 
     parent.kill()
 
-    async with EmbeddedRabbit(tmp_path, port=0):
+    async with EmbeddedRabbitMQ(tmp_path, port=0):
         pass
     await until(lambda: processes_of(tmp_path) == {})
 
 
 @linux_only
-async def test_nothing_is_left_of_a_start_that_was_killed(tmp_path: Path) -> None:
-    """A node that still boots when its parent dies starts no epmd of its own, which would stay for ever."""
+async def test_no_process_outlives_a_parent_killed_during_the_boot(tmp_path: Path) -> None:
+    """A booting node must not start an epmd daemon, which would never end."""
     parent = ChildProcess(
         [sys.executable, "-c", PARENT, str(tmp_path)], name="the parent", log=tmp_path / "parent.log"
     )
@@ -237,19 +237,19 @@ async def test_nothing_is_left_of_a_start_that_was_killed(tmp_path: Path) -> Non
     await until(lambda: processes_of(tmp_path) == {}, within=60)
 
 
-async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
-    """The end of the node's own log is in the error, and the folder is free again."""
+async def test_a_failed_start_shows_the_last_log_lines(tmp_path: Path) -> None:
+    """The folder is free afterwards."""
     (tmp_path / "rabbitmq").mkdir()
     (tmp_path / "rabbitmq" / "advanced.config").write_text("this is not Erlang")
 
     with pytest.raises(ProcessError, match="the RabbitMQ node exited with code"):
-        await EmbeddedRabbit(tmp_path, port=0).start()
+        await EmbeddedRabbitMQ(tmp_path, port=0).start()
 
     assert processes_of(tmp_path) == {}
-    assert find_running_broker(tmp_path) is None
+    assert find_running_rabbitmq(tmp_path) is None
 
 
-async def test_a_folder_that_rabbitmq_hangs_on_is_refused(tmp_path: Path) -> None:
-    """One sentence instead of a minute of silence."""
+async def test_a_folder_with_an_apostrophe_is_refused(tmp_path: Path) -> None:
+    """RabbitMQ would wait for ever."""
     with pytest.raises(ConfigurationError, match="without apostrophe"):
-        await EmbeddedRabbit(tmp_path / "it's").start()
+        await EmbeddedRabbitMQ(tmp_path / "it's").start()

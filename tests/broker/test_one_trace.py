@@ -18,9 +18,9 @@ from examples.compare.styles import Choreographed
 from examples.order import facts
 from examples.reactions import TOPOLOGY
 from examples.service import SERVICES
-from tests.otlp_collector import Collector, collector
-from tests.rabbitmq_node import RabbitNode
-from tests.recorded_spans import on_page
+from tests.otlp_collector import OtlpCollector, collector
+from tests.rabbitmq_node import RabbitMQNode
+from tests.recorded_spans import spans_on_page
 from tests.waiting import until
 from workers import ChildProcess, PortLease
 
@@ -59,7 +59,7 @@ class Exported:
 
 
 async def test_one_saga_is_one_trace_over_the_processes_of_all_services(
-    rabbit: RabbitNode, collector: Collector, tmp_path: Path
+    rabbit: RabbitMQNode, collector: OtlpCollector, tmp_path: Path
 ) -> None:
     """One first span, with which the client's request began it; below it, all that was told and handled."""
     stories = {each.name: each for each in ORDERS if each.name in TOLD}
@@ -101,7 +101,7 @@ def check(trace: list[Exported], story: str) -> None:
     assert names(trace, "create ") == Counter(created)
     assert names(trace, "process ") == Counter(handled)
     assert {service for service, _ in handled} == set(SERVICES)
-    assert on_page("choreographed") <= {(span.name, span.kind) for span in trace}
+    assert spans_on_page("choreographed") <= {(span.name, span.kind) for span in trace}
 
 
 def names(trace: list[Exported], kind: str) -> Counter[tuple[str, str]]:
@@ -113,7 +113,7 @@ def names(trace: list[Exported], kind: str) -> Counter[tuple[str, str]]:
 
 @asynccontextmanager
 async def services(
-    folder: Path, rabbit: RabbitNode, collector: Collector
+    folder: Path, rabbit: RabbitMQNode, collector: OtlpCollector
 ) -> AsyncGenerator[Choreographed, None]:
     """The processes of all services, which send their last spans before they end."""
     databases = {name: folder / f"{name}.sqlite3" for name in SERVICES}
@@ -148,9 +148,9 @@ def is_ready(service: ChildProcess) -> bool:
     return " ready at http" in service.last_log_lines(100)
 
 
-def exported(collector: Collector) -> Iterator[Exported]:
+def exported(collector: OtlpCollector) -> Iterator[Exported]:
     """Every span that was sent, whichever process sent it."""
-    for _, body in collector.taken:
+    for _, body in collector.requests:
         for of_process in ExportTraceServiceRequest.FromString(body).resource_spans:
             service = texts(of_process.resource.attributes)["service.name"]
             for of_scope in of_process.scope_spans:

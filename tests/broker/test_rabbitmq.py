@@ -32,7 +32,7 @@ from choreography import (
     UnroutableError,
 )
 from choreography._rabbit_layout import DEAD, queue_of
-from tests.rabbitmq_node import RabbitNode
+from tests.rabbitmq_node import RabbitMQNode
 from tests.waiting import until
 
 LIMIT = 3
@@ -83,16 +83,16 @@ def shop() -> Shop:
 
 @asynccontextmanager
 async def open_bus(
-    node: RabbitNode, shop: Shop, options: RabbitOptions = OPTIONS
+    node: RabbitMQNode, shop: Shop, options: RabbitOptions = OPTIONS
 ) -> AsyncIterator[RabbitBus]:
     async with RabbitBus(node.url, options=options) as bus:
         await bus.declare(shop.topology)
-        await node.settle()
+        await node.flush_queue_index()
         yield bus
 
 
 @asynccontextmanager
-async def channel_of(node: RabbitNode) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
+async def channel_of(node: RabbitMQNode) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
     """What others may do on the broker."""
     async with await aio_pika.connect(node.url) as connection:
         yield await connection.channel()
@@ -112,7 +112,7 @@ async def publish_until_safe(bus: RabbitBus, event: Event) -> None:
 
 
 class TestPublishing:
-    async def test_a_broker_that_dies_loses_nothing(self, mortal: RabbitNode, shop: Shop) -> None:
+    async def test_a_broker_that_dies_loses_nothing(self, mortal: RabbitMQNode, shop: Shop) -> None:
         """What was published is there after a SIGKILL, and what was not can be published again."""
         published = list[str]()
 
@@ -138,7 +138,7 @@ class TestPublishing:
         assert all(numbers == sorted(numbers) for numbers in order.values())
 
     async def test_what_is_published_survives_the_death_of_the_broker(
-        self, mortal: RabbitNode, shop: Shop
+        self, mortal: RabbitMQNode, shop: Shop
     ) -> None:
         """Published is safe, also when nobody consumes yet."""
         async with open_bus(mortal, shop) as bus:
@@ -149,7 +149,7 @@ class TestPublishing:
                 await until(lambda: bool(shop.events))
 
     async def test_a_broker_that_does_not_answer_is_given_up_in_time(
-        self, mortal: RabbitNode, shop: Shop
+        self, mortal: RabbitMQNode, shop: Shop
     ) -> None:
         """A publish ends within its patience, and may be repeated under the same id."""
         event = shop.event()
@@ -162,7 +162,7 @@ class TestPublishing:
                 await until(lambda: event.id in shop.ids)
 
     async def test_a_publish_goes_on_when_its_caller_is_cancelled(
-        self, rabbit: RabbitNode, shop: Shop
+        self, rabbit: RabbitMQNode, shop: Shop
     ) -> None:
         """Otherwise the same id could be under way twice."""
         async with open_bus(rabbit, shop) as bus:
@@ -173,7 +173,7 @@ class TestPublishing:
                 await until(lambda: bool(shop.events))
             assert publishing.cancelled()
 
-    async def test_what_no_queue_takes_comes_back_as_an_error(self, rabbit: RabbitNode, shop: Shop) -> None:
+    async def test_what_no_queue_takes_comes_back_as_an_error(self, rabbit: RabbitMQNode, shop: Shop) -> None:
         """The queue is there, but somebody took its binding away; others who publish are not disturbed."""
         other = Shop()
         async with open_bus(rabbit, shop) as bus, channel_of(rabbit) as channel:
@@ -189,7 +189,7 @@ class TestPublishing:
             assert [type(end) for end in ended] == [UnroutableError] * 25 + [type(None)] * 20
 
     async def test_a_broker_short_of_memory_stops_publishing_only(
-        self, mortal: RabbitNode, shop: Shop
+        self, mortal: RabbitMQNode, shop: Shop
     ) -> None:
         """Consumers go on, undisturbed, and relieve it; publishing goes on by itself after the alarm."""
         gate = asyncio.Event()
@@ -217,7 +217,9 @@ class TestPublishing:
 
 
 class TestConsuming:
-    async def test_a_broker_that_dies_while_an_event_is_handled(self, mortal: RabbitNode, shop: Shop) -> None:
+    async def test_a_broker_that_dies_while_an_event_is_handled(
+        self, mortal: RabbitMQNode, shop: Shop
+    ) -> None:
         """The handler goes on to its end; the event comes again, and not beside it."""
         began, gate, at_work, most, ended = (
             asyncio.Event(),
@@ -249,7 +251,7 @@ class TestConsuming:
             assert max(most) == 1
             assert [event.data["number"] for event in shop.events] == [1, 1, 2]
 
-    async def test_a_connection_that_is_cut_comes_back(self, mortal: RabbitNode, shop: Shop) -> None:
+    async def test_a_connection_that_is_cut_comes_back(self, mortal: RabbitMQNode, shop: Shop) -> None:
         """Publishing and consuming go on by themselves."""
         async with open_bus(mortal, shop) as bus, bus.consume(shop.payment, shop.handle):
             for number in range(3):
@@ -260,7 +262,7 @@ class TestConsuming:
             await until(lambda: shop.event(number=9).id in shop.ids)
 
     async def test_a_queue_that_is_removed_and_declared_again_is_consumed(
-        self, rabbit: RabbitNode, shop: Shop, caplog: pytest.LogCaptureFixture
+        self, rabbit: RabbitMQNode, shop: Shop, caplog: pytest.LogCaptureFixture
     ) -> None:
         """The broker cancels the consumer; it says so in one line, and begins again when there is a queue."""
         async with open_bus(rabbit, shop) as bus, bus.consume(shop.payment, shop.handle):
@@ -274,7 +276,7 @@ class TestConsuming:
             await until(lambda: len(shop.events) == 2)
 
     async def test_a_consumer_that_stopped_silently_is_started_again(
-        self, rabbit: RabbitNode, shop: Shop, caplog: pytest.LogCaptureFixture
+        self, rabbit: RabbitMQNode, shop: Shop, caplog: pytest.LogCaptureFixture
     ) -> None:
         """The broker has forgotten it, and nobody said so."""
         async with open_bus(rabbit, shop) as bus, bus.consume(shop.payment, shop.handle):
@@ -287,7 +289,7 @@ class TestConsuming:
             assert "knows of no consumer" in caplog.text
 
     async def test_a_connection_that_does_not_answer_is_given_up(
-        self, mortal: RabbitNode, shop: Shop, caplog: pytest.LogCaptureFixture
+        self, mortal: RabbitMQNode, shop: Shop, caplog: pytest.LogCaptureFixture
     ) -> None:
         """Long before its heartbeats are missed."""
         options = RabbitOptions(
@@ -302,7 +304,7 @@ class TestConsuming:
             await until(lambda: bool(shop.events))
 
     async def test_what_kills_the_process_each_time_is_put_aside_by_the_broker(
-        self, rabbit: RabbitNode, shop: Shop
+        self, rabbit: RabbitMQNode, shop: Shop
     ) -> None:
         """An event that is never answered is a dead letter too, and says whose it was."""
         async with open_bus(rabbit, shop) as bus:
@@ -315,7 +317,9 @@ class TestConsuming:
             assert "delivery_limit" in letter.reason
             assert letter.message_id == shop.event().id
 
-    async def test_what_breaks_connections_takes_nobody_with_it(self, rabbit: RabbitNode, shop: Shop) -> None:
+    async def test_what_breaks_connections_takes_nobody_with_it(
+        self, rabbit: RabbitMQNode, shop: Shop
+    ) -> None:
         """The library gives a connection up over a date it cannot read; only that message pays for it."""
         async with open_bus(rabbit, shop) as bus:
             await put_unreadable_date(rabbit, queue_of(shop.payment))
@@ -328,7 +332,7 @@ class TestConsuming:
                 # Nobody could look at dead letters any more.
                 await (await channel.get_queue(DEAD)).purge()
 
-    async def test_headers_of_any_kind_do_no_harm(self, rabbit: RabbitNode, shop: Shop) -> None:
+    async def test_headers_of_any_kind_do_no_harm(self, rabbit: RabbitMQNode, shop: Shop) -> None:
         """A foreign message may carry whatever AMQP knows."""
         headers: aio_pika.abc.HeadersType = {
             "table": {"a": [1, bytearray(b"\xff"), None]},
@@ -350,7 +354,7 @@ class TestConsuming:
             assert letter.headers["table"] == "{'a': [1, bytearray(b'\\xff'), None]}"
             assert "x-death" not in letter.headers
 
-    async def test_dead_letters_wait_for_the_broker(self, mortal: RabbitNode, shop: Shop) -> None:
+    async def test_dead_letters_wait_for_the_broker(self, mortal: RabbitMQNode, shop: Shop) -> None:
         """What cannot be handled is not lost either when the broker dies before it is put aside."""
         began, gate = asyncio.Event(), asyncio.Event()
 
@@ -369,7 +373,7 @@ class TestConsuming:
                 await until(lambda: dead_letters_of(bus, shop, 1))
 
     async def test_dead_letters_wait_for_their_queue(
-        self, mortal: RabbitNode, shop: Shop, caplog: pytest.LogCaptureFixture
+        self, mortal: RabbitMQNode, shop: Shop, caplog: pytest.LogCaptureFixture
     ) -> None:
         """What cannot be put aside stays where it is until it can."""
 
@@ -384,7 +388,7 @@ class TestConsuming:
                 await bus.declare(shop.topology)
                 await until(lambda: dead_letters_of(bus, shop, 1))
 
-    async def test_looking_at_dead_letters_leaves_them_there(self, rabbit: RabbitNode, shop: Shop) -> None:
+    async def test_looking_at_dead_letters_leaves_them_there(self, rabbit: RabbitMQNode, shop: Shop) -> None:
         """However often somebody looks."""
         async with open_bus(rabbit, shop) as bus:
 
@@ -401,7 +405,7 @@ class TestConsuming:
 
 class TestStarting:
     async def test_a_broker_that_is_missing_is_an_error_and_then_a_pause(
-        self, mortal: RabbitNode, shop: Shop, caplog: pytest.LogCaptureFixture
+        self, mortal: RabbitMQNode, shop: Shop, caplog: pytest.LogCaptureFixture
     ) -> None:
         """Whoever needs it is told; who comes back when it is there finds everything in order."""
         mortal.kill()
@@ -412,7 +416,7 @@ class TestStarting:
                 await bus.declare(shop.topology)
             await mortal.restart()
             await until(lambda: declares(bus, shop))
-            await mortal.settle()
+            await mortal.flush_queue_index()
             async with bus.consume(shop.payment, shop.handle):
                 await publish_until_safe(bus, shop.event())
                 await until(lambda: bool(shop.events))
@@ -429,12 +433,12 @@ class TestStarting:
         assert {record.name.partition(".")[0] for record in ours} == {"choreography"}
         assert all("\n" not in record.getMessage() and not record.exc_info for record in ours)
 
-    async def test_a_bus_can_be_closed_without_a_broker(self, mortal: RabbitNode, shop: Shop) -> None:
+    async def test_a_bus_can_be_closed_without_a_broker(self, mortal: RabbitMQNode, shop: Shop) -> None:
         """Nobody waits for what may never come."""
         async with open_bus(mortal, shop) as bus, bus.consume(shop.payment, shop.handle):
             mortal.kill()
 
-    async def test_another_shape_is_refused(self, rabbit: RabbitNode, shop: Shop) -> None:
+    async def test_another_shape_is_refused(self, rabbit: RabbitMQNode, shop: Shop) -> None:
         """A queue that was declared otherwise is not used as if it were ours."""
         async with open_bus(rabbit, shop) as bus:
             other = RabbitOptions(delivery_limit=LIMIT + 1)
@@ -445,7 +449,7 @@ class TestStarting:
 
     @pytest.mark.parametrize("url", ["amqp://user:s3cret@{}/", "amqp://user:%73s3cret@{}/vhost?heartbeat=5"])
     async def test_a_password_is_never_shown(
-        self, rabbit: RabbitNode, url: str, caplog: pytest.LogCaptureFixture
+        self, rabbit: RabbitMQNode, url: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         """Not in a log, however verbose, and not in an error."""
         caplog.set_level(logging.DEBUG)
@@ -513,7 +517,7 @@ async def fails_to_publish(bus: RabbitBus, event: Event) -> bool:
     return False
 
 
-async def put_unreadable_date(node: RabbitNode, queue: str) -> None:
+async def put_unreadable_date(node: RabbitMQNode, queue: str) -> None:
     """A message as another client may write it: its date lies beyond the year 9999."""
     where = urlsplit(node.url)
     login = f"\0{where.username}\0{where.password}"
@@ -574,7 +578,7 @@ def consumers(bus: RabbitBus) -> int:
 
 
 @contextmanager
-def stopped(node: RabbitNode) -> Iterator[None]:
+def stopped(node: RabbitMQNode) -> Iterator[None]:
     """A broker that takes what is sent and says nothing."""
     os.killpg(node.process.pid, signal.SIGSTOP)
     try:

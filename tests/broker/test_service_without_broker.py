@@ -5,12 +5,12 @@ from pathlib import Path
 
 import httpx
 
-from tests.rabbitmq_node import RabbitNode
+from tests.rabbitmq_node import RabbitMQNode
 from tests.waiting import until
 from workers import ChildProcess, PortLease
 
 
-async def test_a_service_waits_for_a_broker_that_is_away(mortal: RabbitNode, tmp_path: Path) -> None:
+async def test_a_service_waits_for_a_broker_that_is_away(mortal: RabbitMQNode, tmp_path: Path) -> None:
     """It says what it waits for, without the password, and serves as soon as the broker is there."""
     url = mortal.url
     mortal.kill()

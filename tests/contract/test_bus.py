@@ -27,7 +27,7 @@ from choreography import (
     UnroutableError,
 )
 from choreography._cloudevents import CONTENT_TYPE, Message, decode
-from tests.rabbitmq_node import RabbitNode
+from tests.rabbitmq_node import RabbitMQNode
 from tests.waiting import until
 
 LIMIT = 3
@@ -480,7 +480,7 @@ class TestMemoryBus(BusContract):
 
 class TestRabbitBus(BusContract):
     @pytest.fixture
-    def new_broker(self, rabbit: RabbitNode) -> Broker:
+    def new_broker(self, rabbit: RabbitMQNode) -> Broker:
         return RabbitBroker(rabbit.url)
 
     @pytest_asyncio.fixture

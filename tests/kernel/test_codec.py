@@ -161,11 +161,17 @@ async def test_the_command_reads_what_is_sealed(stage: Stage, server: str, tmp_p
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("nothing", "'nothing' names nothing: write it as shop.encryption:converter"),
+        (
+            "nothing",
+            "'nothing' is not an import string: write MODULE:NAME, for example shop.encryption:converter",
+        ),
         ("no_such_module:x", "module 'no_such_module' cannot be imported: ModuleNotFoundError: "),
-        ("tests.kernel.test_codec:gone", "module 'tests.kernel.test_codec' has no 'gone'"),
-        ("tests.kernel.test_codec:NAMED", "that is no DataConverter, nor does it make one"),
-        ("tests.kernel.test_codec:PayloadCodec", "it makes none, but TypeError: "),
+        ("tests.kernel.test_codec:gone", "module 'tests.kernel.test_codec' has no attribute 'gone'"),
+        (
+            "tests.kernel.test_codec:NAMED",
+            "neither a DataConverter nor a callable that returns a DataConverter",
+        ),
+        ("tests.kernel.test_codec:PayloadCodec", "raised TypeError: "),
     ],
 )
 async def test_a_name_of_no_converter_is_refused(name: str, sentence: str) -> None:

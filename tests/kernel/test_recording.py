@@ -9,7 +9,8 @@ import pytest
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from workers import ConfigurationError, read_recordings, record_history, replay_recordings
+from workers import ConfigurationError, read_recordings, replay_recordings
+from workers._histories.recorder import record_history
 
 from .agency import Plan, TripSaga
 from .relay import RelaySaga

@@ -1,4 +1,4 @@
-"""One orchestrated saga is one trace: client, workflow, child, activities, HTTP, the services' doors."""
+"""An orchestrated saga is one trace: client, workflow, child, activities, HTTP, and services."""
 
 import secrets
 from collections import Counter
@@ -24,7 +24,7 @@ from examples.payment.saga import PaymentSaga
 from examples.service import SERVICES
 from examples.worker import OPERATIONS
 from sagas import SagaPlugin, start_saga
-from tests.recorded_spans import Spans, id_of, on_page, spans
+from tests.recorded_spans import RecordedSpans, span_id_of, spans, spans_on_page
 from tests.server.conftest import ConnectClient
 
 __all__ = ["spans"]
@@ -35,7 +35,7 @@ REFUSED = next(each for each in ORDERS if each.name == "shipment-refused")
 
 @asynccontextmanager
 async def participants(path: Path) -> AsyncGenerator[list[HttpParticipant], None]:
-    """The services behind their doors, in this process."""
+    """The services behind their HTTP applications, in this process."""
     async with AsyncExitStack() as stack:
         found: list[HttpParticipant] = []
         for name, each in SERVICES.items():
@@ -49,7 +49,7 @@ async def participants(path: Path) -> AsyncGenerator[list[HttpParticipant], None
 
 
 async def run(client: Client, path: Path, message: Order, *, cached: int = 100) -> str:
-    """Runs the order saga to its end, whatever that is, and returns its id."""
+    """Runs the order saga to its end and returns its id."""
     saga_id = f"order-{message.order_id}"
     async with (
         participants(path) as found,
@@ -76,14 +76,14 @@ def order(scenario: int) -> Order:
 
 
 def counted(found: Sequence[ReadableSpan]) -> Counter[tuple[str, str]]:
-    """How many spans of each name and each step there are."""
+    """Counts the spans by name and step."""
     return Counter((span.name, str((span.attributes or {}).get("saga.step"))) for span in found)
 
 
 async def test_one_saga_is_one_trace_from_the_client_to_the_business_code(
-    connect_client: ConnectClient, tmp_path: Path, spans: Spans
+    connect_client: ConnectClient, tmp_path: Path, spans: RecordedSpans
 ) -> None:
-    """Every span is under the one with which the client started it, in the order of who asked whom."""
+    """The first span is the client's start of the saga, and each caller is the parent of its callee."""
     client = await connect_client(OpenTelemetryPlugin(add_temporal_spans=True), SagaPlugin())
 
     saga_id = await run(client, tmp_path, order(0))
@@ -106,7 +106,7 @@ async def test_one_saga_is_one_trace_from_the_client_to_the_business_code(
     assert (asked.attributes or {})["http.response.status_code"] == 200
     assert (asked.attributes or {})["url.full"] == "http://payment.example:8001/capture-payment"
     assert all(spans.path(span)[0] == "StartWorkflow:OrderSaga" for span in spans.all)
-    assert on_page("orchestrated") <= {(span.name, span.kind.name.lower()) for span in spans.all}
+    assert spans_on_page("orchestrated") <= {(span.name, span.kind.name.lower()) for span in spans.all}
     (ran,) = spans.named("RunActivity:capture-payment")
     assert (ran.attributes or {}).items() >= {
         ("saga.id", saga_id),
@@ -117,9 +117,9 @@ async def test_one_saga_is_one_trace_from_the_client_to_the_business_code(
 
 @pytest.mark.parametrize("scenario", [0, 1], ids=["completed", "compensated"])
 async def test_a_replay_creates_no_span(
-    connect_client: ConnectClient, tmp_path: Path, spans: Spans, scenario: int
+    connect_client: ConnectClient, tmp_path: Path, spans: RecordedSpans, scenario: int
 ) -> None:
-    """Neither in a worker that forgets every workflow between two tasks, nor when a history is replayed."""
+    """Neither a worker without a cache nor a replayed history creates spans again."""
     client = await connect_client(OpenTelemetryPlugin(add_temporal_spans=True), SagaPlugin())
     await run(client, tmp_path, order(scenario))
     once = list(spans.all)
@@ -128,7 +128,7 @@ async def test_a_replay_creates_no_span(
 
     again = spans.all[len(once) :]
     assert counted(again) == counted(once)
-    assert len({id_of(span) for span in spans.all}) == len(spans.all)
+    assert len({span_id_of(span) for span in spans.all}) == len(spans.all)
     assert len(spans.traces) == 2
     history = await client.get_workflow_handle(saga_id).fetch_history()
     plugins = [OpenTelemetryPlugin(add_temporal_spans=True), SagaPlugin()]
@@ -136,10 +136,10 @@ async def test_a_replay_creates_no_span(
     assert len(spans.all) == len(once) + len(again)
 
 
-async def test_a_refusal_and_what_makes_up_for_it_are_in_the_trace_without_a_secret(
-    connect_client: ConnectClient, tmp_path: Path, spans: Spans
+async def test_rejections_and_compensations_are_traced_without_secrets(
+    connect_client: ConnectClient, tmp_path: Path, spans: RecordedSpans
 ) -> None:
-    """The outcome is told; e-mail, card, address, passwords and the texts of errors are not (P17)."""
+    """Outcomes are recorded; e-mail, card, address, passwords and error texts are not (P17)."""
     client = await connect_client(OpenTelemetryPlugin(add_temporal_spans=True), SagaPlugin())
     message = order(1)
 
@@ -154,10 +154,10 @@ async def test_a_refusal_and_what_makes_up_for_it_are_in_the_trace_without_a_sec
     assert [secret for secret in [*told, *texts] if secret in spans.text()] == []
 
 
-async def test_without_telemetry_nothing_is_recorded_or_sent(
+async def test_without_tracing_histories_and_requests_have_no_trace_context(
     connect_client: ConnectClient, tmp_path: Path
 ) -> None:
-    """No header in the history, and none in a request."""
+    """No header is in the history, and no header is in a request."""
     client = await connect_client(SagaPlugin())
 
     saga_id = await run(client, tmp_path, order(0))

@@ -8,15 +8,20 @@ from typing import Annotated
 import typer
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
-from .._configuration.import_string import load_converter, load_named
+from .._configuration.data_converter import load_data_converter
+from .._configuration.import_string import import_string
 from .._configuration.settings import load_settings
 from .._connections.temporal import connect
 from .._errors import ConfigurationError
-from .._histories.recording import Replayed, read_recordings, record_history, replay_recordings
+from .._histories.recorder import record_history
+from .._histories.recording import read_recordings
+from .._histories.replay import ReplayResult, replay_recordings
 from .exit_codes import FAILED, run_main
 
 histories = typer.Typer(
-    name="histories", help="Keep histories of sagas, and replay them with changed code.", no_args_is_help=True
+    name="histories",
+    help="Record workflow histories, and replay them with changed code.",
+    no_args_is_help=True,
 )
 
 
@@ -24,27 +29,31 @@ histories = typer.Typer(
 def record(
     ids: Annotated[list[str], typer.Argument(metavar="ID…", help="The ids of the sagas.")],
     *,
-    to: Annotated[Path, typer.Option("--to", help="Where each gets a folder of its own.")],
+    to: Annotated[Path, typer.Option("--to", help="The folder; each saga gets a subfolder.")],
 ) -> None:
-    """Write the histories of sagas, their children and their later runs into a folder.
+    """Record the histories of sagas, their children and their later runs.
 
-    They contain business data: what each workflow was given, what it sent and what it got, as the server
-    has it. Record what your tests may know.
+    Recordings contain business data: the inputs and results of workflows and activities, as the server has
+    them. Record only sagas whose data your tests may contain.
     """
     run_main(_record(ids, to))
 
 
 @histories.command()
 def replay(
-    folder: Annotated[Path, typer.Argument(help="What `record` has written, or a folder of such folders.")],
+    folder: Annotated[Path, typer.Argument(help="A recording, or a folder of recordings.")],
     *,
     workflows: Annotated[
-        list[str], typer.Option("--workflows", help="A class, as examples.order.saga:OrderSaga; repeatable.")
+        list[str],
+        typer.Option(
+            "--workflows", help="A workflow class, for example examples.order.saga:OrderSaga; repeatable."
+        ),
     ],
 ) -> None:
-    """Replay recorded histories with the code of today, and say where it would have done something else.
+    """Replay recorded histories with the current code, and report every difference.
 
-    Exit code 0: running sagas survive the change. 1: they do not. 2: it could not be told.
+    Exit code 0: running sagas continue with the current code. 1: a history differs. 2: the replay could not
+    start.
     """
     run_main(_replay(folder, workflows))
 
@@ -53,43 +62,42 @@ async def _record(ids: Sequence[str], to: Path) -> None:
     client = await connect(load_settings())
     for saga_id in ids:
         recording = await record_history(client, saga_id, to)
-        count = len(recording.manifest.runs)
-        typer.echo(f"recorded {saga_id!r}: {_histories(count)} in {recording.folder}")
+        typer.echo(f"recorded {saga_id!r}: {_count(len(recording.manifest.runs))} in {recording.folder}")
 
 
-async def _replay(folder: Path, names: Sequence[str]) -> int:
-    # Temporal's SDK warns of each difference, with a traceback; here it is the answer.
+async def _replay(folder: Path, import_strings: Sequence[str]) -> int:
+    # temporalio would log each difference with a traceback, in addition to the report below.
     logging.getLogger("temporalio").setLevel(logging.CRITICAL)
-    classes = [load_workflow(name) for name in names]
-    converter = load_converter(load_settings())
-    replayed = await replay_recordings(read_recordings(folder), classes, data_converter=converter)
-    for each in replayed:
-        typer.echo(_line(each))
-    differ = sum(bool(each.difference) for each in replayed)
-    if differ:
-        typer.echo(f"{differ} of {_histories(len(replayed))} do not replay", err=True)
+    classes = [load_workflow(each) for each in import_strings]
+    data_converter = load_data_converter(load_settings())
+    results = await replay_recordings(read_recordings(folder), classes, data_converter=data_converter)
+    for result in results:
+        typer.echo(_line(result))
+    different = sum(bool(result.difference) for result in results)
+    if different:
+        typer.echo(f"{different} of {_count(len(results))} do not replay", err=True)
         return FAILED
-    typer.echo(f"{_histories(len(replayed))} replayed")
+    typer.echo(f"{_count(len(results))} replayed")
     return 0
 
 
-def _line(replayed: Replayed) -> str:
-    run = replayed.run
-    about = f"{run.workflow_id} ({run.workflow_type}, {run.events} events)"
-    return f"DIFFERS {about}: {replayed.difference}" if replayed.difference else f"ok      {about}"
+def _line(result: ReplayResult) -> str:
+    run = result.run
+    history = f"{run.workflow_id} ({run.workflow_type}, {run.events} events)"
+    return f"DIFFERS {history}: {result.difference}" if result.difference else f"ok      {history}"
 
 
-def _histories(count: int) -> str:
-    return "1 history" if count == 1 else f"{count} histories"
+def _count(histories: int) -> str:
+    return "1 history" if histories == 1 else f"{histories} histories"
 
 
-def load_workflow(name: str) -> type:
-    """A workflow class by its import path, as seen from the current folder: `examples.order.saga:OrderSaga`.
+def load_workflow(path: str) -> type:
+    """Imports a workflow class by its import string: `examples.order.saga:OrderSaga`.
 
     Raises:
-        ConfigurationError: There is no such class, or it is none of a workflow.
+        ConfigurationError: The import fails, or the object is not a workflow class.
     """
-    found = load_named(name, "examples.order.saga:OrderSaga")
+    found = import_string(path, example="examples.order.saga:OrderSaga")
     if not isinstance(found, type) or WorkflowDefinition.from_class(found) is None:
-        raise ConfigurationError(f"{name!r} is no workflow class")
+        raise ConfigurationError(f"{path!r} is not a workflow class: @workflow.defn is missing")
     return found

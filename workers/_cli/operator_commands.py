@@ -1,4 +1,4 @@
-"""The commands with which operators see sagas and step in: `sagas list`, `show`, `rescue` and the others."""
+"""The commands of operators: `sagas list`, `show`, `preview`, `rescue` and the others."""
 
 import getpass
 import json
@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from sagas import (
     Preview,
@@ -25,21 +24,22 @@ from sagas import (
 )
 
 from .._configuration.settings import load_settings
+from .._configuration.validation_text import describe_problem
 from .._connections.temporal import connect
 from .._errors import ConfigurationError
 from .exit_codes import run_main
 
 
-class Format(StrEnum):
-    """How a command answers."""
+class OutputFormat(StrEnum):
+    """The output formats of `sagas show`."""
 
     TEXT = "text"
     JSON = "json"
     MERMAID = "mermaid"
 
 
-class Wanted(StrEnum):
-    """The statuses that can be listed."""
+class ListedStatus(StrEnum):
+    """The statuses by which `sagas list` selects."""
 
     STUCK = "stuck"
     HELD = "held"
@@ -53,30 +53,30 @@ class Wanted(StrEnum):
     FAILED = "failed"
 
 
-class Done(BaseModel):
-    """What a verb has come to."""
+class CommandResult(BaseModel):
+    """The JSON output of a command that changes a saga."""
 
     saga: str
     verb: str
     status: str
 
 
-SagaId = Annotated[str, typer.Argument(metavar="SAGA", help="The saga's id.")]
-Address = Annotated[str, typer.Argument(metavar="STEP", help="The step's address: payment:capture-payment.")]
+SagaId = Annotated[str, typer.Argument(metavar="SAGA", help="The id of the saga.")]
+StepAddress = Annotated[
+    str, typer.Argument(metavar="STEP", help="The address of the step, as in payment:capture-payment.")
+]
 By = Annotated[
     str,
-    typer.Option("--by", default_factory=getpass.getuser, show_default="your login", help="Who asks."),
+    typer.Option("--by", default_factory=getpass.getuser, show_default="your login", help="Your name."),
 ]
-Because = Annotated[str, typer.Option("--because", help="The reason; it stays in the saga's history.")]
-Roles = Annotated[
-    list[str] | None, typer.Option("--role", help="A role that you have; may be given several times.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
-FormatOption = Annotated[Format | None, typer.Option("--format", show_default="text", help="How to answer.")]
+Because = Annotated[str, typer.Option("--because", help="The reason, for the history of the saga.")]
+Roles = Annotated[list[str] | None, typer.Option("--role", help="A role of yours; repeatable.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Format = Annotated[OutputFormat | None, typer.Option("--format", show_default="text", help="Output format.")]
 
 
-def add_commands(app: typer.Typer) -> None:
-    """Adds the operators' commands to the `sagas` command."""
+def add_operator_commands(app: typer.Typer) -> None:
+    """Adds the commands of operators to the `sagas` command."""
     app.command("list")(list_sagas)
     for command in (show, preview, hold, resume, retry, skip, complete, compensate, approve, rescue):
         app.command()(command)
@@ -84,17 +84,17 @@ def add_commands(app: typer.Typer) -> None:
 
 def list_sagas(
     *,
-    status: Annotated[Wanted | None, typer.Option(help="Only sagas of this status.")] = None,
+    status: Annotated[ListedStatus | None, typer.Option(help="List only sagas of this status.")] = None,
     query: Annotated[
-        str | None, typer.Option(help="Only those that fit it too: \"WorkflowType = 'OrderSaga'\".")
+        str | None, typer.Option(help="A visibility query of Temporal: \"WorkflowType = 'OrderSaga'\".")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="The maximum number of sagas.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """List sagas: the open ones, those that need a person first.
+    """List open sagas: stuck first, then held, compensating and running.
 
-    Without --status: the stuck ones, then held, compensating, and those on the happy path. The last are all
-    open workflows that are nobody's child; narrow them down with --query.
+    With --status, list the sagas of one status, closed sagas included. The running sagas are all open
+    workflows without a parent, sagas or not: narrow the list down with --query.
     """
 
     async def answer(client: SagaClient) -> str:
@@ -102,177 +102,170 @@ def list_sagas(
             found = await client.list(status=status and status.value, query=query, limit=limit)
         except ValueError as error:
             raise ConfigurationError(f"--query: {error}") from error
-        return _json_list(found) if as_json else list_text(found, width=_width())
+        return _json_list(found) if as_json else list_text(found, width=_terminal_width())
 
-    _answer(answer)
+    _print_answer(answer)
 
 
-def show(*, saga: SagaId, answer_format: FormatOption = None, as_json: Json = False) -> None:
-    """Tell a saga's story: its steps, compensations and children, and who stepped in."""
-    if as_json and answer_format not in (None, Format.JSON):
-        raise typer.BadParameter(f"it asks for JSON, and --format for {answer_format}", param_hint="--json")
+def show(*, saga: SagaId, answer_format: Format = None, as_json: Json = False) -> None:
+    """Show the timeline of a saga: steps, compensations, children and operator commands."""
+    if as_json and answer_format not in (None, OutputFormat.JSON):
+        raise typer.BadParameter(f"conflicts with --format {answer_format}", param_hint="--json")
 
     async def answer(client: SagaClient) -> str:
         timeline: Timeline = await client.show(saga)
-        if as_json or answer_format is Format.JSON:
+        if as_json or answer_format is OutputFormat.JSON:
             return _json(timeline)
-        is_chart = answer_format is Format.MERMAID
-        return timeline_mermaid(timeline) if is_chart else timeline_text(timeline, width=_width())
+        is_chart = answer_format is OutputFormat.MERMAID
+        return timeline_mermaid(timeline) if is_chart else timeline_text(timeline, width=_terminal_width())
 
-    _answer(answer)
+    _print_answer(answer)
 
 
 def preview(*, saga: SagaId, as_json: Json = False) -> None:
-    """Say what would be compensated if the saga failed now, in which order, and what would stay."""
+    """Preview the compensations that a failure would start now, and the effects that would remain."""
 
     async def answer(client: SagaClient) -> str:
         previewed: Preview = await client.preview(saga)
-        return _json(previewed) if as_json else preview_text(previewed, width=_width())
+        return _json(previewed) if as_json else preview_text(previewed, width=_terminal_width())
 
-    _answer(answer)
+    _print_answer(answer)
 
 
 def hold(*, saga: SagaId, because: Because, by: By, role: Roles = None, as_json: Json = False) -> None:
-    """Have a saga wait before its next step."""
+    """Hold a saga before its next step."""
 
-    def ask(client: SagaClient) -> Awaitable[str]:
+    def request(client: SagaClient) -> Awaitable[str]:
         return client.hold(saga, by=by, because=because, roles=_roles(role))
 
-    _carry_out("hold", saga, ask, as_json)
+    _change("hold", saga, request, as_json)
 
 
 def resume(*, saga: SagaId, because: Because, by: By, role: Roles = None, as_json: Json = False) -> None:
-    """End a hold."""
-    _carry_out(
-        "resume",
-        saga,
-        lambda client: client.resume(saga, by=by, because=because, roles=_roles(role)),
-        as_json,
-    )
+    """Resume a held saga."""
+
+    def request(client: SagaClient) -> Awaitable[str]:
+        return client.resume(saga, by=by, because=because, roles=_roles(role))
+
+    _change("resume", saga, request, as_json)
 
 
 def retry(*, saga: SagaId, because: Because, by: By, role: Roles = None, as_json: Json = False) -> None:
-    """Have a stuck saga try again at once."""
+    """Retry the failing step or compensation of a stuck saga at once."""
 
-    def ask(client: SagaClient) -> Awaitable[str]:
+    def request(client: SagaClient) -> Awaitable[str]:
         return client.retry(saga, by=by, because=because, roles=_roles(role))
 
-    _carry_out("retry", saga, ask, as_json, then="tries again now")
+    _change("retry", saga, request, as_json, effect="retries now")
 
 
 def skip(
-    *, saga: SagaId, step: Address, because: Because, by: By, role: Roles = None, as_json: Json = False
+    *, saga: SagaId, step: StepAddress, because: Because, by: By, role: Roles = None, as_json: Json = False
 ) -> None:
-    """Leave out the compensation of a step that is stuck, or say of the pivot that it did not happen."""
+    """Skip a compensation that keeps failing, or record that a stuck pivot did not happen."""
 
-    def ask(client: SagaClient) -> Awaitable[str]:
+    def request(client: SagaClient) -> Awaitable[str]:
         return client.skip(saga, step, by=by, because=because, roles=_roles(role))
 
-    _carry_out("skip", saga, ask, as_json, then=f"takes your word on {step}")
+    _change("skip", saga, request, as_json, effect=f"skips {step}")
 
 
 def complete(
     *,
     saga: SagaId,
-    step: Address,
+    step: StepAddress,
     because: Because,
     by: By,
     result: Annotated[
-        str | None, typer.Option(help="What its action would have returned, as JSON; not for a compensation.")
+        str | None, typer.Option(help="The result of the action, as JSON; not for a compensation.")
     ] = None,
     role: Roles = None,
     as_json: Json = False,
 ) -> None:
-    """Say of a step that is stuck that it was done by hand."""
-    value = _read_json(result)
+    """Record that a stuck step or compensation was completed by hand."""
+    value = _parse_json(result)
 
-    def ask(client: SagaClient) -> Awaitable[str]:
+    def request(client: SagaClient) -> Awaitable[str]:
         return client.complete(saga, step, value, by=by, because=because, roles=_roles(role))
 
-    _carry_out("complete", saga, ask, as_json, then=f"takes your word on {step}")
+    _change("complete", saga, request, as_json, effect=f"counts {step} as completed by hand")
 
 
 def compensate(*, saga: SagaId, because: Because, by: By, role: Roles = None, as_json: Json = False) -> None:
-    """Turn a saga round: what it has done is made up for."""
+    """Make a saga compensate its steps, unless its pivot is done."""
 
-    def ask(client: SagaClient) -> Awaitable[str]:
+    def request(client: SagaClient) -> Awaitable[str]:
         return client.compensate(saga, by=by, because=because, roles=_roles(role))
 
-    _carry_out("compensate", saga, ask, as_json, then="turns round, unless its pivot has happened")
+    _change("compensate", saga, request, as_json, effect="starts compensating, unless its pivot is done")
 
 
 def approve(
     *,
     saga: SagaId,
-    approval: Annotated[str, typer.Argument(metavar="APPROVAL", help="What is decided: large-order.")],
+    approval: Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval, as in large-order.")],
     because: Because,
     by: By,
     is_approved: Annotated[bool, typer.Option("--yes/--no", help="The decision.")] = True,
     role: Roles = None,
     as_json: Json = False,
 ) -> None:
-    """Give the decision that a saga waits for."""
+    """Decide an approval for which a saga waits."""
 
-    def ask(client: SagaClient) -> Awaitable[str]:
+    def request(client: SagaClient) -> Awaitable[str]:
         return client.approve(
             saga, approval, is_approved=is_approved, by=by, because=because, roles=_roles(role)
         )
 
-    _carry_out("approve", saga, ask, as_json, then=f"takes your word on {approval}")
+    decision = "approved" if is_approved else "refused"
+    _change("approve", saga, request, as_json, effect=f"counts {approval} as {decision}")
 
 
 def rescue(*, saga: SagaId, because: Because, by: By, role: Roles = None, as_json: Json = False) -> None:
-    """Make up for what a saga owes that was terminated or has timed out, or have it go on past its pivot."""
+    """Rescue a terminated or timed-out saga: run its pending compensations, or continue after its pivot."""
 
     async def answer(client: SagaClient) -> str:
         outcome: Rescue = await client.rescue(saga, by=by, because=because, roles=_roles(role))
         return _json(outcome) if as_json else f"{outcome.sentence}\n"
 
-    _answer(answer)
+    _print_answer(answer)
 
 
-def _carry_out(
+def _change(
     verb: str,
     saga: str,
-    ask: Callable[[SagaClient], Awaitable[str]],
-    as_json: bool,  # noqa: FBT001 - a flag
+    request: Callable[[SagaClient], Awaitable[str]],
+    as_json: bool,  # noqa: FBT001 - a flag of the command line
     *,
-    then: str = "",
+    effect: str = "",
 ) -> None:
+    """Sends a request to a saga, and prints the status that the saga had, and the effect of the request."""
+
     async def answer(client: SagaClient) -> str:
-        done = Done(saga=saga, verb=verb, status=await ask(client))
-        return _json(done) if as_json else f"{saga} is {done.status}{then and f', and {then}'}\n"
+        result = CommandResult(saga=saga, verb=verb, status=await request(client))
+        return _json(result) if as_json else f"{saga} is {result.status}{effect and f', and {effect}'}\n"
 
-    _answer(answer)
-
-
-def _answer(answer: Callable[[SagaClient], Awaitable[str]]) -> None:
-    run_main(_connect_and(answer))
+    _print_answer(answer)
 
 
-async def _connect_and(answer: Callable[[SagaClient], Awaitable[str]]) -> None:
+def _print_answer(answer: Callable[[SagaClient], Awaitable[str]]) -> None:
+    run_main(_connect_and_print(answer))
+
+
+async def _connect_and_print(answer: Callable[[SagaClient], Awaitable[str]]) -> None:
     client = await connect(load_settings(), plugins=[SagaPlugin()])
     try:
         text = await answer(SagaClient(client))
     except ValidationError as error:
-        problems = (f"--{'.'.join(map(str, each['loc']))}: {_problem(each)}" for each in error.errors())
+        problems = (
+            f"--{'.'.join(map(str, each['loc']))}: {describe_problem(each)}" for each in error.errors()
+        )
         raise ConfigurationError("; ".join(problems)) from error
     typer.echo(text, nl=False)
 
 
-def _problem(error: ErrorDetails) -> str:
-    """What is wrong with an option, in a sentence of ours where it is one of those that happen."""
-    match error:
-        case {"type": "string_too_short"}:
-            return "it must not be empty"
-        case {"type": "string_too_long", "ctx": {"max_length": most}}:
-            return f"it must not be longer than {most} characters"
-        case _:
-            return error["msg"]
-
-
-def _width() -> int:
-    """As wide as the terminal is; what is no terminal is taken for a wide one."""
+def _terminal_width() -> int:
+    """The width of the terminal in columns; 100 when stdout is not a terminal."""
     return get_terminal_size((100, 24)).columns
 
 
@@ -280,11 +273,11 @@ def _roles(role: list[str] | None) -> frozenset[str]:
     return frozenset(role or ())
 
 
-def _read_json(text: str | None) -> object:
+def _parse_json(text: str | None) -> object:
     try:
         value: object = None if text is None else json.loads(text)
     except ValueError as error:
-        raise typer.BadParameter(f"it is no JSON: {error}", param_hint="--result") from error
+        raise typer.BadParameter(f"not valid JSON: {error}", param_hint="--result") from error
     return value
 
 

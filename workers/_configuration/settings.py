@@ -1,4 +1,4 @@
-"""Settings of this project, and the only file that reads them from the environment.
+"""Settings of `workers`; only this file reads settings from environment variables.
 
 The address and the credentials of a Temporal server come from Temporal's own configuration: see
 `_connections/temporal.py`.
@@ -15,73 +15,79 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .._errors import ConfigurationError
-from .._servers.port_lease import is_loopback
+from .loopback import is_loopback
+from .validation_text import describe_problem
 
 PREFIX = "SAGAS_"
-AMQP_FORM = "write it as amqp://user:password@host:port/vhost, or with amqps for TLS"
-SECRETS = {"amqp_url"}
-"""The fields whose value is never shown."""
+AMQP_URL_FORM = "write amqp://user:password@host:port/vhost, or amqps:// for TLS"
+SECRET_FIELDS = {"amqp_url"}
+"""Fields whose values error messages never repeat."""
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def read_duration(value: object) -> object:
-    """Turns `30s`, `5m`, `1h` or `90d` into a duration and leaves everything else to pydantic."""
+def parse_duration(value: object) -> object:
+    """Parses `30s`, `5m`, `1h` or `90d`; leaves every other value to pydantic."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd])\s*", value) if isinstance(value, str) else None
     return timedelta(**{UNITS[match[2]]: float(match[1])}) if match else value
 
 
-def at_least(least: str) -> AfterValidator:
-    """Refuses a shorter duration than `least`."""
+def at_least(minimum: str) -> AfterValidator:
+    """Creates a validator that refuses durations below a minimum."""
 
     def check(value: timedelta) -> timedelta:
-        if value < TypeAdapter(Duration).validate_python(least):
-            raise ValueError(f"must be at least {least}")
+        if value < TypeAdapter(Duration).validate_python(minimum):
+            raise ValueError(f"must be at least {minimum}")
         return value
 
     return AfterValidator(check)
 
 
 def check_amqp_url(value: SecretStr) -> SecretStr:
-    """Refuses what is no address of a broker, or lets nobody in; never repeats it, as it holds a password."""
+    """Refuses a malformed broker URL and a user that RabbitMQ would refuse.
+
+    The error text never repeats the URL, because the URL holds the password.
+    """
     try:
         url = urlsplit(value.get_secret_value())
         host, user, _ = url.hostname, url.username or "guest", url.port
     except ValueError:
-        # Its text, and what it was raised from, may quote a part of the password.
-        raise ValueError(AMQP_FORM) from None
+        # The text and the cause of urllib's error may quote a part of the password.
+        raise ValueError(AMQP_URL_FORM) from None
     if url.scheme not in {"amqp", "amqps"} or not host:
-        raise ValueError(AMQP_FORM)
-    has_certificate = parse_qs(url.query).get("auth", ["plain"])[-1].lower() == "external"
-    if user == "guest" and not has_certificate and not is_loopback(host):
+        raise ValueError(AMQP_URL_FORM)
+    uses_certificate = parse_qs(url.query).get("auth", ["plain"])[-1].lower() == "external"
+    if user == "guest" and not uses_certificate and not is_loopback(host):
         raise ValueError(
-            f"RabbitMQ lets the user guest in from its own machine only, and this names {host!r}"
+            f"RabbitMQ accepts the user 'guest' from its own machine only, and the URL names host {host!r}"
         )
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(read_duration)]
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 AmqpUrl = Annotated[SecretStr, AfterValidator(check_amqp_url)]
 
 
 class Settings(BaseSettings):
-    """Where sagas run. Each field can be set as an environment variable: `SAGAS_DATA_FOLDER`.
+    """Settings of workers and embedded servers; `SAGAS_DATA_FOLDER` sets `data_folder`, and likewise for all.
 
     Args:
-        data_folder: Where the embedded servers keep their data, logs and addresses.
-        temporal_port: The port of the embedded Temporal server; another one is taken where it is in use.
-        ui_port: The port of its Web UI, in the same way.
-        amqp_url: The RabbitMQ broker to use, `amqps://user:password@host/vhost`, instead of the embedded one.
-        amqp_port: The port of the embedded RabbitMQ node; another one is taken where it is in use.
-        retention: How long the embedded server keeps a closed workflow. At least as long as idempotency
-            keys are remembered.
-        task_queue: The task queue of workers that are not told another one.
-        data_converter: The data converter to connect with, where payloads are encrypted or otherwise your
-            own: the name of one, or of what makes one, as `shop.encryption:converter`.
-        graceful_shutdown: How long a worker that is told to stop lets running activities finish.
-        telemetry: Where spans go: nowhere (`off`), to stderr (`console`), or to where OpenTelemetry's own
-            variables say (`otlp`).
-        metrics: Where a worker offers metrics to Prometheus, as `127.0.0.1:9464`; by default nowhere.
+        data_folder: The folder for data, logs and addresses of the embedded servers.
+        temporal_port: The preferred port of the embedded Temporal server; a free port when in use.
+        ui_port: The preferred port of Temporal's Web UI; a free port when in use.
+        amqp_url: The RabbitMQ broker to use instead of the embedded node:
+            `amqps://user:password@host/vhost`.
+        amqp_port: The preferred port of the embedded RabbitMQ node; a free port when in use.
+        retention: How long the embedded Temporal server keeps closed workflows; at least as long as
+            participants remember idempotency keys.
+        task_queue: The default task queue of workers.
+        data_converter: The import string of a `DataConverter`, or of a callable that returns a
+            `DataConverter`, for example `shop.encryption:converter`.
+        graceful_shutdown: How long a stopping worker lets running activities finish.
+        telemetry: The destination of spans: `off`, `console` (stderr), or `otlp` (the endpoint of
+            OpenTelemetry's own variables).
+        metrics: The address at which a worker offers metrics to Prometheus, for example `127.0.0.1:9464`;
+            no metrics by default.
     """
 
     model_config = SettingsConfigDict(
@@ -102,29 +108,19 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Reads the settings from the environment.
+    """Reads the settings from environment variables.
 
     Raises:
-        ConfigurationError: A value cannot be used; says which, and what would do.
+        ConfigurationError: A value is unusable; the message names every such variable and a usable value.
     """
     try:
         return Settings()
     except ValidationError as error:
-        raise ConfigurationError("; ".join(_sentences(error))) from error
+        problems = (f"{_subject(problem)}: {describe_problem(problem)}" for problem in error.errors())
+        raise ConfigurationError("; ".join(problems)) from error
 
 
-def _sentences(error: ValidationError) -> list[str]:
-    return [f"{_what(problem)}: {_advice(problem)}" for problem in error.errors()]
-
-
-def _what(problem: ErrorDetails) -> str:
+def _subject(problem: ErrorDetails) -> str:
     field = str(problem["loc"][0])
-    name = f"{PREFIX}{field.upper()}"
-    return f"{name} cannot be used" if field in SECRETS else f"{name} is {problem['input']!r}"
-
-
-def _advice(problem: ErrorDetails) -> str:
-    if problem["type"] == "time_delta_parsing":
-        return "write a duration as 30s, 5m, 1h or 90d"
-    text = problem["msg"].removeprefix("Value error, ")
-    return text[0].lower() + text[1:]
+    variable = f"{PREFIX}{field.upper()}"
+    return f"{variable} is unusable" if field in SECRET_FIELDS else f"{variable} is {problem['input']!r}"

@@ -1,19 +1,19 @@
-"""Finding the RabbitMQ broker: the one that SAGAS_AMQP_URL names, or else the embedded one."""
+"""Finding the RabbitMQ broker: the broker that SAGAS_AMQP_URL names, else the embedded node."""
 
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from .._configuration.settings import Settings
-from .._servers.rabbitmq_node import find_running_broker
+from .._servers.rabbitmq_node import find_running_rabbitmq
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerTarget:
-    """Which RabbitMQ broker sagas run on.
+class RabbitMQEndpoint:
+    """The RabbitMQ broker that participants publish to and consume from.
 
     Args:
-        url: Where it is and how to get in; not shown, as it holds the password.
-        is_embedded: Whether it is ours; otherwise SAGAS_AMQP_URL names it.
+        url: The URL with the credentials; left out of `repr`.
+        is_embedded: Whether the broker is the embedded node.
     """
 
     url: str = field(repr=False)
@@ -21,29 +21,27 @@ class BrokerTarget:
 
     @property
     def address(self) -> str:
-        """Its URL for people and logs, without the password and without options."""
-        return without_password(self.url)
+        """The URL for people and logs: without the password and without the query."""
+        return remove_password(self.url)
 
 
-def find_broker(settings: Settings) -> BrokerTarget | None:
-    """Finds the broker to connect to, without connecting; None where none is named and none runs."""
-    return configured_broker(settings) or _embedded_broker(settings)
+def find_rabbitmq_broker(settings: Settings) -> RabbitMQEndpoint | None:
+    """Finds the broker without connecting; None when no broker is configured and no embedded node runs."""
+    if configured := find_configured_broker(settings):
+        return configured
+    embedded = find_running_rabbitmq(settings.data_folder)
+    return RabbitMQEndpoint(url=embedded.url, is_embedded=True) if embedded else None
 
 
-def configured_broker(settings: Settings) -> BrokerTarget | None:
-    """The broker that SAGAS_AMQP_URL names; None where it names none."""
+def find_configured_broker(settings: Settings) -> RabbitMQEndpoint | None:
+    """Finds the broker that SAGAS_AMQP_URL names; None when the variable is not set."""
     if settings.amqp_url is None:
         return None
-    return BrokerTarget(url=settings.amqp_url.get_secret_value(), is_embedded=False)
+    return RabbitMQEndpoint(url=settings.amqp_url.get_secret_value(), is_embedded=False)
 
 
-def without_password(url: str) -> str:
-    """A URL for people: the password is left out, and so are options, which may hold one too."""
+def remove_password(url: str) -> str:
+    """Removes the password of a URL, and the query, which may hold a password too."""
     parts = urlsplit(url)
     user, at, place = parts.netloc.rpartition("@")
     return f"{parts.scheme}://{user.partition(':')[0]}{at}{place}{parts.path}"
-
-
-def _embedded_broker(settings: Settings) -> BrokerTarget | None:
-    broker = find_running_broker(settings.data_folder)
-    return None if broker is None else BrokerTarget(url=broker.url, is_embedded=True)

@@ -1,41 +1,41 @@
-"""Finding the Temporal server, and connecting to it.
+"""Finding the Temporal server, and connecting to the server.
 
-Temporal's own configuration (TEMPORAL_ADDRESS and its like, or a profile in its TOML file) comes first;
-without an address there, it is the embedded server that runs on the data folder. The connection's
-configuration holds the API key, so it is never logged or shown.
+Temporal's own configuration (TEMPORAL_ADDRESS and related variables, or a profile in Temporal's TOML file)
+takes precedence over the embedded server that runs on the data folder. The client configuration holds the API
+key and is never logged or shown.
 """
 
 import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from temporalio.client import Client, Plugin
 from temporalio.envconfig import ClientConfigProfile, ClientConnectConfig
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
-from .._configuration.import_string import load_converter
+from .._configuration.data_converter import load_data_converter
+from .._configuration.loopback import is_loopback
 from .._configuration.settings import Settings
 from .._errors import ConfigurationError, UnreachableServerError
-from .._servers.port_lease import is_loopback
-from .._servers.temporal_server import NAMESPACE, find_running_server
+from .._servers.temporal_server import NAMESPACE, find_running_temporal
 
-PATIENCE = 10.0
-"""Seconds in which a server has to answer."""
+CONNECT_TIMEOUT = timedelta(seconds=10)
 
 REFUSALS = frozenset({RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServerTarget:
-    """Which Temporal server sagas run on.
+class TemporalEndpoint:
+    """The Temporal server and namespace on which sagas run.
 
     Args:
-        address: Its host and port.
-        namespace: The namespace on it.
-        is_embedded: Whether it is ours; otherwise Temporal's own configuration names it.
-        config: How to get in; not shown, as it holds the API key.
+        address: Host and port.
+        namespace: The namespace.
+        is_embedded: Whether the server is the embedded server.
+        config: The client configuration; left out of `repr`, because of the API key.
     """
 
     address: str
@@ -47,50 +47,52 @@ class ServerTarget:
 async def connect(
     settings: Settings, *, plugins: Sequence[Plugin] = (), runtime: Runtime | None = None
 ) -> Client:
-    """Connects to the Temporal server that the environment names, or else to the embedded one.
+    """Connects to the Temporal server that Temporal's own configuration names, else to the embedded server.
 
     Args:
-        settings: Where the embedded server has its data, and which data converter is used.
-        plugins: `SagaPlugin`, for one.
-        runtime: What `metrics_runtime` gives, or another one of yours.
+        settings: The data folder of the embedded server, and the data converter.
+        plugins: Plugins of the client, `SagaPlugin` among them.
+        runtime: The runtime of the client, for example from `metrics_runtime`.
 
     Raises:
         ConfigurationError: The configuration is unusable or unsafe.
-        UnreachableServerError: No server runs, or it does not answer, or it does not let us in.
+        UnreachableServerError: No server runs, or the server does not answer, or refuses the credentials.
     """
-    converter = load_converter(settings)
-    target = find_server(settings)
-    if target is None:
+    data_converter = load_data_converter(settings)
+    endpoint = find_temporal_server(settings)
+    if endpoint is None:
         raise UnreachableServerError(
             f"{settings.data_folder}/temporal.json",
-            "does not run",
-            "start one in another terminal with: sagas dev (or name yours in TEMPORAL_ADDRESS)",
+            "is not running",
+            "start the server in another terminal with: sagas dev (or set TEMPORAL_ADDRESS)",
         )
+    connecting = Client.connect(
+        **endpoint.config, data_converter=data_converter, plugins=plugins, runtime=runtime
+    )
     try:
-        connecting = Client.connect(
-            **target.config, data_converter=converter, plugins=plugins, runtime=runtime
-        )
-        return await asyncio.wait_for(connecting, PATIENCE)
+        return await asyncio.wait_for(connecting, CONNECT_TIMEOUT.total_seconds())
     except TimeoutError:
-        raise _unreachable(target, f"did not answer within {PATIENCE:g} s") from None
+        reason = f"did not answer within {CONNECT_TIMEOUT.total_seconds():g} s"
+        raise _unreachable(endpoint, reason) from None
     except RPCError as error:
-        did = "refused the credentials" if error.status in REFUSALS else f"answered {error.status.name}"
-        raise _unreachable(target, did) from error
+        is_refusal = error.status in REFUSALS
+        reason = "refused the credentials" if is_refusal else f"answered {error.status.name}"
+        raise _unreachable(endpoint, reason) from error
     except RuntimeError as error:
-        raise _unreachable(target, "does not answer") from error
+        raise _unreachable(endpoint, "does not answer") from error
 
 
-def find_server(settings: Settings) -> ServerTarget | None:
-    """Finds the server that `connect` would connect to, without connecting; None where none runs.
+def find_temporal_server(settings: Settings) -> TemporalEndpoint | None:
+    """Finds the server that `connect` would connect to; None when no server is configured and none runs.
 
     Raises:
         ConfigurationError: The configuration is unusable or unsafe.
     """
-    return configured_server() or _embedded_server(settings)
+    return find_configured_server() or _find_embedded_server(settings)
 
 
-def configured_server() -> ServerTarget | None:
-    """The server that Temporal's own configuration names; None where it names none.
+def find_configured_server() -> TemporalEndpoint | None:
+    """Finds the server that Temporal's own configuration names; None when no address is configured.
 
     Raises:
         ConfigurationError: The configuration is unusable, or would send an API key in clear.
@@ -99,8 +101,7 @@ def configured_server() -> ServerTarget | None:
     if profile.address is None:
         if profile.api_key is not None:
             raise ConfigurationError(
-                "a Temporal API key is configured without an address; "
-                "set TEMPORAL_ADDRESS too, or unset the key"
+                "a Temporal API key is configured without an address; set TEMPORAL_ADDRESS, or unset the key"
             )
         return None
     is_clear = profile.tls is not None and profile.tls.disabled is True
@@ -115,7 +116,7 @@ def configured_server() -> ServerTarget | None:
         raise ConfigurationError(
             f"the TLS file {error.filename!r} of Temporal's configuration cannot be read: {error.strerror}"
         ) from error
-    return ServerTarget(
+    return TemporalEndpoint(
         address=profile.address,
         namespace=profile.namespace or NAMESPACE,
         is_embedded=False,
@@ -123,11 +124,11 @@ def configured_server() -> ServerTarget | None:
     )
 
 
-def _embedded_server(settings: Settings) -> ServerTarget | None:
-    server = find_running_server(settings.data_folder)
+def _find_embedded_server(settings: Settings) -> TemporalEndpoint | None:
+    server = find_running_temporal(settings.data_folder)
     if server is None:
         return None
-    return ServerTarget(
+    return TemporalEndpoint(
         address=server.address,
         namespace=NAMESPACE,
         is_embedded=True,
@@ -138,19 +139,20 @@ def _embedded_server(settings: Settings) -> ServerTarget | None:
 def _load_profile() -> ClientConfigProfile:
     try:
         return ClientConfigProfile.load()
-    except Exception as error:  # noqa: BLE001 - the class is not public
-        # The text of a parse error quotes the line, and the line may be the one with the API key; it is
-        # neither repeated nor chained.
+    except Exception as error:  # noqa: BLE001 - the class of the error is not public
+        # A parse error quotes the malformed line, which may hold the API key: only the place is repeated, and
+        # the error is not chained.
         place = re.search(r"at (line \d+, column \d+)|(Profile '[^']*' not found)", str(error))
-        what = f": {place[1] or place[2]}" if place else ""
-        text = f"Temporal's own configuration (TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE) cannot be used{what}"
-    raise ConfigurationError(text)
-
-
-def _unreachable(target: ServerTarget, reason: str) -> UnreachableServerError:
-    advice = (
-        "start it in another terminal with: sagas dev"
-        if target.is_embedded
-        else "check TEMPORAL_ADDRESS, or unset it to use the embedded server (sagas dev)"
+        detail = f": {place[1] or place[2]}" if place else ""
+    raise ConfigurationError(
+        f"Temporal's own configuration (TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE) is unusable{detail}"
     )
-    return UnreachableServerError(target.address, reason, advice)
+
+
+def _unreachable(endpoint: TemporalEndpoint, reason: str) -> UnreachableServerError:
+    advice = (
+        "start the embedded server in another terminal with: sagas dev"
+        if endpoint.is_embedded
+        else "check TEMPORAL_ADDRESS, or unset the variable to use the embedded server (sagas dev)"
+    )
+    return UnreachableServerError(endpoint.address, reason, advice)

@@ -1,22 +1,23 @@
-"""The claim of an embedded server on its data folder, and the note that tells others where the server is."""
+"""The lock of an embedded server on its data folder, and the file that publishes the server's address."""
 
-import asyncio
 import os
-import time
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .._errors import FolderInUseError
+from .._errors import DataFolderInUseError
+from .._polling import poll_until
 from .file_lock import FileLock, is_locked
+from .private_file import write_private_file
 
-PATIENCE = 15.0
-"""Seconds in which a server that is just stopping may still hold its folder."""
+STOPPING_TIMEOUT = timedelta(seconds=15)
+"""How long a server that is stopping may still hold the lock."""
 
 
 class RunningServer(BaseModel):
-    """Who runs on a data folder; each kind of server adds where it is."""
+    """The content of an address file; each kind of server adds its own address."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -24,81 +25,75 @@ class RunningServer(BaseModel):
     owner_pid: int
 
 
-Running = TypeVar("Running", bound=RunningServer)
+RunningT = TypeVar("RunningT", bound=RunningServer)
 
 
-class FolderClaim:
-    """The right of one server to a data folder, for as long as the server lives.
+class DataFolderLock:
+    """The exclusive right of one server to a data folder, for as long as the server lives.
 
     Args:
         folder: The data folder.
-        server: Which server; those of different names may share a folder.
+        kind: The kind of server; servers of different kinds may share a folder.
     """
 
-    def __init__(self, folder: Path, server: str) -> None:
-        self.folder, self.server = folder, server
-        self._lock = FileLock(_lock_file(folder, server))
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.folder, self.kind = folder, kind
+        self._lock = FileLock(_lock_file(folder, kind))
 
     @property
     def descriptor(self) -> int:
-        """The open file that carries the claim, which a server that inherits it holds until it is gone."""
+        """The file descriptor that carries the lock, for the server to inherit."""
         return self._lock.descriptor
 
-    async def take(self) -> None:
-        """Claims the folder.
+    async def acquire(self) -> None:
+        """Takes the lock; waits for a server whose owner was killed, because such a server is stopping.
 
         Raises:
-            FolderInUseError: Another server has it, and is not about to stop.
+            DataFolderInUseError: Another server holds the lock and is not stopping.
         """
-        deadline = time.monotonic() + PATIENCE
-        while not self._lock.acquire():
-            # A server whose owner was killed is about to stop; any other one will stay.
-            found = find_claimant(self.folder, self.server, RunningServer)
-            if (found is not None and _exists(found.owner_pid)) or time.monotonic() > deadline:
-                raise FolderInUseError(self.folder)
-            await asyncio.sleep(0.05)
 
-    def announce(self, running: RunningServer) -> None:
-        """Tells others where the server is; only its own user can read it, as it may hold a password."""
-        file = _address_file(self.folder, self.server)
-        write_private(file, running.model_dump_json())
+        def is_acquired() -> bool:
+            if self._lock.acquire():
+                return True
+            running = find_running_server(self.folder, self.kind, RunningServer)
+            if running is not None and _exists(running.owner_pid):
+                raise DataFolderInUseError(self.folder)
+            return False
 
-    def withdraw(self) -> None:
-        """Takes back what was announced; does nothing where the folder is not ours."""
+        if not await poll_until(is_acquired, timeout=STOPPING_TIMEOUT):
+            raise DataFolderInUseError(self.folder)
+
+    def publish_address(self, running: RunningServer) -> None:
+        """Writes the address file, readable by its owner only, because an address may hold a password."""
+        write_private_file(_address_file(self.folder, self.kind), running.model_dump_json())
+
+    def remove_address(self) -> None:
+        """Deletes the address file; does nothing when the lock is not held."""
         if self._lock.is_held:
-            _address_file(self.folder, self.server).unlink(missing_ok=True)
+            _address_file(self.folder, self.kind).unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Gives the folder back; does nothing where it is not ours."""
+        """Releases the lock; does nothing when the lock is not held."""
         self._lock.release()
 
 
-def find_claimant(folder: Path, server: str, kind: type[Running]) -> Running | None:
-    """Finds the server that runs on a data folder; None where none does."""
-    # What a crash left behind is told from what is true by the lock: only a living server holds it.
-    if not is_locked(_lock_file(folder, server)):
+def find_running_server(folder: Path, kind: str, model: type[RunningT]) -> RunningT | None:
+    """Reads the address file of the server that runs on a data folder; None when no server runs."""
+    # A crash leaves the address file behind; only a living server holds the lock.
+    if not is_locked(_lock_file(folder, kind)):
         return None
     try:
-        return kind.model_validate_json(_address_file(folder, server).read_bytes())
+        return model.model_validate_json(_address_file(folder, kind).read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
 
 
-def write_private(file: Path, text: str, *, mode: int = 0o600) -> None:
-    """Writes a file that only its owner can read; who reads it sees all of the old text or all of the new."""
-    draft = file.with_name(f"{file.name}.draft")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as opened:
-        opened.write(text)
-    draft.replace(file)
+def _address_file(folder: Path, kind: str) -> Path:
+    return folder / f"{kind}.json"
 
 
-def _address_file(folder: Path, server: str) -> Path:
-    return folder / f"{server}.json"
-
-
-def _lock_file(folder: Path, server: str) -> Path:
-    return folder / f"{server}.lock"
+def _lock_file(folder: Path, kind: str) -> Path:
+    return folder / f"{kind}.lock"
 
 
 def _exists(pid: int) -> bool:

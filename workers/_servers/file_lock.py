@@ -1,4 +1,4 @@
-"""Locks between processes, released by the kernel when the last process that holds them is gone."""
+"""Locks between processes, released by the kernel when the last holder has ended."""
 
 import fcntl
 import os
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 class FileLock:
-    """A lock on a file, held until `release`, and by every child that inherits `descriptor`.
+    """A lock on a file, held until `release`, and by every child process that inherits `descriptor`.
 
-    So a server that was given the descriptor keeps its data folder locked for as long as it lives, also
-    when the process that started it was killed.
+    A server that inherits the descriptor keeps its data folder locked until the server ends, even when the
+    process that started the server was killed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -18,18 +18,22 @@ class FileLock:
 
     @property
     def is_held(self) -> bool:
-        """Whether this process holds it."""
+        """Whether this object holds the lock."""
         return self._descriptor is not None
 
     @property
     def descriptor(self) -> int:
-        """The open file that carries the lock."""
+        """The file descriptor that carries the lock.
+
+        Raises:
+            RuntimeError: The lock is not held.
+        """
         if self._descriptor is None:
             raise RuntimeError(f"the lock {str(self.path)!r} is not held")
         return self._descriptor
 
     def acquire(self) -> bool:
-        """Takes the lock where it is free, and says whether it is held now; never waits."""
+        """Takes the lock if free, without waiting, and returns whether the lock is held now."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -41,14 +45,14 @@ class FileLock:
         return True
 
     def release(self) -> None:
-        """Gives the lock back; does nothing where it is not held."""
+        """Releases the lock; does nothing when the lock is not held."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
 
 def is_locked(path: Path) -> bool:
-    """Whether some process holds the lock on `path`."""
+    """Tells whether any process holds the lock on `path`."""
     if not path.exists():
         return False
     lock = FileLock(path)

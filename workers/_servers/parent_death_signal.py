@@ -1,7 +1,8 @@
-"""Becomes the command that it is given, which then gets SIGTERM when the process that started it dies.
+"""Runs a command that gets SIGTERM when the process that started the command dies.
 
-Run as a script, `python parent_death_signal.py PARENT_PID COMMAND...`, between the parent and its child. The
-alternative, a `preexec_fn`, runs Python code in a fork of a process with threads, which can deadlock.
+A script: `python parent_death_signal.py PARENT_PID COMMAND...` asks the kernel for the signal and then
+replaces its own process with the command. The alternative, a `preexec_fn`, runs Python code in the fork of a
+process with threads, which can deadlock.
 """
 
 import ctypes
@@ -13,14 +14,14 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Asks the kernel for the signal, then turns into the command."""
+    """Asks the kernel for the signal, then replaces this process with the command."""
     parent, command = int(sys.argv[1]), sys.argv[2:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        # The parent may have died before the kernel was asked; then nobody would ever send the signal.
+        # A parent that died before the call above never triggers the signal.
         if os.getppid() != parent:
-            raise SystemExit("the process that started this one is gone")
-    # Python ignores SIGPIPE, and what is ignored stays so in the command.
+            raise SystemExit("the parent process has ended")
+    # Python ignores SIGPIPE, and a process that replaces this one would inherit the ignored signal.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         os.execvp(command[0], command)

@@ -1,38 +1,36 @@
-"""Ports on loopback that nobody else uses."""
+"""Leases of free ports on the loopback interface."""
 
-import ipaddress
 import os
 import socket
 import tempfile
 from pathlib import Path
 
+from .._configuration.loopback import LOOPBACK
 from .file_lock import FileLock
-
-LOOPBACK = "127.0.0.1"
 
 
 class PortLease:
-    """A free port, kept from every other lease on this machine until `release`.
+    """A free port on the loopback interface, reserved until `release` against every other lease.
 
-    Between finding a free port and a server that listens on it there is a moment in which another process
-    could find the same one; the lease is what such a process stumbles over.
+    Between choosing a free port and the start of the server that listens, another process could choose the
+    same port; the lock of the lease prevents the collision on this machine.
 
     Args:
-        preferred: The port wished for, where it is free; 0 for any.
+        preferred: The preferred port, taken when free; 0 for any free port.
     """
 
     def __init__(self, preferred: int) -> None:
-        self.port = preferred or _any_free_port()
+        self.port = preferred or _choose_free_port()
         self._lock: FileLock | None = None
-        while not self._take(self.port):
-            self.port = _any_free_port()
+        while not self._acquire(self.port):
+            self.port = _choose_free_port()
 
     def release(self) -> None:
-        """Gives the port back."""
+        """Releases the port."""
         if self._lock is not None:
             self._lock.release()
 
-    def _take(self, port: int) -> bool:
+    def _acquire(self, port: int) -> bool:
         lock = FileLock(Path(tempfile.gettempdir()) / f"sagas-ports-{os.getuid()}" / f"{port}.lock")
         if not lock.acquire():
             return False
@@ -43,20 +41,9 @@ class PortLease:
         return True
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host, as it stands in an address, is this machine."""
-    name = host.strip("[]")
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As servers do: without it, a port whose last connections are being buried looks taken.
+        # Servers set SO_REUSEADDR too; without the option, a port with connections in TIME_WAIT looks taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -65,7 +52,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _any_free_port() -> int:
+def _choose_free_port() -> int:
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]

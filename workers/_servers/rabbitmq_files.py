@@ -1,4 +1,4 @@
-"""What a private RabbitMQ node is made of: its configuration, its user, its cookie, its environment."""
+"""The files and the environment variables of the embedded RabbitMQ node."""
 
 import base64
 import hashlib
@@ -9,12 +9,12 @@ import string
 from dataclasses import dataclass
 from pathlib import Path
 
-from .data_folder_lock import write_private
-from .port_lease import LOOPBACK
+from .._configuration.loopback import LOOPBACK
+from .private_file import write_private_file
 
 USER = "sagas"
 NODE = "sagas@localhost"
-"""The node's name is part of where it keeps its data, so it never changes."""
+"""The name of the node; a part of the path of the node's data, therefore never changed."""
 
 CONFIGURATION = """\
 listeners.tcp.default = {address}:{port}
@@ -28,16 +28,16 @@ vm_memory_high_watermark.absolute = 512MiB
 disk_free_limit.absolute = 64MB
 """
 
-# These reach every Erlang program that the node starts. Without the first, RabbitMQ starts a daemon where it
-# finds no epmd, which listens on all interfaces and outlives everybody. Without the second, programs that
-# only look around listen on all interfaces for a moment. With one scheduler a busy machine starts it in half
-# the time.
+# The flags reach every Erlang program that the node starts. Without `-start_epmd false`, RabbitMQ starts an
+# epmd daemon when epmd is missing; the daemon listens on all interfaces and outlives the node. Without
+# `inet_dist_use_interface`, command-line tools listen on all interfaces for a moment. With one scheduler, the
+# node boots in half the time on a busy machine.
 ERLANG_FLAGS = "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1} +S 1:1 +A 16"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodePorts:
-    """The ports of a node: for clients, for the register of Erlang nodes, and for Erlang itself."""
+    """The ports of a node: for clients, for epmd (the register of Erlang nodes), and for Erlang itself."""
 
     amqp: int
     epmd: int
@@ -45,10 +45,10 @@ class NodePorts:
 
 
 class NodeFiles:
-    """The folder of a private node, which only its owner may enter.
+    """The folder of a private node, accessible by its owner only.
 
     Args:
-        folder: The folder; it is made by `write`.
+        folder: The folder; `write` creates the folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,27 +61,27 @@ class NodeFiles:
         self.epmd_log = folder / "epmd.log"
 
     def write(self, ports: NodePorts) -> str:
-        """Writes what the node reads at its start, and returns the password of its user.
+        """Writes all files of the node, and returns the password of the node's user.
 
-        The password and the cookie are made once. The node learns its user anew at every start, so neither
-        a first start that was cut short nor a lost password locks anybody out.
+        Password and Erlang cookie are created once. The node imports its user at every start: neither an
+        interrupted first start nor a lost password locks clients out.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         for folder in (self.home, self.database):
             folder.mkdir(exist_ok=True)
-        # Who has the cookie can run programs as us. Erlang would make one too, but from the time of day.
-        letters = "".join(secrets.choice(string.ascii_uppercase) for _ in range(32))
-        _write_once(self.home / ".erlang.cookie", letters, mode=0o400)
+        # The cookie allows to run programs as this user. Erlang would derive a cookie from the time of day.
+        cookie = "".join(secrets.choice(string.ascii_uppercase) for _ in range(32))
+        _write_once(self.home / ".erlang.cookie", cookie, mode=0o400)
         password = _write_once(self.folder / "password", secrets.token_urlsafe(24))
-        write_private(self.definitions, json.dumps(_definitions(password), indent=2))
-        write_private(self.plugins, "[].")
+        write_private_file(self.definitions, json.dumps(_definitions(password), indent=2))
+        write_private_file(self.plugins, "[].")
         text = CONFIGURATION.format(address=LOOPBACK, port=ports.amqp, definitions=self.definitions)
-        write_private(self.configuration, text)
+        write_private_file(self.configuration, text)
         return password
 
     def environment(self, ports: NodePorts) -> dict[str, str]:
-        """The variables with which a node, its epmd and its tools find each other, and nobody else."""
+        """Creates the environment variables with which node, epmd and tools find only each other."""
         return {
             "HOME": str(self.home),
             "LANG": "C.UTF-8",
@@ -96,18 +96,18 @@ class NodeFiles:
             "RABBITMQ_PID_FILE": str(self.folder / "pid"),
             "RABBITMQ_CONFIG_FILE": str(self.configuration),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.plugins),
-            # What is installed for the whole machine must not leak in.
+            # Files of the machine-wide installation are ignored.
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "advanced.config"),
             "RABBITMQ_CONF_ENV_FILE": str(self.folder / "no-environment.conf"),
-            # The script then becomes the node instead of watching over it, so signals reach the node itself.
+            # With this variable, the start script becomes the node: signals reach the node itself.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
 
 
 def _write_once(file: Path, text: str, *, mode: int = 0o600) -> str:
-    """Writes a file where there is none, or an empty one, and returns what is in it."""
+    """Writes a file unless the file has content already, and returns the content."""
     if not file.exists() or not file.read_text().strip():
-        write_private(file, text, mode=mode)
+        write_private_file(file, text, mode=mode)
     return file.read_text().strip()
 
 
@@ -120,5 +120,5 @@ def _definitions(password: str) -> dict[str, object]:
         "hashing_algorithm": "rabbit_password_hashing_sha256",
         "tags": "administrator",
     }
-    everything = {"user": USER, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}
-    return {"users": [user], "vhosts": [{"name": "/"}], "permissions": [everything]}
+    permission = {"user": USER, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}
+    return {"users": [user], "vhosts": [{"name": "/"}], "permissions": [permission]}

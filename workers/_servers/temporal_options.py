@@ -1,4 +1,4 @@
-"""How the embedded Temporal server is run: the choices, and the flags that they become."""
+"""Options of the embedded Temporal server, and their translation to command-line flags."""
 
 import json
 from collections.abc import Mapping
@@ -7,34 +7,32 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
-from .port_lease import LOOPBACK
+from .._configuration.loopback import LOOPBACK
+from .._search_attributes import SEARCH_ATTRIBUTES
 
-SEARCH_ATTRIBUTES = {"SagaStatus": "Keyword"}
-"""What sagas tell about themselves in the list of workflows, and its type."""
-
-# Measured: one saga-like workflow of four activities takes 250 ms without these and 30 ms with them. The
-# stock server writes through to the disk on every commit and looks for new tasks 20 times a second.
+# Measured: a workflow of four activities takes 250 ms without the tuning and 30 ms with the tuning. The
+# default server flushes every commit to the disk and polls for new tasks 20 times a second.
 TUNED_PRAGMAS = {"journal_mode": "wal", "synchronous": "normal"}
 TUNED_CONFIG: Mapping[str, str | int | bool] = {
     "history.transferProcessorMaxPollRPS": 2000,
     "history.timerProcessorMaxPollRPS": 2000,
     "history.visibilityProcessorMaxPollRPS": 200,
-    # The stock server rounds timers up to a second; with this, a retry comes when its policy says.
+    # The default server rounds timers up to a second, which would delay every retry.
     "history.timerProcessorMaxTimeShift": "5ms",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemporalOptions:
-    """How the embedded Temporal server is run.
+    """Options of the embedded Temporal server.
 
     Args:
-        port: The port wished for; another one is taken where it is in use, and 0 is any free one.
-        ui_port: The port wished for the Web UI, in the same way.
-        retention: How long a closed workflow is kept; at least a day.
+        port: The preferred port; a free port when in use, and 0 for any free port.
+        ui_port: The preferred port of the Web UI, likewise.
+        retention: How long closed workflows are kept; at least a day.
         search_attributes: Names and types of the search attributes to register.
-        pragmas: How SQLite is opened.
-        config: The server's dynamic configuration, by key; the values are written as JSON.
+        pragmas: Pragmas of SQLite.
+        config: Dynamic configuration of the server by key; values are written as JSON.
     """
 
     port: int = 7233
@@ -46,11 +44,11 @@ class TemporalOptions:
 
     @classmethod
     def stock(cls) -> Self:
-        """The server as it comes, to measure what the tuning is worth."""
+        """Creates options without any tuning, for measurements of the tuning."""
         return cls(pragmas={}, config={})
 
     def flags(self, database: Path, *, port: int, ui_port: int) -> list[str]:
-        """The flags of `temporal server start-dev`."""
+        """Translates the options to flags of `temporal server start-dev`."""
         flags = ["--db-filename", str(database), "--ip", LOOPBACK, "--port", str(port)]
         flags += ["--ui-port", str(ui_port), "--ui-disable-news-fetch", "--log-level", "warn"]
         for flag, pairs in (

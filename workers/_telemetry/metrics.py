@@ -1,4 +1,4 @@
-"""Metrics of Temporal and of sagas, where Prometheus fetches them."""
+"""Metrics of Temporal and of sagas for Prometheus."""
 
 from functools import lru_cache
 
@@ -11,19 +11,19 @@ from .._errors import ConfigurationError
 
 
 def metrics_runtime(settings: Settings) -> Runtime | None:
-    """The runtime for `connect` that offers metrics at `SAGAS_METRICS`; `None` where that is not set.
+    """Creates the runtime for `connect` that offers metrics at `SAGAS_METRICS`; None without the setting.
 
-    Only one process can have the address, so it is the worker's, where sagas are counted. The address is
-    held until the process ends.
+    One process can bind the address, and the workers count sagas: use the runtime in the worker. The address
+    stays bound until the process ends.
 
     Raises:
-        ConfigurationError: It is no address, or another process has it.
+        ConfigurationError: The address is malformed, or in use by another process.
     """
-    return _runtime(settings.metrics) if settings.metrics else None
+    return _create_runtime(settings.metrics) if settings.metrics else None
 
 
 @lru_cache
-def _runtime(address: str) -> Runtime:
+def _create_runtime(address: str) -> Runtime:
     endpoint = PrometheusConfig(
         bind_address=address,
         counters_total_suffix=True,
@@ -36,5 +36,5 @@ def _runtime(address: str) -> Runtime:
     except ValueError as error:
         raise ConfigurationError(
             f"SAGAS_METRICS is {address!r}: {error}; write an address of this machine and a free port, "
-            "as 127.0.0.1:9464"
+            "for example 127.0.0.1:9464"
         ) from error

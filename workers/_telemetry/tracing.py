@@ -1,7 +1,7 @@
-"""Telemetry: where the spans of this process go; the only file that knows OpenTelemetry's SDK.
+"""Traces: the destination of this process's spans. Only this file imports OpenTelemetry's SDK.
 
-The SDK comes with the extra `telemetry`, and is imported where it is asked for only. Everything else that is
-traced, here and in Temporal's own plugin, knows the API, which does nothing as long as nothing is installed.
+The SDK comes with the extra `telemetry` and is imported only when tracing is on. All other traced code uses
+OpenTelemetry's API, which does nothing without an installed SDK.
 """
 
 import sys
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
     from temporalio.contrib.opentelemetry import ReplaySafeTracerProvider
 
-TEXTS = {"exception.message", "exception.stacktrace"}
-"""What the event of an exception says in words, which may quote what nobody may read."""
+REDACTED = {"exception.message", "exception.stacktrace"}
+"""Attributes of exception events that are removed, because error texts may quote confidential data."""
 
 
 @contextmanager
 def telemetry(settings: Settings, *, service: str) -> Generator[list[Plugin], None, None]:
-    """Records spans as the settings say, for as long as the context is open; once per process.
+    """Records spans as configured while the context is open; at most once per process.
 
     Args:
-        settings: Whether, and where to. An OTLP endpoint is taken from OpenTelemetry's own variables:
-            `OTEL_EXPORTER_OTLP_ENDPOINT` and its like.
-        service: What this process is called in every span.
+        settings: Whether spans are recorded, and the destination. The OTLP endpoint comes from
+            OpenTelemetry's own variables, such as `OTEL_EXPORTER_OTLP_ENDPOINT`.
+        service: The service name of every span.
 
     Returns:
-        The plugins for the Temporal client, to be given before `SagaPlugin`; none where nothing is recorded.
+        The plugins for the Temporal client, to be listed before `SagaPlugin`; empty when tracing is off.
 
     Raises:
         ConfigurationError: The SDK is not installed.
@@ -45,10 +45,12 @@ def telemetry(settings: Settings, *, service: str) -> Generator[list[Plugin], No
         yield []
         return
     try:
-        from temporalio.contrib.opentelemetry import OpenTelemetryPlugin  # noqa: PLC0415 - as the extra is
+        # Imported here: the module needs the extra.
+        from temporalio.contrib.opentelemetry import OpenTelemetryPlugin  # noqa: PLC0415
 
-        is_live = settings.telemetry == "console"
-        provider = tracer_provider(_console() if is_live else _otlp(), service=service, at_once=is_live)
+        is_console = settings.telemetry == "console"
+        exporter = _create_console_exporter() if is_console else _create_otlp_exporter()
+        provider = create_tracer_provider(exporter, service=service, is_batched=not is_console)
     except ImportError as error:
         raise ConfigurationError(
             f"SAGAS_TELEMETRY is {settings.telemetry!r}, and OpenTelemetry's SDK is not installed; "
@@ -61,28 +63,32 @@ def telemetry(settings: Settings, *, service: str) -> Generator[list[Plugin], No
         provider.shutdown()
 
 
-def tracer_provider(exporter: "SpanExporter", *, service: str, at_once: bool) -> "ReplaySafeTracerProvider":
-    """What makes spans, and hands them to `exporter`: one by one as they end, or in batches."""
+def create_tracer_provider(
+    exporter: "SpanExporter", *, service: str, is_batched: bool
+) -> "ReplaySafeTracerProvider":
+    """Creates a tracer provider that passes redacted spans to `exporter`: in batches, or each at its end."""
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor  # noqa: PLC0415
-    from temporalio.contrib.opentelemetry import create_tracer_provider  # noqa: PLC0415
+    from temporalio.contrib import opentelemetry as temporal_opentelemetry  # noqa: PLC0415
 
-    provider = create_tracer_provider(
+    provider = temporal_opentelemetry.create_tracer_provider(
         resource=Resource.create({"service.name": service}), shutdown_on_exit=False
     )
-    discreet = cast("SpanExporter", _Discreet(exporter))
-    provider.add_span_processor(SimpleSpanProcessor(discreet) if at_once else BatchSpanProcessor(discreet))
+    redacting = cast("SpanExporter", _RedactingExporter(exporter))
+    provider.add_span_processor(
+        BatchSpanProcessor(redacting) if is_batched else SimpleSpanProcessor(redacting)
+    )
     return provider
 
 
-class _Discreet:
-    """Hands spans on without the text of any error, and with the saga's id and the step on Temporal's own."""
+class _RedactingExporter:
+    """Exports spans without error texts, and with saga id and step name on Temporal's own spans."""
 
     def __init__(self, exporter: "SpanExporter") -> None:
         self._exporter = exporter
 
     def export(self, spans: "Sequence[ReadableSpan]") -> "SpanExportResult":
-        return self._exporter.export([_discreet(span) for span in spans])
+        return self._exporter.export([_redact(span) for span in spans])
 
     def shutdown(self) -> None:
         self._exporter.shutdown()
@@ -91,7 +97,7 @@ class _Discreet:
         return self._exporter.force_flush(timeout_millis)
 
 
-def _discreet(span: "ReadableSpan") -> "ReadableSpan":
+def _redact(span: "ReadableSpan") -> "ReadableSpan":
     from opentelemetry.sdk.trace import Event, ReadableSpan  # noqa: PLC0415
 
     attributes = dict(span.attributes or {})
@@ -100,9 +106,10 @@ def _discreet(span: "ReadableSpan") -> "ReadableSpan":
         context=span.context,
         parent=span.parent,
         resource=span.resource,
-        attributes=_words(attributes) | attributes,
+        attributes=_saga_attributes(attributes) | attributes,
         events=[
-            Event(each.name, _without_texts(each.attributes or {}), each.timestamp) for each in span.events
+            Event(each.name, _without_error_texts(each.attributes or {}), each.timestamp)
+            for each in span.events
         ],
         links=span.links,
         kind=span.kind,
@@ -113,36 +120,35 @@ def _discreet(span: "ReadableSpan") -> "ReadableSpan":
     )
 
 
-def _words(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
-    """What Temporal's attributes say, in the words of sagas: a child's spans have the id of its root."""
-    found = (("saga.id", "temporalWorkflowID"), ("saga.step", "temporalActivityID"))
-    words: dict[str, AttributeValue] = {
-        word: str(attributes[theirs]) for word, theirs in found if theirs in attributes
-    }
-    if "saga.id" in words:
-        words["saga.id"] = str(words["saga.id"]).partition("/")[0]
-    return words
+def _saga_attributes(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
+    """Derives `saga.id` and `saga.step` from Temporal's attributes; a child's spans get the root's id."""
+    derived: dict[str, AttributeValue] = {}
+    if (workflow_id := attributes.get("temporalWorkflowID")) is not None:
+        derived["saga.id"] = str(workflow_id).partition("/")[0]
+    if (activity_id := attributes.get("temporalActivityID")) is not None:
+        derived["saga.step"] = str(activity_id)
+    return derived
 
 
-def _without_texts(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
-    return {name: value for name, value in attributes.items() if name not in TEXTS}
+def _without_error_texts(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
+    return {name: value for name, value in attributes.items() if name not in REDACTED}
 
 
-def _otlp() -> "SpanExporter":
+def _create_otlp_exporter() -> "SpanExporter":
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
     return OTLPSpanExporter()
 
 
-def _console() -> "SpanExporter":
+def _create_console_exporter() -> "SpanExporter":
     from opentelemetry.sdk.trace.export import ConsoleSpanExporter  # noqa: PLC0415
 
-    # Not stdout: there a process says that it is ready.
-    return ConsoleSpanExporter(out=sys.stderr, formatter=_line)
+    # Stdout is reserved for readiness lines.
+    return ConsoleSpanExporter(out=sys.stderr, formatter=_format_line)
 
 
-def _line(span: "ReadableSpan") -> str:
-    """One span as one line: its trace, itself and its parent; who, what, how long, and everything else."""
+def _format_line(span: "ReadableSpan") -> str:
+    """Formats a span as a line: trace id, span id, parent id, service, name, duration and attributes."""
     context = span.get_span_context()
     assert context is not None
     parent = f"{span.parent.span_id:016x}" if span.parent else "-" * 16

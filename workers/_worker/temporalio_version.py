@@ -1,4 +1,4 @@
-"""Which versions of temporalio are fit to run sagas."""
+"""The versions of temporalio on which sagas can run."""
 
 import logging
 
@@ -11,17 +11,17 @@ logger = logging.getLogger(__name__)
 
 
 def check_temporalio(version: str) -> None:
-    """Refuses versions of temporalio that are known to break sagas, and warns about untested ones.
+    """Refuses versions of temporalio that break sagas, and logs a warning for untested versions.
 
     Raises:
-        ConfigurationError: The version is known to be bad; says what to install.
+        ConfigurationError: The version breaks sagas; the message names a version to install.
     """
     major, minor = (int(part) for part in version.split(".")[:2])
-    wanted = ".".join(map(str, TESTED))
+    tested = ".".join(map(str, TESTED))
     if (major, minor) in REFUSED:
         raise ConfigurationError(
             f"temporalio {version} is known to break sagas; "
-            f"install another one: pip install 'temporalio=={wanted}.*'"
+            f"install a tested version: pip install 'temporalio=={tested}.*'"
         )
     if (major, minor) != TESTED:
-        logger.warning("temporalio %s is untested with sagas; %s.x is tested", version, wanted)
+        logger.warning("temporalio %s is untested with sagas; tested: %s.*", version, tested)

@@ -1,23 +1,22 @@
-"""A worker process: polls one task queue until it is told to stop, and then drains."""
+"""The worker process: polls a task queue until a signal, then shuts down gracefully."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
 
 import temporalio.service
 from temporalio.client import Client
 from temporalio.worker import Worker, WorkerConfig
 
 from .._errors import UnreachableServerError
+from .._polling import poll_until
 from .._search_attributes import require_search_attributes
 from .stop_signals import stop_signals, wait_for_stop
 from .temporalio_version import check_temporalio
 
-POLL = 0.02
-LEAVE = timedelta(seconds=5)
-"""How long activities may take to notice that they are cancelled, once the graceful time is over."""
+CANCELLATION_TIMEOUT = timedelta(seconds=5)
+"""How long activities may take to end after their cancellation, at the end of the graceful shutdown."""
 
 logger = logging.getLogger(__name__)
 
@@ -27,28 +26,29 @@ async def run_worker(
     *,
     task_queue: str,
     workflows: Sequence[type] = (),
-    activities: Sequence[Callable[..., Any]] = (),
-    graceful_shutdown: timedelta = timedelta(seconds=10),
+    activities: Sequence[Callable[..., object]] = (),
+    graceful_shutdown_timeout: timedelta = timedelta(seconds=10),
     options: WorkerConfig | None = None,
 ) -> None:
-    """Runs a worker until SIGTERM or SIGINT, and returns when it has drained; prints one line when it polls.
+    """Runs a worker until SIGTERM or SIGINT, and returns after the shutdown; prints a line when polling.
 
-    Draining: no new task is taken; running activities may finish within `graceful_shutdown`, and are then
-    cancelled. What is cut off is tried again by the next worker. An activity that does not heed that it is
-    cancelled keeps the process until it returns; a second signal ends it at once.
+    During the shutdown the worker takes no new task; running activities may finish within
+    `graceful_shutdown_timeout` and are then cancelled. The next worker retries the cancelled activities. An
+    activity that ignores its cancellation delays the end of the process; a second signal ends the process at
+    once.
 
     Args:
-        client: The connection, whose plugins apply to the worker too.
-        task_queue: What it polls.
+        client: The client; its plugins apply to the worker too.
+        task_queue: The task queue to poll.
         workflows: Workflow classes.
         activities: Functions decorated with `activity.defn`.
-        graceful_shutdown: How long running activities may take to finish.
-        options: Anything else that `temporalio.worker.Worker` takes.
+        graceful_shutdown_timeout: How long running activities may take to finish.
+        options: Further options of `temporalio.worker.Worker`.
 
     Raises:
-        ConfigurationError: The installed temporalio is known to break sagas, or sagas would write a search
-            attribute that the namespace does not know.
-        UnreachableServerError: The namespace does not exist, or may not be polled.
+        ConfigurationError: The installed temporalio breaks sagas, or the namespace lacks a search attribute
+            that sagas write.
+        UnreachableServerError: The namespace does not exist, or the client may not poll the namespace.
     """
     check_temporalio(temporalio.service.__version__)
     await require_search_attributes(client)
@@ -58,17 +58,17 @@ async def run_worker(
         "task_queue": task_queue,
         "workflows": workflows,
         "activities": activities,
-        "graceful_shutdown_timeout": graceful_shutdown,
+        "graceful_shutdown_timeout": graceful_shutdown_timeout,
     }
     worker = Worker(**config)
     with stop_signals() as stop:
         running = asyncio.create_task(_run(worker, client))
         try:
-            await _until_polling(worker, running)
+            await _wait_until_polling(worker, running)
             where = f"namespace {client.namespace!r} at {client.service_client.config.target_host}"
             print(f"worker polls task queue {task_queue!r} of {where}", flush=True)
             await wait_for_stop(stop, running)
-            await _drain(worker, running, graceful_shutdown + LEAVE)
+            await _shut_down(worker, running, graceful_shutdown_timeout + CANCELLATION_TIMEOUT)
         finally:
             running.cancel()
 
@@ -77,29 +77,28 @@ async def _run(worker: Worker, client: Client) -> None:
     try:
         await worker.run()
     except RuntimeError as error:
-        # The SDK has no error class for a namespace that it cannot use.
+        # temporalio has no error class for an unusable namespace.
         if "validation failed" not in str(error):
             raise
         raise UnreachableServerError(
             client.service_client.config.target_host,
             f"does not let a worker poll namespace {client.namespace!r} ({error})",
-            "create the namespace, or set TEMPORAL_NAMESPACE to another one",
+            "create the namespace, or set TEMPORAL_NAMESPACE to an existing namespace",
         ) from error
 
 
-async def _until_polling(worker: Worker, running: asyncio.Task[None]) -> None:
-    # Asking again and again, as the SDK gives no event for it.
-    while not worker.is_running and not running.done():  # noqa: ASYNC110
-        await asyncio.sleep(POLL)
+async def _wait_until_polling(worker: Worker, running: asyncio.Task[None]) -> None:
+    # Polled, because temporalio announces the state by no event.
+    await poll_until(lambda: worker.is_running or running.done())
     if running.done():
         await running
 
 
-async def _drain(worker: Worker, running: asyncio.Task[None], within: timedelta) -> None:
+async def _shut_down(worker: Worker, running: asyncio.Task[None], timeout: timedelta) -> None:
     stopping = asyncio.create_task(worker.shutdown())
-    await asyncio.wait({running}, timeout=within.total_seconds())
+    await asyncio.wait({running}, timeout=timeout.total_seconds())
     stopping.cancel()
     if running.done():
         await running
     else:
-        logger.warning("activities ignored that they were cancelled; they are left to their timeouts")
+        logger.warning("activities ignored their cancellation and are left to their timeouts")

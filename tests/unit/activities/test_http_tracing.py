@@ -1,4 +1,4 @@
-"""A call over HTTP is a span that says whom it asked and how it ended; its trace goes with the request."""
+"""An HTTP call is a span with participant and outcome, and the request carries the trace context."""
 
 import httpx
 import pytest
@@ -7,15 +7,17 @@ from temporalio.exceptions import ApplicationError
 
 from activities import HttpParticipant
 from sagas import RejectedError
-from tests.recorded_spans import Spans, id_of, spans
+from tests.recorded_spans import RecordedSpans, span_id_of, spans
 
 from .test_http_participant import RESERVE, Seat, problem
 
 __all__ = ["spans"]
 
 
-async def ask(answer: httpx.Response | Exception, *, url: str = "http://cinema.example") -> httpx.Request:
-    """Asks for a seat, with a span around it, and returns the request."""
+async def call_in_span(
+    answer: httpx.Response | Exception, *, url: str = "http://cinema.example"
+) -> httpx.Request:
+    """Calls the participant inside a span, and returns the request."""
     requests: list[httpx.Request] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -33,13 +35,13 @@ async def ask(answer: httpx.Response | Exception, *, url: str = "http://cinema.e
     return requests[0]
 
 
-async def test_the_request_goes_on_with_the_trace(spans: Spans) -> None:
+async def test_the_request_carries_the_trace_context(spans: RecordedSpans) -> None:
     """The service finds the span of the call in `traceparent`."""
-    request = await ask(httpx.Response(200, json={"row": 7}))
+    request = await call_in_span(httpx.Response(200, json={"row": 7}))
 
     (call,) = spans.named("POST /reserve-seat")
     assert spans.path(call) == ["caller", "POST /reserve-seat"]
-    assert request.headers["traceparent"].split("-")[2] == f"{id_of(call):016x}"
+    assert request.headers["traceparent"].split("-")[2] == f"{span_id_of(call):016x}"
     assert call.attributes == {
         "http.request.method": "POST",
         "http.response.status_code": 200,
@@ -59,11 +61,11 @@ async def test_the_request_goes_on_with_the_trace(spans: Spans) -> None:
         (httpx.ConnectError("hunter2"), "unknown", "ConnectError"),
     ],
 )
-async def test_a_span_tells_how_it_ended(
-    spans: Spans, answer: httpx.Response | Exception, outcome: str, error: str | None
+async def test_the_span_has_the_outcome(
+    spans: RecordedSpans, answer: httpx.Response | Exception, outcome: str, error: str | None
 ) -> None:
-    """A refusal is an answer; what leaves nobody knowing is an error, told without its words."""
-    await ask(answer)
+    """A rejection is an answer; an unknown outcome is an error, recorded without its text."""
+    await call_in_span(answer)
 
     (call,) = spans.named("POST /reserve-seat")
     told = dict(call.attributes or {})
@@ -72,17 +74,17 @@ async def test_a_span_tells_how_it_ended(
     assert "hunter2" not in spans.text()
 
 
-async def test_what_a_url_may_hold_is_not_told(spans: Spans) -> None:
+async def test_credentials_of_the_url_stay_out_of_the_span(spans: RecordedSpans) -> None:
     """User and password of a service are secrets."""
-    await ask(httpx.Response(200, json={"row": 7}), url="https://ada:hunter2@cinema.example:8443/v1")
+    await call_in_span(httpx.Response(200, json={"row": 7}), url="https://ada:hunter2@cinema.example:8443/v1")
 
     (call,) = spans.named("POST /reserve-seat")
     assert (call.attributes or {})["url.full"] == "https://cinema.example:8443/v1/reserve-seat"
     assert "hunter2" not in spans.text()
 
 
-async def test_without_telemetry_a_request_has_no_context() -> None:
-    """Nothing is added to what is sent."""
-    request = await ask(httpx.Response(200, json={"row": 7}))
+async def test_without_tracing_the_request_has_no_trace_context() -> None:
+    """No header is added."""
+    request = await call_in_span(httpx.Response(200, json={"row": 7}))
 
     assert "traceparent" not in request.headers

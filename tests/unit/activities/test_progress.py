@@ -1,4 +1,4 @@
-"""A long activity that goes on where its last attempt stopped."""
+"""A retried activity continues at the position that the previous attempt saved."""
 
 import dataclasses
 from datetime import timedelta
@@ -13,7 +13,7 @@ from sagas import DefinitionError
 
 
 class Position(BaseModel):
-    """Where it is."""
+    """A position in a list of files."""
 
     file: str
     row: int = 0
@@ -28,7 +28,7 @@ def attempt(*saved: Any, heartbeat: timedelta | None = timedelta(seconds=5)) -> 
 
 
 def test_the_first_attempt_begins_at_the_start() -> None:
-    """Nothing was saved."""
+    """No position was saved."""
     assert attempt().run(lambda: Progress(7).value) == 7
 
 
@@ -42,19 +42,19 @@ def test_the_first_attempt_begins_at_the_start() -> None:
     ],
     ids=["number", "model", "of-another-version", "of-another-type"],
 )
-def test_another_attempt_goes_on_where_the_last_one_stopped(start: Any, saved: Any, expected: Any) -> None:
-    """Or begins again, where nobody can say where that was."""
+def test_a_retry_continues_at_the_saved_position(start: Any, saved: Any, expected: Any) -> None:
+    """An unreadable position restarts the work."""
     assert attempt(saved).run(lambda: Progress(start).value) == expected
 
 
 @pytest.mark.parametrize("saved", ["b", {"file": "b"}, 3])
-def test_progress_that_begins_with_nothing_goes_on_where_the_last_attempt_stopped(saved: Any) -> None:
-    """The type of its start says nothing of what comes later."""
+def test_a_start_of_none_accepts_any_saved_position(saved: Any) -> None:
+    """The type of None says nothing about later positions."""
     assert attempt(saved).run(lambda: Progress(None).value) == saved
 
 
-def test_progress_has_the_type_that_it_was_given() -> None:
-    """Not that of its start."""
+def test_the_type_in_brackets_precedes_the_type_of_the_start() -> None:
+    """`Progress[str | None](None)` reads strings."""
     kind = Progress[Position | None]
 
     assert attempt({"file": "b"}).run(lambda: kind(None).value) == Position(file="b")
@@ -76,7 +76,7 @@ def test_saving_is_a_heartbeat() -> None:
     assert beats == [(3,)]
 
 
-def test_progress_without_a_heartbeat_is_refused() -> None:
-    """A crash would be noticed only when the attempt's time is up."""
+def test_progress_without_a_heartbeat_timeout_is_refused() -> None:
+    """A crash would be noticed only after the attempt's timeout."""
     with pytest.raises(DefinitionError, match="give its policy a `heartbeat`"):
         attempt(heartbeat=None).run(lambda: Progress(0))

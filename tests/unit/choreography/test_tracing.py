@@ -9,7 +9,7 @@ from examples.compare.scenarios import ORDERS, Scenario
 from examples.order import facts
 from examples.order.messages import Order
 from examples.service import SERVICES
-from tests.recorded_spans import Spans, id_of, spans
+from tests.recorded_spans import RecordedSpans, span_id_of, spans
 from tests.waiting import until
 
 from .bus import SmallBus
@@ -34,7 +34,9 @@ async def run(path: Path, bus: SmallBus, scenario: Scenario) -> Order:
 
 @pytest.mark.parametrize("copies", [1, 2])
 @pytest.mark.parametrize("scenario", [ORDERS[0], REFUSED], ids=lambda scenario: scenario.name)
-async def test_one_saga_is_one_trace(tmp_path: Path, spans: Spans, scenario: Scenario, copies: int) -> None:
+async def test_one_saga_is_one_trace(
+    tmp_path: Path, spans: RecordedSpans, scenario: Scenario, copies: int
+) -> None:
     """From the request that began it to the last event, also where every event comes twice."""
     await run(tmp_path, SmallBus(copies=copies), scenario)
 
@@ -50,7 +52,7 @@ async def test_one_saga_is_one_trace(tmp_path: Path, spans: Spans, scenario: Sce
 
 
 async def test_an_event_is_created_in_the_business_transaction_and_everything_follows_from_there(
-    tmp_path: Path, spans: Spans
+    tmp_path: Path, spans: RecordedSpans
 ) -> None:
     """Sending and handling have the creation as their parent, and link to it."""
     await run(tmp_path, SmallBus(), ORDERS[0])
@@ -70,13 +72,15 @@ async def test_an_event_is_created_in_the_business_transaction_and_everything_fo
     assert asked.name == "place-order"
     for span in (sent, handled):
         assert spans.parent_of(span) is created
-        assert [link.context.span_id for link in span.links] == [id_of(created)]
+        assert [link.context.span_id for link in span.links] == [span_id_of(created)]
     for span in (reserved, follows):
         assert spans.parent_of(span) is handled
     assert (reserved.attributes or {})["saga.outcome"] == "done"
 
 
-async def test_spans_say_what_the_conventions_for_messaging_ask_for(tmp_path: Path, spans: Spans) -> None:
+async def test_spans_say_what_the_conventions_for_messaging_ask_for(
+    tmp_path: Path, spans: RecordedSpans
+) -> None:
     """Who reads traces of other systems can read these."""
     bus = SmallBus()
     async with service(tmp_path, bus) as (running, _):
@@ -99,7 +103,7 @@ async def test_spans_say_what_the_conventions_for_messaging_ask_for(tmp_path: Pa
 
 
 async def test_an_event_that_cannot_be_published_is_an_error_of_its_span(
-    tmp_path: Path, spans: Spans
+    tmp_path: Path, spans: RecordedSpans
 ) -> None:
     """The span says of which kind, and nothing else of the error."""
     bus = SmallBus()
@@ -113,7 +117,7 @@ async def test_an_event_that_cannot_be_published_is_an_error_of_its_span(
     assert (failed.status.is_ok, failed.status.description, failed.events) == (False, None, ())
 
 
-async def test_no_span_holds_what_a_customer_said(tmp_path: Path, spans: Spans) -> None:
+async def test_no_span_holds_what_a_customer_said(tmp_path: Path, spans: RecordedSpans) -> None:
     """Neither e-mail nor card nor address is in what leaves the process (P17)."""
     message = await run(tmp_path, SmallBus(), REFUSED)
 

@@ -1,4 +1,4 @@
-"""The alert rules are read by Prometheus at a user's, so they are checked here: form, names and statuses."""
+"""The alert rules name existing metrics, labels and statuses, in the form that Prometheus reads."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ def rules() -> list[dict[str, Any]]:
 
 
 def test_every_rule_has_the_form_that_prometheus_reads() -> None:
-    """Nothing is missing, nothing is misspelt, and no name stands twice."""
+    """No key is missing or misspelt, and every name is unique."""
     names = []
     for rule in rules():
         names.append(rule.get("alert") or rule["record"])
@@ -46,8 +46,8 @@ def test_every_rule_has_the_form_that_prometheus_reads() -> None:
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("alert") or rule["record"])
-def test_a_rule_asks_for_what_sagas_count(rule: dict[str, Any]) -> None:
-    """Every metric in it exists under this name, and so does every label; its brackets match."""
+def test_rules_use_only_exported_metrics_and_labels(rule: dict[str, Any]) -> None:
+    """Metrics and labels exist under these names, and the brackets match."""
     expression = rule["expr"]
     recorded = {each["record"] for each in rules() if "record" in each}
 
@@ -64,8 +64,8 @@ def test_a_rule_asks_for_what_sagas_count(rule: dict[str, Any]) -> None:
         assert expression.count(pair[0]) == expression.count(pair[1])
 
 
-def test_the_guide_estimates_as_the_rules_do() -> None:
-    """How many are stuck, but for the namespace and the floor."""
+def test_the_guide_shows_the_recording_rule_for_stuck_sagas() -> None:
+    """docs/telemetry.md shows the expression, without the namespace and the lower bound."""
     (expression,) = re.findall(r"```\n(sum by .*?)```", GUIDE.read_text(), re.DOTALL)
     (rule,) = [each["expr"] for each in rules() if each.get("record") == "workflow_type:saga_stuck:estimate"]
 
@@ -75,8 +75,8 @@ def test_the_guide_estimates_as_the_rules_do() -> None:
     assert " ".join(expression.split()) == floored[1].strip().replace("namespace, ", "")
 
 
-def test_what_wakes_somebody_is_what_needs_a_person() -> None:
-    """One rule does; who is woken for nothing does not come the next time."""
+def test_only_sagas_that_stay_stuck_page_a_person() -> None:
+    """Every other alert has a lower severity."""
     assert [rule["alert"] for rule in rules() if rule.get("labels", {}).get("severity") == "page"] == [
         "SagaStaysStuck"
     ]

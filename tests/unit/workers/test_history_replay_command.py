@@ -1,4 +1,4 @@
-"""`sagas histories replay` says in a sentence what differs, and what it cannot read; never a traceback."""
+"""`sagas histories replay` reports differences and unreadable recordings in sentences, without tracebacks."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ class Changed:
 
 @pytest.fixture
 def replay(tmp_path: Path) -> Callable[..., tuple[int, list[str], str]]:
-    """Runs the command in a folder of a user's own; returns exit code, lines and errors."""
+    """Runs the command in a folder outside the project; returns exit code, lines and errors."""
 
     def run(*arguments: str, code: str = "") -> tuple[int, list[str], str]:
         (tmp_path / "shop.py").write_text(HEAD + (code or "        raise ValueError('unused')"))
@@ -59,8 +59,8 @@ EXAMPLES = [
 CHANGED = ["--workflows", "shop:Changed", "--workflows", "examples.payment.saga:PaymentSaga"]
 
 
-def test_histories_that_replay_are_one_line_each(replay: Replay) -> None:
-    """And the exit code is 0."""
+def test_histories_that_replay_are_listed(replay: Replay) -> None:
+    """Each history is a line, and the exit code is 0."""
     code, lines, errors = replay(str(STORED / "order-all-well"), *EXAMPLES)
 
     assert (code, errors) == (0, "")
@@ -92,7 +92,7 @@ NO_CHILD = """
 
 
 @pytest.mark.parametrize(
-    ("code", "where", "what"),
+    ("code", "event", "difference"),
     [
         (
             OTHER_ACTIVITY,
@@ -105,12 +105,12 @@ NO_CHILD = """
         (
             "        await workflow.sleep(1)",
             "event 5, ActivityTaskScheduled 'create-order'",
-            "the code of today does something else there (timer)",
+            "the current code issues another command (timer)",
         ),
         (
             NO_CHILD,
             "StartChildWorkflowExecutionInitiated 'order-all-well/payment'",
-            "the code of today does something else there (timer)",
+            "the current code issues another command (timer)",
         ),
         (
             NO_PATCH,
@@ -120,17 +120,17 @@ NO_CHILD = """
                 "but there is no corresponding change command!"
             ),
         ),
-        ("        raise ValueError('a bug')", "", "the code of today fails: a bug"),
+        ("        raise ValueError('a bug')", "", "the current code fails: a bug"),
     ],
     ids=["other activity", "timer for activity", "no child", "no patch", "bug"],
 )
-def test_what_differs_is_one_sentence(replay: Replay, code: str, where: str, what: str) -> None:
-    """It names the workflow, the event, and what the code does instead; the exit code is 1."""
+def test_a_difference_is_one_sentence(replay: Replay, code: str, event: str, difference: str) -> None:
+    """The sentence names workflow, event and difference, and the exit code is 1."""
     exit_code, lines, errors = replay(str(STORED / "order-all-well"), *CHANGED, code=code)
 
     assert exit_code == 1
     assert lines[0].startswith("DIFFERS order-all-well (OrderSaga, ")
-    assert lines[0].endswith(f"{where}: {what}" if where else what)
+    assert lines[0].endswith(f"{event}: {difference}" if event else difference)
     assert lines[1].startswith("ok      order-all-well/payment (PaymentSaga, ")
     assert errors == "1 of 2 histories do not replay\n"
 
@@ -140,17 +140,17 @@ def test_what_differs_is_one_sentence(replay: Replay, code: str, where: str, wha
     [
         (["nowhere", *EXAMPLES], "there is no folder 'nowhere'"),
         ([".", *EXAMPLES], "there is no recording in '.'"),
-        (["broken", *EXAMPLES], "'broken/1-PaymentSaga.json' is no history that can be read"),
+        (["broken", *EXAMPLES], "'broken/1-PaymentSaga.json' is not a valid history"),
         (["half", *EXAMPLES], "'half/1-PaymentSaga.json' cannot be read: No such file or directory"),
-        (["alien", *EXAMPLES], "'alien/manifest.json' is no manifest that can be read"),
-        ([str(STORED), *EXAMPLES[:2]], "there are histories of PaymentSaga, and no class for them is given"),
+        (["alien", *EXAMPLES], "'alien/manifest.json' is not a valid manifest"),
+        ([str(STORED), *EXAMPLES[:2]], "the recordings contain workflow types without a class: PaymentSaga"),
         (
             [str(STORED), "--workflows", "shop"],
-            "'shop' names nothing: write it as examples.order",
+            "'shop' is not an import string: write MODULE:NAME, for example examples.order",
         ),
-        ([str(STORED), "--workflows", "shop:Absent"], "module 'shop' has no 'Absent'"),
-        ([str(STORED), "--workflows", "shop:NUMBER"], "'shop:NUMBER' is no workflow class"),
-        ([str(STORED), "--workflows", "shop:Saga"], "'shop:Saga' is no workflow class"),
+        ([str(STORED), "--workflows", "shop:Absent"], "module 'shop' has no attribute 'Absent'"),
+        ([str(STORED), "--workflows", "shop:NUMBER"], "'shop:NUMBER' is not a workflow class"),
+        ([str(STORED), "--workflows", "shop:Saga"], "'shop:Saga' is not a workflow class"),
         (
             [str(STORED), "--workflows", "no.such:Thing"],
             "module 'no.such' cannot be imported: ModuleNotFoundError: No module named 'no'",
@@ -159,16 +159,16 @@ def test_what_differs_is_one_sentence(replay: Replay, code: str, where: str, wha
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_cannot_be_used_is_named(
+def test_unusable_arguments_are_named(
     replay: Replay, tmp_path: Path, arguments: list[str], sentence: str
 ) -> None:
-    """The exit code is 2: nothing is known about running sagas."""
+    """The exit code is 2: no history was replayed."""
     manifest = (STORED / "payment-unsupported-currency" / "manifest.json").read_text()
     for name, text in (("broken", manifest), ("half", manifest), ("alien", "[]")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "manifest.json").write_text(text)
     (tmp_path / "broken" / "1-PaymentSaga.json").write_text("{")
-    # What the pattern finds below the folder of the broken ones is of no interest.
+    # The current folder must not contain a manifest in any subfolder.
     if arguments[0] == ".":
         for name in ("broken", "half", "alien"):
             (tmp_path / name / "manifest.json").unlink()

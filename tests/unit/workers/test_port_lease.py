@@ -1,4 +1,4 @@
-"""Ports are free when they are given out, and nobody else of us gets them."""
+"""A leased port is free, and no second lease gets the same port."""
 
 import socket
 
@@ -11,8 +11,8 @@ def free_port() -> int:
         return port
 
 
-def test_the_preferred_port_is_taken_where_it_is_free() -> None:
-    """People know the usual ports by heart."""
+def test_the_preferred_port_is_leased_when_free() -> None:
+    """The well-known ports are used when possible."""
     preferred = free_port()
     lease = PortLease(preferred)
 
@@ -20,8 +20,8 @@ def test_the_preferred_port_is_taken_where_it_is_free() -> None:
     lease.release()
 
 
-def test_a_port_of_another_program_is_left_alone() -> None:
-    """Where somebody listens, another port is chosen."""
+def test_a_port_in_use_is_replaced_by_a_free_port() -> None:
+    """Another program listens on the preferred port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = listener.getsockname()[1]
         lease = PortLease(taken)
@@ -31,7 +31,7 @@ def test_a_port_of_another_program_is_left_alone() -> None:
 
 
 def test_two_leases_never_share_a_port() -> None:
-    """Not even before the first server listens on its port."""
+    """The second lease gets another port even before a server listens on the first."""
     preferred = free_port()
     first, second = PortLease(preferred), PortLease(preferred)
 
@@ -41,7 +41,7 @@ def test_two_leases_never_share_a_port() -> None:
 
 
 def test_a_released_port_can_be_leased_again() -> None:
-    """A server that stopped gives its usual port to the next one."""
+    """A stopped server releases its port for the next server."""
     preferred = free_port()
     PortLease(preferred).release()
     lease = PortLease(preferred)
@@ -50,8 +50,8 @@ def test_a_released_port_can_be_leased_again() -> None:
     lease.release()
 
 
-def test_zero_is_any_free_port() -> None:
-    """Who has no wish, such as a test, stays away from the usual ports."""
+def test_port_zero_leases_any_free_port() -> None:
+    """Tests stay away from the well-known ports."""
     lease = PortLease(0)
 
     assert lease.port != 0

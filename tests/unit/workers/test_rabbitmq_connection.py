@@ -1,4 +1,4 @@
-"""Which broker is used, and that its password is never shown."""
+"""The configured broker precedes the embedded node, and no output shows the password."""
 
 import traceback
 from pathlib import Path
@@ -7,23 +7,23 @@ import pytest
 
 from workers import (
     ConfigurationError,
-    EmbeddedRabbit,
+    EmbeddedRabbitMQ,
     MissingProgramError,
     ProcessError,
     Settings,
-    find_broker,
-    find_rabbitmq,
+    find_rabbitmq_broker,
+    find_rabbitmq_program,
     load_settings,
 )
-from workers._cli.main import _broker as sagas_dev_broker
+from workers._cli.dev_command import create_broker
 from workers._servers.rabbitmq_files import NodeFiles, NodePorts
 
 SECRET = "top-secret"
 
 
-def test_without_a_url_and_a_node_there_is_no_broker(tmp_path: Path) -> None:
-    """None is an answer, and the folder is left as it was."""
-    assert find_broker(Settings(data_folder=tmp_path / "data")) is None
+def test_without_url_and_node_there_is_no_broker(tmp_path: Path) -> None:
+    """The result is None, and no folder is created."""
+    assert find_rabbitmq_broker(Settings(data_folder=tmp_path / "data")) is None
     assert not (tmp_path / "data").exists()
 
 
@@ -39,13 +39,13 @@ def test_without_a_url_and_a_node_there_is_no_broker(tmp_path: Path) -> None:
         ("amqps://broker.example/?auth=EXTERNAL&certfile=me.pem", "amqps://broker.example/"),
     ],
 )
-def test_a_configured_broker_is_used_and_shown_without_its_password(
+def test_a_configured_broker_is_shown_without_its_password(
     monkeypatch: pytest.MonkeyPatch, url: str, address: str
 ) -> None:
-    """The URL is there for who connects, and only for them."""
+    """Only `url` contains the password."""
     monkeypatch.setenv("SAGAS_AMQP_URL", url)
     settings = load_settings()
-    found = find_broker(settings)
+    found = find_rabbitmq_broker(settings)
 
     assert found is not None
     assert (found.url, found.address, found.is_embedded) == (url, address, False)
@@ -55,77 +55,78 @@ def test_a_configured_broker_is_used_and_shown_without_its_password(
 @pytest.mark.parametrize(
     ("url", "advice"),
     [
-        (f"http://shop:{SECRET}@broker.example", "amqps for TLS"),
-        (f"shop:{SECRET}@broker.example", "amqps for TLS"),
-        (f"amqp://shop:{SECRET}@", "amqps for TLS"),
-        (f"amqp://shop:{SECRET}@broker.example:port", "amqps for TLS"),
-        (f"amqp://shop:{SECRET}/x@broker.example", "amqps for TLS"),
-        (f"amqp://shop:[{SECRET}@broker.example", "amqps for TLS"),
-        ("", "amqps for TLS"),
+        (f"http://shop:{SECRET}@broker.example", "amqps:// for TLS"),
+        (f"shop:{SECRET}@broker.example", "amqps:// for TLS"),
+        (f"amqp://shop:{SECRET}@", "amqps:// for TLS"),
+        (f"amqp://shop:{SECRET}@broker.example:port", "amqps:// for TLS"),
+        (f"amqp://shop:{SECRET}/x@broker.example", "amqps:// for TLS"),
+        (f"amqp://shop:[{SECRET}@broker.example", "amqps:// for TLS"),
+        ("", "amqps:// for TLS"),
         (
             f"amqp://guest:{SECRET}@broker.example",
-            "from its own machine only, and this names 'broker.example'",
+            "from its own machine only, and the URL names host 'broker.example'",
         ),
-        ("amqps://broker.example/", "lets the user guest in from its own machine only"),
+        ("amqps://broker.example/", "accepts the user 'guest' from its own machine only"),
         (f"amqp://guest:{SECRET}@0.0.0.0", "from its own machine only"),
     ],
 )
-def test_a_bad_url_is_refused_in_one_sentence_without_its_password(
+def test_an_unusable_url_is_refused_without_repeating_the_url(
     monkeypatch: pytest.MonkeyPatch, url: str, advice: str
 ) -> None:
-    """The sentence says what would do; neither it nor what it was raised from repeats the URL."""
+    """The sentence shows the valid form; neither the error nor its cause contains the password."""
     monkeypatch.setenv("SAGAS_AMQP_URL", url)
 
     with pytest.raises(ConfigurationError) as caught:
         load_settings()
 
     text = str(caught.value)
-    assert text.startswith("SAGAS_AMQP_URL cannot be used: ")
+    assert text.startswith("SAGAS_AMQP_URL is unusable: ")
     assert advice in text
     assert "\n" not in text
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_missing_rabbitmq_is_told_with_what_to_type(
+def test_a_missing_rabbitmq_is_reported_with_the_command_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Debian's wrapper on the PATH, which lets only root in, does not count."""
+    """Debian's wrapper on the PATH does not count, because only root can run the wrapper."""
     wrapper = tmp_path / "rabbitmq-script-wrapper"
     wrapper.touch(mode=0o755)
     (tmp_path / "rabbitmq-server").symlink_to(wrapper)
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(MissingProgramError, match="install it with: sudo apt-get install rabbitmq-server"):
-        find_rabbitmq(usual=())
+        find_rabbitmq_program(package_folders=())
 
 
-def test_sagas_dev_goes_on_without_a_broker_that_is_not_installed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Orchestration needs none; one sentence says what to type."""
+def test_sagas_dev_continues_without_rabbitmq(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Orchestration needs no broker; one sentence shows the command to install."""
 
     def find() -> Path:
         raise MissingProgramError("rabbitmq-server", "type: apt-get")
 
-    assert sagas_dev_broker(Settings(data_folder=tmp_path), find=find) is None
+    assert create_broker(Settings(data_folder=tmp_path), find=find) is None
     assert capsys.readouterr().out == (
         "No RabbitMQ broker is started: the program 'rabbitmq-server' was not found; type: apt-get.\n"
     )
 
 
-def test_a_rabbitmq_on_the_path_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where somebody installed it by hand; a package of the system comes before it."""
+def test_rabbitmq_on_the_path_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The folders of packages precede the PATH."""
     (tmp_path / "rabbitmq-server").touch(mode=0o755)
-    (tmp_path / "usual").mkdir()
+    (tmp_path / "packages").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert find_rabbitmq(usual=[tmp_path / "usual"]) == tmp_path / "rabbitmq-server"
-    (tmp_path / "usual" / "rabbitmq-server").touch(mode=0o755)
-    assert find_rabbitmq(usual=[tmp_path / "usual"]) == tmp_path / "usual" / "rabbitmq-server"
+    assert find_rabbitmq_program(package_folders=[tmp_path / "packages"]) == tmp_path / "rabbitmq-server"
+    (tmp_path / "packages" / "rabbitmq-server").touch(mode=0o755)
+    assert (
+        find_rabbitmq_program(package_folders=[tmp_path / "packages"])
+        == tmp_path / "packages" / "rabbitmq-server"
+    )
 
 
-def test_the_password_of_a_node_stays(tmp_path: Path) -> None:
-    """Who has the URL keeps access when the node starts again; every folder has a password of its own."""
+def test_the_password_of_a_node_is_kept(tmp_path: Path) -> None:
+    """A restart keeps the password; every folder has a password of its own."""
     ports = NodePorts(amqp=1, epmd=2, distribution=3)
     mine, other = NodeFiles(tmp_path / "mine"), NodeFiles(tmp_path / "other")
 
@@ -136,8 +137,8 @@ def test_the_password_of_a_node_stays(tmp_path: Path) -> None:
 
 
 def test_a_node_that_was_not_started_has_no_address(tmp_path: Path) -> None:
-    """There is nothing to connect to yet."""
-    node = EmbeddedRabbit(tmp_path)
+    """The error says that the node was not started."""
+    node = EmbeddedRabbitMQ(tmp_path)
 
     with pytest.raises(ProcessError, match="the RabbitMQ node was not started"):
         _ = node.url

@@ -1,4 +1,4 @@
-"""Settings come from the environment, and a bad one is one clear sentence."""
+"""Settings come from environment variables, and an unusable value is refused in one sentence."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from workers import ConfigurationError, load_settings
 
 
-def test_without_an_environment_everything_has_a_default() -> None:
+def test_every_setting_has_a_default() -> None:
     """A first run needs no configuration."""
     settings = load_settings()
 
@@ -26,10 +26,8 @@ def test_without_an_environment_everything_has_a_default() -> None:
         ("P1D", timedelta(days=1)),
     ],
 )
-def test_a_duration_is_written_with_its_unit(
-    monkeypatch: pytest.MonkeyPatch, text: str, duration: timedelta
-) -> None:
-    """What people write, and ISO 8601, are both understood."""
+def test_durations_have_units(monkeypatch: pytest.MonkeyPatch, text: str, duration: timedelta) -> None:
+    """Both short durations and ISO 8601 are parsed."""
     monkeypatch.setenv("SAGAS_GRACEFUL_SHUTDOWN", text)
 
     assert load_settings().graceful_shutdown == duration
@@ -44,13 +42,13 @@ def test_a_duration_is_written_with_its_unit(
         ("SAGAS_RETENTION", "soon", "30s, 5m, 1h or 90d"),
         ("SAGAS_RETENTION", "5m", "must be at least 1d"),
         ("SAGAS_GRACEFUL_SHUTDOWN", "-P1D", "must be at least 0s"),
-        ("SAGAS_TASK_QUEUE", "", "at least 1 character"),
+        ("SAGAS_TASK_QUEUE", "", "must not be empty"),
     ],
 )
-def test_a_bad_value_is_refused_in_one_sentence(
+def test_an_unusable_value_is_refused_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, advice: str
 ) -> None:
-    """The sentence names the variable, the value and what would do."""
+    """The sentence names the variable, the value and the rule."""
     monkeypatch.setenv(variable, value)
 
     with pytest.raises(ConfigurationError) as caught:
@@ -62,8 +60,8 @@ def test_a_bad_value_is_refused_in_one_sentence(
     assert "\n" not in text
 
 
-def test_every_bad_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who has two mistakes does not find them one run at a time."""
+def test_all_unusable_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two mistakes need one run."""
     monkeypatch.setenv("SAGAS_UI_PORT", "x")
     monkeypatch.setenv("SAGAS_TEMPORAL_PORT", "y")
 

@@ -1,4 +1,4 @@
-"""Sagas that were recorded before a change are replayed by the code of today."""
+"""Sagas that were recorded before a change replay with the current code."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -11,8 +11,8 @@ from examples.order.saga import OrderSaga, create, reserve, ship
 from examples.payment.saga import PaymentSaga
 from sagas import Saga
 from tests.kernel.agency import TripSaga
-from workers import Recording, read_recordings, replay_recordings
-from workers._histories.recording import write_recording
+from workers import read_recordings, replay_recordings
+from workers._histories.recording import Recording, write_recording
 
 FOLDER = Path(__file__).parents[2] / "histories"
 STORED = read_recordings(FOLDER)
@@ -29,7 +29,7 @@ OF_THE_AGENCY = {
 # In the sandbox, this file would read all histories again for each replay.
 @workflow.defn(name="OrderSaga", sandboxed=False)
 class ReserveBeforeCreate:
-    """An edit that running sagas do not survive: two steps have changed places."""
+    """An incompatible edit: two steps have changed places."""
 
     @workflow.run
     async def run(self, order: Order) -> Shipment:
@@ -43,8 +43,8 @@ def named(recording: Recording) -> str:
     return str(recording.folder.relative_to(FOLDER))
 
 
-def test_there_are_stored_histories_of_each_kind() -> None:
-    """Of this version: completed, compensated, cancelled; and those of before the screening."""
+def test_the_corpus_has_every_kind_of_history() -> None:
+    """Completed, failed and cancelled sagas of this version, and sagas from before the screening."""
     today = [each for each in STORED if each.folder.parent.name == version("durable-sagas")]
     assert {each.manifest.runs[0].last_event for each in today} == {
         "WorkflowExecutionCompleted",
@@ -57,8 +57,8 @@ def test_there_are_stored_histories_of_each_kind() -> None:
 
 
 @pytest.mark.parametrize("recording", STORED, ids=named)
-async def test_a_saga_that_was_recorded_is_replayed(recording: Recording) -> None:
-    """Sagas that were under way when the code changed go on, and so do their children."""
+async def test_recorded_sagas_replay(recording: Recording) -> None:
+    """Sagas in flight during a change of the code continue, and so do their children."""
     is_trip = recording.manifest.workflow_type == "TripSaga"
     replayed = await replay_recordings([recording], [TripSaga] if is_trip else EXAMPLES)
 
@@ -68,8 +68,8 @@ async def test_a_saga_that_was_recorded_is_replayed(recording: Recording) -> Non
 @pytest.mark.parametrize(
     "recording", [each for each in STORED if each.manifest.workflow_type == "OrderSaga"], ids=named
 )
-async def test_an_incompatible_edit_is_found(recording: Recording) -> None:
-    """Had the edit not been compatible, the stored histories would have told."""
+async def test_an_incompatible_edit_is_reported(recording: Recording) -> None:
+    """The report names the first event that differs."""
     replayed = await replay_recordings([recording], [ReserveBeforeCreate, PaymentSaga])
 
     assert replayed[0].difference == (
@@ -80,8 +80,8 @@ async def test_an_incompatible_edit_is_found(recording: Recording) -> None:
 
 
 @pytest.mark.parametrize("recording", STORED, ids=named)
-def test_what_is_stored_is_what_would_be_written(recording: Recording, tmp_path: Path) -> None:
-    """The same history gives the same file, so a change of one can be seen."""
+def test_writing_a_recording_again_gives_the_same_files(recording: Recording, tmp_path: Path) -> None:
+    """A change of a file is therefore a change of its history."""
     again = write_recording(tmp_path / "again", recording.histories)
 
     assert again.manifest == recording.manifest.model_copy(update={"sdk": again.manifest.sdk})

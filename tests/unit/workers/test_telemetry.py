@@ -1,4 +1,4 @@
-"""Where spans go is a setting: off by default, and one clear sentence where it cannot be done."""
+"""Tracing is off by default, and an unusable setting is refused in one sentence."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from opentelemetry import trace
 
-from tests.recorded_spans import Spans, spans
+from tests.recorded_spans import RecordedSpans, spans
 from workers import ConfigurationError, Settings, load_settings, telemetry
 
 __all__ = ["spans"]
@@ -27,7 +27,7 @@ with telemetry(Settings(telemetry=sys.argv[1]), service="a-service") as plugins:
 
 
 def run(kind: str, program: str = PROGRAM, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Runs a process of its own, as a tracer provider is installed once per process."""
+    """Runs a new process: a tracer provider is installed once per process."""
     return subprocess.run(
         [sys.executable, "-c", program, kind],
         cwd=ROOT,
@@ -39,16 +39,16 @@ def run(kind: str, program: str = PROGRAM, **environment: str) -> "subprocess.Co
     )
 
 
-def test_it_is_off_by_default() -> None:
-    """No plugin, no provider: nothing is recorded."""
+def test_tracing_is_off_by_default() -> None:
+    """Without plugin and provider, no span is recorded."""
     with telemetry(load_settings(), service="a") as plugins:
         assert plugins == []
         with trace.get_tracer("t").start_as_current_span("asked") as span:
             assert not span.is_recording()
 
 
-def test_where_it_is_off_the_sdk_is_not_even_loaded() -> None:
-    """Who does not trace does not pay for it."""
+def test_the_sdk_is_not_imported_while_tracing_is_off() -> None:
+    """Processes without tracing do not pay for the import."""
     program = """
 import sys, workers, activities, choreography, sagas
 with workers.telemetry(workers.load_settings(), service="a"):
@@ -57,8 +57,8 @@ with workers.telemetry(workers.load_settings(), service="a"):
     assert run("off", program).stdout == "[]\n"
 
 
-def test_the_console_shows_a_span_as_a_line() -> None:
-    """On stderr, as it ends, with the name of the process."""
+def test_the_console_exporter_prints_a_line_per_span() -> None:
+    """The line goes to stderr when the span ends, and names the service."""
     ended = run("console")
 
     assert (ended.returncode, ended.stdout) == (0, "['OpenTelemetryPlugin']\n")
@@ -68,8 +68,8 @@ def test_the_console_shows_a_span_as_a_line() -> None:
     assert line.endswith("saga.id='order-1'")
 
 
-def test_without_the_extra_it_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says what to type."""
+def test_without_the_extra_the_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence shows the command to install."""
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
 
     with (
@@ -79,16 +79,16 @@ def test_without_the_extra_it_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -
         pass
 
 
-def test_an_unknown_place_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says which there are."""
+def test_an_unknown_destination_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence lists the valid destinations."""
     monkeypatch.setenv("SAGAS_TELEMETRY", "cloud")
 
     with pytest.raises(ConfigurationError, match=r"SAGAS_TELEMETRY is 'cloud'.*'off', 'console' or 'otlp'"):
         load_settings()
 
 
-def test_no_text_of_an_error_leaves_the_process(spans: Spans) -> None:
-    """Whoever recorded it: its kind is told, its words are not (P17)."""
+def test_no_error_text_leaves_the_process(spans: RecordedSpans) -> None:
+    """Spans keep the type of an exception, and lose its message (P17)."""
     with (
         pytest.raises(ValueError, match="hunter2"),
         trace.get_tracer("t").start_as_current_span("fails"),
