@@ -33,9 +33,9 @@ linux_only = pytest.mark.skipif(
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from workers import EmbeddedRabbit
+from workers import EmbeddedRabbitMQ
 async def main():
-    async with EmbeddedRabbit(Path(sys.argv[1]), port=0):
+    async with EmbeddedRabbitMQ(Path(sys.argv[1]), port=0):
         print("ready", flush=True)
         await asyncio.Event().wait()
 asyncio.run(main())
