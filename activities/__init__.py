@@ -1,4 +1,4 @@
-"""What steps do: calls to participants, with an idempotency key and a classified answer."""
+"""What the steps of a saga do: calls to participants over HTTP, idempotency keys, and saved progress."""
 
 from ._http_participant import HttpParticipant
 from ._idempotency_key import idempotency_key

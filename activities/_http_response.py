@@ -1,4 +1,4 @@
-"""What an answer means: done, rejected for good, worth another try, or unknown for good. No I/O."""
+"""Classification of HTTP responses: done, rejected, or unknown with or without a retry. No I/O."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,91 +13,111 @@ from sagas import Operation, RejectedError
 MessageT = TypeVar("MessageT")
 ResultT = TypeVar("ResultT")
 
-WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
-LONGEST_RETRY_AFTER = timedelta(minutes=1)
-LONGEST_REASON = 2_000
+RETRIED_STATUSES = frozenset({408, 425, 429})
+MAX_RETRY_AFTER = timedelta(minutes=1)
+MAX_REASON_LENGTH = 2_000
 
 VOIDED = "voided"
-"""The code of a participant that has compensated a key before its action arrived."""
+"""The code of a participant whose key was compensated before the action arrived."""
 
 IN_FLIGHT = "in_flight"
-"""The code of a participant that is still busy with the same key."""
+"""The code of a participant that still handles an earlier request with the same key."""
 
-_OBJECT = TypeAdapter(dict[str, object])
+_JSON_OBJECT = TypeAdapter(dict[str, object])
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: the status, the body, and the header `Retry-After`."""
+class HttpResponse:
+    """The parts of a response that decide about the outcome."""
 
     status: int
     body: bytes
     retry_after: str | None = None
 
 
-def read_answer(operation: Operation[MessageT, ResultT], answer: Answer) -> ResultT:
-    """The result in `answer`, if the operation is done.
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """The members of a problem (RFC 9457) that are read; missing or malformed members are empty."""
+
+    code: str
+    reason: str
+    field: str | None
+
+
+def read_result(operation: Operation[MessageT, ResultT], response: HttpResponse) -> ResultT:
+    """Returns the result of an operation that is done.
 
     Raises:
-        RejectedError: The participant refused for good, and nothing has happened.
-        ApplicationError: Nobody knows whether it happened; `non_retryable` if asking again is useless.
+        RejectedError: The participant rejected the operation, which has no effect.
+        ApplicationError: The outcome is unknown; `non_retryable` when a retry would not help.
     """
-    if answer.status == 200:
-        return _result(operation, answer)
-    code, reason, field = _problem(answer.body)
-    if answer.status == 410:
-        raise RejectedError(VOIDED, reason or "it was compensated before it arrived")
-    if 400 <= answer.status < 500 and code in operation.rejections:
-        raise RejectedError(code, reason, field)
-    what = f"{operation.participant} answered {answer.status} {code or 'without a code'}: {reason}"
-    is_retried = answer.status in WORTH_ANOTHER_TRY or not 400 <= answer.status < 500 or code == IN_FLIGHT
-    raise _unknown(what, is_retried=is_retried, delay=_retry_after(answer.retry_after))
+    if response.status == 200:
+        return _parse_result(operation, response)
+    problem = _parse_problem(response.body)
+    if response.status == 410:
+        reason = problem.reason or "the operation was compensated before the request arrived"
+        raise RejectedError(VOIDED, reason)
+    if 400 <= response.status < 500 and problem.code in operation.rejections:
+        raise RejectedError(problem.code, problem.reason, problem.field)
+    is_retried = (
+        response.status in RETRIED_STATUSES or not 400 <= response.status < 500 or problem.code == IN_FLIGHT
+    )
+    code = problem.code or "without a code"
+    raise _unknown(
+        f"participant {operation.participant!r} answered {response.status} {code}: {problem.reason}",
+        is_retried=is_retried,
+        delay=_parse_retry_after(response.retry_after),
+    )
 
 
-def _result(operation: Operation[MessageT, ResultT], answer: Answer) -> ResultT:
+def _parse_result(operation: Operation[MessageT, ResultT], response: HttpResponse) -> ResultT:
     try:
-        return TypeAdapter(operation.result).validate_json(answer.body)
+        return TypeAdapter(operation.result).validate_json(response.body)
     except ValidationError as error:
-        # Never the values: error texts are kept in clear.
+        # Without the values: error texts stay in histories, unencrypted.
         rules = "; ".join(
             f"{'.'.join(map(str, rule['loc']))}: {rule['msg']}"
             for rule in error.errors(include_input=False, include_context=False, include_url=False)
         )
-        what = f"{operation.participant} answered with no {operation.result.__name__}: {rules}"
-        raise _unknown(what, is_retried=True, delay=None) from error
+        expected = operation.result.__name__
+        raise _unknown(
+            f"participant {operation.participant!r} answered 200 without a valid {expected}: {rules}",
+            is_retried=True,
+            delay=None,
+        ) from error
 
 
-def _unknown(what: str, *, is_retried: bool, delay: timedelta | None) -> ApplicationError:
+def _unknown(text: str, *, is_retried: bool, delay: timedelta | None) -> ApplicationError:
     return ApplicationError(
-        what[:LONGEST_REASON],
+        text[:MAX_REASON_LENGTH],
         type="NoAnswer" if is_retried else "UnexpectedAnswer",
         non_retryable=not is_retried,
         next_retry_delay=delay,
     )
 
 
-def _problem(body: bytes) -> tuple[str, str, str | None]:
+def _parse_problem(body: bytes) -> Problem:
     try:
-        problem = _OBJECT.validate_json(body)
+        members = _JSON_OBJECT.validate_json(body)
     except ValidationError:
-        problem = {}
-    code, detail, field = (problem.get(name) for name in ("code", "detail", "field"))
-    return (
-        code if isinstance(code, str) else "",
-        detail[:LONGEST_REASON] if isinstance(detail, str) else "",
-        field if isinstance(field, str) else None,
+        members = {}
+    code, detail, field = (members.get(name) for name in ("code", "detail", "field"))
+    return Problem(
+        code=code if isinstance(code, str) else "",
+        reason=detail[:MAX_REASON_LENGTH] if isinstance(detail, str) else "",
+        field=field if isinstance(field, str) else None,
     )
 
 
-def _retry_after(header: str | None) -> timedelta | None:
-    """Seconds or a date, as RFC 9110 has it; nothing sensible counts as nothing said."""
+def _parse_retry_after(header: str | None) -> timedelta | None:
+    """Parses seconds or a date (RFC 9110); a malformed header counts as absent."""
     if header is None:
         return None
     try:
         seconds = float(header) if header.strip().isdigit() else _seconds_until(header)
     except (ValueError, OverflowError):
         return None
-    return min(timedelta(seconds=min(seconds, 86_400)), LONGEST_RETRY_AFTER) if seconds > 0 else None
+    return min(timedelta(seconds=min(seconds, 86_400)), MAX_RETRY_AFTER) if seconds > 0 else None
 
 
 def _seconds_until(date: str) -> float:

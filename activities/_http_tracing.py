@@ -1,6 +1,6 @@
-"""What a call over HTTP tells OpenTelemetry; without its SDK, this comes to nothing.
+"""Tracing of HTTP calls to participants; without OpenTelemetry's SDK, tracing does nothing.
 
-A span holds who was asked for what, and how it ended: no header, no body, no text of an error.
+A span records participant, operation and outcome, and no header, body or error text.
 """
 
 from collections.abc import Generator, MutableMapping
@@ -17,11 +17,13 @@ from sagas import RejectedError
 STATUS = "http.response.status_code"
 
 _propagator = TraceContextTextMapPropagator()
+TRACE_HEADERS = frozenset(_propagator.fields)
+"""The headers that carry the trace context."""
 
 
 @contextmanager
-def calling(participant: str, operation: str, base_url: httpx.URL) -> Generator[trace.Span, None, None]:
-    """A participant is asked over HTTP; an answer that refuses is no error of the call."""
+def trace_call(participant: str, operation: str, url: httpx.URL) -> Generator[trace.Span, None, None]:
+    """Records a call as a span with its outcome; a rejection is an answer, and not an error of the call."""
     with trace.get_tracer("activities").start_as_current_span(
         f"POST /{operation}",
         kind=SpanKind.CLIENT,
@@ -29,7 +31,7 @@ def calling(participant: str, operation: str, base_url: httpx.URL) -> Generator[
         set_status_on_exception=False,
     ) as span:
         if span.is_recording():
-            span.set_attributes(_request(participant, operation, base_url))
+            span.set_attributes(_request_attributes(participant, operation, url))
         outcome: Literal["done", "rejected", "unknown"] = "unknown"
         try:
             yield span
@@ -38,7 +40,7 @@ def calling(participant: str, operation: str, base_url: httpx.URL) -> Generator[
             outcome = "rejected"
             raise
         except BaseException as error:
-            # The class of what went wrong below, if any: the error of an activity is always the same.
+            # The cause has the informative class: every unknown outcome is raised as the same class.
             span.set_attribute("error.type", type(error.__cause__ or error).__name__)
             span.set_status(StatusCode.ERROR)
             raise
@@ -46,14 +48,13 @@ def calling(participant: str, operation: str, base_url: httpx.URL) -> Generator[
             span.set_attribute("saga.outcome", outcome)
 
 
-def carry_on(headers: MutableMapping[str, str]) -> None:
-    """Lets who gets these headers go on with the trace: adds `traceparent`, where there is a trace."""
+def inject_trace_context(headers: MutableMapping[str, str]) -> None:
+    """Adds the trace context to the headers of a request; adds nothing outside a trace."""
     _propagator.inject(headers)
 
 
-def _request(participant: str, operation: str, base_url: httpx.URL) -> dict[str, str | int]:
-    # Put together from its parts, as a URL may hold a user, a password and a query.
-    url = base_url.join(operation)
+def _request_attributes(participant: str, operation: str, url: httpx.URL) -> dict[str, str | int]:
+    # Composed from parts, because the URL may contain user and password.
     port = {} if url.port is None else {"server.port": url.port}
     return {
         "http.request.method": "POST",

@@ -1,4 +1,4 @@
-"""The idempotency key of the activity that is running."""
+"""The idempotency key of the running activity."""
 
 from temporalio import activity
 
@@ -6,14 +6,14 @@ from sagas import idempotency_key as key_of
 
 
 def idempotency_key() -> str:
-    """The key for calls to participants: the same on every attempt, replay, worker and version.
+    """Returns the key for calls to participants: the same on every attempt, replay, worker and version.
 
-    The compensation of a step gets the key of its action: that is how a participant knows what to make
-    up for, and how it refuses an action that arrives too late.
+    An action and its compensation have the same key. By the key, a participant knows which effect to
+    compensate, and refuses an action that arrives after its compensation.
 
     Raises:
         RuntimeError: No activity is running.
     """
     info = activity.info()
-    assert info.workflow_id is not None, "an activity of a saga belongs to a workflow"
+    assert info.workflow_id is not None, "the activities of a saga run in a workflow"
     return key_of(info.workflow_id, info.activity_id)

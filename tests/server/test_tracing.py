@@ -43,8 +43,9 @@ async def participants(path: Path) -> AsyncGenerator[list[HttpParticipant], None
                 Database.open(path / name, schema=each.participant.schema)
             )
             transport = httpx.ASGITransport(door(each, database), raise_app_exceptions=False)
+            client = await stack.enter_async_context(httpx.AsyncClient(transport=transport))
             url = f"http://{name}:hunter2@{name}.example:8001"
-            found.append(await stack.enter_async_context(HttpParticipant(name, url, transport=transport)))
+            found.append(HttpParticipant(name, url, client=client))
         yield found
 
 

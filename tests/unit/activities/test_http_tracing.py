@@ -9,7 +9,7 @@ from activities import HttpParticipant
 from sagas import RejectedError
 from tests.recorded_spans import RecordedSpans, span_id_of, spans
 
-from .test_http_participant import RESERVE, Seat, problem
+from .cinema import RESERVE_SEAT, Seat, problem
 
 __all__ = ["spans"]
 
@@ -26,10 +26,11 @@ async def call_in_span(
             raise answer
         return answer
 
-    async with HttpParticipant("cinema", url, transport=httpx.MockTransport(handle)) as cinema:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(handle)) as client:
+        cinema = HttpParticipant("cinema", url, client=client)
         with trace.get_tracer("t").start_as_current_span("caller"):
             try:
-                await cinema.call(RESERVE, Seat(row=7), "key")
+                await cinema.call(RESERVE_SEAT, Seat(row=7), "key")
             except (RejectedError, ApplicationError):
                 assert not isinstance(answer, httpx.Response) or answer.status_code != 200
     return requests[0]
@@ -68,8 +69,8 @@ async def test_the_span_has_the_outcome(
     await call_in_span(answer)
 
     (call,) = spans.named("POST /reserve-seat")
-    told = dict(call.attributes or {})
-    assert (told["saga.outcome"], told.get("error.type")) == (outcome, error)
+    attributes = dict(call.attributes or {})
+    assert (attributes["saga.outcome"], attributes.get("error.type")) == (outcome, error)
     assert call.status.is_ok is (error is None)
     assert "hunter2" not in spans.text()
 

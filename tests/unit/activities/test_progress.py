@@ -78,5 +78,5 @@ def test_saving_is_a_heartbeat() -> None:
 
 def test_progress_without_a_heartbeat_timeout_is_refused() -> None:
     """A crash would be noticed only after the attempt's timeout."""
-    with pytest.raises(DefinitionError, match="give its policy a `heartbeat`"):
+    with pytest.raises(DefinitionError, match="set `heartbeat` in the policy of its step"):
         attempt(heartbeat=None).run(lambda: Progress(0))
