@@ -21,13 +21,18 @@ from .exit_codes import run_main
 Server = EmbeddedTemporal | EmbeddedRabbitMQ
 DataFolder = Annotated[
     Path | None,
-    typer.Option("--data", help="The data folder of the servers. Default: SAGAS_DATA_FOLDER, else .sagas."),
+    typer.Option(
+        "--data", metavar="FOLDER", help="The data folder; by default SAGAS_DATA_FOLDER, else .sagas."
+    ),
 ]
 NoBroker = Annotated[bool, typer.Option("--no-broker", help="Start no RabbitMQ broker.")]
 
 
 def dev(*, data: DataFolder = None, no_broker: NoBroker = False) -> None:
-    """Run a durable Temporal server with its Web UI, and a RabbitMQ broker, until Ctrl-C."""
+    """Run Temporal with its Web UI, and RabbitMQ, until Ctrl-C.
+
+    Both servers are durable: a later start continues with the same data.
+    """
     run_main(_run_servers(data, wants_broker=not no_broker))
 
 

@@ -29,9 +29,11 @@ histories = typer.Typer(
 def record(
     ids: Annotated[list[str], typer.Argument(metavar="ID…", help="The ids of the sagas.")],
     *,
-    to: Annotated[Path, typer.Option("--to", help="The folder; each saga gets a subfolder.")],
+    to: Annotated[
+        Path, typer.Option("--to", metavar="FOLDER", help="The folder; each saga gets a subfolder.")
+    ],
 ) -> None:
-    """Record the histories of sagas, their children and their later runs.
+    """Record the histories of sagas, their children and later runs.
 
     Recordings contain business data: the inputs and results of workflows and activities, as the server has
     them. Record only sagas whose data your tests may contain.
@@ -41,19 +43,21 @@ def record(
 
 @histories.command()
 def replay(
-    folder: Annotated[Path, typer.Argument(help="A recording, or a folder of recordings.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A recording, or a folder of recordings.")],
     *,
     workflows: Annotated[
         list[str],
         typer.Option(
-            "--workflows", help="A workflow class, for example examples.order.saga:OrderSaga; repeatable."
+            "--workflows",
+            metavar="MODULE:CLASS",
+            help="A workflow class, as in examples.order.saga:OrderSaga; repeatable.",
         ),
     ],
 ) -> None:
-    """Replay recorded histories with the current code, and report every difference.
+    """Replay recorded histories with the current code.
 
-    Exit code 0: running sagas continue with the current code. 1: a history differs. 2: the replay could not
-    start.
+    The report names each difference. Exit code 0: running sagas continue with the current code. 1: a history
+    differs. 2: the replay could not start.
     """
     run_main(_replay(folder, workflows))
 

@@ -15,6 +15,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Panels would cut choices in the middle of a word, and show a value for each flag.
+    rich_markup_mode=None,
 )
 app.add_typer(histories)
 add_operator_commands(app)

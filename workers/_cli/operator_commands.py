@@ -67,12 +67,21 @@ StepAddress = Annotated[
 ]
 By = Annotated[
     str,
-    typer.Option("--by", default_factory=getpass.getuser, show_default="your login", help="Your name."),
+    typer.Option(
+        "--by", metavar="NAME", default_factory=getpass.getuser, show_default="your login", help="Your name."
+    ),
 ]
-Because = Annotated[str, typer.Option("--because", help="The reason, for the history of the saga.")]
-Roles = Annotated[list[str] | None, typer.Option("--role", help="A role of yours; repeatable.")]
+Because = Annotated[
+    str, typer.Option("--because", metavar="REASON", help="The reason, for the history of the saga.")
+]
+Roles = Annotated[
+    list[str] | None, typer.Option("--role", metavar="ROLE", help="A role of yours; repeatable.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Format = Annotated[OutputFormat | None, typer.Option("--format", show_default="text", help="Output format.")]
+Format = Annotated[
+    OutputFormat | None,
+    typer.Option("--format", metavar="FORMAT", show_default="text", help="text, json or mermaid."),
+]
 
 
 def add_operator_commands(app: typer.Typer) -> None:
@@ -84,14 +93,17 @@ def add_operator_commands(app: typer.Typer) -> None:
 
 def list_sagas(
     *,
-    status: Annotated[ListedStatus | None, typer.Option(help="List only sagas of this status.")] = None,
-    query: Annotated[
-        str | None, typer.Option(help="A visibility query of Temporal: \"WorkflowType = 'OrderSaga'\".")
+    status: Annotated[
+        ListedStatus | None,
+        typer.Option(metavar="STATUS", help=f"List only sagas of this status: {', '.join(ListedStatus)}."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="The maximum number of sagas.")] = 100,
+    query: Annotated[
+        str | None, typer.Option(metavar="QUERY", help="A visibility query: \"WorkflowType = 'OrderSaga'\".")
+    ] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The maximum number of sagas.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """List open sagas: stuck first, then held, compensating and running.
+    """List open sagas: stuck, held, compensating, then running.
 
     With --status, list the sagas of one status, closed sagas included. The running sagas are all open
     workflows without a parent, sagas or not: narrow the list down with --query.
@@ -108,7 +120,10 @@ def list_sagas(
 
 
 def show(*, saga: SagaId, answer_format: Format = None, as_json: Json = False) -> None:
-    """Show the timeline of a saga: steps, compensations, children and operator commands."""
+    """Show the timeline of a saga: steps, compensations, children.
+
+    Commands of operators are part of the timeline.
+    """
     if as_json and answer_format not in (None, OutputFormat.JSON):
         raise typer.BadParameter(f"conflicts with --format {answer_format}", param_hint="--json")
 
@@ -123,7 +138,10 @@ def show(*, saga: SagaId, answer_format: Format = None, as_json: Json = False) -
 
 
 def preview(*, saga: SagaId, as_json: Json = False) -> None:
-    """Preview the compensations that a failure would start now, and the effects that would remain."""
+    """Preview the compensations that a failure would start now.
+
+    Effects that would remain are listed too.
+    """
 
     async def answer(client: SagaClient) -> str:
         previewed: Preview = await client.preview(saga)
@@ -151,7 +169,7 @@ def resume(*, saga: SagaId, because: Because, by: By, role: Roles = None, as_jso
 
 
 def retry(*, saga: SagaId, because: Because, by: By, role: Roles = None, as_json: Json = False) -> None:
-    """Retry the failing step or compensation of a stuck saga at once."""
+    """Retry the failing activity of a stuck saga at once."""
 
     def request(client: SagaClient) -> Awaitable[str]:
         return client.retry(saga, by=by, because=because, roles=_roles(role))
@@ -162,7 +180,7 @@ def retry(*, saga: SagaId, because: Because, by: By, role: Roles = None, as_json
 def skip(
     *, saga: SagaId, step: StepAddress, because: Because, by: By, role: Roles = None, as_json: Json = False
 ) -> None:
-    """Skip a compensation that keeps failing, or record that a stuck pivot did not happen."""
+    """Skip a failing compensation, or count the pivot as not done."""
 
     def request(client: SagaClient) -> Awaitable[str]:
         return client.skip(saga, step, by=by, because=because, roles=_roles(role))
@@ -177,12 +195,12 @@ def complete(
     because: Because,
     by: By,
     result: Annotated[
-        str | None, typer.Option(help="The result of the action, as JSON; not for a compensation.")
+        str | None, typer.Option(metavar="JSON", help="The result of the action; not for a compensation.")
     ] = None,
     role: Roles = None,
     as_json: Json = False,
 ) -> None:
-    """Record that a stuck step or compensation was completed by hand."""
+    """Count a stuck step or compensation as completed by hand."""
     value = _parse_json(result)
 
     def request(client: SagaClient) -> Awaitable[str]:
@@ -222,7 +240,10 @@ def approve(
 
 
 def rescue(*, saga: SagaId, because: Because, by: By, role: Roles = None, as_json: Json = False) -> None:
-    """Rescue a terminated or timed-out saga: run its pending compensations, or continue after its pivot."""
+    """Compensate or finish a terminated or timed-out saga.
+
+    Runs the pending compensations; after the pivot, continues the saga instead.
+    """
 
     async def answer(client: SagaClient) -> str:
         outcome: Rescue = await client.rescue(saga, by=by, because=because, roles=_roles(role))
