@@ -39,17 +39,17 @@ async def book(name: str) -> None: ...
 @activity.defn
 async def cancel(name: str) -> None:
     """Fails twice, then succeeds."""
-    if activity.info().activity_id not in ASKED:
-        ASKED.add(activity.info().activity_id)
-        raise RejectedError("closed", "nobody is there")
+    if activity.info().activity_id not in CALLED:
+        CALLED.add(activity.info().activity_id)
+        raise RejectedError("closed", "the office is closed")
 
 
 @activity.defn
 async def pay(name: str) -> None:
-    raise RejectedError("no_money", "there is none")
+    raise RejectedError("no_money", "the account is empty")
 
 
-ASKED = set[str]()
+CALLED = set[str]()
 STEP, PIVOT = action(book).compensated_by(cancel), action(pay)
 
 
@@ -83,7 +83,7 @@ async def address() -> AsyncIterator[str]:
 @asynccontextmanager
 async def stuck(client: Client) -> AsyncIterator[WorkflowHandle[Any, Any]]:
     """A stuck saga of a worker with metrics; the saga ends after the test."""
-    ASKED.clear()
+    CALLED.clear()
     queue = f"telemetry-{uuid4().hex[:8]}"
     async with Worker(client, task_queue=queue, workflows=[StuckSaga], activities=[book, cancel, pay]):
         saga = await start_saga(client, StuckSaga.run, "x", id=queue, task_queue=queue)
@@ -94,12 +94,12 @@ async def stuck(client: Client) -> AsyncIterator[WorkflowHandle[Any, Any]]:
 
         await until(is_stuck)
         yield saga
-        await operator.retry(saga.id, by="mia", because="they are back")
+        await operator.retry(saga.id, by="mia", because="the office is open")
         with pytest.raises(WorkflowFailureError):
             await saga.result()
 
 
-@pytest.mark.parametrize("code", [METRICS, OWN_RUNTIME], ids=["ours", "own runtime"])
+@pytest.mark.parametrize("code", [METRICS, OWN_RUNTIME], ids=["metrics_runtime", "own runtime"])
 async def test_a_worker_offers_every_metric_of_the_page(
     temporal: EmbeddedTemporal, address: str, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
@@ -140,7 +140,7 @@ async def test_the_query_of_the_page_counts_stuck_sagas(temporal: EmbeddedTempor
         async def is_listed() -> bool:
             return saga.id in {each.id async for each in client.list_workflows(words[-1])}
 
-        # The server's list follows a moment later, and nobody is told when.
+        # The visibility store of the server lags behind, and no event announces the update.
         await until(is_listed)
         process = await asyncio.create_subprocess_exec(
             find_temporal_program(),
@@ -159,7 +159,7 @@ async def test_the_query_of_the_page_counts_stuck_sagas(temporal: EmbeddedTempor
 async def test_the_code_of_the_page_sends_spans(temporal: EmbeddedTemporal, tmp_path: Path) -> None:
     """In a new process, each span of the client is a line on stderr."""
     begin = "    await client.start_workflow('NobodysSaga', id='telemetry-1', task_queue='nobodys')\n"
-    # `run_main`, as without it a short process may abort at its exit; see `workers._cli.exit_codes`.
+    # `run_main`, because a short process with a client may abort at its exit: see `workers._cli.exit_codes`.
     body = indent(TRACES + begin, "    ")
     program = f"from workers import run_main\n\n\nasync def main():\n{body}\n\nrun_main(main())\n"
     process = await asyncio.create_subprocess_exec(
