@@ -1,4 +1,4 @@
-"""What the steps of a saga do: calls to participants over HTTP, idempotency keys, and saved progress."""
+"""Building blocks for activities: HTTP calls to participants, idempotency keys, and saved progress."""
 
 from ._http_participant import HttpParticipant
 from ._idempotency_key import idempotency_key

@@ -21,7 +21,7 @@ MessageT = TypeVar("MessageT")
 ResultT = TypeVar("ResultT")
 
 MAX_RESPONSE_BYTES = 1024 * 1024
-"""A longer body is not read to its end, and counts as unreadable."""
+"""A longer body is not read further, and counts as unreadable."""
 
 CALL_SHARE = 0.9
 """The share of an attempt's start-to-close timeout for the call; the rest is for reporting the outcome."""
@@ -31,7 +31,7 @@ RESERVED_HEADERS = {"content-type", KEY_HEADER.lower(), *tracing.TRACE_HEADERS}
 
 
 class HttpParticipant:
-    """A participant that is called over HTTP: an operation is a `POST` to `{base_url}/{operation}`.
+    """A participant behind an HTTP API: an operation is a `POST` to `{base_url}/{operation}`.
 
     The outcome of a call is:
 
@@ -99,7 +99,7 @@ class HttpParticipant:
             key: The idempotency key: the same on every attempt.
 
         Raises:
-            RejectedError: The participant rejected the operation, which has no effect.
+            RejectedError: The participant rejected the operation; there is no effect.
             ApplicationError: The outcome is unknown; `non_retryable` when a retry would not help.
         """
         url = self._url_of(operation)
@@ -116,7 +116,7 @@ class HttpParticipant:
 
     # `Any`: a list of operations mixes message and result types, in which `Operation` is invariant.
     def activities(self, operations: Iterable[Operation[Any, Any]]) -> list[Callable[..., object]]:
-        """Creates an activity for each of the operations that belong to this participant."""
+        """Creates an activity for each operation of this participant."""
         return [self._activity(operation) for operation in operations if operation.participant == self.name]
 
     def _activity(self, operation: Operation[MessageT, ResultT]) -> Callable[[MessageT], Awaitable[ResultT]]:
@@ -199,7 +199,7 @@ def _check_client(participant: str, client: object) -> httpx.AsyncClient:
 
 
 async def _read_body(response: httpx.Response) -> bytes:
-    """Reads the body; a body that is too long counts as empty, and is not read to its end."""
+    """Reads the body; a body over the limit counts as empty, and is not read further."""
     body = b""
     async for chunk in response.aiter_bytes():
         body += chunk

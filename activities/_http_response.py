@@ -37,7 +37,7 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """The members of a problem (RFC 9457) that are read; missing or malformed members are empty."""
+    """The relevant members of a problem (RFC 9457); missing or malformed members are empty."""
 
     code: str
     reason: str
@@ -45,10 +45,10 @@ class Problem:
 
 
 def read_result(operation: Operation[MessageT, ResultT], response: HttpResponse) -> ResultT:
-    """Returns the result of an operation that is done.
+    """Returns the result of an operation with the outcome *done*.
 
     Raises:
-        RejectedError: The participant rejected the operation, which has no effect.
+        RejectedError: The participant rejected the operation; there is no effect.
         ApplicationError: The outcome is unknown; `non_retryable` when a retry would not help.
     """
     if response.status == 200:

@@ -61,7 +61,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordedSpans]:
     """Records the spans of this process, as `workers.telemetry` does."""
     exporter = InMemorySpanExporter()
     provider = create_tracer_provider(exporter, service="test", is_batched=False)
-    # OpenTelemetry lets a provider be installed once per process; a test has to take it out again.
+    # OpenTelemetry allows one provider per process: a test has to replace the provider by force.
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
     yield RecordedSpans(exporter)
     provider.shutdown()

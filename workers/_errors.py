@@ -1,4 +1,4 @@
-"""Errors of `workers`: each class exists because a caller acts differently on it.
+"""Errors of `workers`: a class exists where callers act differently.
 
 ::
 

@@ -101,7 +101,7 @@ async def test_ports_in_use_are_replaced_by_free_ports(tmp_path: Path) -> None:
         async with EmbeddedTemporal(tmp_path, options=options) as server:
             assert server.address != f"127.0.0.1:{options.port}"
             assert server.ui_url != f"http://127.0.0.1:{options.ui_port}"
-            assert await retention_of(server) == timedelta(days=90), "it answers there"
+            assert await retention_of(server) == timedelta(days=90), "the server answers at the new port"
 
 
 async def test_two_servers_can_start_at_once(tmp_path: Path) -> None:
@@ -166,7 +166,9 @@ async def test_a_failed_start_shows_the_last_log_lines(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux signals the death of a parent to its children"
+)
 async def test_no_process_outlives_a_killed_parent(tmp_path: Path) -> None:
     """The next server can use the folder at once."""
     parent = ChildProcess(

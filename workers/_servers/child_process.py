@@ -27,7 +27,7 @@ class ProcessOptions:
 
     Args:
         inherited_variables: Names of the environment variables to inherit; None for all.
-        stop_timeout: How long the process may take to stop before it is killed.
+        stop_timeout: How long the process may take to stop before SIGKILL.
         pass_fds: File descriptors to inherit, such as the descriptors of locks.
     """
 
@@ -133,7 +133,7 @@ class ChildProcess:
             has_answered = await check()
             # Tested after the check: the answer may have come from a foreign server on the same port.
             if not self.is_running:
-                raise self._error(f"{describe_exit(self._started().returncode)} before it was ready")
+                raise self._error(f"{describe_exit(self._started().returncode)} before becoming ready")
             return has_answered
 
         if not await poll_until(is_ready, timeout=timeout):

@@ -84,7 +84,7 @@ async def test_an_early_end_is_reported_with_the_last_log_lines(tmp_path: Path) 
     with pytest.raises(ProcessError) as caught:
         await process.wait_ready(printed(process, "ready"))
 
-    assert "the child exited with code 1 before it was ready" in str(caught.value)
+    assert "the child exited with code 1 before becoming ready" in str(caught.value)
     assert "the disk is full" in str(caught.value)
     assert str(process.log) in str(caught.value)
 
@@ -111,14 +111,14 @@ async def test_a_process_that_is_not_ready_in_time_is_reported(tmp_path: Path) -
 
 async def test_restart_starts_the_same_command_again(tmp_path: Path) -> None:
     """A restart is a new process with the same environment, and appends to the log."""
-    code = 'import os, signal; print("I am " + os.environ["WHO"], flush=True); signal.pause()'
-    async with child(tmp_path, code, WHO="Ada") as process:
-        await process.wait_ready(printed(process, "I am Ada"))
+    code = 'import os, signal; print("this is " + os.environ["NAME"], flush=True); signal.pause()'
+    async with child(tmp_path, code, NAME="Ada") as process:
+        await process.wait_ready(printed(process, "this is Ada"))
         first = process.pid
 
         await process.restart()
 
-        await until(lambda: process.last_log_lines().count("I am Ada") == 2)
+        await until(lambda: process.last_log_lines().count("this is Ada") == 2)
         assert process.pid != first
 
 
