@@ -39,9 +39,9 @@ async def test_both_servers_run_and_stop(tmp_path: Path) -> None:
         temporal, broker = find_running_temporal(tmp_path / "data"), find_running_rabbitmq(tmp_path / "data")
         assert temporal is not None
         assert broker is not None
-        user, _, place = broker.url.partition("@")
-        for told in (temporal.address, f"amqp://sagas@{place}", str(tmp_path / "data" / "rabbitmq.json")):
-            assert told in dev.last_log_lines()
+        user, _, host = broker.url.partition("@")
+        for text in (temporal.address, f"amqp://sagas@{host}", str(tmp_path / "data" / "rabbitmq.json")):
+            assert text in dev.last_log_lines()
         assert user.rpartition(":")[2] not in dev.log.read_text()
 
         os.kill(dev.pid, signal.SIGINT)

@@ -32,8 +32,8 @@ async def test_addresses_are_printed_and_a_signal_stops_everything(
         await until(lambda: "Ready" in dev.last_log_lines())
         found = find_running_temporal(tmp_path / "data")
         assert found is not None
-        for told in (found.address, found.ui_url, str(tmp_path / "data" / "temporal.log")):
-            assert told in dev.last_log_lines()
+        for text in (found.address, found.ui_url, str(tmp_path / "data" / "temporal.log")):
+            assert text in dev.last_log_lines()
 
         os.kill(dev.pid, number)
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("temporal_program")
 
 
 @pytest_asyncio.fixture
-async def own(tmp_path: Path) -> AsyncIterator[EmbeddedTemporal]:
+async def fresh(tmp_path: Path) -> AsyncIterator[EmbeddedTemporal]:
     """A server that the test may stop and kill."""
     async with EmbeddedTemporal(tmp_path) as server:
         yield server
@@ -37,7 +37,7 @@ async def own(tmp_path: Path) -> AsyncIterator[EmbeddedTemporal]:
 
 async def start_workflow(server: EmbeddedTemporal, workflow_id: str) -> None:
     client = await Client.connect(server.address)
-    await client.start_workflow("NobodyRunsIt", id=workflow_id, task_queue="nobody-polls-it")
+    await client.start_workflow("UnknownWorkflow", id=workflow_id, task_queue="unpolled")
 
 
 async def status_of(server: EmbeddedTemporal, workflow_id: str) -> WorkflowExecutionStatus | None:
@@ -51,17 +51,17 @@ async def retention_of(server: EmbeddedTemporal) -> timedelta:
     return answer.config.workflow_execution_retention_ttl.ToTimedelta()
 
 
-async def test_a_restart_after_a_crash_keeps_state_and_ports(own: EmbeddedTemporal) -> None:
+async def test_a_restart_after_a_crash_keeps_state_and_ports(fresh: EmbeddedTemporal) -> None:
     """A workflow that was started before SIGKILL exists afterwards, at the same address."""
-    await start_workflow(own, "survivor")
-    addresses = (own.address, own.ui_url)
+    await start_workflow(fresh, "survivor")
+    addresses = (fresh.address, fresh.ui_url)
 
-    own.kill()
-    assert not own.process.is_running
-    await own.restart()
+    fresh.kill()
+    assert not fresh.process.is_running
+    await fresh.restart()
 
-    assert await status_of(own, "survivor") == WorkflowExecutionStatus.RUNNING
-    assert (own.address, own.ui_url) == addresses
+    assert await status_of(fresh, "survivor") == WorkflowExecutionStatus.RUNNING
+    assert (fresh.address, fresh.ui_url) == addresses
 
 
 async def test_a_new_server_on_the_folder_keeps_the_state(tmp_path: Path) -> None:
@@ -119,15 +119,15 @@ async def test_two_servers_can_start_at_once(tmp_path: Path) -> None:
         await two.stop()
 
 
-async def test_a_folder_in_use_is_refused(own: EmbeddedTemporal) -> None:
+async def test_a_folder_in_use_is_refused(fresh: EmbeddedTemporal) -> None:
     """Two servers would corrupt the database; the first server is undisturbed."""
     with pytest.raises(DataFolderInUseError, match="stop the other server, or choose another folder"):
-        await EmbeddedTemporal(own.folder).start()
+        await EmbeddedTemporal(fresh.folder).start()
 
-    assert own.process.is_running
-    found = find_running_temporal(own.folder)
+    assert fresh.process.is_running
+    found = find_running_temporal(fresh.folder)
     assert found is not None
-    assert found.address == own.address
+    assert found.address == fresh.address
 
 
 async def test_the_address_is_published_while_the_server_runs(tmp_path: Path) -> None:
@@ -142,12 +142,12 @@ async def test_the_address_is_published_while_the_server_runs(tmp_path: Path) ->
 
 
 async def test_temporals_own_configuration_precedes_the_embedded_server(
-    temporal: EmbeddedTemporal, own: EmbeddedTemporal, monkeypatch: pytest.MonkeyPatch
+    temporal: EmbeddedTemporal, fresh: EmbeddedTemporal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A configured address is used although a server runs on the data folder."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.address)
 
-    client = await connect(Settings(data_folder=own.folder))
+    client = await connect(Settings(data_folder=fresh.folder))
 
     assert client.service_client.config.target_host == temporal.address
 

@@ -102,10 +102,10 @@ async def test_one_saga_is_one_trace_from_the_client_to_the_business_code(
         "POST /capture-payment",
         "capture-payment",
     ]
-    asked, answered = spans.named("POST /capture-payment")[::-1]
-    assert (asked.kind, answered.kind) == (SpanKind.CLIENT, SpanKind.SERVER)
-    assert (asked.attributes or {})["http.response.status_code"] == 200
-    assert (asked.attributes or {})["url.full"] == "http://payment.example:8001/capture-payment"
+    call, request = spans.named("POST /capture-payment")[::-1]
+    assert (call.kind, request.kind) == (SpanKind.CLIENT, SpanKind.SERVER)
+    assert (call.attributes or {})["http.response.status_code"] == 200
+    assert (call.attributes or {})["url.full"] == "http://payment.example:8001/capture-payment"
     assert all(spans.path(span)[0] == "StartWorkflow:OrderSaga" for span in spans.all)
     assert spans_on_page("orchestrated") <= {(span.name, span.kind.name.lower()) for span in spans.all}
     (ran,) = spans.named("RunActivity:capture-payment")
@@ -150,9 +150,9 @@ async def test_rejections_and_compensations_are_traced_without_secrets(
     assert (refused.attributes or {})["saga.outcome"] == "rejected"
     assert spans.named("release-stock")
     assert len(spans.traces) == 1
-    told = [message.customer.email, message.method.token, message.address.street, "hunter2"]
+    confidential = [message.customer.email, message.method.token, message.address.street, "hunter2"]
     texts = ["the carrier does not deliver there", "exception.message", "exception.stacktrace"]
-    assert [secret for secret in [*told, *texts] if secret in spans.text()] == []
+    assert [secret for secret in [*confidential, *texts] if secret in spans.text()] == []
 
 
 async def test_without_tracing_histories_and_requests_have_no_trace_context(

@@ -20,7 +20,7 @@ from opentelemetry import trace
 from workers import Settings, telemetry
 
 with telemetry(Settings(telemetry=sys.argv[1]), service="a-service") as plugins:
-    with trace.get_tracer("t").start_as_current_span("asked") as span:
+    with trace.get_tracer("t").start_as_current_span("a-span") as span:
         span.set_attribute("saga.id", "order-1")
     print([type(plugin).__name__ for plugin in plugins])
 """
@@ -43,7 +43,7 @@ def test_tracing_is_off_by_default() -> None:
     """Without plugin and provider, no span is recorded."""
     with telemetry(load_settings(), service="a") as plugins:
         assert plugins == []
-        with trace.get_tracer("t").start_as_current_span("asked") as span:
+        with trace.get_tracer("t").start_as_current_span("a-span") as span:
             assert not span.is_recording()
 
 
@@ -64,7 +64,7 @@ def test_the_console_exporter_prints_a_line_per_span() -> None:
     assert (ended.returncode, ended.stdout) == (0, "['OpenTelemetryPlugin']\n")
     (line,) = ended.stderr.splitlines()
     assert line.startswith("span ")
-    assert " < ----------------  a-service: asked  " in line
+    assert " < ----------------  a-service: a-span  " in line
     assert line.endswith("saga.id='order-1'")
 
 

@@ -14,5 +14,5 @@ def test_spans_are_exported_before_the_process_ends(collector: OtlpCollector) ->
     assert (ended.returncode, ended.stderr) == (0, "")
     ((path, body),) = collector.requests
     assert path == "/v1/traces"
-    for text in (b"asked", b"a-service", b"order-1"):
+    for text in (b"a-span", b"a-service", b"order-1"):
         assert text in body
