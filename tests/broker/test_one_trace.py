@@ -150,8 +150,8 @@ def is_ready(service: ChildProcess) -> bool:
 
 def exported(collector: OtlpCollector) -> Iterator[Exported]:
     """Every span that was sent, whichever process sent it."""
-    for _, body in collector.requests:
-        for of_process in ExportTraceServiceRequest.FromString(body).resource_spans:
+    for request in collector.requests:
+        for of_process in ExportTraceServiceRequest.FromString(request.body).resource_spans:
             service = texts(of_process.resource.attributes)["service.name"]
             for of_scope in of_process.scope_spans:
                 for span in of_scope.spans:

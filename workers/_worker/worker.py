@@ -60,15 +60,18 @@ async def run_worker(
         "activities": activities,
         "graceful_shutdown_timeout": graceful_shutdown_timeout,
     }
-    worker = Worker(**config)
+    await _run_until_stopped(Worker(**config), client, graceful_shutdown_timeout + CANCELLATION_TIMEOUT)
+
+
+async def _run_until_stopped(worker: Worker, client: Client, shutdown_timeout: timedelta) -> None:
     with stop_signals() as stop:
         running = asyncio.create_task(_run(worker, client))
         try:
             await _wait_until_polling(worker, running)
             where = f"namespace {client.namespace!r} at {client.service_client.config.target_host}"
-            print(f"worker polls task queue {task_queue!r} of {where}", flush=True)
+            print(f"worker polls task queue {worker.task_queue!r} of {where}", flush=True)
             await wait_for_stop(stop, running)
-            await _shut_down(worker, running, graceful_shutdown_timeout + CANCELLATION_TIMEOUT)
+            await _shut_down(worker, running, shutdown_timeout)
         finally:
             running.cancel()
 

@@ -3,11 +3,9 @@
 import asyncio
 import base64
 import json
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
 import httpx
@@ -18,6 +16,7 @@ from temporalio.testing import ActivityEnvironment
 from activities import HttpParticipant
 from activities._http_participant import MAX_RESPONSE_BYTES
 from sagas import DefinitionError, Operation
+from tests.http_server import RecordingServer, recording_server
 
 from .cinema import RESERVE_SEAT, Seat
 
@@ -25,40 +24,10 @@ KEY = "Idempotency-Key"
 Serve = Callable[[httpx.Request], httpx.Response]
 
 
-class CinemaServer(ThreadingHTTPServer):
-    """A real HTTP server that answers every request with a seat, and records paths and headers."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), CinemaRequestHandler)
-        self.requests: list[tuple[str, httpx.Headers]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class CinemaRequestHandler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        assert isinstance(self.server, CinemaServer)
-        self.server.requests.append((self.path, httpx.Headers(list(self.headers.items()))))
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as in the standard library
-        """Logs nothing."""
-
-
 @pytest.fixture
-def server() -> Iterator[CinemaServer]:
-    with CinemaServer() as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
+def server() -> Iterator[RecordingServer]:
+    with recording_server() as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @asynccontextmanager
@@ -119,15 +88,15 @@ async def test_the_activity_of_an_operation_creates_the_key() -> None:
         ("/a%2Fb/c%20d", "/a%2Fb/c%20d/reserve-seat"),
     ],
 )
-async def test_the_path_of_the_base_url_is_kept(server: CinemaServer, path: str, requested: str) -> None:
+async def test_the_path_of_the_base_url_is_kept(server: RecordingServer, path: str, requested: str) -> None:
     """With a trailing slash or without, escaped characters included."""
     async with HttpParticipant("cinema", f"{server.url}{path}") as participant:
         assert await participant.call(RESERVE_SEAT, Seat(row=7), "key") == Seat(row=7)
 
-    assert [each for each, _ in server.requests] == [requested]
+    assert [request.path for request in server.requests] == [requested]
 
 
-async def test_headers_and_authentication_are_sent_with_every_request(server: CinemaServer) -> None:
+async def test_headers_and_authentication_are_sent_with_every_request(server: RecordingServer) -> None:
     """The key of the step is sent too."""
     async with HttpParticipant(
         "cinema", server.url, headers={"X-Tenant": "north"}, auth=("ada", "hunter2")
@@ -137,11 +106,12 @@ async def test_headers_and_authentication_are_sent_with_every_request(server: Ci
 
     credentials = base64.b64encode(b"ada:hunter2").decode()
     assert [
-        (headers[KEY], headers["X-Tenant"], headers["Authorization"]) for _, headers in server.requests
+        (headers[KEY], headers["X-Tenant"], headers["Authorization"])
+        for headers in (request.headers for request in server.requests)
     ] == [("first", "north", f"Basic {credentials}"), ("second", "north", f"Basic {credentials}")]
 
 
-async def test_the_clients_own_headers_and_authentication_apply(server: CinemaServer) -> None:
+async def test_the_clients_own_headers_and_authentication_apply(server: RecordingServer) -> None:
     """Arguments of the participant override the options of the client, and a call overrides both."""
     async with httpx.AsyncClient(
         headers={"X-Tenant": "south", "X-Region": "eu", KEY: "fixed"}, auth=("bob", "secret"), trust_env=False
@@ -156,11 +126,11 @@ async def test_the_clients_own_headers_and_authentication_apply(server: CinemaSe
     bob, ada = (base64.b64encode(each).decode() for each in (b"bob:secret", b"ada:hunter2"))
     assert [
         (headers[KEY], headers["X-Tenant"], headers["X-Region"], headers["Authorization"])
-        for _, headers in server.requests
+        for headers in (request.headers for request in server.requests)
     ] == [("first", "south", "eu", f"Basic {bob}"), ("second", "north", "eu", f"Basic {ada}")]
 
 
-async def test_a_client_is_shared_and_stays_open(server: CinemaServer) -> None:
+async def test_a_client_is_shared_and_stays_open(server: RecordingServer) -> None:
     """The participant closes only a client of its own."""
     async with httpx.AsyncClient(trust_env=False) as client:
         for name in ("cinema", "theatre"):
@@ -168,10 +138,10 @@ async def test_a_client_is_shared_and_stays_open(server: CinemaServer) -> None:
                 await participant.call(RESERVE_SEAT, Seat(row=7), name)
         assert not client.is_closed
 
-    assert [path for path, _ in server.requests] == ["/cinema/reserve-seat", "/theatre/reserve-seat"]
+    assert [request.path for request in server.requests] == ["/cinema/reserve-seat", "/theatre/reserve-seat"]
 
 
-async def test_the_participants_own_client_is_closed(server: CinemaServer) -> None:
+async def test_the_participants_own_client_is_closed(server: RecordingServer) -> None:
     """No connection outlives the participant."""
     async with HttpParticipant("cinema", server.url) as participant:
         await participant.call(RESERVE_SEAT, Seat(row=7), "key")
@@ -297,7 +267,7 @@ async def test_the_timeout_limits_the_whole_call() -> None:
     async def drip() -> AsyncIterator[bytes]:
         while True:
             yield b" "
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
 
     async with cinema(
         lambda _: httpx.Response(200, content=drip()), timeout=timedelta(milliseconds=100)
