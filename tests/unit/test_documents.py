@@ -19,8 +19,8 @@ from examples.order.deployment import REACTIONS, SERVICES
 from examples.order.services.__main__ import app as services
 from sagas._core.status import ENDED
 from tests.pages import DOCS
-from workers._cli import app
-from workers._settings import PREFIX, Settings
+from workers._cli.main import app
+from workers._configuration.settings import PREFIX, Settings
 
 ROOT = DOCS.parent
 PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *sorted(DOCS.glob("*.md")))}

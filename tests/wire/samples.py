@@ -38,15 +38,15 @@ from temporalio.exceptions import (
 from temporalio.worker import Replayer, WorkflowRunner
 from temporalio.workflow import _Definition as WorkflowDefinition
 
-import activities._answers as http_answers
-import activities._tracing as http_tracing
+import activities._http_response as http_answers
+import activities._http_tracing as http_tracing
 import choreography
 import choreography._tracing as event_tracing
 import sagas
 import sagas._errors as saga_errors
-import workers._settings as worker_settings
+import workers._configuration.settings as worker_settings
 from activities import HttpParticipant
-from activities._answers import Answer, read_answer
+from activities._http_response import HttpResponse, read_result
 from choreography import (
     CommandType,
     Event,
@@ -170,15 +170,16 @@ from sagas.operator import _rescue_request as asking
 from sagas.operator import _reset as reset
 from sagas.operator import _search as searching
 from tests.temporal.fixtures.trip_saga import TripSaga
-from workers import SEARCH_ATTRIBUTES, Settings, read_recordings
-from workers._claims import RunningServer, _address_file, _lock_file
-from workers._histories import ELSEWHERE, MANIFEST, Manifest, RecordedRun
-from workers._operate import Done, Wanted, _json, _json_list
-from workers._rabbitmq_files import NODE, USER
-from workers._rabbitmq_node import SERVER as RABBITMQ
-from workers._rabbitmq_node import BrokerAddress
-from workers._temporal_server import SERVER as TEMPORAL
-from workers._temporal_server import ServerAddress
+from workers import Settings, read_recordings
+from workers._cli.operator_commands import CommandResult, ListedStatus, _json, _json_list
+from workers._histories.recording import LEFT_OUT, MANIFEST, Manifest, RecordedRun
+from workers._search_attributes import SEARCH_ATTRIBUTES
+from workers._servers.data_folder_lock import RunningServer, _address_file, _lock_file
+from workers._servers.rabbitmq_files import NODE, USER
+from workers._servers.rabbitmq_node import KIND as RABBITMQ
+from workers._servers.rabbitmq_node import RunningRabbitMQNode
+from workers._servers.temporal_server import KIND as TEMPORAL
+from workers._servers.temporal_server import RunningTemporalServer
 
 T = TypeVar("T")
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
@@ -671,7 +672,7 @@ ENUMS: dict[str, type[StrEnum]] = {
     "how": CloseStatus,
     "state of a compensation": CompensationState,
     "course of a rescue": rescuing.RescueDecision,
-    "wanted": Wanted,
+    "wanted": ListedStatus,
 }
 
 
@@ -868,7 +869,9 @@ def http() -> dict[str, object]:
 
     async def ask() -> None:
         async with HttpParticipant(
-            "cinema", "http://cinema.example:8001", transport=httpx.MockTransport(answer)
+            "cinema",
+            "http://cinema.example:8001",
+            client=httpx.AsyncClient(transport=httpx.MockTransport(answer)),
         ) as cinema:
             await cinema.call(RESERVE, "Zoë", "order-7:reserve-seat")
 
@@ -898,7 +901,7 @@ def http() -> dict[str, object]:
 def _told(status: int, code: str, retry_after: str | None) -> object:
     body = {"code": code, "detail": "no seat", "field": "row.seat"} if code else "seat 7"
     try:
-        return read_answer(RESERVE, Answer(status, json.dumps(body).encode(), retry_after))
+        return read_result(RESERVE, HttpResponse(status, json.dumps(body).encode(), retry_after))
     except RejectedError as error:
         return ["rejected", error.code, error.reason, error.field]
     except ApplicationError as error:
@@ -962,7 +965,7 @@ def spans() -> dict[str, object]:
     """Names and attributes of all spans of this project."""
     with _spans() as found:
         for error in (None, RejectedError("sold_out", "no seat"), event_errors.ContractError("no")):
-            with suppress(saga_errors.SagaError), http_tracing.calling("cinema", "reserve-seat", _URL):
+            with suppress(saga_errors.SagaError), http_tracing.trace_call("cinema", "reserve-seat", _URL):
                 _raise(error)
             with (
                 suppress(saga_errors.SagaError),
@@ -1290,9 +1293,13 @@ def files() -> dict[str, Sample[Any]]:
         "manifest": as_json(manifest),
         "claim": as_json(RunningServer(pid=1, owner_pid=2)),
         "claim of Temporal": as_json(
-            ServerAddress(pid=1, owner_pid=2, address="127.0.0.1:7233", ui_url="http://127.0.0.1:8233")
+            RunningTemporalServer(
+                pid=1, owner_pid=2, address="127.0.0.1:7233", ui_url="http://127.0.0.1:8233"
+            )
         ),
-        "claim of RabbitMQ": as_json(BrokerAddress(pid=1, owner_pid=2, url="amqp://u:p@127.0.0.1:5672/")),
+        "claim of RabbitMQ": as_json(
+            RunningRabbitMQNode(pid=1, owner_pid=2, url="amqp://u:p@127.0.0.1:5672/")
+        ),
     }
 
 
@@ -1308,7 +1315,7 @@ def settings() -> dict[str, object]:
             for path in (_address_file(folder, server), _lock_file(folder, server))
         ],
         "manifest": MANIFEST,
-        "left out of histories": sorted(ELSEWHERE),
+        "left out of histories": sorted(LEFT_OUT),
         "node": [NODE, USER],
         "default task queue": Settings.model_fields["task_queue"].default,
     }
@@ -1353,7 +1360,7 @@ def cli_json() -> dict[str, Sample[Any]]:
             )
         ),
         "rescue, default": _answer(Rescue(saga="order-7", course=rescuing.RescueDecision.NOTHING_OWED)),
-        "verb": _answer(Done(saga="order-7", verb="hold", status="held")),
+        "verb": _answer(CommandResult(saga="order-7", verb="hold", status="held")),
     }
 
 

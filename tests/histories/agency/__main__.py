@@ -37,7 +37,9 @@ from tests.temporal.fixtures.trip_saga import (
     refuses,
 )
 from tests.temporal.fixtures.trip_worker import Handle, Stage
-from workers import find_temporal, record_history, run_main
+from workers import run_main
+from workers._histories.recorder import record_history
+from workers._servers.temporal_server import find_temporal_program
 
 FOLDER = Path(__file__).parent
 NOTE = OperatorNote(by="mia", because="the line is mended")
@@ -154,7 +156,7 @@ TRIPS = {
 async def record() -> None:
     """Runs each trip once, and writes its history, and those of its children, beside this file."""
     environment = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(find_temporal()), dev_server_extra_args=FLAGS
+        dev_server_existing_path=str(find_temporal_program()), dev_server_extra_args=FLAGS
     )
     async with environment:
         address = environment.client.service_client.config.target_host
