@@ -1,6 +1,9 @@
 """Sagas that keep their promises: what a saga is, and what happens next."""
 
-from ._client.start import start_saga
+from ._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
+from ._client.saga_handle import SagaHandle
+from ._client.start import execute_saga, start_saga
+from ._client.start_options import StartOptions
 from ._core.activity_policy import ActivityPolicy
 from ._core.compensation import CompensationOrder, CompensationScope
 from ._core.ids import idempotency_key
@@ -27,6 +30,7 @@ from ._history.timeline import Timeline
 from ._messages.external_events import NOT_APPROVED, ApprovalDecision, ExpectedEvent
 from ._plugin.plugin import SagaPlugin
 from ._temporal.metrics import METRIC_BUCKETS
+from ._version import __version__
 from ._wire.failures import SAGA_COMPENSATED, SAGA_REFUSED, SAGA_SETTLED
 from ._wire.operator_requests import (
     APPROVE,
@@ -74,10 +78,13 @@ __all__ = [
     "ApprovalRequest",
     "AuditEntry",
     "Authorize",
+    "Compensated",
     "CompensationOrder",
     "CompensationRequestedError",
     "CompensationScope",
     "CompleteRequest",
+    "Completed",
+    "CutOff",
     "DeadlineExceededError",
     "DefinitionError",
     "DuplicateSagaError",
@@ -93,17 +100,23 @@ __all__ = [
     "Saga",
     "SagaClient",
     "SagaError",
+    "SagaHandle",
     "SagaNotFoundError",
+    "SagaOutcome",
     "SagaPlugin",
     "SagaSummary",
+    "Settled",
     "SkipRequest",
     "StartError",
+    "StartOptions",
     "Status",
     "Step",
     "Timeline",
     "UnknownOutcomeError",
     "VerbRefusedError",
+    "__version__",
     "action",
+    "execute_saga",
     "idempotency_key",
     "render_list",
     "render_mermaid",

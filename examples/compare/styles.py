@@ -71,8 +71,8 @@ class Orchestrated:
                 message,
                 id=saga_id,
                 task_queue=self._task_queue,
-                summary=f"order of {message.customer.id}: {len(message.lines)} articles",
-                details=about or None,
+                static_summary=f"order of {message.customer.id}: {len(message.lines)} articles",
+                static_details=about or None,
             )
         else:
             await start_saga(
@@ -81,8 +81,8 @@ class Orchestrated:
                 message,
                 id=saga_id,
                 task_queue=self._task_queue,
-                summary=f"payment of {message.amount} {message.currency} (minor units)",
-                details=about or None,
+                static_summary=f"payment of {message.amount} {message.currency} (minor units)",
+                static_details=about or None,
             )
         return saga_id
 

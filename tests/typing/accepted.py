@@ -250,7 +250,9 @@ def opening() -> Saga:
 
 async def from_outside(client: Client, order: Order) -> None:
     """A saga is started, seen and steered with the types that it has."""
-    handle = await start_saga(client, OrderSaga.run, order, id="order-7", task_queue="orders", summary="7")
+    handle = await start_saga(
+        client, OrderSaga.run, order, id="order-7", task_queue="orders", static_summary="7"
+    )
     assert_type(await handle.result(), Charge)
     operator = SagaClient(client, patience=5)
     assert_type(await operator.list(status="stuck"), tuple[SagaSummary, ...])

@@ -1,31 +1,23 @@
 """What is refused at the door, and what a saga does with a workflow that it should not be in."""
 
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from pydantic import BaseModel
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
-from temporalio.api.enums.v1 import EventType
 from temporalio.client import (
     Client,
-    FetchWorkflowHistoryEventsInput,
-    Interceptor,
-    OutboundInterceptor,
     WorkflowHandle,
-    WorkflowHistoryEventAsyncIterator,
 )
-from temporalio.common import RawValue
 from temporalio.service import RPCError
-from temporalio.worker import Worker
 
-from sagas import DefinitionError, DuplicateSagaError, Saga, SagaPlugin, StartError, start_saga
+from sagas import DuplicateSagaError, SagaPlugin, StartError, start_saga
 
 from ..fixtures.trip_saga import NumberlessSaga, Plan, TripSaga
-from ..fixtures.trip_worker import Ending, Stage
+from ..fixtures.trip_worker import Stage
+from .lost_history import LostHistory
 
 PLAN = Plan(do=("hotel",))
 
@@ -77,30 +69,10 @@ async def test_saga_that_has_continued_as_new_is_known_by_what_it_was_started_wi
     assert stage.agency.story == ["book-hotel"]
 
 
-class Forgetful(Interceptor):
-    """A connection to a server that does not keep a run any more."""
-
-    def __init__(self, run_id: str | None) -> None:
-        self.run_id = run_id
-
-    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:  # noqa: A002 - Temporal's
-        gone = self.run_id
-
-        class Outbound(OutboundInterceptor):
-            def fetch_workflow_history_events(
-                self,
-                input: FetchWorkflowHistoryEventsInput,  # noqa: A002 - Temporal's
-            ) -> WorkflowHistoryEventAsyncIterator:
-                run_id = str(uuid4()) if input.run_id == gone else input.run_id
-                return super().fetch_workflow_history_events(replace(input, run_id=run_id))
-
-        return Outbound(next)
-
-
 async def test_saga_whose_start_is_no_longer_kept_is_a_duplicate(stage: Stage, server: str) -> None:
     """Nobody can tell whether it is the same, and who asks must not take it for theirs."""
     first = await continued(stage)
-    client = await Client.connect(server, plugins=[SagaPlugin()], interceptors=[Forgetful(first.run_id)])
+    client = await Client.connect(server, plugins=[SagaPlugin()], interceptors=[LostHistory(first.run_id)])
 
     for plan in (Plan(do=("hotel", "again", "wait")), Plan(do=("wait",), done=("hotel", "again"))):
         with pytest.raises(DuplicateSagaError):
@@ -228,132 +200,3 @@ async def test_large_content_is_refused_before_anything(client: Client) -> None:
 
     with pytest.raises(StartError, match="at most 131072"):
         await start_saga(client, TripSaga.run, plan, id="large", task_queue="nobody")
-
-
-@pytest.mark.parametrize("cut", ["execution_timeout", "run_timeout"])
-async def test_saga_that_could_be_cut_off_is_refused(stage: Stage, cut: str) -> None:
-    """Such a timeout ends a workflow without a word, and without its compensations."""
-    options: dict[str, Any] = {cut: timedelta(hours=1)}
-    handle = await stage.client.start_workflow(
-        TripSaga.run, PLAN, id=f"{cut}-{stage.cache}", task_queue=stage.task_queue, **options
-    )
-    stage.ids.append(handle.id)
-
-    assert await stage.ending(handle) == Ending("FAILED", None, "SagaRefused")
-    assert stage.agency.story == []
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [[{"do": "hotel"}], [{"do": ["hotel"], "more": 1}], [{}], [7], ["x"], [[PLAN]]],
-    ids=str,
-)
-async def test_content_of_another_type_fails_the_workflow(stage: Stage, arguments: list[object]) -> None:
-    """With the reason; it does not wait for ever for code that could read it."""
-    handle: WorkflowHandle[Any, Any] = await stage.client.start_workflow(
-        "TripSaga",
-        args=arguments,
-        id=f"bad-{uuid4().hex[:8]}",
-        task_queue=stage.task_queue,
-    )
-    stage.ids.append(handle.id)
-
-    assert await stage.ending(handle) == Ending("FAILED", None, "ValidationError")
-    assert stage.agency.story == []
-
-
-@pytest.mark.parametrize(
-    "argument",
-    [
-        None,
-        b"plan",
-        RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"{")),
-        RawValue(Payload(metadata={"encoding": b"nobody/knows"}, data=b"{}")),
-        RawValue(Payload()),
-    ],
-    ids=["null", "binary", "broken-json", "unknown-encoding", "empty"],
-)
-async def test_content_that_cannot_be_read_fails_the_workflow(stage: Stage, argument: object) -> None:
-    """As above, whoever has sent it."""
-    handle: WorkflowHandle[Any, Any] = await stage.client.start_workflow(
-        "TripSaga", argument, id=f"unread-{uuid4().hex[:8]}", task_queue=stage.task_queue
-    )
-    stage.ids.append(handle.id)
-
-    assert (await stage.ending(handle)).closed == "FAILED"
-    assert stage.agency.story == []
-
-
-@workflow.defn
-class Naked:
-    @workflow.run
-    async def run(self, word: str) -> str:
-        async with Saga():
-            return word
-
-
-async def test_saga_without_the_plugin_says_what_is_missing(server: str) -> None:
-    """In its failing workflow task, where operators look."""
-    plain = await Client.connect(server)
-    stage = Stage(plain, cache=1000)
-    async with Worker(plain, task_queue=stage.task_queue, workflows=[Naked]):
-        handle = await plain.start_workflow(Naked.run, "x", id="naked", task_queue=stage.task_queue)
-        failed = await stage.event(handle, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
-        await handle.terminate("the test is over")
-
-    assert "SagaPlugin()" in failed.workflow_task_failed_event_attributes.failure.message
-
-
-@workflow.defn
-class TooEarly:
-    def __init__(self) -> None:
-        try:
-            Saga()
-        except DefinitionError as error:
-            self.refusal = str(error)
-
-    @workflow.run
-    async def run(self) -> str:
-        return self.refusal
-
-
-async def test_saga_outside_of_run_says_where_it_belongs(client: Client) -> None:
-    """The plugin is there, so nobody is sent to look for it alone."""
-    queue = f"early-{uuid4().hex[:8]}"
-    async with Worker(client, task_queue=queue, workflows=[TooEarly]):
-        refusal = await client.execute_workflow(TooEarly.run, id=queue, task_queue=queue)
-
-    assert refusal.startswith("a saga is opened in the `run` of a workflow")
-
-
-async def test_plugin_given_to_client_and_worker_is_there_once(client: Client) -> None:
-    """Temporal warns of it; its sagas and their children run as ever."""
-    stage = Stage(client, cache=1000)
-    with pytest.warns(UserWarning, match="present from both client and worker"):
-        worker = Worker(
-            client,
-            task_queue=stage.task_queue,
-            workflows=stage.workflows,
-            activities=stage.agency.activities(),
-            plugins=[SagaPlugin()],
-        )
-    async with worker:
-        trip = await stage.start(Plan(do=("hotel",)), "fail")
-        assert (await stage.ending(trip)).saga == "compensated"
-
-    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
-
-
-@pytest.mark.parametrize("other", [{"search_attributes": False}, {"authorize": lambda verb, note: None}])
-def test_two_plugins_that_differ_are_refused(client: Client, other: dict[str, Any]) -> None:
-    """One of them would be passed over, such as the one that asks who may use a verb."""
-    with (
-        pytest.warns(UserWarning, match="present from both client and worker"),
-        pytest.raises(DefinitionError, match="give one to the client"),
-    ):
-        Worker(client, task_queue="nobody", workflows=[TooEarly], plugins=[SagaPlugin(**other)])
-
-
-def test_plugin_is_named() -> None:
-    """Temporal warns when it is given twice."""
-    assert SagaPlugin().name() == "sagas"

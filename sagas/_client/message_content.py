@@ -1,0 +1,57 @@
+"""Compares the messages of two starts, as the workflow would read them."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Mapping, Set
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from temporalio.api.common.v1 import Payload
+
+
+def is_same_content(one: Payload, other: Payload, read: Callable[[Payload], object]) -> bool:
+    """Tells whether two payloads mean the same to the workflow.
+
+    The members of a set have another order in another process, so equal bytes are sufficient but not
+    necessary.
+
+    Args:
+        one: A payload.
+        other: A payload.
+        read: Converts a payload to the value that the workflow gets.
+    """
+    return one.data == other.data or _content(one, read) == _content(other, read)
+
+
+def _content(payload: Payload, read: Callable[[Payload], object]) -> Hashable:
+    """The comparable content of a payload; its bytes if the value cannot be read or compared."""
+    try:
+        return _comparable(read(payload))
+    except Exception:  # noqa: BLE001 - a converter may raise any error for a payload that it cannot read
+        return payload.data
+
+
+def _comparable(value: Any) -> Hashable:
+    """The type and the content of a value, without using its own notion of equality.
+
+    Entities may be equal if their ids are, and a dataclass may exclude fields from comparison. Models and
+    dataclasses are taken apart by field, as the dictionaries from `dump_python` are not hashable.
+
+    Raises:
+        Exception: The value contains an object of a type that pydantic does not know.
+    """
+    kind: type[object] = value.__class__
+    content: Hashable
+    if issubclass(kind, BaseModel):
+        content = _comparable(dict(BaseModel.__iter__(value)))
+    elif is_dataclass(kind):
+        content = _comparable({each.name: getattr(value, each.name) for each in fields(kind)})
+    elif issubclass(kind, Mapping):
+        content = frozenset((_comparable(key), _comparable(each)) for key, each in value.items())
+    elif issubclass(kind, Set):
+        content = frozenset(Counter(map(_comparable, value)).items())
+    elif issubclass(kind, (list, tuple, deque)):
+        content = tuple(map(_comparable, value))
+    else:
+        content = TypeAdapter(kind).dump_python(value)
+    return value.__class__, content
