@@ -1,4 +1,4 @@
-"""Compares the messages of two starts, as the workflow would read them."""
+"""Compares the messages of two starts by content."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Mapping, Set
@@ -9,22 +9,21 @@ from pydantic import BaseModel, TypeAdapter
 from temporalio.api.common.v1 import Payload
 
 
-def is_same_content(one: Payload, other: Payload, read: Callable[[Payload], object]) -> bool:
+def is_same_content(first: Payload, second: Payload, read: Callable[[Payload], object]) -> bool:
     """Tells whether two payloads mean the same to the workflow.
 
-    The members of a set have another order in another process, so equal bytes are sufficient but not
-    necessary.
+    Different bytes may have the same content: each process orders the members of a set differently.
 
     Args:
-        one: A payload.
-        other: A payload.
-        read: Converts a payload to the value that the workflow gets.
+        first: A payload.
+        second: A payload.
+        read: Converts a payload to the argument of the workflow.
     """
-    return one.data == other.data or _content(one, read) == _content(other, read)
+    return first.data == second.data or _content(first, read) == _content(second, read)
 
 
 def _content(payload: Payload, read: Callable[[Payload], object]) -> Hashable:
-    """The comparable content of a payload; its bytes if the value cannot be read or compared."""
+    """The comparable content of a payload; the bytes if the value cannot be read or compared."""
     try:
         return _comparable(read(payload))
     except Exception:  # noqa: BLE001 - a converter may raise any error for a payload that it cannot read
@@ -32,13 +31,13 @@ def _content(payload: Payload, read: Callable[[Payload], object]) -> Hashable:
 
 
 def _comparable(value: Any) -> Hashable:
-    """The type and the content of a value, without using its own notion of equality.
+    """The type and the content of a value, independent of the value's own equality.
 
     Entities may be equal if their ids are, and a dataclass may exclude fields from comparison. Models and
-    dataclasses are taken apart by field, as the dictionaries from `dump_python` are not hashable.
+    dataclasses are taken apart by field, because the dictionaries from `dump_python` are not hashable.
 
     Raises:
-        Exception: The value contains an object of a type that pydantic does not know.
+        Exception: The value contains an object of a type unknown to pydantic.
     """
     kind: type[object] = value.__class__
     content: Hashable

@@ -1,4 +1,4 @@
-"""The ways in which a saga ends, as values for `match`."""
+"""The endings of a saga, as values for `match`."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
@@ -12,14 +12,13 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Completed(Generic[T_co]):
-    """The saga completed, and its effects are meant to stay.
+    """The saga completed, and the effects of the saga are meant to stay.
 
-    A child counts as completed when its own workflow has; its parent can still compensate its steps until
-    the root of both has closed.
+    A completed child can still be compensated by the parent until the root saga has closed.
 
     Args:
-        result: The value that the run method of the saga returned.
-        remaining_effects: Always empty: all effects remain, and `SagaClient.show` lists them.
+        result: The value returned by the run method of the saga.
+        remaining_effects: Always empty: all effects remain, and `SagaClient.show` lists each step.
     """
 
     result: T_co
@@ -32,15 +31,15 @@ class Compensated:
     """The saga failed or was cancelled, and every compensation has run.
 
     Args:
-        code: The code of the first failure, such as `card_declined`; `cancelled` after a cancel. After a
-            rescue: `terminated`, `timed_out`, or the type of the workflow's error. Empty where the workflow
-            handled the failure of its saga and returned a result.
+        code: The code of the first failure, for example `card_declined`; `cancelled` after a cancel. After a
+            rescue: `terminated`, `timed_out`, or the type of the workflow's error. Empty for a workflow that
+            handled the failure of the saga and returned a result.
         reason: The reason of the first failure, for people.
-        field: The input that broke a rule, as a dotted path, where the participant named the field.
-        is_cancelled: Whether the saga compensated because its workflow was cancelled.
-        rescue_id: The workflow that compensated the saga, where a rescue did.
-        remaining_effects: The effects without a compensation, such as those of `best_effort`, and the effects
-            from before a reset.
+        field: The input that broke a rule, as a dotted path, if the participant named the field.
+        is_cancelled: Whether the saga compensated because the workflow was cancelled.
+        rescue_id: The workflow id of the rescue that compensated the saga; None for a saga without a rescue.
+        remaining_effects: Effects without a compensation, for example from `best_effort`, and effects from
+            before a reset.
     """
 
     code: str
@@ -54,13 +53,13 @@ class Compensated:
 
 @dataclass(frozen=True, slots=True)
 class Settled(Generic[T_co]):
-    """The saga ended, and a person resolved at least one of its steps manually.
+    """The saga ended, and a person resolved at least one step manually.
 
     Args:
-        result: The value that the run method returned; None for a saga that compensated.
+        result: The value returned by the run method; None for a saga that compensated.
         code: As in `Compensated`; empty for a saga that completed.
-        is_compensated: Whether the saga compensated; otherwise it completed, and `result` is its result.
-        manual_resolutions: How each step was resolved, `skipped` or `completed by hand`, by address.
+        is_compensated: Whether the saga compensated; a saga that completed has a `result` instead.
+        manual_resolutions: `skipped` or `completed by hand` for each manually resolved step, by address.
         reason: As in `Compensated`.
         field: As in `Compensated`.
         is_cancelled: As in `Compensated`.
@@ -83,25 +82,24 @@ class Settled(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutOff:
-    """The workflow was terminated, timed out or failed without its compensations, and was not rescued.
+    """The workflow was terminated, timed out or failed without compensating, and was not rescued.
 
     `SagaClient.rescue` compensates or resumes the saga. The failure of a workflow without a saga is a
-    `CutOff` with nothing pending.
+    `CutOff` without pending compensations.
 
     Args:
         how: How the workflow ended.
-        code: The type of the error of a workflow that failed.
-        reason: The reason that was given when the workflow was terminated, or the message of the error.
-        pending_compensations: The compensations that a rescue would run, the first one first; empty once
-            the pivot may have happened.
-        unresolved_children: The addresses of the children with an unknown outcome, whose compensations are
-            missing in `pending_compensations`.
-        is_past_pivot: Whether the pivot is done, or may be: a rescue resumes the saga, and nothing is
-            compensated.
-        has_completed: Whether the saga had completed, and the workflow was interrupted in the code after its
+        code: The type of the error, for a workflow that failed.
+        reason: The reason given for terminating the workflow, or the message of the error.
+        pending_compensations: The compensations that a rescue would run, in order; empty once the pivot may
+            have happened.
+        unresolved_children: The addresses of children with an unknown outcome; `pending_compensations` does
+            not include the compensations of these children.
+        is_past_pivot: Whether the pivot is done, or may be: a rescue resumes the saga without compensating.
+        has_completed: Whether the saga had completed and the workflow was interrupted in the code after the
             saga: the effects stay, and only the result is missing.
-        rescue_id: The last rescue of the saga, where a rescue was interrupted itself.
-        remaining_effects: The effects that no rescue would compensate; empty for a saga that had completed.
+        rescue_id: The workflow id of the last rescue, if the rescue was interrupted, too.
+        remaining_effects: Effects that no rescue would compensate; empty for a saga that had completed.
     """
 
     how: Literal["terminated", "timed-out", "failed"]

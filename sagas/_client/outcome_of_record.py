@@ -1,4 +1,4 @@
-"""Tells from the record of a closed saga how the saga ended: no I/O."""
+"""Derives the outcome of a closed saga from the record of the saga: no I/O."""
 
 from collections.abc import Iterator
 from typing import Literal, Never
@@ -24,13 +24,13 @@ REPORTED = (SAGA_COMPENSATED, SAGA_SETTLED)
 
 
 def outcome_of_record(record: SagaRecord) -> Compensated | Settled[Never] | CutOff:
-    """Tells how a saga ended that did not complete.
+    """Derives the outcome of a closed saga; for a saga that completed, only if the result is missing.
 
     Args:
-        record: Of the saga with its children and rescues; the saga and its rescues have closed.
+        record: The saga with children and rescues. The saga and the rescues have closed.
 
     Raises:
-        StartError: The saga was refused before its first step.
+        StartError: The saga was refused before the first step.
     """
     close = _close_of(record)
     if close.kind == SAGA_REFUSED and not record.lines and record.carried is None:
@@ -57,9 +57,9 @@ def outcome_of_record(record: SagaRecord) -> Compensated | Settled[Never] | CutO
 
 
 def has_compensated(record: SagaRecord) -> bool:
-    """Tells whether a saga reported the end of its compensations, in its error or in its status.
+    """Tells whether a saga reported the end of all compensations, by an error or by the status.
 
-    A workflow that handles the error of its saga closes in another way, and leaves the status behind.
+    A workflow that handles the error of the saga closes in another way, and the status remains.
     """
     if _close_of(record).kind in REPORTED or record.status == Status.COMPENSATED:
         return True
@@ -67,7 +67,7 @@ def has_compensated(record: SagaRecord) -> bool:
 
 
 def manual_resolutions(record: SagaRecord) -> dict[str, ManualResolution]:
-    """Returns what persons did for steps of a saga, of its children and of its rescues, by address."""
+    """Collects the manual resolutions of a saga, of the children and of the rescues, by address."""
     resolutions: dict[str, ManualResolution] = {}
     if _close_of(record).kind in REPORTED:
         resolutions |= _close_of(record).manual_resolutions
@@ -85,7 +85,7 @@ def manual_resolutions(record: SagaRecord) -> dict[str, ManualResolution]:
 
 
 def _was_cancelled(record: SagaRecord, preview: Preview) -> bool:
-    """Tells whether a workflow closed as cancelled, with nothing left to compensate."""
+    """Tells whether a workflow closed as cancelled, without pending compensations."""
     is_back = preview.way is RecoveryDirection.BACK and not record.has_completed
     return _close_of(record).how is CloseStatus.CANCELED and is_back and not _is_pending(preview)
 
@@ -131,7 +131,7 @@ def _compensated(
 
 
 def _remaining_effects(record: SagaRecord, preview: Preview) -> Iterator[RemainingEffect]:
-    """The effects without a compensation, and those from before a reset, which the saga does not know of."""
+    """The effects without a compensation, and the effects from before a reset."""
     yield from preview.stays
     if preview.left:
         entries = rebuild_saga(record).ledger.entries

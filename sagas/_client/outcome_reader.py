@@ -1,4 +1,4 @@
-"""Waits for the end of a saga and reads its outcome from the server."""
+"""Waits for the end of a saga and reads the outcome from the server."""
 
 from typing import Generic, TypeVar, cast
 
@@ -22,13 +22,13 @@ T = TypeVar("T")
 
 
 class OutcomeReader(Generic[T]):
-    """Reads the outcome of one saga.
+    """Reads the outcome of a saga.
 
-    A completed saga costs no look at its history, unless a person resolved a step manually.
+    For a completed saga without manual resolutions, the history is not read.
 
     Args:
-        client: Connected to where the saga runs.
-        saga_id: The id of the saga; the id of a rescue stands for the saga that it rescues.
+        client: Connected to the namespace of the saga.
+        saga_id: The id of the saga. The id of a rescue stands for the rescued saga.
         first_run_id: The first run of the saga, if known: another saga with the same id is refused.
         result_type: The type of the result; None for plain JSON data.
     """
@@ -42,12 +42,12 @@ class OutcomeReader(Generic[T]):
         self._result_type = result_type
 
     async def outcome(self) -> SagaOutcome[T]:
-        """Waits until the saga and its rescues have ended, and returns the outcome of the saga.
+        """Waits until the saga and the rescues of the saga have ended, and returns the outcome.
 
         Raises:
-            SagaNotFoundError: As in `SagaHandle.outcome`, as are the others.
-            StartError: The saga was refused before its first step.
-            SagaError: The history or the result cannot be read, or is that of another saga.
+            SagaNotFoundError: As in `SagaHandle.outcome`.
+            StartError: As in `SagaHandle.outcome`.
+            SagaError: As in `SagaHandle.outcome`.
         """
         try:
             return await self._outcome()
@@ -98,7 +98,7 @@ class OutcomeReader(Generic[T]):
             )
 
     async def _status(self, closed: WorkflowExecutionInfo) -> str:
-        """The status that the saga has published: in its search attribute, or else in its memo."""
+        """The status published by the saga, in the search attribute or else in the memo; or empty."""
         attributes = decode_typed_search_attributes(closed.search_attributes)
         if (status := attributes.get(SAGA_STATUS)) is not None:
             return status
@@ -109,7 +109,7 @@ class OutcomeReader(Generic[T]):
         return str((await converter.decode([closed.memo.fields[SAGA_STATUS.name]]))[0])
 
     async def _result(self, closed: WorkflowExecutionInfo) -> T:
-        """The result of the run method; a child's is read from the answer to its parent."""
+        """The result of the run method; a child's result is taken from the answer to the parent."""
         is_child = CHILD_MEMO in closed.memo.fields
         handle = self._client.get_workflow_handle(
             self._id,

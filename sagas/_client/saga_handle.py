@@ -14,10 +14,10 @@ O = TypeVar("O")  # noqa: E741 - the output, as in a step
 
 
 class SagaHandle(WorkflowHandle[Any, T_co]):
-    """A saga that was started: a `WorkflowHandle` that also tells the outcome of the saga.
+    """A handle of a saga: a `WorkflowHandle` with the outcome of the saga.
 
-    `start_saga` returns a handle, and `SagaHandle.for_id` makes a handle of a saga that was started
-    elsewhere. The methods of `WorkflowHandle` do as ever: `cancel()`, `signal()`, `result()` and the others.
+    `start_saga` returns a handle, and `SagaHandle.for_id` makes a handle of a saga started elsewhere. The
+    methods of `WorkflowHandle` are unchanged: `cancel()`, `signal()`, `result()` and the others.
     """
 
     @overload
@@ -28,9 +28,9 @@ class SagaHandle(WorkflowHandle[Any, T_co]):
     def for_id(client: Client, saga_id: str, run: None = None, /) -> "SagaHandle[object]": ...
     @staticmethod
     def for_id(
-        client: Client, saga_id: str, run: Callable[..., Awaitable[Any]] | None = None, /
-    ) -> "SagaHandle[Any]":
-        """Makes a handle of a saga that was started elsewhere, without asking the server.
+        client: Client, saga_id: str, run: Callable[..., Awaitable[object]] | None = None, /
+    ) -> "SagaHandle[object]":
+        """Makes a handle of a saga started elsewhere, without a request to the server.
 
         Args:
             client: Has `SagaPlugin`.
@@ -42,22 +42,21 @@ class SagaHandle(WorkflowHandle[Any, T_co]):
         return SagaHandle(client, saga_id, result_type=result_type)
 
     async def outcome(self) -> SagaOutcome[T_co]:
-        """Waits until the saga has ended, and returns how.
+        """Waits until the saga has ended, and returns the outcome.
 
-        The call follows a saga that continues as new, or that a reset or a rescue resumes in a new run, and
-        waits as long as the saga or a rescue of the saga is open, also while the saga is stuck or held. A
-        saga that a rescue compensated is `Compensated`, or `Settled` if a person resolved a step manually. An
-        interrupted saga without a rescue is `CutOff` at once; call again after the rescue.
+        The call follows a saga that continues as new, or is resumed in a new run by a reset or a rescue, and
+        waits while the saga is stuck or held and while a rescue is open. A saga compensated by a rescue is
+        `Compensated`, or `Settled` if a person resolved a step manually. An interrupted saga without a rescue
+        is `CutOff` at once; call again after the rescue.
 
         The outcome is read from the server, without a worker. Cancelling the call does not cancel the saga.
 
         Raises:
-            SagaNotFoundError: The server has no saga with this id, or does not keep its history any more.
-            StartError: The saga was refused before its first step, for example because its workflow has an
+            SagaNotFoundError: The server has no saga with this id, or does not keep the history any more.
+            StartError: The saga was refused before the first step, for example because the workflow has an
                 execution timeout; nothing has happened.
-            SagaError: The history or the result cannot be read with this client's data converter or the
-                declared result type; or the id belongs to another saga by now, which was started without
-                `start_saga`.
+            SagaError: The history or the result cannot be read with the data converter of the client or the
+                declared result type, or a later workflow has taken over the id of the saga.
         """
         reader = OutcomeReader[T_co](
             self._client,

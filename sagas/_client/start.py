@@ -1,4 +1,4 @@
-"""Starts a saga: refused before anything happens, or started exactly once."""
+"""Starts a saga exactly once, or refuses to start the saga before anything happens."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, Unpack
@@ -37,16 +37,16 @@ async def start_saga(
     task_queue: str,
     **options: Unpack[StartOptions],
 ) -> SagaHandle[O]:
-    """Starts a saga, or finds the saga that was started with the same id and the same message.
+    """Starts a saga, or finds the saga started before with the same id and the same message.
 
-    A saga that was found keeps the options with which it was started. Run, execution and retry policies are
-    refused: Temporal would end or repeat the saga without its compensations.
+    A saga that was found keeps the options of the first call. Run timeouts, execution timeouts, retry
+    policies and cron schedules are refused: Temporal would end or repeat the saga without compensating.
 
     Args:
         client: Has `SagaPlugin`.
         run: The run method of the saga's workflow class.
         message: The argument of the run method.
-        id: The id of the saga: the business id, with a number where a business object may be tried again.
+        id: The id of the saga: the business id, with a number if a business object may be tried again.
         task_queue: The task queue of the saga's workers.
         **options: `static_summary`, `static_details`, `memo`, `search_attributes`, `start_delay`, `priority`
             and `versioning_override`, as in `Client.start_workflow`; see `StartOptions`.
@@ -58,12 +58,7 @@ async def start_saga(
     """
     check_saga_id(id)
     check_start_options(id, options)
-    payload = client.data_converter.payload_converter.to_payload(message)
-    if len(payload.data) > LARGEST_MESSAGE:
-        raise StartError(
-            f"saga {id!r} cannot be started with a message of {len(payload.data)} bytes: at most "
-            f"{LARGEST_MESSAGE} are allowed; store large data elsewhere and send a reference"
-        )
+    payload = _encode(client, id, message)
     try:
         started = await client.start_workflow(
             run,
@@ -73,11 +68,8 @@ async def start_saga(
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             **options,
         )
-    except WorkflowAlreadyStartedError as error:
-        first_run_id = await _find_started(client, run, id, payload)
-        if first_run_id is None:
-            raise DuplicateSagaError(id) from error
-        return SagaHandle(client, id, first_execution_run_id=first_run_id, result_type=result_type_of(run))
+    except WorkflowAlreadyStartedError:
+        return await _find_started(client, run, id, payload)
     return SagaHandle(
         client,
         id,
@@ -107,8 +99,8 @@ async def execute_saga(
             case Compensated("card_declined", reason=reason):
                 ...
 
-    The outcome is a value, not the bare result or an exception: a saga that compensated has done its duty,
-    callers act differently on each outcome, and type checkers see which outcomes a `match` leaves out.
+    The outcome is a value instead of a bare result or an exception: a compensated saga is an expected end,
+    callers act differently on each ending, and type checkers find the endings missing in a `match`.
     `(await start_saga(...)).result()` returns the bare result and raises `WorkflowFailureError`.
 
     Args:
@@ -128,19 +120,33 @@ async def execute_saga(
     return await handle.outcome()
 
 
+def _encode(client: Client, saga_id: str, message: object) -> Payload:
+    payload = client.data_converter.payload_converter.to_payload(message)
+    if len(payload.data) > LARGEST_MESSAGE:
+        raise StartError(
+            f"saga {saga_id!r} cannot be started with a message of {len(payload.data)} bytes: at most "
+            f"{LARGEST_MESSAGE} are allowed; store large data elsewhere and send a reference"
+        )
+    return payload
+
+
 async def _find_started(
-    client: Client, run: Callable[..., Awaitable[object]], saga_id: str, payload: Payload
-) -> str | None:
-    """Finds the saga with this id if it was started with the same type and message.
+    client: Client, run: Callable[..., Awaitable[O]], saga_id: str, payload: Payload
+) -> SagaHandle[O]:
+    """Finds the saga with this id, if the type and the message are the same.
 
-    A saga that continued as new is compared by the start of its first run. Where the server does not keep the
-    first run any more, the messages cannot be compared, and the saga counts as different: treating a
-    different request as a duplicate would silently drop the request.
+    A saga that continued as new is compared by the start of the first run. If the server does not keep the
+    first run any more, the saga counts as different: treating a different request as a duplicate would
+    silently drop the request.
 
-    Returns:
-        The first run of the saga; None if the saga is a different one.
+    Raises:
+        DuplicateSagaError: The saga is a different one.
     """
     definition = WorkflowDefinition.must_from_run_fn(run)
+
+    def read(payload: Payload) -> object:
+        return client.data_converter.payload_converter.from_payloads([payload], definition.arg_types)[0]
+
     latest = await _started_event(client, client.get_workflow_handle(saga_id))
     first_run_id = latest.first_execution_run_id
     try:
@@ -148,18 +154,14 @@ async def _find_started(
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-        return None
-    if started.workflow_type.name != definition.name:
-        return None
-
-    def read(payload: Payload) -> object:
-        return client.data_converter.payload_converter.from_payloads([payload], definition.arg_types)[0]
-
+        raise DuplicateSagaError(saga_id) from error
     before = started.input.payloads[0] if started.input.payloads else Payload()
-    return first_run_id if is_same_content(before, payload, read) else None
+    if started.workflow_type.name != definition.name or not is_same_content(before, payload, read):
+        raise DuplicateSagaError(saga_id)
+    return SagaHandle(client, saga_id, first_execution_run_id=first_run_id, result_type=result_type_of(run))
 
 
-async def _started_event(client: Client, handle: WorkflowHandle[Any, Any]) -> Started:
+async def _started_event(client: Client, handle: WorkflowHandle[Any, object]) -> Started:
     decoder = PayloadDecoder(handle.id, client.namespace, client.data_converter)
     event = await anext(handle.fetch_history_events(page_size=1))
     await decoder.decode(event)

@@ -1,4 +1,4 @@
-"""The options of Temporal's `start_workflow` with which a saga may be started."""
+"""The options of Temporal's `start_workflow` that `start_saga` takes, and the refusal of all others."""
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -29,14 +29,14 @@ REFUSED_OPTIONS = {
 
 
 class StartOptions(TypedDict, total=False):
-    """What `start_saga` passes on to Temporal's `start_workflow`, under Temporal's names.
+    """The options passed on by `start_saga` to Temporal's `start_workflow`, under Temporal's names.
 
     Attributes:
-        static_summary: One line for lists of workflows, in Markdown.
+        static_summary: A line for lists of workflows, in Markdown.
         static_details: A few lines for the page of the workflow, in Markdown.
-        memo: Values that are shown with the workflow. `saga`, `saga-carried`, `saga-unaccounted` and
+        memo: Values shown with the workflow. The keys `saga`, `saga-carried`, `saga-unaccounted` and
             `SagaStatus` are reserved.
-        search_attributes: Attributes by which the workflow is found, except `SagaStatus`.
+        search_attributes: Attributes for finding the workflow. `SagaStatus` is reserved.
         start_delay: How long the server waits before the saga begins.
         priority: The priority of the workflow's tasks, with a fairness key.
         versioning_override: The worker deployment version that runs the workflow.
@@ -52,11 +52,11 @@ class StartOptions(TypedDict, total=False):
 
 
 def check_start_options(saga_id: str, options: StartOptions) -> None:
-    """Refuses options with which a saga would lose compensations or its own state.
+    """Refuses options that would make a saga lose compensations or state.
 
     Raises:
-        StartError: An option is refused, or names a memo key or search attribute that is reserved.
-        TypeError: `start_workflow` has an option that is not in `StartOptions`, or none of this name.
+        StartError: An option is refused, or contains a reserved memo key or search attribute.
+        TypeError: `StartOptions` has no option of this name.
     """
     for name in options:
         if name in REFUSED_OPTIONS:

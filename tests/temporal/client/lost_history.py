@@ -1,4 +1,4 @@
-"""A server that no longer keeps the history of a run."""
+"""A client for a server without the history of a run."""
 
 from dataclasses import replace
 from uuid import uuid4
@@ -12,7 +12,7 @@ from temporalio.client import (
 
 
 class LostHistory(Interceptor):
-    """A client whose server does not keep the history of a run any more."""
+    """Makes the server answer as if the history of a run was not kept any more."""
 
     def __init__(self, run_id: str | None) -> None:
         self.run_id = run_id

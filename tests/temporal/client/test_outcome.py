@@ -1,4 +1,4 @@
-"""How a saga ended, as a value: completed, compensated, settled or cut off."""
+"""The outcome of a saga as a value: completed, compensated, settled or cut off."""
 
 from datetime import timedelta
 from typing import Any
@@ -44,7 +44,7 @@ SKIP_FLIGHT = SkipRequest(by="mia", because="it was never there", step="book-fli
 
 @workflow.defn
 class PoliteTrip:
-    """Handles the failure of its saga, and returns a sentence."""
+    """Handles the failure of the saga, and returns a sentence."""
 
     @workflow.run
     async def run(self, plan: Plan) -> str:
@@ -59,7 +59,7 @@ class PoliteTrip:
 
 @workflow.defn
 class PlainWorkflow:
-    """No saga."""
+    """A workflow without a saga."""
 
     @workflow.run
     async def run(self, plan: Plan) -> str:
@@ -72,7 +72,7 @@ WORKFLOWS: list[type] = [TripSaga, PoliteTrip, PlainWorkflow]
 
 
 def told(outcome: SagaOutcome[list[str]]) -> str:
-    """What a caller makes of an outcome."""
+    """A caller's reaction to each outcome."""
     match outcome:
         case Completed(words):
             return f"did {', '.join(words)}"
@@ -89,7 +89,7 @@ def told(outcome: SagaOutcome[list[str]]) -> str:
 
 
 async def execute(stage: Stage, *do: "str | Plan") -> SagaOutcome[list[str]]:
-    """Runs a trip to its end."""
+    """Runs a trip to the end."""
     trip_id = f"trip-{uuid4().hex[:8]}"
     stage.ids.append(trip_id)
     return await execute_saga(
@@ -97,16 +97,16 @@ async def execute(stage: Stage, *do: "str | Plan") -> SagaOutcome[list[str]]:
     )
 
 
-async def test_completed_saga_gives_its_result(stage: Stage) -> None:
-    """With the type that its run method declares."""
+async def test_completed_saga_has_a_result(stage: Stage) -> None:
+    """The result has the type declared by the run method."""
     outcome = await execute(stage, "hotel", "pay", "look")
 
     assert outcome == Completed(["hotel", "pay", "look"])
     assert told(outcome) == "did hotel, pay, look"
 
 
-async def test_refused_saga_gives_code_reason_and_field(stage: Stage) -> None:
-    """As the participant gave them; and the effects that have no compensation."""
+async def test_rejected_saga_has_code_reason_and_field(stage: Stage) -> None:
+    """The participant's words, and the effects without a compensation."""
     stage.agency.when("pay", refuses())
 
     outcome = await execute(stage, "hotel", "look", "pay")
@@ -129,7 +129,7 @@ async def test_refused_saga_gives_code_reason_and_field(stage: Stage) -> None:
         ("visa-0.1", "deadline_exceeded", "the wait for 'visa' ran out of time"),
     ],
 )
-async def test_saga_that_failed_otherwise_gives_the_first_failure(
+async def test_failed_saga_has_the_code_of_the_first_failure(
     stage: Stage, do: str, code: str, reason: str
 ) -> None:
     """An error of the workflow, an unknown outcome, a timeout."""
@@ -139,7 +139,7 @@ async def test_saga_that_failed_otherwise_gives_the_first_failure(
 
 
 async def test_cancelled_saga_is_compensated(stage: Stage) -> None:
-    """With the reason that was given for the cancel."""
+    """The reason is the reason of the cancel request."""
     trip = await stage.start("hotel", "sleep")
     await stage.event(trip, DONE)
     await trip.cancel(reason="the customer has changed her mind")
@@ -153,7 +153,7 @@ async def test_cancelled_saga_is_compensated(stage: Stage) -> None:
 
 
 async def test_skipped_compensation_settles_the_saga(stage: Stage) -> None:
-    """The effect that remains is named, with the person and the reason."""
+    """The remaining effect is named, with the person and the reason."""
     stage.agency.when("cancel-flight", refuses("too_late"))
     trip = await stage.start("hotel", "flight", "fail")
     await stage.status(trip, "stuck")
@@ -180,7 +180,7 @@ async def test_skipped_compensation_settles_the_saga(stage: Stage) -> None:
 
 @pytest.mark.parametrize("whose", ["parent", "child"])
 async def test_cancelled_saga_with_a_skipped_compensation_is_settled(stage: Stage, whose: str) -> None:
-    """The addresses are those of the parent; a parent whose child was cancelled was not cancelled itself."""
+    """Addresses are the parent's. Cancelling only the child does not count as cancelling the parent."""
     stage.agency.when("cancel-flight", refuses("too_late"))
     trip = await stage.start("hotel", Plan(do=("flight", "sleep")))
     child = stage.child_of(trip, "leg")
@@ -200,8 +200,8 @@ async def test_cancelled_saga_with_a_skipped_compensation_is_settled(stage: Stag
     assert (of_child.is_cancelled, of_child.manual_resolutions) == (True, {"book-flight": "skipped"})
 
 
-async def test_saga_with_a_step_completed_manually_gives_its_result(stage: Stage) -> None:
-    """Past the pivot a person did what kept failing, in the saga or in a child."""
+async def test_saga_with_a_manually_completed_step_has_a_result(stage: Stage) -> None:
+    """After the pivot, a person completed a failing step of a child."""
     stage.agency.when("book-hotel", refuses("closed"))
     leg = Plan(do=("pay", "hotel"), is_pivot=True)
     trip = await stage.start("flight", leg, "look")
@@ -224,8 +224,8 @@ async def test_saga_with_a_step_completed_manually_gives_its_result(stage: Stage
     )
 
 
-async def test_saga_that_continues_as_new_is_followed(stage: Stage) -> None:
-    """From the handle of its first run, to the end of the last."""
+async def test_outcome_follows_continue_as_new(stage: Stage) -> None:
+    """The handle of the first run gives the result of the last run."""
     trip = await stage.start("hotel", "again", "flight", "wait")
     later = await stage.next_run(trip)
     await later.signal("go")
@@ -233,16 +233,16 @@ async def test_saga_that_continues_as_new_is_followed(stage: Stage) -> None:
     assert await trip.outcome() == Completed(["hotel", "again", "flight", "wait"])
 
 
-async def test_saga_is_compensated_across_its_runs(stage: Stage) -> None:
-    """Its first failure comes in a later run than its steps."""
+async def test_steps_of_earlier_runs_are_compensated(stage: Stage) -> None:
+    """A failure in a later run compensates the steps of an earlier run."""
     outcome = await execute(stage, "hotel", "again", "fail")
 
     assert told(outcome) == "nothing is left, because of ApplicationError"
     assert stage.agency.story == ["book-hotel", "cancel-hotel"]
 
 
-async def test_saga_that_was_started_elsewhere_is_found_by_its_id(stage: Stage, server: str) -> None:
-    """From another client; without a run method the result is what JSON has."""
+async def test_for_id_gives_the_outcome_on_another_client(stage: Stage, server: str) -> None:
+    """From another client; without a run method the result is plain JSON data."""
     trip = await stage.start("hotel", Plan(do=("flight",)))
     other = await Client.connect(server, plugins=[SagaPlugin()])
 
@@ -254,7 +254,7 @@ async def test_saga_that_was_started_elsewhere_is_found_by_its_id(stage: Stage, 
 
 
 async def test_child_has_an_outcome_of_its_own(stage: Stage) -> None:
-    """Its result, without the compensations that it hands to its parent; or its failure."""
+    """The result without the pending compensations, or the failure."""
     trip = await stage.start("hotel", Plan(do=("flight",), name="good"), Plan(do=("car", "fail"), name="bad"))
     await stage.ending(trip)
 
@@ -267,8 +267,8 @@ async def test_child_has_an_outcome_of_its_own(stage: Stage) -> None:
     assert told(await trip.outcome()) == "nothing is left, because of ApplicationError"
 
 
-async def test_saga_whose_workflow_handles_the_failure_is_compensated(stage: Stage) -> None:
-    """Its workflow completed; all the same nothing is left of the saga."""
+async def test_saga_is_compensated_although_the_workflow_handles_the_failure(stage: Stage) -> None:
+    """The workflow completed, but no effect of the saga remains."""
     stage.agency.when("book-flight", refuses())
     trip_id = f"polite-{stage.task_queue}"
     stage.ids.append(trip_id)
@@ -284,10 +284,10 @@ async def test_saga_whose_workflow_handles_the_failure_is_compensated(stage: Sta
 
 
 @pytest.mark.parametrize("do", [("hotel", "then-outside"), ("hotel", "pay", "then-outside")])
-async def test_workflow_that_was_terminated_after_its_saga_left_nothing_pending(
+async def test_workflow_terminated_after_a_completed_saga_has_no_pending_compensations(
     stage: Stage, do: tuple[str, ...]
 ) -> None:
-    """The saga had completed, so its effects are meant to stay; only the result is missing."""
+    """The saga had completed, so the effects stay; only the result is missing."""
     trip = await stage.start(*do)
     await stage.status(trip, "completed")
     await trip.terminate(reason="by mistake")
@@ -295,8 +295,8 @@ async def test_workflow_that_was_terminated_after_its_saga_left_nothing_pending(
     assert await trip.outcome() == CutOff(how="terminated", reason="by mistake", has_completed=True)
 
 
-async def test_workflow_that_fails_after_its_saga_has_completed_says_why(stage: Stage) -> None:
-    """As above, with the type of the error."""
+async def test_workflow_that_fails_after_a_completed_saga_has_a_code_and_a_reason(stage: Stage) -> None:
+    """The outcome has the type and the message of the error."""
     outcome = await execute(stage, "hotel", "fail-outside")
 
     assert outcome == CutOff(how="failed", code="Planned", reason="the plan says so", has_completed=True)
@@ -312,7 +312,7 @@ async def start_plain(stage: Stage, workflow_type: str, plan: object, **options:
 
 
 async def test_workflow_without_a_saga_has_an_outcome(stage: Stage) -> None:
-    """Its result, its failure, or that it was cancelled."""
+    """The result or the failure of the workflow."""
     good = await start_plain(stage, "PlainWorkflow", Plan(do=(), name="good"))
     bad = await start_plain(stage, "PlainWorkflow", Plan(do=(), name="fails"))
     unreadable = await start_plain(stage, "TripSaga", {"do": "hotel"})
@@ -327,8 +327,8 @@ async def test_workflow_without_a_saga_has_an_outcome(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("option", ["execution_timeout", "run_timeout"])
-async def test_saga_that_was_refused_before_its_first_step_was_not_started(stage: Stage, option: str) -> None:
-    """Nothing has happened, and the error says why."""
+async def test_saga_refused_before_the_first_step_raises_a_start_error(stage: Stage, option: str) -> None:
+    """The error tells the reason, and no step has run."""
     trip_id = await start_plain(stage, "TripSaga", Plan(do=("hotel",)), **{option: timedelta(hours=1)})
 
     with pytest.raises(StartError, match=f"{trip_id}' was refused before its first step: an execution"):
@@ -336,18 +336,18 @@ async def test_saga_that_was_refused_before_its_first_step_was_not_started(stage
     assert stage.agency.story == []
 
 
-async def test_saga_that_does_not_exist_is_not_found(stage: Stage) -> None:
-    """Also where the id is that of a rescue, or of a child."""
+async def test_unknown_saga_is_not_found(stage: Stage) -> None:
+    """Also for the id of a rescue, and of a child."""
     for saga_id in ("nobody", "nobody~rescue", "nobody/leg"):
         with pytest.raises(SagaNotFoundError, match="there is no saga 'nobody"):
             await SagaHandle.for_id(stage.client, saga_id).outcome()
 
 
 @pytest.mark.parametrize("do", [("hotel",), ("hotel", "fail")], ids=["completed", "compensated"])
-async def test_saga_whose_history_is_no_longer_kept_is_not_found(
+async def test_saga_without_a_kept_history_is_not_found(
     stage: Stage, server: str, do: tuple[str, ...]
 ) -> None:
-    """The error says that the server may not keep the saga any more."""
+    """The error mentions the retention of the server."""
     trip = await stage.start(*do)
     await trip.outcome()
     lost = LostHistory(trip.first_execution_run_id)
@@ -358,15 +358,15 @@ async def test_saga_whose_history_is_no_longer_kept_is_not_found(
 
 
 async def test_result_of_another_type_is_refused(stage: Stage) -> None:
-    """The error names the type that was expected."""
+    """The error names the expected type."""
     trip = await stage.start("hotel")
 
     with pytest.raises(SagaError, match=f"the result of saga '{trip.id}' cannot be read as str"):
         await SagaHandle.for_id(stage.client, trip.id, PlainWorkflow.run).outcome()
 
 
-async def test_later_saga_with_the_same_id_is_not_taken_for_this_one(stage: Stage) -> None:
-    """It was started past `start_saga`, which refuses that."""
+async def test_later_workflow_with_the_same_id_is_refused(stage: Stage) -> None:
+    """A plain `start_workflow` had used the id again."""
     trip = await stage.start("hotel")
     assert await trip.outcome() == Completed(["hotel"])
     await stage.client.start_workflow(
@@ -378,10 +378,8 @@ async def test_later_saga_with_the_same_id_is_not_taken_for_this_one(stage: Stag
     assert await SagaHandle.for_id(stage.client, trip.id, TripSaga.run).outcome() == Completed(["hotel"])
 
 
-async def test_status_is_read_from_the_memo_where_no_search_attribute_is_written(
-    stage: Stage, server: str
-) -> None:
-    """A step that was completed manually settles the saga there, too."""
+async def test_status_is_read_from_the_memo_without_search_attributes(stage: Stage, server: str) -> None:
+    """A manually completed step settles the saga in this case, too."""
     client = await Client.connect(server, plugins=[SagaPlugin(search_attributes=False)])
     queue = f"memo-{stage.task_queue}"
     stage.agency.when("book-hotel", refuses("closed"))

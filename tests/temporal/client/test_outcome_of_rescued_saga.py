@@ -1,4 +1,4 @@
-"""How a saga ended whose workflow was terminated or timed out, before and after a rescue."""
+"""The outcome of a saga with a terminated or timed out workflow, before and after a rescue."""
 
 import asyncio
 from datetime import timedelta
@@ -26,7 +26,7 @@ FLIGHT = PlannedCompensation(address="book-flight", activity="cancel-flight")
 
 @workflow.defn
 class HastyTrip(TripSaga):
-    """A trip that does not see its run timeout, with which a saga would refuse to begin."""
+    """A trip that ignores the run timeout; a saga would refuse to begin."""
 
     @workflow.run
     async def run(self, plan: Plan) -> list[str]:
@@ -38,7 +38,7 @@ WORKFLOWS: list[type] = [TripSaga, HastyTrip, CarelessChild]
 
 
 async def interrupted(stage: Stage, *do: "str | Plan", bookings: int = 2) -> SagaHandle[list[str]]:
-    """A trip that was terminated after so many bookings."""
+    """A trip, terminated after a number of bookings."""
     trip = await stage.start(*do)
     last = await stage.event(trip, DONE, nth=bookings)
     await stage.event(trip, TASK_COMPLETED, after=last.event_id)
@@ -52,8 +52,8 @@ async def is_waiting(outcome: "asyncio.Task[SagaOutcome[list[str]]]", stage: Sta
     return description.status is WorkflowExecutionStatus.RUNNING and not outcome.done()
 
 
-async def test_terminated_saga_says_what_is_pending(stage: Stage) -> None:
-    """The newest compensation first; and the effects that no rescue would compensate."""
+async def test_terminated_saga_has_pending_compensations(stage: Stage) -> None:
+    """The newest compensation comes first; effects without a compensation are separate."""
     trip = await interrupted(stage, "hotel", "look", "flight", "wait", bookings=3)
 
     assert await trip.outcome() == CutOff(
@@ -64,8 +64,8 @@ async def test_terminated_saga_says_what_is_pending(stage: Stage) -> None:
     )
 
 
-async def test_saga_that_was_terminated_before_its_first_step_has_nothing_pending(stage: Stage) -> None:
-    """So nothing has to be rescued."""
+async def test_saga_terminated_before_the_first_step_has_no_pending_compensations(stage: Stage) -> None:
+    """No rescue is necessary."""
     trip = await stage.start("wait")
     await stage.event(trip, TASK_COMPLETED)
     await trip.terminate(reason="by mistake")
@@ -73,8 +73,8 @@ async def test_saga_that_was_terminated_before_its_first_step_has_nothing_pendin
     assert await trip.outcome() == CutOff(how="terminated", reason="by mistake")
 
 
-async def test_timed_out_saga_says_what_is_pending(stage: Stage) -> None:
-    """And is compensated once it was rescued."""
+async def test_timed_out_saga_has_pending_compensations(stage: Stage) -> None:
+    """After a rescue, the saga is compensated."""
     started = await stage.client.start_workflow(
         HastyTrip.run,
         Plan(do=("hotel", "wait")),
@@ -94,8 +94,8 @@ async def test_timed_out_saga_says_what_is_pending(stage: Stage) -> None:
     assert (after.code, after.rescue_id) == ("timed_out", f"{trip.id}~rescue")
 
 
-async def test_saga_that_a_rescue_compensates_is_waited_for(stage: Stage) -> None:
-    """As long as the rescue is open; then the saga is compensated, and says by what."""
+async def test_outcome_waits_for_an_open_rescue(stage: Stage) -> None:
+    """The call returns when the rescue has closed, and names the rescue."""
     trip = await interrupted(stage, "hotel", "flight", "wait")
     gate = stage.agency.hold("cancel-flight")
     found = await rescue(stage, trip.id)
@@ -115,8 +115,8 @@ async def test_saga_that_a_rescue_compensates_is_waited_for(stage: Stage) -> Non
     assert stage.agency.story[2:] == ["cancel-flight", "cancel-hotel"]
 
 
-async def test_compensation_that_was_skipped_in_a_rescue_settles_the_saga(stage: Stage) -> None:
-    """With the effect that remains."""
+async def test_compensation_skipped_in_a_rescue_settles_the_saga(stage: Stage) -> None:
+    """The effect of the skipped step remains."""
     trip = await interrupted(stage, "hotel", "flight", "wait")
     stage.agency.when("cancel-flight", refuses("too_late"))
     found = await rescue(stage, trip.id)
@@ -140,8 +140,8 @@ async def test_compensation_that_was_skipped_in_a_rescue_settles_the_saga(stage:
     )
 
 
-async def test_rescue_that_was_terminated_leaves_the_rest_pending(stage: Stage) -> None:
-    """Its id says which rescue."""
+async def test_terminated_rescue_leaves_compensations_pending(stage: Stage) -> None:
+    """The outcome names the interrupted rescue."""
     trip = await interrupted(stage, "hotel", "flight", "wait")
     gate = stage.agency.hold("cancel-hotel")
     found = await rescue(stage, trip.id)
@@ -157,8 +157,8 @@ async def test_rescue_that_was_terminated_leaves_the_rest_pending(stage: Stage) 
     )
 
 
-async def test_saga_that_a_rescue_resumes_past_its_pivot_is_followed(stage: Stage) -> None:
-    """It completes in a new run; before the rescue, nothing of it would be compensated."""
+async def test_outcome_follows_a_saga_resumed_past_the_pivot(stage: Stage) -> None:
+    """The saga completes in a new run; before the rescue, no compensation was pending."""
     trip = await interrupted(stage, "hotel", "pay", "wait", "look")
     before = await trip.outcome()
     await rescue(stage, trip.id)
@@ -171,7 +171,7 @@ async def test_saga_that_a_rescue_resumes_past_its_pivot_is_followed(stage: Stag
 
 
 async def test_saga_that_continued_as_new_is_compensated_by_a_rescue(stage: Stage) -> None:
-    """The steps of all its runs are."""
+    """Steps of every run are compensated."""
     trip = await stage.start("hotel", "again", "flight", "wait")
     later = await stage.next_run(trip)
     await stage.event(later, DONE)
@@ -184,8 +184,8 @@ async def test_saga_that_continued_as_new_is_compensated_by_a_rescue(stage: Stag
     assert await trip.outcome() == Compensated("terminated", reason="by mistake", rescue_id=found.workflow_id)
 
 
-async def test_pending_compensations_of_a_terminated_child_are_pending_in_its_parent(stage: Stage) -> None:
-    """The history of the child tells them, also where the parent was terminated before it could."""
+async def test_parent_has_the_pending_compensations_of_a_terminated_child(stage: Stage) -> None:
+    """The child's history has the compensations; the parent was terminated as well."""
     trip = await stage.start("hotel", Plan(do=("flight", "wait")))
     child = SagaHandle.for_id(stage.client, f"{trip.id}/leg")
     await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
@@ -204,8 +204,8 @@ async def test_pending_compensations_of_a_terminated_child_are_pending_in_its_pa
     assert outcome.unresolved_children == ()
 
 
-async def test_child_whose_compensations_nobody_can_tell_is_unresolved(stage: Stage) -> None:
-    """Its activities belong to no saga; a person has to look."""
+async def test_child_with_activities_outside_of_a_saga_is_unresolved(stage: Stage) -> None:
+    """The child ran activities outside of a saga; a person has to look."""
     trip = await stage.start("hotel", "careless-child")
     await stage.status(trip, "stuck")
     await trip.terminate(reason="by mistake")
@@ -216,7 +216,7 @@ async def test_child_whose_compensations_nobody_can_tell_is_unresolved(stage: St
 
 
 async def test_effect_from_before_a_reset_remains_until_a_rescue(stage: Stage) -> None:
-    """The saga compensated the steps that its new run knows of."""
+    """The new run of the saga compensates the steps of the new run only."""
     trip = await stage.start("hotel", "wait", "flight", "sleep")
     await stage.event(trip, DONE)
     await trip.signal("go")

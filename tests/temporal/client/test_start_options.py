@@ -34,7 +34,7 @@ async def start(stage: Stage, **options: object) -> SagaHandle[list[str]]:
 
 
 async def described(stage: Stage, trip: SagaHandle[list[str]]) -> WorkflowExecutionDescription:
-    """The description of a trip once it has continued as new and ended; its options are still there."""
+    """The description of a trip after continue-as-new, once the trip has completed."""
     later = await stage.next_run(trip)
     await later.signal("go")
     assert await trip.outcome() == Completed(["hotel", "again", "wait"])
@@ -42,7 +42,7 @@ async def described(stage: Stage, trip: SagaHandle[list[str]]) -> WorkflowExecut
 
 
 async def test_memo_and_search_attributes_stay_with_the_saga(stage: Stage) -> None:
-    """Also when it continues as new, which writes a memo of its own."""
+    """Also after continue-as-new, where the saga adds a memo key."""
     attributes = TypedSearchAttributes([SearchAttributePair(CUSTOMER, "ada")])
 
     trip = await start(stage, memo={"basket": ["a", "b"]}, search_attributes=attributes)
@@ -52,8 +52,8 @@ async def test_memo_and_search_attributes_stay_with_the_saga(stage: Stage) -> No
     assert description.typed_search_attributes.get(CUSTOMER) == "ada"
 
 
-async def test_summary_and_details_are_those_of_the_workflow(stage: Stage) -> None:
-    """For lists, and for the page of the workflow."""
+async def test_summary_and_details_are_shown_with_the_workflow(stage: Stage) -> None:
+    """Temporal shows both in lists and on the page of the workflow."""
     trip = await start(stage, static_summary="a trip of **Ada**", static_details="to Rome")
 
     await described(stage, trip)
@@ -64,8 +64,8 @@ async def test_summary_and_details_are_those_of_the_workflow(stage: Stage) -> No
     assert await description.static_details() == "to Rome"
 
 
-async def test_priority_is_that_of_the_workflow(stage: Stage) -> None:
-    """With its fairness key."""
+async def test_priority_applies_to_the_workflow(stage: Stage) -> None:
+    """The priority includes the fairness key."""
     trip = await start(stage, priority=PRIORITY)
 
     description = await described(stage, trip)
@@ -73,8 +73,8 @@ async def test_priority_is_that_of_the_workflow(stage: Stage) -> None:
     assert (priority.priority_key, priority.fairness_key, priority.fairness_weight) == (2, "acme", 1.5)
 
 
-async def test_saga_begins_after_its_delay(stage: Stage) -> None:
-    """It exists at once, and is found again meanwhile."""
+async def test_saga_begins_after_the_start_delay(stage: Stage) -> None:
+    """A second start finds the waiting saga."""
     delay = timedelta(milliseconds=300)
     trip = await start(stage, start_delay=delay)
     plan = Plan(do=("hotel", "again", "wait"))
@@ -88,8 +88,8 @@ async def test_saga_begins_after_its_delay(stage: Stage) -> None:
     await described(stage, trip)
 
 
-async def test_versioning_override_is_that_of_the_workflow(stage: Stage) -> None:
-    """Which worker deployment version runs the saga."""
+async def test_versioning_override_applies_to_the_workflow(stage: Stage) -> None:
+    """The server chooses the worker deployment version by the override."""
     trip = await start(stage, versioning_override=AutoUpgradeVersioningOverride())
 
     first = await anext(trip.fetch_history_events(page_size=1))
@@ -97,8 +97,8 @@ async def test_versioning_override_is_that_of_the_workflow(stage: Stage) -> None
     await described(stage, trip)
 
 
-async def test_options_that_are_none_are_left_out(stage: Stage) -> None:
-    """As in `start_workflow`."""
+async def test_options_may_be_none(stage: Stage) -> None:
+    """None means the same as in `start_workflow`."""
     outcome = await execute_saga(
         stage.client,
         TripSaga.run,

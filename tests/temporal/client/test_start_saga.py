@@ -1,4 +1,4 @@
-"""What is refused at the door, and what a saga does with a workflow that it should not be in."""
+"""`start_saga` starts a saga once per id, and refuses bad ids, large messages and other contents."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,8 +22,8 @@ from .lost_history import LostHistory
 PLAN = Plan(do=("hotel",))
 
 
-async def test_same_saga_twice_is_one_run(stage: Stage) -> None:
-    """Who asks again, while it runs or after it has ended, gets the saga that there is."""
+async def test_second_start_finds_the_first_saga(stage: Stage) -> None:
+    """A second start, during the saga or afterwards, finds the first saga."""
     handle = await stage.start("hotel", "wait")
     plan = Plan(do=("hotel", "wait"))
 
@@ -36,8 +36,8 @@ async def test_same_saga_twice_is_one_run(stage: Stage) -> None:
     assert stage.agency.story == ["book-hotel"]
 
 
-async def test_saga_with_other_content_is_a_duplicate(stage: Stage) -> None:
-    """An id means one saga."""
+async def test_different_message_is_a_duplicate(stage: Stage) -> None:
+    """An id belongs to a single message."""
     handle = await stage.start("hotel")
 
     with pytest.raises(DuplicateSagaError, match="with the same content to get that saga"):
@@ -54,8 +54,8 @@ async def continued(stage: Stage) -> WorkflowHandle[Any, Any]:
     return stage.client.get_workflow_handle(trip.id, run_id=trip.first_execution_run_id)
 
 
-async def test_saga_that_has_continued_as_new_is_known_by_what_it_was_started_with(stage: Stage) -> None:
-    """What it has given to its next run is nobody's start."""
+async def test_saga_that_has_continued_as_new_is_compared_by_its_first_message(stage: Stage) -> None:
+    """The state given to the second run is not the message of the saga."""
     first = await continued(stage)
     plan = Plan(do=("hotel", "again", "wait"))
     state = Plan(do=("wait",), done=("hotel", "again"))
@@ -69,8 +69,8 @@ async def test_saga_that_has_continued_as_new_is_known_by_what_it_was_started_wi
     assert stage.agency.story == ["book-hotel"]
 
 
-async def test_saga_whose_start_is_no_longer_kept_is_a_duplicate(stage: Stage, server: str) -> None:
-    """Nobody can tell whether it is the same, and who asks must not take it for theirs."""
+async def test_saga_without_the_history_of_its_start_is_a_duplicate(stage: Stage, server: str) -> None:
+    """The messages cannot be compared, and a different request must not be dropped."""
     first = await continued(stage)
     client = await Client.connect(server, plugins=[SagaPlugin()], interceptors=[LostHistory(first.run_id)])
 
@@ -80,7 +80,7 @@ async def test_saga_whose_start_is_no_longer_kept_is_a_duplicate(stage: Stage, s
 
 
 class Luggage(BaseModel):
-    """What has no order."""
+    """A message with a set."""
 
     bags: frozenset[str]
 
@@ -93,8 +93,8 @@ class LuggageSaga:
 
 
 @pytest.mark.parametrize("bags", [["red", "blue"], ["blue", "red"]], ids=str)
-async def test_order_of_a_set_makes_no_other_content(client: Client, bags: list[str]) -> None:
-    """It is another one in each process."""
+async def test_order_of_a_set_does_not_change_the_content(client: Client, bags: list[str]) -> None:
+    """Each process orders the members of a set differently."""
     begun: WorkflowHandle[Any, Any] = await client.start_workflow(
         "LuggageSaga", {"bags": bags}, id=f"luggage-{uuid4().hex[:8]}", task_queue="nobody"
     )
@@ -110,7 +110,7 @@ async def test_order_of_a_set_makes_no_other_content(client: Client, bags: list[
 
 
 class Guest(BaseModel):
-    """Somebody who is the same by any name."""
+    """An entity: equal if the ids are."""
 
     id: str
     name: str
@@ -124,14 +124,14 @@ class Guest(BaseModel):
 
 @dataclass(frozen=True)
 class Room:
-    """What is the same at any price."""
+    """A value with a field excluded from comparison."""
 
     number: int
     price: int = field(compare=False)
 
 
 class Party(BaseModel):
-    """Who comes, and where they sleep."""
+    """A message with an entity, a value and a set of entities."""
 
     host: Guest
     room: Room
@@ -150,10 +150,8 @@ PARTY = Party(host=ANN, room=Room(7, price=1), guests=frozenset({BOB, CY}))
 
 
 @pytest.mark.parametrize("guests", [[BOB, CY], [CY, BOB]], ids=["in-order", "turned"])
-async def test_values_that_call_themselves_equal_may_be_other_content(
-    client: Client, guests: list[Guest]
-) -> None:
-    """Equality may leave out what matters: an amount of 1000 is not an amount of 1."""
+async def test_equal_values_may_have_different_content(client: Client, guests: list[Guest]) -> None:
+    """Equality may ignore an important field: an amount of 1000 is not an amount of 1."""
     begun: WorkflowHandle[Any, Any] = await client.start_workflow(
         "PartySaga",
         {"host": ANN, "room": PARTY.room, "guests": guests},
@@ -175,8 +173,8 @@ async def test_values_that_call_themselves_equal_may_be_other_content(
     await begun.terminate("the test is over")
 
 
-async def test_saga_of_another_kind_is_a_duplicate(stage: Stage) -> None:
-    """The same content means something else to another saga."""
+async def test_different_workflow_type_is_a_duplicate(stage: Stage) -> None:
+    """The same message means a different request to another workflow type."""
     handle = await stage.start("hotel")
 
     with pytest.raises(DuplicateSagaError):
@@ -185,8 +183,8 @@ async def test_saga_of_another_kind_is_a_duplicate(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("id", ["", "a/b", "a b", "x" * 201])
-async def test_bad_id_is_refused_before_anything(client: Client, id: str) -> None:  # noqa: A002
-    """Nothing has happened."""
+async def test_malformed_id_is_refused(client: Client, id: str) -> None:  # noqa: A002
+    """No workflow is started."""
     with pytest.raises(StartError):
         await start_saga(client, TripSaga.run, PLAN, id=id, task_queue="nobody")
     if id:
@@ -194,7 +192,7 @@ async def test_bad_id_is_refused_before_anything(client: Client, id: str) -> Non
             await client.get_workflow_handle(id).describe()
 
 
-async def test_large_content_is_refused_before_anything(client: Client) -> None:
+async def test_large_message_is_refused(client: Client) -> None:
     """At most 128 KiB."""
     plan = Plan(do=("x" * 131_072,))
 

@@ -1,4 +1,4 @@
-"""Sagas need the plugin, once."""
+"""A saga needs `SagaPlugin` exactly once."""
 
 from typing import Any
 from uuid import uuid4
@@ -25,8 +25,8 @@ class Naked:
             return word
 
 
-async def test_saga_without_the_plugin_says_what_is_missing(server: str) -> None:
-    """In its failing workflow task, where operators look."""
+async def test_error_of_a_saga_without_the_plugin_names_the_plugin(server: str) -> None:
+    """The error of the failing workflow task names the plugin."""
     plain = await Client.connect(server)
     stage = Stage(plain, cache=1000)
     async with Worker(plain, task_queue=stage.task_queue, workflows=[Naked]):
@@ -50,8 +50,8 @@ class TooEarly:
         return self.refusal
 
 
-async def test_saga_outside_of_run_says_where_it_belongs(client: Client) -> None:
-    """The plugin is there, so nobody is sent to look for it alone."""
+async def test_error_of_a_saga_outside_of_run_names_the_run_method(client: Client) -> None:
+    """The plugin is present, so the error names the run method."""
     queue = f"early-{uuid4().hex[:8]}"
     async with Worker(client, task_queue=queue, workflows=[TooEarly]):
         refusal = await client.execute_workflow(TooEarly.run, id=queue, task_queue=queue)
@@ -59,8 +59,8 @@ async def test_saga_outside_of_run_says_where_it_belongs(client: Client) -> None
     assert refusal.startswith("a saga is opened in the `run` of a workflow")
 
 
-async def test_plugin_given_to_client_and_worker_is_there_once(client: Client) -> None:
-    """Temporal warns of it; its sagas and their children run as ever."""
+async def test_plugin_of_client_and_worker_is_used_once(client: Client) -> None:
+    """Temporal warns; sagas and children run as usual."""
     stage = Stage(client, cache=1000)
     with pytest.warns(UserWarning, match="present from both client and worker"):
         worker = Worker(
@@ -78,8 +78,8 @@ async def test_plugin_given_to_client_and_worker_is_there_once(client: Client) -
 
 
 @pytest.mark.parametrize("other", [{"search_attributes": False}, {"authorize": lambda verb, note: None}])
-def test_two_plugins_that_differ_are_refused(client: Client, other: dict[str, Any]) -> None:
-    """One of them would be passed over, such as the one that asks who may use a verb."""
+def test_second_plugin_with_other_settings_is_refused(client: Client, other: dict[str, Any]) -> None:
+    """Otherwise the settings of the second plugin would be ignored, for example `authorize`."""
     with (
         pytest.warns(UserWarning, match="present from both client and worker"),
         pytest.raises(DefinitionError, match="give one to the client"),
@@ -87,6 +87,6 @@ def test_two_plugins_that_differ_are_refused(client: Client, other: dict[str, An
         Worker(client, task_queue="nobody", workflows=[TooEarly], plugins=[SagaPlugin(**other)])
 
 
-def test_plugin_is_named() -> None:
-    """Temporal warns when it is given twice."""
+def test_plugin_has_a_name() -> None:
+    """Temporal uses the name in the warning about a second plugin."""
     assert SagaPlugin().name() == "sagas"

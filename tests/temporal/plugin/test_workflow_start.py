@@ -1,4 +1,4 @@
-"""A workflow that cannot run as a saga fails before its first step, with the reason."""
+"""A workflow that cannot run as a saga fails before the first step, with the reason."""
 
 from datetime import timedelta
 from typing import Any
@@ -15,8 +15,8 @@ PLAN = Plan(do=("hotel",))
 
 
 @pytest.mark.parametrize("cut", ["execution_timeout", "run_timeout"])
-async def test_saga_that_could_be_cut_off_is_refused(stage: Stage, cut: str) -> None:
-    """Such a timeout ends a workflow without a word, and without its compensations."""
+async def test_saga_with_a_workflow_timeout_is_refused(stage: Stage, cut: str) -> None:
+    """Such a timeout would end the workflow without compensations."""
     options: dict[str, Any] = {cut: timedelta(hours=1)}
     handle = await stage.client.start_workflow(
         TripSaga.run, PLAN, id=f"{cut}-{stage.cache}", task_queue=stage.task_queue, **options
@@ -32,8 +32,8 @@ async def test_saga_that_could_be_cut_off_is_refused(stage: Stage, cut: str) -> 
     [[{"do": "hotel"}], [{"do": ["hotel"], "more": 1}], [{}], [7], ["x"], [[PLAN]]],
     ids=str,
 )
-async def test_content_of_another_type_fails_the_workflow(stage: Stage, arguments: list[object]) -> None:
-    """With the reason; it does not wait for ever for code that could read it."""
+async def test_message_of_another_type_fails_the_workflow(stage: Stage, arguments: list[object]) -> None:
+    """The failure has the reason; the workflow does not wait for code that can read the message."""
     handle: Handle = await stage.client.start_workflow(
         "TripSaga",
         args=arguments,
@@ -57,8 +57,8 @@ async def test_content_of_another_type_fails_the_workflow(stage: Stage, argument
     ],
     ids=["null", "binary", "broken-json", "unknown-encoding", "empty"],
 )
-async def test_content_that_cannot_be_read_fails_the_workflow(stage: Stage, argument: object) -> None:
-    """As above, whoever has sent it."""
+async def test_unreadable_message_fails_the_workflow(stage: Stage, argument: object) -> None:
+    """Null, another encoding, and broken payloads."""
     handle: Handle = await stage.client.start_workflow(
         "TripSaga", argument, id=f"unread-{uuid4().hex[:8]}", task_queue=stage.task_queue
     )

@@ -1,4 +1,4 @@
-"""The version that the package tells is that of the installed distribution."""
+"""`sagas.__version__` is the version of the installed distribution."""
 
 import subprocess
 import sys
@@ -11,14 +11,14 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_version_is_that_of_the_project() -> None:
-    """Where users look for it."""
+    """Users find the version at the usual place."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
     assert sagas.__version__ == project["version"]
 
 
 def test_package_without_its_distribution_can_be_imported() -> None:
-    """A copy of the source, for one; only its version is unknown."""
+    """A copy of the source works, with an unknown version."""
     code = (
         "import importlib.metadata as metadata\n"
         "def version(name): raise metadata.PackageNotFoundError(name)\n"

@@ -1,4 +1,4 @@
-"""Options of `start_saga` that are refused before anything is sent."""
+"""`start_saga` refuses options before sending a request."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -20,7 +20,7 @@ from tests.temporal.fixtures.trip_saga import Plan, TripSaga
 
 
 async def refusal(error: type[Exception], **options: Any) -> str:
-    """The message with which a saga is refused on a client that cannot send anything."""
+    """The message of the refusal, from a client without a server."""
     nowhere = await Client.connect("localhost:1", lazy=True)
     with pytest.raises(error) as refused:
         await start_saga(
@@ -31,7 +31,7 @@ async def refusal(error: type[Exception], **options: Any) -> str:
 
 @pytest.mark.parametrize("key", ["saga", "saga-carried", "saga-unaccounted", "SagaStatus"])
 async def test_reserved_memo_key_is_refused_by_name(key: str) -> None:
-    """A workflow with such a memo would be taken for a child, or for a later run."""
+    """The saga would take the memo for the memo of a child or of a later run."""
     said = await refusal(StartError, memo={"basket": 1, key: 2})
 
     assert said == (
@@ -43,7 +43,7 @@ async def test_reserved_memo_key_is_refused_by_name(key: str) -> None:
     "key", [SearchAttributeKey.for_keyword("SagaStatus"), SearchAttributeKey.for_text("SagaStatus")]
 )
 async def test_reserved_search_attribute_is_refused_by_name(key: SearchAttributeKey[str]) -> None:
-    """Of whatever type."""
+    """A key of any type is refused."""
     said = await refusal(
         StartError, search_attributes=TypedSearchAttributes([SearchAttributePair(key, "stuck")])
     )
@@ -65,7 +65,7 @@ async def test_reserved_search_attribute_is_refused_by_name(key: SearchAttribute
 async def test_option_that_would_break_a_saga_is_refused_with_the_reason(
     options: Mapping[str, object], reason: str
 ) -> None:
-    """Such options are no parameters, which a type checker says before."""
+    """Type checkers refuse these options as well."""
     (name,) = options
 
     said = await refusal(StartError, **options)
@@ -74,8 +74,8 @@ async def test_option_that_would_break_a_saga_is_refused_with_the_reason(
     assert reason in said
 
 
-async def test_unknown_option_is_refused_with_those_that_there_are() -> None:
-    """A misspelt option does not pass silently."""
+async def test_unknown_option_is_refused_with_a_list_of_options() -> None:
+    """The message lists the options, so a misspelt option does not pass silently."""
     said = await refusal(TypeError, summary="a trip")
 
     assert "'summary': there is no such option; the options are static_summary, static_details, memo" in said
