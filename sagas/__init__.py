@@ -1,6 +1,9 @@
 """Sagas that keep their promises: what a saga is, and what happens next."""
 
-from ._client.start import start_saga
+from ._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
+from ._client.saga_handle import SagaHandle
+from ._client.start import execute_saga, start_saga
+from ._client.start_options import StartOptions
 from ._core.activity_policy import ActivityPolicy
 from ._core.compensation import CompensationOrder, CompensationScope
 from ._core.ids import idempotency_key
@@ -28,6 +31,7 @@ from ._messages.approvals import NOT_APPROVED, ApprovalDecision
 from ._messages.external_events import ExpectedEvent
 from ._plugin.plugin import SagaPlugin
 from ._temporal.metrics import METRIC_BUCKETS
+from ._version import __version__
 from ._wire.failures import SAGA_COMPENSATED, SAGA_REFUSED, SAGA_SETTLED
 from ._wire.operator_requests import (
     APPROVE,
@@ -75,10 +79,13 @@ __all__ = [
     "ApprovalRequest",
     "AuditEntry",
     "Authorize",
+    "Compensated",
     "CompensationOrder",
     "CompensationRequestedError",
     "CompensationScope",
     "CompleteRequest",
+    "Completed",
+    "CutOff",
     "DeadlineExceededError",
     "DefinitionError",
     "DuplicateSagaError",
@@ -94,17 +101,23 @@ __all__ = [
     "Saga",
     "SagaClient",
     "SagaError",
+    "SagaHandle",
     "SagaNotFoundError",
+    "SagaOutcome",
     "SagaPlugin",
     "SagaSummary",
+    "Settled",
     "SkipRequest",
     "StartError",
+    "StartOptions",
     "Status",
     "Step",
     "Timeline",
     "UnknownOutcomeError",
     "VerbRefusedError",
+    "__version__",
     "action",
+    "execute_saga",
     "idempotency_key",
     "render_list",
     "render_mermaid",

@@ -1,7 +1,7 @@
 """How a workflow ended, told from the event of its end, in its own history or in its parent's."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import cast
@@ -15,6 +15,7 @@ from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
 from .._core.compensation import PlanItem
+from .._core.lifecycle import ManualResolution
 from .._wire.child_saga import CHILD_MEMO, ChildResult
 from .._wire.continued_state import CARRIED_MEMO, ContinuedState
 from .._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED, reports_pending
@@ -42,6 +43,10 @@ class Closure:
     """Whether that error does not say what is owed."""
     code: str = ""
     reason: str = ""
+    input_field: str | None = None
+    """The input that broke a rule, where the error of a compensated saga names a field."""
+    manual_resolutions: Mapping[str, ManualResolution] = field(default_factory=dict[str, ManualResolution])
+    """The steps that the error of a settled saga reports as resolved manually, by address."""
     owed: tuple[PlanItem, ...] | None = None
     """What a completed child says that it owes; None where its answer does not say."""
 
@@ -143,9 +148,13 @@ class ClosureReader:
         if not isinstance(error, ApplicationError):
             return Closure(how=CloseStatus.FAILED, at=at, is_silent=True, reason=str(error))
         code, reason = error.type or "failed", error.message
+        input_field: str | None = None
+        manual_resolutions: Mapping[str, ManualResolution] = {}
         if error.type in (SAGA_COMPENSATED, SAGA_SETTLED):
-            first = (*cast("tuple[str | None, ...]", tuple(error.details)), None, None)
-            code, reason = first[0] or code, first[1] or reason
+            first = (*cast("tuple[str | None, ...]", tuple(error.details[:3])), None, None, None)
+            code, reason, input_field = first[0] or code, first[1] or reason, first[2]
+            if error.details[3:]:
+                manual_resolutions = cast("Mapping[str, ManualResolution]", error.details[3])
         return Closure(
             how=CloseStatus.FAILED,
             at=at,
@@ -153,6 +162,8 @@ class ClosureReader:
             is_silent=not reports_pending(error),
             code=code,
             reason=reason,
+            input_field=input_field,
+            manual_resolutions=manual_resolutions,
         )
 
 

@@ -9,6 +9,7 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import ContinueAsNewInitiator, WorkflowExecutionStatus
 from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionRequest,
     ListWorkflowExecutionsRequest,
@@ -85,22 +86,26 @@ class HistoryFetcher:
         Raises:
             SagaNotFoundError: The server knows none.
         """
+        info = await self.describe(saga_id)
+        return info.execution.run_id, is_open(info)
+
+    async def describe(self, workflow_id: str) -> WorkflowExecutionInfo:
+        """Returns the server's description of the current run of a workflow.
+
+        Raises:
+            SagaNotFoundError: The server knows no workflow with this id.
+        """
         # Asked by hand: a paused workflow has a status that temporalio 1.35 cannot read.
         request = DescribeWorkflowExecutionRequest(
-            namespace=self._client.namespace, execution=WorkflowExecution(workflow_id=saga_id)
+            namespace=self._client.namespace, execution=WorkflowExecution(workflow_id=workflow_id)
         )
         try:
             answer = await self._client.workflow_service.describe_workflow_execution(request)
         except RPCError as error:
-            if _is_of_workflow(error):
-                raise SagaNotFoundError(saga_id) from error
+            if is_unknown_workflow(error):
+                raise SagaNotFoundError(workflow_id) from error
             raise
-        info = answer.workflow_execution_info
-        is_open = info.status in (
-            WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING,
-            WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED,
-        )
-        return info.execution.run_id, is_open
+        return answer.workflow_execution_info
 
     async def _child(self, child: ChildRecord) -> SagaRecord | None:
         if child.was_refused:
@@ -158,7 +163,7 @@ class HistoryFetcher:
         try:
             events = [event async for event in handle.fetch_history_events()]
         except RPCError as error:
-            if _is_of_workflow(error):
+            if is_unknown_workflow(error):
                 raise SagaNotFoundError(saga_id) from error
             raise
         decoder = PayloadDecoder(saga_id, self._client.namespace, self._client.data_converter)
@@ -168,6 +173,14 @@ class HistoryFetcher:
         except Exception as error:
             raise _unreadable(saga_id, error) from error
         return events
+
+
+def is_open(info: WorkflowExecutionInfo) -> bool:
+    """Tells whether a run has not closed; a paused run is open."""
+    return info.status in (
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING,
+        WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED,
+    )
 
 
 class _Runs:
@@ -221,8 +234,8 @@ class _Runs:
         return self._known[run_id]
 
 
-def _is_of_workflow(error: RPCError) -> bool:
-    """Whether the server knows no such workflow; one that knows no such namespace has a sentence for that."""
+def is_unknown_workflow(error: RPCError) -> bool:
+    """Tells whether the server does not know the workflow; an unknown namespace has an error of its own."""
     is_of_namespace = any(each.Is(NamespaceNotFoundFailure.DESCRIPTOR) for each in error.grpc_status.details)
     return error.status in UNREADABLE and not is_of_namespace
 

@@ -1,6 +1,7 @@
 """What type checkers must reject: every line that is marked `no`, and no other."""
 
 from datetime import timedelta
+from typing import assert_never
 
 from temporalio import activity
 from temporalio.client import Client
@@ -8,7 +9,10 @@ from temporalio.client import Client
 from activities import Progress
 from sagas import (
     ActivityPolicy,
+    Compensated,
     CompensationOrder,
+    Completed,
+    CutOff,
     ExpectedEvent,
     OnFailure,
     Operation,
@@ -16,8 +20,12 @@ from sagas import (
     ProbeResult,
     Saga,
     SagaClient,
+    SagaHandle,
+    SagaOutcome,
     SagaPlugin,
+    Settled,
     action,
+    execute_saga,
     start_saga,
 )
 
@@ -218,6 +226,12 @@ async def from_outside(client: Client, order: Order, payment: Payment) -> None:
     await start_saga(client, "OrderSaga", order, id="order-7", task_queue="orders")  # no
     handle = await start_saga(client, OrderSaga.run, order, id="order-7", task_queue="orders")
     not_a_charge: Order = await handle.result()  # no
+    outcome: Completed[Charge] = await handle.outcome()  # no
+    of_an_order: SagaHandle[Order] = handle  # no
+    print((await handle.outcome()).result)  # no
+    SagaHandle.for_id(client, "order-7", Order)  # no
+    SagaHandle.for_id(client, "order-7", run=OrderSaga.run)  # no
+    print(outcome, of_an_order)
     operator = SagaClient(client)
     SagaClient(client, 5)  # no
     await operator.list("stuck")  # no
@@ -227,6 +241,50 @@ async def from_outside(client: Client, order: Order, payment: Payment) -> None:
     await operator.skip("order-7", by="mia", because="x")  # no
     story: str = await operator.show("order-7")  # no
     print(not_a_charge, story)
+
+
+async def with_options(client: Client, order: Order) -> None:
+    week, seven = timedelta(weeks=1), "7"
+    await start_saga(client, OrderSaga.run, order, id="7", task_queue="orders", run_timeout=week)  # no
+    await start_saga(client, OrderSaga.run, order, id="7", task_queue="orders", execution_timeout=week)  # no
+    await start_saga(client, OrderSaga.run, order, id="7", task_queue="orders", cron_schedule="@daily")  # no
+    await start_saga(client, OrderSaga.run, order, id="7", task_queue="orders", summary=seven)  # no
+    await start_saga(client, OrderSaga.run, order, id="7", task_queue="orders", start_delay=7)  # no
+    await execute_saga(client, OrderSaga.run, order, id="7", task_queue="orders", priority=7)  # no
+    await execute_saga(client, OrderSaga.run, order, id="7", task_queue="orders", memo=[seven])  # no
+    number: int = await execute_saga(client, OrderSaga.run, order, id="7", task_queue="orders")  # no
+    print(number)
+
+
+def outcomes(charge: Charge) -> None:
+    Completed()  # no
+    Completed(charge, ())  # no
+    Compensated()  # no
+    Compensated("card_declined", "there is no money")  # no
+    Settled(charge)  # no
+    Settled(charge, "", "skipped")  # no
+    CutOff("terminated")  # no
+    CutOff(how="forgotten")  # no
+
+
+def forgotten(outcome: SagaOutcome[Charge]) -> str:
+    match outcome:
+        case Completed(charge):
+            return charge.id
+        case Compensated(code) | Settled(code=code):
+            return code
+        case _:
+            assert_never(outcome)  # no
+
+
+def by_position(outcome: SagaOutcome[Charge]) -> str:
+    match outcome:
+        case Compensated(code, reason):  # no
+            return f"{code}: {reason}"
+        case CutOff(_):  # no
+            return "terminated"
+        case _:
+            return ""
 
 
 def is_manager(verb: str, note: OperatorNote) -> bool:
