@@ -50,7 +50,7 @@ from .operator._client import SagaClient
 from .operator._render_mermaid import render_mermaid
 from .operator._render_text import render_list, render_preview, render_timeline
 from .operator._rescue import Rescue
-from .operator._search import SagaSummary
+from .operator._saga_list import SagaSummary
 
 __all__ = [
     "APPROVE",

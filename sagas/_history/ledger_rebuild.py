@@ -15,8 +15,8 @@ from .._core.purpose import Purpose
 from .._declarations.probe_result import ProbeResult
 from .._wire.failures import SAGA_UNACCOUNTED
 from .._wire.operator_requests import COMPLETE, SKIP
-from .resets import RunView, is_past_pivot, left_by_resets, merge_runs
 from .saga_record import COUNTED, ActivityRecord, ChildRecord, SagaRecord, by_hand, closure_of_child
+from .superseded_runs import RunView, is_past_pivot, left_by_resets, merge_runs
 
 
 class RecoveryDirection(StrEnum):

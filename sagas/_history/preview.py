@@ -13,8 +13,8 @@ from .._core.purpose import Purpose
 from .._wire.operator_requests import SKIP
 from .closure import CloseStatus
 from .ledger_rebuild import RecoveryDirection, rebuild_saga
-from .resets import with_bases
 from .saga_record import SagaRecord, closure_of_child
+from .superseded_runs import with_bases
 
 MAY_HAVE_HAPPENED = (Outcome.DONE, Outcome.STARTED, Outcome.UNKNOWN)
 

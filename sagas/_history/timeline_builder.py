@@ -17,7 +17,6 @@ from .._wire.rescue import RESCUE_TYPE, RescueRequest
 from .._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT
 from .closure import CloseStatus, Closure
 from .ledger_rebuild import RecoveryDirection, outcome_of_attempts, rebuild_saga
-from .resets import with_bases
 from .saga_record import (
     COUNTED,
     ActivityRecord,
@@ -26,6 +25,7 @@ from .saga_record import (
     closure_of_child,
     manual_resolutions_of,
 )
+from .superseded_runs import with_bases
 from .timeline import (
     CancelRequest,
     CompensationLine,

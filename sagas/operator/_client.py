@@ -13,7 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from .._core.ids import rescued_by
 from .._errors import NoWorkerError, SagaNotFoundError, VerbRefusedError
-from .._history.fetch import HistoryFetcher
+from .._history.fetcher import HistoryFetcher
 from .._history.preview import Preview, build_preview
 from .._history.saga_record import SagaRecord
 from .._history.timeline import Timeline
@@ -33,7 +33,7 @@ from .._wire.operator_requests import (
     SkipRequest,
 )
 from ._rescue import Rescue, rescue_saga
-from ._search import CUT_OFF, SagaSummary, search
+from ._saga_list import CUT_OFF, SagaSummary, search
 
 PATIENCE = 10.0
 """Seconds in which a worker has to carry out a verb."""

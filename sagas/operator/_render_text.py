@@ -12,7 +12,7 @@ from .._history.ledger_rebuild import RecoveryDirection
 from .._history.preview import Preview
 from .._history.timeline import CompensationLine, StepLine, TaskFailure, Timeline
 from .._wire.operator_requests import ManualResolution
-from ._search import SagaSummary
+from ._saga_list import SagaSummary
 
 WIDTH = 100
 """Columns, where nobody says how many there are."""

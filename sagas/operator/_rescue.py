@@ -10,14 +10,14 @@ from .._core.ids import rescue_id, rescued_by
 from .._core.lifecycle import Phase
 from .._errors import SagaNotFoundError, VerbRefusedError
 from .._history.closure import CloseStatus
-from .._history.fetch import HistoryFetcher
+from .._history.fetcher import HistoryFetcher
 from .._history.ledger_rebuild import RecoveryDirection, rebuild_saga
 from .._history.saga_record import SagaRecord
 from .._wire.operator_requests import OperatorNote
 from .._wire.rescue import PendingCompensations, RescueRequest
 from ._rescue_children import under_way, when_children_have_ended
 from ._rescue_request import VERB, is_waiting, pending_of, send_parts, start_rescue
-from ._reset import reset_and_continue, was_reset_by_rescue
+from ._rescue_reset import reset_and_continue, was_reset_by_rescue
 
 
 class RescueDecision(StrEnum):

@@ -11,7 +11,7 @@ from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._core.status import Status
 from .._errors import VerbRefusedError
-from .._history.fetch import HistoryFetcher
+from .._history.fetcher import HistoryFetcher
 from .._history.ledger_rebuild import rebuild_saga
 from .._history.saga_record import SagaRecord, by_hand
 from .._history.unresolved_children import unresolved_children

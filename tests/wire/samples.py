@@ -160,8 +160,8 @@ from sagas._workflow.child_saga import closed_with
 from sagas._workflow.compensation_execution import CompensationExecution
 from sagas.operator import _rescue as rescuing
 from sagas.operator import _rescue_request as asking
-from sagas.operator import _reset as reset
-from sagas.operator import _search as searching
+from sagas.operator import _rescue_reset as reset
+from sagas.operator import _saga_list as searching
 from tests.temporal.fixtures.trip_saga import TripSaga
 from workers import SEARCH_ATTRIBUTES, Settings, read_recordings
 from workers._claims import RunningServer, _address_file, _lock_file

@@ -33,7 +33,7 @@ from sagas import (
 )
 from sagas._core.purpose import Purpose
 from sagas._core.status import ENDED
-from sagas.operator._search import CUT_OFF
+from sagas.operator._saga_list import CUT_OFF
 from tests.pages import DOCS, modules_in, modules_of
 from tests.waiting import until
 from workers._cli import app

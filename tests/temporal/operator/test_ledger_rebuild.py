@@ -15,7 +15,7 @@ from sagas._core.ids import COMPENSATE, PROBE
 from sagas._core.ledger import Ledger
 from sagas._core.outcome import Outcome
 from sagas._core.purpose import Purpose
-from sagas._history.fetch import HistoryFetcher
+from sagas._history.fetcher import HistoryFetcher
 from sagas._history.ledger_rebuild import RecoveryDirection, rebuild_saga
 from sagas._history.parser import read_history
 from sagas._history.saga_record import SagaRecord

@@ -10,7 +10,7 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from .._history.fetch import HistoryFetcher
+from .._history.fetcher import HistoryFetcher
 from .._history.saga_record import ChildRecord, SagaRecord, by_hand
 from .._wire.operator_requests import OperatorNote
 from .._wire.rescue import RescueRequest
