@@ -26,7 +26,8 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
-from sagas import SAGA_STATUS, SagaError, SagaPlugin
+from sagas import SagaError, SagaPlugin
+from sagas.operator import SAGA_STATUS
 
 from ._errors import ConfigurationError
 

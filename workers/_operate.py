@@ -11,11 +11,11 @@ import typer
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from sagas import (
+from sagas import SagaPlugin
+from sagas.operator import (
     Preview,
     Rescue,
     SagaClient,
-    SagaPlugin,
     SagaSummary,
     Timeline,
     render_list,

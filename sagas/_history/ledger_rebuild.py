@@ -22,7 +22,7 @@ from .superseded_runs import RunView, is_past_pivot, left_by_resets, merge_runs
 class RecoveryDirection(StrEnum):
     """Where a saga that was cut off can still go."""
 
-    BACK = "back"
+    BACKWARD = "back"
     """The pivot has not happened, and will not: what was done is made up for."""
     FORWARD = "forward"
     """The pivot is done, or may be: nothing crosses it backwards."""
@@ -48,7 +48,7 @@ def rebuild_saga(record: SagaRecord) -> RebuiltSaga:
     """Rebuilds the ledger of a saga, with what its children owe as far as their histories were read."""
     now, bases = _told(record), [_told(base) for base in record.bases]
     ledger, left = merge_runs(now, bases)
-    way = RecoveryDirection.FORWARD if is_past_pivot(now, bases) else RecoveryDirection.BACK
+    way = RecoveryDirection.FORWARD if is_past_pivot(now, bases) else RecoveryDirection.BACKWARD
     return RebuiltSaga(ledger, way, left_by_resets(ledger, left) if left else ())
 
 

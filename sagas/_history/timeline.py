@@ -14,15 +14,15 @@ from .ledger_rebuild import RecoveryDirection
 class CompensationState(StrEnum):
     """How far the compensation of a step is."""
 
-    OWED = "owed"
+    PENDING = "owed"
     """It would run if the saga failed now, or is about to run."""
-    PARENTS = "its parent's"
+    OF_PARENT = "its parent's"
     """Its saga is a child that has completed: only its parent knows."""
     UNDER_WAY = "under way"
     FAILING = "failing"
     """Its last round failed; it is tried again, or waits for a person."""
     DONE = "done"
-    BY_HAND = "by hand"
+    DONE_MANUALLY = "by hand"
     """A person has done it."""
     SKIPPED = "skipped"
     """A person has left it out."""

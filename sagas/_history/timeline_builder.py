@@ -81,7 +81,7 @@ def _waits(record: SagaRecord, status: str, way: RecoveryDirection) -> Iterator[
     """
     if record.is_paused:
         yield PendingWait(what="until its workflow is unpaused in Temporal")
-    is_in_time = way is RecoveryDirection.BACK and status in (Status.RUNNING, Status.HELD)
+    is_in_time = way is RecoveryDirection.BACKWARD and status in (Status.RUNNING, Status.HELD)
     passed_over = ("", Status.HELD) if is_in_time else ("", Status.HELD, DEADLINE)
     for until, what in record.timers.values():
         if what not in passed_over:
@@ -248,8 +248,8 @@ def _state(
     if last is not None and last.verdict.outcome is Outcome.DONE:
         return CompensationState.DONE
     if settled is not None:
-        return CompensationState.SKIPPED if settled == "skipped" else CompensationState.BY_HAND
+        return CompensationState.SKIPPED if settled == "skipped" else CompensationState.DONE_MANUALLY
     if last is None:
-        return CompensationState.PARENTS if record.is_handed_over else CompensationState.OWED
+        return CompensationState.OF_PARENT if record.is_handed_over else CompensationState.PENDING
     is_under_way = last.verdict.outcome is Outcome.STARTED
     return CompensationState.UNDER_WAY if is_under_way else CompensationState.FAILING

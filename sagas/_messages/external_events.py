@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 from .._declarations.operation import NAME
 from .._errors import DeadlineExceededError, DefinitionError, RejectedError
 from .._wire.failures import SAGA_REFUSED
-from .._wire.operator_requests import ApprovalRequest
+from .._wire.operator_requests import ApproveRequest
 from .handler_signature import takes
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class ExternalEvents:
         self._unread, self._given_up = unread or {}, given_up or {}
         self._expected: dict[str, ExpectedEvent[Any]] = {}
         self._asked: dict[str, str] = {}
-        self._decided: dict[str, ApprovalRequest] = {}
+        self._decided: dict[str, ApproveRequest] = {}
 
     @property
     def waits_for(self) -> tuple[str, ...]:
@@ -215,7 +215,7 @@ class ExternalEvents:
             raise RejectedError(NOT_APPROVED, f"{name}: {request.by} decided against it: {request.because}")
         return ApprovalDecision(by=request.by, because=request.because, at=workflow.now())
 
-    def refuse_decision(self, request: ApprovalRequest) -> str | None:
+    def refuse_decision(self, request: ApproveRequest) -> str | None:
         """Why a decision cannot be taken, in a sentence."""
         role = self._asked.get(request.approval)
         if role is None or request.approval in self._decided:
@@ -227,7 +227,7 @@ class ExternalEvents:
             )
         return None
 
-    def decide(self, request: ApprovalRequest) -> None:
+    def decide(self, request: ApproveRequest) -> None:
         """Takes a decision that was not refused."""
         self._decided[request.approval] = request
 

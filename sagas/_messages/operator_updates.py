@@ -28,10 +28,10 @@ from .._wire.operator_requests import (
     RESUME,
     RETRY,
     SKIP,
-    ApprovalRequest,
+    ApproveRequest,
     AuditEntry,
     CompleteRequest,
-    OperatorNote,
+    OperatorRequest,
     SkipRequest,
 )
 from .external_events import ExternalEvents
@@ -63,13 +63,13 @@ class OperatorUpdates:
 
     def open(self) -> None:
         """Takes verbs from now on."""
-        self._take(HOLD, OperatorNote, self._refuse_hold, lambda _: self._course.hold())
-        self._take(RESUME, OperatorNote, self._refuse_resume, lambda _: self._course.resume())
-        self._take(RETRY, OperatorNote, self._refuse_retry, lambda _: self._insistence.retry())
-        self._take(COMPENSATE, OperatorNote, self._refuse_compensate, self._compensate)
+        self._take(HOLD, OperatorRequest, self._refuse_hold, lambda _: self._course.hold())
+        self._take(RESUME, OperatorRequest, self._refuse_resume, lambda _: self._course.resume())
+        self._take(RETRY, OperatorRequest, self._refuse_retry, lambda _: self._insistence.retry())
+        self._take(COMPENSATE, OperatorRequest, self._refuse_compensate, self._compensate)
         self._take(SKIP, SkipRequest, self._refuse_skip, self._skip)
         self._take(COMPLETE, CompleteRequest, self._refuse_complete, self._complete)
-        self._take(APPROVE, ApprovalRequest, self._mailbox.refuse_decision, self._mailbox.decide)
+        self._take(APPROVE, ApproveRequest, self._mailbox.refuse_decision, self._mailbox.decide)
         if self._run.is_child:
             self._follow(HOLD, self._refuse_to_follow, self._course.hold)
             self._follow(RESUME, self._refuse_resume, self._course.resume)
@@ -77,7 +77,7 @@ class OperatorUpdates:
     def _take(
         self,
         verb: str,
-        request: type[OperatorNote],
+        request: type[OperatorRequest],
         refuse: Callable[[Any], str | None],
         carry_out: Callable[[Any], None],
     ) -> None:
@@ -110,23 +110,23 @@ class OperatorUpdates:
         )
 
     def _follow(
-        self, verb: str, refuse: Callable[[OperatorNote], str | None], carry_out: Callable[[], None]
+        self, verb: str, refuse: Callable[[OperatorRequest], str | None], carry_out: Callable[[], None]
     ) -> None:
         """Does as the parent was told to; what makes no sense here is passed over."""
 
         async def handle(*content: Any) -> None:
             note = content[0] if len(content) == 1 else None
-            if not isinstance(note, OperatorNote) or self._board.status in ENDED or refuse(note):
+            if not isinstance(note, OperatorRequest) or self._board.status in ENDED or refuse(note):
                 return
             self._write_down(verb, note)
             carry_out()
             await self._run.family.tell(verb, note)
 
-        takes(handle, OperatorNote)
+        takes(handle, OperatorRequest)
         # Temporal types handlers loosely.
         workflow.set_signal_handler(verb, handle)  # pyright: ignore[reportUnknownMemberType]
 
-    def _write_down(self, verb: str, note: OperatorNote) -> None:
+    def _write_down(self, verb: str, note: OperatorRequest) -> None:
         self._board.audit.append(
             AuditEntry(
                 verb=verb,
@@ -138,33 +138,33 @@ class OperatorUpdates:
             )
         )
 
-    def _refuse_hold(self, _: OperatorNote) -> str | None:
+    def _refuse_hold(self, _: OperatorRequest) -> str | None:
         if self._course.is_turning:
             return "the saga is about to compensate: that cannot be held"
         if self._board.status is not Status.RUNNING:
             return f"the saga is {self._board.status}: only one that is running can be held"
         return None
 
-    def _refuse_to_follow(self, note: OperatorNote) -> str | None:
+    def _refuse_to_follow(self, note: OperatorRequest) -> str | None:
         """As `_refuse_hold`; but one that is stuck is held once it is through, as its parent is now."""
         is_going_back = self._ledger.phase is Phase.COMPENSATING
         if self._board.status is Status.STUCK and not self._board.is_held and not is_going_back:
             return None
         return self._refuse_hold(note)
 
-    def _refuse_resume(self, _: OperatorNote) -> str | None:
+    def _refuse_resume(self, _: OperatorRequest) -> str | None:
         if not self._board.is_held:
             return "the saga is not held: there is nothing to resume"
         return None
 
-    def _refuse_retry(self, _: OperatorNote) -> str | None:
+    def _refuse_retry(self, _: OperatorRequest) -> str | None:
         if self._insistence.stuck_steps:
             return None
         if self._board.status is Status.STUCK:
             return f"there is nothing to retry: {self._board.note}"
         return f"the saga is {self._board.status}, not stuck: there is nothing to retry"
 
-    def _refuse_compensate(self, _: OperatorNote) -> str | None:
+    def _refuse_compensate(self, _: OperatorRequest) -> str | None:
         if self._ledger.phase is Phase.PAST_PIVOT:
             return "the saga is past its pivot: it only goes forward"
         if self._ledger.phase is Phase.COMPENSATING or self._course.is_turning:
@@ -177,7 +177,7 @@ class OperatorUpdates:
                 )
         return None
 
-    def _compensate(self, note: OperatorNote) -> None:
+    def _compensate(self, note: OperatorRequest) -> None:
         # It stays held until it has turned round: past its pivot, or that of its child, it does not.
         self._course.turn(CompensationRequestedError(note.by, note.because))
 

@@ -12,7 +12,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
-from .._wire.operator_requests import HOLD, OperatorNote
+from .._wire.operator_requests import HOLD, OperatorRequest
 
 
 class OpenChildren:
@@ -20,7 +20,7 @@ class OpenChildren:
 
     def __init__(self) -> None:
         self._open: dict[str, workflow.ChildWorkflowHandle[Any, Any]] = {}
-        self._held: OperatorNote | None = None
+        self._held: OperatorRequest | None = None
         self._is_turning = False
         self._cancelled: set[str] = set()
         self._turn = asyncio.Lock()
@@ -54,7 +54,7 @@ class OpenChildren:
             if self._held is not None:
                 await _tell(child, HOLD, self._held)
 
-    async def tell(self, verb: str, note: OperatorNote) -> None:
+    async def tell(self, verb: str, note: OperatorRequest) -> None:
         """Tells all of them, one request after the other; returns when they have been told."""
         self._held = note if verb == HOLD else None
         async with self._turn:
@@ -62,7 +62,7 @@ class OpenChildren:
                 await _tell(child, verb, note)
 
 
-async def _tell(child: workflow.ChildWorkflowHandle[Any, Any], verb: str, note: OperatorNote) -> None:
+async def _tell(child: workflow.ChildWorkflowHandle[Any, Any], verb: str, note: OperatorRequest) -> None:
     try:
         await child.signal(verb, note)
     except FailureError as error:

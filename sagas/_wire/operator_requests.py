@@ -12,7 +12,7 @@ ManualResolution = Literal["skipped", "completed by hand"]
 """How a person has settled what was stuck."""
 
 
-class OperatorNote(BaseModel):
+class OperatorRequest(BaseModel):
     """Who steps in, and why; it stays in the saga's history.
 
     Args:
@@ -28,7 +28,7 @@ class OperatorNote(BaseModel):
     roles: frozenset[str] = frozenset()
 
 
-class SkipRequest(OperatorNote):
+class SkipRequest(OperatorRequest):
     """A compensation that will not be done, or a pivot of which a person knows that it did not happen.
 
     Args:
@@ -38,7 +38,7 @@ class SkipRequest(OperatorNote):
     step: str
 
 
-class CompleteRequest(OperatorNote):
+class CompleteRequest(OperatorRequest):
     """Something was done by hand: a compensation, the pivot, or a step after it.
 
     Args:
@@ -50,7 +50,7 @@ class CompleteRequest(OperatorNote):
     result: object = None
 
 
-class ApprovalRequest(OperatorNote):
+class ApproveRequest(OperatorRequest):
     """A decision that a saga waits for.
 
     Args:
@@ -90,5 +90,5 @@ class AuditEntry(BaseModel):
         return " ".join(filter(None, (self.verb.removeprefix("saga-"), self.about, answer)))
 
 
-Authorize = Callable[[str, OperatorNote], str | None]
+Authorize = Callable[[str, OperatorRequest], str | None]
 """Says why somebody may not use a verb, in a sentence, or nothing; see `SagaPlugin`."""

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from .._core.compensation import PlanItem
-from .operator_requests import ManualResolution, OperatorNote
+from .operator_requests import ManualResolution, OperatorRequest
 
 RESCUE_TYPE = "saga-rescue"
 
@@ -26,7 +26,7 @@ class PendingCompensations(BaseModel):
     unaccounted: tuple[str, ...] = ()
 
 
-class RescueRequest(OperatorNote):
+class RescueRequest(OperatorRequest):
     """Has a workflow make up for what a saga owes.
 
     Args:

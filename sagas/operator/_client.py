@@ -27,9 +27,9 @@ from .._wire.operator_requests import (
     RESUME,
     RETRY,
     SKIP,
-    ApprovalRequest,
+    ApproveRequest,
     CompleteRequest,
-    OperatorNote,
+    OperatorRequest,
     SkipRequest,
 )
 from ._rescue import Rescue, rescue_saga
@@ -109,15 +109,15 @@ class SagaClient:
 
     async def hold(self, saga_id: str, *, by: str, because: str, roles: frozenset[str] = NO_ROLES) -> str:
         """Has a saga wait before its next step, and its open children with it."""
-        return await self._ask(saga_id, HOLD, OperatorNote(by=by, because=because, roles=roles))
+        return await self._ask(saga_id, HOLD, OperatorRequest(by=by, because=because, roles=roles))
 
     async def resume(self, saga_id: str, *, by: str, because: str, roles: frozenset[str] = NO_ROLES) -> str:
         """Ends a hold, of the saga and of its open children."""
-        return await self._ask(saga_id, RESUME, OperatorNote(by=by, because=because, roles=roles))
+        return await self._ask(saga_id, RESUME, OperatorRequest(by=by, because=because, roles=roles))
 
     async def retry(self, saga_id: str, *, by: str, because: str, roles: frozenset[str] = NO_ROLES) -> str:
         """Has a stuck saga try again at once."""
-        return await self._ask(saga_id, RETRY, OperatorNote(by=by, because=because, roles=roles))
+        return await self._ask(saga_id, RETRY, OperatorRequest(by=by, because=because, roles=roles))
 
     async def skip(
         self, saga_id: str, step: str, *, by: str, because: str, roles: frozenset[str] = NO_ROLES
@@ -143,7 +143,7 @@ class SagaClient:
         self, saga_id: str, *, by: str, because: str, roles: frozenset[str] = NO_ROLES
     ) -> str:
         """Turns a saga round: what it has done is made up for."""
-        return await self._ask(saga_id, COMPENSATE, OperatorNote(by=by, because=because, roles=roles))
+        return await self._ask(saga_id, COMPENSATE, OperatorRequest(by=by, because=because, roles=roles))
 
     async def approve(
         self,
@@ -156,7 +156,7 @@ class SagaClient:
         roles: frozenset[str] = NO_ROLES,
     ) -> str:
         """Gives the decision that a saga waits for."""
-        request = ApprovalRequest(
+        request = ApproveRequest(
             approval=approval, is_approved=is_approved, by=by, because=because, roles=roles
         )
         return await self._ask(saga_id, APPROVE, request)
@@ -184,7 +184,7 @@ class SagaClient:
             patience: Seconds in which its children, which hear of its end as a cancel, have to make up for
                 their own steps.
         """
-        note = OperatorNote(by=by, because=because, roles=roles)
+        note = OperatorRequest(by=by, because=because, roles=roles)
         await self._check_rescue(saga_id)
         return await rescue_saga(self._client, saga_id, note, patience=patience)
 
@@ -209,7 +209,7 @@ class SagaClient:
         except SagaNotFoundError as error:
             raise SagaNotFoundError(workflow_id, saga_id) from error
 
-    async def _ask(self, saga_id: str, verb: str, request: OperatorNote) -> str:
+    async def _ask(self, saga_id: str, verb: str, request: OperatorRequest) -> str:
         words = verb.removeprefix("saga-")
         handle = self._client.get_workflow_handle(saga_id)
         try:

@@ -23,7 +23,7 @@ SIGNS = {
     Outcome.UNKNOWN: "UNKNOWN",
     Outcome.WITHDRAWN: "withdrawn",
 }
-BY_HAND: dict[ManualResolution, str] = {"completed by hand": "done by hand", "skipped": "skipped"}
+DONE_MANUALLY: dict[ManualResolution, str] = {"completed by hand": "done by hand", "skipped": "skipped"}
 HEADINGS = ("step", "outcome", "tried", "at", "took", "compensation")
 
 
@@ -136,7 +136,7 @@ def _row(line: StepLine, since: datetime | None, indent: str) -> tuple[str, ...]
     took = _span(line.ended_at - line.started_at) if line.ended_at else ""
     states = ", ".join(dict.fromkeys(each.state.value for each in line.compensations))
     tried = str(line.attempts) if line.attempts else ""
-    sign = BY_HAND[line.by_hand] if line.by_hand else SIGNS[line.outcome]
+    sign = DONE_MANUALLY[line.by_hand] if line.by_hand else SIGNS[line.outcome]
     return (indent + name, sign, tried, began, took, states)
 
 

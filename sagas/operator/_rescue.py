@@ -13,7 +13,7 @@ from .._history.closure import CloseStatus
 from .._history.fetcher import HistoryFetcher
 from .._history.ledger_rebuild import RecoveryDirection, rebuild_saga
 from .._history.saga_record import SagaRecord
-from .._wire.operator_requests import OperatorNote
+from .._wire.operator_requests import OperatorRequest
 from .._wire.rescue import PendingCompensations, RescueRequest
 from ._rescue_children import under_way, when_children_have_ended
 from ._rescue_request import VERB, is_waiting, pending_of, send_parts, start_rescue
@@ -25,9 +25,9 @@ class RescueDecision(StrEnum):
 
     COMPENSATING = "compensating"
     """What was done is made up for, by a workflow of its own."""
-    GOING_ON = "going on"
+    CONTINUING = "going on"
     """The pivot is done, or may be: the saga itself goes on from where it was cut off."""
-    NOTHING_OWED = "nothing owed"
+    NOTHING_PENDING = "nothing owed"
     """There is nothing to make up for; nothing was started."""
 
 
@@ -59,9 +59,9 @@ class Rescue(BaseModel):
         """What it comes to, for people."""
         before = "" if self.is_new else "was rescued before: "
         match self.course:
-            case RescueDecision.NOTHING_OWED:
+            case RescueDecision.NOTHING_PENDING:
                 what = "nothing is owed, so nothing was started"
-            case RescueDecision.GOING_ON:
+            case RescueDecision.CONTINUING:
                 what = "it goes on from where it was cut off, as its pivot is done, or may be"
             case RescueDecision.COMPENSATING if not self.owed:
                 what = f"{self.workflow_id} waits for a person"
@@ -71,7 +71,7 @@ class Rescue(BaseModel):
         return f"{self.saga}: {before}{what}{lost if self.unaccounted else ''}"
 
 
-async def rescue_saga(client: Client, saga_id: str, note: OperatorNote, *, patience: float) -> Rescue:
+async def rescue_saga(client: Client, saga_id: str, note: OperatorRequest, *, patience: float) -> Rescue:
     """Rescues a saga; asked twice, it finds what was done the first time.
 
     Args:
@@ -102,7 +102,7 @@ async def rescue_saga(client: Client, saga_id: str, note: OperatorNote, *, patie
     if under_way(record):
         record = await when_children_have_ended(client, archive, record, patience)
     rebuilt = rebuild_saga(record)
-    if rebuilt.way is RecoveryDirection.BACK or _is_over(record):
+    if rebuilt.way is RecoveryDirection.BACKWARD or _is_over(record):
         return await _make_up(client, archive, record, note)
     if rebuilt.ledger.phase is Phase.COMPENSATING:
         raise VerbRefusedError(
@@ -125,7 +125,9 @@ def _why_not(record: SagaRecord) -> str:
     return "it is still running and can help itself; rescue it when it was terminated or has timed out"
 
 
-async def _make_up(client: Client, archive: HistoryFetcher, record: SagaRecord, note: OperatorNote) -> Rescue:
+async def _make_up(
+    client: Client, archive: HistoryFetcher, record: SagaRecord, note: OperatorRequest
+) -> Rescue:
     """Has a workflow make up for what no other one does yet, unless somebody else was faster."""
     rebuilt, rescues = rebuild_saga(record), record.own_rescues
     await _resume(client, archive, rescues, note)
@@ -144,7 +146,7 @@ async def _make_up(client: Client, archive: HistoryFetcher, record: SagaRecord, 
     if debt == PendingCompensations():
         if _is_over(record):
             raise VerbRefusedError(record.id, VERB, "it has completed: what it did is meant to stay")
-        return Rescue(saga=record.id, course=RescueDecision.NOTHING_OWED)
+        return Rescue(saga=record.id, course=RescueDecision.NOTHING_PENDING)
     next_id = rescue_id(record.id, len(record.rescues) + 1)
     request = RescueRequest(
         saga=record.id,
@@ -162,7 +164,7 @@ async def _make_up(client: Client, archive: HistoryFetcher, record: SagaRecord, 
 
 
 async def _resume(
-    client: Client, archive: HistoryFetcher, rescues: list[SagaRecord], note: OperatorNote
+    client: Client, archive: HistoryFetcher, rescues: list[SagaRecord], note: OperatorRequest
 ) -> None:
     """Has those go on that were cut off themselves."""
     for rescue in rescues:
@@ -219,5 +221,5 @@ async def _refuse_child_of_closed_parent(archive: HistoryFetcher, record: SagaRe
 
 def _going_on(saga_id: str, run_id: str, *, is_new: bool) -> Rescue:
     return Rescue(
-        saga=saga_id, course=RescueDecision.GOING_ON, workflow_id=saga_id, run_id=run_id, is_new=is_new
+        saga=saga_id, course=RescueDecision.CONTINUING, workflow_id=saga_id, run_id=run_id, is_new=is_new
     )

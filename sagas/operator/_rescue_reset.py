@@ -12,7 +12,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from .._history.fetcher import HistoryFetcher
 from .._history.saga_record import ChildRecord, SagaRecord, by_hand
-from .._wire.operator_requests import OperatorNote
+from .._wire.operator_requests import OperatorRequest
 from .._wire.rescue import RescueRequest
 from .._workflow.rescue_workflow import RescueSaga
 
@@ -29,7 +29,7 @@ def was_reset_by_rescue(record: SagaRecord) -> bool:
 
 
 async def reset_and_continue(
-    client: Client, archive: HistoryFetcher, record: SagaRecord, note: OperatorNote
+    client: Client, archive: HistoryFetcher, record: SagaRecord, note: OperatorRequest
 ) -> tuple[str, bool]:
     """Has the server go back to where the saga was cut off; the keys of its steps stay the same.
 
@@ -60,7 +60,7 @@ async def reset_and_continue(
     raise AssertionError  # the count has no end
 
 
-async def _reset(client: Client, record: SagaRecord, note: OperatorNote) -> str:
+async def _reset(client: Client, record: SagaRecord, note: OperatorRequest) -> str:
     request = ResetWorkflowExecutionRequest(
         namespace=client.namespace,
         workflow_execution=WorkflowExecution(workflow_id=record.id, run_id=record.run_id),

@@ -17,19 +17,14 @@ from sagas import (
     ExpectedEvent,
     OnFailure,
     Operation,
-    OperatorNote,
-    Preview,
     ProbeResult,
-    Rescue,
     Saga,
-    SagaClient,
     SagaPlugin,
-    SagaSummary,
     Step,
-    Timeline,
     action,
     start_saga,
 )
+from sagas.operator import OperatorRequest, Preview, Rescue, SagaClient, SagaSummary, Timeline
 
 
 class Order(BaseModel):
@@ -262,7 +257,7 @@ async def from_outside(client: Client, order: Order) -> None:
     assert_type(await operator.rescue("order-7", by="mia", because="x"), Rescue)
 
 
-def managers_only(verb: str, note: OperatorNote) -> str | None:
+def managers_only(verb: str, note: OperatorRequest) -> str | None:
     return None if "manager" in note.roles else f"{verb} takes a manager"
 
 

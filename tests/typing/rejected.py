@@ -12,14 +12,13 @@ from sagas import (
     ExpectedEvent,
     OnFailure,
     Operation,
-    OperatorNote,
     ProbeResult,
     Saga,
-    SagaClient,
     SagaPlugin,
     action,
     start_saga,
 )
+from sagas.operator import OperatorRequest, SagaClient
 
 from .accepted import (
     FIND,
@@ -229,7 +228,7 @@ async def from_outside(client: Client, order: Order, payment: Payment) -> None:
     print(not_a_charge, story)
 
 
-def is_manager(verb: str, note: OperatorNote) -> bool:
+def is_manager(verb: str, note: OperatorRequest) -> bool:
     return "manager" in note.roles
 
 

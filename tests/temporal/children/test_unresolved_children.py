@@ -6,9 +6,10 @@ import pytest
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 
-from sagas import Saga, SagaClient, VerbRefusedError, render_timeline
+from sagas import Saga
 from sagas._history.parser import read_history
 from sagas._history.timeline_builder import build_timeline
+from sagas.operator import SagaClient, VerbRefusedError, render_timeline
 
 from ..fixtures.trip_rescues import not_made_up, rescue, rescued
 from ..fixtures.trip_saga import STEPS, Plan, TripSaga, refuses

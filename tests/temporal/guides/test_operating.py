@@ -19,20 +19,10 @@ from temporalio.client import Client
 from temporalio.worker import Replayer, Worker
 from typer.main import get_command
 
-from sagas import (
-    HOLD,
-    RESUME,
-    RETRY,
-    SKIP,
-    OperatorNote,
-    SagaClient,
-    SagaPlugin,
-    Timeline,
-    VerbRefusedError,
-    start_saga,
-)
+from sagas import SagaPlugin, start_saga
 from sagas._core.purpose import Purpose
 from sagas._core.status import ENDED
+from sagas.operator import HOLD, RESUME, RETRY, SKIP, OperatorRequest, SagaClient, Timeline, VerbRefusedError
 from sagas.operator._saga_list import CUT_OFF
 from tests.pages import DOCS, modules_in, modules_of
 from tests.waiting import until
@@ -83,7 +73,7 @@ class Shop:
     async def held(self) -> Handle:
         """One that an operator has told to wait."""
         order = await self.undecided()
-        await self.stage.ask(order, HOLD, OperatorNote(by="tom", because="let me look"))
+        await self.stage.ask(order, HOLD, OperatorRequest(by="tom", because="let me look"))
         return order
 
     async def stuck(self) -> Handle:
@@ -213,7 +203,7 @@ async def previews(asked: UnawaitedCalls) -> None:
 async def is_held(asked: UnawaitedCalls) -> None:
     assert asked.ended.out == f"{asked.order.id} is held\n"
     # Only one that is held can be resumed.
-    await asked.shop.stage.ask(asked.order, RESUME, OperatorNote(by="tom", because="x"))
+    await asked.shop.stage.ask(asked.order, RESUME, OperatorRequest(by="tom", because="x"))
 
 
 async def is_running(asked: UnawaitedCalls) -> None:
@@ -465,6 +455,6 @@ async def test_the_rights_of_the_page_decide_who_may_do_what(
         refused = await sagas(server, "skip", stuck.id, "reserve-stock", "--because", "x")
         (quoted,) = re.findall(r"`(saga 'order-7'\s[^`]*no manager)`", PAGE)
         assert normal(refused.err) == normal(f"error: {' '.join(quoted.split())}\n")
-        assert await shop.stage.ask(stuck, RETRY, OperatorNote(by="mia", because="x")) == "stuck"
+        assert await shop.stage.ask(stuck, RETRY, OperatorRequest(by="mia", because="x")) == "stuck"
         assert (await shop.stage.ending(stuck)).saga == "compensated"
     assert SKIP in modules["rights"].FOR_MANAGERS

@@ -12,12 +12,11 @@ from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest, Unp
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from sagas import (
+from sagas import SagaError, SagaPlugin
+from sagas.operator import (
     NoWorkerError,
     SagaClient,
-    SagaError,
     SagaNotFoundError,
-    SagaPlugin,
     Timeline,
     VerbRefusedError,
     render_mermaid,

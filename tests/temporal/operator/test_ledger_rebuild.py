@@ -9,17 +9,18 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
-from sagas import COMPLETE, SKIP, CompensationScope, CompleteRequest, SkipRequest
+from sagas import CompensationScope
 from sagas._core.compensation import flatten
 from sagas._core.ids import COMPENSATE, PROBE
 from sagas._core.ledger import Ledger
 from sagas._core.outcome import Outcome
 from sagas._core.purpose import Purpose
 from sagas._history.fetcher import HistoryFetcher
-from sagas._history.ledger_rebuild import RecoveryDirection, rebuild_saga
+from sagas._history.ledger_rebuild import rebuild_saga
 from sagas._history.parser import read_history
 from sagas._history.saga_record import SagaRecord
 from sagas._wire.activity_header import HEADER, ActivityHeader, read_header
+from sagas.operator import COMPLETE, SKIP, CompleteRequest, RecoveryDirection, SkipRequest
 
 from ..fixtures.trip_saga import Answer, Plan, answers, breaks, refuses
 from ..fixtures.trip_worker import Handle, Stage
@@ -194,7 +195,7 @@ COMPLETED, FAILED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, EventType.EVEN
     ("script", "ended", "way"),
     [
         ([], (COMPLETED, 2), RecoveryDirection.FORWARD),
-        ([refuses()], (FAILED, 1), RecoveryDirection.BACK),
+        ([refuses()], (FAILED, 1), RecoveryDirection.BACKWARD),
         ([breaks()], (FAILED, 1), RecoveryDirection.FORWARD),
     ],
     ids=["done", "rejected", "unknown"],
@@ -217,7 +218,7 @@ async def test_way_is_back_until_the_pivot_is_sent(stage: Stage) -> None:
     trip = await stage.start("hotel", "flight", "wait", "pay")
     await stage.event(trip, COMPLETED, nth=2)
 
-    assert rebuild_saga(await HistoryFetcher(stage.client).record(trip.id)).way is RecoveryDirection.BACK
+    assert rebuild_saga(await HistoryFetcher(stage.client).record(trip.id)).way is RecoveryDirection.BACKWARD
 
 
 FOUND: list[dict[str, object]] = [
@@ -245,7 +246,9 @@ async def test_what_a_probe_has_found_counts(stage: Stage, found: dict[str, obje
     ("found", "way"),
     list(
         zip(
-            FOUND, [RecoveryDirection.FORWARD, RecoveryDirection.BACK, RecoveryDirection.FORWARD], strict=True
+            FOUND,
+            [RecoveryDirection.FORWARD, RecoveryDirection.BACKWARD, RecoveryDirection.FORWARD],
+            strict=True,
         )
     ),
     ids=str,
@@ -279,7 +282,7 @@ async def test_what_a_person_has_settled_counts(stage: Stage, verb: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("verb", "way"), [(SKIP, RecoveryDirection.BACK), (COMPLETE, RecoveryDirection.FORWARD)]
+    ("verb", "way"), [(SKIP, RecoveryDirection.BACKWARD), (COMPLETE, RecoveryDirection.FORWARD)]
 )
 async def test_what_a_person_says_of_the_pivot_decides_the_way(
     stage: Stage, verb: str, way: RecoveryDirection
@@ -295,5 +298,5 @@ async def test_what_a_person_says_of_the_pivot_decides_the_way(
     rebuilt = rebuild_saga(await HistoryFetcher(stage.client).record(trip.id))
 
     assert rebuilt.way is way
-    wanted = Outcome.REJECTED if way is RecoveryDirection.BACK else Outcome.DONE
+    wanted = Outcome.REJECTED if way is RecoveryDirection.BACKWARD else Outcome.DONE
     assert rebuilt.ledger.entries["pay"].outcome is wanted

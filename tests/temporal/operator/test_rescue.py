@@ -12,10 +12,9 @@ from temporalio.client import Client, Interceptor, OutboundInterceptor, SignalWo
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper
 
-from sagas import SagaClient, SagaNotFoundError, VerbRefusedError, render_timeline
 from sagas._history.ledger_rebuild import rebuild_saga
 from sagas._history.parser import read_history
-from sagas.operator._rescue import RescueDecision
+from sagas.operator import RescueDecision, SagaClient, SagaNotFoundError, VerbRefusedError, render_timeline
 from tests.waiting import until
 
 from ..fixtures.trip_rescues import calls_of, not_made_up, rescue, rescued
@@ -153,7 +152,7 @@ async def test_saga_that_is_terminated_after_any_event_is_rescued(
             return "ended before"
         outcome = await rescued(stage, trip.id)
         calls = calls_of(stage, trip.id, fenced=True)
-        if outcome.course is RescueDecision.GOING_ON:
+        if outcome.course is RescueDecision.CONTINUING:
             assert ("send-ticket", f"{trip.id}:send-ticket") in calls
             assert not [name for name, _ in calls if name.startswith("cancel-")]
             with pytest.raises(VerbRefusedError, match="completed"):
@@ -168,7 +167,7 @@ async def test_saga_that_is_terminated_after_any_event_is_rescued(
     seen = Counter(await asyncio.gather(*(terminate_and_rescue(n) for n in range(1, length))))
 
     assert seen[RescueDecision.COMPENSATING] > 0
-    assert bool(seen[RescueDecision.GOING_ON]) is ("pay" in do)
+    assert bool(seen[RescueDecision.CONTINUING]) is ("pay" in do)
     print(length, dict(seen))
 
 
@@ -387,7 +386,7 @@ async def test_saga_that_can_help_itself_is_not_rescued(stage: Stage) -> None:
         await rescue(stage, running.id)
     failed = await stage.start("hotel", "fail")
     assert (await stage.ending(failed)) == Ending("FAILED", "compensated", "ApplicationError")
-    assert (await rescue(stage, failed.id)).course is RescueDecision.NOTHING_OWED
+    assert (await rescue(stage, failed.id)).course is RescueDecision.NOTHING_PENDING
     with pytest.raises(SagaNotFoundError, match="no saga 'nobody'"):
         await rescue(stage, "nobody")
     assert stage.agency.story == ["book-hotel", "book-hotel", "cancel-hotel"]
@@ -505,7 +504,7 @@ async def test_saga_whose_pivot_is_a_child_goes_on_when_that_is_done(stage: Stag
     gate.opened.set()
     assert (await stage.ending(stage.child_of(trip, "leg"))).closed == "COMPLETED"
 
-    assert (await rescued(stage, trip.id)).course is RescueDecision.GOING_ON
+    assert (await rescued(stage, trip.id)).course is RescueDecision.CONTINUING
 
     assert stage.agency.story[-1] == "send-ticket"
     assert not [name for name in stage.agency.story if name.startswith("cancel-")]
@@ -522,7 +521,7 @@ async def test_saga_whose_pivot_is_a_child_that_was_cut_off_past_its_pivot_goes_
     await child.terminate("x")
     gate.opened.set()
 
-    assert (await rescued(stage, trip.id)).course is RescueDecision.GOING_ON
+    assert (await rescued(stage, trip.id)).course is RescueDecision.CONTINUING
 
     assert stage.agency.story[-1] == "send-ticket"
     assert not [name for name in stage.agency.story if name.startswith("cancel-")]
@@ -547,7 +546,7 @@ async def test_pivot_child_that_a_person_has_completed_is_not_run_again(
         await stage.event(latest, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
     await latest.terminate("x")
 
-    assert (await rescue(stage, trip.id)).course is RescueDecision.GOING_ON
+    assert (await rescue(stage, trip.id)).course is RescueDecision.CONTINUING
     await latest.signal("go")
 
     assert (await stage.ending(latest)).saga == "settled"
@@ -592,7 +591,7 @@ async def test_a_cancel_after_a_rescue_does_not_cross_the_pivot_backwards(stage:
     pay.opened.set()
     await stage.close()
     found = await rescue(stage, trip.id)
-    assert found.course is RescueDecision.GOING_ON
+    assert found.course is RescueDecision.CONTINUING
     again = stage.client.get_workflow_handle(trip.id, run_id=found.run_id)
     await stage.open()
     await stage.event(again, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=2)

@@ -11,8 +11,7 @@ from temporalio.api.enums.v1 import EventType, ResetReapplyExcludeType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client
 
-from sagas import SagaClient, VerbRefusedError, render_preview, render_timeline
-from sagas.operator._rescue import RescueDecision
+from sagas.operator import RescueDecision, SagaClient, VerbRefusedError, render_preview, render_timeline
 from tests.waiting import until
 
 from ..fixtures.trip_rescues import calls_of, not_made_up, rescue, rescued
@@ -200,7 +199,7 @@ async def test_what_was_compensated_before_a_reset_is_not_owed(stage: Stage) -> 
     assert (await stage.ending(trip)).saga == "compensated"
     await cut_off_before(stage, trip, "book-flight")
 
-    assert (await rescue(stage, trip.id)).course is RescueDecision.NOTHING_OWED
+    assert (await rescue(stage, trip.id)).course is RescueDecision.NOTHING_PENDING
 
     assert stage.agency.story == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
 
@@ -215,7 +214,7 @@ async def test_what_a_person_has_settled_before_a_reset_is_not_owed(stage: Stage
     assert (await stage.ending(trip)).saga == "settled"
     await cut_off_before(stage, trip, "book-flight")
 
-    assert (await rescue(stage, trip.id)).course is RescueDecision.NOTHING_OWED
+    assert (await rescue(stage, trip.id)).course is RescueDecision.NOTHING_PENDING
 
     story, preview = await client.show(trip.id), await client.preview(trip.id)
     assert "skip book-flight by mia: a credit note was sent" in render_timeline(story)
@@ -290,7 +289,7 @@ async def test_saga_goes_on_where_its_pivot_was_done_before_a_reset(stage: Stage
     await cut_off_before(stage, trip, "book-flight")
 
     outcome = await rescue(stage, trip.id)
-    assert outcome.course is RescueDecision.GOING_ON
+    assert outcome.course is RescueDecision.CONTINUING
     again = stage.client.get_workflow_handle(trip.id)
     await again.signal("go")
 

@@ -6,7 +6,8 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowUpdateFailedError
 
-from sagas import (
+from sagas import SagaPlugin
+from sagas.operator import (
     COMPENSATE,
     COMPLETE,
     HOLD,
@@ -14,9 +15,8 @@ from sagas import (
     RETRY,
     SKIP,
     CompleteRequest,
-    OperatorNote,
+    OperatorRequest,
     SagaClient,
-    SagaPlugin,
     SkipRequest,
 )
 
@@ -26,7 +26,7 @@ from ..fixtures.trip_worker import Ending, Handle, Stage
 # The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
 pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
 
-MIA = OperatorNote(by="mia", because="a call from the customer")
+MIA = OperatorRequest(by="mia", because="a call from the customer")
 COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 FAILED = EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED
 FIRED = EventType.EVENT_TYPE_TIMER_FIRED
@@ -508,7 +508,7 @@ async def test_the_audit_trail_says_who_and_why(stage: Stage) -> None:
     trip = await stage.start("hotel", "wait")
     await stage.event(trip, COMPLETED)
     await stage.ask(trip, HOLD, MIA)
-    await stage.ask(trip, RESUME, OperatorNote(by="tom", because="all is well"))
+    await stage.ask(trip, RESUME, OperatorRequest(by="tom", because="all is well"))
 
     details = await stage.details(trip)
 
@@ -520,7 +520,7 @@ async def test_the_audit_trail_says_who_and_why(stage: Stage) -> None:
 async def test_a_check_of_ones_own_decides_who_may_do_what(stage: Stage, server: str) -> None:
     """It is asked in the worker, before anything is written."""
 
-    def only_tom(verb: str, note: OperatorNote) -> str | None:
+    def only_tom(verb: str, note: OperatorRequest) -> str | None:
         return None if note.by == "tom" else f"{note.by} may not {verb}"
 
     await stage.close()
@@ -530,8 +530,8 @@ async def test_a_check_of_ones_own_decides_who_may_do_what(stage: Stage, server:
     await stage.event(trip, COMPLETED)
 
     assert "mia may not saga-hold" in await stage.refusal(trip, HOLD, MIA)
-    assert await stage.ask(trip, HOLD, OperatorNote(by="tom", because="x")) == "held"
-    await stage.ask(trip, RESUME, OperatorNote(by="tom", because="x"))
+    assert await stage.ask(trip, HOLD, OperatorRequest(by="tom", because="x")) == "held"
+    await stage.ask(trip, RESUME, OperatorRequest(by="tom", because="x"))
     await trip.signal("go")
     assert (await stage.ending(trip)).closed == "COMPLETED"
 

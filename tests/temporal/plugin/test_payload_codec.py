@@ -18,7 +18,8 @@ from temporalio.converter import (
     WorkflowSerializationContext,
 )
 
-from sagas import DuplicateSagaError, SagaClient, SagaPlugin, start_saga
+from sagas import DuplicateSagaError, SagaPlugin, start_saga
+from sagas.operator import SagaClient
 from tests.waiting import until
 
 from ..fixtures.sagas_command import sagas

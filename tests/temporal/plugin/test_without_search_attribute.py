@@ -8,7 +8,8 @@ import pytest_asyncio
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
-from sagas import SagaClient, SagaPlugin
+from sagas import SagaPlugin
+from sagas.operator import SagaClient
 from tests.waiting import until
 
 from ..conftest import BARE_FLAGS, running_server

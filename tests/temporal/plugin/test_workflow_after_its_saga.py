@@ -3,7 +3,7 @@
 import pytest
 from temporalio.api.enums.v1 import EventType
 
-from sagas import SagaClient, VerbRefusedError
+from sagas.operator import SagaClient, VerbRefusedError
 from tests.waiting import until
 
 from ..fixtures.trip_saga import Plan

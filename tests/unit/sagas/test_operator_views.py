@@ -14,7 +14,6 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, PayloadCodec
 
-from sagas import render_mermaid, render_preview, render_timeline
 from sagas._core.activity_outcome import ActivityOutcome
 from sagas._core.outcome import Outcome
 from sagas._core.purpose import Purpose
@@ -23,10 +22,9 @@ from sagas._history.parser import read_history
 from sagas._history.payload_decoder import PayloadDecoder
 from sagas._history.preview import build_preview
 from sagas._history.saga_record import ActivityRecord, SagaRecord
-from sagas._history.timeline import Timeline
 from sagas._history.timeline_builder import build_timeline
 from sagas._wire.activity_header import HEADER, ActivityHeader
-from sagas._wire.operator_requests import AuditEntry
+from sagas.operator import AuditEntry, Timeline, render_mermaid, render_preview, render_timeline
 
 FOLDER = Path(__file__).parents[2] / "histories" / "trips"
 UPDATE_ACCEPTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
