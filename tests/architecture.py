@@ -42,16 +42,9 @@ LAYERS = {
 }
 """The packages inside a package from the lowest to the highest; each may only import lower ones."""
 
-APART = {
-    "sagas._history": (
-        "sagas._run",
-        "sagas._execution",
-        "sagas._messages",
-        "sagas._workflow",
-        "sagas._plugin",
-    )
-}
-"""Lower packages that a package may not import all the same: reading a history needs no workflow code."""
+WORKFLOW_CODE = ("sagas._run", "sagas._execution", "sagas._messages", "sagas._workflow", "sagas._plugin")
+APART = {"sagas._history": WORKFLOW_CODE, "sagas.operator": WORKFLOW_CODE}
+"""Lower packages that a package may not import either: operators need no workflow code."""
 
 ONLY_IN = {
     "aio_pika": ["choreography/_rabbitmq.py", "tests/*"],

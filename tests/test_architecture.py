@@ -37,6 +37,7 @@ PLANTED = [
     ("sagas/_workflow/x.py", "from .._plugin import plugin", "sagas._workflow may not import sagas._plugin"),
     ("sagas/_history/x.py", "from .._workflow import saga", "sagas._history may not import sagas._workflow"),
     ("sagas/_history/x.py", "from ..operator import _client", "may not import sagas.operator._client"),
+    ("sagas/operator/_x.py", "from .._workflow import saga", "sagas.operator may not import sagas._workflow"),
     ("activities/_x.py", "from choreography import Bus", "activities may not import choreography.Bus"),
     ("choreography/_x.py", "import workers", "choreography may not import workers"),
     ("workers/_x.py", "from activities import call", "workers may not import activities.call"),

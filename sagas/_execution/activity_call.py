@@ -21,11 +21,10 @@ from .._run.cancellation_shield import current_guard
 from .._run.context import current
 from .._wire.activity_header import plain_header
 from .._wire.failures import NO_WORKER, outcome_of_failure
+from .._wire.size_limits import LARGEST_MESSAGE
 
 T = TypeVar("T")
 
-LARGEST = 1024 * 1024
-"""Bytes of all that an activity is given; Temporal wedges a workflow that sends more than 2 MiB at once."""
 MESSAGE_TOO_LARGE = "message_too_large"
 """The code of a step whose message was not sent, as it is larger than 1 MiB."""
 MESSAGE_UNREADABLE = "message_unreadable"
@@ -41,7 +40,7 @@ def snapshot(value: T) -> T:
 
 
 def encode(
-    arguments: Sequence[object], what: str, *, largest: int = LARGEST
+    arguments: Sequence[object], what: str, *, largest: int = LARGEST_MESSAGE
 ) -> list[RawValue] | ActivityOutcome:
     """The arguments as they travel; a refusal of `what` if they would wedge the workflow that sends them."""
     try:

@@ -1,8 +1,9 @@
-"""What resets have left behind, and rescues have made up for, entered into the ledger of a saga.
+"""Merges superseded runs and rescues into the ledger and the record of a saga.
 
-A reset begins a new run with a copy of the history up to some event; what was done after that stands in the
-history of the old run alone. An address has the same idempotency key in all of them: what was done again is
-the same effect, and what the participant has said of it last counts.
+A reset starts a new run with a copy of the history up to an event, and supersedes the run with the original
+history. Later events are only in the history of the superseded run. A step has the same idempotency key in
+all
+runs: a repeated step is the same effect, and the latest answer of the participant counts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,8 +15,15 @@ from .._core.compensation import PlanItem, flatten, select
 from .._core.ledger import Ledger, LedgerEntry
 from .._core.lifecycle import Phase
 from .._core.outcome import Outcome
-from .._core.purpose import Purpose
-from .saga_record import COUNTED, ActivityRecord, ChildRecord, SagaRecord, by_hand, closure_of_child
+from .saga_record import (
+    LEDGER_PURPOSES,
+    ActivityRecord,
+    ChildRecord,
+    SagaRecord,
+    Scheduled,
+    closure_of_child,
+    manually_resolved,
+)
 
 IN_DOUBT = (Outcome.STARTED, Outcome.UNKNOWN)
 EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -23,177 +31,210 @@ EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """What the history of one run says, with those that it goes on from.
+    """The state of a saga by the history of a run and all predecessors.
 
     Args:
-        record: Of the run.
-        ledger: As its code had it.
-        pivot: What became of its pivot; None where it was not asked for.
-        has_turned: Whether it has begun to compensate.
-        left: The addresses of what only an earlier run of a child has done.
+        record: The record of the run.
+        ledger: The ledger of the code of the run.
+        pivot: The outcome of the pivot; None if the pivot was not scheduled.
+        has_compensated: Whether a compensation was scheduled.
+        superseded: The addresses of steps from superseded runs of children only.
     """
 
     record: SagaRecord
     ledger: Ledger
     pivot: Outcome | None
-    has_turned: bool
-    left: frozenset[str] = frozenset()
+    has_compensated: bool
+    superseded: frozenset[str] = frozenset()
 
     @property
-    def is_gone(self) -> bool:
-        """Whether its pivot is done, or may be, so that there is no way back."""
-        return self.pivot in (*IN_DOUBT, Outcome.DONE) and not self.has_turned
+    def is_past_pivot(self) -> bool:
+        """Whether the pivot is done or in doubt, and the run must not compensate."""
+        return self.pivot in (*IN_DOUBT, Outcome.DONE) and not self.has_compensated
 
     @property
-    def ended_at(self) -> datetime:
-        """When it did the last thing that it ever did."""
-        return self.record.close.at if self.record.close else LATEST
+    def closed_at(self) -> datetime:
+        """The time of the close; the end of time for an open run."""
+        return self.record.closure.closed_at if self.record.closure else LATEST
 
-    def starts(self) -> dict[str, datetime]:
-        """When each line of its ledger began, as far as the histories go that are still kept."""
-        return {address: at for address, at, _ in reversed(tuple(self._lines()))}
+    def start_times(self) -> dict[str, datetime]:
+        """The start of each ledger entry, as far as the server keeps the histories."""
+        return {address: started_at for address, started_at, _ in reversed(tuple(self._spans()))}
 
-    def words(self) -> dict[str, datetime]:
-        """When it last heard of each line of its ledger, or could have heard."""
-        return {address: heard_at for address, _, heard_at in self._lines()}
+    def report_times(self) -> dict[str, datetime]:
+        """The latest possible time of the report on each ledger entry."""
+        return {address: reported_at for address, _, reported_at in self._spans()}
 
-    def _lines(self) -> Iterator[tuple[str, datetime, datetime]]:
-        for line in self.record.lines:
-            if not isinstance(line, ChildRecord):
-                if line.mark.purpose in COUNTED:
-                    yield line.address, line.scheduled_at, line.ended_at or self.ended_at
-            elif line.was_refused or line.is_missing:
-                yield line.address, line.asked_at, line.asked_at
+    def _spans(self) -> Iterator[tuple[str, datetime, datetime]]:
+        for item in self.record.scheduled:
+            if isinstance(item, ActivityRecord):
+                if item.header.purpose in LEDGER_PURPOSES:
+                    yield item.address, item.scheduled_at, item.ended_at or self.closed_at
+            elif item.has_start_failed or item.is_missing:
+                yield item.address, item.initiated_at, item.initiated_at
             else:
-                close = closure_of_child(line)
-                yield line.address, line.asked_at, close.at if close else self.ended_at
+                closure = closure_of_child(item)
+                yield item.address, item.initiated_at, closure.closed_at if closure else self.closed_at
 
 
-def merge_runs(now: RunView, bases: Sequence[RunView]) -> tuple[Ledger, frozenset[str]]:
-    """The ledger of a saga with what its bases have done and it has not, and the addresses of the latter.
+def merge_runs(current: RunView, superseded: Sequence[RunView]) -> tuple[Ledger, frozenset[str]]:
+    """Merges the entries of superseded runs, and the effects of rescues, into the ledger of the current run.
 
     Args:
-        now: The run that counts.
-        bases: What resets have left behind, the oldest first.
+        current: The current run.
+        superseded: The superseded runs, the oldest first.
+
+    Returns:
+        The merged ledger, and the addresses of steps from superseded runs only.
     """
-    lines = _lines(now, bases)
-    ledger = replace(now.ledger, entries={}, made_up=set(now.ledger.made_up))
-    left = set(now.left)
-    for address, (entry, told) in lines.items():
-        is_left = told is not now and not told.is_gone
-        ledger.entries[address] = entry if is_left or told is now else replace(entry, owed=())
-        left |= {owed.address for owed in flatten(entry.owed)} if is_left else set()
-    words = {told.record.run_id: told.words() for told in (*bases, now)}
-    heard = {a: words[told.record.run_id].get(a, EARLIEST) for a, (_, told) in lines.items()}
-    for base in bases:
-        _note(ledger, heard, base.ledger.made_up, by_hand(base.record), base.ended_at)
-    for rescue in now.record.own_rescues:
-        through = {
-            effort.address
-            for effort in rescue.efforts
-            if effort.mark.purpose is Purpose.COMPENSATION and effort.verdict.outcome is Outcome.DONE
-        }
-        at = _taken_up_at(rescue, now)
-        if rescue.efforts and at >= now.ended_at and ledger.phase is Phase.FORWARD:
-            ledger.begin_compensation()
-        _note(ledger, heard, through | by_hand(rescue), by_hand(rescue), at)
-    return ledger, frozenset(left)
+    entries = _merge_entries(current, superseded)
+    ledger = replace(current.ledger, entries={}, made_up=set(current.ledger.made_up))
+    only_superseded = set(current.superseded)
+    for address, (entry, run) in entries.items():
+        is_superseded = run is not current and not run.is_past_pivot
+        ledger.entries[address] = entry if is_superseded or run is current else replace(entry, owed=())
+        only_superseded |= {each.address for each in flatten(entry.owed)} if is_superseded else set()
+    reports = {run.record.run_id: run.report_times() for run in (*superseded, current)}
+    reported_at = {
+        address: reports[run.record.run_id].get(address, EARLIEST) for address, (_, run) in entries.items()
+    }
+    for run in superseded:
+        resolved = manually_resolved(run.record)
+        _apply_compensations(ledger, reported_at, run.ledger.made_up, resolved, run.closed_at)
+    for rescue in current.record.own_rescues:
+        _apply_rescue(ledger, reported_at, rescue, current)
+    return ledger, frozenset(only_superseded)
 
 
-def is_past_pivot(now: RunView, bases: Sequence[RunView]) -> bool:
-    """Whether a saga, or what a reset has left behind of it, has done its pivot, or may have.
+def is_any_past_pivot(current: RunView, superseded: Sequence[RunView]) -> bool:
+    """Whether the pivot is done or in doubt in any run.
 
-    Asked again, under the same key, its participant has said what became of it.
+    A later rejection resolves an earlier doubt: both runs used the same idempotency key.
     """
-    for number, base in enumerate(bases):
-        is_denied = any(later.pivot is Outcome.REJECTED for later in (*bases[number + 1 :], now))
-        if base.is_gone and not (is_denied and base.pivot in IN_DOUBT):
+    for number, run in enumerate(superseded):
+        is_rejected_later = any(
+            later.pivot is Outcome.REJECTED for later in (*superseded[number + 1 :], current)
+        )
+        if run.is_past_pivot and not (is_rejected_later and run.pivot in IN_DOUBT):
             return True
-    return now.is_gone
+    return current.is_past_pivot
 
 
-def left_by_resets(ledger: Ledger, left: frozenset[str]) -> tuple[PlanItem, ...]:
-    """What is owed at these addresses, also after a pivot to which it does not belong."""
-    whole = replace(ledger, phase=Phase.FORWARD)
-    return select(whole.plan(), lambda address: address in left)
+def superseded_plan(ledger: Ledger, addresses: frozenset[str]) -> tuple[PlanItem, ...]:
+    """The pending compensations at the addresses, even after the pivot of another run."""
+    forward = replace(ledger, phase=Phase.FORWARD)
+    return select(forward.plan(), lambda address: address in addresses)
 
 
-def _lines(now: RunView, bases: Sequence[RunView]) -> dict[str, tuple[LedgerEntry, RunView]]:
-    """Every line, with the run that has the last word on it, in the order of their start."""
-    lines: dict[str, tuple[LedgerEntry, RunView]] = {}
-    for told in (*bases, now):
-        for address, entry in told.ledger.entries.items():
-            if address not in lines or not _stands(lines[address][0], entry, told):
-                lines[address] = entry, told
-    starts = now.starts()
-    order = list(now.ledger.entries)
-    for base in bases:
-        begun = base.starts()
-        for address in base.ledger.entries:
+def with_superseded_runs(record: SagaRecord) -> SagaRecord:
+    """A record with the activities, children and verbs of the superseded runs, without copied events."""
+    if not record.superseded_runs:
+        return record
+    known = {_identity(item) for item in record.scheduled}
+    children = {child.address for child in record.children}
+    scheduled = list(record.scheduled)
+    for run in reversed(record.superseded_runs):
+        for item in run.scheduled:
+            is_child_again = isinstance(item, ChildRecord) and item.address in children
+            if _identity(item) in known or is_child_again:
+                continue
+            known.add(_identity(item))
+            scheduled.append(replace(item, superseded_run_id=run.run_id))
+    verbs = [verb for each in (*record.superseded_runs, record) for verb in each.verbs]
+    distinct = [verb for number, verb in enumerate(verbs) if verb not in verbs[:number]]
+    return replace(record, scheduled=sorted(scheduled, key=_scheduled_at), verbs=distinct)
+
+
+def _merge_entries(current: RunView, superseded: Sequence[RunView]) -> dict[str, tuple[LedgerEntry, RunView]]:
+    """Every ledger entry with the run of the entry, in the order of their start."""
+    entries: dict[str, tuple[LedgerEntry, RunView]] = {}
+    for run in (*superseded, current):
+        for address, entry in run.ledger.entries.items():
+            if address not in entries or not _keeps_older(entries[address][0], entry, run):
+                entries[address] = entry, run
+    start_times = current.start_times()
+    order = list(current.ledger.entries)
+    for run in superseded:
+        started = run.start_times()
+        for address in run.ledger.entries:
             if address in order:
                 continue
-            starts[address] = begun.get(address, EARLIEST)
-            later = (n for n, each in enumerate(order) if starts.get(each, EARLIEST) > starts[address])
+            start_times[address] = started.get(address, EARLIEST)
+            later = (
+                position
+                for position, each in enumerate(order)
+                if start_times.get(each, EARLIEST) > start_times[address]
+            )
             order.insert(next(later, len(order)), address)
-    return {address: lines[address] for address in order}
+    return {address: entries[address] for address in order}
 
 
-def _taken_up_at(rescue: SagaRecord, now: RunView) -> datetime:
-    """Until when a rescue knows of everything; of the run that it was begun for, to the end."""
-    request: object = rescue.request
-    said = cast("dict[str, object]", request) if isinstance(request, dict) else {}
-    return LATEST if said.get("run_id") == now.record.run_id else rescue.started_at or EARLIEST
+def _keeps_older(older: LedgerEntry, newer: LedgerEntry, run: RunView) -> bool:
+    """Whether an older entry counts although a newer one exists, because the older effect may exist.
 
-
-def _stands(older: LedgerEntry, newer: LedgerEntry, told: RunView) -> bool:
-    """Whether an effect may be there although a later run was refused it: it may have asked for another."""
+    A rejection in a later run does not exclude the effect: the later run may have sent another message.
+    """
     if newer.outcome not in (Outcome.REJECTED, Outcome.WITHDRAWN):
         return False
     if newer.is_child:
-        # One that was begun anew knows of the one before.
-        children = told.record.children
+        # The record of a child that was started again contains the earlier child as a superseded run.
+        children = run.record.children
         return not any(child.address == newer.address and child.record for child in children)
     return bool(older.owed) and older.outcome in (*IN_DOUBT, Outcome.DONE)
 
 
-def _note(
-    ledger: Ledger, heard: dict[str, datetime], made_up: set[str], settled: frozenset[str], at: datetime
+def _apply_rescue(
+    ledger: Ledger, reported_at: dict[str, datetime], rescue: SagaRecord, current: RunView
 ) -> None:
-    """Notes what somebody has made up for, unless it was heard of again after that."""
-    lost = set(ledger.lost())
+    resolved = manually_resolved(rescue)
+    compensated = {each.address for each in rescue.compensations if each.is_done} | resolved
+    at = _covered_until(rescue, current)
+    if rescue.activities and at >= current.closed_at and ledger.phase is Phase.FORWARD:
+        ledger.begin_compensation()
+    _apply_compensations(ledger, reported_at, compensated, resolved, at)
+
+
+def _covered_until(rescue: SagaRecord, current: RunView) -> datetime:
+    """The time up to which a rescue covers effects; a rescue of the current run covers all of them."""
+    request: object = rescue.input
+    fields = cast("dict[str, object]", request) if isinstance(request, dict) else {}
+    is_of_current = fields.get("run_id") == current.record.run_id
+    return LATEST if is_of_current else rescue.started_at or EARLIEST
+
+
+def _apply_compensations(
+    ledger: Ledger,
+    reported_at: dict[str, datetime],
+    compensated: set[str],
+    resolved: frozenset[str],
+    at: datetime,
+) -> None:
+    """Marks steps as compensated, except steps whose outcome was reported after the compensations.
+
+    Args:
+        ledger: The ledger to change.
+        reported_at: The latest report on each entry.
+        compensated: The addresses of compensated steps.
+        resolved: The addresses of manually resolved steps and children.
+        at: The time of the compensations.
+    """
+    unresolved = set(ledger.lost())
     for address, entry in tuple(ledger.entries.items()):
-        if heard[address] > at:
+        if reported_at[address] > at:
             continue
-        for owed in flatten(entry.owed):
-            if owed.address in made_up:
-                ledger.mark_compensated(owed.address)
-        if address in lost & settled:
+        for pending in flatten(entry.owed):
+            if pending.address in compensated:
+                ledger.mark_compensated(pending.address)
+        if address in unresolved & resolved:
             ledger.failed(address, Outcome.REJECTED)
 
 
-def with_bases(record: SagaRecord) -> SagaRecord:
-    """A saga with the lines of what resets have left behind, and who stepped in; copies are told once."""
-    known = {_copy_of(line) for line in record.lines}
-    children = {child.address for child in record.children}
-    lines = list(record.lines)
-    for base in reversed(record.bases):
-        for line in base.lines:
-            if _copy_of(line) in known or (isinstance(line, ChildRecord) and line.address in children):
-                continue
-            known.add(_copy_of(line))
-            lines.append(replace(line, left_by=base.run_id))
-    if not record.bases:
-        return record
-    verbs = [verb for each in (*record.bases, record) for verb in each.verbs]
-    once = [verb for number, verb in enumerate(verbs) if verb not in verbs[:number]]
-    return replace(record, lines=sorted(lines, key=_began_at), verbs=once)
+def _identity(item: Scheduled) -> tuple[object, ...]:
+    """A key with the same value for an item and a copy of the item in another run."""
+    if isinstance(item, ChildRecord):
+        return item.address, item.initiated_at
+    return item.address, item.scheduled_at, item.header.purpose
 
 
-def _copy_of(line: ActivityRecord | ChildRecord) -> tuple[object, ...]:
-    if isinstance(line, ChildRecord):
-        return line.address, line.asked_at
-    return line.address, line.scheduled_at, line.mark.purpose
-
-
-def _began_at(line: ActivityRecord | ChildRecord) -> datetime:
-    return line.asked_at if isinstance(line, ChildRecord) else line.scheduled_at
+def _scheduled_at(item: Scheduled) -> datetime:
+    return item.initiated_at if isinstance(item, ChildRecord) else item.scheduled_at

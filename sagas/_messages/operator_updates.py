@@ -127,16 +127,7 @@ class OperatorUpdates:
         workflow.set_signal_handler(verb, handle)  # pyright: ignore[reportUnknownMemberType]
 
     def _write_down(self, verb: str, note: OperatorRequest) -> None:
-        self._board.audit.append(
-            AuditEntry(
-                verb=verb,
-                at=workflow.now().isoformat(timespec="seconds"),
-                by=note.by,
-                because=note.because,
-                about=getattr(note, "step", "") or getattr(note, "approval", ""),
-                is_approved=getattr(note, "is_approved", None),
-            )
-        )
+        self._board.audit.append(AuditEntry.from_request(verb, dict(note), workflow.now()))
 
     def _refuse_hold(self, _: OperatorRequest) -> str | None:
         if self._course.is_turning:

@@ -8,9 +8,9 @@ from temporalio.common import RawValue
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
 from .._errors import DefinitionError, SagaError
-from .._execution.activity_call import LARGEST
 from .._temporal.handler_arguments import argument_mismatch
 from .._wire.continued_state import CARRIED_MEMO, STATE, ContinuedState
+from .._wire.size_limits import LARGEST_MESSAGE
 
 
 def continue_as_new(state: object, carried: ContinuedState) -> NoReturn:
@@ -21,8 +21,10 @@ def continue_as_new(state: object, carried: ContinuedState) -> NoReturn:
         DefinitionError: The next run could not read its state.
     """
     payloads = workflow.payload_converter().to_payloads([state, carried])
-    if (size := sum(len(payload.data) for payload in payloads)) > LARGEST:
-        raise SagaError(f"state and ledger of the saga have {size} bytes; at most {LARGEST} are carried on")
+    if (size := sum(len(payload.data) for payload in payloads)) > LARGEST_MESSAGE:
+        raise SagaError(
+            f"state and ledger of the saga have {size} bytes; at most {LARGEST_MESSAGE} are carried on"
+        )
     _refuse_unreadable(payloads[0])
     payloads[0].metadata[STATE] = b"true"
     encoded_state, encoded = map(RawValue, payloads)

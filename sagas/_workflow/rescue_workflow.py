@@ -75,7 +75,7 @@ class RescueSaga:
     async def _debt(self, request: RescueRequest, board: StatusPublisher) -> PendingCompensations:
         """Waits until all of it is here; where that lasts, who has sent it was cut off, too."""
         if not request.is_in_parts:
-            return request.debt
+            return request.pending
         with suppress(TimeoutError):
             await workflow.wait_condition(lambda: self._parts.whole is not None, timeout=PROMPTLY)
         if self._parts.whole is None:

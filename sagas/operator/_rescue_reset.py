@@ -1,4 +1,4 @@
-"""Has a saga go on that was cut off where there is no way back: the same workflow, from where it was."""
+"""Continues interrupted sagas past the pivot: resets the workflow to the end of the history."""
 
 import asyncio
 from itertools import count
@@ -11,88 +11,90 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from .._history.fetcher import HistoryFetcher
-from .._history.saga_record import ChildRecord, SagaRecord, by_hand
+from .._history.saga_record import ChildRecord, SagaRecord, manually_resolved
 from .._wire.operator_requests import OperatorRequest
-from .._wire.rescue import RescueRequest
-from .._workflow.rescue_workflow import RescueSaga
+from .._wire.rescue import RESCUE_TYPE, RescueRequest
 
 RESET_REASON = "sagas rescue"
-"""Begins the reason of a reset, by which it is known again."""
-TURN, LOOK = 10.0, 0.1
-"""Seconds in which who may ask for a reset has to do it, and between two looks at that."""
+"""The prefix of the reason of a reset by a rescue."""
+RESET_TIMEOUT, POLL_INTERVAL = 10.0, 0.1
+"""Seconds in which another operator's reset must appear, and between two checks."""
 
 
 def was_reset_by_rescue(record: SagaRecord) -> bool:
-    """Whether a saga runs because it was rescued before."""
-    reason = record.resets[-1][1] if record.resets else ""
-    return record.close is None and reason.startswith(RESET_REASON)
+    """Whether the current run of an open saga comes from a rescue."""
+    reason = record.resets[-1].reason if record.resets else ""
+    return record.closure is None and reason.startswith(RESET_REASON)
 
 
 async def reset_and_continue(
-    client: Client, archive: HistoryFetcher, record: SagaRecord, note: OperatorRequest
+    client: Client, fetcher: HistoryFetcher, record: SagaRecord, request: OperatorRequest
 ) -> tuple[str, bool]:
-    """Has the server go back to where the saga was cut off; the keys of its steps stay the same.
+    """Resets a closed workflow to the latest possible event; the idempotency keys of all steps stay the same.
 
-    The server carries out every reset that it is asked for, also with the same request id. So who may ask is
-    decided by who starts a workflow of a certain id; should that one die in between, somebody else may.
+    The server executes every reset request, even with a repeated request id. The start of a workflow with a
+    fixed id serves as a lock: only the operator with a successful start may send the reset. The next id can
+    be locked if the operator's process ends before the reset.
 
     Returns:
-        The run in which it goes on, and whether it was this very call that has started it.
+        The new run, and whether this call has started the run.
     """
-    for turn in count(1):
+    for attempt in count(1):
         try:
             await client.start_workflow(
-                RescueSaga.run,
-                RescueRequest(saga=record.id, by=note.by, because=note.because, roles=note.roles),
-                id=f"{record.id}~forward-{record.run_id}-{turn}",
+                RESCUE_TYPE,
+                RescueRequest(saga=record.id, by=request.by, because=request.because, roles=request.roles),
+                id=f"{record.id}~forward-{record.run_id}-{attempt}",
                 task_queue=record.task_queue,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 static_summary=f"{record.id} goes on",
             )
         except WorkflowAlreadyStartedError:
-            if (run_id := await _reset_by_another(archive, record)) is not None:
+            if (run_id := await _wait_for_reset(fetcher, record)) is not None:
                 return run_id, False
             continue
-        run_id, _ = await archive.execution(record.id)
-        if run_id != record.run_id:
-            return run_id, False
-        return await _reset(client, record, note), True
-    raise AssertionError  # the count has no end
+        current = await fetcher.current_run(record.id)
+        if current.run_id != record.run_id:
+            return current.run_id, False
+        return await _reset(client, record, request), True
+    raise AssertionError("`count` has no end")
 
 
-async def _reset(client: Client, record: SagaRecord, note: OperatorRequest) -> str:
-    request = ResetWorkflowExecutionRequest(
-        namespace=client.namespace,
-        workflow_execution=WorkflowExecution(workflow_id=record.id, run_id=record.run_id),
-        reason=f"{RESET_REASON} by {note.by}: {note.because}",
-        workflow_task_finish_event_id=_reset_point(record),
-        request_id=str(uuid4()),
+async def _reset(client: Client, record: SagaRecord, request: OperatorRequest) -> str:
+    response = await client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=record.id, run_id=record.run_id),
+            reason=f"{RESET_REASON} by {request.by}: {request.because}",
+            workflow_task_finish_event_id=_reset_point(record),
+            request_id=str(uuid4()),
+        )
     )
-    answer = await client.workflow_service.reset_workflow_execution(request)
-    return answer.run_id
+    return response.run_id
 
 
 def _reset_point(record: SagaRecord) -> int:
-    """As late as can be; but a child that has ended does not tell a new run of its parent.
+    """The latest event for a reset; the start of a pivot child whose end the saga has not received.
 
-    So where the pivot is a child, and the saga has not heard that it is done, the child is asked for again:
-    under the same id its steps have the same keys, and their participants answer what they have done.
-    One that a person has done by hand is not: that has no key. Nor is one that is older than the last run.
+    A closed child does not report to a new run of the parent, and is started again: the steps of the new
+    child have the same ids and idempotency keys, and their participants repeat their answers. The reset keeps
+    a manually completed pivot child, as no participant knows the key of manual work. A child of an earlier
+    run, before a continue-as-new, is out of reach for a reset.
     """
-    settled = by_hand(record)
-    for child in record.lines[record.first :]:
-        if not isinstance(child, ChildRecord) or not child.is_pivot or child.address in settled:
+    resolved = manually_resolved(record)
+    for item in record.scheduled[record.last_run_index :]:
+        if not isinstance(item, ChildRecord) or not item.is_pivot or item.address in resolved:
             continue
-        if child.close is None or not child.close.is_a_word:
-            return child.asked_in
+        if item.closure is None or item.closure.pending is None:
+            return item.workflow_task_completed_event_id
     return record.reset_point
 
 
-async def _reset_by_another(archive: HistoryFetcher, record: SagaRecord) -> str | None:
-    """The run that somebody else has started; None if they do not."""
-    for _ in range(int(TURN / LOOK)):
-        run_id, _ = await archive.execution(record.id)
-        if run_id != record.run_id:
-            return run_id
-        await asyncio.sleep(LOOK)
+async def _wait_for_reset(fetcher: HistoryFetcher, record: SagaRecord) -> str | None:
+    """The run after another operator's reset; None after the timeout."""
+    for _ in range(int(RESET_TIMEOUT / POLL_INTERVAL)):
+        current = await fetcher.current_run(record.id)
+        if current.run_id != record.run_id:
+            return current.run_id
+        await asyncio.sleep(POLL_INTERVAL)
     return None

@@ -1,4 +1,4 @@
-"""Finds sagas in the server's list of workflows."""
+"""Lists sagas by Temporal's visibility API."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -14,28 +14,28 @@ from .._errors import SagaError
 from .._wire.rescue import RESCUE_TYPE
 from .._wire.search_attribute import SAGA_STATUS
 
-NEEDS = ("stuck", "held", "compensating")
-"""The statuses of open sagas that left the happy path, the one that needs a person most first."""
-CUT_OFF = {"terminated": "Terminated", "timed-out": "TimedOut", "failed": "Failed"}
-"""How a saga can end without a status; then it may have to be rescued."""
-AT_ONCE = 50
-"""How many sagas are asked for in one query."""
-STATUSES = frozenset({*Status, *CUT_OFF})
-SAID = frozenset({*NEEDS, Status.COMPENSATED, Status.SETTLED})
-"""The statuses that a workflow only has where it says so: in its search attribute, or else in its memo."""
+URGENT = ("stuck", "held", "compensating")
+"""The statuses of open sagas that have left the forward path, the most urgent first."""
+UNFINISHED = {"terminated": "Terminated", "timed-out": "TimedOut", "failed": "Failed"}
+"""The statuses of sagas whose workflow closed before the saga finished, with Temporal's names."""
+PAGE_SIZE = 50
+"""The number of workflow ids in one query."""
+STATUSES = frozenset({*Status, *UNFINISHED})
+PUBLISHED = frozenset({*URGENT, Status.COMPENSATED, Status.SETTLED})
+"""The statuses that a saga has only if published in the search attribute or the memo."""
 
 
 class SagaSummary(BaseModel):
     """A saga in a list.
 
     Args:
-        id: Its id.
-        type: The type of its workflow.
-        status: Its status; for one that was cut off, how: `terminated`, `timed-out`, `failed`.
-        rescue: The status of its last rescue, for one that was cut off and rescued since.
-        started_at: When it started.
-        ended_at: When it ended, where it did.
-        task_queue: Where its workers listen.
+        id: The id of the saga.
+        type: The workflow type.
+        status: The status; `terminated`, `timed-out` or `failed` for a workflow without a final saga status.
+        rescue: The status of the last rescue; empty without a rescue.
+        started_at: The time of the start.
+        ended_at: The time of the close.
+        task_queue: The task queue of the workflow.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,35 +49,34 @@ class SagaSummary(BaseModel):
     task_queue: str
 
 
-async def search(
+async def list_sagas(
     client: Client, *, status: str | None, query: str | None, limit: int
 ) -> tuple[SagaSummary, ...]:
-    """Finds sagas; see `SagaClient.list`.
+    """Lists sagas; see `SagaClient.list`.
 
-    A status is found wherever it is, in a child too: it is the child that is stuck, not its parent. The
-    server finds what stands in a search attribute; a memo it only shows, so workflows without the attribute
-    are looked through, the latest first.
+    Children count as well: for a stuck child, the child and not the parent is listed. The server searches the
+    search attribute but no memo; workflows without the search attribute are scanned, the latest first.
     """
     if status is not None and status not in STATUSES:
-        raise ValueError(f"there is no status {status!r}; there are {', '.join(sorted(STATUSES))}")
-    wanted = (status,) if status else (*NEEDS, Status.RUNNING.value)
-    found: dict[str, list[SagaSummary]] = {each: [] for each in wanted}
-    is_known = await _is_attribute_known(client)
-    for each in wanted:
-        if is_known or each not in SAID:
-            attribute = _attribute(each) if is_known else ""
-            asked = _all_of(query, _where(each), attribute)
-            await _collect(client, asked, {each: found[each]}, limit, query)
-    if looked_for := {each: found[each] for each in wanted if each in SAID}:
-        attribute = f"{SAGA_STATUS.name} IS NULL" if is_known else ""
-        asked = _all_of(query, _where(wanted[0]), attribute)
-        await _collect(client, asked, looked_for, limit, query)
-    sagas = [saga for each in wanted for saga in found[each]][:limit]
-    return await _with_rescues(client, sagas) if status in CUT_OFF else tuple(sagas)
+        raise ValueError(f"status {status!r} does not exist; choose one of {', '.join(sorted(STATUSES))}")
+    statuses = (status,) if status else (*URGENT, Status.RUNNING.value)
+    found: dict[str, list[SagaSummary]] = {each: [] for each in statuses}
+    has_attribute = await _has_search_attribute(client)
+    for each in statuses:
+        if has_attribute or each not in PUBLISHED:
+            attribute = _attribute(each) if has_attribute else ""
+            full_query = _all_of(query, _where(each), attribute)
+            await _collect(client, full_query, {each: found[each]}, limit, query)
+    if in_memos := {each: found[each] for each in statuses if each in PUBLISHED}:
+        attribute = f"{SAGA_STATUS.name} IS NULL" if has_attribute else ""
+        full_query = _all_of(query, _where(statuses[0]), attribute)
+        await _collect(client, full_query, in_memos, limit, query)
+    sagas = [saga for each in statuses for saga in found[each]][:limit]
+    return await _with_rescues(client, sagas) if status in UNFINISHED else tuple(sagas)
 
 
-async def _is_attribute_known(client: Client) -> bool:
-    """Whether the server knows the search attribute; one that does not takes a query with it for an error."""
+async def _has_search_attribute(client: Client) -> bool:
+    """Whether the search attribute is registered; a query with an unregistered attribute is an error."""
     try:
         await client.count_workflows(f"{SAGA_STATUS.name} = '{Status.STUCK}'")
     except RPCError as error:
@@ -88,65 +87,70 @@ async def _is_attribute_known(client: Client) -> bool:
 
 
 async def _collect(
-    client: Client, query: str, into: dict[str, list[SagaSummary]], limit: int, part: str | None
+    client: Client,
+    full_query: str,
+    found: dict[str, list[SagaSummary]],
+    limit: int,
+    user_query: str | None,
 ) -> None:
-    """Adds what the server lists and is of a status in `into`, until there is enough of the first of them.
+    """Adds the listed sagas to `found` by status, until the first status there has reached the limit.
 
-    Whoever has asked has written a part of the query, and reads where in all of it the mistake is.
+    Raises:
+        ValueError: The server does not understand the query; the message quotes the user's part.
     """
-    first = next(iter(into.values()))
+    first = next(iter(found.values()))
     if len(first) >= limit:
         return
     try:
-        async for execution in _workflows(client, query):
-            saga = await _summary(execution)
-            if (sagas := into.get(saga.status)) is not None and len(sagas) < limit:
+        async for execution in _list_workflows(client, full_query):
+            saga = await _summarize(execution)
+            if (sagas := found.get(saga.status)) is not None and len(sagas) < limit:
                 sagas.append(saga)
             if len(first) >= limit:
                 return
     except RPCError as error:
         if error.status is not RPCStatusCode.INVALID_ARGUMENT:
             raise
-        whose = f", in {query!r}, of which {part!r} is yours" if part else ""
-        raise ValueError(f"the query cannot be understood: {error.message}{whose}") from error
+        part = f", in {full_query!r}, which contains your query {user_query!r}" if user_query else ""
+        raise ValueError(f"the server does not understand the query: {error.message}{part}") from error
 
 
-async def _workflows(client: Client, query: str) -> AsyncIterator[WorkflowExecution]:
+async def _list_workflows(client: Client, query: str) -> AsyncIterator[WorkflowExecution]:
     try:
         async for execution in client.list_workflows(query):
             yield execution
     except ValueError as error:
         raise SagaError(
-            f"temporalio cannot read one of the workflows ({error}), such as one that is paused: leave it "
-            "out with a query, ExecutionStatus != 'Paused'"
+            f"temporalio cannot list a workflow with an unknown status ({error}), for example a paused one: "
+            "exclude it with the query ExecutionStatus != 'Paused'"
         ) from error
 
 
-async def _with_rescues(client: Client, cut_off: list[SagaSummary]) -> tuple[SagaSummary, ...]:
-    """Sagas that were cut off, with what has become of each; one that goes on is none of them any more."""
-    last: dict[str, SagaSummary] = {}
-    wanted, rescues = [saga.id for saga in cut_off], dict[str, str]()
+async def _with_rescues(client: Client, sagas: list[SagaSummary]) -> tuple[SagaSummary, ...]:
+    """Adds the status of the last rescue to each saga, and drops sagas with a newer run."""
+    newest: dict[str, SagaSummary] = {}
+    saga_ids, last_rescue = [saga.id for saga in sagas], dict[str, str]()
     for number in count(1):
-        next_ones = {rescue_id(saga_id, number): saga_id for saga_id in dict.fromkeys(wanted)}
-        ids = [*next_ones, *(next_ones.values() if number == 1 else ())]
-        for first in range(0, len(ids), AT_ONCE):
-            some = ", ".join(map(quoted, ids[first : first + AT_ONCE]))
-            async for execution in _workflows(client, f"WorkflowId IN ({some})"):
-                run = await _summary(execution)
-                if run.id not in last or last[run.id].started_at < run.started_at:
-                    last[run.id] = run
-        rescues |= {saga_id: each for each, saga_id in next_ones.items() if each in last}
-        if not (wanted := [saga_id for each, saga_id in next_ones.items() if each in last]):
+        rescues = {rescue_id(saga_id, number): saga_id for saga_id in dict.fromkeys(saga_ids)}
+        ids = [*rescues, *(rescues.values() if number == 1 else ())]
+        for start in range(0, len(ids), PAGE_SIZE):
+            page = ", ".join(map(quoted, ids[start : start + PAGE_SIZE]))
+            async for execution in _list_workflows(client, f"WorkflowId IN ({page})"):
+                run = await _summarize(execution)
+                if run.id not in newest or newest[run.id].started_at < run.started_at:
+                    newest[run.id] = run
+        last_rescue |= {saga_id: each for each, saga_id in rescues.items() if each in newest}
+        if not (saga_ids := [saga_id for each, saga_id in rescues.items() if each in newest]):
             break
     return tuple(
-        saga.model_copy(update={"rescue": _status_since(saga, last.get(rescues.get(saga.id, "")))})
-        for saga in cut_off
-        if last.get(saga.id, saga).started_at <= saga.started_at
+        saga.model_copy(update={"rescue": _rescue_status(saga, newest.get(last_rescue.get(saga.id, "")))})
+        for saga in sagas
+        if newest.get(saga.id, saga).started_at <= saga.started_at
     )
 
 
-def _status_since(saga: SagaSummary, rescue: SagaSummary | None) -> str:
-    """The status of a rescue, unless the saga was begun anew since."""
+def _rescue_status(saga: SagaSummary, rescue: SagaSummary | None) -> str:
+    """The status of a rescue; empty for the rescue of an earlier saga with the same id."""
     return rescue.status if rescue and rescue.started_at >= saga.started_at else ""
 
 
@@ -155,36 +159,37 @@ def _all_of(*conditions: str | None) -> str:
 
 
 def _where(status: str) -> str:
-    """Where a status can be found, in the language of Temporal's visibility; empty where that is anywhere."""
-    if status in CUT_OFF:
-        return f"ExecutionStatus = '{CUT_OFF[status]}'"
+    """The visibility query for workflows with a possible status; empty if every workflow qualifies."""
+    if status in UNFINISHED:
+        return f"ExecutionStatus = '{UNFINISHED[status]}'"
     match status:
         case Status.RUNNING:
             return "ExecutionStatus = 'Running' AND ParentWorkflowId IS NULL"
         case Status.COMPLETED:
-            # A workflow may go on after its saga; it can be cut off there, and its saga has completed.
+            # Not `ExecutionStatus = 'Completed'`: a workflow can go on after its saga, and be terminated
+            # then.
             return f"WorkflowType != '{RESCUE_TYPE}'"
         case _:
-            return "ExecutionStatus = 'Running'" if status in NEEDS else ""
+            return "ExecutionStatus = 'Running'" if status in URGENT else ""
 
 
 def _attribute(status: str) -> str:
-    """What the search attribute of a workflow with a status can be."""
+    """The visibility query for the search attribute of workflows with a status."""
     name = SAGA_STATUS.name
-    if status in CUT_OFF:
+    if status in UNFINISHED:
         return f"{name} IS NULL OR {name} NOT IN ('compensated', 'settled')"
-    return f"{name} = '{status}'" if status in SAID else f"{name} IS NULL OR {name} = '{status}'"
+    return f"{name} = '{status}'" if status in PUBLISHED else f"{name} IS NULL OR {name} = '{status}'"
 
 
-async def _summary(execution: WorkflowExecution) -> SagaSummary:
-    said = execution.typed_search_attributes.get(SAGA_STATUS) or await _memo(execution)
+async def _summarize(execution: WorkflowExecution) -> SagaSummary:
+    published = execution.typed_search_attributes.get(SAGA_STATUS) or await _status_in_memo(execution)
     match execution.status:
-        case _ if has_ended(said, is_child=execution.parent_id is not None):
-            status = said
+        case _ if has_ended(published, is_child=execution.parent_id is not None):
+            status = published
         case WorkflowExecutionStatus.RUNNING:
-            status = said or Status.RUNNING.value
+            status = published or Status.RUNNING.value
         case WorkflowExecutionStatus.COMPLETED:
-            status = said or Status.COMPLETED.value
+            status = published or Status.COMPLETED.value
         case WorkflowExecutionStatus.TERMINATED:
             status = "terminated"
         case WorkflowExecutionStatus.TIMED_OUT:
@@ -201,13 +206,13 @@ async def _summary(execution: WorkflowExecution) -> SagaSummary:
     )
 
 
-async def _memo(execution: WorkflowExecution) -> str:
+async def _status_in_memo(execution: WorkflowExecution) -> str:
     try:
         # Temporal types memos loosely.
-        said: str = await execution.memo_value(SAGA_STATUS.name, "", type_hint=str)
+        status: str = await execution.memo_value(SAGA_STATUS.name, "", type_hint=str)
     except Exception as error:
         raise SagaError(
-            f"the memo of {execution.id!r} cannot be read ({type(error).__name__}): "
-            "connect with the data converter that it was written with"
+            f"the memo of workflow {execution.id!r} cannot be decoded ({type(error).__name__}); "
+            "connect with the data converter of the saga's workers"
         ) from error
-    return said
+    return status

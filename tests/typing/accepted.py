@@ -247,7 +247,7 @@ async def from_outside(client: Client, order: Order) -> None:
     """A saga is started, seen and steered with the types that it has."""
     handle = await start_saga(client, OrderSaga.run, order, id="order-7", task_queue="orders", summary="7")
     assert_type(await handle.result(), Charge)
-    operator = SagaClient(client, patience=5)
+    operator = SagaClient(client, timeout=timedelta(seconds=5))
     assert_type(await operator.list(status="stuck"), tuple[SagaSummary, ...])
     assert_type(await operator.show("order-7"), Timeline)
     assert_type(await operator.preview("order-7"), Preview)

@@ -416,9 +416,9 @@ def models() -> dict[str, Sample[Any]]:
         "rescue request, in parts": as_payload(
             rescue.RescueRequest(saga="order-7", is_in_parts=True, by="m", because="b")
         ),
-        "debt": as_payload(REQUEST.debt),
+        "debt": as_payload(REQUEST.pending),
         "debt, as the text of parts": Sample(
-            REQUEST.debt,
+            REQUEST.pending,
             rescue.PendingCompensations.model_dump_json,
             rescue.PendingCompensations.model_validate_json,
         ),

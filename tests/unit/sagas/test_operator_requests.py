@@ -1,5 +1,6 @@
 """What an operator asks for is checked before a saga sees it: who and why are never left out."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -114,3 +115,40 @@ def test_verbs_are_seven_and_begin_alike() -> None:
 
     assert len(verbs) == 7
     assert all(verb.startswith("saga-") for verb in verbs)
+
+
+AT = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("verb", "request_", "words"),
+    [
+        (HOLD, OperatorRequest(**WHO), "hold"),
+        (SKIP, SkipRequest(**WHO, step="reserve-seat"), "skip reserve-seat"),
+        (COMPLETE, CompleteRequest(**WHO, step="pay", result=7), "complete pay"),
+        (APPROVE, ApproveRequest(**WHO, approval="large-order"), "approve large-order (yes)"),
+        (
+            APPROVE,
+            ApproveRequest(**WHO, approval="large-order", is_approved=False),
+            "approve large-order (no)",
+        ),
+    ],
+)
+def test_audit_entry_of_a_request(verb: str, request_: OperatorRequest, words: str) -> None:
+    """The workflow and the reader of a history make the same entry, from the model and from its JSON."""
+    in_workflow = AuditEntry.from_request(verb, dict(request_), AT)
+    in_history = AuditEntry.from_request(verb, request_.model_dump(mode="json"), AT)
+
+    assert in_workflow == in_history
+    assert (in_workflow.at, in_workflow.by, in_workflow.because) == (
+        "2026-01-02T03:04:05+00:00",
+        *WHO.values(),
+    )
+    assert in_workflow.words == words
+
+
+def test_audit_entry_has_the_defaults_of_the_request() -> None:
+    """A sender in another language may leave out a field with a default."""
+    entry = AuditEntry.from_request(APPROVE, {**WHO, "approval": "large-order"}, AT)
+
+    assert entry.is_approved is True
