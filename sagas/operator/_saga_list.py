@@ -54,7 +54,7 @@ async def list_sagas(
 ) -> tuple[SagaSummary, ...]:
     """Lists sagas; see `SagaClient.list`.
 
-    Children count as well: for a stuck child, the child and not the parent is listed. The server searches the
+    Children count as well: a stuck child, and not the parent, is listed as stuck. The server searches the
     search attribute but no memo; workflows without the search attribute are scanned, the latest first.
     """
     if status is not None and status not in STATUSES:

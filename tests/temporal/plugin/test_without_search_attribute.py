@@ -175,8 +175,8 @@ async def test_a_query_that_makes_no_sense_is_a_sentence(
     stage: Stage, operator: SagaClient, server: str
 ) -> None:
     """Nothing of the server's own reaches whoever asks."""
-    with pytest.raises(ValueError, match=r"the query cannot be understood: .*syntax error"):
+    with pytest.raises(ValueError, match=r"the server does not understand the query: .*syntax error"):
         await operator.list(query="order seven")
     ended = await sagas(server, "list", "--query", "order seven")
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
-    assert ended.err.startswith("error: --query: the query cannot be understood: ")
+    assert ended.err.startswith("error: --query: the server does not understand the query: ")
