@@ -32,9 +32,9 @@ def outcome_of_record(record: SagaRecord) -> Compensated | Settled[Never] | CutO
     Raises:
         StartError: The saga was refused before the first step.
     """
-    close = _close_of(record)
-    if close.kind == SAGA_REFUSED and not record.lines and record.carried is None:
-        raise StartError(f"saga {record.id!r} was refused before its first step: {close.reason}")
+    closure = _closure_of(record)
+    if closure.error_type == SAGA_REFUSED and not record.scheduled and record.continued_state is None:
+        raise StartError(f"saga {record.id!r} was refused before its first step: {closure.reason}")
     preview = build_preview(record)
     if has_compensated(record) or _was_cancelled(record, preview):
         return _compensated(record, preview, rescue_id=None)
@@ -44,9 +44,9 @@ def outcome_of_record(record: SagaRecord) -> Compensated | Settled[Never] | CutO
     if rescue_id is not None and not is_ended:
         return _compensated(record, preview, rescue_id=rescue_id)
     return CutOff(
-        how=_how(close),
-        code=close.code,
-        reason=close.reason,
+        how=_close_status(closure),
+        code=closure.code,
+        reason=closure.reason,
         pending_compensations=(*preview.compensations, *preview.left),
         unresolved_children=preview.unknown,
         is_past_pivot=is_past_pivot,
@@ -61,22 +61,22 @@ def has_compensated(record: SagaRecord) -> bool:
 
     A workflow that handles the error of the saga closes in another way, and the status remains.
     """
-    if _close_of(record).kind in REPORTED or record.status == Status.COMPENSATED:
+    if _closure_of(record).error_type in REPORTED or record.status == Status.COMPENSATED:
         return True
-    return record.status == Status.SETTLED and record.has_turned
+    return record.status == Status.SETTLED and record.has_compensated
 
 
 def manual_resolutions(record: SagaRecord) -> dict[str, ManualResolution]:
     """Collects the manual resolutions of a saga, of the children and of the rescues, by address."""
     resolutions: dict[str, ManualResolution] = {}
-    if _close_of(record).kind in REPORTED:
-        resolutions |= _close_of(record).manual_resolutions
+    if _closure_of(record).error_type in REPORTED:
+        resolutions |= _closure_of(record).manual_resolutions
     else:
-        resolutions |= record.carried.by_hand if record.carried else {}
-        for each in (*record.bases, record):
+        resolutions |= record.continued_state.by_hand if record.continued_state else {}
+        for each in (*record.superseded_runs, record):
             resolutions |= manual_resolutions_of(each)
         for child in record.children:
-            if child.record is not None and child.record.close is not None:
+            if child.record is not None and child.record.closure is not None:
                 of_child = manual_resolutions(child.record)
                 resolutions |= {in_parent(child.address, each): how for each, how in of_child.items()}
     for rescue in record.own_rescues:
@@ -86,8 +86,8 @@ def manual_resolutions(record: SagaRecord) -> dict[str, ManualResolution]:
 
 def _was_cancelled(record: SagaRecord, preview: Preview) -> bool:
     """Tells whether a workflow closed as cancelled, without pending compensations."""
-    is_back = preview.way is RecoveryDirection.BACK and not record.has_completed
-    return _close_of(record).how is CloseStatus.CANCELED and is_back and not _is_pending(preview)
+    is_back = preview.way is RecoveryDirection.BACKWARD and not record.has_completed
+    return _closure_of(record).status is CloseStatus.CANCELED and is_back and not _is_pending(preview)
 
 
 def _is_pending(preview: Preview) -> bool:
@@ -97,22 +97,22 @@ def _is_pending(preview: Preview) -> bool:
 def _compensated(
     record: SagaRecord, preview: Preview, *, rescue_id: str | None
 ) -> Compensated | Settled[Never]:
-    close = _close_of(record)
+    closure = _closure_of(record)
     resolutions = manual_resolutions(record)
-    is_closed_as_cancelled = close.how is CloseStatus.CANCELED
+    is_closed_as_cancelled = closure.status is CloseStatus.CANCELED
     # A child that was cancelled alone gives its parent the same code.
-    is_settled_by_cancel = bool(resolutions and record.cancels) and close.code == CANCELLED
-    code, reason = INTERRUPTED.get(close.how, close.code), close.reason
+    is_settled_by_cancel = bool(resolutions and record.cancel_requests) and closure.code == CANCELLED
+    code, reason = INTERRUPTED.get(closure.status, closure.code), closure.reason
     if is_closed_as_cancelled:
-        reason = next((why for _, why in reversed(record.cancels) if why), reason)
-    elif close.how is CloseStatus.COMPLETED:
+        reason = next((why for _, why in reversed(record.cancel_requests) if why), reason)
+    elif closure.status is CloseStatus.COMPLETED:
         reason = "the workflow handled the failure of its saga and returned a result"
     remaining_effects = tuple(_remaining_effects(record, preview))
     if not resolutions:
         return Compensated(
             code,
             reason=reason,
-            field=close.input_field,
+            field=closure.input_field,
             is_cancelled=is_closed_as_cancelled,
             rescue_id=rescue_id,
             remaining_effects=remaining_effects,
@@ -123,7 +123,7 @@ def _compensated(
         is_compensated=True,
         manual_resolutions=resolutions,
         reason=reason,
-        field=close.input_field,
+        field=closure.input_field,
         is_cancelled=is_closed_as_cancelled or is_settled_by_cancel,
         rescue_id=rescue_id,
         remaining_effects=remaining_effects,
@@ -144,8 +144,8 @@ def _remaining_effects(record: SagaRecord, preview: Preview) -> Iterator[Remaini
             )
 
 
-def _how(close: Closure) -> Literal["terminated", "timed-out", "failed"]:
-    match close.how:
+def _close_status(closure: Closure) -> Literal["terminated", "timed-out", "failed"]:
+    match closure.status:
         case CloseStatus.TERMINATED:
             return "terminated"
         case CloseStatus.TIMED_OUT:
@@ -154,6 +154,6 @@ def _how(close: Closure) -> Literal["terminated", "timed-out", "failed"]:
             return "failed"
 
 
-def _close_of(record: SagaRecord) -> Closure:
-    assert record.close is not None, f"saga {record.id!r} is open"
-    return record.close
+def _closure_of(record: SagaRecord) -> Closure:
+    assert record.closure is not None, f"saga {record.id!r} is open"
+    return record.closure

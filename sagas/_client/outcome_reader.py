@@ -11,7 +11,7 @@ from temporalio.service import RPCError
 from .._core.ids import rescued_by
 from .._core.status import Status
 from .._errors import SagaError, SagaNotFoundError
-from .._history.fetch import HistoryFetcher, is_open, is_unknown_workflow
+from .._history.fetcher import HistoryFetcher, is_open, is_workflow_missing
 from .._wire.child_saga import CHILD_MEMO, ChildResult, child_result_type
 from .._wire.search_attribute import SAGA_STATUS
 from .outcome import Completed, SagaOutcome, Settled
@@ -51,7 +51,7 @@ class OutcomeReader(Generic[T]):
         try:
             return await self._outcome()
         except RPCError as error:
-            if is_unknown_workflow(error):
+            if is_workflow_missing(error):
                 raise SagaNotFoundError(self._id) from error
             raise
 
@@ -63,7 +63,7 @@ class OutcomeReader(Generic[T]):
             status = await self._status(closed)
             if is_completed and status not in (Status.COMPENSATED, Status.SETTLED):
                 return Completed(await self._result(closed))
-            record = await self._fetcher.family(self._id)
+            record = await self._fetcher.fetch_family(self._id)
             if record.run_id != closed.execution.run_id:
                 continue  # A reset has resumed the saga in a new run.
             if is_completed and not has_compensated(record):
@@ -72,7 +72,7 @@ class OutcomeReader(Generic[T]):
                     is_compensated=False,
                     manual_resolutions=manual_resolutions(record),
                 )
-            open_rescues = [rescue.id for rescue in record.own_rescues if rescue.close is None]
+            open_rescues = [rescue.id for rescue in record.own_rescues if rescue.closure is None]
             if not open_rescues:
                 return outcome_of_record(record)
             await self._closed(open_rescues[0])

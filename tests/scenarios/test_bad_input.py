@@ -16,7 +16,8 @@ from examples.order.scenarios import an_order
 from examples.payment.scenarios import a_payment
 from examples.stack.end_state import NO_EFFECTS, read_end_state
 from examples.stack.stack import Stack
-from sagas import DuplicateSagaError, SagaHandle, StartError, start_saga
+from sagas import DuplicateSagaError, StartError, start_saga
+from sagas._client.saga_handle import SagaHandle
 from tests.scenarios.history_replay import replay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -13,32 +13,23 @@ from sagas import (
     Action,
     ActivityPolicy,
     ApprovalDecision,
-    Compensated,
     CompensationOrder,
     CompensationScope,
-    Completed,
-    CutOff,
     ExpectedEvent,
     OnFailure,
     Operation,
-    OperatorNote,
-    Preview,
     ProbeResult,
-    Rescue,
     Saga,
-    SagaClient,
-    SagaHandle,
-    SagaOutcome,
     SagaPlugin,
-    SagaSummary,
-    Settled,
-    StartOptions,
     Step,
-    Timeline,
     action,
-    execute_saga,
     start_saga,
 )
+from sagas._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
+from sagas._client.saga_handle import SagaHandle
+from sagas._client.start import execute_saga
+from sagas._client.start_options import StartOptions
+from sagas.operator import OperatorRequest, Preview, Rescue, SagaClient, SagaSummary, Timeline
 
 
 class Order(BaseModel):
@@ -266,7 +257,7 @@ async def from_outside(client: Client, order: Order) -> None:
     as_workflow: WorkflowHandle[OrderSaga, Charge] = handle
     of_anything: SagaHandle[object] = handle
     print(as_workflow, of_anything)
-    operator = SagaClient(client, patience=5)
+    operator = SagaClient(client, timeout=timedelta(seconds=5))
     assert_type(await operator.list(status="stuck"), tuple[SagaSummary, ...])
     assert_type(await operator.show("order-7"), Timeline)
     assert_type(await operator.preview("order-7"), Preview)
@@ -325,7 +316,7 @@ def told(outcome: SagaOutcome[Charge]) -> str:
             return ", ".join([how, code, *(compensation.activity for compensation in pending)])
 
 
-def managers_only(verb: str, note: OperatorNote) -> str | None:
+def managers_only(verb: str, note: OperatorRequest) -> str | None:
     return None if "manager" in note.roles else f"{verb} takes a manager"
 
 

@@ -9,25 +9,20 @@ from temporalio.client import Client
 from activities import Progress
 from sagas import (
     ActivityPolicy,
-    Compensated,
     CompensationOrder,
-    Completed,
-    CutOff,
     ExpectedEvent,
     OnFailure,
     Operation,
-    OperatorNote,
     ProbeResult,
     Saga,
-    SagaClient,
-    SagaHandle,
-    SagaOutcome,
     SagaPlugin,
-    Settled,
     action,
-    execute_saga,
     start_saga,
 )
+from sagas._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
+from sagas._client.saga_handle import SagaHandle
+from sagas._client.start import execute_saga
+from sagas.operator import OperatorRequest, SagaClient
 
 from .accepted import (
     FIND,
@@ -287,7 +282,7 @@ def by_position(outcome: SagaOutcome[Charge]) -> str:
             return ""
 
 
-def is_manager(verb: str, note: OperatorNote) -> bool:
+def is_manager(verb: str, note: OperatorRequest) -> bool:
     return "manager" in note.roles
 
 

@@ -12,19 +12,8 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from sagas import (
-    APPROVE,
-    HOLD,
-    RESUME,
-    SKIP,
-    ApprovalRequest,
-    CompensationOrder,
-    OperatorNote,
-    ProbeResult,
-    SagaPlugin,
-    SkipRequest,
-    start_saga,
-)
+from sagas import CompensationOrder, ProbeResult, SagaPlugin, start_saga
+from sagas.operator import APPROVE, HOLD, RESUME, SKIP, ApproveRequest, OperatorRequest, SkipRequest
 from tests.temporal.conftest import FLAGS
 from tests.temporal.fixtures.trip_saga import (
     Agency,
@@ -42,7 +31,7 @@ from workers._histories.recorder import record_history
 from workers._servers.temporal_server import find_temporal_program
 
 FOLDER = Path(__file__).parent
-NOTE = OperatorNote(by="mia", because="the line is mended")
+NOTE = OperatorRequest(by="mia", because="the line is mended")
 LEGS = (Plan(do=("flight",), name="left"), Plan(do=("car",), name="right"))
 FOUND = ProbeResult[Booking](outcome="done", result=Booking(number="found-1"))
 
@@ -83,7 +72,7 @@ async def approve(stage: Stage, trip: Handle) -> None:
     await stage.event(trip, COMPLETED)
     roles = frozenset({"boss"})
     await stage.ask(
-        trip, APPROVE, ApprovalRequest(by="mia", because="cheap", approval="big-trip", roles=roles)
+        trip, APPROVE, ApproveRequest(by="mia", because="cheap", approval="big-trip", roles=roles)
     )
 
 

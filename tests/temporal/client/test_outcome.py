@@ -11,26 +11,12 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from sagas import (
-    COMPLETE,
-    SKIP,
-    Compensated,
-    Completed,
-    CompleteRequest,
-    CutOff,
-    Saga,
-    SagaError,
-    SagaHandle,
-    SagaNotFoundError,
-    SagaOutcome,
-    SagaPlugin,
-    Settled,
-    SkipRequest,
-    StartError,
-    execute_saga,
-)
+from sagas import Saga, SagaError, SagaPlugin, StartError
+from sagas._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
+from sagas._client.saga_handle import SagaHandle
+from sagas._client.start import execute_saga
 from sagas._core.outcome import Outcome
-from sagas._history.preview import RemainingEffect
+from sagas.operator import COMPLETE, SKIP, CompleteRequest, RemainingEffect, SagaNotFoundError, SkipRequest
 
 from ..fixtures.trip_saga import STEPS, Plan, TripSaga, breaks, refuses
 from ..fixtures.trip_worker import Handle, Stage

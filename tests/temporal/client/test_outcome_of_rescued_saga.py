@@ -8,9 +8,10 @@ from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus
 
-from sagas import SKIP, Compensated, Completed, CutOff, SagaHandle, SagaOutcome, Settled, SkipRequest
+from sagas._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
+from sagas._client.saga_handle import SagaHandle
 from sagas._core.outcome import Outcome
-from sagas._history.preview import PlannedCompensation, RemainingEffect
+from sagas.operator import SKIP, PlannedCompensation, RemainingEffect, SkipRequest
 
 from ..fixtures.trip_rescues import rescue, rescued
 from ..fixtures.trip_saga import CarelessChild, Plan, TripSaga, refuses

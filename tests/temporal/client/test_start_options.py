@@ -13,7 +13,11 @@ from temporalio.common import (
     TypedSearchAttributes,
 )
 
-from sagas import Completed, SagaHandle, StartOptions, execute_saga, start_saga
+from sagas import start_saga
+from sagas._client.outcome import Completed
+from sagas._client.saga_handle import SagaHandle
+from sagas._client.start import execute_saga
+from sagas._client.start_options import StartOptions
 
 from ..fixtures.trip_saga import Plan, TripSaga
 from ..fixtures.trip_worker import Stage

@@ -13,33 +13,35 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from sagas import Compensated, Completed, CutOff, Settled, StartError
+from sagas import StartError
+from sagas._client.outcome import Compensated, Completed, CutOff, Settled
 from sagas._client.outcome_of_record import manual_resolutions, outcome_of_record
 from sagas._core.ledger import Ledger
 from sagas._errors import CompensationRequestedError, RejectedError
-from sagas._history.closure import CloseStatus, Closure, ClosureReader
+from sagas._history.closure import Closure, ClosureReader
+from sagas._history.event_values import PayloadReader
 from sagas._history.parser import read_history
 from sagas._history.saga_record import ChildRecord, SagaRecord, VerbRecord
 from sagas._wire.continued_state import ContinuedState
 from sagas._wire.failures import SAGA_COMPENSATED, SAGA_REFUSED, SAGA_SETTLED, compensated
-from sagas._wire.operator_requests import COMPLETE, SKIP, AuditEntry
+from sagas.operator import COMPLETE, SKIP, AuditEntry, CloseStatus
 
 FOLDER = Path(__file__).parents[2] / "histories" / "trips"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = datetime(2026, 1, 2, tzinfo=UTC)
 
 
-def closed(how: CloseStatus, **about: Any) -> Closure:
-    return Closure(how=how, at=NOW, **about)
+def closed(status: CloseStatus, **about: Any) -> Closure:
+    return Closure(status=status, closed_at=NOW, **about)
 
 
 def record(closure: Closure, **about: Any) -> SagaRecord:
-    return SagaRecord("trip-1", run_id="r", close=closure, started_at=NOW, **about)
+    return SagaRecord("trip-1", run_id="r", closure=closure, started_at=NOW, **about)
 
 
 def verb(name: str, address: str) -> VerbRecord:
     entry = AuditEntry(verb=name, at=NOW.isoformat(), by="mia", because="x", about=address)
-    return VerbRecord(entry=entry, at=NOW)
+    return VerbRecord(entry=entry, executed_at=NOW)
 
 
 def stored(name: str) -> SagaRecord:
@@ -76,11 +78,15 @@ def test_stored_history_of_a_terminated_saga_gives_its_pending_compensations() -
     assert [each.address for each in outcome.pending_compensations] == ["book-flight", "book-hotel"]
 
 
-FAILED = closed(CloseStatus.FAILED, kind="Planned", code="Planned", reason="no")
-REFUSED = closed(CloseStatus.FAILED, kind=SAGA_REFUSED, code=SAGA_REFUSED, reason="it has a run timeout")
+FAILED = closed(CloseStatus.FAILED, error_type="Planned", code="Planned", reason="no")
+REFUSED = closed(
+    CloseStatus.FAILED, error_type=SAGA_REFUSED, code=SAGA_REFUSED, reason="it has a run timeout"
+)
 CANCELLED = closed(CloseStatus.CANCELED, code="cancelled", reason="it was cancelled")
 TERMINATED = closed(CloseStatus.TERMINATED, reason="by mistake")
-SOLD_OUT = closed(CloseStatus.FAILED, kind=SAGA_COMPENSATED, code="sold_out", reason="no", input_field="seat")
+SOLD_OUT = closed(
+    CloseStatus.FAILED, error_type=SAGA_COMPENSATED, code="sold_out", reason="no", input_field="seat"
+)
 
 
 @pytest.mark.parametrize(
@@ -109,14 +115,16 @@ SOLD_OUT = closed(CloseStatus.FAILED, kind=SAGA_COMPENSATED, code="sold_out", re
         (record(TERMINATED, status="compensated"), Compensated("terminated", reason="by mistake")),
         (record(FAILED, status="compensated"), Compensated("Planned", reason="no")),
         (
-            record(TERMINATED, rescues=[SagaRecord("trip-1~rescue", close=closed(CloseStatus.COMPLETED))]),
+            record(TERMINATED, rescues=[SagaRecord("trip-1~rescue", closure=closed(CloseStatus.COMPLETED))]),
             Compensated("terminated", reason="by mistake", rescue_id="trip-1~rescue"),
         ),
         (
             record(
                 closed(CloseStatus.TIMED_OUT),
                 rescues=[
-                    SagaRecord("trip-1~rescue", close=closed(CloseStatus.COMPLETED), verbs=[verb(SKIP, "a")])
+                    SagaRecord(
+                        "trip-1~rescue", closure=closed(CloseStatus.COMPLETED), verbs=[verb(SKIP, "a")]
+                    )
                 ],
             ),
             Settled(
@@ -148,7 +156,7 @@ def test_terminated_child_with_a_completed_saga_has_not_completed() -> None:
 
 def test_rescue_of_an_earlier_saga_with_the_same_id_does_not_count() -> None:
     """The rescue began before the saga."""
-    earlier = SagaRecord("trip-1~rescue", started_at=NOW, close=closed(CloseStatus.COMPLETED))
+    earlier = SagaRecord("trip-1~rescue", started_at=NOW, closure=closed(CloseStatus.COMPLETED))
     read = record(TERMINATED, rescues=[earlier])
     read.started_at = LATER
 
@@ -191,7 +199,9 @@ def test_settled_saga_was_cancelled_if_the_cancel_was_the_first_failure(
     code: str, cancels: list[tuple[datetime, str]], *, is_cancelled: bool
 ) -> None:
     """A settled saga closes as failed, to report the manual resolutions."""
-    close = closed(CloseStatus.FAILED, kind=SAGA_SETTLED, code=code, manual_resolutions={"a": "skipped"})
+    close = closed(
+        CloseStatus.FAILED, error_type=SAGA_SETTLED, code=code, manual_resolutions={"a": "skipped"}
+    )
 
     outcome = outcome_of_record(record(close, cancels=cancels))
 
@@ -203,7 +213,7 @@ def test_manual_resolutions_include_children_and_earlier_runs() -> None:
     """Addresses are the parent's."""
     leg = record(closed(CloseStatus.COMPLETED), parent="trip-1", verbs=[verb(COMPLETE, "fees:charge")])
     failed_leg = record(
-        closed(CloseStatus.FAILED, kind=SAGA_SETTLED, manual_resolutions={"book-car": "skipped"}),
+        closed(CloseStatus.FAILED, error_type=SAGA_SETTLED, manual_resolutions={"book-car": "skipped"}),
         parent="trip-1",
         verbs=[verb(SKIP, "book-car")],
     )
@@ -213,10 +223,10 @@ def test_manual_resolutions_include_children_and_earlier_runs() -> None:
         carried=ContinuedState(ledger=Ledger(), by_hand={"earlier": "skipped"}),
         verbs=[verb(COMPLETE, "book-hotel"), verb("saga-hold", "")],
         lines=[
-            ChildRecord(address="leg", id="trip-1/leg", asked_at=NOW, record=leg),
-            ChildRecord(address="leg-2", id="trip-1/leg-2", asked_at=NOW, record=failed_leg),
-            ChildRecord(address="open", id="trip-1/open", asked_at=NOW, record=open_leg),
-            ChildRecord(address="unread", id="trip-1/unread", asked_at=NOW),
+            ChildRecord(address="leg", id="trip-1/leg", initiated_at=NOW, record=leg),
+            ChildRecord(address="leg-2", id="trip-1/leg-2", initiated_at=NOW, record=failed_leg),
+            ChildRecord(address="open", id="trip-1/open", initiated_at=NOW, record=open_leg),
+            ChildRecord(address="unread", id="trip-1/unread", initiated_at=NOW),
         ],
     )
 
@@ -235,7 +245,7 @@ def closure_of(error: BaseException) -> Closure:
     converter.failure_converter.to_failure(error, converter.payload_converter, failure)
     event = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED)
     event.workflow_execution_failed_event_attributes.failure.CopyFrom(failure)
-    closure = ClosureReader(converter).of_workflow(event)
+    closure = ClosureReader(PayloadReader(converter)).read_own(event)
     assert closure is not None
     return closure
 
@@ -245,11 +255,11 @@ def test_error_of_a_saga_is_read_with_all_its_details() -> None:
     refused = closure_of(compensated(RejectedError("sold_out", "sorry", "seat"), {"a": "skipped"}))
     asked = closure_of(compensated(CompensationRequestedError("mia", "x"), {}))
 
-    assert (refused.kind, refused.code, refused.reason, refused.input_field) == (
+    assert (refused.error_type, refused.code, refused.reason, refused.input_field) == (
         *(SAGA_SETTLED, "sold_out", "sorry", "seat"),
     )
     assert refused.manual_resolutions == {"a": "skipped"}
-    assert (asked.kind, asked.code, asked.input_field) == (SAGA_COMPENSATED, "turned_back", None)
+    assert (asked.error_type, asked.code, asked.input_field) == (SAGA_COMPENSATED, "turned_back", None)
     assert asked.manual_resolutions == {}
 
 
@@ -261,7 +271,7 @@ def test_error_of_a_saga_with_fewer_details_is_read() -> None:
     failure.application_failure_info.details.payloads.append(
         Payload(metadata={"encoding": b"json/plain"}, data=b'"sold_out"')
     )
-    closure = ClosureReader(pydantic_data_converter).of_workflow(event)
+    closure = ClosureReader(PayloadReader(pydantic_data_converter)).read_own(event)
 
     assert closure is not None
     assert outcome_of_record(record(closure)) == Compensated("sold_out", reason="no seat")

@@ -3,7 +3,7 @@
 import pytest
 from temporalio.client import Client, WorkflowHandle
 
-from sagas import SagaHandle
+from sagas._client.saga_handle import SagaHandle
 from tests.temporal.fixtures.trip_saga import TripSaga
 
 
