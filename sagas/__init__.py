@@ -1,10 +1,11 @@
 """Sagas that keep their promises: what a saga is, and what happens next."""
 
 from ._client.start import start_saga
-from ._core.activity_policy import ActivityPolicy
 from ._core.compensation import CompensationOrder, CompensationScope
 from ._core.ids import idempotency_key
 from ._core.status import Status
+from ._declarations.activity_options import ActivityOptions
+from ._declarations.data_access import DataAccess
 from ._declarations.operation import Operation
 from ._declarations.probe_result import ProbeResult
 from ._declarations.step import Action, Step, action
@@ -69,7 +70,7 @@ __all__ = [
     "SAGA_STATUS",
     "SKIP",
     "Action",
-    "ActivityPolicy",
+    "ActivityOptions",
     "ApprovalDecision",
     "ApprovalRequest",
     "AuditEntry",
@@ -78,6 +79,7 @@ __all__ = [
     "CompensationRequestedError",
     "CompensationScope",
     "CompleteRequest",
+    "DataAccess",
     "DeadlineExceededError",
     "DefinitionError",
     "DuplicateSagaError",

@@ -25,8 +25,8 @@ DEFINITIONS = {
     "requests, or AMQP deliveries and HTTP requests. Counted from the histories, and from the inboxes.",
     "Recovery": "One order waits inside a step while the process that works for it is killed with SIGKILL. "
     "The process is started again at once. With an orchestrator, the step is tried again when its time-out "
-    f"is over ({THREE_TIMES.timeout.total_seconds():g} s here; a heartbeat makes it shorter); a broker "
-    "delivers again as soon as a connection is gone.",
+    f"is over ({THREE_TIMES.start_to_close_timeout.total_seconds():g} s here; a heartbeat makes it shorter); "
+    "a broker delivers again as soon as a connection is gone.",
     "Wiring": "Lines that are neither blank nor comment nor docstring, of the files named above.",
     "One machine": "All processes, the load included, share the same cores. Ratios carry over to other "
     "machines better than the figures themselves; one run says nothing about differences of a few percent.",

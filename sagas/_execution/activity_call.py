@@ -12,6 +12,7 @@ from temporalio.common import Priority, RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError
 
 from .._core.activity_outcome import ActivityOutcome
+from .._core.activity_policy import ActivityPolicy
 from .._core.ids import PROBE
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
@@ -98,7 +99,7 @@ async def resolve(
         return verdict
     # The type of its result does not matter here: it was checked when the answer was read.
     assert isinstance(found.value, ProbeResult)
-    return found.value.verdict() or verdict  # pyright: ignore[reportUnknownMemberType]
+    return found.value.to_outcome() or verdict  # pyright: ignore[reportUnknownMemberType]
 
 
 async def attempt(
@@ -140,20 +141,17 @@ async def attempt(
             or (policy.longest_round(tries, taken_within) if taken_within else None),
             schedule_to_start_timeout=taken_within,
             heartbeat_timeout=policy.heartbeat,
-            retry_policy=RetryPolicy(
-                initial_interval=policy.pause,
-                backoff_coefficient=policy.backoff,
-                maximum_interval=policy.longest_pause,
-                maximum_attempts=tries,
-            ),
+            retry_policy=_retry_policy_of(policy, tries),
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             activity_id=activity_id,
             summary=summary,
-            priority=Priority(priority_key=policy.priority) if policy.priority else Priority.default,
+            priority=_priority_of(policy),
         )
         answer = await _answer_of(activity)
     except ActivityError as error:
-        return outcome_of_failure(error, call.rejections, attempts=tries)
+        return outcome_of_failure(
+            error, call.rejections, attempts=tries, non_retryable=policy.non_retryable_error_types
+        )
     if call.result is None:
         return ActivityOutcome(Outcome.DONE)
     try:
@@ -165,6 +163,24 @@ async def attempt(
         reason = f"the answer is no {kind}: {type(error).__name__}"
         return ActivityOutcome(Outcome.UNKNOWN, reason=reason, is_final=True)
     return ActivityOutcome(Outcome.DONE, value)
+
+
+def _retry_policy_of(policy: ActivityPolicy, attempts: int) -> RetryPolicy:
+    return RetryPolicy(
+        initial_interval=policy.pause,
+        backoff_coefficient=policy.backoff,
+        maximum_interval=policy.longest_pause,
+        maximum_attempts=attempts,
+        non_retryable_error_types=policy.non_retryable_error_types,
+    )
+
+
+def _priority_of(policy: ActivityPolicy) -> Priority:
+    return Priority(
+        priority_key=policy.priority,
+        fairness_key=policy.fairness_key,
+        fairness_weight=policy.fairness_weight,
+    )
 
 
 async def _answer_of(activity: workflow.ActivityHandle[RawValue]) -> RawValue:

@@ -156,7 +156,7 @@ def _finding(probe: ActivityRecord) -> ActivityOutcome | None:
     if probe.verdict.outcome is not Outcome.DONE:
         return None
     try:
-        return ProbeResult[object].model_validate(probe.verdict.value).verdict()
+        return ProbeResult[object].model_validate(probe.verdict.value).to_outcome()
     except ValidationError:
         return None
 
@@ -177,18 +177,9 @@ def _enter_step(ledger: Ledger, record: SagaRecord, efforts: list[ActivityRecord
 
 
 def _compensation(effort: ActivityRecord) -> PendingCompensation | None:
-    owes = effort.mark.owes
-    if owes is None:
-        return None
+    spec = effort.mark.owes
     message = effort.arguments[0] if effort.arguments else None
-    return PendingCompensation(
-        address=effort.address,
-        activity=owes.activity,
-        arguments=(message, None) if owes.takes_result else (message,),
-        takes_result=owes.takes_result,
-        task_queue=owes.task_queue,
-        policy=owes.policy,
-    )
+    return None if spec is None else spec.pending(effort.address, message)
 
 
 def _end(ledger: Ledger, address: str, verdict: ActivityOutcome) -> None:

@@ -166,7 +166,7 @@ class ExternalEvents:
             self._report(f"{name} came {how_often}and was never asked for")
         self._closed = why
 
-    async def next(self, expected: ExpectedEvent[T], deadline: timedelta) -> T:
+    async def next(self, expected: ExpectedEvent[T], timeout: timedelta) -> T:  # noqa: ASYNC109 - a durable timer of the server, unlike `asyncio.timeout`
         """Waits for an event, the oldest first.
 
         Raises:
@@ -174,7 +174,7 @@ class ExternalEvents:
         """
         expected.ran_out = None
         expected.waiting += 1
-        until = workflow.now() + deadline
+        until = workflow.now() + timeout
         try:
             # Another wait in another branch may take what has woken this one.
             while not expected.arrived:
@@ -191,7 +191,7 @@ class ExternalEvents:
         expected.ran_out = None
         return expected.arrived.popleft()
 
-    async def approval(self, name: str, role: str, deadline: timedelta) -> ApprovalDecision:
+    async def approval(self, name: str, role: str, timeout: timedelta) -> ApprovalDecision:  # noqa: ASYNC109 - a durable timer of the server, unlike `asyncio.timeout`
         """Waits for a person's decision.
 
         Raises:
@@ -204,7 +204,7 @@ class ExternalEvents:
         self._asked[name] = role
         try:
             await workflow.wait_condition(
-                lambda: name in self._decided, timeout=deadline, timeout_summary=f"until {name} is approved"
+                lambda: name in self._decided, timeout=timeout, timeout_summary=f"until {name} is approved"
             )
         except TimeoutError:
             raise DeadlineExceededError(f"approval {name!r}") from None

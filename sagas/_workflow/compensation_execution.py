@@ -13,7 +13,7 @@ from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._core.status import Status
 from .._declarations.activity_spec import ActivitySpec
-from .._declarations.step import Step
+from .._declarations.step import Action, Step
 from .._errors import RejectedError
 from .._execution.activity_call import attempt, snapshot
 from .._execution.retry_loop import RetryLoop, words
@@ -58,7 +58,7 @@ class CompensationExecution:
         """What is done at its end."""
         self._carried = list(errands)
 
-    def add_errand(self, step: Step[Any, Any], message: object) -> None:
+    def add_errand(self, step: Step[Any, Any] | Action[Any, Any], message: object) -> None:
         """Has a step done at the end of the way."""
         call = step.call
         errand = PendingCompensation(

@@ -17,7 +17,7 @@ from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._declarations.activity_spec import ActivitySpec
 from .._declarations.operation import NAME
-from .._declarations.step import Action, MethodAction, Step
+from .._declarations.step import Action, Step
 from .._errors import (
     ChildOutcomeUnknownError,
     DefinitionError,
@@ -34,7 +34,7 @@ from .._wire.activity_header import action_header
 from .._wire.child_saga import ChildResult
 from .child_saga import ChildCompensatedError, result_type_of, run_child
 from .pivot import run_pivot
-from .unawaited_calls import UnawaitedCalls
+from .unawaited_calls import UnawaitedCalls, check_is_step
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
@@ -72,15 +72,17 @@ class ForwardExecution:
         """Begins in the current task, which is the one that may pass the pivot."""
         self._task = asyncio.current_task()
 
-    async def step(self, step: Step[I, O], message: I) -> O:
+    async def step(self, step: Step[I, O] | Action[I, O], message: I) -> O:
         """Does a step; after the pivot, until it is done."""
         await self._clear_of_pivot()
         is_past_pivot = self._ledger.phase is Phase.PAST_PIVOT
+        if not is_past_pivot:
+            check_is_step(step)
         result: O = await self._do(step, message, Purpose.RETRIABLE if is_past_pivot else Purpose.STEP)
         self._course.check()
         return result
 
-    async def best_effort(self, step: Step[I, O], message: I) -> O | None:
+    async def best_effort(self, step: Step[I, O] | Action[I, O], message: I) -> O | None:
         """Does a step whose failure changes nothing."""
         await self._clear_of_pivot()
         result: O | None
@@ -92,7 +94,7 @@ class ForwardExecution:
         self._course.check()
         return result
 
-    async def pivot(self, action: Action[I, O] | MethodAction[Any, I, O], message: I) -> O:
+    async def pivot(self, action: Action[I, O], message: I) -> O:
         """Passes the pivot with an action."""
         await self.clear_of_others()
         with self._alone(action.name) as address:
@@ -204,7 +206,7 @@ class ForwardExecution:
         if self._is_in_branch:
             raise DefinitionError(f"{what}, and not in a branch")
 
-    async def _do(self, step: Step[I, O], message: I, purpose: Purpose) -> Any:
+    async def _do(self, step: Step[Any, Any] | Action[Any, Any], message: object, purpose: Purpose) -> Any:
         self._refuse_beside_pivot(step.name)
         message = snapshot(message)
         address = self._ledger.address_of(step.name)
@@ -296,9 +298,7 @@ class ForwardExecution:
         if self._ledger.phase is Phase.FORWARD and (doubtful := self._ledger.in_doubt()):
             raise UnknownOutcomeError(doubtful[0], "the saga went on, and cannot complete with it")
 
-    def _mark(
-        self, what: Step[Any, Any] | Action[Any, Any] | MethodAction[Any, Any, Any], purpose: Purpose
-    ) -> Payload:
+    def _mark(self, what: Step[Any, Any] | Action[Any, Any], purpose: Purpose) -> Payload:
         return action_header(what, purpose, self._ledger.scope, self._ledger.order)
 
 
@@ -307,15 +307,8 @@ def _check_name(name: str) -> None:
         raise DefinitionError(f"the name of child {name!r} must be words in lower case joined by dashes")
 
 
-def _owed_for(step: Step[I, O], address: str, message: I) -> PendingCompensation | None:
-    if step.compensation is None:
-        return None
-    call = step.compensation.call
-    return PendingCompensation(
-        address=address,
-        activity=call.activity,
-        arguments=(message, None) if step.compensation.takes_result else (message,),
-        takes_result=step.compensation.takes_result,
-        task_queue=call.task_queue,
-        policy=call.policy,
-    )
+def _owed_for(
+    step: Step[Any, Any] | Action[Any, Any], address: str, message: object
+) -> PendingCompensation | None:
+    spec = step.compensation if isinstance(step, Step) else None
+    return None if spec is None else spec.pending(address, message)

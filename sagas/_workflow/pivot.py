@@ -11,7 +11,7 @@ from .._core.activity_outcome import ActivityOutcome
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._declarations.activity_spec import ActivitySpec
-from .._declarations.step import Action, MethodAction
+from .._declarations.step import Action
 from .._execution.activity_call import attempt, resolve
 from .._execution.backoff import HistoryUsage, patience, pause_after
 from .._execution.retry_loop import RetryLoop, words
@@ -20,7 +20,7 @@ from .._wire.failures import NO_WORKER
 
 
 async def run_pivot(
-    action: Action[Any, Any] | MethodAction[Any, Any, Any],
+    action: Action[Any, Any],
     message: object,
     *,
     address: str,
@@ -35,10 +35,11 @@ async def run_pivot(
     happen. In a run that was reset, nobody knows whether it has begun before.
     """
     tried, trail = 0, HistoryUsage.here()
+    round_length = action.call.policy.attempts_in_round()
     while True:
         seen = insistence.retries
         # One that cannot have begun waits for its workers, and can be cancelled meanwhile.
-        round_number = max(0, tried - action.call.policy.attempts)
+        round_number = max(0, tried - round_length)
         wait = patience(action.call.policy, round_number, trail.spent())
         with insistence.attempting(address):
             try:
@@ -63,7 +64,7 @@ async def run_pivot(
         tried += 1
         if verdict.outcome in (Outcome.UNKNOWN, Outcome.WITHDRAWN):
             pause = _pause_after(tried, trail.spent(), action.call, verdict)
-            is_waited_for = verdict.code == NO_WORKER or tried >= action.call.policy.attempts
+            is_waited_for = verdict.code == NO_WORKER or tried >= round_length
             if pause is None or is_waited_for:
                 insistence.is_stuck(address, Purpose.PIVOT, verdict, action.call)
             # A time limit of the caller's own cuts the pause short; it cannot take the pivot back.
@@ -82,6 +83,6 @@ def _pause_after(tried: int, spent: float, call: ActivitySpec, verdict: Activity
     """
     if verdict.is_final and call.probe is None:
         return None
-    round_number = tried - call.policy.attempts
+    round_number = tried - call.policy.attempts_in_round()
     growing = pause_after(round_number, spent) if round_number >= 0 else timedelta(0)
     return max(call.policy.pause_after(tried), growing)

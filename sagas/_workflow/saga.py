@@ -14,7 +14,8 @@ from .._core.compensation import CompensationOrder, CompensationScope
 from .._core.ledger import Ledger
 from .._core.lifecycle import Phase
 from .._core.status import Status
-from .._declarations.step import Action, MethodAction, Step
+from .._declarations.option_checks import check_duration, refusal
+from .._declarations.step import Action, Step
 from .._errors import DeadlineExceededError, DefinitionError, RejectedError, SagaError, wire_type_of
 from .._execution.activity_call import encode
 from .._execution.retry_loop import RetryLoop
@@ -43,26 +44,28 @@ T4 = TypeVar("T4")
 
 
 class Saga:
-    """Steps that belong together: when one fails, what was started is made up for, newest first.
+    """Steps of which a failed saga compensates each step that was started, the newest first.
 
-    Use it as an async context manager in the run method of any workflow whose client has `SagaPlugin`::
+    An async context manager for the run method of a workflow whose client has `SagaPlugin`::
 
         async with Saga() as saga:
             await saga.step(reserve, order)
             await saga.pivot(ship, order)
 
-    - An error or a cancel that leaves the block compensates every step that is done or unknown; the
+    - An error or a cancel that leaves the block compensates every step with the outcome done or unknown; the
       workflow then fails with an `ApplicationError` of type `SagaCompensated`, or closes as cancelled.
-    - A cancel never stops a compensation, and changes nothing after the pivot, or after the block.
-    - A compensation that does not succeed makes the saga *stuck*: it says so, and goes on trying. An
-      operator can settle it by hand; the error's type is then `SagaSettled`.
+    - A cancel never stops a compensation, and changes nothing after the pivot or after the block.
+    - A failing compensation marks the saga as *stuck* and is retried without end. An operator can resolve
+      the step manually; the type of the error is then `SagaSettled`.
 
     Args:
-        scope: Which steps are compensated: *in doubt* (those done or unknown), or *attempted* (those
-            rejected as well).
+        scope: The steps that are compensated: *in doubt* (done or unknown) or *attempted* (rejected, too).
         order: Compensations run one after the other, the newest first, or all at once.
-        deadline: How long the saga may take up to its pivot, or to its end where it has none. After it,
-            the saga turns round as if it had failed with `DeadlineExceededError`.
+        timeout: The longest duration of the saga up to the pivot, or up to the end of a saga without a pivot.
+            Afterwards the saga compensates with `DeadlineExceededError`.
+
+    Raises:
+        DefinitionError: `timeout` is not a timedelta above 0, or the saga is opened outside of `run`.
     """
 
     def __init__(
@@ -70,10 +73,12 @@ class Saga:
         *,
         scope: CompensationScope = CompensationScope.IN_DOUBT,
         order: CompensationOrder = CompensationOrder.REVERSE,
-        deadline: timedelta | None = None,
+        timeout: timedelta | None = None,
     ) -> None:
-        if deadline is not None and deadline <= timedelta(0):
-            raise DefinitionError(f"the deadline of a saga must be above 0, not {deadline}")
+        if timeout is not None:
+            check_duration("timeout", timeout)
+            if timeout <= timedelta(0):
+                raise refusal("timeout", "a timedelta above 0", timeout)
         self._run = run = current()
         carried = run.carried or ContinuedState(ledger=Ledger(scope, order))
         self._ledger = carried.ledger
@@ -97,7 +102,7 @@ class Saga:
             run=run,
         )
         self._board.audit += carried.audit
-        self._expires_at = carried.expires_at or (workflow.now() + deadline if deadline else None)
+        self._expires_at = carried.expires_at or (workflow.now() + timeout if timeout else None)
         self._asked = UnawaitedCalls()
         self._forward = ForwardExecution(
             run=run,
@@ -155,35 +160,49 @@ class Saga:
         return self
 
     @noted
-    async def step(self, step: Step[I, O], message: I, /) -> O:
-        """Does a step, and returns the result of its action.
+    async def step(self, step: Step[I, O] | Action[I, O], message: I, /) -> O:
+        """Executes a step, and returns the result of the action.
 
-        After the pivot the action is tried until it is done.
+        After the pivot, where nothing is compensated, the action is retried until the outcome is done.
+
+        Args:
+            step: A step; after the pivot also a bare action.
+            message: The message of the action.
 
         Raises:
-            RejectedError: The participant refused; the action has no effect.
-            UnknownOutcomeError: All attempts are spent, and it may have happened all the same. A saga that
-                goes on in spite of it cannot complete: it raises it again at its pivot, or at its end.
+            RejectedError: The participant rejected the action, which has no effect.
+            UnknownOutcomeError: All attempts failed, and the action may have an effect. A saga that catches
+                the error cannot complete: the pivot, or the end of the block, raises the error again.
+            DefinitionError: A bare action was given before the pivot.
         """
         check_step(step)
         return await self._forward.step(step, message)
 
     @noted
-    async def best_effort(self, step: Step[I, O], message: I, /) -> O | None:
-        """Does a step whose failure does not fail the saga; returns `None` when it failed."""
+    async def best_effort(self, step: Step[I, O] | Action[I, O], message: I, /) -> O | None:
+        """Executes a step whose failure does not fail the saga; returns `None` after a failure.
+
+        Args:
+            step: A bare action, or a step, which is compensated like any other step.
+            message: The message of the action.
+        """
         check_step(step)
         return await self._forward.best_effort(step, message)
 
     @noted
-    async def pivot(self, action: Action[I, O] | MethodAction[Any, I, O], message: I, /) -> O:
+    async def pivot(self, action: Action[I, O], message: I, /) -> O:
         """Passes the point of no return: once the action is done, the saga only goes forward.
 
-        A cancel withdraws the action as long as it has not begun. Once it may have begun, it is tried until
-        there is a verdict; a saga that waits longer than the policy's attempts says that it is stuck.
+        A cancel withdraws an action that was not started. An action that may have been started is retried
+        until the outcome is known; after `maximum_attempts` attempts the saga is marked as stuck meanwhile.
+
+        Args:
+            action: A bare action; a pivot has no compensation.
+            message: The message of the action.
 
         Raises:
-            RejectedError: The participant refused: everything before the pivot is compensated.
-            UnknownOutcomeError: Before it, the outcome of a step is unknown, and was passed over.
+            RejectedError: The participant rejected the action: everything before the pivot is compensated.
+            UnknownOutcomeError: The saga caught the unknown outcome of an earlier step.
         """
         check_action(action)
         return await self._forward.pivot(action, message)
@@ -297,7 +316,7 @@ class Saga:
         return self._mailbox.expect(name, message)
 
     @noted
-    async def wait_for(self, expected: ExpectedEvent[T], /, *, deadline: timedelta = YEAR) -> T:
+    async def wait_for(self, expected: ExpectedEvent[T], /, *, timeout: timedelta = YEAR) -> T:  # noqa: ASYNC109 - a durable timer of the server, unlike `asyncio.timeout`
         """Waits for an external event and returns what it says; several are returned in their order.
 
         One that comes too late is kept for the next wait, and reported in the saga's details and the log; as
@@ -307,40 +326,53 @@ class Saga:
 
         Args:
             expected: Made by `expect`.
-            deadline: How long to wait; a timer of the server, by default a year.
+            timeout: The longest wait, a timer of the server; by default a year.
 
         Raises:
-            DeadlineError: It did not come in time.
+            DeadlineExceededError: No event arrived in time.
+            DefinitionError: `timeout` is not a timedelta.
         """
         check_expected(expected)
+        check_duration("timeout", timeout)
         await self._course.clear()
-        message = await self._mailbox.next(expected, deadline)
+        message = await self._mailbox.next(expected, timeout)
         self._course.check()
         return message
 
     @noted
-    async def approval(self, name: str, /, *, role: str, deadline: timedelta = YEAR) -> ApprovalDecision:
+    async def approval(self, name: str, /, *, role: str, timeout: timedelta = YEAR) -> ApprovalDecision:  # noqa: ASYNC109 - a durable timer of the server, unlike `asyncio.timeout`
         """Waits until a person says that the saga may go on: `sagas approve`.
 
         Args:
             name: Of the decision, in lower case with dashes: `large-order`.
             role: What the person must be.
-            deadline: How long to wait, by default a year.
+            timeout: The longest wait; by default a year.
 
         Raises:
-            RejectedError: The person decided against it; the code is `not_approved`.
-            DeadlineError: Nobody decided in time.
+            RejectedError: The approval was refused; the code is `not_approved`.
+            DeadlineExceededError: No decision was made in time.
+            DefinitionError: `timeout` is not a timedelta.
         """
+        check_duration("timeout", timeout)
         await self._course.clear()
-        decision = await self._mailbox.approval(name, role, deadline)
+        decision = await self._mailbox.approval(name, role, timeout)
         self._course.check()
         return decision
 
-    def after_compensation(self, step: Step[I, O], message: I, /) -> None:
-        """Does a step once everything is made up for: telling the customer, for one.
+    def after_compensation(self, step: Step[I, O] | Action[I, O], message: I, /) -> None:
+        """Executes a step once every compensation is done, such as telling the customer.
 
-        Only the root of a family of sagas does it. Its failure is recorded and changes nothing.
+        Only the root saga executes the step; a child saga ignores the call. A failure is logged and changes
+        nothing.
+
+        Args:
+            step: A bare action; the compensation of a step is not used.
+            message: The message of the action.
+
+        Raises:
+            DefinitionError: `step` is neither an action nor a step.
         """
+        check_step(step)
         if not self._run.is_child:
             self._back.add_errand(step, message)
 

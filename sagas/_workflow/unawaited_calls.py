@@ -6,7 +6,7 @@ from functools import wraps
 from inspect import CORO_CREATED, getcoroutinestate
 from typing import Any, TypeVar, cast
 
-from .._declarations.step import Action, MethodAction, Step
+from .._declarations.step import Action, Step
 from .._errors import DefinitionError
 from .._messages.external_events import ExpectedEvent
 
@@ -59,35 +59,43 @@ def noted(method: M) -> M:
 
 
 def _name_of(what: object) -> str:
-    if isinstance(what, (Step, Action, MethodAction, ExpectedEvent)):
+    if isinstance(what, (Step, Action, ExpectedEvent)):
         return what.name
     return what if isinstance(what, str) else ""
 
 
 def check_step(step: object) -> None:
-    """Refuses what is no step.
+    """Checks that a saga was given a step or an action.
 
     Raises:
-        DefinitionError: It is none.
+        DefinitionError: The object is neither.
     """
-    if isinstance(step, (Action, MethodAction)):
+    if not isinstance(step, (Step, Action)):
+        raise DefinitionError(f"a step is made by `action(...)`, not {step!r}")
+
+
+def check_is_step(step: object) -> None:
+    """Checks that a step before the pivot has a compensation, or the reason for having none.
+
+    Raises:
+        DefinitionError: A bare action was given.
+    """
+    if isinstance(step, Action):
         raise DefinitionError(
             f"{step.name!r} is no step yet: give it `compensated_by(...)`, say with "
             "`without_compensation(because=...)` why it needs none, or pass the pivot with it"
         )
-    if not isinstance(step, Step):
-        raise DefinitionError(f"a step is made by `action(...)`, not {step!r}")
 
 
 def check_action(action: object) -> None:
-    """Refuses what is no action that may be the pivot.
+    """Checks that a pivot is a bare action.
 
     Raises:
-        DefinitionError: It is none.
+        DefinitionError: The object is a step, or not an action.
     """
     if isinstance(action, Step):
         raise DefinitionError(f"{action.name!r} is a step, and a pivot is what `action(...)` alone returns")
-    if not isinstance(action, (Action, MethodAction)):
+    if not isinstance(action, Action):
         raise DefinitionError(f"a pivot is made by `action(...)`, not {action!r}")
 
 
