@@ -1,4 +1,4 @@
-"""Timeouts and retries of an activity, in the form that headers and memos store."""
+"""Timeouts and retries of an activity, as stored in headers and memos."""
 
 from datetime import timedelta
 from typing import Annotated, Self
@@ -48,8 +48,8 @@ class ActivityPolicy(BaseModel):
         taken_within: The schedule-to-start timeout of compensations, of a pivot in doubt, and of steps after
             the pivot.
         priority: The priority key, 1 (first) to 5.
-        non_retryable_error_types: The error types after which no further attempt is made.
-        fairness_key: The key among which Temporal shares the capacity of busy workers.
+        non_retryable_error_types: The error types that end the attempts.
+        fairness_key: The key of a group of activities, among which Temporal shares busy workers.
         fairness_weight: The share of the key.
     """
 
@@ -76,7 +76,7 @@ class ActivityPolicy(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_unset_options(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leaves out unset options of version 0.2, so that older policies keep their bytes."""
+        """Leaves out unset options of version 0.2: older policies keep the same bytes."""
         fields: dict[str, object] = serialize(self)
         return {name: value for name, value in fields.items() if value or name not in _ADDED_LATER}
 
@@ -97,8 +97,8 @@ class ActivityPolicy(BaseModel):
     def attempts_in_round(self) -> int:
         """The number of failed attempts after which a pivot is stuck.
 
-        Where attempts are unlimited, the number of attempts that fit into `deadline` when each lasts as long
-        as `timeout`, at most `MOST_ATTEMPTS_IN_ROUND`.
+        For unlimited attempts, the number of attempts within `deadline` if each attempt lasts `timeout`, at
+        most `MOST_ATTEMPTS_IN_ROUND`.
         """
         if self.attempts < MOST_ATTEMPTS or self.deadline is None:
             return self.attempts

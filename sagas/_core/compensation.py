@@ -10,7 +10,7 @@ from .ids import in_parent
 
 
 class CompensationScope(StrEnum):
-    """The steps of a failed saga that are compensated; a smaller scope would lose effects."""
+    """The steps to compensate in a failed saga; a smaller scope would lose effects."""
 
     IN_DOUBT = "in-doubt"
     """Steps that are done, and steps with an unknown outcome."""
@@ -62,7 +62,7 @@ class CompensationSpec(BaseModel):
 
 
 class PendingCompensation(BaseModel):
-    """The compensation of one execution of a step; parents, memos, previews and rescues hold it as data."""
+    """The compensation of one execution of a step, as data for parents, memos, previews and rescues."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -75,7 +75,7 @@ class PendingCompensation(BaseModel):
 
 
 class ParallelCompensations(BaseModel):
-    """Compensations that may run at the same time: several sequences, each in an order of its own."""
+    """Several sequences of compensations, each in an order of its own, which may run at the same time."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -97,7 +97,7 @@ def flatten(plan: Iterable[PlanItem]) -> Iterator[PendingCompensation]:
 
 
 def select(plan: Iterable[PlanItem], is_wanted: Callable[[str], bool]) -> tuple[PlanItem, ...]:
-    """The compensations of a plan whose addresses are wanted, in the same order."""
+    """The compensations of a plan with the wanted addresses, in the same order."""
     parts: list[PlanItem] = []
     for part in plan:
         if isinstance(part, PendingCompensation):

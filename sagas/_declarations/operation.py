@@ -1,15 +1,12 @@
 """The contract of one operation of a participant, shared by both styles."""
 
-import re
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from .._errors import DefinitionError
+from .names import check_name
 
 MessageT = TypeVar("MessageT")
 ResultT_co = TypeVar("ResultT_co", covariant=True)
-
-NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +36,5 @@ class Operation(Generic[MessageT, ResultT_co]):
     rejections: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        for owner, name in (("operation", self.name), ("participant", self.participant)):
-            if not NAME.fullmatch(name):
-                raise DefinitionError(
-                    f"the name of {owner} {name!r} must be words in lower case joined by dashes, "
-                    "such as 'reserve-stock'"
-                )
+        check_name("operation", self.name)
+        check_name("participant", self.participant)

@@ -12,7 +12,8 @@ from .activity_function import ActivityFunction
 from .activity_options import ActivityOptions, policy_of
 from .activity_spec import ActivitySpec
 from .data_access import DataAccess
-from .operation import NAME, Operation
+from .names import check_name
+from .operation import Operation
 from .option_checks import check_names, refusal
 from .probe_result import ProbeResult
 
@@ -224,8 +225,7 @@ def action(
         function = ActivityFunction.of(activity)
         called, result, is_method = function.activity, function.result, _is_method(function)
     step = called.replace("_", "-").lower() if name is None else name
-    if not NAME.fullmatch(step):
-        raise DefinitionError(f"step name {step!r} must be words in lower case joined by dashes; give name=")
+    check_name("step", step, "such as 'reserve-stock': give name=")
     spec = ActivitySpec(
         activity=called,
         result=result,

@@ -16,7 +16,7 @@ from .._core.lifecycle import Phase
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._declarations.activity_spec import ActivitySpec
-from .._declarations.operation import NAME
+from .._declarations.names import check_name
 from .._declarations.step import Action, Step
 from .._errors import (
     ChildOutcomeUnknownError,
@@ -116,7 +116,7 @@ class ForwardExecution:
     ) -> O:
         """Passes the pivot with a child."""
         await self.clear_of_others()
-        _check_name(name)
+        check_name("child", name)
         with self._alone(name, is_child=True) as address:
             try:
                 closed = await self._close(run, message, address, task_queue, is_pivot=True)
@@ -146,7 +146,7 @@ class ForwardExecution:
                 else "cannot start: the saga is compensating"
             )
             raise TooLateError(f"child {name!r} {why}")
-        _check_name(name)
+        check_name("child", name)
         self._refuse_beside_pivot(name)
         address = self._ledger.address_of(name)
         self._ledger.start(address, is_child=True)
@@ -300,11 +300,6 @@ class ForwardExecution:
 
     def _mark(self, what: Step[Any, Any] | Action[Any, Any], purpose: Purpose) -> Payload:
         return action_header(what, purpose, self._ledger.scope, self._ledger.order)
-
-
-def _check_name(name: str) -> None:
-    if not NAME.fullmatch(name):
-        raise DefinitionError(f"the name of child {name!r} must be words in lower case joined by dashes")
 
 
 def _owed_for(

@@ -305,27 +305,30 @@ class Saga:
         return await run_parallel(branches, self._course, on_failure)
 
     def expect(self, name: str, message: type[T], /) -> ExpectedEvent[T]:
-        """Opens a slot for an external event, which may come before the saga waits for it.
+        """Declares an external event, which may arrive before the saga waits for the event.
 
-        It comes as a signal or an update called `name`.
+        The event arrives as a signal or an update with the same name.
 
         Args:
-            name: In lower case with dashes: `payment-cleared`.
-            message: The type of what it says.
+            name: The name of the event, in lower case with dashes: `payment-cleared`.
+            message: The type of the message.
+
+        Raises:
+            DefinitionError: The name is malformed, begins with `saga-`, or was declared before.
         """
         return self._mailbox.expect(name, message)
 
     @noted
     async def wait_for(self, expected: ExpectedEvent[T], /, *, timeout: timedelta = YEAR) -> T:  # noqa: ASYNC109 - a durable timer of the server, unlike `asyncio.timeout`
-        """Waits for an external event and returns what it says; several are returned in their order.
+        """Waits for an external event, and returns the message; several are returned in the order of arrival.
 
-        One that comes too late is kept for the next wait, and reported in the saga's details and the log; as
-        an update it is refused, so that its sender knows. So is one that comes when the saga has turned round
-        or ended. What came and was never asked for is reported at the end; what is no such message is passed
-        over, and reported.
+        A signal that arrives after the timeout is kept for the next wait, and reported in the details of the
+        saga and in the log; an update is refused, which the sender sees. The same holds after the saga has
+        started compensating, and after the end. Events that no wait has taken are reported at the end, and
+        messages of another type when they arrive.
 
         Args:
-            expected: Made by `expect`.
+            expected: The return value of `expect`.
             timeout: The longest wait, a timer of the server; by default a year.
 
         Raises:
@@ -341,11 +344,11 @@ class Saga:
 
     @noted
     async def approval(self, name: str, /, *, role: str, timeout: timedelta = YEAR) -> ApprovalDecision:  # noqa: ASYNC109 - a durable timer of the server, unlike `asyncio.timeout`
-        """Waits until a person says that the saga may go on: `sagas approve`.
+        """Waits for the approval of a person: `sagas approve`.
 
         Args:
-            name: Of the decision, in lower case with dashes: `large-order`.
-            role: What the person must be.
+            name: The name of the approval, in lower case with dashes: `large-order`.
+            role: The role that the person must have.
             timeout: The longest wait; by default a year.
 
         Raises:

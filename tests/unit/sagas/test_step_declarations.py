@@ -307,8 +307,10 @@ def test_function_with_two_parameters_is_not_a_method() -> None:
             action(wrong)
 
 
-@pytest.mark.parametrize("name", ["", "Book", "book seat", "book.seat", "book:seat", "-book", "book#2", "ä"])
-def test_name_that_would_spoil_a_key_is_refused(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", [7, "", "Book", "book seat", "book.seat", "book:seat", "-book", "book#2", "ä"]
+)
+def test_name_that_would_spoil_a_key_is_refused(name: Any) -> None:
     """Addresses are made of names, with `#`, `:`, `/` and `.` between the names."""
     with pytest.raises(DefinitionError, match="words in lower case"):
         action(book_seat, name=name)
