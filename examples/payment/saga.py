@@ -1,4 +1,4 @@
-"""The payment saga: authorize, capture, and a receipt where it can be had."""
+"""The payment saga: authorize, capture, and a receipt as best effort."""
 
 from datetime import timedelta
 
@@ -22,11 +22,11 @@ tell = action(ops.tell_customer)
 
 @workflow.defn
 class PaymentSaga:
-    """Moves a customer's money to the merchant, or leaves it where it was."""
+    """Moves the amount of a payment from the customer to the merchant, or no money at all."""
 
     @workflow.run
     async def run(self, payment: Payment) -> Capture:
-        """Takes the payment; refused, declined or cancelled, nothing of it is left."""
+        """Takes the payment; a refused, declined or cancelled payment is compensated."""
         async with Saga() as saga:
             saga.after_compensation(tell, not_taken(payment))
             check_payment(payment)

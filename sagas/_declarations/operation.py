@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from .names import check_name
+from .names import NAME, check_name
 
 MessageT = TypeVar("MessageT")
 ResultT_co = TypeVar("ResultT_co", covariant=True)
@@ -38,3 +38,8 @@ class Operation(Generic[MessageT, ResultT_co]):
     def __post_init__(self) -> None:
         check_name("operation", self.name)
         check_name("participant", self.participant)
+
+    @staticmethod
+    def is_name(text: str) -> bool:
+        """Whether a text is words in lower case joined by dashes, as every name of a saga."""
+        return NAME.fullmatch(text) is not None

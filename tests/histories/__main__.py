@@ -18,11 +18,13 @@ from temporalio.client import WorkflowFailureError
 from temporalio.worker import Worker
 
 from activities import HttpParticipant
-from examples.compare.demo import orchestrated, play
-from examples.compare.scenarios import ORDERS, PAYMENTS, an_order
-from examples.compare.stack import Stack
+from examples.demo.player import orchestrated, play
+from examples.order.deployment import DEPLOYMENT
+from examples.order.scenarios import ORDERS, an_order
+from examples.order.worker import OPERATIONS
 from examples.payment.saga import PaymentSaga
-from examples.worker import OPERATIONS
+from examples.payment.scenarios import PAYMENTS
+from examples.stack.stack import Stack
 from sagas import start_saga
 from tests.histories.order_saga_before_screening import OrderSagaBeforeScreening
 from workers import ConfigurationError, Settings, record_history, run_main
@@ -51,7 +53,7 @@ async def today(stack: Stack) -> list[str]:
         for scenario in (*ORDERS, *PAYMENTS)
         if scenario.name in NAMES
     ]
-    assert [each.scenario.name for each in outcomes if each.complaints] == []
+    assert [each.scenario.name for each in outcomes if each.violations] == []
     assert {each.scenario.name for each in outcomes} == NAMES
     return [each.saga_id for each in outcomes]
 
@@ -96,7 +98,7 @@ RUNS: dict[str, Callable[[Stack], Awaitable[list[str]]]] = {
 async def fresh_stack() -> AsyncIterator[Stack]:
     """All servers, with data that is thrown away."""
     with tempfile.TemporaryDirectory() as data:
-        async with Stack(Settings(data_folder=Path(data)), task_queue="recorded") as stack:
+        async with Stack(Settings(data_folder=Path(data)), DEPLOYMENT, task_queue="recorded") as stack:
             yield stack
 
 

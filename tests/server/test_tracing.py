@@ -15,14 +15,14 @@ from temporalio.contrib.opentelemetry import OpenTelemetryPlugin
 from temporalio.worker import Replayer, Worker
 
 from activities import HttpParticipant
-from choreography import Database
-from examples.compare.scenarios import ORDERS
-from examples.door import door
+from choreography import Database, build_schema
+from examples.order.deployment import SERVICES
 from examples.order.messages import Order
 from examples.order.saga import OrderSaga
+from examples.order.scenarios import ORDERS
+from examples.order.worker import OPERATIONS
 from examples.payment.saga import PaymentSaga
-from examples.service import SERVICES
-from examples.worker import OPERATIONS
+from examples.service_kit.http_api import create_app
 from sagas import SagaPlugin, start_saga
 from tests.server.conftest import ConnectClient
 from tests.tracing import Spans, id_of, on_page, spans
@@ -40,9 +40,9 @@ async def participants(path: Path) -> AsyncGenerator[list[HttpParticipant], None
         found: list[HttpParticipant] = []
         for name, each in SERVICES.items():
             database = await stack.enter_async_context(
-                Database.open(path / name, schema=each.participant.schema)
+                Database.open(path / name, schema=build_schema(each.participant))
             )
-            transport = httpx.ASGITransport(door(each, database), raise_app_exceptions=False)
+            transport = httpx.ASGITransport(create_app(each, database), raise_app_exceptions=False)
             url = f"http://{name}:hunter2@{name}.example:8001"
             found.append(await stack.enter_async_context(HttpParticipant(name, url, transport=transport)))
         yield found

@@ -14,11 +14,11 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowFailureError
 
-from examples.compare.endings import COMPLETED, NOTHING, Ending
-from examples.compare.scenarios import CANCELLED_AFTER_RECEIPT, ORDER_TOLD
-from examples.compare.stack import Stack
 from examples.order.saga import OrderSaga
+from examples.order.scenarios import CANCELLED_AFTER_RECEIPT_NOTICES, ORDER_EFFECTS, ORDER_NOTICES
 from examples.payment.saga import PaymentSaga
+from examples.stack.end_state import NO_EFFECTS, EndState
+from examples.stack.stack import Stack
 from sagas import Rescue, SagaClient, VerbRefusedError
 from sagas.operator._rescue import RescueDecision
 from tests.waiting import until
@@ -229,7 +229,7 @@ class CutOrder:
             # What was asked for before the rescue has no effect after it. Only what the customer is told
             # has no compensation that would keep it out; it is as true as it was.
             before, ending = ending, await self._ending()
-            assert replace(ending, told=before.told) == before, self
+            assert replace(ending, notices=before.notices) == before, self
         if self.is_fulfilled:
             with pytest.raises(VerbRefusedError, match="completed"):
                 await self._rescue()
@@ -253,13 +253,16 @@ class CutOrder:
             if self.course is not RescueDecision.GOING_ON or self.is_fulfilled:
                 raise
 
-    async def _ending(self) -> Ending:
+    async def _ending(self) -> EndState:
         """What the services hold of it, which is all of it or nothing."""
         ending = await self.wave.ending(self.id)
-        assert (ending.effects, ending.broken) == (COMPLETED if self.is_fulfilled else NOTHING, ()), self
+        assert (ending.effects, ending.unbalanced) == (
+            ORDER_EFFECTS if self.is_fulfilled else NO_EFFECTS,
+            (),
+        ), self
         # Nobody is told anything twice; a rescue tells the customer nothing.
-        may_be_told = tuple(each for each in CANCELLED_AFTER_RECEIPT if each in ending.told)
-        assert ending.told == (ORDER_TOLD if self.is_fulfilled else may_be_told), self
+        may_be_told = tuple(each for each in CANCELLED_AFTER_RECEIPT_NOTICES if each in ending.notices)
+        assert ending.notices == (ORDER_NOTICES if self.is_fulfilled else may_be_told), self
         return ending
 
     async def _replay(self, rescue: Rescue) -> None:

@@ -15,11 +15,11 @@ import httpx
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
-from examples.compare.endings import COMPLETED, NOTHING, Ending, ending_of
-from examples.compare.scenarios import an_order
-from examples.compare.stack import ROOT, Stack
 from examples.order.saga import OrderSaga
+from examples.order.scenarios import ORDER_EFFECTS, an_order
 from examples.payment.saga import PaymentSaga
+from examples.stack.end_state import NO_EFFECTS, EndState, read_end_state
+from examples.stack.stack import ROOT, Stack
 from tests.waiting import until
 from workers import ChildProcess
 
@@ -158,9 +158,9 @@ class Wave:
         """What worker and test tell each other about an order."""
         return self.folder / f"{saga_id}.{what}"
 
-    async def ending(self, saga_id: str) -> Ending:
+    async def ending(self, saga_id: str) -> EndState:
         """What the services hold of an order now."""
-        return await ending_of(_Asking(self._stack), order_of(saga_id))
+        return await read_end_state(_Asking(self._stack), order_of(saga_id))
 
     async def check_endings(self) -> list[list[Line]]:
         """Waits until all have ended, checks every service, and replays the histories."""
@@ -168,12 +168,12 @@ class Wave:
             return await asyncio.gather(*(self._check_ending(s, p) for s, (p, _) in self.sagas.items()))
 
     async def _check_ending(self, saga_id: str, postal_code: str) -> list[Line]:
-        effects = COMPLETED if postal_code == SHIPPED else NOTHING
+        effects = ORDER_EFFECTS if postal_code == SHIPPED else NO_EFFECTS
         await self._until_over(saga_id)
         ending = await self.ending(saga_id)
         status = (await self._stack.client.get_workflow_handle(saga_id).describe()).status
         where = f"{saga_id} {self.sagas[saga_id]}"
-        assert (ending.effects, ending.broken) == (effects, ()), where
+        assert (ending.effects, ending.unbalanced) == (effects, ()), where
         expected = WorkflowExecutionStatus.COMPLETED if effects else WorkflowExecutionStatus.FAILED
         assert status is expected, where
         lines = await family(self._stack.client, saga_id)

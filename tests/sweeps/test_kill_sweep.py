@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.compare.stack import Stack
+from examples.stack.stack import Stack
 
 from .order_batches import KINDS, Wave, Whole
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.compare.stack import Stack
+from examples.stack.stack import Stack
 
 from .interrupted_orders import Cut, CutOrder, cut_off_everywhere
 from .order_batches import Whole

@@ -48,37 +48,44 @@ import workers._settings as worker_settings
 from activities import HttpParticipant
 from activities._answers import Answer, read_answer
 from choreography import (
-    Command,
+    CommandType,
     Event,
-    Fact,
+    EventType,
     Participant,
+    RabbitOptions,
     Reactions,
     Topology,
-    connect,
-    event_id,
-    next_event,
+    build_schema,
 )
 from choreography import _errors as event_errors
-from choreography import _fence as fence
-from choreography import _inbox as inbox
-from choreography import _outbox as outbox
-from choreography import _rabbit_bus as rabbit_bus
-from choreography._attempt import failed_too_often
-from choreography._cloudevents import CONTENT_TYPE, LARGEST_BODY, VERSION, Message, decode, encode
-from choreography._failpoint import Failpoint
-from choreography._handling import handle, obey
-from choreography._rabbit_layout import DEAD, layout
-from choreography._rabbit_options import RabbitOptions
-from examples import worker as example_worker
-from examples.order import facts as order_facts
-from examples.order import inventory, orders, shipping
+from choreography._declarations.event import event_id
+from choreography._messaging.cloudevents import (
+    CONTENT_TYPE,
+    LARGEST_BODY,
+    VERSION,
+    BrokerMessage,
+    decode,
+    encode,
+)
+from choreography._messaging.delivery import describe_exhaustion
+from choreography._messaging.rabbitmq import bus as rabbit_bus
+from choreography._messaging.rabbitmq.broker_topology import DEAD, build_broker_topology
+from choreography._transaction import fence, fence_decision, inbox, outbox
+from choreography._transaction.command_processor import CommandProcessor
+from choreography._transaction.database import open_connection
+from choreography._transaction.event_processor import EventProcessor
+from choreography._transaction.failpoint import Failpoint
+from examples.order import event_types as order_facts
+from examples.order import worker as example_worker
+from examples.order.deployment import REACTIONS, TOPOLOGY
 from examples.order.messages import Address, Order, OrderLine
 from examples.order.saga import OrderSaga
-from examples.payment import facts as payment_facts
-from examples.payment import notification, service
+from examples.order.services import inventory, orders, shipping
+from examples.payment import event_types as payment_facts
 from examples.payment.messages import Customer, PaymentMethod
 from examples.payment.saga import PaymentSaga
-from examples.reactions import REACTIONS, TOPOLOGY
+from examples.payment.services import notification
+from examples.payment.services import payment as service
 from sagas import (
     METRIC_BUCKETS,
     SAGA_STATUS,
@@ -108,7 +115,7 @@ from sagas import (
 from sagas._core import ids as _keys
 from sagas._core.activity_policy import ActivityPolicy
 from sagas._core.compensation import CompensationSpec, ParallelCompensations, PendingCompensation
-from sagas._core.ledger import Ledger, LedgerEntry
+from sagas._core.ledger import Ledger
 from sagas._core.lifecycle import Phase
 from sagas._core.outcome import Outcome
 from sagas._core.purpose import Purpose
@@ -129,8 +136,9 @@ from sagas._history.timeline import (
 )
 from sagas._history.timeline_builder import build_timeline
 from sagas._messages import external_events as mailbox
+from sagas._messages.approvals import NOT_APPROVED, ApprovalDecision, Approvals
 from sagas._messages.operator_updates import SKIPPED
-from sagas._plugin.handler_errors import answer_of
+from sagas._plugin.handler_errors import update_error
 from sagas._plugin.interceptor import _ActivityInbound
 from sagas._plugin.plugin import SagaPlugin
 from sagas._run.context import RunContext
@@ -150,13 +158,12 @@ from sagas._wire.activity_header import (
     plain_header,
     read_header,
 )
-from sagas._wire.child_saga import CHILD_MEMO, UNACCOUNTED_MEMO, ChildMemo, ChildResult
+from sagas._wire.child_saga import CHILD_MEMO, UNACCOUNTED_MEMO, ChildMemo, ChildResult, child_result_type
 from sagas._wire.chunked_text import split
-from sagas._wire.continued_state import CARRIED_MEMO, STATE, ContinuedState
+from sagas._wire.continued_state import CARRIED_MEMO, STATE, ContinuedState, EntrySnapshot, LedgerSnapshot
 from sagas._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT
 from sagas._workflow import child_saga as children
 from sagas._workflow import rescue_workflow
-from sagas._workflow.child_saga import closed_with
 from sagas._workflow.compensation_execution import CompensationExecution
 from sagas.operator import _rescue as rescuing
 from sagas.operator import _rescue_request as asking
@@ -346,20 +353,23 @@ DECIDED = AuditEntry(
 NOTE = OperatorNote(by="mia", because="the bank said so", roles=frozenset({"clerk"}))
 
 
-def ledger(phase: Phase = Phase.COMPENSATING) -> Ledger:
+TRAVELLING_PHASES = (Phase.FORWARD, Phase.PAST_PIVOT, Phase.COMPENSATING)
+"""The phases in which a ledger was ever written; the others are in-process only."""
+
+
+def ledger(phase: Phase = Phase.COMPENSATING) -> LedgerSnapshot:
     """Lines of every outcome, children, best effort, lanes, and what is made up for."""
     book = Ledger(CompensationScope.ATTEMPTED, CompensationOrder.PARALLEL)
     for outcome in Outcome:
-        address = book.address_of("reserve-seat")
+        address = book.next_address("reserve-seat")
         book.start(address, BARE.model_copy(update={"address": address}))
-        book.failed(address, outcome)
-    book.start(book.address_of("send-news"), is_best_effort=True)
-    book.start(book.address_of("payment"), is_child=True)
-    book.closed("payment", (LANES, RICH))
-    book.start(book.address_of("trip"), is_child=True)
-    book.phase = phase
+        book.fail(address, outcome)
+    book.start(book.next_address("send-news"), is_best_effort=True)
+    book.start(book.next_address("payment"), is_child=True)
+    book.complete_child("payment", (LANES, RICH))
+    book.start(book.next_address("trip"), is_child=True)
     book.mark_compensated("reserve-seat#2")
-    return book
+    return LedgerSnapshot.of(book, phase)
 
 
 CARRIED = ContinuedState(
@@ -386,10 +396,10 @@ REQUEST = rescue.RescueRequest(
 
 def models() -> dict[str, Sample[Any]]:
     """What stands in inputs, results, memos, signals and updates of workflows and activities."""
-    closed: ChildResult[Any] = closed_with(dict[str, int])(
+    closed: ChildResult[Any] = child_result_type(dict[str, int])(
         result={"n": 7}, owed=(LANES,), by_hand={"a": "skipped"}
     )
-    bare: ChildResult[Any] = closed_with(str)(result="r")
+    bare: ChildResult[Any] = child_result_type(str)(result="r")
     finding: ProbeResult[str] = ProbeResult[str](outcome="done", result="seat 7")
     return {
         "policy, default": as_payload(ActivityPolicy()),
@@ -397,18 +407,24 @@ def models() -> dict[str, Sample[Any]]:
         "compensation, default": as_payload(BARE),
         "compensation": as_payload(RICH),
         "together": as_payload(LANES),
-        "entry, default": as_payload(LedgerEntry("reserve-seat")),
+        "entry, default": as_payload(EntrySnapshot(address="reserve-seat", outcome=Outcome.STARTED)),
         "entry": as_payload(
-            LedgerEntry("payment", Outcome.DONE, (LANES, RICH), is_child=True, is_best_effort=True)
+            EntrySnapshot(
+                address="payment",
+                outcome=Outcome.DONE,
+                owed=(LANES, RICH),
+                is_child=True,
+                is_best_effort=True,
+            )
         ),
-        "ledger, new": as_payload(Ledger()),
-        **{f"ledger, {phase.value}": as_payload(ledger(phase)) for phase in Phase},
-        "carried, default": as_payload(ContinuedState(ledger=Ledger())),
+        "ledger, new": as_payload(LedgerSnapshot()),
+        **{f"ledger, {phase.value}": as_payload(ledger(phase)) for phase in TRAVELLING_PHASES},
+        "carried, default": as_payload(ContinuedState(ledger=LedgerSnapshot())),
         "carried": as_payload(CARRIED),
         "descent": as_payload(ChildMemo(child_of="order-7", is_pivot=True)),
         "descent, default": as_payload(ChildMemo()),
-        "closed": as_payload(closed, closed_with(dict[str, int])),
-        "closed, default": as_payload(bare, closed_with(str)),
+        "closed": as_payload(closed, child_result_type(dict[str, int])),
+        "closed, default": as_payload(bare, child_result_type(str)),
         "finding, done": as_payload(finding, ProbeResult[str]),
         "finding, rejected": as_payload(
             ProbeResult[str](outcome="rejected", code="sold_out", reason="no seat"), ProbeResult[str]
@@ -441,7 +457,7 @@ def models() -> dict[str, Sample[Any]]:
             rescue.RescueResult(compensated=("a", "b"), by_hand={"c": "completed by hand"})
         ),
         "rescued, default": as_payload(rescue.RescueResult(compensated=())),
-        "decision": as_payload(mailbox.ApprovalDecision(by="mia", because="b", at=WHEN)),
+        "decision": as_payload(ApprovalDecision(by="mia", because="b", at=WHEN)),
     }
 
 
@@ -498,10 +514,12 @@ def failures() -> dict[str, Sample[Any]]:
     for name, error in ENDINGS.items():
         found[f"compensated: {name}"] = as_failure(_verdict.compensated(error, {}))
         found[f"settled: {name}"] = as_failure(_verdict.compensated(error, by_hand))
-    run = RunContext(is_child=False, search_attributes=True, has_saga=True)
+    run = RunContext()
+    run.lifecycle.open()
+    run.lifecycle.complete()
     for name, error in ENDINGS.items():
         if isinstance(error, saga_errors.SagaError):
-            answer = answer_of(run, error)
+            answer = update_error(run, error)
             assert isinstance(answer, ApplicationError)
             found[f"update: {name}"] = as_failure(answer)
     return found
@@ -626,18 +644,16 @@ def _refused_child(make_room: Callable[[], None], error: Exception) -> object:
     async def start(*_: object, **__: object) -> None:
         raise error
 
-    run = SimpleNamespace(load=SimpleNamespace(make_room=room))
+    run = SimpleNamespace(task_size=SimpleNamespace(make_room=room), open_children=None)
     info = SimpleNamespace(workflow_id="order-7")
     with (
-        patch.object(children, "current", lambda: run),
-        patch.object(children, "encode", lambda *_: [RawValue(Payload())]),
+        patch.object(children, "current_context", lambda: run),
+        patch.object(children, "encode_arguments", lambda *_: [RawValue(Payload())]),
         patch.object(children, "run_uncancelled", lambda body: body),
         patch.object(workflow, "start_child_workflow", start),
         patch.object(workflow, "info", lambda: info),
     ):
-        child = children.run_child(
-            PaymentSaga.run, PLACED.payment, name="payment", task_queue=None, is_pivot=False
-        )
+        child = children.run_child(PaymentSaga.run, PLACED.payment, children.Child(name="payment"))
         try:
             asyncio.run(child)
         except RejectedError as refused:
@@ -646,11 +662,12 @@ def _refused_child(make_room: Callable[[], None], error: Exception) -> object:
 
 
 def _leave() -> object:
-    back = SimpleNamespace(_insistence=SimpleNamespace(by_hand={"seat": "skipped"}))
+    lifecycle = SimpleNamespace(resolutions={"seat": "skipped"})
+    back = SimpleNamespace(_scope=SimpleNamespace(lifecycle=lifecycle))
     info = SimpleNamespace(workflow_id="order-7/payment")
     with patch.object(workflow, "info", lambda: info):
         try:
-            CompensationExecution.leave(cast("Any", back), asyncio.CancelledError(), was_cancelled=True)
+            CompensationExecution.raise_final(cast("Any", back), asyncio.CancelledError(), was_cancelled=True)
         except ApplicationError as error:
             return [error.type, error.message, list(error.details)]
 
@@ -665,7 +682,7 @@ ENUMS: dict[str, type[StrEnum]] = {
     "purpose": Purpose,
     "on failure": OnFailure,
     "status": Status,
-    "state of the fence": fence.State,
+    "state of the fence": fence_decision.KeyState,
     "way": RecoveryDirection,
     "how": CloseStatus,
     "state of a compensation": CompensationState,
@@ -712,7 +729,7 @@ def names() -> dict[str, object]:
         "codes": {
             "no worker": _verdict.NO_WORKER,
             "child lost": _verdict.CHILD_LOST,
-            "not approved": mailbox.NOT_APPROVED,
+            "not approved": NOT_APPROVED,
             "message too large": attempt.MESSAGE_TOO_LARGE,
             "message unreadable": attempt.MESSAGE_UNREADABLE,
             "skipped": SKIPPED,
@@ -726,7 +743,10 @@ def names() -> dict[str, object]:
         "workflow types": [
             WorkflowDefinition.must_from_class(each).name for each in (OrderSaga, PaymentSaga)
         ],
-        **{f"values: {name}": {m.value: str(m) for m in kind} for name, kind in ENUMS.items()},
+        **{
+            f"values: {name}": {m.value: str(m) for m in kind if kind is not Phase or m in TRAVELLING_PHASES}
+            for name, kind in ENUMS.items()
+        },
     }
 
 
@@ -747,9 +767,7 @@ def _status() -> object:
     ):
         for search_attributes in (True, False):
             for status in Status:
-                StatusPublisher(Ledger(), search_attributes=search_attributes, shown=Status.RUNNING).show(
-                    status
-                )
+                StatusPublisher(search_attributes=search_attributes, published=Status.RUNNING).publish(status)
     return said
 
 
@@ -831,11 +849,13 @@ def timers() -> dict[str, object]:
         length[0] += 1
 
     async def all_of_them() -> None:
-        box = mailbox.ExternalEvents()
+        scope = cast("Any", SimpleNamespace(awaited_approvals={}))
         with suppress(DeadlineExceededError):
-            await box.next(mailbox.ExpectedEvent[str]("payment-cleared"), timedelta(days=1))
+            await mailbox.ExternalEvents(scope).wait(
+                mailbox.ExpectedEvent[str]("payment-cleared"), timedelta(days=1)
+            )
         with suppress(DeadlineExceededError):
-            await box.approval("large-order", "manager", timedelta(days=1))
+            await Approvals(scope).wait("large-order", "manager", timedelta(days=1))
         load = TaskSizeLimit()
         load.add(LARGEST_LOAD)
         await load.make_room(1)
@@ -949,7 +969,7 @@ def _spans() -> Generator[list[tuple[str, dict[str, object]]]]:
     with (
         patch.object(trace, "get_tracer", Tracer),
         patch.object(trace, "get_current_span", current),
-        patch.object(event_tracing, "_links", lambda _: ()),
+        patch.object(event_tracing, "_creation_links", lambda _: ()),
     ):
         yield spans
 
@@ -962,15 +982,15 @@ def spans() -> dict[str, object]:
                 _raise(error)
             with (
                 suppress(saga_errors.SagaError),
-                event_tracing.carrying_out("reserve-seat", "cinema") as span,
+                event_tracing.trace_operation("reserve-seat", "cinema") as span,
             ):
-                event_tracing.note_outcome(span, is_done=error is None)
+                event_tracing.set_outcome(span, is_done=error is None)
                 _raise(error)
             with suppress(saga_errors.SagaError, ApplicationError):
                 asyncio.run(_activity(error))
-        with event_tracing.sending(EVENT), event_tracing.processing(EVENT, "cinema"):
-            event_tracing.created(EVENT)
-        with event_tracing.obeying("place-order", "order-7", "order"):
+        with event_tracing.trace_sending(EVENT), event_tracing.trace_processing(EVENT, "cinema"):
+            event_tracing.trace_creation(EVENT)
+        with event_tracing.trace_command("place-order", "order-7", "order"):
             pass
     names = [event_tracing.SAGA_ID, event_tracing.PARTICIPANT, event_tracing.STEP, event_tracing.OUTCOME]
     return {
@@ -997,16 +1017,22 @@ async def _activity(error: Exception | None) -> None:
 
 # --- choreography ---------------------------------------------------------------------------------------
 
-FIRST = next_event(
-    saga_id="order-7", type="order-placed", source="order", time=WHEN, data={"n": 1, "to": ["Zoë", None, 1.5]}
+FIRST = Event(
+    id=event_id("order-7", "order-placed", None),
+    saga_id="order-7",
+    type="order-placed",
+    source="order",
+    time=WHEN,
+    data={"n": 1, "to": ["Zoë", None, 1.5]},
 )
-EVENT = next_event(
+EVENT = Event(
+    id=event_id("order-7", "seat-reserved", FIRST.id),
     saga_id="order-7",
     type="seat-reserved",
     source="cinema",
+    causation_id=FIRST.id,
     time=LATER,
     data={},
-    cause=FIRST,
     traceparent=TRACE,
 )
 PLACED = Order(
@@ -1022,7 +1048,7 @@ PLACED = Order(
 
 def message_text(event: Event) -> str:
     """A message with its properties and headers."""
-    message: Message = encode(event)
+    message: BrokerMessage = encode(event)
     return as_text(
         {
             "body": message.body.decode(),
@@ -1057,14 +1083,14 @@ def read_stored(text: str) -> Event:
     with connected(outbox.SCHEMA) as database:
         marks = ", ".join("?" for _ in names)
         database.execute(f"insert into saga_outbox({', '.join(names)}) values({marks})", list(row.values()))
-        (waiting,) = outbox.due(database, LATER, limit=2)
+        (waiting,) = outbox.read_due(database, LATER, limit=2)
     return waiting.event
 
 
 @contextmanager
 def connected(schema: str) -> Generator[Any]:
     """A database in memory."""
-    database = connect(":memory:", schema=schema)
+    database = open_connection(":memory:", schema=schema)
     try:
         yield database
     finally:
@@ -1088,14 +1114,14 @@ def events() -> dict[str, Sample[Any]]:
 
 def broker() -> dict[str, object]:
     """Exchanges, queues, bindings, dead letters, limits and ids."""
-    wanted = layout(Topology(queues={"cinema": frozenset({("order", "order-placed")})}), 20)
-    of_examples = layout(TOPOLOGY, RabbitOptions().delivery_limit)
+    wanted = build_broker_topology(Topology(queues={"cinema": frozenset({("order", "order-placed")})}), 20)
+    of_examples = build_broker_topology(TOPOLOGY, RabbitOptions().delivery_limit)
     return {
         "layout": _layout(wanted.exchanges, wanted.queues, wanted.bindings),
         "layout of the examples": _layout(of_examples.exchanges, of_examples.queues, of_examples.bindings),
-        "dead letters": [DEAD, rabbit_bus._PARTICIPANT, rabbit_bus._REASON, list(rabbit_bus._OF_THE_BROKER)],
+        "dead letters": [DEAD, rabbit_bus._PARTICIPANT, rabbit_bus._REASON, list(rabbit_bus._BROKER_HEADERS)],
         "dead letter": _dead_letter(),
-        "reason": failed_too_often(21, "ContractError: no"),
+        "reason": describe_exhaustion(21, "ContractError: no"),
         "content type": [CONTENT_TYPE, VERSION, LARGEST_BODY],
         "ids": [event_id("order-7", "order-placed", None), FIRST.id, EVENT.id],
         "codes": {"key reuse": fence.KEY_REUSE, "voided": fence.VOIDED},
@@ -1112,16 +1138,16 @@ def _layout(exchanges: Mapping[str, str], queues: Mapping[str, Any], bindings: I
 
 def _dead_letter() -> object:
     """What is put aside, and how it is read again."""
-    sent: list[Message] = []
+    sent: list[BrokerMessage] = []
     bus = rabbit_bus.RabbitBus("amqp://localhost")
 
-    async def send(message: Message, *where: object) -> None:
+    async def send(message: BrokerMessage, *where: object) -> None:
         sent.append(message)
 
     message = dataclasses.replace(encode(FIRST), headers={"ce-id": "x", "x-death": "y"})
-    with patch.object(bus, "_send", send):
-        asyncio.run(bus._put_aside("cinema", message, "it is no event"))
-    read = rabbit_bus._dead_letter(sent[0])
+    with patch.object(bus, "_publish", send):
+        asyncio.run(bus._publish_dead_letter("cinema", message, "it is no event"))
+    read = rabbit_bus._read_dead_letter(sent[0])
     return [dict(sent[0].headers), read.participant, read.reason]
 
 
@@ -1130,8 +1156,8 @@ def database() -> dict[str, object]:
     with connected(fence.SCHEMA + inbox.SCHEMA) as tx:
         for state in ("done", "failed", "compensated", "fenced"):
             _fill(tx, state)
-        inbox.admit(tx, "cinema", "e-1", saga_id="order-7", event_type="order-placed", now=WHEN)
-        inbox.admit(tx, "cinema", "e-2", saga_id="order-7", event_type="place", fingerprint="f", now=WHEN)
+        inbox.admit(tx, _inbox_entry("e-1", "order-placed"), now=WHEN)
+        inbox.admit(tx, _inbox_entry("e-2", "place", fingerprint="f"), now=WHEN)
         rows = {"fence": _rows(tx, "saga_step"), "inbox": _rows(tx, "saga_inbox")}
     return {
         "fence": fence.SCHEMA,
@@ -1156,22 +1182,28 @@ def _participant(each: Participant) -> Participant:
     return each
 
 
+def _inbox_entry(event_id: str, kind: str, *, fingerprint: str = "") -> inbox.InboxEntry:
+    return inbox.InboxEntry(
+        participant="cinema", event_id=event_id, saga_id="order-7", type=kind, fingerprint=fingerprint
+    )
+
+
 def _fill(tx: Any, state: str) -> None:
-    call = fence.Call(action="reserve-seat", key=f"order-7:{state}", fingerprint="f")
+    request = fence.FenceRequest(action="reserve-seat", key=f"order-7:{state}", fingerprint="f")
 
     def refuse() -> str:
         raise RejectedError("sold_out", "no seat", "row.seat")
 
     if state != "fenced":
-        fence.act(tx, call, refuse if state == "failed" else lambda: '"seat 7"', now=WHEN)
+        fence.act(tx, request, refuse if state == "failed" else lambda: '"seat 7"', now=WHEN)
     if state in ("compensated", "fenced"):
-        fence.compensate(tx, call, lambda: None, now=LATER)
+        fence.compensate(tx, request, lambda: None, now=LATER)
 
 
 def examples() -> dict[str, object]:
     """Operations, facts, commands, schemas and a whole order of the examples, in the events' style."""
-    facts = [*_of(order_facts, Fact), *_of(payment_facts, Fact)]
-    commands = [*_of(order_facts, Command), *_of(payment_facts, Command)]
+    facts = [*_of(order_facts, EventType), *_of(payment_facts, EventType)]
+    commands = [*_of(order_facts, CommandType), *_of(payment_facts, CommandType)]
     return {
         "operations": {
             each.name: [
@@ -1182,7 +1214,7 @@ def examples() -> dict[str, object]:
             ]
             for each in example_worker.OPERATIONS
         },
-        "facts": {fact.name: [fact.by, fact.is_final, _schema(fact.data)] for fact in facts},
+        "facts": {fact.name: [fact.source, fact.is_final, _schema(fact.data)] for fact in facts},
         "commands": {each.name: _schema(each.data) for each in commands},
         "queues": sorted(REACTIONS),
         "order": order_facts.place_order.saga_id(PLACED),
@@ -1221,17 +1253,18 @@ def _story() -> list[object]:
         participant = dataclasses.replace(each.participant, clock=lambda: WHEN)
         reactions[name] = copy(each)
         reactions[name].participant = participant
-        databases[name] = connect(":memory:", schema=participant.schema)
+        databases[name] = open_connection(":memory:", schema=build_schema(participant))
     told: list[object] = []
-    obey(databases["order"], reactions["order"], order_facts.place_order, PLACED)
+    CommandProcessor(reactions["order"]).execute(databases["order"], order_facts.place_order, PLACED)
     while waiting := [
-        (name, found) for name, tx in databases.items() for found in outbox.due(tx, LATER, limit=9)
+        (name, found) for name, tx in databases.items() for found in outbox.read_due(tx, LATER, limit=9)
     ]:
         for name, row in waiting:
             outbox.delete(databases[name], [row.seq])
             told.append(message_text(row.event))
-            for hearer in sorted(TOPOLOGY.who_hears(row.event)):
-                handle(databases[hearer], reactions[hearer], row.event)
+            for hearer in sorted(TOPOLOGY.find_subscribers(row.event)):
+                processor = EventProcessor(reactions[hearer])
+                processor.process(databases[hearer], processor.parse(row.event))
     for name, tx in sorted(databases.items()):
         told += [name, _rows(tx, "saga_step"), _rows(tx, "saga_inbox")]
         tx.close()
@@ -1461,9 +1494,9 @@ SAMPLES: dict[str, Callable[[], dict[str, Sample[Any]]]] = {
 
 IN_PROCESS_ONLY: dict[type[object], str] = {
     _Model: "the base of the models of a timeline, of which there are no instances",
-    fence.Request: "says which of its functions the fence was called by",
-    fence.Match: "says how two rows compare",
-    fence.Decision: "says what the fence does next",
+    fence_decision.RequestKind: "says which of its functions the fence was called by",
+    fence_decision.Match: "says how two rows compare",
+    fence_decision.FenceDecision: "says what the fence does next",
     Failpoint: "names moments at which a test kills a process",
 }
 """Models and enumerations that never leave their process, each with the reason."""

@@ -58,7 +58,7 @@ async def test_a_step_outside_of_the_block_is_refused(stage: Stage, habit: type[
     """Nobody would make up for it."""
     trip = await begin(stage, habit)
 
-    assert "in its block" in await task_failure(stage, trip)
+    assert "called outside of its saga" in await task_failure(stage, trip)
     assert "book-flight" not in stage.agency.story
 
 
