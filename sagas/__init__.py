@@ -7,9 +7,10 @@ from ._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settle
 from ._client.saga_handle import SagaHandle
 from ._client.start import execute_saga, start_saga
 from ._client.start_options import StartOptions
-from ._core.activity_policy import ActivityPolicy
 from ._core.compensation import CompensationOrder, CompensationScope
 from ._core.ids import idempotency_key
+from ._declarations.activity_options import ActivityOptions
+from ._declarations.data_access import DataAccess
 from ._declarations.operation import Operation
 from ._declarations.probe_result import ProbeResult
 from ._declarations.step import Action, Step, action
@@ -40,7 +41,7 @@ __all__ = [
     "SAGA_REFUSED",
     "SAGA_SETTLED",
     "Action",
-    "ActivityPolicy",
+    "ActivityOptions",
     "ApprovalDecision",
     "Compensated",
     "CompensationOrder",
@@ -48,6 +49,7 @@ __all__ = [
     "CompensationScope",
     "Completed",
     "CutOff",
+    "DataAccess",
     "DeadlineExceededError",
     "DefinitionError",
     "DuplicateSagaError",

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from temporalio import workflow
+from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
     import examples.order.operations as ops
@@ -17,16 +18,18 @@ with workflow.unsafe.imports_passed_through():
         on_its_way,
     )
     from examples.payment.saga import PaymentSaga
-    from sagas import ActivityPolicy, Saga, action
+    from sagas import ActivityOptions, Saga, action
 
-THREE_TIMES = ActivityPolicy(attempts=3, pause=timedelta(seconds=1), longest_pause=timedelta(seconds=5))
+THREE_TIMES = ActivityOptions(
+    retry_policy=RetryPolicy(maximum_attempts=3, maximum_interval=timedelta(seconds=5))
+)
 
 create = action(ops.create_order).compensated_by(ops.cancel_order)
-reserve = action(ops.reserve_stock, policy=THREE_TIMES).compensated_by(ops.release_stock)
+reserve = action(ops.reserve_stock, options=THREE_TIMES).compensated_by(ops.release_stock)
 screen = action(ops.screen_order).without_compensation(because="the screening changes nothing")
 ship = action(ops.create_shipment)
-approve = action(ops.approve_order).without_compensation(because="the parcel is on its way")
-tell = action(ops.tell_customer).without_compensation(because="a notice cannot be taken back")
+approve = action(ops.approve_order)
+tell = action(ops.tell_customer)
 
 
 @workflow.defn

@@ -3,18 +3,21 @@
 from datetime import timedelta
 
 from temporalio import workflow
+from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
     import examples.payment.operations as ops
     from examples.payment.messages import Capture, Payment, check_payment, not_taken, receipt
-    from sagas import ActivityPolicy, Saga, action
+    from sagas import ActivityOptions, Saga, action
 
-THREE_TIMES = ActivityPolicy(attempts=3, pause=timedelta(seconds=1), longest_pause=timedelta(seconds=5))
+THREE_TIMES = ActivityOptions(
+    retry_policy=RetryPolicy(maximum_attempts=3, maximum_interval=timedelta(seconds=5))
+)
 
-authorize = action(ops.authorize_payment, policy=THREE_TIMES).compensated_by(ops.void_authorization)
-capture = action(ops.capture_payment, policy=THREE_TIMES).compensated_by(ops.refund_payment)
-send_receipt = action(ops.send_receipt).without_compensation(because="a receipt cannot be taken back")
-tell = action(ops.tell_customer).without_compensation(because="a notice cannot be taken back")
+authorize = action(ops.authorize_payment, options=THREE_TIMES).compensated_by(ops.void_authorization)
+capture = action(ops.capture_payment, options=THREE_TIMES).compensated_by(ops.refund_payment)
+send_receipt = action(ops.send_receipt)
+tell = action(ops.tell_customer)
 
 
 @workflow.defn

@@ -1,87 +1,117 @@
-"""How long and how often an activity is tried."""
+"""Timeouts and retries of an activity, as stored in headers and memos."""
 
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import Annotated, Self
 
-from .._errors import DefinitionError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-LONGEST = timedelta(days=30)
+LONGEST_TIMEOUT = timedelta(days=30)
 MOST_ATTEMPTS = 2**31 - 1
-"""Temporal has no larger number; a workflow that sends one is wedged."""
-TAKEN_WITHIN = timedelta(seconds=45)
-"""So that a saga which is stuck for want of workers says so within a minute."""
+"""Temporal's largest number of attempts; a workflow task that sends a larger number fails for ever."""
+LARGEST_BACKOFF = 100
+LOWEST_PRIORITY = 5
+LONGEST_FAIRNESS_KEY = 64
+"""Bytes in UTF-8, as Temporal's server limits them."""
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.001, 1_000
+"""The fairness weights to which Temporal's server clamps."""
+
+SCHEDULE_TO_START = timedelta(seconds=45)
+"""A saga that is stuck for lack of workers is marked as stuck within a minute."""
+MOST_ATTEMPTS_IN_ROUND = 1_000
+"""Each attempt of a pivot takes about eleven events, so a round leaves four fifths of a history's 51,200."""
+
+_ADDED_LATER = frozenset({"non_retryable_error_types", "fairness_key", "fairness_weight"})
+
+_Timeout = Annotated[timedelta, Field(gt=timedelta(0), le=LONGEST_TIMEOUT)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActivityPolicy:
-    """How long one attempt of an activity may take, how often it is tried, and the pauses in between.
+class ActivityPolicy(BaseModel):
+    """How long and how often an activity is attempted.
 
-    For a compensation, for the pivot and for what follows it, `attempts` is not the end: they are tried
-    in rounds of so many attempts until they are done, and the saga says that it is stuck meanwhile.
+    `ActivityOptions` is the form of the public API; `sagas._declarations.activity_options` translates.
 
     Args:
-        timeout: The longest that one attempt may take. What comes later is *unknown*, as the attempt
-            may still be running.
-        attempts: How often it is tried, at least once, and at most 2³¹ - 1 times.
-        pause: The pause before the second attempt.
-        backoff: What each pause is multiplied with to get the next, 1 to 100.
-        longest_pause: No pause is longer.
-        heartbeat: The longest silence of an activity that reports its progress; without it a crashed
-            worker is only noticed at `timeout`.
-        deadline: The longest that all attempts together may take, pauses and the wait for a worker
-            included; without it, a step and the pivot wait for workers as long as there are none.
-        taken_within: For a compensation, a pivot in doubt, and what follows the pivot, with their probes: the
-            longest that the first round waits for a worker, before the saga says that it is stuck, and tries
-            again. Without a deadline, a round ends when all of its attempts could have been made, or when
-            there was time for this wait and one attempt, whichever is later; at the latest after 30 days.
-        priority: 1 (first) to 5, where many activities wait for the same workers; Temporal's default is 3.
-
-    Raises:
-        DefinitionError: A value is out of its range.
+        timeout: The start-to-close timeout of one attempt.
+        attempts: The maximum number of attempts; `MOST_ATTEMPTS` with a `deadline` means unlimited.
+        pause: The interval before the second attempt.
+        backoff: The factor by which each interval grows.
+        longest_pause: The maximum interval.
+        heartbeat: The heartbeat timeout.
+        deadline: The schedule-to-close timeout: all attempts, intervals and the wait for a worker.
+        taken_within: The schedule-to-start timeout of compensations, of a pivot in doubt, and of steps after
+            the pivot.
+        priority: The priority key, 1 (first) to 5.
+        non_retryable_error_types: The error types that end the attempts.
+        fairness_key: The key of a group of activities, among which Temporal shares busy workers.
+        fairness_weight: The share of the key.
     """
 
-    timeout: timedelta = timedelta(seconds=10)
-    attempts: int = 5
-    pause: timedelta = timedelta(seconds=1)
-    backoff: float = 2.0
-    longest_pause: timedelta = timedelta(seconds=30)
-    heartbeat: timedelta | None = None
-    deadline: timedelta | None = None
-    taken_within: timedelta = TAKEN_WITHIN
-    priority: int | None = None
+    model_config = ConfigDict(frozen=True)
 
-    def __post_init__(self) -> None:
-        for name in ("timeout", "pause", "longest_pause", "heartbeat", "deadline", "taken_within"):
-            value = getattr(self, name)
-            if value is not None and not timedelta(0) < value <= LONGEST:
-                raise DefinitionError(f"{name} must be above 0 and at most {LONGEST.days} days, not {value}")
-        if not 1 <= self.attempts <= MOST_ATTEMPTS:
-            raise DefinitionError(f"attempts must be 1 to {MOST_ATTEMPTS}, not {self.attempts}")
-        if self.priority is not None and not 1 <= self.priority <= 5:
-            raise DefinitionError(f"priority must be 1 to 5, not {self.priority}")
-        if not 1 <= self.backoff <= 100:
-            raise DefinitionError(f"backoff must be 1 to 100, not {self.backoff}")
+    timeout: _Timeout = timedelta(seconds=10)
+    attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)] = 5
+    pause: _Timeout = timedelta(seconds=1)
+    backoff: Annotated[float, Field(ge=1, le=LARGEST_BACKOFF, allow_inf_nan=False)] = 2.0
+    longest_pause: _Timeout = timedelta(seconds=30)
+    heartbeat: _Timeout | None = None
+    deadline: _Timeout | None = None
+    taken_within: _Timeout = SCHEDULE_TO_START
+    priority: Annotated[int, Field(ge=1, le=LOWEST_PRIORITY)] | None = None
+    non_retryable_error_types: tuple[str, ...] = ()
+    fairness_key: str | None = None
+    fairness_weight: float | None = None
+
+    @model_validator(mode="after")
+    def _check_pauses(self) -> Self:
         if self.pause > self.longest_pause:
-            raise DefinitionError(
-                f"pause ({self.pause}) must not be longer than longest_pause ({self.longest_pause})"
-            )
+            raise ValueError(f"pause ({self.pause}) must not be above longest_pause ({self.longest_pause})")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_unset_options(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leaves out unset options of version 0.2: older policies keep the same bytes."""
+        fields: dict[str, object] = serialize(self)
+        return {name: value for name, value in fields.items() if value or name not in _ADDED_LATER}
 
     def pause_after(self, attempt: int) -> timedelta:
-        """The pause after the `attempt`-th attempt, counted from 1."""
+        """The interval after the `attempt`-th attempt, counted from 1."""
         seconds = self.pause.total_seconds() * self.backoff ** min(attempt - 1, 60)
         return timedelta(seconds=min(seconds, self.longest_pause.total_seconds()))
 
     def longest_round(self, attempts: int, taken_within: timedelta) -> timedelta:
-        """When a round of so many attempts is over, even where its workers go away in the middle of it."""
+        """The time after which a round of attempts is over, even where all workers stop during the round."""
         growing = min(attempts - 1, 61)  # from then on, all pauses are the same
         pauses = [self.pause_after(attempt).total_seconds() for attempt in range(1, growing + 1)]
         rest = (attempts - 1 - growing) * self.pause_after(attempts).total_seconds()
         all_attempts = attempts * self.timeout.total_seconds() + sum(pauses) + rest
         seconds = max(all_attempts, (taken_within + self.timeout).total_seconds())
-        return timedelta(seconds=min(seconds, LONGEST.total_seconds()))
+        return timedelta(seconds=min(seconds, LONGEST_TIMEOUT.total_seconds()))
+
+    def attempts_in_round(self) -> int:
+        """The number of failed attempts after which a pivot is stuck.
+
+        For unlimited attempts, the number of attempts within `deadline` if each attempt lasts `timeout`, at
+        most `MOST_ATTEMPTS_IN_ROUND`.
+        """
+        if self.attempts < MOST_ATTEMPTS or self.deadline is None:
+            return self.attempts
+        number, end = 1, self.timeout
+        while number < MOST_ATTEMPTS_IN_ROUND:
+            end += self.pause_after(number) + self.timeout
+            if end > self.deadline:
+                break
+            number += 1
+        return number
 
 
-ACTION = ActivityPolicy()
-COMPENSATION = ActivityPolicy(attempts=4)
-"""A round of four attempts and three pauses takes 47 s, or 55 s with a wait for workers: a stuck saga says
-so within a minute."""
+ACTION_POLICY = ActivityPolicy()
+COMPENSATION_POLICY = ActivityPolicy(attempts=4)
+"""A round of four attempts and three intervals takes 47 s, or 55 s with the wait for a worker: a saga is
+marked as stuck within a minute."""

@@ -1,34 +1,68 @@
-"""Compensations as data, and the plan in which they run."""
+"""Compensations as data, and the plan in which a saga runs compensations."""
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from .activity_policy import COMPENSATION, ActivityPolicy
+from .activity_policy import COMPENSATION_POLICY, ActivityPolicy
 from .ids import in_parent
 
 
 class CompensationScope(StrEnum):
-    """Which steps of a failed saga are compensated; fewer than these would lose effects."""
+    """The steps to compensate in a failed saga; a smaller scope would lose effects."""
 
     IN_DOUBT = "in-doubt"
-    """Those that are done, and those of which nobody knows."""
+    """Steps that are done, and steps with an unknown outcome."""
     ATTEMPTED = "attempted"
-    """Those that were rejected as well: for participants whose refusals may leave something behind."""
+    """Rejected steps as well: for participants whose rejections may leave an effect."""
 
 
 class CompensationOrder(StrEnum):
-    """In which order the steps of a failed saga are made up for."""
+    """The order in which the steps of a failed saga are compensated."""
 
     REVERSE = "reverse"
-    """The newest first, one after the other."""
+    """The newest step first, one after the other."""
     PARALLEL = "parallel"
-    """All at once: for steps that do not build on each other."""
+    """All steps at once: for steps that do not build on each other."""
+
+
+class CompensationSpec(BaseModel):
+    """The compensation of a step, apart from the arguments: as declared, and as stored in headers.
+
+    Args:
+        activity: The activity type.
+        takes_result: Whether the activity takes the result of the action after the message.
+        task_queue: The task queue of the workers, where different from the task queue of the saga.
+        policy: Timeouts and retries.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    activity: str
+    takes_result: bool = False
+    task_queue: str | None = None
+    policy: ActivityPolicy = COMPENSATION_POLICY
+
+    def pending(self, address: str, message: object) -> "PendingCompensation":
+        """The compensation of one execution of the step; the result is not known yet.
+
+        Args:
+            address: The address of the step.
+            message: The message of the action.
+        """
+        return PendingCompensation(
+            address=address,
+            activity=self.activity,
+            arguments=(message, None) if self.takes_result else (message,),
+            takes_result=self.takes_result,
+            task_queue=self.task_queue,
+            policy=self.policy,
+        )
 
 
 class PendingCompensation(BaseModel):
-    """What makes up for one step, as data: it can be carried to a parent, stored, previewed and rescued."""
+    """The compensation of one execution of a step, as data for parents, memos, previews and rescues."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,11 +71,11 @@ class PendingCompensation(BaseModel):
     arguments: tuple[object, ...]
     takes_result: bool = False
     task_queue: str | None = None
-    policy: ActivityPolicy = COMPENSATION
+    policy: ActivityPolicy = COMPENSATION_POLICY
 
 
 class ParallelCompensations(BaseModel):
-    """What can be made up for at the same time: several lanes, each in its own order."""
+    """Several sequences of compensations, each in an order of its own, which may run at the same time."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,12 +83,12 @@ class ParallelCompensations(BaseModel):
 
 
 PlanItem = PendingCompensation | ParallelCompensations
-"""A part of what is owed; where there are several, the first of them comes first."""
+"""An element of a plan; the elements of a plan run one after the other."""
 
 
-def flatten(owed: Iterable[PlanItem]) -> Iterator[PendingCompensation]:
-    """Every compensation in it, in their order."""
-    for part in owed:
+def flatten(plan: Iterable[PlanItem]) -> Iterator[PendingCompensation]:
+    """Every compensation of a plan, in order."""
+    for part in plan:
         if isinstance(part, PendingCompensation):
             yield part
         else:
@@ -62,10 +96,10 @@ def flatten(owed: Iterable[PlanItem]) -> Iterator[PendingCompensation]:
                 yield from flatten(lane)
 
 
-def select(owed: Iterable[PlanItem], is_wanted: Callable[[str], bool]) -> tuple[PlanItem, ...]:
-    """The parts of it whose addresses are wanted, in the same order."""
+def select(plan: Iterable[PlanItem], is_wanted: Callable[[str], bool]) -> tuple[PlanItem, ...]:
+    """The compensations of a plan with the wanted addresses, in the same order."""
     parts: list[PlanItem] = []
-    for part in owed:
+    for part in plan:
         if isinstance(part, PendingCompensation):
             if is_wanted(part.address):
                 parts.append(part)
@@ -74,13 +108,13 @@ def select(owed: Iterable[PlanItem], is_wanted: Callable[[str], bool]) -> tuple[
     return tuple(parts)
 
 
-def plan_in_parent(child: str, owed: tuple[PlanItem, ...], task_queue: str | None) -> tuple[PlanItem, ...]:
-    """What a child owes, as its parent has it: with the addresses that it has there, and sent to its workers.
+def plan_in_parent(child: str, plan: tuple[PlanItem, ...], task_queue: str | None) -> tuple[PlanItem, ...]:
+    """The plan of a child as part of the plan of the parent: with the addresses in the parent.
 
     Args:
-        child: Its address.
-        owed: As the child has it.
-        task_queue: Where its workers listen, where that is not where the parent's do.
+        child: The address of the child.
+        plan: The plan of the child.
+        task_queue: The task queue of the child, where different from the task queue of the parent.
     """
     return tuple(
         part.model_copy(
@@ -93,5 +127,5 @@ def plan_in_parent(child: str, owed: tuple[PlanItem, ...], task_queue: str | Non
         else ParallelCompensations(
             lanes=tuple(plan_in_parent(child, lane, task_queue) for lane in part.lanes)
         )
-        for part in owed
+        for part in plan
     )

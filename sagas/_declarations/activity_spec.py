@@ -1,4 +1,4 @@
-"""What must be known to call the activity of a step."""
+"""The specification of the activity of an action."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,16 @@ from .._core.activity_policy import ActivityPolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivitySpec:
-    """What has to be known to call an activity: its type, its answer, and how patiently to try."""
+    """The specification of one activity.
+
+    Args:
+        activity: The activity type.
+        result: The type of the result; `None` if the result is not read.
+        policy: Timeouts and retries.
+        rejections: The error types, besides `RejectedError`, that reject the action.
+        task_queue: The task queue of the workers, where different from the task queue of the saga.
+        probe: The activity that reports the outcome of the action.
+    """
 
     activity: str
     result: type[object] | None
@@ -15,14 +24,3 @@ class ActivitySpec:
     rejections: frozenset[str] = frozenset()
     task_queue: str | None = None
     probe: "ActivitySpec | None" = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepData:
-    """The names of the data that a step reads and writes, as its author says; nothing is run by it."""
-
-    reads: frozenset[str] = frozenset()
-    writes: frozenset[str] = frozenset()
-
-
-NO_STEP_DATA = StepData()

@@ -1,4 +1,4 @@
-"""What a participant answers when it is asked what became of an action."""
+"""The answer of a probe: the outcome of an action, as the participant knows the outcome."""
 
 from typing import Generic, Literal, TypeVar
 
@@ -7,20 +7,20 @@ from pydantic import BaseModel, ConfigDict
 from .._core.activity_outcome import ActivityOutcome
 from .._core.outcome import Outcome
 
-O = TypeVar("O")  # noqa: E741 - what comes out, as in a step
+O = TypeVar("O")  # noqa: E741 - the output of an action
 
 
 class ProbeResult(BaseModel, Generic[O]):
-    """What became of an action, as its participant knows it; the answer of a probe.
+    """The outcome of an action, as reported by the participant.
 
-    `rejected` promises that the action did not happen and never will, also if a late request comes. A
-    participant that cannot promise it says `unknown`.
+    `rejected` promises that the action did not happen and never will, even if a late request arrives. A
+    participant without that certainty answers `unknown`.
 
     Args:
-        outcome: What became of it.
-        result: What the action returned, if it is done.
-        code: Why it was refused, if it was.
-        reason: The same for people.
+        outcome: `done`, `rejected` or `unknown`.
+        result: The result of an action that is done.
+        code: The code of the rejection.
+        reason: The reason of the rejection, for people.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -30,8 +30,8 @@ class ProbeResult(BaseModel, Generic[O]):
     code: str = ""
     reason: str = ""
 
-    def verdict(self) -> ActivityOutcome | None:
-        """The same as a verdict; `None` if the participant does not know either."""
+    def to_outcome(self) -> ActivityOutcome | None:
+        """The outcome for the saga; `None` if the participant does not know the outcome."""
         if self.outcome == "unknown":
             return None
         if self.outcome == "done":

@@ -1,112 +1,126 @@
-"""Steps as data: an action, and what makes up for it."""
+"""Actions and steps as data: the declarations of a saga's author."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from inspect import ismethod, signature
 from typing import Any, Generic, TypeVar, cast, overload
 
-from temporalio.activity import _Definition as ActivityDefinition  # pyright: ignore[reportPrivateUsage]
-
-from .._core.activity_policy import ACTION, COMPENSATION, ActivityPolicy
+from .._core.activity_policy import ACTION_POLICY, COMPENSATION_POLICY, ActivityPolicy
+from .._core.compensation import CompensationSpec
 from .._errors import DefinitionError
-from .activity_spec import NO_STEP_DATA, ActivitySpec, StepData
-from .operation import NAME, Operation
+from .activity_function import ActivityFunction
+from .activity_options import ActivityOptions, policy_of
+from .activity_spec import ActivitySpec
+from .data_access import DataAccess
+from .names import check_name
+from .operation import Operation
+from .option_checks import check_names, refusal
 from .probe_result import ProbeResult
 
-I = TypeVar("I")  # noqa: E741 - what goes in; the mirror of O
-O = TypeVar("O")  # noqa: E741 - what comes out
+I = TypeVar("I")  # noqa: E741 - the input of an action; the mirror of O
+O = TypeVar("O")  # noqa: E741 - the output
 O_co = TypeVar("O_co", covariant=True)
 S = TypeVar("S")
 
-UNTYPED = cast("type[object]", Any)
-"""The type of a result that its activity does not declare: it is read as it is, as Temporal does."""
+DEFAULT_OPTIONS = ActivityOptions()
+NO_DATA_ACCESS = DataAccess()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action(Generic[I, O]):
-    """What a step does; with its compensation, or the reason why it needs none, it becomes a step.
+    """An action, made by `action(...)`; together with a compensation, a `Step`.
 
-    On its own it can only be the pivot of a saga.
+    A bare action is a pivot, a step after the pivot, a best-effort step or a step after the compensation. A
+    step before the pivot needs a compensation, or the reason for having none.
     """
 
     name: str
     call: ActivitySpec
-    data: StepData = NO_STEP_DATA
+    data: DataAccess = NO_DATA_ACCESS
 
     def compensated_by(
         self,
         compensation: Operation[I, object] | Callable[[I], object] | Callable[[I, O | None], object],
         /,
         *,
-        policy: ActivityPolicy = COMPENSATION,
-        task_queue: str | None = None,
+        options: ActivityOptions = DEFAULT_OPTIONS,
     ) -> "Step[I, O]":
-        """The step whose action is made up for by `compensation`.
+        """The step of this action and its compensation.
 
         Args:
-            compensation: Takes what the action took. If it declares a second parameter, it also gets the
-                action's result, or `None` when the outcome is unknown.
-            policy: How it is tried; after a round of `attempts` the saga says that it is stuck, and goes on
-                trying.
-            task_queue: Where its workers listen; by default where those of the action do.
+            compensation: An operation or an activity with the same message as the action. An activity with a
+                second parameter also gets the result of the action, or `None` if the result is unknown.
+            options: Timeouts, retries, priority and task queue of the compensation. The workflow repeats a
+                failed compensation in rounds of `maximum_attempts`, until the compensation is done.
+
+        Raises:
+            DefinitionError: The compensation is not an activity, or has other parameters.
         """
+        return self._compensated_by(compensation, options, is_method=False)
+
+    def without_compensation(self, *, because: str) -> "Step[I, O]":
+        """The step of this action without a compensation.
+
+        Args:
+            because: The reason for having no compensation.
+
+        Raises:
+            DefinitionError: The reason is empty.
+        """
+        if not because.strip():
+            raise DefinitionError(f"step {self.name!r} has no compensation: because= must say why")
+        return Step(name=self.name, call=self.call, data=self.data, because=because)
+
+    def _compensated_by(
+        self,
+        compensation: Operation[I, object] | Callable[..., object],
+        options: ActivityOptions,
+        *,
+        is_method: bool,
+    ) -> "Step[I, O]":
+        policy = policy_of(options, COMPENSATION_POLICY)
+        activity, takes_result = _compensation(compensation, is_of_method=is_method)
         return Step(
             name=self.name,
             call=self.call,
             data=self.data,
-            compensation=_compensation(compensation, policy, task_queue or self.call.task_queue, 1),
+            compensation=CompensationSpec(
+                activity=activity,
+                takes_result=takes_result,
+                task_queue=options.task_queue or self.call.task_queue,
+                policy=policy,
+            ),
         )
 
-    def without_compensation(self, *, because: str) -> "Step[I, O]":
-        """The step that is not made up for, with the reason why that is right."""
-        return Step(name=self.name, call=self.call, data=self.data, because=_reason(self.name, because))
 
+class _MethodAction(Action[I, O], Generic[S, I, O]):
+    """An action whose activity is a method: a method of the same class may compensate the action."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MethodAction(Generic[S, I, O]):
-    """An action that is a method of a class of activities; see `Action`."""
-
-    name: str
-    call: ActivitySpec
-    data: StepData = NO_STEP_DATA
+    __slots__ = ()
 
     def compensated_by(
         self,
-        compensation: Callable[[S, I], object] | Callable[[S, I, O | None], object],
+        compensation: Operation[I, object]
+        | Callable[[I], object]
+        | Callable[[I, O | None], object]
+        | Callable[[S, I], object]
+        | Callable[[S, I, O | None], object],
         /,
         *,
-        policy: ActivityPolicy = COMPENSATION,
-        task_queue: str | None = None,
+        options: ActivityOptions = DEFAULT_OPTIONS,
     ) -> "Step[I, O]":
-        """The step whose action is made up for by `compensation`; see `Action.compensated_by`."""
-        return Step(
-            name=self.name,
-            call=self.call,
-            data=self.data,
-            compensation=_compensation(compensation, policy, task_queue or self.call.task_queue, 2),
-        )
-
-    def without_compensation(self, *, because: str) -> "Step[I, O]":
-        """The step that is not made up for, with the reason why that is right."""
-        return Step(name=self.name, call=self.call, data=self.data, because=_reason(self.name, because))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeclaredCompensation:
-    """The compensation of a step, before there is anything to make up for."""
-
-    call: ActivitySpec
-    takes_result: bool
+        """The step of this action and its compensation; see `Action.compensated_by`."""
+        return self._compensated_by(compensation, options, is_method=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step(Generic[I, O_co]):
-    """An action and its compensation, declared once; made by `action(...)`."""
+    """An action and its compensation, made by `action(...).compensated_by(...)`."""
 
     name: str
     call: ActivitySpec
-    data: StepData = NO_STEP_DATA
-    compensation: DeclaredCompensation | None = None
+    data: DataAccess = NO_DATA_ACCESS
+    compensation: CompensationSpec | None = None
     because: str | None = None
 
 
@@ -115,11 +129,9 @@ def action(
     operation: Operation[I, O],
     /,
     *,
-    policy: ActivityPolicy = ...,
-    task_queue: str | None = ...,
+    options: ActivityOptions = ...,
     probe: Operation[I, ProbeResult[O]] | None = ...,
-    reads: Iterable[str] = ...,
-    writes: Iterable[str] = ...,
+    data: DataAccess = ...,
 ) -> Action[I, O]: ...
 @overload
 def action(
@@ -127,12 +139,10 @@ def action(
     /,
     *,
     name: str | None = ...,
-    policy: ActivityPolicy = ...,
-    rejections: frozenset[str] = ...,
-    task_queue: str | None = ...,
+    options: ActivityOptions = ...,
+    rejections: AbstractSet[str] = ...,
     probe: Callable[[I], Awaitable[ProbeResult[O]]] | None = ...,
-    reads: Iterable[str] = ...,
-    writes: Iterable[str] = ...,
+    data: DataAccess = ...,
 ) -> Action[I, O]: ...
 @overload
 def action(
@@ -140,162 +150,135 @@ def action(
     /,
     *,
     name: str | None = ...,
-    policy: ActivityPolicy = ...,
-    rejections: frozenset[str] = ...,
-    task_queue: str | None = ...,
+    options: ActivityOptions = ...,
+    rejections: AbstractSet[str] = ...,
     probe: Callable[[I], ProbeResult[O]] | None = ...,
-    reads: Iterable[str] = ...,
-    writes: Iterable[str] = ...,
+    data: DataAccess = ...,
 ) -> Action[I, O]: ...
 @overload
 def action(
-    function: Callable[[S, I], Awaitable[O]],
+    method: Callable[[S, I], Awaitable[O]],
     /,
     *,
     name: str | None = ...,
-    policy: ActivityPolicy = ...,
-    rejections: frozenset[str] = ...,
-    task_queue: str | None = ...,
+    options: ActivityOptions = ...,
+    rejections: AbstractSet[str] = ...,
     probe: Callable[[S, I], Awaitable[ProbeResult[O]]] | None = ...,
-    reads: Iterable[str] = ...,
-    writes: Iterable[str] = ...,
-) -> MethodAction[S, I, O]: ...
+    data: DataAccess = ...,
+) -> _MethodAction[S, I, O]: ...
 @overload
 def action(
-    function: Callable[[S, I], O],
+    method: Callable[[S, I], O],
     /,
     *,
     name: str | None = ...,
-    policy: ActivityPolicy = ...,
-    rejections: frozenset[str] = ...,
-    task_queue: str | None = ...,
+    options: ActivityOptions = ...,
+    rejections: AbstractSet[str] = ...,
     probe: Callable[[S, I], ProbeResult[O]] | None = ...,
-    reads: Iterable[str] = ...,
-    writes: Iterable[str] = ...,
-) -> MethodAction[S, I, O]: ...
+    data: DataAccess = ...,
+) -> _MethodAction[S, I, O]: ...
 def action(
-    what: Operation[I, O] | Callable[..., object],
+    activity: Operation[I, O] | Callable[..., object],
     /,
     *,
     name: str | None = None,
-    policy: ActivityPolicy = ACTION,
-    rejections: frozenset[str] = frozenset(),
-    task_queue: str | None = None,
+    options: ActivityOptions = DEFAULT_OPTIONS,
+    rejections: AbstractSet[str] = frozenset(),
     probe: Operation[Any, Any] | Callable[..., object] | None = None,
-    reads: Iterable[str] = (),
-    writes: Iterable[str] = (),
-) -> object:
-    """Begins a step: what it does.
+    data: DataAccess = NO_DATA_ACCESS,
+) -> Action[Any, Any]:
+    """Declares an action.
 
     Args:
-        what: An operation of a participant, or an activity of your own: a function or method with
-            `@activity.defn` and one parameter.
-        name: Names the step, in lower case with dashes; by default the operation's name, or the
-            activity's.
-        policy: How long and how often the action is tried before its outcome is unknown.
-        rejections: The types of application errors with which an activity of your own refuses for good.
-            `RejectedError` always does. An operation declares its own.
-        task_queue: Where its workers listen; by default where the saga's do.
-        probe: Takes what the action takes, and says what became of it: a `ProbeResult`. It is asked when the
-            outcome is unknown, with the same idempotency key.
-        reads: The names of the data that the step reads; for people and tools, nothing is run by them.
-        writes: The names of the data that it writes.
+        activity: An operation of a participant, or an activity of your own: a function or a method with
+            `@activity.defn` and one parameter, the message. A method is given as `Class.method`.
+        name: The name of the step, in lower case with dashes; by default the name of the activity. An
+            operation has a name of its own.
+        options: Timeouts, retries, priority and task queue of the action.
+        rejections: The types of application errors that reject the action, besides `RejectedError`. An
+            operation declares its rejections itself.
+        probe: An operation or an activity with the same message, which returns the outcome of the action as a
+            `ProbeResult`. An unknown outcome is resolved by the probe, with the options and the idempotency
+            key of the action.
+        data: The names of the data that the step reads and writes.
 
     Raises:
-        DefinitionError: It is not an activity, has not one parameter, or its name is not well formed.
+        DefinitionError: `activity` or `probe` is not an activity, the number of parameters is not 1, the name
+            is malformed, or an option has a wrong type.
     """
-    data = StepData(reads=frozenset(reads), writes=frozenset(writes))
-    asks = None if probe is None else _probe(probe, policy, task_queue)
-    if isinstance(what, Operation):
-        operation = cast("Operation[Any, Any]", what)
-        call = ActivitySpec(
-            activity=operation.name,
-            result=operation.result,
-            policy=policy,
-            rejections=operation.rejections,
-            task_queue=task_queue,
-            probe=asks,
+    policy = policy_of(options, ACTION_POLICY)
+    if not isinstance(data, DataAccess):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise refusal("data", "a DataAccess", data)
+    asked = None if probe is None else _probe(probe, policy, options.task_queue)
+    is_method = False
+    if isinstance(activity, Operation):
+        operation = cast("Operation[Any, object]", activity)
+        if name is not None or rejections:
+            raise DefinitionError(f"operation {operation.name!r} declares its own name and rejections")
+        called, result, name, rejections = (
+            operation.name,
+            operation.result,
+            operation.name,
+            operation.rejections,
         )
-        of_operation: Action[Any, Any] = Action(name=operation.name, call=call, data=data)
-        return of_operation
-    definition = _definition_of(what)
-    call = ActivitySpec(
-        activity=str(definition.name),
-        result=definition.ret_type or UNTYPED,
+    else:
+        function = ActivityFunction.of(activity)
+        called, result, is_method = function.activity, function.result, _is_method(function)
+    step = called.replace("_", "-").lower() if name is None else name
+    check_name("step", step, "such as 'reserve-stock': give name=")
+    spec = ActivitySpec(
+        activity=called,
+        result=result,
         policy=policy,
-        rejections=rejections,
-        task_queue=task_queue,
-        probe=asks,
+        rejections=check_names("rejections", rejections),
+        task_queue=options.task_queue,
+        probe=asked,
     )
-    step = name or call.activity.replace("_", "-").lower()
-    if not NAME.fullmatch(step):
-        raise DefinitionError(f"step name {step!r} must be words in lower case joined by dashes; give name=")
-    match len(signature(what).parameters):
-        case 1:
-            of_function: Action[I, O] = Action(name=step, call=call, data=data)
-            return of_function
-        case 2 if _is_of_class(what):
-            of_method: MethodAction[object, I, O] = MethodAction(name=step, call=call, data=data)
-            return of_method
-        case count:
-            raise DefinitionError(f"an action takes one message; {call.activity!r} has {count} parameters")
+    if is_method:
+        of_method: _MethodAction[Any, Any, Any] = _MethodAction(name=step, call=spec, data=data)
+        return of_method
+    return Action(name=step, call=spec, data=data)
+
+
+def _is_method(function: ActivityFunction) -> bool:
+    """Whether an action is a method; refuses every signature but one message."""
+    is_method = function.parameters == 2 and function.is_method
+    if function.parameters != 1 and not is_method:
+        raise DefinitionError(
+            f"an action takes one message; {function.activity!r} has {function.parameters} parameters"
+        )
+    return is_method
 
 
 def _probe(
-    what: Operation[Any, Any] | Callable[..., object], policy: ActivityPolicy, task_queue: str | None
+    probe: Operation[Any, Any] | Callable[..., object], policy: ActivityPolicy, task_queue: str | None
 ) -> ActivitySpec:
-    if isinstance(what, Operation):
-        name = what.name
-        result: object = what.result  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    if isinstance(probe, Operation):
+        operation = cast("Operation[Any, object]", probe)
+        name, result = operation.name, operation.result
     else:
-        definition = _definition_of(what)
-        name, result = str(definition.name), definition.ret_type
-    if not (isinstance(result, type) and issubclass(result, ProbeResult)):
-        raise DefinitionError(f"probe {name!r} must return a `ProbeResult`, not {result!r}")
+        function = ActivityFunction.of(probe)
+        name, result = function.activity, function.result
+    # An annotation need not be a class.
+    if not (isinstance(cast("object", result), type) and issubclass(result, ProbeResult)):
+        raise DefinitionError(f"probe {name!r} must return a ProbeResult, not {result!r}")
     return ActivitySpec(
         activity=name, result=cast("type[object]", result), policy=policy, task_queue=task_queue
     )
 
 
 def _compensation(
-    what: Operation[I, object] | Callable[..., object],
-    policy: ActivityPolicy,
-    task_queue: str | None,
-    takes: int,
-) -> DeclaredCompensation:
-    if isinstance(what, Operation):
-        call = ActivitySpec(activity=what.name, result=None, policy=policy, task_queue=task_queue)
-        return DeclaredCompensation(call=call, takes_result=False)
-    definition = _definition_of(what)
-    count = len(signature(what).parameters)
-    if count not in (takes, takes + 1):
+    compensation: Operation[I, object] | Callable[..., object], *, is_of_method: bool
+) -> tuple[str, bool]:
+    """The activity type of a compensation, and whether the activity takes the result of the action."""
+    if isinstance(compensation, Operation):
+        return compensation.name, False
+    function = ActivityFunction.of(compensation)
+    # A static method looks like a method without `self`: the action decides.
+    has_instance = function.has_self or (is_of_method and function.is_method)
+    count = function.parameters - has_instance
+    if count not in (1, 2):
         raise DefinitionError(
-            f"compensation {definition.name!r} takes what its action took, and perhaps the action's result"
+            f"compensation {function.activity!r} takes the message of the action, and optionally the result"
         )
-    call = ActivitySpec(activity=str(definition.name), result=None, policy=policy, task_queue=task_queue)
-    return DeclaredCompensation(call=call, takes_result=count > takes)
-
-
-def _is_of_class(function: Callable[..., object]) -> bool:
-    """Whether it is a method as its class has it; its worker gives it its instance."""
-    if ismethod(function):
-        return False
-    _, owner, _ = f"..{getattr(function, '__qualname__', '')}".rsplit(".", 2)
-    # A decorator may give a method the name of a function of its own.
-    return owner not in ("", "<locals>") or "self" in signature(function).parameters
-
-
-def _reason(name: str, because: str) -> str:
-    if not because.strip():
-        raise DefinitionError(f"step {name!r} has no compensation: say why it needs none")
-    return because
-
-
-def _definition_of(function: Callable[..., object]) -> ActivityDefinition:
-    # Temporal types its decorated functions loosely.
-    definition = ActivityDefinition.from_callable(function)  # pyright: ignore[reportUnknownMemberType]
-    if definition is None or definition.name is None:
-        raise DefinitionError(
-            f"{getattr(function, '__qualname__', function)!r} is no activity: decorate it with @activity.defn"
-        )
-    return definition
+    return function.activity, count == 2

@@ -114,7 +114,7 @@ async def probe_unknown(
         return outcome
     # The type of the result does not matter here: the converter checked the type when the answer was read.
     assert isinstance(answer.value, ProbeResult)
-    return answer.value.verdict() or outcome  # pyright: ignore[reportUnknownMemberType]
+    return answer.value.to_outcome() or outcome  # pyright: ignore[reportUnknownMemberType]
 
 
 async def run_attempts(
@@ -142,7 +142,12 @@ async def run_attempts(
     try:
         answer = await _result_of(_start(call, encoded, attempts, worker_timeout))
     except ActivityError as error:
-        return outcome_of_failure(error, spec.rejections, attempts=attempts)
+        return outcome_of_failure(
+            error,
+            spec.rejections,
+            attempts=attempts,
+            non_retryable=spec.policy.non_retryable_error_types,
+        )
     if spec.result is None:
         return ActivityOutcome(Outcome.DONE)
     try:
@@ -177,11 +182,16 @@ def _start(
                 backoff_coefficient=policy.backoff,
                 maximum_interval=policy.longest_pause,
                 maximum_attempts=attempts,
+                non_retryable_error_types=policy.non_retryable_error_types,
             ),
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             activity_id=call.activity_id,
             summary=call.summary,
-            priority=Priority(priority_key=policy.priority) if policy.priority else Priority.default,
+            priority=Priority(
+                priority_key=policy.priority,
+                fairness_key=policy.fairness_key,
+                fairness_weight=policy.fairness_weight,
+            ),
         )
 
 

@@ -181,7 +181,7 @@ def _outcome_of_probe(probe: ActivityRecord) -> ActivityOutcome | None:
     if not probe.is_done:
         return None
     try:
-        return ProbeResult[object].model_validate(probe.result.value).verdict()
+        return ProbeResult[object].model_validate(probe.result.value).to_outcome()
     except ValidationError:
         return None
 
@@ -194,7 +194,7 @@ def _enter_step(
     message = first.arguments[0] if first.arguments else None
     ledger.start(
         address,
-        spec.to_pending(address, message) if spec and not lifecycle.is_past_pivot else None,
+        spec.pending(address, message) if spec and not lifecycle.is_past_pivot else None,
         is_best_effort=purpose is Purpose.BEST_EFFORT,
     )
     result = outcome_of_attempts(activities)

@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from .._core.lifecycle import Phase
-from .._declarations.operation import NAME
+from .._declarations.names import check_name
 from .._errors import DeadlineExceededError, DefinitionError
 from .._run.forward_check import is_compensation_requested
 from .._run.scope import Scope
@@ -76,11 +76,9 @@ class ExternalEvents:
         Raises:
             DefinitionError: The name is not well formed, or is taken.
         """
-        if not NAME.fullmatch(name) or name.startswith("saga-"):
-            raise DefinitionError(
-                f"the name of an expected event {name!r} must be words in lower case joined by dashes, "
-                "and not begin with 'saga-'"
-            )
+        check_name("an expected event", name)
+        if name.startswith("saga-"):
+            raise DefinitionError(f"the name of an expected event {name!r} must not begin with 'saga-'")
         if name in self._expected:
             raise DefinitionError(f"{name!r} is expected already: keep what `expect` returned")
         expected = self._expected[name] = ExpectedEvent[T](name)

@@ -1,6 +1,7 @@
 """What a Temporal client needs so that sagas can be opened in its workflows."""
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 
 from pydantic import ValidationError
@@ -15,6 +16,8 @@ from .._temporal.sandbox import with_sagas
 from .._wire.operator_requests import Authorize
 from .._workflow.rescue_workflow import RescueSaga
 from .interceptor import SagaInterceptor
+
+logger = logging.getLogger(__name__)
 
 
 class SagaPlugin(SimplePlugin):
@@ -37,13 +40,15 @@ class SagaPlugin(SimplePlugin):
             Choose once per namespace: what a running saga has written must be written again in replay.
         authorize: Asked before an operator's verb is carried out: given the verb and the request, it says in
             a sentence why it may not be, or `None`. It runs in the workflow, so it must neither wait nor
-            look outside. Without it, an approval takes the role that the request claims.
+            look outside. Without it, an approval takes the role that the request claims, and the first worker
+            with workflows logs that.
     """
 
     def __init__(self, *, search_attributes: bool = True, authorize: Authorize | None = None) -> None:
         self.search_attributes = search_attributes
         own = SagaInterceptor(search_attributes=search_attributes, authorize=authorize)
         self._own = own
+        self._has_logged = authorize is not None  # then there is nothing to log
         # Temporal types the activities of a plugin loosely.
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             "sagas",
@@ -60,11 +65,26 @@ class SagaPlugin(SimplePlugin):
         Raises:
             DefinitionError: It has another plugin from there.
         """
-        return config if self._is_there(config) else super().configure_worker(config)
+        if self._is_there(config):
+            return config
+        # A worker without workflows carries out no approval.
+        if config.get("workflows"):  # pyright: ignore[reportUnknownMemberType] - Temporal types options loosely
+            self._log_missing_authorization()
+        return super().configure_worker(config)
 
     def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
         """As for a worker."""
         return config if self._is_there(config) else super().configure_replayer(config)
+
+    def _log_missing_authorization(self) -> None:
+        """Logs, once for each plugin, that approvals accept any role."""
+        if self._has_logged:
+            return
+        self._has_logged = True
+        logger.info(
+            "SagaPlugin has no authorize: approvals accept the role that the caller claims; restrict who "
+            "reaches the Temporal server, or pass SagaPlugin(authorize=...)"
+        )
 
     def _is_there(self, config: WorkerConfig | ReplayerConfig) -> bool:
         """Two would wrap the answer of a child twice, and its parent could not read it."""

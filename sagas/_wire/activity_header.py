@@ -1,8 +1,8 @@
-"""What a history says of a saga's activities: what each is for, and what would make up for it.
+"""The header of an activity: the purpose, and the compensation of the step.
 
-It is written into the header of every activity that a saga schedules, so it costs no event, and from the
-history alone one can tell a saga's story, say what it owes, and rescue it. It holds names and policies;
-business data is only in the activity's own input.
+A saga writes the header of every activity that the saga schedules, at no cost in events. The history alone is
+enough for a timeline, a preview of the pending compensations, and a rescue. The header contains names and
+policies; business data is only in the input of the activity.
 """
 
 from functools import lru_cache
@@ -12,45 +12,25 @@ from pydantic import BaseModel, ConfigDict
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
-from .._core.activity_policy import COMPENSATION, ActivityPolicy
-from .._core.compensation import CompensationOrder, CompensationScope, PendingCompensation
+from .._core.compensation import CompensationOrder, CompensationScope, CompensationSpec
 from .._core.ids import address_of
 from .._core.purpose import Purpose
-from .._declarations.step import Action, MethodAction, Step
+from .._declarations.step import Action, Step
 
 HEADER = "saga"
 """The name of the header field."""
 
 
-class CompensationSpec(BaseModel):
-    """What makes up for a step: everything that must be known besides the arguments of its action."""
-
-    model_config = ConfigDict(frozen=True)
-
-    activity: str
-    takes_result: bool = False
-    task_queue: str | None = None
-    policy: ActivityPolicy = COMPENSATION
-
-    def to_pending(self, address: str, message: object) -> PendingCompensation:
-        """Makes the pending compensation of a step whose action is about to start.
-
-        Args:
-            address: The address of the step.
-            message: The argument of the action.
-        """
-        return PendingCompensation(
-            address=address,
-            activity=self.activity,
-            arguments=(message, None) if self.takes_result else (message,),
-            takes_result=self.takes_result,
-            task_queue=self.task_queue,
-            policy=self.policy,
-        )
-
-
 class ActivityHeader(BaseModel):
-    """What one activity is for; its address is told by the activity's id, see `sagas._core.ids`."""
+    """The header of one activity; the address of the step is the activity id, see `sagas._core.ids`.
+
+    Args:
+        purpose: The purpose of the activity.
+        owes: The compensation of the step.
+        rejections: The error types that reject the action.
+        scope: The scope of the saga.
+        order: The order of the compensations of the saga.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -63,51 +43,51 @@ class ActivityHeader(BaseModel):
 
 @lru_cache(maxsize=4096)
 def action_header(
-    what: Step[Any, Any] | Action[Any, Any] | MethodAction[Any, Any, Any],
+    action: Step[Any, Any] | Action[Any, Any],
     purpose: Purpose,
     scope: CompensationScope,
     order: CompensationOrder,
 ) -> Payload:
-    """The header of an action's activity."""
-    compensation = what.compensation if isinstance(what, Step) and purpose is not Purpose.RETRIABLE else None
-    owes = compensation and CompensationSpec(
-        activity=compensation.call.activity,
-        takes_result=compensation.takes_result,
-        task_queue=compensation.call.task_queue,
-        policy=compensation.call.policy,
-    )
-    rejections = tuple(sorted(what.call.rejections))
+    """The header of the activity of an action."""
+    # After the pivot nothing is compensated.
+    owes = action.compensation if isinstance(action, Step) and purpose is not Purpose.RETRIABLE else None
     return _payload(
-        ActivityHeader(purpose=purpose, owes=owes, rejections=rejections, scope=scope, order=order)
+        ActivityHeader(
+            purpose=purpose,
+            owes=owes,
+            rejections=tuple(sorted(action.call.rejections)),
+            scope=scope,
+            order=order,
+        )
     )
 
 
 @lru_cache(maxsize=64)
 def plain_header(purpose: Purpose) -> Payload:
-    """The header of an activity of which there is no more to say."""
+    """The header of an activity with only a purpose."""
     return _payload(ActivityHeader(purpose=purpose))
 
 
 def read_header(payload: Payload) -> ActivityHeader:
-    """What was written by `action_header` or `plain_header`.
+    """Reads a header of `action_header` or `plain_header`.
 
     Raises:
-        pydantic.ValidationError: It was written by something else.
+        pydantic.ValidationError: The header is not the header of a saga's activity.
     """
     return ActivityHeader.model_validate_json(payload.data)
 
 
 def event_groups_of(activity_id: str | None) -> "list[workflow.EventGroup]":
-    """The event group of a step: its action, its probes and its compensation have the same.
+    """The event group of a step, shared by the action, the probes and the compensation.
 
-    It costs some twenty bytes of history, and replays do not look at it.
+    An event group takes about twenty bytes of history, and replays ignore event groups.
     """
-    # Experimental in Temporal, so it may be gone in the next version; nothing of ours depends on it.
+    # Experimental in Temporal: the function may be missing from the next version.
     create = getattr(workflow, "create_event_group", None)
     return [create(f"step:{address_of(activity_id)}")] if create and activity_id else []
 
 
-def _payload(mark: ActivityHeader) -> Payload:
+def _payload(header: ActivityHeader) -> Payload:
     return Payload(
-        metadata={"encoding": b"json/plain"}, data=mark.model_dump_json(exclude_defaults=True).encode()
+        metadata={"encoding": b"json/plain"}, data=header.model_dump_json(exclude_defaults=True).encode()
     )

@@ -1,6 +1,6 @@
 """How an attempt ended: done, rejected, or unknown; told from what Temporal reports."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import cast
 
@@ -149,7 +149,9 @@ def _outside_of_sagas(traceback: TracebackType | None) -> TracebackType | None:
     return TracebackType(rest, traceback.tb_frame, traceback.tb_lasti, traceback.tb_lineno)
 
 
-def outcome_of_failure(error: ActivityError, rejections: frozenset[str], *, attempts: int) -> ActivityOutcome:
+def outcome_of_failure(
+    error: ActivityError, rejections: frozenset[str], *, attempts: int, non_retryable: Collection[str] = ()
+) -> ActivityOutcome:
     """What a failed activity says about its action.
 
     Args:
@@ -157,6 +159,7 @@ def outcome_of_failure(error: ActivityError, rejections: frozenset[str], *, atte
         rejections: The error types that mean a refusal, besides `Rejected`.
         attempts: How often the activity was tried at most. With a single attempt, one that never
             reached a worker cannot have begun.
+        non_retryable: The error types after which no further attempt is made.
     """
     cause = error.cause
     if isinstance(cause, CancelledError):
@@ -176,8 +179,9 @@ def outcome_of_failure(error: ActivityError, rejections: frozenset[str], *, atte
             return ActivityOutcome(
                 Outcome.REJECTED, code=cause.type or "", reason=cause.message, is_final=True
             )
+        is_final = cause.non_retryable or cause.type in non_retryable
         return ActivityOutcome(
-            Outcome.UNKNOWN, code=cause.type or "", reason=cause.message, is_final=cause.non_retryable
+            Outcome.UNKNOWN, code=cause.type or "", reason=cause.message, is_final=is_final
         )
     if isinstance(cause, TimeoutError):
         was_taken = cause.type is not TimeoutType.SCHEDULE_TO_START

@@ -1,29 +1,37 @@
 """Checks of the arguments of a saga's methods, for authors without a type checker."""
 
-from .._declarations.step import Action, MethodAction, Step
+from .._declarations.step import Action, Step
 from .._errors import DefinitionError
 from .._messages.external_events import ExpectedEvent
 
 
 def name_of_call(method: str, argument: object) -> str:
     """The call of a method for error messages: `step 'reserve-stock'`."""
-    name = argument.name if isinstance(argument, (Step, Action, MethodAction, ExpectedEvent)) else argument
+    name = argument.name if isinstance(argument, (Step, Action, ExpectedEvent)) else argument
     return f"{method} {name!r}" if isinstance(name, str) and name else method
 
 
 def check_step(step: object) -> None:
-    """Refuses an argument that is no step.
+    """Refuses an argument that is neither a step nor an action.
 
     Raises:
-        DefinitionError: The argument is an action without compensation, or something else.
+        DefinitionError: The argument is another object.
     """
-    if isinstance(step, (Action, MethodAction)):
+    if not isinstance(step, (Step, Action)):
+        raise DefinitionError(f"a step is made by `action(...)`, not {step!r}")
+
+
+def check_has_compensation(step: object) -> None:
+    """Refuses a bare action before the pivot: the effect could not be compensated.
+
+    Raises:
+        DefinitionError: The argument is an action without a compensation.
+    """
+    if isinstance(step, Action):
         raise DefinitionError(
             f"{step.name!r} is no step yet: give it `compensated_by(...)`, say with "
             "`without_compensation(because=...)` why it needs none, or pass the pivot with it"
         )
-    if not isinstance(step, Step):
-        raise DefinitionError(f"a step is made by `action(...)`, not {step!r}")
 
 
 def check_action(action: object) -> None:
@@ -34,7 +42,7 @@ def check_action(action: object) -> None:
     """
     if isinstance(action, Step):
         raise DefinitionError(f"{action.name!r} is a step, and a pivot is what `action(...)` alone returns")
-    if not isinstance(action, (Action, MethodAction)):
+    if not isinstance(action, Action):
         raise DefinitionError(f"a pivot is made by `action(...)`, not {action!r}")
 
 

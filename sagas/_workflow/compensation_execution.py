@@ -12,7 +12,7 @@ from .._core.compensation import PendingCompensation
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._declarations.activity_spec import ActivitySpec
-from .._declarations.step import Step
+from .._declarations.step import Action, Step
 from .._errors import RejectedError
 from .._execution.activity_call import ActivityCall, run_attempts, snapshot
 from .._execution.retry_loop import RetryLoop, words
@@ -47,7 +47,7 @@ class CompensationExecution:
         """The steps to run once everything is compensated."""
         self._of_earlier_run = list(after_compensation)
 
-    def add_after_compensation(self, step: Step[Any, Any], message: object) -> None:
+    def add_after_compensation(self, step: Step[Any, Any] | Action[Any, Any], message: object) -> None:
         """Adds a step to run once everything is compensated."""
         spec = step.call
         added = PendingCompensation(

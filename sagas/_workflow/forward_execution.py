@@ -13,8 +13,8 @@ from .._core.compensation import PendingCompensation
 from .._core.lifecycle import Phase
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
-from .._declarations.operation import NAME
-from .._declarations.step import Action, MethodAction, Step
+from .._declarations.names import check_name
+from .._declarations.step import Action, Step
 from .._errors import (
     ChildOutcomeUnknownError,
     DefinitionError,
@@ -30,6 +30,7 @@ from .._run.forward_check import check_forward, wait_until_forward
 from .._run.scope import Scope
 from .._wire.activity_header import action_header
 from .._wire.child_saga import ChildResult
+from .call_arguments import check_has_compensation
 from .child_saga import Child, ChildCompensatedError, result_type_of, run_child
 from .pivot import run_pivot
 from .unawaited_calls import UnawaitedCalls
@@ -60,15 +61,17 @@ class ForwardExecution:
         """Makes the current task the only one that may pass the pivot."""
         self._main_task = asyncio.current_task()
 
-    async def step(self, step: Step[I, O], message: I) -> O:
+    async def step(self, step: Step[I, O] | Action[I, O], message: I) -> O:
         """Runs a step; after the pivot, until the step is done."""
         await self._wait_for_pivot()
         is_past_pivot = self._scope.lifecycle.is_past_pivot
+        if not is_past_pivot:
+            check_has_compensation(step)
         result: O = await self._run_step(step, message, Purpose.RETRIABLE if is_past_pivot else Purpose.STEP)
         check_forward(self._scope)
         return result
 
-    async def best_effort(self, step: Step[I, O], message: I) -> O | None:
+    async def best_effort(self, step: Step[I, O] | Action[I, O], message: I) -> O | None:
         """Runs a step whose failure does not fail the saga."""
         await self._wait_for_pivot()
         result: O | None
@@ -80,7 +83,7 @@ class ForwardExecution:
         check_forward(self._scope)
         return result
 
-    async def pivot(self, action: Action[I, O] | MethodAction[Any, I, O], message: I) -> O:
+    async def pivot(self, action: Action[I, O], message: I) -> O:
         """Passes the pivot with an action."""
         await self.wait_for_other_steps()
         with self._pivot_under_way(action.name) as address:
@@ -102,7 +105,7 @@ class ForwardExecution:
     ) -> O:
         """Passes the pivot with a child saga."""
         await self.wait_for_other_steps()
-        _check_name(name)
+        check_name("child", name)
         lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
         with self._pivot_under_way(name, is_child=True) as address:
             child = Child(name=address, task_queue=task_queue, is_pivot=True)
@@ -131,7 +134,7 @@ class ForwardExecution:
             raise TooLateError(f"child {name!r} comes after the pivot, where nothing may fail")
         if lifecycle.phase is Phase.COMPENSATING:
             raise TooLateError(f"child {name!r} cannot start: the saga is compensating")
-        _check_name(name)
+        check_name("child", name)
         lifecycle.check_start(name)
         address = ledger.next_address(name)
         ledger.start(address, is_child=True)
@@ -187,7 +190,9 @@ class ForwardExecution:
     def _is_in_branch(self) -> bool:
         return current_shield() is not self._scope.shield
 
-    async def _run_step(self, step: Step[I, O], message: I, purpose: Purpose) -> Any:
+    async def _run_step(
+        self, step: Step[Any, Any] | Action[Any, Any], message: object, purpose: Purpose
+    ) -> Any:
         lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
         lifecycle.check_start(step.name)
         message = snapshot(message)
@@ -274,26 +279,12 @@ class ForwardExecution:
         if in_doubt and not self._scope.lifecycle.is_past_pivot:
             raise UnknownOutcomeError(in_doubt[0], "the saga went on, and cannot complete with it")
 
-    def _header(
-        self, action: Step[Any, Any] | Action[Any, Any] | MethodAction[Any, Any, Any], purpose: Purpose
-    ) -> Payload:
+    def _header(self, action: Step[Any, Any] | Action[Any, Any], purpose: Purpose) -> Payload:
         return action_header(action, purpose, self._scope.ledger.scope, self._scope.ledger.order)
 
 
-def _check_name(name: str) -> None:
-    if not NAME.fullmatch(name):
-        raise DefinitionError(f"the name of child {name!r} must be words in lower case joined by dashes")
-
-
-def _pending(step: Step[I, O], address: str, message: I) -> PendingCompensation | None:
-    if step.compensation is None:
-        return None
-    call = step.compensation.call
-    return PendingCompensation(
-        address=address,
-        activity=call.activity,
-        arguments=(message, None) if step.compensation.takes_result else (message,),
-        takes_result=step.compensation.takes_result,
-        task_queue=call.task_queue,
-        policy=call.policy,
-    )
+def _pending(
+    step: Step[Any, Any] | Action[Any, Any], address: str, message: object
+) -> PendingCompensation | None:
+    spec = step.compensation if isinstance(step, Step) else None
+    return None if spec is None else spec.pending(address, message)

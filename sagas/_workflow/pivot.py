@@ -32,12 +32,13 @@ async def run_pivot(
         may_have_begun: Whether an earlier attempt may have begun; in a run that was reset nobody knows.
     """
     lifecycle, policy = scope.lifecycle, call.spec.policy
+    round_length = policy.attempts_in_round()
     attempts, usage = 0, HistoryUsage.now()
     while True:
         requests = retry_loop.retry_requests
         # An attempt that is the first to begin waits for a worker without end, and can be cancelled
         # meanwhile.
-        timeout = worker_timeout(policy, max(0, attempts - policy.attempts), usage.share_used_since())
+        timeout = worker_timeout(policy, max(0, attempts - round_length), usage.share_used_since())
         with retry_loop.attempting(call.activity_id):
             try:
                 outcome = await run_attempts(
@@ -57,7 +58,7 @@ async def run_pivot(
         attempts += 1
         if outcome.outcome in IN_DOUBT:
             interval = _interval_after(attempts, usage.share_used_since(), call.spec, outcome)
-            are_attempts_spent = outcome.code == NO_WORKER or attempts >= policy.attempts
+            are_attempts_spent = outcome.code == NO_WORKER or attempts >= round_length
             if interval is None or are_attempts_spent:
                 retry_loop.mark_stuck(call, Purpose.PIVOT, outcome.reason)
             # A timeout of the calling code cuts the interval short; the timeout cannot withdraw the pivot.
@@ -83,6 +84,6 @@ def _interval_after(
     """
     if outcome.is_final and spec.probe is None:
         return None
-    round_number = attempts - spec.policy.attempts
+    round_number = attempts - spec.policy.attempts_in_round()
     growing = retry_interval(round_number, used) if round_number >= 0 else timedelta(0)
     return max(spec.policy.pause_after(attempts), growing)

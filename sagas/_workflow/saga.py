@@ -11,7 +11,8 @@ from temporalio.exceptions import ApplicationError, FailureError
 
 from .._core.activity_outcome import ActivityOutcome
 from .._core.compensation import CompensationOrder, CompensationScope
-from .._declarations.step import Action, MethodAction, Step
+from .._declarations.option_checks import check_duration, refusal
+from .._declarations.step import Action, Step
 from .._errors import DeadlineExceededError, DefinitionError, RejectedError, SagaError, wire_type_of
 from .._execution.activity_call import encode_arguments
 from .._execution.retry_loop import RetryLoop
@@ -59,11 +60,13 @@ class Saga:
       `SagaSettled`.
 
     Args:
-        scope: The steps that are compensated: *in doubt* (done or unknown), or *attempted* (rejected as
-        well).
+        scope: The steps that are compensated: *in doubt* (done or unknown) or *attempted* (rejected, too).
         order: Compensations run one after the other, the newest first, or all at once.
-        deadline: How long the saga may take up to its pivot, or to its end where it has none. After that time
-            the saga compensates as if the block had raised `DeadlineExceededError`.
+        timeout: The longest duration of the saga up to the pivot, or up to the end of a saga without a pivot.
+            After that time the saga compensates as if the block had raised `DeadlineExceededError`.
+
+    Raises:
+        DefinitionError: `timeout` is not a timedelta above 0, or the saga is opened outside of `run`.
     """
 
     def __init__(
@@ -71,14 +74,16 @@ class Saga:
         *,
         scope: CompensationScope = CompensationScope.IN_DOUBT,
         order: CompensationOrder = CompensationOrder.REVERSE,
-        deadline: timedelta | None = None,
+        timeout: timedelta | None = None,
     ) -> None:
-        if deadline is not None and deadline <= timedelta(0):
-            raise DefinitionError(f"the deadline of a saga must be above 0, not {deadline}")
+        if timeout is not None:
+            check_duration("timeout", timeout)
+            if timeout <= timedelta(0):
+                raise refusal("timeout", "a timedelta above 0", timeout)
         self._context = context = current_context()
         continued = context.continued or ContinuedState(ledger=LedgerSnapshot(scope=scope, order=order))
         self._scope = _scope_of(context, continued)
-        self._expires_at = continued.expires_at or (workflow.now() + deadline if deadline else None)
+        self._expires_at = continued.expires_at or (workflow.now() + timeout if timeout else None)
         self._unawaited = UnawaitedCalls()
         retry_loop = RetryLoop(self._scope)
         self._events = ExternalEvents(self._scope, dict(continued.unread), dict(continued.given_up))
@@ -104,30 +109,46 @@ class Saga:
             self._timer = asyncio.create_task(self._compensate_after(self._expires_at - workflow.now()))
         return self
 
-    def step(self, step: Step[I, O], message: I, /) -> Coroutine[object, None, O]:
+    def step(self, step: Step[I, O] | Action[I, O], message: I, /) -> Coroutine[object, None, O]:
         """Runs a step, and returns the result of the step's action.
 
-        After the pivot the action is tried until the action is done.
+        After the pivot, where nothing is compensated, the action is tried until the action is done.
+
+        Args:
+            step: A step; after the pivot also a bare action.
+            message: The message of the action.
 
         Raises:
             RejectedError: The participant refused; the action has no effect.
             UnknownOutcomeError: All attempts are spent, and the action may have happened all the same. A saga
                 that goes on in spite of this error cannot complete: the error is raised again at the pivot,
                 or at the end of the block.
+            DefinitionError: The step is a bare action before the pivot.
         """
         return self._track("step", step, self._step(step, message))
 
-    def best_effort(self, step: Step[I, O], message: I, /) -> Coroutine[object, None, O | None]:
-        """Runs a step whose failure does not fail the saga; returns `None` when the step failed."""
-        return self._track("best_effort", step, self._best_effort(step, message))
+    def best_effort(
+        self, step: Step[I, O] | Action[I, O], message: I, /
+    ) -> Coroutine[object, None, O | None]:
+        """Runs a step whose failure does not fail the saga; returns `None` when the step failed.
 
-    def pivot(
-        self, action: Action[I, O] | MethodAction[Any, I, O], message: I, /
-    ) -> Coroutine[object, None, O]:
+        Args:
+            step: A bare action, or a step, which is compensated like any other step.
+            message: The message of the action.
+        """
+        # In a line of its own, or the result type of the action is inferred with `None`.
+        call = self._best_effort(step, message)
+        return self._track("best_effort", step, call)
+
+    def pivot(self, action: Action[I, O], message: I, /) -> Coroutine[object, None, O]:
         """Passes the point of no return: once the action is done, the saga only goes forward.
 
         A cancel withdraws the action as long as no worker has begun the action. From then on the action is
-        tried until its outcome is known; a saga that has used the policy's attempts is stuck meanwhile.
+        tried until the outcome is known; after `maximum_attempts` attempts the saga is stuck meanwhile.
+
+        Args:
+            action: A bare action; a pivot has no compensation.
+            message: The message of the action.
 
         Raises:
             RejectedError: The participant refused: everything before the pivot is compensated.
@@ -246,7 +267,7 @@ class Saga:
         return self._events.expect(name, message)
 
     def wait_for(
-        self, expected: ExpectedEvent[T], /, *, deadline: timedelta = YEAR
+        self, expected: ExpectedEvent[T], /, *, timeout: timedelta = YEAR
     ) -> Coroutine[object, None, T]:
         """Waits for an external event and returns the event's data; several events are returned in order.
 
@@ -257,34 +278,44 @@ class Saga:
 
         Args:
             expected: Made by `expect`.
-            deadline: How long to wait; a timer of the server, by default a year.
+            timeout: The longest wait; a timer of the server, by default a year.
 
         Raises:
             DeadlineExceededError: The event did not come in time.
+            DefinitionError: `timeout` is not a timedelta.
         """
-        return self._track("wait_for", expected, self._wait_for(expected, deadline))
+        return self._track("wait_for", expected, self._wait_for(expected, timeout))
 
     def approval(
-        self, name: str, /, *, role: str, deadline: timedelta = YEAR
+        self, name: str, /, *, role: str, timeout: timedelta = YEAR
     ) -> Coroutine[object, None, ApprovalDecision]:
         """Waits until a person decides that the saga may go on: `sagas approve`.
 
         Args:
             name: Of the decision, in lower case with dashes: `large-order`.
             role: The role that the person must have.
-            deadline: How long to wait, by default a year.
+            timeout: The longest wait, by default a year.
 
         Raises:
             RejectedError: The person decided against the saga; the code is `not_approved`.
             DeadlineExceededError: The decision did not come in time.
+            DefinitionError: `timeout` is not a timedelta.
         """
-        return self._track("approval", name, self._approval(name, role, deadline))
+        return self._track("approval", name, self._approval(name, role, timeout))
 
-    def after_compensation(self, step: Step[I, O], message: I, /) -> None:
+    def after_compensation(self, step: Step[I, O] | Action[I, O], message: I, /) -> None:
         """Runs a step once everything is compensated, such as a notice to the customer.
 
         Only the root of a family of sagas runs the step. A failure of the step is logged and changes nothing.
+
+        Args:
+            step: A bare action; the compensation of a step is not used.
+            message: The message of the action.
+
+        Raises:
+            DefinitionError: The argument is neither an action nor a step.
         """
+        check_step(step)
         if not self._context.is_child:
             self._compensation.add_after_compensation(step, message)
 
@@ -336,28 +367,30 @@ class Saga:
     ) -> Coroutine[object, None, T]:
         return self._unawaited.track(name_of_call(method, argument), call)
 
-    async def _step(self, step: Step[I, O], message: I) -> O:
+    async def _step(self, step: Step[I, O] | Action[I, O], message: I) -> O:
         check_step(step)
         return await self._forward.step(step, message)
 
-    async def _best_effort(self, step: Step[I, O], message: I) -> O | None:
+    async def _best_effort(self, step: Step[I, O] | Action[I, O], message: I) -> O | None:
         check_step(step)
         return await self._forward.best_effort(step, message)
 
-    async def _pivot(self, action: Action[I, O] | MethodAction[Any, I, O], message: I) -> O:
+    async def _pivot(self, action: Action[I, O], message: I) -> O:
         check_action(action)
         return await self._forward.pivot(action, message)
 
-    async def _wait_for(self, expected: ExpectedEvent[T], deadline: timedelta) -> T:
+    async def _wait_for(self, expected: ExpectedEvent[T], timeout: timedelta) -> T:
         check_expected(expected)
+        check_duration("timeout", timeout)
         await wait_until_forward(self._scope)
-        message = await self._events.wait(expected, deadline)
+        message = await self._events.wait(expected, timeout)
         check_forward(self._scope)
         return message
 
-    async def _approval(self, name: str, role: str, deadline: timedelta) -> ApprovalDecision:
+    async def _approval(self, name: str, role: str, timeout: timedelta) -> ApprovalDecision:
+        check_duration("timeout", timeout)
         await wait_until_forward(self._scope)
-        decision = await self._approvals.wait(name, role, deadline)
+        decision = await self._approvals.wait(name, role, timeout)
         check_forward(self._scope)
         return decision
 

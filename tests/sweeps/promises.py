@@ -20,9 +20,7 @@ from .fenced_participants import COMPENSATE, Effect, Request
 from .saga_histories import ACTIVITY_SCHEDULED, CHILD_INITIATED, Line, batches, caused_by, closes
 from .saga_shapes import Shape
 
-MADE_UP = {
-    step.call.activity: step.compensation.call.activity for step in STEPS.values() if step.compensation
-}
+MADE_UP = {step.call.activity: step.compensation.activity for step in STEPS.values() if step.compensation}
 """The activities that have a compensation, and which."""
 PIVOT_ACTIVITIES = {pivot.call.activity for pivot in PIVOTS.values()}
 AFTERWARDS = TELL.call.activity

@@ -1,20 +1,22 @@
 """What type checkers must accept: the shape of a saga, with the types that it has."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import NoReturn, Unpack, assert_type
 
 from pydantic import BaseModel
 from temporalio import activity, workflow
 from temporalio.client import Client, WorkflowHandle
-from temporalio.common import Priority, TypedSearchAttributes
+from temporalio.common import Priority, RetryPolicy, TypedSearchAttributes
 
 from activities import Progress
 from sagas import (
     Action,
-    ActivityPolicy,
+    ActivityOptions,
     ApprovalDecision,
     CompensationOrder,
     CompensationScope,
+    DataAccess,
     ExpectedEvent,
     OnFailure,
     Operation,
@@ -115,8 +117,13 @@ class Inventory:
 RESERVE = Operation(name="reserve", participant="inventory", message=Order, result=Reservation)
 RELEASE = Operation(name="release", participant="inventory", message=Order, result=Reservation)
 FIND = Operation(name="find", participant="inventory", message=Order, result=ProbeResult[Reservation])
-PATIENT = ActivityPolicy(
-    timeout=timedelta(seconds=5), attempts=3, deadline=timedelta(minutes=5), heartbeat=None, priority=1
+PATIENT = ActivityOptions(
+    start_to_close_timeout=timedelta(seconds=5),
+    schedule_to_close_timeout=timedelta(minutes=5),
+    heartbeat_timeout=None,
+    retry_policy=RetryPolicy(maximum_attempts=3, non_retryable_error_types=["SoldOut"]),
+    priority=Priority(priority_key=1, fairness_key="tenant-7", fairness_weight=2),
+    task_queue=None,
 )
 
 of_operation = action(RESERVE).compensated_by(RELEASE)
@@ -126,22 +133,25 @@ of_sync_function = action(reserve_sync).compensated_by(release_sync)
 of_method = action(Inventory.reserve).compensated_by(Inventory.release)
 of_method_knowing = action(Inventory.reserve).compensated_by(Inventory.release_knowing)
 mixed = action(reserve).compensated_by(RELEASE)
+method_mixed = action(Inventory.reserve).compensated_by(RELEASE)
+method_with_function = action(Inventory.reserve).compensated_by(release_knowing)
+bound_method = action(Inventory().reserve).compensated_by(Inventory().release_knowing)
 bare = action(RESERVE).without_compensation(because="it holds nothing")
-probed_operation = action(RESERVE, probe=FIND, policy=PATIENT, task_queue="inventory")
-probed_function = action(reserve, probe=find, name="reserve-seat", rejections=frozenset({"SoldOut"}))
+probed_operation = action(RESERVE, probe=FIND, options=replace(PATIENT, task_queue="inventory"))
+probed_function = action(reserve, probe=find, name="reserve-seat", rejections={"SoldOut"})
 probed_sync_function = action(reserve_sync, probe=find_sync)
 probed_method = action(Inventory.reserve, probe=Inventory.find).compensated_by(Inventory.release)
 probed_sync_method = action(Inventory.reserve_sync, probe=Inventory.find_sync).compensated_by(
     Inventory.release_knowing
 )
-elsewhere = action(RESERVE).compensated_by(RELEASE, policy=PATIENT, task_queue="inventory")
+elsewhere = action(RESERVE).compensated_by(RELEASE, options=replace(PATIENT, task_queue="inventory"))
 method_elsewhere = action(Inventory.reserve).compensated_by(
-    Inventory.release, policy=PATIENT, task_queue="inventory"
+    Inventory.release, options=replace(PATIENT, task_queue="inventory")
 )
-with_data = action(RESERVE, reads=["catalogue"], writes={"stock"}).compensated_by(RELEASE)
-function_with_data = action(reserve, reads=("catalogue",), writes=frozenset({"stock"})).compensated_by(
-    release
-)
+with_data = action(RESERVE, data=DataAccess(reads={"catalogue"}, writes={"stock"})).compensated_by(RELEASE)
+function_with_data = action(
+    reserve, data=DataAccess(reads={"catalogue"}, writes=frozenset({"stock"}))
+).compensated_by(release)
 
 assert_type(action(RESERVE), Action[Order, Reservation])
 assert_type(probed_operation, Action[Order, Reservation])
@@ -160,6 +170,10 @@ assert_type(of_sync_function, Step[Order, Reservation])
 assert_type(of_method, Step[Order, Reservation])
 assert_type(of_method_knowing, Step[Order, Reservation])
 assert_type(mixed, Step[Order, Reservation])
+assert_type(method_mixed, Step[Order, Reservation])
+assert_type(method_with_function, Step[Order, Reservation])
+assert_type(bound_method, Step[Order, Reservation])
+of_a_method: Action[Order, Reservation] = action(Inventory.reserve)
 assert_type(bare, Step[Order, Reservation])
 
 
@@ -179,7 +193,12 @@ class OrderSaga:
             assert_type(await saga.best_effort(bare, order), Reservation | None)
             assert_type(await saga.pivot(action(RESERVE), order), Reservation)
             assert_type(await saga.pivot(action(Inventory.reserve), order), Reservation)
+            assert_type(await saga.step(action(RESERVE), order), Reservation)
+            assert_type(await saga.step(action(Inventory.reserve), order), Reservation)
+            assert_type(await saga.best_effort(action(RESERVE), order), Reservation | None)
+            assert_type(await saga.best_effort(of_a_method, order), Reservation | None)
             saga.after_compensation(bare, order)
+            saga.after_compensation(action(Inventory.reserve), order)
             charge = await saga.child(PaymentSaga.run, Payment(id=order.id), name="payment")
         # Assigned, whatever happened: the block swallows nothing.
         assert_type(charge, Charge)
@@ -225,10 +244,10 @@ async def waiting(saga: Saga) -> None:
     expected = saga.expect("payment-cleared", Payment)
     assert_type(expected, ExpectedEvent[Payment])
     assert_type(await saga.wait_for(expected), Payment)
-    assert_type(await saga.wait_for(expected, deadline=timedelta(days=1)), Payment)
+    assert_type(await saga.wait_for(expected, timeout=timedelta(days=1)), Payment)
     assert_type(await saga.approval("large-order", role="manager"), ApprovalDecision)
     assert_type(
-        await saga.approval("large-order", role="manager", deadline=timedelta(days=1)), ApprovalDecision
+        await saga.approval("large-order", role="manager", timeout=timedelta(days=1)), ApprovalDecision
     )
 
 
@@ -245,7 +264,7 @@ async def going_on(saga: Saga, order: Order) -> NoReturn:
 def opening() -> Saga:
     Saga()
     Saga(scope=CompensationScope.ATTEMPTED)
-    return Saga(order=CompensationOrder.PARALLEL, deadline=timedelta(hours=1))
+    return Saga(order=CompensationOrder.PARALLEL, timeout=timedelta(hours=1))
 
 
 async def from_outside(client: Client, order: Order) -> None:

@@ -5,11 +5,13 @@ from typing import assert_never
 
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.common import Priority, RetryPolicy
 
 from activities import Progress
 from sagas import (
-    ActivityPolicy,
+    ActivityOptions,
     CompensationOrder,
+    DataAccess,
     ExpectedEvent,
     OnFailure,
     Operation,
@@ -111,6 +113,9 @@ action(reserve).compensated_by(release_without_doubt)  # no
 action(reserve).compensated_by(three)  # no
 action(Inventory.reserve).compensated_by(Till.refund)  # no
 action(Inventory.reserve).compensated_by(Till.release)  # no
+action(Inventory.reserve).compensated_by(refund)  # no
+action(Inventory.reserve).compensated_by(REFUND)  # no
+action(Inventory.reserve).compensated_by(release_with_charge)  # no
 action(RESERVE).compensated_by()  # no
 action(RESERVE).without_compensation()  # no
 action(RESERVE, name="other")  # no
@@ -130,39 +135,54 @@ action(reserve, probe=Inventory.find)  # no
 action(Inventory.reserve, probe=find)  # no
 action(Inventory.reserve, probe=Till.find_charge)  # no
 action(Inventory.reserve, probe=Inventory.reserve)  # no
-action(RESERVE, task_queue=7)  # no
-action(RESERVE, policy=3)  # no
-action(RESERVE, reads=7)  # no
-action(RESERVE, writes=[7])  # no
-action(RESERVE).compensated_by(RELEASE, policy=3)  # no
-action(RESERVE).compensated_by(RELEASE, task_queue=7)  # no
+action(RESERVE, options=ActivityOptions(task_queue=7))  # no
+action(RESERVE, options=3)  # no
+action(RESERVE, data=DataAccess(reads=7))  # no
+action(RESERVE, data={"stock"})  # no
+DataAccess(reads=["stock"])  # no
+DataAccess(reads="stock")  # no
+DataAccess(writes={7})  # no
+action(RESERVE).compensated_by(RELEASE, options=3)  # no
+action(RESERVE).compensated_by(RELEASE, options=ActivityOptions(task_queue=7))  # no
 action(RESERVE).compensated_by(RELEASE, probe=FIND)  # no
-action(Inventory.reserve).compensated_by(Inventory.release, task_queue=7)  # no
-ActivityPolicy(deadline=30)  # no
-ActivityPolicy(timeout=30)  # no
-ActivityPolicy(heartbeat=30)  # no
-ActivityPolicy(priority="high")  # no
-ActivityPolicy(attempts=None)  # no
-ActivityPolicy(timedelta(seconds=3))  # no
-ActivityPolicy(attempts=3).attempts = 4  # no
+action(Inventory.reserve).compensated_by(Inventory.release, options=ActivityOptions(task_queue=7))  # no
+ActivityOptions(schedule_to_close_timeout=30)  # no
+ActivityOptions(start_to_close_timeout=30)  # no
+ActivityOptions(heartbeat_timeout=30)  # no
+ActivityOptions(priority=Priority(priority_key="high"))  # no
+ActivityOptions(retry_policy=RetryPolicy(maximum_attempts=None))  # no
+ActivityOptions(timedelta(seconds=3))  # no
+ActivityOptions(priority=1)  # no
+ActivityOptions(retry_policy=3)  # no
+ActivityOptions(start_to_close_timeout=None)  # no
+ActivityOptions(maximum_attempts=3)  # no
+ActivityOptions().heartbeat_timeout = timedelta(seconds=3)  # no
+action(RESERVE, task_queue="inventory")  # no
+action(reserve, rejections=["SoldOut"])  # no
+action(reserve, rejections="SoldOut")  # no
 ProbeResult(outcome="lost")  # no
 Saga(order="parallel")  # no
 Saga(scope=CompensationOrder.PARALLEL)  # no
-Saga(deadline=30)  # no
+Saga(timeout=30)  # no
 Saga(CompensationOrder.PARALLEL)  # no
 
 
 async def use(saga: Saga, order: Order, payment: Payment) -> None:
     await saga.step(of_operation, payment)  # no
     await saga.step(of_function, payment)  # no
-    await saga.step(action(RESERVE), order)  # no
+    await saga.step(action(RESERVE), payment)  # no
+    await saga.step(action(Inventory.reserve), payment)  # no
     await saga.step(RESERVE, order)  # no
     await saga.best_effort(of_operation, payment)  # no
+    await saga.best_effort(action(RESERVE), payment)  # no
+    await saga.best_effort(RESERVE, order)  # no
     await saga.pivot(of_operation, order)  # no
     await saga.pivot(action(RESERVE), payment)  # no
     await saga.child(PaymentSaga.run, order, name="payment")  # no
     await saga.child(PaymentSaga.run, payment)  # no
     saga.after_compensation(of_operation, payment)  # no
+    saga.after_compensation(action(RESERVE), payment)  # no
+    saga.after_compensation(RESERVE, order)  # no
     saga.step(of_operation, order)  # no
     wrong: Charge = await saga.step(of_operation, order)  # no
     right: Reservation = await saga.step(of_operation, order)
@@ -184,19 +204,19 @@ async def use_more(saga: Saga, order: Order, payment: Payment, expected: Expecte
     saga.expect("payment-cleared", message=Payment)  # no
     await saga.wait_for("payment-cleared")  # no
     await saga.wait_for(Payment)  # no
-    await saga.wait_for(expected, deadline=30)  # no
+    await saga.wait_for(expected, timeout=30)  # no
     not_an_order: Order = await saga.wait_for(expected)  # no
     other: ExpectedEvent[Order] = expected  # no
     await saga.approval("large-order")  # no
     await saga.approval("large-order", "manager")  # no
-    await saga.approval("large-order", role="manager", deadline=30)  # no
+    await saga.approval("large-order", role="manager", timeout=30)  # no
     approved: bool = await saga.approval("large-order", role="manager")  # no
     await saga.pivot_child(PaymentSaga.run, order, name="payment")  # no
     await saga.pivot_child(PaymentSaga.run, payment)  # no
     await saga.pivot_child(of_operation, order, name="payment")  # no
     not_a_charge: Order = await saga.pivot_child(PaymentSaga.run, payment, name="payment")  # no
     await saga.pivot(probed_operation, payment)  # no
-    await saga.step(probed_operation, order)  # no
+    await saga.step(probed_operation, payment)  # no
     # mypy refuses a probe for another message where its step is used, and pyright where it is declared.
     await saga.pivot(action(reserve, probe=find_payment), order)  # no
     print(not_an_order, other, approved, not_a_charge)

@@ -25,7 +25,7 @@ from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.client import WorkflowHistory
-from temporalio.common import MetricMeter, RawValue
+from temporalio.common import MetricMeter, Priority, RawValue, RetryPolicy
 from temporalio.converter import DataConverter, DefaultFailureConverter
 from temporalio.exceptions import (
     ActivityError,
@@ -87,7 +87,7 @@ from examples.payment.saga import PaymentSaga
 from examples.payment.services import notification
 from examples.payment.services import payment as service
 from sagas import (
-    ActivityPolicy,
+    ActivityOptions,
     CompensationOrder,
     CompensationRequestedError,
     CompensationScope,
@@ -101,7 +101,8 @@ from sagas import (
     idempotency_key,
 )
 from sagas._core import ids as _keys
-from sagas._core.compensation import ParallelCompensations, PendingCompensation
+from sagas._core.activity_policy import ActivityPolicy
+from sagas._core.compensation import CompensationSpec, ParallelCompensations, PendingCompensation
 from sagas._core.ledger import Ledger
 from sagas._core.lifecycle import Phase
 from sagas._core.outcome import Outcome
@@ -130,7 +131,6 @@ from sagas._wire import rescue
 from sagas._wire.activity_header import (
     HEADER,
     ActivityHeader,
-    CompensationSpec,
     action_header,
     event_groups_of,
     plain_header,
@@ -326,7 +326,23 @@ RESERVE: Operation[str, str] = Operation(
     rejections=frozenset({"sold_out", "closed", "too_young"}),
 )
 FREE: Operation[str, str] = Operation(name="free-seat", participant="cinema", message=str, result=str)
-STEP = action(RESERVE).compensated_by(FREE, policy=PATIENT, task_queue="cinema")
+STEP = action(RESERVE).compensated_by(
+    FREE,
+    options=ActivityOptions(
+        start_to_close_timeout=PATIENT.timeout,
+        schedule_to_start_timeout=PATIENT.taken_within,
+        schedule_to_close_timeout=PATIENT.deadline,
+        heartbeat_timeout=PATIENT.heartbeat,
+        retry_policy=RetryPolicy(
+            maximum_attempts=PATIENT.attempts,
+            initial_interval=PATIENT.pause,
+            backoff_coefficient=PATIENT.backoff,
+            maximum_interval=PATIENT.longest_pause,
+        ),
+        priority=Priority(priority_key=PATIENT.priority),
+        task_queue="cinema",
+    ),
+)
 PLAIN_STEP = action(RESERVE).compensated_by(FREE)
 HOLD_ENTRY = AuditEntry(verb=_verbs.HOLD, at="2026-01-02T03:04:05+00:00", by="mia", because="why not")
 DECIDED = AuditEntry(

@@ -33,8 +33,8 @@ DEFINITIONS = {
     "or AMQP deliveries and HTTP requests; counted from the histories and from the inboxes.",
     "Recovery": "An order waits inside a step while the process of that step is killed with SIGKILL and "
     "restarted at once. With an orchestrator, the step is retried after its start-to-close timeout "
-    f"({THREE_TIMES.timeout.total_seconds():g} s here; a heartbeat timeout is shorter). A broker redelivers "
-    "the event as soon as the connection is closed.",
+    f"({THREE_TIMES.start_to_close_timeout.total_seconds():g} s here; a heartbeat timeout is shorter). A "
+    "broker redelivers the event as soon as the connection is closed.",
     "Integration code": "Lines without blank lines, comments and docstrings, in the files named above.",
     "One machine": "All processes, including the load, share the same cores. On other machines the ratios "
     "are more comparable than the figures; differences of a few percent are noise in a single run.",

@@ -7,10 +7,11 @@ from uuid import uuid4
 import pytest
 from temporalio import activity, workflow
 from temporalio.client import Client, WorkflowFailureError
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from sagas import SAGA_COMPENSATED, ActivityPolicy, RejectedError, Saga, action
+from sagas import SAGA_COMPENSATED, ActivityOptions, RejectedError, Saga, action
 
 LARGE = 5_000_000
 
@@ -35,7 +36,9 @@ class Counter:
 
 
 BOOK = action(Counter.book).compensated_by(Counter.cancel)
-PAY = action(Counter.pay, policy=ActivityPolicy(attempts=2)).compensated_by(Counter.cancel)
+PAY = action(
+    Counter.pay, options=ActivityOptions(retry_policy=RetryPolicy(maximum_attempts=2))
+).compensated_by(Counter.cancel)
 
 
 @workflow.defn

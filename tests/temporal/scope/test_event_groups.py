@@ -6,12 +6,15 @@ from uuid import uuid4
 import pytest
 from temporalio import activity, workflow
 from temporalio.client import Client, WorkflowFailureError, WorkflowHistory
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Replayer, Worker
 
-from sagas import ActivityPolicy, ProbeResult, Saga, SagaPlugin, action
+from sagas import ActivityOptions, ProbeResult, Saga, SagaPlugin, action
 
-ONCE = ActivityPolicy(attempts=1, timeout=timedelta(seconds=20))
+ONCE = ActivityOptions(
+    start_to_close_timeout=timedelta(seconds=20), retry_policy=RetryPolicy(maximum_attempts=1)
+)
 
 
 @activity.defn
@@ -40,8 +43,8 @@ async def call_book_back(title: str) -> None:
 
 
 ACTIVITIES = [lend_book, take_book_back, send_book, ask_for_parcel, call_book_back]
-lend = action(lend_book, policy=ONCE).compensated_by(take_book_back, policy=ONCE)
-send = action(send_book, policy=ONCE, probe=ask_for_parcel).compensated_by(call_book_back, policy=ONCE)
+lend = action(lend_book, options=ONCE).compensated_by(take_book_back, options=ONCE)
+send = action(send_book, options=ONCE, probe=ask_for_parcel).compensated_by(call_book_back, options=ONCE)
 
 
 @workflow.defn

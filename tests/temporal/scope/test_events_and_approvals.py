@@ -53,7 +53,7 @@ class HopingSaga:
     async def run(self, on_failure: OnFailure) -> None:
         async with Saga() as saga:
             visa, nod = saga.expect("visa", Booking), saga.expect("nod", type(None))
-            hope = saga.wait_for(visa, deadline=timedelta(seconds=0.2))
+            hope = saga.wait_for(visa, timeout=timedelta(seconds=0.2))
             with suppress(DeadlineExceededError):
                 await saga.parallel(hope, saga.wait_for(visa), on_failure=on_failure)
             await saga.wait_for(nod)

@@ -7,17 +7,20 @@ from uuid import uuid4
 from pydantic import BaseModel
 from temporalio import activity, workflow
 from temporalio.client import Client
+from temporalio.common import RetryPolicy
 from temporalio.worker import Worker
 
 from activities import Progress
-from sagas import ActivityPolicy, Saga, action
+from sagas import ActivityOptions, Saga, action
 
-QUICK = ActivityPolicy(
-    attempts=3,
-    timeout=timedelta(seconds=20),
-    heartbeat=timedelta(seconds=1),
-    pause=timedelta(milliseconds=20),
-    longest_pause=timedelta(milliseconds=20),
+QUICK = ActivityOptions(
+    start_to_close_timeout=timedelta(seconds=20),
+    heartbeat_timeout=timedelta(seconds=1),
+    retry_policy=RetryPolicy(
+        maximum_attempts=3,
+        initial_interval=timedelta(milliseconds=20),
+        maximum_interval=timedelta(milliseconds=20),
+    ),
 )
 
 
@@ -46,7 +49,7 @@ class Post:
         return progress.value
 
 
-SEND = action(Post.send, policy=QUICK).without_compensation(because="a letter cannot be taken back")
+SEND = action(Post.send, options=QUICK).without_compensation(because="a letter cannot be taken back")
 
 
 @workflow.defn

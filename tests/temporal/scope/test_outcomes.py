@@ -3,6 +3,7 @@
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus
+from temporalio.testing import TimeSkipper
 
 from sagas import CompensationScope
 
@@ -33,6 +34,17 @@ async def test_priorities_of_actions_and_compensations_reach_the_server(stage: S
         "compensate.book-flight": 0,
         "compensate.book-hotel": 5,
     }
+
+
+async def test_fairness_of_an_action_reaches_the_server(stage: Stage) -> None:
+    """The key and the weight stand in the scheduled event, beside the priority."""
+    trip = await stage.start("fair-hotel", "fail")
+    await stage.ending(trip)
+
+    scheduled = [e.activity_task_scheduled_event_attributes async for e in trip.fetch_history_events()]
+    (booked, released) = (each.priority for each in scheduled if each.activity_id)
+    assert (booked.priority_key, booked.fairness_key, booked.fairness_weight) == (2, "tenant-7", 2.5)
+    assert (released.priority_key, released.fairness_key, released.fairness_weight) == (0, "", 0)
 
 
 async def test_rejected_step_is_not_compensated_and_the_others_are_newest_first(stage: Stage) -> None:
@@ -66,6 +78,63 @@ async def test_step_that_fails_on_every_attempt_is_compensated(stage: Stage) -> 
     assert stage.agency.results == [None]
     assert stage.agency.keys["cancel-hotel"] == [f"{trip.id}:book-hotel"]
     assert stage.agency.keys["book-hotel"] == [f"{trip.id}:book-hotel"] * 2
+
+
+@pytest.mark.parametrize("kind", ["Broken", "Lost"])
+async def test_non_retryable_error_type_ends_the_attempts_with_an_unknown_outcome(
+    stage: Stage, kind: str
+) -> None:
+    """The action is not attempted again, and is compensated, as the action may have happened."""
+    stage.agency.when("book-hotel", breaks(kind=kind))
+
+    trip = await stage.start("given-up-hotel")
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "unknown_outcome")
+    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+
+
+async def test_other_error_types_are_attempted_again(stage: Stage) -> None:
+    """As often as the retry policy says."""
+    stage.agency.when("book-hotel", breaks(kind="Busy"), breaks(kind="Busy"))
+
+    trip = await stage.start("given-up-hotel")
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story == ["book-hotel"] * 3
+
+
+async def test_non_retryable_error_type_among_the_rejections_is_a_rejection(stage: Stage) -> None:
+    """The action is not attempted again, and is not compensated."""
+    stage.agency.when("book-hotel", breaks())
+
+    trip = await stage.start("flight", "refusing-hotel")
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "Broken")
+    assert stage.agency.story == ["book-flight", "book-hotel", "cancel-flight"]
+
+
+async def test_compensation_with_a_non_retryable_error_type_waits_for_an_operator(stage: Stage) -> None:
+    """No timer runs, as with any error that is not retryable; `saga-retry` ends the wait."""
+    stage.agency.when("cancel-hotel", breaks())
+    trip = await stage.start("given-up-hotel", "fail")
+    await stage.status(trip, "stuck")
+    assert await stage.pauses(trip) == []
+
+    await stage.retry(trip)
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert stage.agency.story == ["book-hotel", "cancel-hotel", "cancel-hotel"]
+
+
+async def test_unlimited_attempts_end_with_the_schedule_to_close_timeout(stage: Stage) -> None:
+    """Then the outcome is unknown, and the saga compensates."""
+    stage.agency.when("book-hotel", *[breaks()] * 1_000)
+
+    trip = await stage.start("unlimited-hotel")
+
+    assert await stage.ending(trip) == Ending("FAILED", "compensated", "unknown_outcome")
+    assert stage.agency.story[-1] == "cancel-hotel"
+    assert stage.agency.story.count("book-hotel") > 2
 
 
 async def test_step_that_answers_too_late_is_compensated(stage: Stage) -> None:
@@ -132,6 +201,39 @@ async def test_best_effort_never_fails_a_saga(stage: Stage) -> None:
     assert stage.agency.story == ["book-hotel", "book-flight", "pay", "send-ticket"]
 
 
+async def test_best_effort_takes_an_action_without_a_compensation(stage: Stage) -> None:
+    """The effect stays when the saga compensates; a failure changes nothing, before and after the pivot."""
+    stage.agency.when("book-flight", breaks())
+    stage.agency.when("send-ticket", refuses())
+
+    trip = await stage.start(
+        "hotel", "perhaps-bare-flight", "perhaps-bare-flight", "perhaps-bare-ticket", "fail"
+    )
+
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert stage.agency.story == ["book-hotel", "book-flight", "book-flight", "send-ticket", "cancel-hotel"]
+
+
+async def test_step_after_the_pivot_takes_an_action_without_a_compensation(stage: Stage) -> None:
+    """Nothing is compensated there, and the action is attempted until done."""
+    stage.client = TimeSkipper(stage.client).client
+    stage.agency.when("send-ticket", breaks())
+
+    trip = await stage.start("hotel", "pay", "bare-ticket", "perhaps-bare-flight")
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert stage.agency.story == ["book-hotel", "pay", "send-ticket", "send-ticket", "book-flight"]
+
+
+async def test_step_before_the_pivot_refuses_an_action_without_a_compensation(stage: Stage) -> None:
+    """Such an effect would stay when the saga compensates."""
+    trip = await stage.start("hotel", "bare-flight")
+
+    assert "'book-flight' is no step yet" in (await stage.failure(trip)).message
+    assert (await stage.ending(trip)).saga == "compensated"
+    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+
+
 async def test_best_effort_of_unknown_outcome_is_compensated_with_the_saga(stage: Stage) -> None:
     """It may have happened, so it belongs to what is made up for."""
     stage.agency.when("book-flight", breaks())
@@ -142,11 +244,12 @@ async def test_best_effort_of_unknown_outcome_is_compensated_with_the_saga(stage
     assert stage.agency.story == ["book-flight", "cancel-flight"]
 
 
-async def test_after_compensation_comes_last_and_its_failure_changes_nothing(stage: Stage) -> None:
-    """The customer is told when everything is made up for, or is not told."""
+@pytest.mark.parametrize("tell", ["tell", "tell-bare"])
+async def test_after_compensation_comes_last_and_its_failure_changes_nothing(stage: Stage, tell: str) -> None:
+    """The customer is told when everything is compensated, or is not told; a bare action will do."""
     stage.agency.when("tell-customer", refuses())
 
-    trip = await stage.start("tell", "hotel", "fail")
+    trip = await stage.start(tell, "hotel", "fail")
 
     assert (await stage.ending(trip)).saga == "compensated"
     assert stage.agency.story == ["book-hotel", "cancel-hotel", "tell-customer"]

@@ -109,6 +109,21 @@ async def test_pivot_of_unknown_outcome_is_stuck_until_there_is_a_verdict(stage:
     assert await stage.pauses(trip) == [0.02, 5, 10, 20, 40, 80]
 
 
+async def test_pivot_with_unlimited_attempts_is_stuck_after_its_schedule_to_close_timeout(
+    stage: Stage,
+) -> None:
+    """After the attempts that fit in, and then the intervals grow, lest the history is full."""
+    stage.client = TimeSkipper(stage.client).client
+    stage.agency.when("pay", *[breaks()] * 5)
+
+    trip = await stage.start("hotel", "pay-unlimited")
+    await stage.status(trip, "stuck")
+
+    assert (await stage.ending(trip)).closed == "COMPLETED"
+    # Two attempts of 0.2 s fit into 0.5 s.
+    assert await stage.pauses(trip) == [0.02, 5, 10, 20, 40]
+
+
 async def test_pauses_of_a_pivot_are_never_shorter_than_those_of_its_policy(stage: Stage) -> None:
     """Whoever declares them knows its participant."""
     stage.client = TimeSkipper(stage.client).client

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sagas import ActivityPolicy, CompensationOrder, CompensationScope
+from sagas import CompensationOrder, CompensationScope
+from sagas._core.activity_policy import ActivityPolicy
 from sagas._core.compensation import ParallelCompensations, PendingCompensation, flatten
 from sagas._core.ledger import Ledger
 from sagas._core.outcome import Outcome

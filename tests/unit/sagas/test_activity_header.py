@@ -1,4 +1,4 @@
-"""What stands in the header of an activity: enough to rescue a saga, and nothing of its business."""
+"""The header of an activity: enough to rescue a saga, and no business data."""
 
 from datetime import timedelta
 from itertools import product
@@ -7,17 +7,13 @@ import pytest
 from pydantic import ValidationError
 from temporalio import activity
 from temporalio.api.common.v1 import Payload
+from temporalio.common import Priority, RetryPolicy
 
-from sagas import ActivityPolicy, CompensationOrder, CompensationScope, Operation, Step, action
-from sagas._core.compensation import PendingCompensation
+from sagas import ActivityOptions, CompensationOrder, CompensationScope, Operation, Step, action
+from sagas._core.activity_policy import ActivityPolicy
+from sagas._core.compensation import CompensationSpec, PendingCompensation
 from sagas._core.purpose import Purpose
-from sagas._wire.activity_header import (
-    ActivityHeader,
-    CompensationSpec,
-    action_header,
-    plain_header,
-    read_header,
-)
+from sagas._wire.activity_header import ActivityHeader, action_header, plain_header, read_header
 
 IN_DOUBT, REVERSE = CompensationScope.IN_DOUBT, CompensationOrder.REVERSE
 PATIENT = ActivityPolicy(
@@ -47,7 +43,17 @@ RESERVE: Operation[str, int] = Operation(
     rejections=frozenset({"sold_out", "closed", "too_young"}),
 )
 RELEASE: Operation[str, int] = Operation(name="free-seat", participant="cinema", message=str, result=int)
-RESERVED = action(RESERVE).compensated_by(RELEASE, policy=PATIENT, task_queue="cinema")
+RESERVED = action(RESERVE).compensated_by(
+    RELEASE,
+    options=ActivityOptions(
+        start_to_close_timeout=PATIENT.timeout,
+        schedule_to_close_timeout=PATIENT.deadline,
+        heartbeat_timeout=PATIENT.heartbeat,
+        retry_policy=RetryPolicy(maximum_attempts=7, backoff_coefficient=1.5),
+        priority=Priority(priority_key=1),
+        task_queue="cinema",
+    ),
+)
 KNOWING = action(book_seat).compensated_by(release_seat)
 BARE = action(RESERVE).without_compensation(because="the secret is that a seat costs nothing")
 
@@ -55,15 +61,15 @@ BARE = action(RESERVE).without_compensation(because="the secret is that a seat c
 @pytest.mark.parametrize(
     ("purpose", "scope", "order"), list(product(Purpose, CompensationScope, CompensationOrder))
 )
-def test_mark_is_read_as_it_was_written(
+def test_header_is_read_as_written(
     purpose: Purpose, scope: CompensationScope, order: CompensationOrder
 ) -> None:
-    """For every purpose, with everything that is needed to make up for the step."""
+    """For every purpose, with the whole compensation of the step."""
     owes = CompensationSpec(activity="free-seat", task_queue="cinema", policy=PATIENT)
 
-    mark = read_header(action_header(RESERVED, purpose, scope, order))
+    header = read_header(action_header(RESERVED, purpose, scope, order))
 
-    assert mark == ActivityHeader(
+    assert header == ActivityHeader(
         purpose=purpose,
         owes=None if purpose is Purpose.RETRIABLE else owes,
         rejections=("closed", "sold_out", "too_young"),
@@ -73,38 +79,38 @@ def test_mark_is_read_as_it_was_written(
 
 
 @pytest.mark.parametrize("purpose", Purpose)
-def test_plain_mark_says_what_an_activity_is_for(purpose: Purpose) -> None:
-    """And nothing else."""
+def test_plain_header_has_the_purpose(purpose: Purpose) -> None:
+    """And no other content."""
     assert read_header(plain_header(purpose)) == ActivityHeader(purpose=purpose)
 
 
-def test_compensation_that_asks_for_the_result_says_so() -> None:
-    """Whoever rescues the saga looks for it in the history."""
-    mark = read_header(action_header(KNOWING, Purpose.STEP, IN_DOUBT, REVERSE))
+def test_compensation_with_the_result_is_marked() -> None:
+    """A rescue takes the result from the history."""
+    header = read_header(action_header(KNOWING, Purpose.STEP, IN_DOUBT, REVERSE))
 
-    assert mark.owes == CompensationSpec(activity="release_seat", takes_result=True)
+    assert header.owes == CompensationSpec(activity="release_seat", takes_result=True)
 
 
 @pytest.mark.parametrize("what", [BARE, action(RESERVE)], ids=["a step", "a pivot"])
-def test_what_has_no_compensation_owes_nothing(what: Step[str, int]) -> None:
-    """The reason why stays in the code."""
-    mark = read_header(action_header(what, Purpose.STEP, IN_DOUBT, REVERSE))
+def test_header_without_a_compensation(what: Step[str, int]) -> None:
+    """The reason for having none stays in the code."""
+    header = read_header(action_header(what, Purpose.STEP, IN_DOUBT, REVERSE))
 
-    assert mark == ActivityHeader(purpose=Purpose.STEP, rejections=("closed", "sold_out", "too_young"))
+    assert header == ActivityHeader(purpose=Purpose.STEP, rejections=("closed", "sold_out", "too_young"))
 
 
 @pytest.mark.parametrize("what", [RESERVED, KNOWING, BARE])
-def test_mark_holds_no_business_data(what: Step[str, int]) -> None:
-    """P17: names and policies only, also those that say something to people."""
-    mark = read_header(action_header(what, Purpose.STEP, IN_DOUBT, REVERSE))
+def test_header_has_no_business_data(what: Step[str, int]) -> None:
+    """P17: names and policies only, and no text for people."""
+    header = read_header(action_header(what, Purpose.STEP, IN_DOUBT, REVERSE))
 
     assert set(ActivityHeader.model_fields) == {"purpose", "owes", "rejections", "scope", "order"}
     assert set(CompensationSpec.model_fields) == {"activity", "takes_result", "task_queue", "policy"}
-    assert "secret" not in mark.model_dump_json()
+    assert "secret" not in header.model_dump_json()
 
 
-def test_whatever_a_compensation_has_to_say_is_in_its_mark() -> None:
-    """But for its address, which is the activity's id, and its arguments, which are the activity's input."""
+def test_header_has_the_whole_compensation() -> None:
+    """Except the address, which is the activity id, and the arguments, which are the activity's input."""
     assert set(PendingCompensation.model_fields) - set(CompensationSpec.model_fields) == {
         "address",
         "arguments",
@@ -117,13 +123,13 @@ def test_pending_compensation_of_a_header(step: Step[str, int], arguments: tuple
     spec = read_header(action_header(step, Purpose.STEP, IN_DOUBT, REVERSE)).owes
 
     assert spec is not None
-    pending = spec.to_pending("reserve-seat#2", "A1")
+    pending = spec.pending("reserve-seat#2", "A1")
     assert (pending.address, pending.arguments) == ("reserve-seat#2", arguments)
     assert pending.model_dump(exclude={"address", "arguments"}) == spec.model_dump()
 
 
-def test_mark_is_small_and_the_same_every_time() -> None:
-    """It is written with every activity of every saga, and P9 wants the same bytes from the same history."""
+def test_header_is_small_and_the_same_every_time() -> None:
+    """Every activity of every saga has a header, and P9 wants the same bytes from the same history."""
     one = action_header(RESERVED, Purpose.STEP, IN_DOUBT, REVERSE)
     action_header.cache_clear()
 
@@ -132,8 +138,27 @@ def test_mark_is_small_and_the_same_every_time() -> None:
     assert dict(one.metadata) == {"encoding": b"json/plain"}
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"purpose":"fun"}', b"\xff"])
-def test_header_of_somebody_else_is_no_mark(data: bytes) -> None:
-    """It is refused, not guessed at."""
+NO_POLICY = b'{"purpose":"step","owes":{"activity":"free-seat","policy":{"attempts":0}}}'
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"purpose":"fun"}', b"\xff", NO_POLICY])
+def test_header_of_another_program_is_refused(data: bytes) -> None:
+    """Such a header is never guessed at."""
     with pytest.raises(ValidationError):
         read_header(Payload(data=data))
+
+
+def test_header_has_the_further_retry_and_priority_options_where_set() -> None:
+    """A rescue schedules the compensation with the same options."""
+    fair = ActivityOptions(
+        retry_policy=RetryPolicy(maximum_attempts=4, non_retryable_error_types=["TooLate"]),
+        priority=Priority(fairness_key="tenant-7", fairness_weight=0.5),
+    )
+    step = action(RESERVE).compensated_by(RELEASE, options=fair)
+    payload = action_header(step, Purpose.STEP, IN_DOUBT, REVERSE)
+
+    header = read_header(payload)
+
+    assert header.owes == step.compensation
+    assert b"non_retryable_error_types" in payload.data
+    assert b"fairness" not in action_header(RESERVED, Purpose.STEP, IN_DOUBT, REVERSE).data

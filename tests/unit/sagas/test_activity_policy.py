@@ -1,4 +1,4 @@
-"""Policies are checked when they are made."""
+"""The stored form of timeouts and retries: ranges, intervals, rounds, and the bytes that are written."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
+from pydantic import ValidationError
 
-from sagas import ActivityPolicy, DefinitionError
-from sagas._core.activity_policy import COMPENSATION
+from sagas._core.activity_policy import COMPENSATION_POLICY, MOST_ATTEMPTS, ActivityPolicy
+from sagas._core.compensation import PendingCompensation
 
 ZERO = timedelta(0)
 SECOND = timedelta(seconds=1)
@@ -45,9 +45,9 @@ SECOND = timedelta(seconds=1)
     ],
     ids=str,
 )
-def test_policy_out_of_range_is_refused(bad: dict[str, Any]) -> None:
-    """With the name of what is wrong."""
-    with pytest.raises(DefinitionError, match=next(iter(bad))):
+def test_policy_out_of_range_is_not_read(bad: dict[str, Any]) -> None:
+    """A header or memo with such a policy was written by another program; the error names the field."""
+    with pytest.raises(ValidationError, match=next(iter(bad))):
         ActivityPolicy(**bad)
 
 
@@ -95,30 +95,44 @@ def test_pauses_double_by_default() -> None:
     assert pauses == [1, 2, 4, 8, 16, 30, 30]
 
 
-def test_policy_names_what_is_too_long() -> None:
-    """The limit stands in the message, so that nobody has to look for it."""
-    with pytest.raises(DefinitionError, match="deadline must be above 0 and at most 30 days, not 31 days"):
-        ActivityPolicy(deadline=timedelta(days=31))
-
-
 def test_policies_are_values() -> None:
-    """A mark and a compensation that say the same are equal, and they come through JSON."""
+    """Two policies with the same content are equal, and come through JSON unchanged."""
     policy = ActivityPolicy(deadline=timedelta(hours=1), priority=1, heartbeat=timedelta(milliseconds=1_500))
-    convert = TypeAdapter(ActivityPolicy)
+    same = ActivityPolicy(deadline=timedelta(hours=1), priority=1, heartbeat=policy.heartbeat)
 
-    assert convert.validate_json(convert.dump_json(policy)) == policy
-    assert (
-        len({policy, ActivityPolicy(deadline=timedelta(hours=1), priority=1, heartbeat=policy.heartbeat)})
-        == 1
-    )
-    with pytest.raises(AttributeError):
-        policy.priority = 2  # type: ignore[misc] # it is frozen
+    assert ActivityPolicy.model_validate_json(policy.model_dump_json()) == policy
+    assert len({policy, same}) == 1
+    with pytest.raises(ValidationError, match="frozen"):
+        policy.priority = 2  # type: ignore[misc] # frozen
+
+
+ADDED = {"non_retryable_error_types": ("NoSeat",), "fairness_key": "tenant-7", "fairness_weight": 0.5}
+
+
+def test_options_of_a_later_version_are_written_only_where_set() -> None:
+    """A policy without such options keeps the bytes of the version before, alone and inside a model."""
+    written = COMPENSATION_POLICY.model_dump_json()
+    pending = PendingCompensation(address="seat", activity="free-seat", arguments=())
+
+    assert not [name for name in ADDED if name in written]
+    assert f'"policy":{written}' in pending.model_dump_json()
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_options_of_a_later_version_are_read_as_written(name: str) -> None:
+    """Each option comes through JSON, and only the option that is set."""
+    policy = ActivityPolicy.model_validate({name: ADDED[name]})
+    written = policy.model_dump_json()
+
+    assert ActivityPolicy.model_validate_json(written) == policy
+    assert policy != ActivityPolicy()
+    assert [each for each in ADDED if each in written] == [name]
 
 
 @pytest.mark.parametrize(
     ("policy", "seconds"),
     [
-        (COMPENSATION, 45 + 10),
+        (COMPENSATION_POLICY, 45 + 10),
         (ActivityPolicy(), 5 * 10 + 1 + 2 + 4 + 8),
         (ActivityPolicy(attempts=1), 45 + 10),
         (ActivityPolicy(attempts=8), 8 * 10 + 1 + 2 + 4 + 8 + 16 + 30 + 30),
@@ -138,3 +152,28 @@ def test_no_round_is_longer_than_thirty_days() -> None:
     slow = ActivityPolicy(attempts=2**31 - 1, timeout=timedelta(days=30))
 
     assert slow.longest_round(slow.attempts, slow.taken_within) == timedelta(days=30)
+
+
+UNLIMITED = MOST_ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    ("policy", "attempts"),
+    [
+        (ActivityPolicy(), 5),
+        (ActivityPolicy(deadline=SECOND), 5),
+        (ActivityPolicy(attempts=UNLIMITED), UNLIMITED),
+        (ActivityPolicy(attempts=UNLIMITED, deadline=SECOND), 1),
+        (ActivityPolicy(attempts=UNLIMITED, deadline=timedelta(seconds=10)), 1),
+        # Three attempts of 10 s and intervals of 1 s and 2 s.
+        (ActivityPolicy(attempts=UNLIMITED, deadline=timedelta(seconds=33)), 3),
+        (ActivityPolicy(attempts=UNLIMITED, deadline=timedelta(seconds=32)), 2),
+        (ActivityPolicy(attempts=UNLIMITED, deadline=timedelta(days=30), timeout=SECOND), 1_000),
+    ],
+    ids=str,
+)
+def test_round_of_unlimited_attempts_ends_with_the_schedule_to_close_timeout(
+    policy: ActivityPolicy, attempts: int
+) -> None:
+    """A pivot is then stuck, and the intervals grow, so that the history has room for years."""
+    assert policy.attempts_in_round() == attempts

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from sagas import ActivityPolicy
+from sagas._core.activity_policy import ActivityPolicy
 from sagas._execution.backoff import MOST_BYTES, MOST_EVENTS, retry_interval, worker_timeout
 
 KIB = 1024

@@ -6,7 +6,8 @@ from itertools import islice
 import pytest
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from sagas import ActivityPolicy, CompensationOrder, CompensationScope
+from sagas import CompensationOrder, CompensationScope
+from sagas._core.activity_policy import ActivityPolicy
 from sagas._core.compensation import ParallelCompensations, PendingCompensation
 from sagas._core.ledger import Ledger
 from sagas._core.lifecycle import Phase

@@ -14,7 +14,7 @@ from temporalio.exceptions import (
 )
 
 from sagas import (
-    ActivityPolicy,
+    ActivityOptions,
     CompensationRequestedError,
     DeadlineExceededError,
     DefinitionError,
@@ -62,6 +62,8 @@ def failed(cause: BaseException | None, *, scheduled: int = 5, started: int = 6)
             Outcome.UNKNOWN,
             False,
         ),
+        (ApplicationError("dead", type="Closed"), Outcome.UNKNOWN, True),
+        (ApplicationError("no seat", type="SoldOutForEver"), Outcome.REJECTED, True),
         (TerminatedError("gone"), Outcome.UNKNOWN, False),
         (None, Outcome.UNKNOWN, False),
     ],
@@ -71,7 +73,12 @@ def test_only_a_declared_refusal_is_a_rejection(
     cause: BaseException | None, outcome: Outcome, *, is_final: bool
 ) -> None:
     """Whatever else went wrong, it may have happened."""
-    verdict = outcome_of_failure(failed(cause), frozenset({"SoldOut"}), attempts=5)
+    verdict = outcome_of_failure(
+        failed(cause),
+        frozenset({"SoldOut", "SoldOutForEver"}),
+        attempts=5,
+        non_retryable=("Closed", "SoldOutForEver"),
+    )
 
     assert (verdict.outcome, verdict.is_final) == (outcome, is_final)
 
@@ -182,15 +189,15 @@ def test_long_codes_and_fields_are_cut() -> None:
 def test_the_cause_of_a_failure_says_where_in_the_workflow_it_was_raised() -> None:
     """Whoever reads it in the Web UI sees lines of the workflow, and none of the SDK's own."""
     with pytest.raises(DefinitionError) as raised:
-        ActivityPolicy(attempts=0)
+        ActivityOptions(task_queue="")
     before = [frame.filename for frame in extract_tb(raised.value.__traceback__)]
-    assert any(name.endswith("sagas/_core/activity_policy.py") for name in before)
+    assert any(name.endswith("sagas/_declarations/activity_options.py") for name in before)
 
     cause = trimmed_cause(raised.value)
 
     assert cause is raised.value
     (frame,) = extract_tb(cause.__traceback__)
-    assert (frame.filename, frame.line) == (__file__, "ActivityPolicy(attempts=0)")
+    assert (frame.filename, frame.line) == (__file__, 'ActivityOptions(task_queue="")')
 
 
 def test_a_cause_that_would_wedge_the_workflow_is_left_out() -> None:

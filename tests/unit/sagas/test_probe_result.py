@@ -18,21 +18,21 @@ def test_found_done_is_done_with_its_result() -> None:
     """The saga goes on as if the answer had not been lost."""
     finding = ProbeResult[Seat](outcome="done", result=Seat(number=7))
 
-    assert finding.verdict() == ActivityOutcome(Outcome.DONE, Seat(number=7))
+    assert finding.to_outcome() == ActivityOutcome(Outcome.DONE, Seat(number=7))
 
 
 def test_found_rejected_is_a_refusal_for_good() -> None:
     """With code and reason, and no result."""
     finding = ProbeResult[Seat](outcome="rejected", code="sold_out", reason="no seat")
 
-    assert finding.verdict() == ActivityOutcome(
+    assert finding.to_outcome() == ActivityOutcome(
         Outcome.REJECTED, code="sold_out", reason="no seat", is_final=True
     )
 
 
 def test_found_nothing_is_no_verdict() -> None:
     """The outcome stays unknown."""
-    assert ProbeResult[Seat](outcome="unknown", reason="the index is being built").verdict() is None
+    assert ProbeResult[Seat](outcome="unknown", reason="the index is being built").to_outcome() is None
 
 
 @pytest.mark.parametrize("outcome", ["started", "withdrawn", "compensated", "Done", ""])

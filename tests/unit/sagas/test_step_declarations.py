@@ -1,13 +1,24 @@
-"""A step that is badly written is refused when it is written."""
+"""Steps are values, and a badly written step is refused when the step is constructed."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from temporalio import activity
-from temporalio.common import RawValue
+from temporalio.common import RawValue, RetryPolicy
 
-from sagas import Action, DefinitionError, Operation, ProbeResult, Step, action
+from sagas import (
+    Action,
+    ActivityOptions,
+    DataAccess,
+    DefinitionError,
+    Operation,
+    ProbeResult,
+    Step,
+    action,
+)
+from sagas._core.activity_policy import ActivityPolicy
+from sagas._core.compensation import PendingCompensation
 
 
 @activity.defn
@@ -64,6 +75,13 @@ class Cinema:
     async def cancel(self, seat: str, number: int | None) -> None: ...
 
     @activity.defn
+    async def give_back(self, seat: str) -> None: ...
+
+    @staticmethod
+    @activity.defn
+    async def cancel_statically(seat: str, number: int | None) -> None: ...
+
+    @activity.defn
     async def book_row(self, seat: str, row: int) -> None: ...
 
 
@@ -75,34 +93,35 @@ RESERVE: Operation[str, int] = Operation(
 )
 FIND = Operation(name="find-seat", participant="cinema", message=str, result=ProbeResult[int])
 RELEASE: Operation[str, str] = Operation(name="release-seat", participant="cinema", message=str, result=str)
+CINEMA = ActivityOptions(task_queue="cinema")
 
 
-def test_action_of_an_activity_takes_its_name_and_type() -> None:
-    """The step's name is the activity's, in lower case with dashes."""
+def test_action_of_an_activity_takes_the_name_and_the_result_type() -> None:
+    """The name of the step is the name of the activity, in lower case with dashes."""
     book = action(book_seat)
 
     assert (book.name, book.call.activity, book.call.result) == ("book-seat", "book_seat", int)
 
 
 def test_result_without_an_annotation_is_read_without_a_type() -> None:
-    """As Temporal does; `-> None` says that there is none."""
+    """As Temporal does; `-> None` declares that there is no result."""
     assert action(book_untyped).call.result is Any
     assert action(cancel_seat).call.result is type(None)
 
 
-def test_action_of_an_operation_takes_its_contract() -> None:
+def test_action_of_an_operation_takes_the_contract() -> None:
     """Name, result and rejections are declared once."""
-    step = action(RESERVE, task_queue="cinema").compensated_by(RELEASE)
+    step = action(RESERVE, options=CINEMA).compensated_by(RELEASE)
 
     assert (step.name, step.call.result) == ("reserve-seat", int)
     assert step.call.rejections == RESERVE.rejections
     assert step.compensation is not None
-    assert (step.compensation.call.activity, step.compensation.takes_result) == ("release-seat", False)
-    assert (step.call.task_queue, step.compensation.call.task_queue) == ("cinema", "cinema")
+    assert (step.compensation.activity, step.compensation.takes_result) == ("release-seat", False)
+    assert (step.call.task_queue, step.compensation.task_queue) == ("cinema", "cinema")
 
 
 def test_compensation_with_a_second_parameter_takes_the_result() -> None:
-    """It is told what the action returned, or `None`."""
+    """The result of the action, or `None`."""
     plain = action(book_seat).compensated_by(cancel_seat).compensation
     knowing = action(book_seat).compensated_by(cancel_knowing).compensation
 
@@ -111,10 +130,23 @@ def test_compensation_with_a_second_parameter_takes_the_result() -> None:
     assert (plain.takes_result, knowing.takes_result) == (False, True)
 
 
+def test_options_become_the_policy_of_the_action_and_of_the_compensation() -> None:
+    """Without options an action has 5 attempts and a compensation 4."""
+    once = ActivityOptions(retry_policy=RetryPolicy(maximum_attempts=1))
+    usual = action(book_seat).compensated_by(cancel_seat)
+    quick = action(book_seat, options=once).compensated_by(cancel_seat, options=once)
+
+    policies = [(step.call.policy, step.compensation and step.compensation.policy) for step in (usual, quick)]
+    assert policies == [
+        (ActivityPolicy(attempts=5), ActivityPolicy(attempts=4)),
+        (ActivityPolicy(attempts=1), ActivityPolicy(attempts=1)),
+    ]
+
+
 @pytest.mark.parametrize(("probe", "asked"), [(FIND, "find-seat"), (find_seat, "find_seat")])
-def test_probe_is_asked_where_the_action_is_done(probe: Any, asked: str) -> None:
-    """With the patience of the action, on the workers of the action; its answer is a finding."""
-    call = action(RESERVE, probe=probe, task_queue="cinema").call
+def test_probe_has_the_options_of_the_action(probe: Any, asked: str) -> None:
+    """The same timeouts, retries and workers; the answer is a `ProbeResult`."""
+    call = action(RESERVE, probe=probe, options=CINEMA).call
 
     assert call.probe is not None
     assert (call.probe.activity, call.probe.task_queue, call.probe.policy) == (asked, "cinema", call.policy)
@@ -124,60 +156,104 @@ def test_probe_is_asked_where_the_action_is_done(probe: Any, asked: str) -> None
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (RELEASE, "must return a `ProbeResult`"),
-        (cancel_seat, "must return a `ProbeResult`"),
-        (no_activity, "is no act"),
+        (RELEASE, "probe 'release-seat' must return a ProbeResult, not <class 'str'>"),
+        (cancel_seat, "probe 'cancel_seat' must return a ProbeResult"),
+        (book_untyped, "probe 'book_untyped' must return a ProbeResult"),
+        (no_activity, "'no_activity' is not an activity"),
     ],
 )
-def test_probe_that_finds_nothing_is_refused(wrong: Any, message: str) -> None:
-    """Its answer would say nothing about what became of the action."""
+def test_probe_without_a_probe_result_is_refused(wrong: Any, message: str) -> None:
+    """Another answer would not contain the outcome of the action."""
     with pytest.raises(DefinitionError, match=message):
         action(RESERVE, probe=wrong)
 
 
-def test_compensation_may_have_workers_of_its_own() -> None:
-    """By default they are those of the action."""
+def test_compensation_may_have_a_task_queue_of_its_own() -> None:
+    """By default a compensation has the task queue of the action."""
     steps = [
-        action(RESERVE, task_queue="cinema").compensated_by(RELEASE, task_queue="back-office"),
-        action(RESERVE, task_queue="cinema").compensated_by(RELEASE),
+        action(RESERVE, options=CINEMA).compensated_by(
+            RELEASE, options=ActivityOptions(task_queue="back-office")
+        ),
+        action(RESERVE, options=CINEMA).compensated_by(RELEASE),
         action(RESERVE).compensated_by(RELEASE),
     ]
 
-    assert [s.compensation and s.compensation.call.task_queue for s in steps] == [
-        "back-office",
-        "cinema",
-        None,
-    ]
+    assert [s.compensation and s.compensation.task_queue for s in steps] == ["back-office", "cinema", None]
 
 
-def test_data_of_a_step_is_what_its_author_says() -> None:
-    """Names, each once; a step takes them over from its action."""
-    bare = action(RESERVE, reads=["plan", "plan"], writes=iter(["seats"]))
+def test_data_of_a_step_is_declared_by_name() -> None:
+    """A step has the declaration of the action."""
+    bare = action(RESERVE, data=DataAccess(reads={"plan"}, writes=frozenset({"seats"})))
 
     assert (bare.data.reads, bare.data.writes) == (frozenset({"plan"}), frozenset({"seats"}))
     assert bare.compensated_by(RELEASE).data == bare.data
-    assert bare.without_compensation(because="it is free").data == bare.data
+    assert bare.without_compensation(because="no money is involved").data == bare.data
+    assert hash(bare)
+
+
+@pytest.mark.parametrize("option", ["reads", "writes"])
+@pytest.mark.parametrize("wrong", ["seats", ["seats"], {7}, {""}, None, 7])
+def test_data_without_a_set_of_names_is_refused(option: str, wrong: Any) -> None:
+    """Text would otherwise be taken for a set of letters."""
+    with pytest.raises(DefinitionError, match=f"{option} must be a set of names, not "):
+        DataAccess(**{option: wrong})
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (no_activity, "is no activity"),
+        ({"options": 3}, "options must be an ActivityOptions, not 3"),
+        ({"options": None}, "options must be an ActivityOptions, not None"),
+        ({"options": RetryPolicy(maximum_attempts=3)}, "options must be an ActivityOptions, not RetryPolicy"),
+        ({"data": {"seats"}}, "data must be a DataAccess, not {'seats'}"),
+        ({"rejections": "SoldOut"}, "rejections must be a set of names, not 'SoldOut'"),
+        ({"rejections": [ValueError]}, "rejections must be a set of names"),
+        ({"rejections": {ValueError}}, "rejections must be a set of names"),
+    ],
+    ids=str,
+)
+def test_wrong_argument_of_an_action_is_refused_by_name(wrong: dict[str, Any], message: str) -> None:
+    """When the action is constructed, not in a workflow task."""
+    with pytest.raises(DefinitionError, match=message):
+        action(book_seat, **wrong)
+
+
+@pytest.mark.parametrize("wrong", [3, None, RetryPolicy(maximum_attempts=3)])
+def test_wrong_options_of_a_compensation_are_refused_by_name(wrong: Any) -> None:
+    """As those of an action."""
+    with pytest.raises(DefinitionError, match="options must be an ActivityOptions, not "):
+        action(book_seat).compensated_by(cancel_seat, options=wrong)
+
+
+@pytest.mark.parametrize("own", [{"name": "book-seat"}, {"rejections": {"closed"}}], ids=str)
+def test_operation_takes_no_second_name_and_no_further_rejections(own: dict[str, Any]) -> None:
+    """The operation is the contract, which the participant knows."""
+    with pytest.raises(
+        DefinitionError, match="operation 'reserve-seat' declares its own name and rejections"
+    ):
+        action(RESERVE, **own)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (no_activity, "'no_activity' is not an activity: decorate the function with @activity.defn"),
         (no_message, "has 0 parameters"),
         (three, "has 3 parameters"),
         (oddly_named, "words in lower case"),
-        (dynamic, "is no activity"),
-        (print, "is no activity"),
+        (dynamic, "is not an activity"),
+        (print, "is not an activity"),
+        (7, "7 is not an activity"),
     ],
 )
 def test_wrong_action_is_refused(wrong: Callable[..., Any], message: str) -> None:
-    """With what to do about it."""
+    """The message says what to do."""
     with pytest.raises(DefinitionError, match=message):
         action(wrong)
 
 
-def test_methods_of_a_class_are_given_as_the_class_has_them() -> None:
-    """Wherever the class is: the instance is not known before its worker is."""
+def test_methods_are_given_as_attributes_of_the_class() -> None:
+    """The instance belongs to the worker, which does not exist yet; a class may be local."""
 
     class Theatre:
         @activity.defn
@@ -196,8 +272,32 @@ def test_methods_of_a_class_are_given_as_the_class_has_them() -> None:
     assert [step.compensation is not None and step.compensation.takes_result for step in steps] == [True] * 3
 
 
-def test_function_with_two_parameters_is_no_method() -> None:
-    """It would get one message, and fail at every attempt; a method that is bound takes one as well."""
+@pytest.mark.parametrize(
+    ("compensation", "takes_result"),
+    [
+        (RELEASE, False),
+        (cancel_seat, False),
+        (cancel_knowing, True),
+        (Cinema.give_back, False),
+        (Cinema.cancel, True),
+        (Cinema().give_back, False),
+        (Cinema.cancel_statically, True),
+    ],
+)
+def test_functions_methods_and_operations_compensate_each_other(
+    compensation: Any, *, takes_result: bool
+) -> None:
+    """An activity is called by name, so the kind of the compensation need not be the kind of the action."""
+    step = action(book_seat).compensated_by(compensation)
+
+    assert step.compensation is not None
+    assert step.compensation.takes_result is takes_result
+    if compensation is not Cinema.cancel_statically:
+        assert action(Cinema.book).compensated_by(compensation).compensation == step.compensation
+
+
+def test_function_with_two_parameters_is_not_a_method() -> None:
+    """Such a function would get one argument, and fail at every attempt; likewise a bound method."""
 
     @activity.defn
     async def book_local(seat: str, row: int) -> None: ...
@@ -207,36 +307,60 @@ def test_function_with_two_parameters_is_no_method() -> None:
             action(wrong)
 
 
-@pytest.mark.parametrize("name", ["", "Book", "book seat", "book.seat", "book:seat", "-book", "book#2", "ä"])
-def test_name_that_would_spoil_a_key_is_refused(name: str) -> None:
-    """Addresses are made of names, with `#`, `:`, `/` and `.` between them."""
-    if name:
-        with pytest.raises(DefinitionError, match="words in lower case"):
-            action(book_seat, name=name)
+@pytest.mark.parametrize(
+    "name", [7, "", "Book", "book seat", "book.seat", "book:seat", "-book", "book#2", "ä"]
+)
+def test_name_that_would_spoil_a_key_is_refused(name: Any) -> None:
+    """Addresses are made of names, with `#`, `:`, `/` and `.` between the names."""
+    with pytest.raises(DefinitionError, match="words in lower case"):
+        action(book_seat, name=name)
     with pytest.raises(DefinitionError, match="words in lower case"):
         Operation(name=name, participant="cinema", message=str, result=str)
+    with pytest.raises(DefinitionError, match=r"the name of participant .* must be words in lower case"):
+        Operation(name="book-seat", participant=name, message=str, result=str)
 
 
 @pytest.mark.parametrize("wrong", [no_activity, no_message, three])
 def test_wrong_compensation_is_refused(wrong: Callable[..., Any]) -> None:
-    """It takes what its action took, and perhaps the result."""
+    """A compensation takes the message of the action, and optionally the result."""
     with pytest.raises(DefinitionError):
         action(book_seat).compensated_by(wrong)
 
 
 @pytest.mark.parametrize("because", ["", "  "])
 def test_missing_compensation_needs_a_reason(because: str) -> None:
-    """Nobody forgets one by accident."""
-    with pytest.raises(DefinitionError, match="say why"):
+    """A compensation is not forgotten by accident."""
+    with pytest.raises(DefinitionError, match="because= must say why"):
         action(book_seat).without_compensation(because=because)
 
 
 def test_steps_are_values() -> None:
-    """They are frozen, and equal when they mean the same."""
+    """Frozen, and equal when the content is equal."""
     one = action(book_seat).compensated_by(cancel_seat)
 
     assert one == action(book_seat).compensated_by(cancel_seat)
+    assert hash(one) == hash(action(book_seat).compensated_by(cancel_seat))
     assert isinstance(one, Step)
     assert isinstance(action(RESERVE), Action)
+    assert isinstance(action(Cinema.book), Action)
     with pytest.raises(AttributeError):
-        one.name = "other"  # type: ignore[misc] # it is frozen
+        one.name = "other"  # type: ignore[misc] # frozen
+    with pytest.raises(AttributeError):
+        action(Cinema.book).name = "other"  # type: ignore[misc] # frozen
+
+
+def test_pending_compensation_has_the_message_and_room_for_the_result() -> None:
+    """The result is filled in once the action is done."""
+    specs = [action(book_seat).compensated_by(each).compensation for each in (cancel_seat, cancel_knowing)]
+
+    pending = [spec and spec.pending("book-seat#2", "7 B") for spec in specs]
+
+    assert pending == [
+        PendingCompensation(address="book-seat#2", activity="cancel_seat", arguments=("7 B",)),
+        PendingCompensation(
+            address="book-seat#2",
+            activity="cancel-seat-knowing",
+            arguments=("7 B", None),
+            takes_result=True,
+        ),
+    ]
