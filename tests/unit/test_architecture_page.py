@@ -19,7 +19,7 @@ TRANSITIONS = (
     *("complete", "begin_compensation", "end_compensation"),
 )
 """The methods of the lifecycle that may change the phase; `abort` leads from every phase to the end."""
-TREES = ("sagas",)
+TREES = ("sagas", "choreography", "workers")
 """The packages whose inner packages are compared with the tree of the page."""
 
 

@@ -1009,7 +1009,7 @@ def _raise(error: Exception | None) -> None:
         raise error
 
 
-_URL = httpx.URL("http://user:secret@cinema.example:8001/")
+_URL = httpx.URL("http://user:secret@cinema.example:8001/reserve-seat")
 
 
 async def _activity(error: Exception | None) -> None:

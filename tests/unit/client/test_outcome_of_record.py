@@ -101,7 +101,7 @@ SOLD_OUT = closed(
             Compensated("cancelled", reason="it was cancelled", is_cancelled=True),
         ),
         (
-            record(CANCELLED, cancels=[(NOW, "why"), (NOW, "")]),
+            record(CANCELLED, cancel_requests=[(NOW, "why"), (NOW, "")]),
             Compensated("cancelled", reason="why", is_cancelled=True),
         ),
         (
@@ -203,7 +203,7 @@ def test_settled_saga_was_cancelled_if_the_cancel_was_the_first_failure(
         CloseStatus.FAILED, error_type=SAGA_SETTLED, code=code, manual_resolutions={"a": "skipped"}
     )
 
-    outcome = outcome_of_record(record(close, cancels=cancels))
+    outcome = outcome_of_record(record(close, cancel_requests=cancels))
 
     assert isinstance(outcome, Settled)
     assert outcome.is_cancelled is is_cancelled
