@@ -1,1 +1,1 @@
-"""Reading sagas from workflow histories, without running workflow code."""
+"""Reads sagas from workflow histories, without running workflow code."""

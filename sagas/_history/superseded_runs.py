@@ -2,8 +2,7 @@
 
 A reset starts a new run with a copy of the history up to an event, and supersedes the run with the original
 history. Later events are only in the history of the superseded run. A step has the same idempotency key in
-all
-runs: a repeated step is the same effect, and the latest answer of the participant counts.
+all runs: a repeated step is the same effect, and the latest answer of the participant counts.
 """
 
 from collections.abc import Iterator, Sequence

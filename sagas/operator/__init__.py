@@ -1,4 +1,4 @@
-"""Operations on running and closed sagas: list, show, preview, verbs and rescue."""
+"""What operators need: a client with verbs, the models of its results, and their rendering as text."""
 
 from .._core.outcome import Outcome
 from .._core.status import Status

@@ -91,12 +91,8 @@ async def rescue_saga(
     fetcher = HistoryFetcher(client)
     try:
         record = await fetcher.fetch_family(saga_id)
-    except SagaNotFoundError:
-        # A rescue can be stuck longer than the retention of its saga.
-        if not (rescues := await fetcher.fetch_rescues(saga_id)):
-            raise
-        await _continue_interrupted(client, fetcher, rescues, request)
-        return await _existing_rescue(client, rescues[-1])
+    except SagaNotFoundError as error:
+        return await _rescue_after_retention(client, fetcher, saga_id, request, error)
     if was_reset_by_rescue(record):
         return _continuing(record.id, record.run_id, is_new=False)
     if record.closure is None:
@@ -116,6 +112,17 @@ async def rescue_saga(
         )
     run_id, is_new = await reset_and_continue(client, fetcher, record, request)
     return _continuing(record.id, run_id, is_new=is_new)
+
+
+async def _rescue_after_retention(
+    client: Client, fetcher: HistoryFetcher, saga_id: str, request: OperatorRequest, error: SagaNotFoundError
+) -> Rescue:
+    """Finds the rescue of a saga that the server no longer keeps: a rescue can be stuck for that long."""
+    rescues = await fetcher.fetch_rescues(saga_id)
+    if not rescues:
+        raise error
+    await _continue_interrupted(client, fetcher, rescues, request)
+    return await _existing_rescue(client, rescues[-1])
 
 
 def _reason_of_open(record: SagaRecord) -> str:
