@@ -20,7 +20,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.worker import Worker
 
 from sagas import RejectedError, Saga, SagaClient, SagaPlugin, action, start_saga
-from tests.pages import DOCS
+from tests.guide_code import DOCS
 from tests.waiting import until
 from workers import EmbeddedTemporal, PortLease, find_temporal, register_search_attributes
 

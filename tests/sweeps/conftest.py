@@ -14,7 +14,7 @@ from tests.conftest import COVERED
 from tests.scenarios.conftest import stack
 from tests.temporal.conftest import FLAGS, temporal_program
 
-from .order_batches import Whole, undisturbed
+from .orders.order_batches import Whole, undisturbed
 
 __all__ = ["stack", "temporal_program"]
 

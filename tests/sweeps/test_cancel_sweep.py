@@ -10,12 +10,12 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
-from .cancel_points import Moment, When, moments_of, resting
-from .cancelled_run import WORKFLOWS, Evidence, ForwardCheck
-from .promises import check
+from .interruption_points import Moment, When, moments_of, resting
 from .saga_histories import common_prefix, gaps
-from .saga_shapes import SHAPES, Shape
 from .strict_replay import replay_strictly
+from .trips.cancelled_run import WORKFLOWS, Evidence, ForwardCheck
+from .trips.promises import check
+from .trips.saga_shapes import SHAPES, Shape
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

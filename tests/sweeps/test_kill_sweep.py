@@ -10,7 +10,7 @@ import pytest
 
 from examples.compare.stack import Stack
 
-from .order_batches import KINDS, Wave, Whole
+from .orders.order_batches import KINDS, Wave, Whole
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -6,8 +6,8 @@ import pytest
 
 from examples.compare.stack import Stack
 
-from .interrupted_orders import Cut, CutOrder, cut_off_everywhere
-from .order_batches import Whole
+from .orders.interrupted_orders import Cut, CutOrder, cut_off_everywhere
+from .orders.order_batches import Whole
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

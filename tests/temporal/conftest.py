@@ -15,7 +15,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from sagas import SagaPlugin
 
-from .fixtures.trip_worker import WORKFLOWS, Stage
+from .fixtures.worker_harness import WORKFLOWS, Stage
 
 BARE_FLAGS = [
     "--dynamic-config-value",

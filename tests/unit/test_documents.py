@@ -20,7 +20,7 @@ from examples.compare.__main__ import app as compare
 from examples.reactions import REACTIONS
 from examples.service import SERVICES
 from sagas._core.status import ENDED
-from tests.pages import DOCS
+from tests.guide_code import DOCS
 from workers._cli import app
 from workers._settings import PREFIX, Settings
 

@@ -36,7 +36,7 @@ from tests.temporal.fixtures.trip_saga import (
     breaks,
     refuses,
 )
-from tests.temporal.fixtures.trip_worker import Handle, Stage
+from tests.temporal.fixtures.worker_harness import Handle, Stage
 from workers import find_temporal, record_history, run_main
 
 FOLDER = Path(__file__).parent

@@ -12,7 +12,7 @@ from temporalio.testing import WorkflowEnvironment
 from sagas import SKIP, SagaPlugin, SkipRequest
 from tests.temporal.conftest import FLAGS
 from tests.temporal.fixtures.trip_saga import Plan, refuses
-from tests.temporal.fixtures.trip_worker import Handle, Stage
+from tests.temporal.fixtures.worker_harness import Handle, Stage
 from workers import run_main
 
 FOLDER = Path(__file__).parent

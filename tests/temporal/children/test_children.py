@@ -6,7 +6,7 @@ from temporalio.api.enums.v1 import EventType
 from sagas import SagaClient
 
 from ..fixtures.trip_saga import Plan, refuses
-from ..fixtures.trip_worker import Ending, Stage
+from ..fixtures.worker_harness import Ending, Stage
 
 CANCELLED = Ending("CANCELED", "compensated")
 

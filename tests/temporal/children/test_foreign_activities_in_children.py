@@ -10,8 +10,8 @@ from temporalio.exceptions import ApplicationError
 from sagas import Saga, start_saga
 
 from ..fixtures.trip_saga import STEPS, Plan
-from ..fixtures.trip_worker import WORKFLOWS as USUAL
-from ..fixtures.trip_worker import Handle, Stage
+from ..fixtures.worker_harness import WORKFLOWS as USUAL
+from ..fixtures.worker_harness import Handle, Stage
 
 # Each task is a replay from the beginning.
 pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])

@@ -6,7 +6,7 @@ from temporalio.api.enums.v1 import EventType
 from sagas import COMPLETE, SKIP, CompleteRequest, SkipRequest
 
 from ..fixtures.trip_saga import Plan, breaks
-from ..fixtures.trip_worker import Ending, Stage
+from ..fixtures.worker_harness import Ending, Stage
 
 STARTED = EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
 

@@ -12,8 +12,8 @@ from sagas._history.timeline_builder import build_timeline
 
 from ..fixtures.trip_rescues import not_made_up, rescue, rescued
 from ..fixtures.trip_saga import STEPS, Plan, TripSaga, refuses
-from ..fixtures.trip_worker import WORKFLOWS as USUAL
-from ..fixtures.trip_worker import Handle, Stage
+from ..fixtures.worker_harness import WORKFLOWS as USUAL
+from ..fixtures.worker_harness import Handle, Stage
 
 pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
 

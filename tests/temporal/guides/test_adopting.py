@@ -18,10 +18,10 @@ from temporalio.worker import Replayer, Worker
 from temporalio.workflow import NondeterminismError
 
 from sagas import SAGA_COMPENSATED, SAGA_STATUS, SagaPlugin, idempotency_key
-from tests.pages import DOCS, modules_of
+from tests.guide_code import DOCS, modules_of
 from tests.waiting import until
 
-from ..fixtures.trip_worker import PATIENCE
+from ..fixtures.worker_harness import PATIENCE
 
 PAGE = (DOCS / "adopting.md").read_text()
 TABLE = re.sub(r"\s+", " ", PAGE.partition("## Step 3")[2])

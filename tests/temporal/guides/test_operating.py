@@ -34,14 +34,14 @@ from sagas import (
 from sagas._core.purpose import Purpose
 from sagas._core.status import ENDED
 from sagas.operator._search import CUT_OFF
-from tests.pages import DOCS, modules_in, modules_of
+from tests.guide_code import DOCS, modules_in, modules_of
 from tests.waiting import until
 from workers._cli import app
 from workers._operate import Wanted
 
 from ..fixtures.sagas_command import Ended, sagas
 from ..fixtures.shop_saga import Order, OrderSaga, Parcel, Warehouse
-from ..fixtures.trip_worker import PATIENCE, Ending, Handle, Stage
+from ..fixtures.worker_harness import PATIENCE, Ending, Handle, Stage
 from ..operator.test_reset import reset
 
 PAGE = (DOCS / "operating.md").read_text()

@@ -22,9 +22,9 @@ from temporalio.testing import TimeSkipper
 from temporalio.worker import Replayer, Worker
 
 from sagas import APPROVE, ApprovalRequest, RejectedError, SagaClient, SagaPlugin, start_saga
-from tests.pages import DOCS, modules_in, modules_of
+from tests.guide_code import DOCS, modules_in, modules_of
 
-from ..fixtures.trip_worker import PATIENCE, Stage
+from ..fixtures.worker_harness import PATIENCE, Stage
 
 Guide = dict[str, Any]
 

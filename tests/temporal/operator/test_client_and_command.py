@@ -27,8 +27,8 @@ from tests.waiting import until
 
 from ..fixtures.sagas_command import sagas
 from ..fixtures.trip_saga import Booking, Gate, Plan, breaks, refuses
-from ..fixtures.trip_worker import PATIENCE, Handle, Stage
-from ..fixtures.trip_worker import WORKFLOWS as USUAL
+from ..fixtures.worker_harness import PATIENCE, Handle, Stage
+from ..fixtures.worker_harness import WORKFLOWS as USUAL
 from ..plugin.test_workflows_without_sagas import Everyday
 
 WORKFLOWS = [*USUAL, Everyday]

@@ -13,7 +13,7 @@ from workers import ConfigurationError, read_recordings, record_history, replay_
 
 from ..fixtures.continuing_saga import RelaySaga
 from ..fixtures.trip_saga import Plan, TripSaga
-from ..fixtures.trip_worker import Stage
+from ..fixtures.worker_harness import Stage
 
 once = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
 

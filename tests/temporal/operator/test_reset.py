@@ -17,7 +17,7 @@ from tests.waiting import until
 
 from ..fixtures.trip_rescues import calls_of, not_made_up, rescue, rescued
 from ..fixtures.trip_saga import Plan, TripSaga, refuses
-from ..fixtures.trip_worker import Handle, Stage
+from ..fixtures.worker_harness import Handle, Stage
 
 pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
 

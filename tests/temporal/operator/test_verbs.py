@@ -21,7 +21,7 @@ from sagas import (
 )
 
 from ..fixtures.trip_saga import Booking, Gate, Plan, breaks, refuses
-from ..fixtures.trip_worker import Ending, Handle, Stage
+from ..fixtures.worker_harness import Ending, Handle, Stage
 
 # The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
 pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])

@@ -12,8 +12,8 @@ from sagas._run import task_size_limit as load
 
 from ..fixtures import author_workflows as habits
 from ..fixtures.trip_saga import Booking, Gate, Plan, breaks, refuses
-from ..fixtures.trip_worker import WORKFLOWS as USUAL
-from ..fixtures.trip_worker import Ending, Handle, Stage
+from ..fixtures.worker_harness import WORKFLOWS as USUAL
+from ..fixtures.worker_harness import Ending, Handle, Stage
 
 WORKFLOWS = [*USUAL, *habits.HABITS]
 SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED

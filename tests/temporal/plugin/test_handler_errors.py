@@ -11,8 +11,8 @@ from sagas import HOLD, RESUME, OperatorNote, SagaClient
 
 from ..fixtures import handler_workflows as listeners
 from ..fixtures.trip_saga import Gate, Plan, refuses
-from ..fixtures.trip_worker import WORKFLOWS as USUAL
-from ..fixtures.trip_worker import Ending, Handle, Stage
+from ..fixtures.worker_harness import WORKFLOWS as USUAL
+from ..fixtures.worker_harness import Ending, Handle, Stage
 from .test_author_workflows import begin, task_failure
 
 WORKFLOWS = [*USUAL, *listeners.LISTENERS]

@@ -13,7 +13,7 @@ from sagas import SagaPlugin
 
 from ..fixtures.continuing_saga import RelaySaga
 from ..fixtures.trip_saga import refuses
-from ..fixtures.trip_worker import Ending, Handle, Stage
+from ..fixtures.worker_harness import Ending, Handle, Stage
 
 OWN = {"service_name", "namespace", "task_queue", "workflow_type"}
 """Attributes that Temporal adds itself."""

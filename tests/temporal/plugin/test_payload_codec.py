@@ -23,7 +23,7 @@ from tests.waiting import until
 
 from ..fixtures.sagas_command import sagas
 from ..fixtures.trip_saga import Plan, TripSaga, refuses
-from ..fixtures.trip_worker import Ending, Handle, Stage
+from ..fixtures.worker_harness import Ending, Handle, Stage
 
 
 class Sealed(PayloadCodec, WithSerializationContext):

@@ -25,7 +25,7 @@ from temporalio.worker import Worker
 from sagas import DefinitionError, DuplicateSagaError, Saga, SagaPlugin, StartError, start_saga
 
 from ..fixtures.trip_saga import NumberlessSaga, Plan, TripSaga
-from ..fixtures.trip_worker import Ending, Stage
+from ..fixtures.worker_harness import Ending, Stage
 
 PLAN = Plan(do=("hotel",))
 

@@ -14,7 +14,7 @@ from tests.waiting import until
 from ..conftest import BARE_FLAGS, running_server
 from ..fixtures.sagas_command import sagas
 from ..fixtures.trip_saga import Plan, breaks, refuses
-from ..fixtures.trip_worker import Ending, Handle, Stage
+from ..fixtures.worker_harness import Ending, Handle, Stage
 
 pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
 DONE = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED

@@ -7,7 +7,7 @@ from sagas import SagaClient, VerbRefusedError
 from tests.waiting import until
 
 from ..fixtures.trip_saga import Plan
-from ..fixtures.trip_worker import Ending, Handle, Stage
+from ..fixtures.worker_harness import Ending, Handle, Stage
 
 DONE = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 UPSERT = EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES

@@ -13,7 +13,7 @@ from temporalio.api.workflowservice.v1 import UpdateActivityOptionsRequest
 from sagas import SagaClient
 
 from ..fixtures.trip_saga import refuses
-from ..fixtures.trip_worker import Handle, Stage
+from ..fixtures.worker_harness import Handle, Stage
 
 SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
 

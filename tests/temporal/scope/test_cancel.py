@@ -6,7 +6,7 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 
 from ..fixtures.trip_saga import Booking, Gate, Plan, breaks, refuses
-from ..fixtures.trip_worker import Ending, Stage
+from ..fixtures.worker_harness import Ending, Stage
 
 CANCELLED = Ending("CANCELED", "compensated")
 TASK_DONE = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED

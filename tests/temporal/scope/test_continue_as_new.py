@@ -11,8 +11,8 @@ from temporalio.exceptions import ApplicationError
 from sagas import HOLD, RESUME, CompensationOrder, CompensationScope, OperatorNote, Saga
 
 from ..fixtures.trip_saga import STEPS, Booking, Plan, refuses
-from ..fixtures.trip_worker import WORKFLOWS as USUAL
-from ..fixtures.trip_worker import Ending, Stage
+from ..fixtures.worker_harness import WORKFLOWS as USUAL
+from ..fixtures.worker_harness import Ending, Stage
 
 # The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
 pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])

@@ -11,8 +11,8 @@ from temporalio.client import WorkflowUpdateFailedError
 from sagas import APPROVE, HOLD, ApprovalDecision, ApprovalRequest, DeadlineExceededError, OnFailure, Saga
 
 from ..fixtures.trip_saga import Booking, Gate, Plan
-from ..fixtures.trip_worker import WORKFLOWS as USUAL
-from ..fixtures.trip_worker import Ending, Handle, Stage
+from ..fixtures.worker_harness import WORKFLOWS as USUAL
+from ..fixtures.worker_harness import Ending, Handle, Stage
 
 # The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
 pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])

@@ -11,8 +11,8 @@ from temporalio.api.enums.v1 import EventType
 from sagas import Saga
 
 from ..fixtures.trip_saga import PIVOTS, STEPS, Booking, Plan
-from ..fixtures.trip_worker import WORKFLOWS as USUAL
-from ..fixtures.trip_worker import Ending, Handle, Stage
+from ..fixtures.worker_harness import WORKFLOWS as USUAL
+from ..fixtures.worker_harness import Ending, Handle, Stage
 
 # Without a cache, each task is a replay.
 pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])

@@ -10,8 +10,8 @@ from temporalio.api.enums.v1 import EventType
 from sagas import CompensationOrder, DefinitionError, RejectedError, Saga
 
 from ..fixtures.trip_saga import STEPS, Gate, Plan, breaks, refuses
-from ..fixtures.trip_worker import WORKFLOWS as USUAL
-from ..fixtures.trip_worker import Ending, Stage
+from ..fixtures.worker_harness import WORKFLOWS as USUAL
+from ..fixtures.worker_harness import Ending, Stage
 
 SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
 

@@ -5,7 +5,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.testing import TimeSkipper
 
 from ..fixtures.trip_saga import Answer, Gate, Plan, answers, breaks, refuses
-from ..fixtures.trip_worker import Ending, Stage
+from ..fixtures.worker_harness import Ending, Stage
 
 CANCELLED = Ending("CANCELED", "compensated")
 CANCEL_REQUESTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED

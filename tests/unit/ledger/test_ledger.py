@@ -15,7 +15,7 @@ from sagas._core.lifecycle import Phase
 from sagas._core.outcome import Outcome
 
 from .oracle import Kind, Shape
-from .walks import (
+from .saga_enumeration import (
     DONE,
     PLAIN,
     REJECTED,

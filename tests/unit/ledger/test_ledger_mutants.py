@@ -22,8 +22,8 @@ from sagas._core import ledger as kernel
 from sagas._core.ledger import Ledger
 
 from .oracle import Kind
-from .pivot_walks import groups_round_a_pivot, round_a_pivot
-from .walks import (
+from .pivot_enumeration import groups_round_a_pivot, round_a_pivot
+from .saga_enumeration import (
     DONE,
     PLAIN,
     REJECTED,

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from .oracle import Kind
-from .pivot_walks import groups_round_a_pivot, round_a_pivot
+from .pivot_enumeration import groups_round_a_pivot, round_a_pivot
+from .saga_enumeration import PLAIN, Branch, Ending, Scene, check, in_turn, opening
 from .test_ledger import BEST_EFFORT, CHILD, CLOSED, FIVE, OF_THE_PIVOT, PIVOT, STEP, THREE
-from .walks import PLAIN, Branch, Ending, Scene, check, in_turn, opening
 
 
 def test_nothing_crosses_the_pivot_backwards() -> None:

@@ -14,7 +14,7 @@ from sagas._core.outcome import Outcome
 from sagas._wire.continued_state import ContinuedState
 
 from ..ledger.oracle import Kind
-from ..ledger.walks import (
+from ..ledger.saga_enumeration import (
     DONE,
     PLAIN,
     POLICIES,

@@ -6,7 +6,7 @@ from itertools import islice
 from sagas._core.outcome import Outcome
 
 from .oracle import Kind
-from .walks import NAMES, UNDER_WAY, WITHDRAWN, Branch, Ending, Scene, in_turn, interleaved
+from .saga_enumeration import NAMES, UNDER_WAY, WITHDRAWN, Branch, Ending, Scene, in_turn, interleaved
 
 
 def round_a_pivot(

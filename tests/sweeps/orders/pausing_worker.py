@@ -25,10 +25,10 @@ from sagas import SagaPlugin
 from tests.waiting import until
 from workers import connect, load_settings, run_main
 
-from .cancel_points import Passes
-from .order_with_timeout import LimitedOrderSaga
-from .saga_histories import CHILD_STARTED, COMPLETED
-from .stepped_worker import DEEPER, LONGEST_HOLD, STICKY, TaskHold, Turnstile, worker_behind
+from ..interruption_points import Passes
+from ..saga_histories import CHILD_STARTED, COMPLETED
+from ..stepped_worker import DEEPER, LONGEST_HOLD, STICKY, TaskHold, Turnstile, worker_behind
+from .order_with_run_timeout import LimitedOrderSaga
 
 CONNECTIONS = 8
 GENERATIONS = 2

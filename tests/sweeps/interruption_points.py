@@ -4,16 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .fenced_participants import Request
-from .saga_histories import (
-    ACTIVITY_SCHEDULED,
-    CHILD_INITIATED,
-    STARTED,
-    Line,
-    batches,
-    caused_by,
-    closes,
-)
+from .saga_histories import ACTIVITY_SCHEDULED, CHILD_INITIATED, STARTED, Line, batches, caused_by, closes
+from .trips.fenced_participants import Request
 
 BEGINS = (ACTIVITY_SCHEDULED, CHILD_INITIATED)
 

@@ -13,10 +13,10 @@ from temporalio.api.history.v1 import HistoryEvent
 from sagas import SAGA_STATUS, CompensationOrder
 from tests.temporal.fixtures.trip_saga import PIVOTS, STEPS, TELL
 
-from .cancel_points import When
+from ..interruption_points import When
+from ..saga_histories import ACTIVITY_SCHEDULED, CHILD_INITIATED, Line, batches, caused_by, closes
 from .cancelled_run import Evidence
 from .fenced_participants import COMPENSATE, Effect, Request
-from .saga_histories import ACTIVITY_SCHEDULED, CHILD_INITIATED, Line, batches, caused_by, closes
 from .saga_shapes import Shape
 
 MADE_UP = {

@@ -14,11 +14,10 @@ from temporalio.testing import TimeSkipper
 
 from sagas import start_saga
 from tests.temporal.fixtures.trip_saga import NumberlessSaga, TripSaga
-from tests.temporal.fixtures.trip_worker import Ending, Handle, Stage
+from tests.temporal.fixtures.worker_harness import Ending, Handle, Stage
 
-from .cancel_points import Moment, Passes, When
-from .fenced_participants import Hold, Participants
-from .saga_histories import (
+from ..interruption_points import Moment, Passes, When
+from ..saga_histories import (
     CANCEL_REQUESTED,
     CHILD_CANCEL_REQUESTED,
     CHILD_STARTED,
@@ -28,8 +27,9 @@ from .saga_histories import (
     closes,
     family,
 )
+from ..stepped_worker import DEEPER, PATIENCE, TaskHold, Turnstile, worker_behind
+from .fenced_participants import Hold, Participants
 from .saga_shapes import Shape
-from .stepped_worker import DEEPER, PATIENCE, TaskHold, Turnstile, worker_behind
 
 DEEPEST = 3
 WORKFLOWS: list[type] = [TripSaga, NumberlessSaga]

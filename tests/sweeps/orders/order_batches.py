@@ -23,10 +23,10 @@ from examples.payment.saga import PaymentSaga
 from tests.waiting import until
 from workers import ChildProcess
 
-from .cancel_points import Moment, When, moments_of
-from .saga_histories import ACTIVITY_SCHEDULED, CHILD_STARTED, STARTED, Line, batches, family
-from .stepped_worker import LONGEST_HOLD
-from .strict_replay import replay_strictly
+from ..interruption_points import Moment, When, moments_of
+from ..saga_histories import ACTIVITY_SCHEDULED, CHILD_STARTED, STARTED, Line, batches, family
+from ..stepped_worker import LONGEST_HOLD
+from ..strict_replay import replay_strictly
 
 PATIENCE = 180
 """Seconds; a task that died with its worker is given to another after 30, an attempt after 10."""
@@ -188,7 +188,13 @@ class Wave:
     def _worker(self) -> ChildProcess:
         participants = [f"{service}={url}" for service, url in self._stack.urls.items()]
         return ChildProcess(
-            [sys.executable, "-m", "tests.sweeps.pausing_worker", self.folder / "plan.json", *participants],
+            [
+                sys.executable,
+                "-m",
+                "tests.sweeps.orders.pausing_worker",
+                self.folder / "plan.json",
+                *participants,
+            ],
             name="the holding worker",
             log=self.folder / "worker.log",
             environment={"SAGAS_DATA_FOLDER": str(self._stack.settings.data_folder)},

@@ -9,7 +9,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from sagas import APPROVE, ApprovalRequest, CompensationOrder, CompensationScope
 from tests.temporal.fixtures.trip_saga import Answer, Booking, Plan, breaks, refuses
-from tests.temporal.fixtures.trip_worker import Handle
+from tests.temporal.fixtures.worker_harness import Handle
 
 from .fenced_participants import lost
 

@@ -23,10 +23,8 @@ from sagas import Rescue, SagaClient, VerbRefusedError
 from sagas.operator._rescue import RescueDecision
 from tests.waiting import until
 
-from .cancel_points import Moment, When
-from .order_batches import PATIENCE, SHIPPED, Wave, Whole, lengths
-from .order_with_timeout import LimitedOrderSaga
-from .saga_histories import (
+from ..interruption_points import Moment, When
+from ..saga_histories import (
     ACTIVITY_SCHEDULED,
     CANCEL_REQUESTED,
     CHILD_COMPLETED,
@@ -38,7 +36,9 @@ from .saga_histories import (
     common_prefix,
     family,
 )
-from .strict_replay import replay_strictly
+from ..strict_replay import replay_strictly
+from .order_batches import PATIENCE, SHIPPED, Wave, Whole, lengths
+from .order_with_run_timeout import LimitedOrderSaga
 
 AT_ONCE = 5
 """Orders that come to their points, or are rescued, at the same time: a server that needs more than a second
