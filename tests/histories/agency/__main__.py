@@ -26,16 +26,9 @@ from sagas import (
     start_saga,
 )
 from tests.temporal.conftest import FLAGS
-from tests.temporal.fixtures.trip_saga import (
-    Agency,
-    Answer,
-    Booking,
-    Plan,
-    TripSaga,
-    answers,
-    breaks,
-    refuses,
-)
+from tests.temporal.fixtures.trip_participants import Agency, Answer, answers, breaks, refuses
+from tests.temporal.fixtures.trip_plan import Booking, Plan
+from tests.temporal.fixtures.trip_saga import TripSaga
 from tests.temporal.fixtures.worker_harness import Handle, Stage
 from workers import find_temporal, record_history, run_main
 

@@ -11,7 +11,8 @@ from temporalio.testing import WorkflowEnvironment
 
 from sagas import SKIP, SagaPlugin, SkipRequest
 from tests.temporal.conftest import FLAGS
-from tests.temporal.fixtures.trip_saga import Plan, refuses
+from tests.temporal.fixtures.trip_participants import refuses
+from tests.temporal.fixtures.trip_plan import Plan
 from tests.temporal.fixtures.worker_harness import Handle, Stage
 from workers import run_main
 

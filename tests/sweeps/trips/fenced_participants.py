@@ -11,7 +11,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from sagas import RejectedError, idempotency_key
-from tests.temporal.fixtures.trip_saga import Agency, Answer, Booking, Gate
+from tests.temporal.fixtures.trip_participants import Agency, Answer, Gate
+from tests.temporal.fixtures.trip_plan import Booking
 
 COMPENSATE = "compensate."
 """Begins the activity id of a compensation: stated here once more, as the kernel's word is on trial."""

@@ -8,7 +8,8 @@ from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeou
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagas import APPROVE, ApprovalRequest, CompensationOrder, CompensationScope
-from tests.temporal.fixtures.trip_saga import Answer, Booking, Plan, breaks, refuses
+from tests.temporal.fixtures.trip_participants import Answer, breaks, refuses
+from tests.temporal.fixtures.trip_plan import Booking, Plan
 from tests.temporal.fixtures.worker_harness import Handle
 
 from .fenced_participants import lost

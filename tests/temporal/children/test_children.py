@@ -5,7 +5,8 @@ from temporalio.api.enums.v1 import EventType
 
 from sagas import SagaClient
 
-from ..fixtures.trip_saga import Plan, refuses
+from ..fixtures.trip_participants import refuses
+from ..fixtures.trip_plan import Plan
 from ..fixtures.worker_harness import Ending, Stage
 
 CANCELLED = Ending("CANCELED", "compensated")

@@ -9,7 +9,8 @@ from temporalio.exceptions import ApplicationError
 
 from sagas import Saga, start_saga
 
-from ..fixtures.trip_saga import STEPS, Plan
+from ..fixtures.trip_plan import Plan
+from ..fixtures.trip_saga import STEPS
 from ..fixtures.worker_harness import WORKFLOWS as USUAL
 from ..fixtures.worker_harness import Handle, Stage
 

@@ -5,7 +5,8 @@ from temporalio.api.enums.v1 import EventType
 
 from sagas import COMPLETE, SKIP, CompleteRequest, SkipRequest
 
-from ..fixtures.trip_saga import Plan, breaks
+from ..fixtures.trip_participants import breaks
+from ..fixtures.trip_plan import Plan
 from ..fixtures.worker_harness import Ending, Stage
 
 STARTED = EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED

@@ -10,8 +10,10 @@ from sagas import Saga, SagaClient, VerbRefusedError, render_timeline
 from sagas._history.parser import read_history
 from sagas._history.timeline_builder import build_timeline
 
+from ..fixtures.trip_participants import refuses
+from ..fixtures.trip_plan import Plan
 from ..fixtures.trip_rescues import not_made_up, rescue, rescued
-from ..fixtures.trip_saga import STEPS, Plan, TripSaga, refuses
+from ..fixtures.trip_saga import STEPS, TripSaga
 from ..fixtures.worker_harness import WORKFLOWS as USUAL
 from ..fixtures.worker_harness import Handle, Stage
 

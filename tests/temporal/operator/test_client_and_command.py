@@ -26,7 +26,8 @@ from sagas import (
 from tests.waiting import until
 
 from ..fixtures.sagas_command import sagas
-from ..fixtures.trip_saga import Booking, Gate, Plan, breaks, refuses
+from ..fixtures.trip_participants import Gate, breaks, refuses
+from ..fixtures.trip_plan import Booking, Plan
 from ..fixtures.worker_harness import PATIENCE, Handle, Stage
 from ..fixtures.worker_harness import WORKFLOWS as USUAL
 from ..plugin.test_workflows_without_sagas import Everyday

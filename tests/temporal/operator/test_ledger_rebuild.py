@@ -21,7 +21,8 @@ from sagas._history.parser import read_history
 from sagas._history.saga_record import SagaRecord
 from sagas._wire.activity_header import HEADER, ActivityHeader, read_header
 
-from ..fixtures.trip_saga import Answer, Plan, answers, breaks, refuses
+from ..fixtures.trip_participants import Answer, answers, breaks, refuses
+from ..fixtures.trip_plan import Plan
 from ..fixtures.worker_harness import Handle, Stage
 
 pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])

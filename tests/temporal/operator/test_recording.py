@@ -12,7 +12,8 @@ from temporalio.worker import Worker
 from workers import ConfigurationError, read_recordings, record_history, replay_recordings
 
 from ..fixtures.continuing_saga import RelaySaga
-from ..fixtures.trip_saga import Plan, TripSaga
+from ..fixtures.trip_plan import Plan
+from ..fixtures.trip_saga import TripSaga
 from ..fixtures.worker_harness import Stage
 
 once = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])

@@ -18,8 +18,10 @@ from sagas._history.parser import read_history
 from sagas.operator._rescue import RescueDecision
 from tests.waiting import until
 
+from ..fixtures.trip_participants import Gate, refuses
+from ..fixtures.trip_plan import Plan
 from ..fixtures.trip_rescues import calls_of, not_made_up, rescue, rescued
-from ..fixtures.trip_saga import Gate, Plan, TripSaga, refuses
+from ..fixtures.trip_saga import TripSaga
 from ..fixtures.worker_harness import PATIENCE, Ending, Handle, Stage
 
 pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])

@@ -15,8 +15,10 @@ from sagas import SagaClient, VerbRefusedError, render_preview, render_timeline
 from sagas.operator._rescue import RescueDecision
 from tests.waiting import until
 
+from ..fixtures.trip_participants import refuses
+from ..fixtures.trip_plan import Plan
 from ..fixtures.trip_rescues import calls_of, not_made_up, rescue, rescued
-from ..fixtures.trip_saga import Plan, TripSaga, refuses
+from ..fixtures.trip_saga import TripSaga
 from ..fixtures.worker_harness import Handle, Stage
 
 pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])

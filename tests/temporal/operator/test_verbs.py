@@ -20,7 +20,8 @@ from sagas import (
     SkipRequest,
 )
 
-from ..fixtures.trip_saga import Booking, Gate, Plan, breaks, refuses
+from ..fixtures.trip_participants import Gate, breaks, refuses
+from ..fixtures.trip_plan import Booking, Plan
 from ..fixtures.worker_harness import Ending, Handle, Stage
 
 # The cache is the business of the tests of cancels, pivots and children; here each task is a replay.

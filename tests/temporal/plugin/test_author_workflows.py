@@ -11,7 +11,8 @@ from sagas import SagaClient
 from sagas._run import task_size_limit as load
 
 from ..fixtures import author_workflows as habits
-from ..fixtures.trip_saga import Booking, Gate, Plan, breaks, refuses
+from ..fixtures.trip_participants import Gate, breaks, refuses
+from ..fixtures.trip_plan import Booking, Plan
 from ..fixtures.worker_harness import WORKFLOWS as USUAL
 from ..fixtures.worker_harness import Ending, Handle, Stage
 

@@ -10,7 +10,8 @@ from temporalio.exceptions import ApplicationError
 from sagas import HOLD, RESUME, OperatorNote, SagaClient
 
 from ..fixtures import handler_workflows as listeners
-from ..fixtures.trip_saga import Gate, Plan, refuses
+from ..fixtures.trip_participants import Gate, refuses
+from ..fixtures.trip_plan import Plan
 from ..fixtures.worker_harness import WORKFLOWS as USUAL
 from ..fixtures.worker_harness import Ending, Handle, Stage
 from .test_author_workflows import begin, task_failure

@@ -12,7 +12,7 @@ from temporalio.worker import Worker
 from sagas import SagaPlugin
 
 from ..fixtures.continuing_saga import RelaySaga
-from ..fixtures.trip_saga import refuses
+from ..fixtures.trip_participants import refuses
 from ..fixtures.worker_harness import Ending, Handle, Stage
 
 OWN = {"service_name", "namespace", "task_queue", "workflow_type"}

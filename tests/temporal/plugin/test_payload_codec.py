@@ -22,7 +22,9 @@ from sagas import DuplicateSagaError, SagaClient, SagaPlugin, start_saga
 from tests.waiting import until
 
 from ..fixtures.sagas_command import sagas
-from ..fixtures.trip_saga import Plan, TripSaga, refuses
+from ..fixtures.trip_participants import refuses
+from ..fixtures.trip_plan import Plan
+from ..fixtures.trip_saga import TripSaga
 from ..fixtures.worker_harness import Ending, Handle, Stage
 
 

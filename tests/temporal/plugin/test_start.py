@@ -24,7 +24,8 @@ from temporalio.worker import Worker
 
 from sagas import DefinitionError, DuplicateSagaError, Saga, SagaPlugin, StartError, start_saga
 
-from ..fixtures.trip_saga import NumberlessSaga, Plan, TripSaga
+from ..fixtures.trip_plan import Plan
+from ..fixtures.trip_saga import NumberlessSaga, TripSaga
 from ..fixtures.worker_harness import Ending, Stage
 
 PLAN = Plan(do=("hotel",))

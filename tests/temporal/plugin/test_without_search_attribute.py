@@ -13,7 +13,8 @@ from tests.waiting import until
 
 from ..conftest import BARE_FLAGS, running_server
 from ..fixtures.sagas_command import sagas
-from ..fixtures.trip_saga import Plan, breaks, refuses
+from ..fixtures.trip_participants import breaks, refuses
+from ..fixtures.trip_plan import Plan
 from ..fixtures.worker_harness import Ending, Handle, Stage
 
 pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])

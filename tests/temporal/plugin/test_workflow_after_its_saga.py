@@ -6,7 +6,7 @@ from temporalio.api.enums.v1 import EventType
 from sagas import SagaClient, VerbRefusedError
 from tests.waiting import until
 
-from ..fixtures.trip_saga import Plan
+from ..fixtures.trip_plan import Plan
 from ..fixtures.worker_harness import Ending, Handle, Stage
 
 DONE = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED

@@ -12,7 +12,7 @@ from temporalio.api.workflowservice.v1 import UpdateActivityOptionsRequest
 
 from sagas import SagaClient
 
-from ..fixtures.trip_saga import refuses
+from ..fixtures.trip_participants import refuses
 from ..fixtures.worker_harness import Handle, Stage
 
 SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from temporalio.api.enums.v1 import EventType
 
-from ..fixtures.trip_saga import Booking, Gate, Plan, breaks, refuses
+from ..fixtures.trip_participants import Gate, breaks, refuses
+from ..fixtures.trip_plan import Booking, Plan
 from ..fixtures.worker_harness import Ending, Stage
 
 CANCELLED = Ending("CANCELED", "compensated")

@@ -10,7 +10,9 @@ from temporalio.exceptions import ApplicationError
 
 from sagas import HOLD, RESUME, CompensationOrder, CompensationScope, OperatorNote, Saga
 
-from ..fixtures.trip_saga import STEPS, Booking, Plan, refuses
+from ..fixtures.trip_participants import refuses
+from ..fixtures.trip_plan import Booking, Plan
+from ..fixtures.trip_saga import STEPS
 from ..fixtures.worker_harness import WORKFLOWS as USUAL
 from ..fixtures.worker_harness import Ending, Stage
 

@@ -10,7 +10,8 @@ from temporalio.client import WorkflowUpdateFailedError
 
 from sagas import APPROVE, HOLD, ApprovalDecision, ApprovalRequest, DeadlineExceededError, OnFailure, Saga
 
-from ..fixtures.trip_saga import Booking, Gate, Plan
+from ..fixtures.trip_participants import Gate
+from ..fixtures.trip_plan import Booking, Plan
 from ..fixtures.worker_harness import WORKFLOWS as USUAL
 from ..fixtures.worker_harness import Ending, Handle, Stage
 

@@ -10,7 +10,8 @@ from temporalio.api.enums.v1 import EventType
 
 from sagas import Saga
 
-from ..fixtures.trip_saga import PIVOTS, STEPS, Booking, Plan
+from ..fixtures.trip_plan import Booking, Plan
+from ..fixtures.trip_saga import PIVOTS, STEPS
 from ..fixtures.worker_harness import WORKFLOWS as USUAL
 from ..fixtures.worker_harness import Ending, Handle, Stage
 

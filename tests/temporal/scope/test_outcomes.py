@@ -6,7 +6,7 @@ from temporalio.client import WorkflowExecutionStatus
 
 from sagas import CompensationScope
 
-from ..fixtures.trip_saga import answers, breaks, refuses
+from ..fixtures.trip_participants import answers, breaks, refuses
 from ..fixtures.worker_harness import Ending, Stage
 
 # The cache is the business of the tests of cancels, pivots and children; here each task is a replay.

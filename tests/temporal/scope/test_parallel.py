@@ -9,7 +9,9 @@ from temporalio.api.enums.v1 import EventType
 
 from sagas import CompensationOrder, DefinitionError, RejectedError, Saga
 
-from ..fixtures.trip_saga import STEPS, Gate, Plan, breaks, refuses
+from ..fixtures.trip_participants import Gate, breaks, refuses
+from ..fixtures.trip_plan import Plan
+from ..fixtures.trip_saga import STEPS
 from ..fixtures.worker_harness import WORKFLOWS as USUAL
 from ..fixtures.worker_harness import Ending, Stage
 

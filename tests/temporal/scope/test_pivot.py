@@ -4,7 +4,8 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.testing import TimeSkipper
 
-from ..fixtures.trip_saga import Answer, Gate, Plan, answers, breaks, refuses
+from ..fixtures.trip_participants import Answer, Gate, answers, breaks, refuses
+from ..fixtures.trip_plan import Plan
 from ..fixtures.worker_harness import Ending, Stage
 
 CANCELLED = Ending("CANCELED", "compensated")

@@ -3,7 +3,8 @@
 import pytest
 from temporalio.api.enums.v1 import EventType
 
-from ..fixtures.trip_saga import Booking, answers, breaks, refuses
+from ..fixtures.trip_participants import answers, breaks, refuses
+from ..fixtures.trip_plan import Booking
 from ..fixtures.worker_harness import Ending, Stage
 
 # The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
