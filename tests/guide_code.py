@@ -11,15 +11,15 @@ from typing import Any
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def modules_in(page: str) -> dict[str, str]:
+def guide_modules(page: str) -> dict[str, str]:
     """The code of a page: each block of Python that begins with the name of a file is that file."""
     return dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", (DOCS / page).read_text(), re.DOTALL))
 
 
 @contextmanager
-def modules_of(page: str, folder: Path) -> Iterator[dict[str, Any]]:
+def imported_guide(page: str, folder: Path) -> Iterator[dict[str, Any]]:
     """The modules of a page, as files in a folder."""
-    blocks = modules_in(page)
+    blocks = guide_modules(page)
     for name, code in blocks.items():
         (folder / f"{name}.py").write_text(code)
     sys.path.insert(0, str(folder))

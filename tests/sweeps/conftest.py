@@ -14,7 +14,7 @@ from tests.conftest import COVERED
 from tests.scenarios.conftest import stack
 from tests.temporal.conftest import FLAGS, temporal_program
 
-from .orders.order_batches import Whole, undisturbed
+from .orders.order_batches import UndisturbedOrder, run_undisturbed
 
 __all__ = ["stack", "temporal_program"]
 
@@ -29,7 +29,7 @@ REPORT = pytest.StashKey[list[str]]()
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def swept(temporal_program: str) -> AsyncIterator[tuple[Client, ...]]:
+async def sweep_clients(temporal_program: str) -> AsyncIterator[tuple[Client, ...]]:
     """Connections to a dev server in memory, with timers that fire at once; in the end it has 3 GB of it."""
     environment = await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_program,
@@ -45,12 +45,12 @@ async def swept(temporal_program: str) -> AsyncIterator[tuple[Client, ...]]:
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
-async def wholes(
+async def undisturbed_orders(
     stack: Stack, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
-) -> tuple[Whole, ...]:
+) -> tuple[UndisturbedOrder, ...]:
     """An order that is fulfilled and one that is refused, left alone, with every point of both."""
     lines = pytestconfig.stash.setdefault(REPORT, [])
-    return await undisturbed(stack, tmp_path_factory.mktemp("orders") / "undisturbed", lines)
+    return await run_undisturbed(stack, tmp_path_factory.mktemp("orders") / "undisturbed", lines)
 
 
 @pytest.fixture

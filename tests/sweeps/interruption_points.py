@@ -4,13 +4,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .saga_histories import ACTIVITY_SCHEDULED, CHILD_INITIATED, STARTED, Line, batches, caused_by, closes
+from .saga_histories import (
+    ACTIVITY_SCHEDULED,
+    CHILD_INITIATED,
+    STARTED,
+    RunHistory,
+    completed_task_of,
+    completed_tasks,
+    scheduled_event_of,
+)
 from .trips.fenced_participants import Request
 
 BEGINS = (ACTIVITY_SCHEDULED, CHILD_INITIATED)
 
 
-class When(StrEnum):
+class Timing(StrEnum):
     """What is going on at a moment."""
 
     BEFORE_TASK = "before a task"
@@ -31,7 +39,7 @@ class When(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Passes:
+class AdmittedTasks:
     """How many tasks of a queue are let through before its turnstile closes."""
 
     depth: int
@@ -40,7 +48,7 @@ class Passes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class InterruptionPoint:
     """When the root is cancelled.
 
     Args:
@@ -54,79 +62,95 @@ class Moment:
         activities: Behind how many activities the turnstile closes.
     """
 
-    when: When
+    when: Timing
     path: str = ""
     run: int = 0
     event: int = 0
     began: int = 0
     held: tuple[str, str, int] | None = None
-    tasks: Passes | None = None
-    activities: Passes | None = None
+    tasks: AdmittedTasks | None = None
+    activities: AdmittedTasks | None = None
 
     def __str__(self) -> str:
         where = f"{self.path or 'root'}[{self.run}]" if self.run else self.path or "root"
         return f"{self.when} {where}#{self.event}" + (f" {self.held[1]}" if self.held else "")
 
 
-def moments_of(lines: Sequence[Line], requests: Sequence[Request], root_id: str) -> list[Moment]:
+def interruption_points(
+    run_histories: Sequence[RunHistory], requests: Sequence[Request], root_id: str
+) -> list[InterruptionPoint]:
     """Every moment of an undisturbed run, of its children as well."""
-    found = [Moment(when=When.AFTER_END)]
-    for line in lines:
-        found += _of_tasks(line, lines)
-        found += _of_activities(line, requests, root_id, lines)
+    found = [InterruptionPoint(when=Timing.AFTER_END)]
+    for run_history in run_histories:
+        found += _of_tasks(run_history, run_histories)
+        found += _of_activities(run_history, requests, root_id, run_histories)
     return found
 
 
-def resting(lines: Sequence[Line]) -> Iterator[Moment]:
+def resting(run_histories: Sequence[RunHistory]) -> Iterator[InterruptionPoint]:
     """The moments of the root at which it waits for nothing but somebody outside."""
-    for line in lines:
-        if line.path:
+    for run_history in run_histories:
+        if run_history.path:
             continue
-        for _, _, last in batches(line.events):
-            so_far = line.events[:last]
-            ended = {closes(event) for event in so_far}
+        for _, _, last in completed_tasks(run_history.events):
+            so_far = run_history.events[:last]
+            ended = {scheduled_event_of(event) for event in so_far}
             is_busy = any(e.event_type in BEGINS and e.event_id not in ended for e in so_far)
-            if not is_busy and last < len(line.events):
-                yield Moment(when=When.RESTING, run=line.run, event=last)
+            if not is_busy and last < len(run_history.events):
+                yield InterruptionPoint(when=Timing.RESTING, run=run_history.run, event=last)
 
 
-def _of_tasks(line: Line, lines: Sequence[Line]) -> Iterator[Moment]:
-    for started, _, _ in batches(line.events):
-        scheduled = line.events[started - 1].workflow_task_started_event_attributes.scheduled_event_id
-        before = _tasks_before(line, started, lines)
-        yield Moment(when=When.BEFORE_TASK, path=line.path, run=line.run, event=scheduled, tasks=before)
-        yield Moment(when=When.DURING_TASK, path=line.path, run=line.run, event=started)
+def _of_tasks(run_history: RunHistory, run_histories: Sequence[RunHistory]) -> Iterator[InterruptionPoint]:
+    for started, _, _ in completed_tasks(run_history.events):
+        scheduled = run_history.events[started - 1].workflow_task_started_event_attributes.scheduled_event_id
+        before = _tasks_before(run_history, started, run_histories)
+        yield InterruptionPoint(
+            when=Timing.BEFORE_TASK, path=run_history.path, run=run_history.run, event=scheduled, tasks=before
+        )
+        yield InterruptionPoint(
+            when=Timing.DURING_TASK, path=run_history.path, run=run_history.run, event=started
+        )
 
 
 def _of_activities(
-    line: Line, requests: Sequence[Request], root_id: str, lines: Sequence[Line]
-) -> Iterator[Moment]:
-    workflow_id = f"{root_id}/{line.path}" if line.path else root_id
-    earlier = [each for each in lines if each.path == line.path and each.run < line.run]
+    run_history: RunHistory, requests: Sequence[Request], root_id: str, run_histories: Sequence[RunHistory]
+) -> Iterator[InterruptionPoint]:
+    workflow_id = f"{root_id}/{run_history.path}" if run_history.path else root_id
+    earlier = [each for each in run_histories if each.path == run_history.path and each.run < run_history.run]
     times = {
         activity_id: sum(activity_id == _activity_id(e) for each in earlier for e in each.events)
-        for activity_id in {_activity_id(e) for e in line.events}
+        for activity_id in {_activity_id(e) for e in run_history.events}
     }
-    ends = {completed: last for _, completed, last in batches(line.events)}
-    for event in line.events:
-        last = ends.get(caused_by(event), 0)
-        next_task = next((s for s, _, _ in batches(line.events) if s > event.event_id), 0)
-        if event.event_type == ACTIVITY_SCHEDULED and last < len(line.events):
+    ends = {completed: last for _, completed, last in completed_tasks(run_history.events)}
+    for event in run_history.events:
+        last = ends.get(completed_task_of(event), 0)
+        next_task = next((s for s, _, _ in completed_tasks(run_history.events) if s > event.event_id), 0)
+        if event.event_type == ACTIVITY_SCHEDULED and last < len(run_history.events):
             activity_id = _activity_id(event)
             times[activity_id] += 1
             held = (workflow_id, activity_id, times[activity_id])
-            yield Moment(
-                when=When.BEGUN, held=held, path=line.path, run=line.run, event=last, began=event.event_id
-            )
-            yield Moment(
-                when=When.ANSWERED, held=held, path=line.path, run=line.run, event=last, began=event.event_id
-            )
-            yield Moment(
-                when=When.TOGETHER,
+            yield InterruptionPoint(
+                when=Timing.BEGUN,
                 held=held,
-                tasks=_tasks_before(line, next_task, lines),
-                path=line.path,
-                run=line.run,
+                path=run_history.path,
+                run=run_history.run,
+                event=last,
+                began=event.event_id,
+            )
+            yield InterruptionPoint(
+                when=Timing.ANSWERED,
+                held=held,
+                path=run_history.path,
+                run=run_history.run,
+                event=last,
+                began=event.event_id,
+            )
+            yield InterruptionPoint(
+                when=Timing.TOGETHER,
+                held=held,
+                tasks=_tasks_before(run_history, next_task, run_histories),
+                path=run_history.path,
+                run=run_history.run,
                 event=last,
                 began=event.event_id,
             )
@@ -135,11 +159,11 @@ def _of_activities(
                 began = first[held[2] - 1].began
                 depth = workflow_id.count("/")
                 taken = sum(r.workflow_id.count("/") == depth and r.began < began for r in requests)
-                yield Moment(
-                    when=When.UNTAKEN,
-                    activities=Passes(depth, taken),
-                    path=line.path,
-                    run=line.run,
+                yield InterruptionPoint(
+                    when=Timing.UNTAKEN,
+                    activities=AdmittedTasks(depth, taken),
+                    path=run_history.path,
+                    run=run_history.run,
                     event=last,
                     began=event.event_id,
                 )
@@ -147,15 +171,15 @@ def _of_activities(
             child = event.start_child_workflow_execution_initiated_event_attributes.workflow_id
             inside = next((r for r in requests if r.workflow_id == child), None)
             # The task after next: the next one hears that the child has started.
-            tasks = [s for s, _, _ in batches(line.events) if s > event.event_id]
+            tasks = [s for s, _, _ in completed_tasks(run_history.events) if s > event.event_id]
             if inside and len(tasks) > 1:
-                has_heard = next(end for s, _, end in batches(line.events) if s == tasks[0])
-                yield Moment(
-                    when=When.TOGETHER,
+                has_heard = next(end for s, _, end in completed_tasks(run_history.events) if s == tasks[0])
+                yield InterruptionPoint(
+                    when=Timing.TOGETHER,
                     held=(child, inside.activity_id, 1),
-                    tasks=_tasks_before(line, tasks[1], lines),
-                    path=line.path,
-                    run=line.run,
+                    tasks=_tasks_before(run_history, tasks[1], run_histories),
+                    path=run_history.path,
+                    run=run_history.run,
                     event=has_heard,
                     began=event.event_id,
                 )
@@ -165,14 +189,16 @@ def _activity_id(event: object) -> str:
     return str(getattr(event, "activity_task_scheduled_event_attributes").activity_id)  # noqa: B009
 
 
-def _tasks_before(line: Line, started: int, lines: Sequence[Line]) -> Passes:
+def _tasks_before(
+    run_history: RunHistory, started: int, run_histories: Sequence[RunHistory]
+) -> AdmittedTasks:
     """How many tasks its queue sees before one: the first of each run is fresh, the others are sticky."""
-    moment = line.events[started - 1].event_time.ToNanoseconds()
+    point = run_history.events[started - 1].event_time.ToNanoseconds()
     fresh = total = 0
-    for each in lines:
-        if each.depth != line.depth:
+    for each in run_histories:
+        if each.depth != run_history.depth:
             continue
-        tasks = [e for e in each.events if e.event_type == STARTED and e.event_time.ToNanoseconds() < moment]
+        tasks = [e for e in each.events if e.event_type == STARTED and e.event_time.ToNanoseconds() < point]
         fresh += bool(tasks)
         total += len(tasks)
-    return Passes(line.depth, fresh, total - fresh)
+    return AdmittedTasks(run_history.depth, fresh, total - fresh)

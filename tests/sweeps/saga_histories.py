@@ -25,13 +25,13 @@ CANCEL_REQUESTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
 TERMINATED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED
 TIMED_OUT = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT
 
-CUT_OFF = {TERMINATED, TIMED_OUT}
+CLOSED_BY_SERVER = {TERMINATED, TIMED_OUT}
 """The events with which the server ends a workflow without asking its code."""
 
-LOST = {EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT, EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT}
+TASK_TIMED_OUT = {EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT, EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT}
 """The events with which the server says that nobody has carried out a task in time."""
 
-CLOSES = {
+CLOSING_EVENTS = {
     EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
     EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED,
     EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
@@ -44,7 +44,7 @@ CLOSES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RunHistory:
     """The history of one run of one workflow of a family.
 
     Args:
@@ -73,16 +73,16 @@ class Line:
         return next((e.event_id for e in self.events if e.event_type == CANCEL_REQUESTED), None)
 
 
-async def family(client: Client, root_id: str) -> list[Line]:
+async def fetch_run_histories(client: Client, root_id: str) -> list[RunHistory]:
     """Every run of a saga and of its children, in the order of their start."""
-    lines = []
+    run_histories = []
     waiting: list[tuple[str, str, int]] = [(root_id, "", 0)]
     handle = client.get_workflow_handle(root_id)
     waiting = [(root_id, (await handle.describe()).raw_description.workflow_execution_info.first_run_id, 0)]
     while waiting:
         workflow_id, run_id, run = waiting.pop(0)
         history = await client.get_workflow_handle(workflow_id, run_id=run_id or None).fetch_history()
-        lines.append(Line(workflow_id.removeprefix(root_id).removeprefix("/"), run, history))
+        run_histories.append(RunHistory(workflow_id.removeprefix(root_id).removeprefix("/"), run, history))
         for event in history.events:
             if event.event_type == CHILD_STARTED:
                 child = event.child_workflow_execution_started_event_attributes.workflow_execution
@@ -90,24 +90,24 @@ async def family(client: Client, root_id: str) -> list[Line]:
             if event.event_type == CONTINUED:
                 next_run = event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
                 waiting.append((workflow_id, next_run, run + 1))
-    return lines
+    return run_histories
 
 
-def caused_by(event: HistoryEvent) -> int:
+def completed_task_of(event: HistoryEvent) -> int:
     """The id of the completed workflow task that an event was written with, 0 if there is none."""
     attributes = getattr(event, event.WhichOneof("attributes") or "", None)
     return int(getattr(attributes, "workflow_task_completed_event_id", 0))
 
 
-def closes(event: HistoryEvent) -> int:
+def scheduled_event_of(event: HistoryEvent) -> int:
     """The id of the event with which began what this event ends, 0 if it ends nothing."""
-    if event.event_type not in CLOSES:
+    if event.event_type not in CLOSING_EVENTS:
         return 0
     attributes = getattr(event, event.WhichOneof("attributes") or "", None)
     return int(getattr(attributes, "scheduled_event_id", 0) or getattr(attributes, "initiated_event_id", 0))
 
 
-def batches(events: list[HistoryEvent]) -> Iterator[tuple[int, int, int]]:
+def completed_tasks(events: list[HistoryEvent]) -> Iterator[tuple[int, int, int]]:
     """The started id, the completed id and the id of the last event of each completed workflow task."""
     for event in events:
         if event.event_type == COMPLETED:
@@ -119,17 +119,17 @@ def batches(events: list[HistoryEvent]) -> Iterator[tuple[int, int, int]]:
 
 def _is_written_by(event: HistoryEvent, completed: int) -> bool:
     """Whether a completed task has written an event; what it says of an update does not name the task."""
-    return caused_by(event) == completed or event.event_type in OF_UPDATES
+    return completed_task_of(event) == completed or event.event_type in OF_UPDATES
 
 
-def gaps(events: list[HistoryEvent]) -> frozenset[int]:
+def insertion_points(events: list[HistoryEvent]) -> frozenset[int]:
     """After which events something from outside can stand in a closed history.
 
     That is where a workflow task waits for a worker, and after what a completed task has written in one go.
     While a task is carried out, nothing is written: what arrives then stands behind what the task writes. The
     last task is the exception: it fails for that reason, and is carried out once more.
     """
-    ends = {started: last for started, _, last in batches(events)}
+    ends = {started: last for started, _, last in completed_tasks(events)}
     places = {e.event_id for e in events if e.event_type == SCHEDULED}
     places |= {last if last < len(events) else started for started, last in ends.items()}
     return frozenset(places)

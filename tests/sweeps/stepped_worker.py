@@ -48,7 +48,7 @@ DEEPER = "~"
 """Is appended to the task queue of a saga for the queue of its children."""
 
 
-class Turnstile(CustomSlotSupplier):
+class TaskGate(CustomSlotSupplier):
     """Lets so many tasks through, and the others when it is opened.
 
     Nobody polls while it is closed, so what comes then is scheduled and not started.
@@ -96,7 +96,7 @@ class Turnstile(CustomSlotSupplier):
 
 
 @dataclass(slots=True)
-class TaskHold:
+class PausedTask:
     """Where a workflow task is held: the one that begins at an event of a workflow's history.
 
     Args:
@@ -109,10 +109,10 @@ class TaskHold:
     started: int
     run: int
     entered: asyncio.Event = field(default_factory=asyncio.Event)
-    opened: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
 
 
-class HoldingRunner(WorkflowRunner):
+class PausingRunner(WorkflowRunner):
     """Runs workflows as ever; holds one task after it was started, and before its code runs.
 
     Args:
@@ -120,7 +120,7 @@ class HoldingRunner(WorkflowRunner):
         is_sandboxed: Whether workflows run in Temporal's sandbox, as users have it.
     """
 
-    def __init__(self, hold: TaskHold | None, *, is_sandboxed: bool) -> None:
+    def __init__(self, hold: PausedTask | None, *, is_sandboxed: bool) -> None:
         self._inner = with_sagas(None if is_sandboxed else UnsandboxedWorkflowRunner())
         self._hold = hold
         self._loop = asyncio.get_running_loop()
@@ -145,14 +145,14 @@ class HoldingRunner(WorkflowRunner):
                 and self._runs.index(info.run_id) == hold.run
             ):
                 self._loop.call_soon_threadsafe(hold.entered.set)
-                assert hold.opened.wait(PATIENCE)
+                assert hold.released.wait(PATIENCE)
             return activate(act)
 
         instance.activate = held  # type: ignore[method-assign]  # every other method stays as it is
         return instance
 
 
-class OwnQueues(Interceptor):
+class ChildQueueInterceptor(Interceptor):
     """Gives the children of a saga a task queue of their own, so that their tasks can be held apart.
 
     Args:
@@ -197,15 +197,15 @@ class _Outbound(WorkflowOutboundInterceptor):
         return await super().start_child_workflow(input)
 
 
-def worker_behind(
-    tasks: Turnstile,
-    activities: Turnstile,
+def gated_worker(
+    tasks: TaskGate,
+    activities: TaskGate,
     *,
     client: Client,
     task_queue: str,
     workflows: list[type],
     calls: Sequence[Callable[..., object]],
-    hold: TaskHold | None,
+    hold: PausedTask | None,
     cache: int,
     patient: str | None = None,
     sticky: timedelta = STICKY,
@@ -232,8 +232,8 @@ def worker_behind(
         task_queue=task_queue,
         workflows=workflows,
         activities=calls,
-        interceptors=[OwnQueues(patient)],
-        workflow_runner=HoldingRunner(hold, is_sandboxed=is_sandboxed),
+        interceptors=[ChildQueueInterceptor(patient)],
+        workflow_runner=PausingRunner(hold, is_sandboxed=is_sandboxed),
         tuner=WorkerTuner.create_composite(
             workflow_supplier=tasks,
             activity_supplier=activities,

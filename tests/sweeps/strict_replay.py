@@ -18,9 +18,9 @@ from temporalio.workflow import _Definition
 
 from sagas import SagaPlugin
 
-from .saga_histories import ACTIVITY_SCHEDULED, CHILD_INITIATED, CUT_OFF
+from .saga_histories import ACTIVITY_SCHEDULED, CHILD_INITIATED, CLOSED_BY_SERVER
 
-UnawaitedCalls = tuple[str, str, tuple[bytes, ...]]
+Command = tuple[str, str, tuple[bytes, ...]]
 """What a workflow asks for: an id, a type, and the arguments."""
 
 
@@ -28,7 +28,7 @@ class RecordingRunner(WorkflowRunner):
     """Runs workflows as ever, and writes down what each run asks for."""
 
     def __init__(self) -> None:
-        self.asked: dict[str, list[UnawaitedCalls]] = {}
+        self.asked: dict[str, list[Command]] = {}
         self._inner = UnsandboxedWorkflowRunner()
 
     def prepare_workflow(self, defn: _Definition) -> None:
@@ -67,14 +67,14 @@ async def replay_strictly(workflows: list[type], histories: Iterable[WorkflowHis
     for history in all_of_them:
         started = history.events[0].workflow_execution_started_event_attributes
         asked, did_ask = runner.asked[started.original_execution_run_id], list(_asked_by(history))
-        if history.events[-1].event_type in CUT_OFF:
+        if history.events[-1].event_type in CLOSED_BY_SERVER:
             # It was cut off: what the task asks for that it waited for was never written.
             asked = asked[: len(did_ask)]
         assert asked == did_ask, f"{history.workflow_id} asks with other arguments"
     return len(all_of_them)
 
 
-def _asked_in(commands: Iterable[WorkflowCommand]) -> Iterator[UnawaitedCalls]:
+def _asked_in(commands: Iterable[WorkflowCommand]) -> Iterator[Command]:
     sent = list(commands)
     withdrawn = {c.request_cancel_activity.seq for c in sent if c.HasField("request_cancel_activity")}
     for command in sent:
@@ -87,7 +87,7 @@ def _asked_in(commands: Iterable[WorkflowCommand]) -> Iterator[UnawaitedCalls]:
             yield child.workflow_id, child.workflow_type, _data(child.input)
 
 
-def _asked_by(history: WorkflowHistory) -> Iterator[UnawaitedCalls]:
+def _asked_by(history: WorkflowHistory) -> Iterator[Command]:
     for event in history.events:
         if event.event_type == ACTIVITY_SCHEDULED:
             activity = event.activity_task_scheduled_event_attributes

@@ -8,8 +8,8 @@ from temporalio.client import WorkflowFailureError
 
 from examples.compare.stack import Stack
 
-from .orders.interrupted_orders import Cut, CutOrder, cut_off_everywhere
-from .orders.order_batches import Whole
+from .orders.interrupted_orders import InterruptedOrder, Interruption, interrupt_at_every_point
+from .orders.order_batches import UndisturbedOrder
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -19,14 +19,14 @@ only made again after ten seconds."""
 
 
 async def test_an_order_that_ran_into_a_timeout_after_any_event_is_rescued(
-    stack: Stack, wholes: tuple[Whole, ...], tmp_path: Path, report: list[str]
+    stack: Stack, undisturbed_orders: tuple[UndisturbedOrder, ...], tmp_path: Path, report: list[str]
 ) -> None:
     """Either it is fulfilled, with every effect once, or nothing of it is left; asked twice, nothing more."""
 
-    async def until_its_time_is_over(order: CutOrder) -> None:
+    async def until_its_time_is_over(order: InterruptedOrder) -> None:
         with pytest.raises(WorkflowFailureError):
             await order.handle.result()
 
     # While one waits for the end of its time, others come to their points.
-    cut = Cut(what="timeouts", in_a_wave=10, time_limit=TIME_LIMIT, cut_off=until_its_time_is_over)
-    report += await cut_off_everywhere(stack, wholes, tmp_path, cut)
+    cut = Interruption(what="timeouts", in_a_wave=10, time_limit=TIME_LIMIT, cut_off=until_its_time_is_over)
+    report += await interrupt_at_every_point(stack, undisturbed_orders, tmp_path, cut)

@@ -11,9 +11,9 @@ from temporalio.testing import WorkflowEnvironment
 
 from sagas import SKIP, SagaPlugin, SkipRequest
 from tests.temporal.conftest import FLAGS
-from tests.temporal.fixtures.trip_participants import refuses
-from tests.temporal.fixtures.trip_plan import Plan
-from tests.temporal.fixtures.worker_harness import Handle, Stage
+from tests.temporal.fixtures.trip_participants import rejects
+from tests.temporal.fixtures.trip_plan import TripPlan
+from tests.temporal.fixtures.worker_harness import Handle, WorkerHarness
 from workers import run_main
 
 FOLDER = Path(__file__).parent
@@ -26,25 +26,25 @@ async def record() -> None:
     )
     async with environment:
         address = environment.client.service_client.config.target_host
-        stage = Stage(await Client.connect(address, plugins=[SagaPlugin()]), cache=1000)
-        await stage.open()
-        stage.agency.when("cancel-flight", refuses("too_late"))
-        settled = await stage.start("hotel", "flight", Plan(do=("car",)), "look", "fail")
-        await stage.status(settled, "stuck")
+        harness = WorkerHarness(await Client.connect(address, plugins=[SagaPlugin()]), cache=1000)
+        await harness.start_worker()
+        harness.participants.when("cancel-flight", rejects("too_late"))
+        settled = await harness.start_trip("hotel", "flight", TripPlan(do=("car",)), "look", "fail")
+        await harness.wait_for_status(settled, "stuck")
         await _write(settled, "stuck")
         note = SkipRequest(step="book-flight", by="mia", because="a credit note was sent")
-        await stage.ask(settled, SKIP, note)
-        await stage.ending(settled)
+        await harness.send_update(settled, SKIP, note)
+        await harness.wait_for_ending(settled)
         await _write(settled, "settled")
-        await _write(stage.child_of(settled, "leg"), "settled-leg")
-        terminated = await stage.start("hotel", "flight", "wait")
-        await stage.event(terminated, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
+        await _write(harness.child_of(settled, "leg"), "settled-leg")
+        terminated = await harness.start_trip("hotel", "flight", "wait")
+        await harness.wait_for_event(terminated, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
         await terminated.terminate(reason="by mistake")
         await _write(terminated, "terminated")
-        completed = await stage.start("hotel", "pay", "ticket")
-        await stage.ending(completed)
+        completed = await harness.start_trip("hotel", "pay", "ticket")
+        await harness.wait_for_ending(completed)
         await _write(completed, "completed")
-        await stage.close()
+        await harness.stop_workers()
 
 
 async def _write(handle: Handle, name: str) -> None:

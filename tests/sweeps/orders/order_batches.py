@@ -23,8 +23,15 @@ from examples.payment.saga import PaymentSaga
 from tests.waiting import until
 from workers import ChildProcess
 
-from ..interruption_points import Moment, When, moments_of
-from ..saga_histories import ACTIVITY_SCHEDULED, CHILD_STARTED, STARTED, Line, batches, family
+from ..interruption_points import InterruptionPoint, Timing, interruption_points
+from ..saga_histories import (
+    ACTIVITY_SCHEDULED,
+    CHILD_STARTED,
+    STARTED,
+    RunHistory,
+    completed_tasks,
+    fetch_run_histories,
+)
 from ..stepped_worker import LONGEST_HOLD
 from ..strict_replay import replay_strictly
 
@@ -34,27 +41,27 @@ PATIENCE = 180
 SHIPPED, REFUSED = "10115", "00001"
 """The postal codes with which an order is fulfilled, and refused after its payment."""
 
-KINDS = {When.BEFORE_TASK, When.DURING_TASK, When.BEGUN, When.ANSWERED}
+KINDS = {Timing.BEFORE_TASK, Timing.DURING_TASK, Timing.BEGUN, Timing.ANSWERED}
 
-Point = tuple[str, Moment]
+OrderPoint = tuple[str, InterruptionPoint]
 """A postal code, and where the order with it is held."""
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class UndisturbedOrder:
     """What becomes of an order that is left alone, and the points that it comes through."""
 
     postal_code: str
-    lines: list[Line]
-    moments: list[Moment]
+    run_histories: list[RunHistory]
+    points: list[InterruptionPoint]
 
     @property
-    def points(self) -> list[Point]:
+    def order_points(self) -> list[OrderPoint]:
         """Where an order with this postal code can be held."""
-        return [(self.postal_code, moment) for moment in self.moments]
+        return [(self.postal_code, point) for point in self.points]
 
 
-class Wave:
+class OrderBatch:
     """Orders that are brought to their points together, in one worker.
 
     Args:
@@ -68,13 +75,13 @@ class Wave:
         self,
         stack: Stack,
         folder: Path,
-        points: Sequence[tuple[str, Moment | None]],
+        order_points: Sequence[tuple[str, InterruptionPoint | None]],
         *,
         time_limit: timedelta | None = None,
     ) -> None:
         self.folder, self.time_limit, self._stack = folder, time_limit, stack
         folder.mkdir()
-        self.sagas = {f"order-{secrets.token_hex(6)}": point for point in points}
+        self.sagas = {f"order-{secrets.token_hex(6)}": order_point for order_point in order_points}
         self.worker = self._worker()
         self._write(is_held=True)
 
@@ -104,30 +111,30 @@ class Wave:
     async def until_all_are_there(self) -> None:
         """Waits until each order is at its point, and makes sure that it has not gone further."""
         await asyncio.gather(*(self.until_there(saga_id) for saga_id in self.sagas))
-        for saga_id, (_, moment) in self.sagas.items():
-            assert moment
+        for saga_id, (_, point) in self.sagas.items():
+            assert point
             history = await self.held_workflow(saga_id).fetch_history()
             events = [event.event_type for event in history.events]
             # A child that is under way may have ended; its parent has not heard of it.
-            assert STARTED not in events[moment.event :], (
-                f"{saga_id} is not at {moment}, but at {[EventType.Name(e) for e in events]}"
+            assert STARTED not in events[point.event :], (
+                f"{saga_id} is not at {point}, but at {[EventType.Name(e) for e in events]}"
             )
 
     async def until_there(self, saga_id: str) -> None:
         """Waits until an order is at its point, or cannot come there any more."""
-        _, moment = self.sagas[saga_id]
-        assert moment
+        _, point = self.sagas[saga_id]
+        assert point
         saga: Any = self._stack.client.get_workflow_handle(saga_id)
-        if moment.path:
+        if point.path:
             async for event in saga.fetch_history_events(wait_new_event=True):
                 if event.event_type == CHILD_STARTED:
                     break
             else:
                 return
         async for event in self.held_workflow(saga_id).fetch_history_events(wait_new_event=True):
-            if event.event_id == moment.event:
+            if event.event_id == point.event:
                 break
-        if moment.held:
+        if point.held:
             # An attempt that the server lost is made again, unless the saga is over by then.
             over = asyncio.create_task(self._until_over(saga_id))
             try:
@@ -141,8 +148,8 @@ class Wave:
 
     def held_workflow(self, saga_id: str) -> Any:
         """The saga or the child that is held."""
-        _, moment = self.sagas[saga_id]
-        path = f"/{moment.path}" if moment and moment.path else ""
+        _, point = self.sagas[saga_id]
+        path = f"/{point.path}" if point and point.path else ""
         return self._stack.client.get_workflow_handle(saga_id + path)
 
     def let_go(self, *saga_ids: str) -> None:
@@ -162,12 +169,12 @@ class Wave:
         """What the services hold of an order now."""
         return await ending_of(_Asking(self._stack), order_of(saga_id))
 
-    async def check_endings(self) -> list[list[Line]]:
+    async def check_endings(self) -> list[list[RunHistory]]:
         """Waits until all have ended, checks every service, and replays the histories."""
         async with asyncio.timeout(PATIENCE):
             return await asyncio.gather(*(self._check_ending(s, p) for s, (p, _) in self.sagas.items()))
 
-    async def _check_ending(self, saga_id: str, postal_code: str) -> list[Line]:
+    async def _check_ending(self, saga_id: str, postal_code: str) -> list[RunHistory]:
         effects = COMPLETED if postal_code == SHIPPED else NOTHING
         await self._until_over(saga_id)
         ending = await self.ending(saga_id)
@@ -176,9 +183,11 @@ class Wave:
         assert (ending.effects, ending.broken) == (effects, ()), where
         expected = WorkflowExecutionStatus.COMPLETED if effects else WorkflowExecutionStatus.FAILED
         assert status is expected, where
-        lines = await family(self._stack.client, saga_id)
-        await replay_strictly([OrderSaga, PaymentSaga], (line.history for line in lines))
-        return lines
+        run_histories = await fetch_run_histories(self._stack.client, saga_id)
+        await replay_strictly(
+            [OrderSaga, PaymentSaga], (run_history.history for run_history in run_histories)
+        )
+        return run_histories
 
     async def _until_over(self, saga_id: str) -> None:
         handle: Any = self._stack.client.get_workflow_handle(saga_id)
@@ -206,39 +215,39 @@ class Wave:
 
     def _write(self, *, is_held: bool) -> None:
         plan = [
-            {**_as_told(saga_id, moment if is_held else None), "has_time_limit": self.time_limit is not None}
-            for saga_id, (_, moment) in self.sagas.items()
+            {**_as_told(saga_id, point if is_held else None), "has_time_limit": self.time_limit is not None}
+            for saga_id, (_, point) in self.sagas.items()
         ]
         (self.folder / "plan.json").write_text(json.dumps(plan))
 
 
-async def undisturbed(stack: Stack, folder: Path, report: list[str]) -> tuple[Whole, ...]:
+async def run_undisturbed(stack: Stack, folder: Path, report: list[str]) -> tuple[UndisturbedOrder, ...]:
     """An order that is fulfilled, and one that is refused after its payment, with every point of both."""
-    wave = Wave(stack, folder, [(SHIPPED, None), (REFUSED, None)])
+    batch = OrderBatch(stack, folder, [(SHIPPED, None), (REFUSED, None)])
     try:
-        await wave.start()
-        endings = await wave.check_endings()
+        await batch.start()
+        endings = await batch.check_endings()
     finally:
-        wave.worker.kill()
-    found: list[Whole] = []
-    for saga_id, lines in zip(wave.sagas, endings, strict=True):
-        postal_code, _ = wave.sagas[saga_id]
-        moments = [m for m in moments_of(lines, [], saga_id) if m.when in KINDS]
-        for line in lines:
-            reached = {m.event for m in moments if m.path == line.path}
-            assert reached == lengths(line), f"points are missing: {lengths(line) ^ reached}"
-            report.append(f"order {postal_code} {line.path or 'root'}: points after {sorted(reached)}")
-        found.append(Whole(postal_code, lines, moments))
+        batch.worker.kill()
+    found: list[UndisturbedOrder] = []
+    for saga_id, run_histories in zip(batch.sagas, endings, strict=True):
+        postal_code, _ = batch.sagas[saga_id]
+        points = [m for m in interruption_points(run_histories, [], saga_id) if m.when in KINDS]
+        for run_history in run_histories:
+            reached = {m.event for m in points if m.path == run_history.path}
+            assert reached == lengths(run_history), f"points are missing: {lengths(run_history) ^ reached}"
+            report.append(f"order {postal_code} {run_history.path or 'root'}: points after {sorted(reached)}")
+        found.append(UndisturbedOrder(postal_code, run_histories, points))
     return tuple(found)
 
 
-def lengths(line: Line) -> set[int]:
+def lengths(run_history: RunHistory) -> set[int]:
     """How long a history is whenever nothing more is written to it without a worker."""
     found = set[int]()
-    for started, completed, last in batches(line.events):
+    for started, completed, last in completed_tasks(run_history.events):
         found |= {started - 1, started}
         # While a child is under way, its points are those of its parent as well.
-        if any(event.event_type == ACTIVITY_SCHEDULED for event in line.events[completed:last]):
+        if any(event.event_type == ACTIVITY_SCHEDULED for event in run_history.events[completed:last]):
             found.add(last)
     return found
 
@@ -264,15 +273,15 @@ class _Asking:
         return answer
 
 
-def _as_told(saga_id: str, moment: Moment | None) -> dict[str, object]:
+def _as_told(saga_id: str, point: InterruptionPoint | None) -> dict[str, object]:
     """What the worker is told of a saga and its point."""
-    where = f"{saga_id}/{moment.path}" if moment and moment.path else saga_id
-    held = moment.held if moment else None
-    passes = moment.tasks if moment and moment.when is When.BEFORE_TASK else None
+    where = f"{saga_id}/{point.path}" if point and point.path else saga_id
+    held = point.held if point else None
+    passes = point.tasks if point and point.when is Timing.BEFORE_TASK else None
     return {
         "id": saga_id,
-        "task": [where, moment.event, moment.run] if moment and moment.when is When.DURING_TASK else None,
+        "task": [where, point.event, point.run] if point and point.when is Timing.DURING_TASK else None,
         "passes": [passes.depth, passes.fresh, passes.sticky] if passes else None,
         "held": [where, held[1]] if held else [],
-        "is_answered": moment is not None and moment.when is When.ANSWERED,
+        "is_answered": point is not None and point.when is Timing.ANSWERED,
     }

@@ -7,7 +7,7 @@ from examples.order.saga import OrderSaga
 
 
 @workflow.defn(name="OrderSaga")
-class LimitedOrderSaga(OrderSaga):
+class OrderSagaWithRunTimeout(OrderSaga):
     """The order saga, which does not see that it has a time limit."""
 
     @workflow.run

@@ -25,16 +25,16 @@ from sagas import SagaPlugin
 from tests.waiting import until
 from workers import connect, load_settings, run_main
 
-from ..interruption_points import Passes
+from ..interruption_points import AdmittedTasks
 from ..saga_histories import CHILD_STARTED, COMPLETED
-from ..stepped_worker import DEEPER, LONGEST_HOLD, STICKY, TaskHold, Turnstile, worker_behind
-from .order_with_run_timeout import LimitedOrderSaga
+from ..stepped_worker import DEEPER, LONGEST_HOLD, STICKY, PausedTask, TaskGate, gated_worker
+from .order_with_run_timeout import OrderSagaWithRunTimeout
 
 CONNECTIONS = 8
 GENERATIONS = 2
 
 
-class HeldSaga:
+class PausedSaga:
     """A saga that is held at one point, until it may go on.
 
     Args:
@@ -46,9 +46,9 @@ class HeldSaga:
         self.id: str = plan["id"]
         self._plan, self._folder = plan, folder
         self._go_on = asyncio.Event()
-        self._hold = TaskHold(*plan["task"]) if plan["task"] else None
-        self._passes = Passes(*plan["passes"]) if plan["passes"] else None
-        self._doors: list[Turnstile] = []
+        self._hold = PausedTask(*plan["task"]) if plan["task"] else None
+        self._passes = AdmittedTasks(*plan["passes"]) if plan["passes"] else None
+        self._doors: list[TaskGate] = []
 
     def workers(self, client: Client, calls: list[Callable[..., object]]) -> list[Worker]:
         """A worker for the saga itself, and one for its children."""
@@ -61,21 +61,21 @@ class HeldSaga:
             for door in self._doors:
                 door.open()
             if self._hold:
-                self._hold.opened.set()
+                self._hold.released.set()
         return self._go_on.is_set()
 
     def _worker(self, depth: int, client: Client, calls: list[Callable[..., object]]) -> Worker:
-        door = Turnstile()
+        door = TaskGate()
         if self._passes and self._passes.depth == depth:
-            door = Turnstile(self._passes.fresh, self._passes.sticky)
+            door = TaskGate(self._passes.fresh, self._passes.sticky)
         self._doors.append(door)
         has_limit = self._plan["has_time_limit"]
-        return worker_behind(
+        return gated_worker(
             door,
-            Turnstile(),
+            TaskGate(),
             client=client,
             task_queue=self.id + DEEPER * depth,
-            workflows=[LimitedOrderSaga if has_limit else OrderSaga, PaymentSaga],
+            workflows=[OrderSagaWithRunTimeout if has_limit else OrderSaga, PaymentSaga],
             calls=[self._held(call, client) for call in calls],
             hold=self._hold,
             cache=1000,
@@ -135,7 +135,7 @@ async def until_parent_rests(client: Client, child_id: str) -> None:
 
 async def main(plans: list[dict[str, Any]], folder: Path, urls: dict[str, str]) -> None:
     clients = [await connect(load_settings(), plugins=[SagaPlugin()]) for _ in range(CONNECTIONS)]
-    sagas = [HeldSaga(plan, folder) for plan in plans]
+    sagas = [PausedSaga(plan, folder) for plan in plans]
     async with AsyncExitStack() as stack:
         participants = [
             await stack.enter_async_context(HttpParticipant(name, url)) for name, url in urls.items()

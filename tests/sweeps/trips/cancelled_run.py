@@ -13,42 +13,42 @@ from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper
 
 from sagas import start_saga
-from tests.temporal.fixtures.trip_saga import NumberlessSaga, TripSaga
-from tests.temporal.fixtures.worker_harness import Ending, Handle, Stage
+from tests.temporal.fixtures.trip_saga import TripSaga, WrongResultSaga
+from tests.temporal.fixtures.worker_harness import Ending, Handle, WorkerHarness
 
-from ..interruption_points import Moment, Passes, When
+from ..interruption_points import AdmittedTasks, InterruptionPoint, Timing
 from ..saga_histories import (
     CANCEL_REQUESTED,
     CHILD_CANCEL_REQUESTED,
     CHILD_STARTED,
     COMPLETED,
     CONTINUED,
-    Line,
-    closes,
-    family,
+    RunHistory,
+    fetch_run_histories,
+    scheduled_event_of,
 )
-from ..stepped_worker import DEEPER, PATIENCE, TaskHold, Turnstile, worker_behind
-from .fenced_participants import Hold, Participants
-from .saga_shapes import Shape
+from ..stepped_worker import DEEPER, PATIENCE, PausedTask, TaskGate, gated_worker
+from .fenced_participants import FencedParticipants, PausedActivity
+from .saga_shapes import SagaShape
 
 DEEPEST = 3
-WORKFLOWS: list[type] = [TripSaga, NumberlessSaga]
+WORKFLOWS: list[type] = [TripSaga, WrongResultSaga]
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What a run has left behind."""
 
-    shape: Shape
-    moment: Moment | None
+    shape: SagaShape
+    point: InterruptionPoint | None
     root_id: str
     ending: Ending
-    lines: list[Line]
-    participants: Participants
+    run_histories: list[RunHistory]
+    participants: FencedParticipants
 
 
 @dataclass
-class ForwardCheck:
+class CancelledRun:
     """One run of a saga of some shape, and the cancel that comes at its moment.
 
     Args:
@@ -60,27 +60,27 @@ class ForwardCheck:
     """
 
     client: Client
-    shape: Shape
+    shape: SagaShape
     cache: int
-    moment: Moment | None = None
+    point: InterruptionPoint | None = None
     depth: int = DEEPEST
     root_id: str = field(default_factory=lambda: f"swept-{uuid4().hex[:12]}")
 
     def __post_init__(self) -> None:
-        self._participants = Participants(
+        self._participants = FencedParticipants(
             self.shape.answers, in_turn=self.shape.in_turn, heard=self.shape.heard
         )
-        moment = self.moment
-        if moment and moment.held:
-            workflow_id, activity_id, nth = moment.held
+        point = self.point
+        if point and point.held:
+            workflow_id, activity_id, nth = point.held
             held = workflow_id.partition("/")
-            self._participants.hold_at = Hold(
-                self.root_id + held[1] + held[2], activity_id, nth, moment.when is When.ANSWERED
+            self._participants.hold_at = PausedActivity(
+                self.root_id + held[1] + held[2], activity_id, nth, point.when is Timing.ANSWERED
             )
-        self._held_task: TaskHold | None = None
-        if moment and moment.when is When.DURING_TASK:
-            self._held_task = TaskHold(self._id_of(moment.path), moment.event, moment.run)
-        self._doors: list[Turnstile] = []
+        self._held_task: PausedTask | None = None
+        if point and point.when is Timing.DURING_TASK:
+            self._held_task = PausedTask(self._id_of(point.path), point.event, point.run)
+        self._doors: list[TaskGate] = []
         self._world_may_move = asyncio.Event()
 
     async def run(self) -> Evidence:
@@ -89,7 +89,7 @@ class ForwardCheck:
             async with asyncio.timeout(2 * PATIENCE):
                 return await self._run()
         except (TimeoutError, AssertionError) as error:
-            error.add_note(f"{self.shape.name}, cache {self.cache}, cancelled {self.moment}: {self.root_id}")
+            error.add_note(f"{self.shape.name}, cache {self.cache}, cancelled {self.point}: {self.root_id}")
             raise
 
     async def _run(self) -> Evidence:
@@ -105,22 +105,22 @@ class ForwardCheck:
                 task_queue=self.root_id,
             )
             world = asyncio.create_task(self._world(handle))
-            if self.moment is None:
+            if self.point is None:
                 self._world_may_move.set()
             else:
-                await self._cancel(handle, self.moment)
+                await self._cancel(handle, self.point)
             async with asyncio.timeout(PATIENCE):
                 await asyncio.gather(handle.result(), return_exceptions=True)
-            ending = await Stage(self.client, cache=self.cache).ending(handle)
-            if self.moment and self.moment.when is When.AFTER_END:
+            ending = await WorkerHarness(self.client, cache=self.cache).wait_for_ending(handle)
+            if self.point and self.point.when is Timing.AFTER_END:
                 with suppress(RPCError):
                     await handle.cancel()
             world.cancel()
             await asyncio.wait([world])
             if not world.cancelled():
                 world.result()
-        lines = await family(self.client, self.root_id)
-        return Evidence(self.shape, self.moment, self.root_id, ending, lines, self._participants)
+        run_histories = await fetch_run_histories(self.client, self.root_id)
+        return Evidence(self.shape, self.point, self.root_id, ending, run_histories, self._participants)
 
     async def _world(self, handle: Handle) -> None:
         if self.shape.outside:
@@ -129,10 +129,10 @@ class ForwardCheck:
 
     @asynccontextmanager
     async def _worker(self, depth: int) -> AsyncIterator[None]:
-        moment = self.moment
-        tasks = self._turnstile(moment.tasks if moment else None, depth, self._participants.a_task_was_done)
-        activities = self._turnstile(moment.activities if moment else None, depth, lambda: None)
-        worker = worker_behind(
+        point = self.point
+        tasks = self._turnstile(point.tasks if point else None, depth, self._participants.a_task_was_done)
+        activities = self._turnstile(point.activities if point else None, depth, lambda: None)
+        worker = gated_worker(
             tasks,
             activities,
             client=self.client,
@@ -149,55 +149,55 @@ class ForwardCheck:
             finally:
                 self._release()
 
-    def _turnstile(self, passes: Passes | None, depth: int, when_done: Callable[[], None]) -> Turnstile:
+    def _turnstile(self, passes: AdmittedTasks | None, depth: int, when_done: Callable[[], None]) -> TaskGate:
         if passes is None or passes.depth != depth:
-            return Turnstile(when_done=when_done)
+            return TaskGate(when_done=when_done)
         fresh = passes.fresh if self.cache else passes.fresh + passes.sticky
-        door = Turnstile(fresh, passes.sticky, when_done=when_done)
+        door = TaskGate(fresh, passes.sticky, when_done=when_done)
         self._doors.append(door)
         return door
 
-    async def _cancel(self, handle: Handle, moment: Moment) -> None:
-        if moment.when is not When.RESTING:
+    async def _cancel(self, handle: Handle, point: InterruptionPoint) -> None:
+        if point.when is not Timing.RESTING:
             self._world_may_move.set()
-        if moment.when is When.AFTER_END:
+        if point.when is Timing.AFTER_END:
             return
-        await self._come_to(moment)
-        if moment.path:
-            await self._until_parents_rest(moment.path)
+        await self._come_to(point)
+        if point.path:
+            await self._until_parents_rest(point.path)
         await handle.cancel()
-        if moment.path:
-            await self._until_told(moment.path)
+        if point.path:
+            await self._until_told(point.path)
         self._world_may_move.set()
-        if moment.when is When.TOGETHER:
+        if point.when is Timing.TOGETHER:
             self._let_activity_go()
-            await self._seen(moment, lambda event: closes(event) == moment.began)
-        elif moment.when in (When.BEGUN, When.ANSWERED, When.UNTAKEN):
-            await self._until_heard(moment)
+            await self._seen(point, lambda event: scheduled_event_of(event) == point.began)
+        elif point.when in (Timing.BEGUN, Timing.ANSWERED, Timing.UNTAKEN):
+            await self._until_heard(point)
         self._release()
 
-    async def _come_to(self, moment: Moment) -> None:
+    async def _come_to(self, point: InterruptionPoint) -> None:
         async with asyncio.timeout(PATIENCE):
             if self._held_task:
                 await self._held_task.entered.wait()
                 return
             if hold := self._participants.hold_at:
-                await hold.gate.entered.wait()
+                await hold.latch.entered.wait()
             if not self.shape.in_turn or not hold:
-                await self._seen(moment, lambda event: event.event_id == moment.event)
+                await self._seen(point, lambda event: event.event_id == point.event)
 
     def _let_activity_go(self) -> None:
         if hold := self._participants.hold_at:
-            hold.gate.opened.set()
+            hold.latch.released.set()
             self._participants.end_turns()
 
     def _release(self) -> None:
         self._let_activity_go()
-        if self.moment:
+        if self.point:
             self._participants.end_turns()
         self._world_may_move.set()
         if self._held_task:
-            self._held_task.opened.set()
+            self._held_task.released.set()
         for door in self._doors:
             door.open()
 
@@ -216,7 +216,7 @@ class ForwardCheck:
                 )
                 return has_started and event.event_type == COMPLETED
 
-            await self._seen(Moment(when=When.RESTING, path=parent), has_heard)
+            await self._seen(InterruptionPoint(when=Timing.RESTING, path=parent), has_heard)
 
     async def _until_told(self, path: str) -> None:
         """Waits until the cancel of the root has come down to a child."""
@@ -224,14 +224,14 @@ class ForwardCheck:
         told = attrgetter("external_workflow_execution_cancel_requested_event_attributes")
         child_id = self._id_of(child)
         await self._seen(
-            Moment(when=When.RESTING, path=parent),
+            InterruptionPoint(when=Timing.RESTING, path=parent),
             lambda event: (
                 event.event_type == CHILD_CANCEL_REQUESTED
                 and told(event).workflow_execution.workflow_id == child_id
             ),
         )
 
-    async def _until_heard(self, moment: Moment) -> None:
+    async def _until_heard(self, point: InterruptionPoint) -> None:
         """Waits until the workflow of a moment has been told of the cancel."""
         is_cancelled = False
 
@@ -240,9 +240,11 @@ class ForwardCheck:
             is_cancelled |= event.event_type == CANCEL_REQUESTED
             return is_cancelled and event.event_type == COMPLETED
 
-        await self._seen(moment, has_heard)
+        await self._seen(point, has_heard)
 
-    async def _seen(self, where: Moment, condition: Callable[[HistoryEvent], bool]) -> HistoryEvent:
+    async def _seen(
+        self, where: InterruptionPoint, condition: Callable[[HistoryEvent], bool]
+    ) -> HistoryEvent:
         """Waits for an event in the history of the workflow of a moment."""
         handle = await self._handle(where.path, where.run)
         async with asyncio.timeout(PATIENCE):
@@ -255,7 +257,7 @@ class ForwardCheck:
         for parent, child in _generations(path):
             child_id = self._id_of(child)
             await self._seen(
-                Moment(when=When.RESTING, path=parent),
+                InterruptionPoint(when=Timing.RESTING, path=parent),
                 lambda event, child_id=child_id: (  # type: ignore[misc]  # mypy infers no types for a default
                     event.event_type == CHILD_STARTED
                     and event.child_workflow_execution_started_event_attributes.workflow_execution.workflow_id

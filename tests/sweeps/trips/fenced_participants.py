@@ -11,14 +11,14 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from sagas import RejectedError, idempotency_key
-from tests.temporal.fixtures.trip_participants import Agency, Answer, Gate
+from tests.temporal.fixtures.trip_participants import ActivityLatch, FakeParticipants, Response
 from tests.temporal.fixtures.trip_plan import Booking
 
 COMPENSATE = "compensate."
 """Begins the activity id of a compensation: stated here once more, as the kernel's word is on trial."""
 
 
-async def lost() -> object:
+async def loses_reply() -> object:
     """The action takes effect, and its answer gets lost."""
     raise ApplicationError("the line went dead", type="Broken")
 
@@ -48,17 +48,17 @@ class Request:
 
 
 @dataclass(slots=True)
-class Hold:
+class PausedActivity:
     """Where an activity is held: the first attempt of its `nth` schedule, before or after its effect."""
 
     workflow_id: str
     activity_id: str
     nth: int
     is_after_effect: bool
-    gate: Gate = field(default_factory=Gate)
+    latch: ActivityLatch = field(default_factory=ActivityLatch)
 
 
-class Participants(Agency):
+class FencedParticipants(FakeParticipants):
     """The participants of one run; they answer as its script says.
 
     Args:
@@ -71,7 +71,7 @@ class Participants(Agency):
 
     def __init__(
         self,
-        script: Mapping[str, tuple[Answer, ...]],
+        script: Mapping[str, tuple[Response, ...]],
         *,
         in_turn: tuple[str, ...] = (),
         heard: Mapping[str, int] | None = None,
@@ -82,7 +82,7 @@ class Participants(Agency):
         self.requests: list[Request] = []
         self.effects: dict[str, Effect] = {}
         self._refusals: dict[str, RejectedError] = {}
-        self.hold_at: Hold | None = None
+        self.hold_at: PausedActivity | None = None
         self._clock = count()
         self._begun: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._in_turn, self._heard = in_turn, heard or {}
@@ -100,7 +100,7 @@ class Participants(Agency):
         self._in_turn = ()
         self._moved.set()
 
-    async def carry_out(self) -> object:
+    async def perform(self) -> object:
         """Does the operation that is running, as its script says, at most once per key."""
         request = self._note()
         info = activity.info()
@@ -116,10 +116,10 @@ class Participants(Agency):
         )
         try:
             if hold and is_held and not hold.is_after_effect:
-                await _beating(hold.gate.hold())
+                await _beating(hold.latch.block())
             error = await self._take_effect(request)
             if hold and is_held and hold.is_after_effect:
-                await _beating(hold.gate.hold())
+                await _beating(hold.latch.block())
             if request.activity_id in self._in_turn:
                 await _beating(self._wait_for_turn(request.activity_id))
             if error:
@@ -152,7 +152,7 @@ class Participants(Agency):
             return again
         script = self._script[request.operation]
         answer = script.popleft() if script else None
-        if answer is lost:
+        if answer is loses_reply:
             self._apply(request)
         try:
             if answer:

@@ -8,17 +8,17 @@ from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeou
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagas import APPROVE, ApprovalRequest, CompensationOrder, CompensationScope
-from tests.temporal.fixtures.trip_participants import Answer, breaks, refuses
-from tests.temporal.fixtures.trip_plan import Booking, Plan
+from tests.temporal.fixtures.trip_participants import Response, fails, rejects
+from tests.temporal.fixtures.trip_plan import Booking, TripPlan
 from tests.temporal.fixtures.worker_harness import Handle
 
-from .fenced_participants import lost
+from .fenced_participants import loses_reply
 
 Outside = Callable[[Handle], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class SagaShape:
     """A saga as its plan says, with what its participants answer, and how it ends if nobody disturbs it.
 
     Args:
@@ -39,12 +39,12 @@ class Shape:
     """
 
     name: str
-    do: tuple[str | Plan, ...]
-    answers: Mapping[str, tuple[Answer, ...]] = field(default_factory=dict[str, tuple[Answer, ...]])
+    do: tuple[str | TripPlan, ...]
+    answers: Mapping[str, tuple[Response, ...]] = field(default_factory=dict[str, tuple[Response, ...]])
     code: str = ""
     scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
-    legs: tuple[Plan, ...] = ()
+    legs: tuple[TripPlan, ...] = ()
     outside: Outside | None = None
     in_turn: tuple[str, ...] = ()
     heard: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -53,9 +53,9 @@ class Shape:
     is_sandboxed: bool = False
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> TripPlan:
         """What its saga is told to do."""
-        return Plan(do=self.do, scope=self.scope, order=self.order, seconds=self.seconds, legs=self.legs)
+        return TripPlan(do=self.do, scope=self.scope, order=self.order, seconds=self.seconds, legs=self.legs)
 
 
 def after(tasks: int, act: Outside) -> Outside:
@@ -96,125 +96,131 @@ async def approve(handle: Handle) -> None:
     await handle.execute_update(APPROVE, request)
 
 
-NIGHT = Plan(do=("flight", Plan(do=("hotel", "hotel"), name="night")))
+NIGHT = TripPlan(do=("flight", TripPlan(do=("hotel", "hotel"), name="night")))
 
 SIDE_BY_SIDE = ("book-flight", "book-car")
 NEVER = "never"
 """Whoever comes after it in turn does not answer, unless it is cancelled or all may answer."""
 
 UNSANDBOXED = (
-    Shape(name="sequence", do=("hotel", "flight", "look", "hotel")),
-    Shape(name="cancellable", do=("hotel", "car", "look")),
-    Shape(
-        name="lost-answer", do=("hotel", "flight"), answers={"book-flight": (lost,)}, code="unknown_outcome"
+    SagaShape(name="sequence", do=("hotel", "flight", "look", "hotel")),
+    SagaShape(name="cancellable", do=("hotel", "car", "look")),
+    SagaShape(
+        name="lost-answer",
+        do=("hotel", "flight"),
+        answers={"book-flight": (loses_reply,)},
+        code="unknown_outcome",
     ),
-    Shape(
+    SagaShape(
         name="failing-step",
         do=("tell", "hotel", "flight", "car"),
-        answers={"book-car": (refuses(),)},
+        answers={"book-car": (rejects(),)},
         code="sold_out",
     ),
-    Shape(
+    SagaShape(
         name="attempted",
         do=("hotel", "flight"),
-        answers={"book-flight": (refuses(),)},
+        answers={"book-flight": (rejects(),)},
         code="sold_out",
         scope=CompensationScope.ATTEMPTED,
     ),
-    Shape(
+    SagaShape(
         name="failing-compensation",
         do=("tell", "hotel", "flight", "fail"),
-        answers={"cancel-flight": (breaks(), breaks())},
+        answers={"cancel-flight": (fails(), fails())},
         code="ApplicationError",
         skips_time=True,
     ),
-    Shape(name="child", do=("hotel", Plan(do=("flight", "car")), "look")),
-    Shape(
+    SagaShape(name="child", do=("hotel", TripPlan(do=("flight", "car")), "look")),
+    SagaShape(
         name="failing-child",
-        do=("tell", "hotel", Plan(do=("tell", "flight", "car")), "look"),
-        answers={"book-car": (refuses(),)},
+        do=("tell", "hotel", TripPlan(do=("tell", "flight", "car")), "look"),
+        answers={"book-car": (rejects(),)},
         code="sold_out",
     ),
-    Shape(name="closed-child", do=("flight", Plan(do=("hotel",)), "fail"), code="ApplicationError"),
-    Shape(name="grandchild", do=(NIGHT, "look")),
-    Shape(name="pivot", do=("tell", "hotel", "flight", "pay", "car", "ticket")),
-    Shape(name="refused-pivot", do=("hotel", "pay"), answers={"pay": (refuses(),)}, code="sold_out"),
-    Shape(name="unclear-pivot", do=("hotel", "pay", "ticket"), answers={"pay": (lost, breaks())}),
-    Shape(name="child-and-pivot", do=(Plan(do=("hotel",)), "pay", "nap", "ticket")),
-    Shape(
+    SagaShape(name="closed-child", do=("flight", TripPlan(do=("hotel",)), "fail"), code="ApplicationError"),
+    SagaShape(name="grandchild", do=(NIGHT, "look")),
+    SagaShape(name="pivot", do=("tell", "hotel", "flight", "pay", "car", "ticket")),
+    SagaShape(name="refused-pivot", do=("hotel", "pay"), answers={"pay": (rejects(),)}, code="sold_out"),
+    SagaShape(name="unclear-pivot", do=("hotel", "pay", "ticket"), answers={"pay": (loses_reply, fails())}),
+    SagaShape(name="child-and-pivot", do=(TripPlan(do=("hotel",)), "pay", "short-sleep", "ticket")),
+    SagaShape(
         name="best-effort",
-        do=("hotel", "perhaps-flight", "pay", "perhaps-ticket"),
-        answers={"book-flight": (refuses(),), "send-ticket": (breaks(),)},
+        do=("hotel", "best-effort-flight", "pay", "best-effort-ticket"),
+        answers={"book-flight": (rejects(),), "send-ticket": (fails(),)},
     ),
-    Shape(
+    SagaShape(
         name="best-effort-in-doubt",
-        do=("tell", "perhaps-flight", "hotel", "fail"),
-        answers={"book-flight": (lost,)},
+        do=("tell", "best-effort-flight", "hotel", "fail"),
+        answers={"book-flight": (loses_reply,)},
         code="ApplicationError",
     ),
-    Shape(name="wait", do=("hotel", "wait", "flight"), outside=after(2, go)),
-    Shape(name="timer", do=("hotel", "nap", "flight")),
-    Shape(
+    SagaShape(name="wait", do=("hotel", "wait", "flight"), outside=after(2, go)),
+    SagaShape(name="timer", do=("hotel", "short-sleep", "flight")),
+    SagaShape(
         name="outside",
-        do=("hotel", "pay", "then-outside"),
+        do=("hotel", "pay", "wait-after-block"),
         outside=after(3, go),
     ),
-    Shape(name="behind-the-block", do=("hotel", "flight", "then-outside"), outside=after(3, go)),
-    Shape(name="side-by-side", do=("hotel", "flight+car", "look"), in_turn=SIDE_BY_SIDE),
-    Shape(
+    SagaShape(name="behind-the-block", do=("hotel", "flight", "wait-after-block"), outside=after(3, go)),
+    SagaShape(name="side-by-side", do=("hotel", "flight+car", "look"), in_turn=SIDE_BY_SIDE),
+    SagaShape(
         name="failing-side",
         do=("hotel", "flight+car"),
-        answers={"book-flight": (refuses(),)},
+        answers={"book-flight": (rejects(),)},
         code="sold_out",
         in_turn=SIDE_BY_SIDE,
     ),
-    Shape(name="parallel", do=("hotel", "flight|car", "look"), in_turn=SIDE_BY_SIDE),
-    Shape(
+    SagaShape(name="parallel", do=("hotel", "flight|car", "look"), in_turn=SIDE_BY_SIDE),
+    SagaShape(
         name="failing-branch",
         do=("tell", "hotel", "flight|car"),
-        answers={"book-flight": (refuses(),)},
+        answers={"book-flight": (rejects(),)},
         code="sold_out",
         in_turn=SIDE_BY_SIDE,
     ),
-    Shape(
+    SagaShape(
         name="hasty-branch",
         do=("tell", "hotel", "flight/car"),
-        answers={"book-flight": (refuses(),)},
+        answers={"book-flight": (rejects(),)},
         code="sold_out",
         in_turn=("book-flight", NEVER, "book-car"),
     ),
-    Shape(
+    SagaShape(
         name="all-at-once",
         do=("tell", "hotel", "flight", "car", "fail"),
         code="ApplicationError",
         order=CompensationOrder.PARALLEL,
         in_turn=("compensate.book-car", "compensate.book-flight", "compensate.book-hotel"),
     ),
-    Shape(
+    SagaShape(
         name="children-side-by-side",
         do=("left|look,right", "look"),
-        legs=(Plan(do=("flight",), name="left"), Plan(do=("car",), name="right")),
+        legs=(TripPlan(do=("flight",), name="left"), TripPlan(do=("car",), name="right")),
         # One begins after the other, and one ends after the other, so that every run has the same history.
         in_turn=("look-around", "book-flight", "book-car"),
         heard={"look-around": 3, "book-flight": 3, "book-car": 2},
     ),
-    Shape(
+    SagaShape(
         name="failing-last-word",
         do=("tell", "flight", "fail"),
-        answers={"tell-customer": (breaks(),)},
+        answers={"tell-customer": (fails(),)},
         code="ApplicationError",
     ),
-    Shape(name="event", do=("hotel", "visa", "flight"), outside=after(2, grant_visa)),
-    Shape(name="approval", do=("tell", "hotel", "boss", "pay"), outside=after(2, approve)),
-    Shape(
+    SagaShape(name="event", do=("hotel", "visa", "flight"), outside=after(2, grant_visa)),
+    SagaShape(name="approval", do=("tell", "hotel", "boss", "pay"), outside=after(2, approve)),
+    SagaShape(
         name="deadline",
         do=("tell", "hotel", "sleep", "look"),
         code="deadline_exceeded",
         skips_time=True,
         seconds=1800,
     ),
-    Shape(name="again", do=("hotel", "again", "flight", "pay", "ticket")),
-    Shape(name="pivot-child", do=("hotel", Plan(do=("flight", "pay"), is_pivot=True), "nap", "ticket")),
+    SagaShape(name="again", do=("hotel", "again", "flight", "pay", "ticket")),
+    SagaShape(
+        name="pivot-child",
+        do=("hotel", TripPlan(do=("flight", "pay"), is_pivot=True), "short-sleep", "ticket"),
+    ),
 )
 
 SHAPES = (

@@ -18,7 +18,7 @@ from temporalio.worker import Replayer, Worker
 from temporalio.workflow import NondeterminismError
 
 from sagas import SAGA_COMPENSATED, SAGA_STATUS, SagaPlugin, idempotency_key
-from tests.guide_code import DOCS, modules_of
+from tests.guide_code import DOCS, imported_guide
 from tests.waiting import until
 
 from ..fixtures.worker_harness import PATIENCE
@@ -42,7 +42,7 @@ class Guide:
 
 @pytest.fixture(scope="module")
 def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guide]:
-    with modules_of("adopting.md", tmp_path_factory.mktemp("adopting")) as modules:
+    with imported_guide("adopting.md", tmp_path_factory.mktemp("adopting")) as modules:
         yield Guide(**{name.removeprefix("trip_"): module for name, module in modules.items()})
 
 

@@ -34,14 +34,14 @@ from sagas import (
 from sagas._core.purpose import Purpose
 from sagas._core.status import ENDED
 from sagas.operator._search import CUT_OFF
-from tests.guide_code import DOCS, modules_in, modules_of
+from tests.guide_code import DOCS, guide_modules, imported_guide
 from tests.waiting import until
 from workers._cli import app
 from workers._operate import Wanted
 
-from ..fixtures.sagas_command import Ended, sagas
-from ..fixtures.shop_saga import Order, OrderSaga, Parcel, Warehouse
-from ..fixtures.worker_harness import PATIENCE, Ending, Handle, Stage
+from ..fixtures.sagas_command import CommandResult, sagas
+from ..fixtures.shop_saga import Order, OrderSaga, Parcel, ShopParticipants
+from ..fixtures.worker_harness import PATIENCE, Ending, Handle, WorkerHarness
 from ..operator.test_reset import reset
 
 PAGE = (DOCS / "operating.md").read_text()
@@ -57,19 +57,19 @@ TIMER = EventType.EVENT_TYPE_TIMER_STARTED
 class Shop:
     """A worker of the shop, and orders that are brought where a command makes sense."""
 
-    stage: Stage
-    warehouse: Warehouse = field(default_factory=Warehouse)
+    harness: WorkerHarness
+    warehouse: ShopParticipants = field(default_factory=ShopParticipants)
     orders: list[Handle] = field(default_factory=list)
 
     async def order(self, *, is_large: bool = False) -> Handle:
         """Starts one."""
         order = Order(id=uuid4().hex[:8], is_large=is_large)
         handle = await start_saga(
-            self.stage.client,
+            self.harness.client,
             OrderSaga.run,
             order,
             id=f"order-{order.id}",
-            task_queue=self.stage.task_queue,
+            task_queue=self.harness.task_queue,
         )
         self.orders.append(handle)
         return handle
@@ -77,27 +77,27 @@ class Shop:
     async def undecided(self) -> Handle:
         """One that waits for a decision."""
         order = await self.order(is_large=True)
-        await self.stage.event(order, TIMER)
+        await self.harness.wait_for_event(order, TIMER)
         return order
 
     async def held(self) -> Handle:
         """One that an operator has told to wait."""
         order = await self.undecided()
-        await self.stage.ask(order, HOLD, OperatorNote(by="tom", because="let me look"))
+        await self.harness.send_update(order, HOLD, OperatorNote(by="tom", because="let me look"))
         return order
 
     async def stuck(self) -> Handle:
         """One that cannot be made up for; the next try would succeed."""
-        self.warehouse.refuses["create-shipment"] = self.warehouse.refuses["release-stock"] = 1
+        self.warehouse.rejects["create-shipment"] = self.warehouse.rejects["release-stock"] = 1
         order = await self.order()
-        await self.stage.status(order, "stuck")
+        await self.harness.wait_for_status(order, "stuck")
         return order
 
     async def in_doubt(self) -> Handle:
         """One of whose pivot nobody knows whether it happened; it is tried again in an hour."""
-        self.warehouse.breaks["create-shipment"] = 1
+        self.warehouse.fails["create-shipment"] = 1
         order = await self.order()
-        await self.stage.status(order, "stuck")
+        await self.harness.wait_for_status(order, "stuck")
         return order
 
     async def terminated(self) -> Handle:
@@ -115,8 +115,8 @@ class Shop:
     async def terminated_after_another(self) -> Handle:
         """One that was cut off, after one that was rescued."""
         rescued = await self.known(await self.terminated(), "ExecutionStatus = 'Terminated'")
-        await SagaClient(self.stage.client).rescue(rescued.id, by="tom", because="x")
-        rescue = self.stage.client.get_workflow_handle(f"{rescued.id}~rescue")
+        await SagaClient(self.harness.client).rescue(rescued.id, by="tom", because="x")
+        rescue = self.harness.client.get_workflow_handle(f"{rescued.id}~rescue")
         await self.known(rescue, "SagaStatus = 'compensated'")
         return await self.known(await self.terminated(), "ExecutionStatus = 'Terminated'")
 
@@ -124,7 +124,7 @@ class Shop:
         """Waits until the server lists it so, which it does a moment later, and tells nobody when."""
 
         async def is_known() -> bool:
-            found = await self.stage.client.count_workflows(f"WorkflowId = '{order.id}' AND {what}")
+            found = await self.harness.client.count_workflows(f"WorkflowId = '{order.id}' AND {what}")
             return found.count == 1
 
         await until(is_known)
@@ -137,18 +137,18 @@ class Shop:
 
 @pytest.fixture
 async def shop(client: Client) -> AsyncIterator[Shop]:
-    stage = Stage(client, cache=0)
-    shop = Shop(stage)
+    harness = WorkerHarness(client, cache=0)
+    shop = Shop(harness)
     async with Worker(
         client,
-        task_queue=stage.task_queue,
+        task_queue=harness.task_queue,
         workflows=[OrderSaga],
         activities=shop.warehouse.activities(),
         max_cached_workflows=0,
     ):
         yield shop
-    stage.ids = [order.id for order in shop.orders]
-    await stage.end_everything()
+    harness.workflow_ids = [order.id for order in shop.orders]
+    await harness.terminate_open()
     replayer = Replayer(workflows=[OrderSaga], plugins=[SagaPlugin()])
     for order in shop.orders:
         await replayer.replay_workflow(await order.fetch_history())
@@ -160,10 +160,10 @@ class UnawaitedCalls:
 
     shop: Shop
     order: Handle
-    ended: Ended
+    ended: CommandResult
 
     async def ending(self) -> Ending:
-        return await self.shop.stage.ending(self.order)
+        return await self.shop.harness.wait_for_ending(self.order)
 
 
 Check = Callable[[UnawaitedCalls], Awaitable[None]]
@@ -213,7 +213,7 @@ async def previews(asked: UnawaitedCalls) -> None:
 async def is_held(asked: UnawaitedCalls) -> None:
     assert asked.ended.out == f"{asked.order.id} is held\n"
     # Only one that is held can be resumed.
-    await asked.shop.stage.ask(asked.order, RESUME, OperatorNote(by="tom", because="x"))
+    await asked.shop.harness.send_update(asked.order, RESUME, OperatorNote(by="tom", because="x"))
 
 
 async def is_running(asked: UnawaitedCalls) -> None:
@@ -250,8 +250,8 @@ async def is_settled_with_a_parcel(asked: UnawaitedCalls) -> None:
 
 async def is_rescued(asked: UnawaitedCalls) -> None:
     (name,) = re.findall(r"a workflow `<saga>(.*?)`", PAGE)
-    rescue = asked.shop.stage.client.get_workflow_handle(f"{asked.order.id}{name}")
-    assert (await asked.shop.stage.ending(rescue)).saga == "compensated"
+    rescue = asked.shop.harness.client.get_workflow_handle(f"{asked.order.id}{name}")
+    assert (await asked.shop.harness.wait_for_ending(rescue)).saga == "compensated"
     assert asked.shop.story(asked.order)[-2:] == ["refund-card", "release-stock"]
 
 
@@ -293,7 +293,7 @@ async def test_each_command_of_the_page_does_what_the_page_says(shop: Shop, serv
     await check(UnawaitedCalls(shop, order, ended))
 
     if because:
-        story = await SagaClient(shop.stage.client).show(order.id)
+        story = await SagaClient(shop.harness.client).show(order.id)
         trail = (story.rescue or story).verbs
         assert ("mia", shlex.split(because)[0]) in [(verb.by, verb.because) for verb in trail]
 
@@ -347,15 +347,15 @@ def shown(command: str) -> str:
 
 async def test_what_show_says_is_what_the_page_shows(shop: Shop, server: str) -> None:
     """A saga that was held, resumed, and could not be made up for."""
-    shop.warehouse.refuses["create-shipment"] = shop.warehouse.refuses["release-stock"] = 1
-    gate = shop.warehouse.gates["charge-card"] = asyncio.Event()
+    shop.warehouse.rejects["create-shipment"] = shop.warehouse.rejects["release-stock"] = 1
+    latch = shop.warehouse.latches["charge-card"] = asyncio.Event()
     order = await shop.order()
-    await shop.stage.event(order, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=3)
+    await shop.harness.wait_for_event(order, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=3)
     held = await sagas(server, "hold", order.id, "--because", "the customer called")
     assert held.out == f"{order.id} is held\n"
     await sagas(server, "resume", order.id, "--by", "tom", "--because", "all is well")
-    gate.set()
-    await shop.stage.status(order, "stuck")
+    latch.set()
+    await shop.harness.wait_for_status(order, "stuck")
 
     assert normal((await sagas(server, "show", order.id)).out) == shown("sagas show order-7")
 
@@ -370,12 +370,12 @@ async def test_what_preview_says_is_what_the_page_shows(shop: Shop, server: str)
 async def test_what_preview_says_after_a_reset_is_what_the_page_shows(shop: Shop, server: str) -> None:
     """What the old run did beyond the reset point, the new one does not know of."""
     order = await shop.undecided()
-    gate = shop.warehouse.gates["reserve-stock"] = asyncio.Event()
-    anew = await reset(shop.stage.client, order.id, before="reserve-stock")
-    await shop.stage.event(anew, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
+    latch = shop.warehouse.latches["reserve-stock"] = asyncio.Event()
+    anew = await reset(shop.harness.client, order.id, before="reserve-stock")
+    await shop.harness.wait_for_event(anew, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
 
     assert normal((await sagas(server, "preview", order.id)).out) == shown("sagas preview order-8")
-    gate.set()
+    latch.set()
 
 
 async def test_the_audit_trail_stands_where_the_page_says(shop: Shop, server: str) -> None:
@@ -386,18 +386,18 @@ async def test_the_audit_trail_stands_where_the_page_says(shop: Shop, server: st
 
     as_json = json.loads((await sagas(server, "show", order.id, "--json")).out)
     (code,) = re.findall(r"in Python `(.*?)`", PAGE)
-    names = {"operator": SagaClient(shop.stage.client)}
+    names = {"operator": SagaClient(shop.harness.client)}
     in_python = await eval(in_page(code.replace("order-7", order.id)), names)
 
     assert [(v["verb"], v["by"], v["because"]) for v in as_json["verbs"]] == [(HOLD, "tom", "let me look")]
     assert [(v.verb, v.by, v.because) for v in in_python] == [(HOLD, "tom", "let me look")]
-    assert " hold by tom: let me look\n" in await shop.stage.details(order)
+    assert " hold by tom: let me look\n" in await shop.harness.current_details(order)
 
 
 async def test_the_python_of_the_page_retries_what_is_stuck(shop: Shop, server: str, tmp_path: Path) -> None:
     """A program as it stands there, which finds the server by the environment."""
     order = await shop.stuck()
-    operator = SagaClient(shop.stage.client)
+    operator = SagaClient(shop.harness.client)
 
     async def is_listed() -> bool:
         found = await operator.list(status="stuck", query="WorkflowType = 'OrderSaga'")
@@ -405,7 +405,7 @@ async def test_the_python_of_the_page_retries_what_is_stuck(shop: Shop, server: 
 
     await until(is_listed)
     program = tmp_path / "night_watch.py"
-    program.write_text(modules_in("operating.md")["night_watch"])
+    program.write_text(guide_modules("operating.md")["night_watch"])
 
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -415,7 +415,7 @@ async def test_the_python_of_the_page_retries_what_is_stuck(shop: Shop, server: 
     async with asyncio.timeout(PATIENCE):
         assert await process.wait() == 0
 
-    assert (await shop.stage.ending(order)).saga == "compensated"
+    assert (await shop.harness.wait_for_ending(order)).saga == "compensated"
     assert [(verb.verb, verb.by) for verb in (await operator.show(order.id)).verbs] == [
         (RETRY, "night-watch")
     ]
@@ -427,7 +427,7 @@ async def test_the_query_of_the_page_finds_what_is_stuck(shop: Shop) -> None:
     (query,) = re.findall(r"```\n(SagaStatus = .*?)\n```", PAGE)
 
     async def is_found() -> bool:
-        return order.id in {each.id async for each in shop.stage.client.list_workflows(query)}
+        return order.id in {each.id async for each in shop.harness.client.list_workflows(query)}
 
     # The server's list follows a moment later, and nobody is told when.
     await until(is_found)
@@ -437,13 +437,13 @@ async def test_the_rights_of_the_page_decide_who_may_do_what(
     client: Client, server: str, tmp_path: Path
 ) -> None:
     """And the sentence that it quotes is the one that the operator reads."""
-    with modules_of("operating.md", tmp_path) as modules:
+    with imported_guide("operating.md", tmp_path) as modules:
         plugin = modules["rights"].plugin
-    shop = Shop(Stage(client, cache=0))
+    shop = Shop(WorkerHarness(client, cache=0))
     worked_for = await Client.connect(server, plugins=[plugin])
     async with Worker(
         worked_for,
-        task_queue=shop.stage.task_queue,
+        task_queue=shop.harness.task_queue,
         workflows=[OrderSaga],
         activities=shop.warehouse.activities(),
     ):
@@ -459,12 +459,12 @@ async def test_the_rights_of_the_page_decide_who_may_do_what(
         with pytest.raises(VerbRefusedError, match="mia is no manager"):
             await operator.approve(order.id, "large-order", by="mia", because="x", roles=manager)
         await operator.approve(order.id, "large-order", by="tom", because="x", roles=manager)
-        assert (await shop.stage.ending(order)).closed == "COMPLETED"
+        assert (await shop.harness.wait_for_ending(order)).closed == "COMPLETED"
 
         stuck = await shop.stuck()
         refused = await sagas(server, "skip", stuck.id, "reserve-stock", "--because", "x")
         (quoted,) = re.findall(r"`(saga 'order-7'\s[^`]*no manager)`", PAGE)
         assert normal(refused.err) == normal(f"error: {' '.join(quoted.split())}\n")
-        assert await shop.stage.ask(stuck, RETRY, OperatorNote(by="mia", because="x")) == "stuck"
-        assert (await shop.stage.ending(stuck)).saga == "compensated"
+        assert await shop.harness.send_update(stuck, RETRY, OperatorNote(by="mia", because="x")) == "stuck"
+        assert (await shop.harness.wait_for_ending(stuck)).saga == "compensated"
     assert SKIP in modules["rights"].FOR_MANAGERS

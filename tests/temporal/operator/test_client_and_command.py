@@ -26,15 +26,15 @@ from sagas import (
 from tests.waiting import until
 
 from ..fixtures.sagas_command import sagas
-from ..fixtures.trip_participants import Gate, breaks, refuses
-from ..fixtures.trip_plan import Booking, Plan
-from ..fixtures.worker_harness import PATIENCE, Handle, Stage
+from ..fixtures.trip_participants import ActivityLatch, fails, rejects
+from ..fixtures.trip_plan import Booking, TripPlan
+from ..fixtures.worker_harness import PATIENCE, Handle, WorkerHarness
 from ..fixtures.worker_harness import WORKFLOWS as USUAL
 from ..plugin.test_workflows_without_sagas import Everyday
 
 WORKFLOWS = [*USUAL, Everyday]
 
-pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
+pytestmark = pytest.mark.parametrize("harness", [1000], indirect=True, ids=["cached"])
 
 
 @pytest.fixture
@@ -43,17 +43,17 @@ def operator(client: Client) -> SagaClient:
     return SagaClient(client, patience=PATIENCE)
 
 
-async def stuck_trip(stage: Stage) -> Handle:
+async def stuck_trip(harness: WorkerHarness) -> Handle:
     """A saga whose second compensation was refused for good."""
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    trip = await stage.start("hotel", "flight", Plan(do=("car",)), "look", "fail")
-    await stage.status(trip, "stuck")
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    trip = await harness.start_trip("hotel", "flight", TripPlan(do=("car",)), "look", "fail")
+    await harness.wait_for_status(trip, "stuck")
     return trip
 
 
-async def test_story_of_a_stuck_saga(stage: Stage, operator: SagaClient) -> None:
+async def test_story_of_a_stuck_saga(harness: WorkerHarness, operator: SagaClient) -> None:
     """Which steps, how they ended, what has been made up for, and what is in the way."""
-    trip = await stuck_trip(stage)
+    trip = await stuck_trip(harness)
 
     story = await operator.show(trip.id)
 
@@ -71,11 +71,11 @@ async def test_story_of_a_stuck_saga(stage: Stage, operator: SagaClient) -> None
     assert [(s.address, [c.state for c in s.compensations]) for s in child.steps] == [("book-car", ["done"])]
 
 
-async def test_story_names_who_stepped_in(stage: Stage, operator: SagaClient) -> None:
+async def test_story_names_who_stepped_in(harness: WorkerHarness, operator: SagaClient) -> None:
     """With the reason, after the saga has ended too; as text, as JSON and as a chart."""
-    trip = await stuck_trip(stage)
+    trip = await stuck_trip(harness)
     assert await operator.skip(trip.id, "book-flight", by="mia", because="a credit note was sent") == "stuck"
-    assert (await stage.ending(trip)).saga == "settled"
+    assert (await harness.wait_for_ending(trip)).saga == "settled"
 
     story = await operator.show(trip.id)
 
@@ -92,25 +92,25 @@ async def test_story_names_who_stepped_in(stage: Stage, operator: SagaClient) ->
 
 
 async def test_story_tells_what_was_done_by_hand_from_what_was_skipped(
-    stage: Stage, operator: SagaClient
+    harness: WorkerHarness, operator: SagaClient
 ) -> None:
     """And what was done by hand after the pivot does not stand there with an error that is over."""
-    stage.agency.when("send-ticket", breaks(final=True))
-    forth = await stage.start("hotel", "pay", "ticket")
-    await stage.status(forth, "stuck")
+    harness.participants.when("send-ticket", fails(final=True))
+    forth = await harness.start_trip("hotel", "pay", "ticket")
+    await harness.wait_for_status(forth, "stuck")
     await operator.complete(forth.id, "send-ticket", by="mia", because="sent by post")
-    await stage.ending(forth)
+    await harness.wait_for_ending(forth)
     for name in ("cancel-hotel", "cancel-flight"):
-        stage.agency.when(name, *[refuses("too_late")] * 2)
-    stage.agency.when("pay", breaks(final=True))
-    back = await stage.start("hotel", "flight", "pay-once")
-    await stage.status(back, "stuck")
+        harness.participants.when(name, *[rejects("too_late")] * 2)
+    harness.participants.when("pay", fails(final=True))
+    back = await harness.start_trip("hotel", "flight", "pay-once")
+    await harness.wait_for_status(back, "stuck")
     await operator.skip(back.id, "pay", by="mia", because="they know nothing of it")
-    failed = await stage.event(back, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=3)
-    await stage.event(back, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=failed.event_id)
+    failed = await harness.wait_for_event(back, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=3)
+    await harness.wait_for_event(back, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=failed.event_id)
     await operator.skip(back.id, "book-hotel", by="mia", because="x")
     await operator.complete(back.id, "book-flight", by="mia", because="x")
-    await stage.ending(back)
+    await harness.wait_for_ending(back)
 
     ticket = (await operator.show(forth.id)).steps[-1]
     story = await operator.show(back.id)
@@ -121,21 +121,21 @@ async def test_story_tells_what_was_done_by_hand_from_what_was_skipped(
     assert states == {"book-hotel": ["skipped"], "book-flight": ["by hand"], "pay": []}
     text = re.sub(" +", " ", render_timeline(await operator.show(forth.id)))
     assert " send-ticket (retriable) done by hand 1 " in text
-    assert "the line is dead" not in text
+    assert "the connection was lost" not in text
     assert " pay (pivot) skipped 1 " in re.sub(" +", " ", render_timeline(story))
 
 
-async def test_story_says_what_a_saga_waits_for(stage: Stage, operator: SagaClient) -> None:
+async def test_story_says_what_a_saga_waits_for(harness: WorkerHarness, operator: SagaClient) -> None:
     """A decision, an event, or its next attempt; and until when."""
-    trip = await stage.start("boss3600", "visa", "flight", "fail")
-    await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
+    trip = await harness.start_trip("boss3600", "visa", "flight", "fail")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
     decision = await operator.show(trip.id)
     await operator.approve(trip.id, "big-trip", by="mia", because="x", roles=frozenset({"boss"}))
-    await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED, nth=2)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_STARTED, nth=2)
     event = await operator.show(trip.id)
-    stage.agency.when("cancel-flight", *[breaks()] * 2)
+    harness.participants.when("cancel-flight", *[fails()] * 2)
     await trip.signal("visa", Booking(number="v-1"))
-    await stage.status(trip, "stuck")
+    await harness.wait_for_status(trip, "stuck")
     attempt = await operator.show(trip.id)
 
     assert [wait.what for wait in decision.waits] == ["until big-trip is approved"]
@@ -150,60 +150,64 @@ async def test_story_says_what_a_saga_waits_for(stage: Stage, operator: SagaClie
         render_timeline(attempt)
     )
     assert "approve big-trip (yes) by mia: x" in render_timeline(attempt)
-    assert "saga-approve" not in await stage.details(trip)
-    assert "approve big-trip (yes) by mia: x" in await stage.details(trip)
+    assert "saga-approve" not in await harness.current_details(trip)
+    assert "approve big-trip (yes) by mia: x" in await harness.current_details(trip)
     await operator.complete(trip.id, "book-flight", by="mia", because="x")
-    assert (await stage.ending(trip)).saga == "settled"
+    assert (await harness.wait_for_ending(trip)).saga == "settled"
     assert (await operator.show(trip.id)).waits == ()
 
 
-async def test_story_tells_of_a_deadline_only_while_it_matters(stage: Stage, operator: SagaClient) -> None:
+async def test_story_tells_of_a_deadline_only_while_it_matters(
+    harness: WorkerHarness, operator: SagaClient
+) -> None:
     """Not past the pivot, nor on the way back: what is waited for there is a person, or the next attempt."""
 
     async def waits(trip: Handle) -> list[str]:
         return [wait.what for wait in (await operator.show(trip.id)).waits]
 
-    forth = await stage.start("hotel", "wait", "pay", "ticket", seconds=3600)
-    await stage.event(forth, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    forth = await harness.start_trip("hotel", "wait", "pay", "ticket", seconds=3600)
+    await harness.wait_for_event(forth, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
     before = await waits(forth)
-    stage.agency.when("send-ticket", breaks())
+    harness.participants.when("send-ticket", fails())
     await forth.signal("go")
-    await stage.status(forth, "stuck")
+    await harness.wait_for_status(forth, "stuck")
     after = await waits(forth)
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    back = await stage.start("flight", "fail", seconds=3600)
-    await stage.status(back, "stuck")
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    back = await harness.start_trip("flight", "fail", seconds=3600)
+    await harness.wait_for_status(back, "stuck")
     on_the_way_back = await waits(back)
-    await stage.retry(forth)
-    await stage.retry(back)
-    await stage.ending(forth)
-    await stage.ending(back)
+    await harness.retry_stuck(forth)
+    await harness.retry_stuck(back)
+    await harness.wait_for_ending(forth)
+    await harness.wait_for_ending(back)
 
     assert before == ["the saga's deadline"]
     assert after == ["until the next attempt"]
     assert on_the_way_back == ["for a person"]
 
 
-async def test_story_of_a_parent_names_the_child_that_is_stuck(stage: Stage, operator: SagaClient) -> None:
+async def test_story_of_a_parent_names_the_child_that_is_stuck(
+    harness: WorkerHarness, operator: SagaClient
+) -> None:
     """It is the child that has to be asked for something, by its own id."""
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    trip = await stage.start("hotel", Plan(do=("flight", "fail")))
-    child = stage.child_of(trip, "leg")
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    await stage.status(child, "stuck")
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    trip = await harness.start_trip("hotel", TripPlan(do=("flight", "fail")))
+    child = harness.child_of(trip, "leg")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await harness.wait_for_status(child, "stuck")
 
     text = render_timeline(await operator.show(trip.id))
 
     assert text.startswith(f"{trip.id}  TripSaga  RUNNING\n")
     assert f"\n      {child.id} is stuck\n" in text
     await operator.skip(child.id, "book-flight", by="mia", because="x")
-    await stage.ending(trip)
+    await harness.wait_for_ending(trip)
 
 
-async def test_story_says_that_the_code_fails(stage: Stage, operator: SagaClient) -> None:
+async def test_story_says_that_the_code_fails(harness: WorkerHarness, operator: SagaClient) -> None:
     """It looks healthy otherwise; nobody but a programmer can help, and a rescue would not."""
-    trip = await stage.start("hotel", "pay", "pay")
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    trip = await harness.start_trip("hotel", "pay", "pay")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
 
     story = await operator.show(trip.id)
 
@@ -217,52 +221,58 @@ async def test_story_says_that_the_code_fails(stage: Stage, operator: SagaClient
     ):
         await operator.rescue(trip.id, by="mia", because="x")
     await trip.terminate("the code is not going to be mended")
-    stage.ids.remove(trip.id)  # what failed its tasks fails in replay
+    harness.workflow_ids.remove(trip.id)  # what failed its tasks fails in replay
     assert (await operator.show(trip.id)).fault is None
 
 
-async def test_story_of_a_parent_names_the_child_whose_code_fails(stage: Stage, operator: SagaClient) -> None:
+async def test_story_of_a_parent_names_the_child_whose_code_fails(
+    harness: WorkerHarness, operator: SagaClient
+) -> None:
     """Its parent waits for it, and cannot know."""
-    trip = await stage.start("hotel", Plan(do=("flight", "fail-outside")))
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    child = stage.child_of(trip, "leg")
-    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    trip = await harness.start_trip("hotel", TripPlan(do=("flight", "fail-after-block")))
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    child = harness.child_of(trip, "leg")
+    await harness.wait_for_event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
 
     text = render_timeline(await operator.show(trip.id))
 
     assert f"\n      {child.id}: its code fails: " in text
     await child.terminate("the code is not going to be mended")
     await trip.terminate("the code is not going to be mended")
-    stage.ids.remove(trip.id)  # what failed its tasks fails in replay
+    harness.workflow_ids.remove(trip.id)  # what failed its tasks fails in replay
 
 
-async def test_a_failure_is_told_while_it_is_tried_again(stage: Stage, operator: SagaClient) -> None:
+async def test_a_failure_is_told_while_it_is_tried_again(
+    harness: WorkerHarness, operator: SagaClient
+) -> None:
     """Who looks in the middle of an attempt learns why there is one, and how many there have been."""
-    gate = Gate()
-    stage.agency.when("pay", breaks(), breaks(), gate.hold)
-    trip = await stage.start("hotel", "pay")
-    await stage.status(trip, "stuck")
-    await stage.retry(trip)
-    await gate.entered.wait()
+    latch = ActivityLatch()
+    harness.participants.when("pay", fails(), fails(), latch.block)
+    trip = await harness.start_trip("hotel", "pay")
+    await harness.wait_for_status(trip, "stuck")
+    await harness.retry_stuck(trip)
+    await latch.entered.wait()
     pivot = (await operator.show(trip.id)).steps[-1]
-    gate.opened.set()
-    await stage.ending(trip)
+    latch.released.set()
+    await harness.wait_for_ending(trip)
 
-    assert (pivot.outcome, pivot.reason) == ("started", "the line is dead")
+    assert (pivot.outcome, pivot.reason) == ("started", "the connection was lost")
     done = (await operator.show(trip.id)).steps[-1]
     assert (done.outcome, done.reason, done.attempts) == ("done", "", 3)
 
 
 async def test_preview_says_what_would_be_made_up_for_and_what_stays(
-    stage: Stage, operator: SagaClient
+    harness: WorkerHarness, operator: SagaClient
 ) -> None:
     """In the order in which it would run; nothing once the pivot is done."""
-    trip = await stage.start("hotel", Plan(do=("car", "look")), "hotel|flight", "wait", "pay", "wait-deaf")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=3)
+    trip = await harness.start_trip(
+        "hotel", TripPlan(do=("car", "look")), "hotel|flight", "wait", "pay", "wait-ignoring-cancel"
+    )
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=3)
 
     before = await operator.preview(trip.id)
     await trip.signal("go")
-    await stage.ending(trip)
+    await harness.wait_for_ending(trip)
     after = await operator.preview(trip.id)
 
     addresses = [each.address for each in before.compensations]
@@ -275,32 +285,36 @@ async def test_preview_says_what_would_be_made_up_for_and_what_stays(
 
 
 async def test_preview_and_the_compensations_that_then_run_are_the_same(
-    stage: Stage, operator: SagaClient
+    harness: WorkerHarness, operator: SagaClient
 ) -> None:
     """A preview that were wrong would be worse than none."""
-    trip = await stage.start("hotel", Plan(do=("car", "flight")), "hotel", "wait")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
+    trip = await harness.start_trip("hotel", TripPlan(do=("car", "flight")), "hotel", "wait")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
     preview = await operator.preview(trip.id)
 
     await operator.compensate(trip.id, by="mia", because="the customer called")
-    await stage.ending(trip)
+    await harness.wait_for_ending(trip)
 
-    assert stage.agency.story[4:] == [each.activity for each in preview.compensations]
+    assert harness.participants.started[4:] == [each.activity for each in preview.compensations]
     assert (await operator.preview(trip.id)).sentence == "nothing is owed"
 
 
-async def test_preview_tells_what_an_open_child_makes_up_for(stage: Stage, operator: SagaClient) -> None:
+async def test_preview_tells_what_an_open_child_makes_up_for(
+    harness: WorkerHarness, operator: SagaClient
+) -> None:
     """It does so before its parent, so nothing of that stays, and nothing comes on top."""
-    night = Plan(do=("hotel", "wait"), name="night")
-    trip = await stage.start("hotel", Plan(do=("car", "look", night)))
-    child = stage.child_of(trip, "leg")
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    await stage.event(child, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    await stage.event(stage.child_of(child, "night"), EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    night = TripPlan(do=("hotel", "wait"), name="night")
+    trip = await harness.start_trip("hotel", TripPlan(do=("car", "look", night)))
+    child = harness.child_of(trip, "leg")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await harness.wait_for_event(child, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await harness.wait_for_event(
+        harness.child_of(child, "night"), EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+    )
 
     preview = await operator.preview(trip.id)
     await operator.compensate(trip.id, by="mia", because="the customer called")
-    await stage.ending(trip)
+    await harness.wait_for_ending(trip)
 
     assert [each.address for each in preview.compensations] == [
         "leg/night:book-hotel",
@@ -309,23 +323,25 @@ async def test_preview_tells_what_an_open_child_makes_up_for(stage: Stage, opera
     ]
     assert [stay.address for stay in preview.stays] == ["leg:look-around"]
     assert preview.unknown == ()
-    assert stage.agency.story[4:] == [each.activity for each in preview.compensations]
+    assert harness.participants.started[4:] == [each.activity for each in preview.compensations]
 
 
 async def test_preview_tells_what_open_children_make_up_for_at_the_same_time(
-    stage: Stage, operator: SagaClient
+    harness: WorkerHarness, operator: SagaClient
 ) -> None:
     """Each is a lane."""
-    legs = (Plan(do=("hotel", "wait"), name="a"), Plan(do=("flight", "wait"), name="b"))
-    trip = await stage.start("car", "a|b", legs=legs)
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED, nth=2)
+    legs = (TripPlan(do=("hotel", "wait"), name="a"), TripPlan(do=("flight", "wait"), name="b"))
+    trip = await harness.start_trip("car", "a|b", legs=legs)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED, nth=2)
     for leg in legs:
-        await stage.event(stage.child_of(trip, leg.name), EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+        await harness.wait_for_event(
+            harness.child_of(trip, leg.name), EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+        )
 
     preview = await operator.preview(trip.id)
     for leg in legs:
-        await stage.child_of(trip, leg.name).signal("go")
-    await stage.ending(trip)
+        await harness.child_of(trip, leg.name).signal("go")
+    await harness.wait_for_ending(trip)
 
     assert [(each.address, each.lane) for each in preview.compensations] == [
         ("a:book-hotel", "1"),
@@ -335,12 +351,14 @@ async def test_preview_tells_what_open_children_make_up_for_at_the_same_time(
     assert (preview.stays, preview.unknown) == ((), ())
 
 
-async def test_what_a_child_that_has_completed_did_is_its_parents(stage: Stage, operator: SagaClient) -> None:
+async def test_what_a_child_that_has_completed_did_is_its_parents(
+    harness: WorkerHarness, operator: SagaClient
+) -> None:
     """Its own history cannot tell whether that is made up for; whose can, it says."""
-    night = Plan(do=("hotel", "look"), name="night")
-    trip = await stage.start(Plan(do=("car", night)), "wait")
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
-    child = stage.child_of(stage.child_of(trip, "leg"), "night")
+    night = TripPlan(do=("hotel", "look"), name="night")
+    trip = await harness.start_trip(TripPlan(do=("car", night)), "wait")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
+    child = harness.child_of(harness.child_of(trip, "leg"), "night")
 
     preview, story = await operator.preview(child.id), await operator.show(child.id)
     whole = await operator.preview(trip.id)
@@ -356,20 +374,22 @@ async def test_what_a_child_that_has_completed_did_is_its_parents(stage: Stage, 
     ]
     assert [each.address for each in whole.compensations] == ["leg/night:book-hotel", "leg:book-car"]
     await trip.signal("go")
-    await stage.ending(trip)
+    await harness.wait_for_ending(trip)
     assert (await operator.preview(child.id)).sentence == preview.sentence
 
 
-async def test_sagas_that_need_a_person_are_listed_first(stage: Stage, operator: SagaClient) -> None:
+async def test_sagas_that_need_a_person_are_listed_first(
+    harness: WorkerHarness, operator: SagaClient
+) -> None:
     """Stuck, held, and then those that run; those that have ended only when they are asked for."""
-    running = await stage.start("hotel", "wait")
-    held = await stage.start("hotel", "wait")
-    await stage.event(held, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    running = await harness.start_trip("hotel", "wait")
+    held = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(held, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
     assert await operator.hold(held.id, by="mia", because="let me look") == "held"
-    stuck = await stuck_trip(stage)
-    ended = await stage.start("look")
-    await stage.ending(ended)
-    here = f"TaskQueue = '{stage.task_queue}'"
+    stuck = await stuck_trip(harness)
+    ended = await harness.start_trip("look")
+    await harness.wait_for_ending(ended)
+    here = f"TaskQueue = '{harness.task_queue}'"
 
     async def listed(status: str | None = None, limit: int = 100) -> list[tuple[str, str]]:
         found = await operator.list(status=status, query=here, limit=limit)
@@ -389,10 +409,10 @@ async def test_sagas_that_need_a_person_are_listed_first(stage: Stage, operator:
         await listed("sleepy")
 
 
-async def test_verb_that_is_refused_says_why(stage: Stage, operator: SagaClient) -> None:
+async def test_verb_that_is_refused_says_why(harness: WorkerHarness, operator: SagaClient) -> None:
     """A sentence, whether the saga refuses, has ended, or never was; and bad notes are not even sent."""
-    trip = await stage.start("hotel", "wait")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    trip = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
     with pytest.raises(VerbRefusedError, match=r"refuses to retry: .*not stuck"):
         await operator.retry(trip.id, by="mia", because="x")
     with pytest.raises(VerbRefusedError, match="'book-hotel' is not stuck: nothing is"):
@@ -402,7 +422,7 @@ async def test_verb_that_is_refused_says_why(stage: Stage, operator: SagaClient)
     with pytest.raises(ValidationError):
         await operator.hold(trip.id, by="", because="x")
     await trip.signal("go")
-    await stage.ending(trip)
+    await harness.wait_for_ending(trip)
     with pytest.raises(VerbRefusedError, match="it has ended, and is completed"):
         await operator.hold(trip.id, by="mia", because="x")
     for ask in (operator.show, operator.preview):
@@ -412,10 +432,10 @@ async def test_verb_that_is_refused_says_why(stage: Stage, operator: SagaClient)
         await operator.resume("nobody", by="mia", because="x")
 
 
-async def test_saga_whose_code_fails_says_so(stage: Stage, client: Client) -> None:
+async def test_saga_whose_code_fails_says_so(harness: WorkerHarness, client: Client) -> None:
     """What Temporal says of its workflow task is nothing to somebody who only wants it held."""
-    trip = await stage.start("hotel", "pay", "fail")
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    trip = await harness.start_trip("hotel", "pay", "fail")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
     operator, refusals = SagaClient(client, patience=1), list[str]()
 
     async def is_refused() -> bool:
@@ -431,15 +451,17 @@ async def test_saga_whose_code_fails_says_so(stage: Stage, client: Client) -> No
 
     assert refusals == ["its code fails, so it takes no verb: 'sagas show' says why; mend it, and ask again"]
     await trip.terminate("the code is not going to be mended")
-    stage.ids.remove(trip.id)  # what failed its tasks fails in replay
+    harness.workflow_ids.remove(trip.id)  # what failed its tasks fails in replay
 
 
-async def test_verb_for_a_workflow_without_an_open_saga_says_so(stage: Stage, operator: SagaClient) -> None:
+async def test_verb_for_a_workflow_without_an_open_saga_says_so(
+    harness: WorkerHarness, operator: SagaClient
+) -> None:
     """Whether it is none at all, or has not come to its block."""
-    plain = await stage.client.start_workflow(
-        Everyday.run, 1, id=f"plain-{stage.task_queue}", task_queue=stage.task_queue
+    plain = await harness.client.start_workflow(
+        Everyday.run, 1, id=f"plain-{harness.task_queue}", task_queue=harness.task_queue
     )
-    stage.ids.append(plain.id)
+    harness.workflow_ids.append(plain.id)
 
     with pytest.raises(VerbRefusedError) as refused:
         await operator.hold(plain.id, by="mia", because="x")
@@ -451,10 +473,10 @@ async def test_verb_for_a_workflow_without_an_open_saga_says_so(stage: Stage, op
 
 @pytest.mark.parametrize("ask", ["list", "show", "preview", "hold", "rescue"])
 async def test_a_namespace_that_is_not_there_is_told_apart_from_a_saga(
-    stage: Stage, server: str, ask: str
+    harness: WorkerHarness, server: str, ask: str
 ) -> None:
     """Whoever mistypes it must not believe that the saga is gone."""
-    del stage  # its worker does not matter
+    del harness  # its worker does not matter
     operator = SagaClient(await Client.connect(server, namespace="nope", plugins=[SagaPlugin()]))
     saga = {} if ask == "list" else {"saga_id": "trip-7"}
     note = {"by": "mia", "because": "it is wrong"} if ask in ("hold", "rescue") else {}
@@ -463,11 +485,11 @@ async def test_a_namespace_that_is_not_there_is_told_apart_from_a_saga(
         await getattr(operator, ask)(**saga, **note)
 
 
-async def test_saga_whose_workflow_is_paused_says_so(stage: Stage, operator: SagaClient) -> None:
+async def test_saga_whose_workflow_is_paused_says_so(harness: WorkerHarness, operator: SagaClient) -> None:
     """Temporal's pause is not ours: no verb reaches the saga, and temporalio cannot list it."""
-    trip = await stage.start("hotel", "wait")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
-    service, who = stage.client.workflow_service, {"namespace": "default", "workflow_id": trip.id}
+    trip = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    service, who = harness.client.workflow_service, {"namespace": "default", "workflow_id": trip.id}
     await service.pause_workflow_execution(PauseWorkflowExecutionRequest(**who))
 
     async def says_so() -> bool:
@@ -481,7 +503,7 @@ async def test_saga_whose_workflow_is_paused_says_so(stage: Stage, operator: Sag
 
     async def is_in_the_way() -> bool:
         try:
-            await operator.list(status="compensated", query=f"TaskQueue = '{stage.task_queue}'")
+            await operator.list(status="compensated", query=f"TaskQueue = '{harness.task_queue}'")
         except SagaError as error:
             return "such as one that is paused" in str(error)
         return False
@@ -489,15 +511,15 @@ async def test_saga_whose_workflow_is_paused_says_so(stage: Stage, operator: Sag
     await until(is_in_the_way)
     await service.unpause_workflow_execution(UnpauseWorkflowExecutionRequest(**who))
     await trip.signal("go")
-    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
     assert (await operator.show(trip.id)).waits == ()
 
 
-async def test_verb_without_a_worker_ends_with_a_sentence(stage: Stage, client: Client) -> None:
+async def test_verb_without_a_worker_ends_with_a_sentence(harness: WorkerHarness, client: Client) -> None:
     """It does not wait for ever; what is only seen is seen without a worker."""
-    trip = await stage.start("hotel", "wait")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
-    await stage.close()
+    trip = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    await harness.stop_workers()
     operator = SagaClient(client, patience=0.5)
 
     async with asyncio.timeout(5):
@@ -506,12 +528,12 @@ async def test_verb_without_a_worker_ends_with_a_sentence(stage: Stage, client: 
 
     assert (await operator.preview(trip.id)).compensations[0].activity == "cancel-hotel"
     await trip.terminate("x")
-    await stage.open()
+    await harness.start_worker()
 
 
-async def test_operators_commands(stage: Stage, server: str) -> None:
+async def test_operators_commands(harness: WorkerHarness, server: str) -> None:
     """Each as a process: 0 and an answer, 1 and a sentence, 2 and how it is used."""
-    trip = await stuck_trip(stage)
+    trip = await stuck_trip(harness)
 
     shown = await sagas(server, "show", trip.id)
     assert (shown.code, shown.err) == (0, "")
@@ -533,7 +555,7 @@ async def test_operators_commands(stage: Stage, server: str) -> None:
 
     retried = await sagas(server, "retry", trip.id, "--because", "they are open again")
     assert (retried.code, retried.out) == (0, f"{trip.id} is stuck, and tries again now\n")
-    await stage.ending(trip)
+    await harness.wait_for_ending(trip)
     assert "retry by mia: they are open again" in (await sagas(server, "show", trip.id)).out
     listed = await sagas(
         server, "list", "--status", "stuck", "--query", f"WorkflowId = '{trip.id}'", "--json"
@@ -541,32 +563,32 @@ async def test_operators_commands(stage: Stage, server: str) -> None:
     assert (listed.code, json.loads(listed.out)) == (0, [])
 
 
-async def test_command_that_rescues(stage: Stage, server: str) -> None:
+async def test_command_that_rescues(harness: WorkerHarness, server: str) -> None:
     """It says what it does, and the second time that it was done."""
-    trip = await stage.start("hotel", "wait")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    trip = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
     refused = await sagas(server, "rescue", trip.id, "--because", "x")
     assert (refused.code, refused.err.count("\n")) == (1, 1)
     assert "still running" in refused.err
     await trip.terminate("x")
 
     first = await sagas(server, "rescue", trip.id, "--by", "noa", "--because", "it was a mistake")
-    await stage.ending(stage.client.get_workflow_handle(f"{trip.id}~rescue"))
+    await harness.wait_for_ending(harness.client.get_workflow_handle(f"{trip.id}~rescue"))
     second = await sagas(server, "rescue", trip.id, "--because", "really?")
 
     assert (first.code, first.out) == (0, f"{trip.id}: {trip.id}~rescue makes up for book-hotel\n")
     assert second.out == f"{trip.id}: was rescued before: {trip.id}~rescue makes up for book-hotel\n"
-    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+    assert harness.participants.started == ["book-hotel", "cancel-hotel"]
     assert "rescue by noa: it was a mistake" in (await sagas(server, "show", trip.id)).out
 
 
 async def test_what_an_operator_has_left_out_is_told_in_terms_of_the_command(
-    stage: Stage, server: str
+    harness: WorkerHarness, server: str
 ) -> None:
     """Not in terms of the type that a result or a reason has inside."""
-    stage.agency.when("book-hotel", refuses())
-    trip = await stage.start("pay", "hotel")
-    await stage.status(trip, "stuck")
+    harness.participants.when("book-hotel", rejects())
+    trip = await harness.start_trip("pay", "hotel")
+    await harness.wait_for_status(trip, "stuck")
 
     completed = await sagas(server, "complete", trip.id, "book-hotel", "--because", "x")
     unfit = await sagas(server, "complete", trip.id, "book-hotel", "--because", "x", "--result", "7")
@@ -579,13 +601,15 @@ async def test_what_an_operator_has_left_out_is_told_in_terms_of_the_command(
     assert [each.code for each in (completed, unfit, empty, endless)] == [1, 1, 2, 2]
     assert empty.err == "error: --by: it must not be empty; --because: it must not be empty\n"
     assert endless.err == "error: --because: it must not be longer than 2000 characters\n"
-    await stage.retry(trip)
-    await stage.ending(trip)
+    await harness.retry_stuck(trip)
+    await harness.wait_for_ending(trip)
 
 
-async def test_what_an_operator_has_mistyped_is_told_where_it_was_typed(stage: Stage, server: str) -> None:
+async def test_what_an_operator_has_mistyped_is_told_where_it_was_typed(
+    harness: WorkerHarness, server: str
+) -> None:
     """In the query, of which it is a part; in the environment; in two options that contradict each other."""
-    del stage  # its worker does not matter
+    del harness  # its worker does not matter
 
     query = await sagas(server, "list", "--query", "nonsense = =")
     namespace = await sagas(server, "list", TEMPORAL_NAMESPACE="nope")
@@ -601,11 +625,11 @@ async def test_what_an_operator_has_mistyped_is_told_where_it_was_typed(stage: S
 
 
 async def test_id_of_a_rescue_that_is_not_there_is_not_taken_for_its_saga(
-    stage: Stage, operator: SagaClient, server: str
+    harness: WorkerHarness, operator: SagaClient, server: str
 ) -> None:
     """Whoever steps in at a rescue must not believe that it was done, or that it is over."""
-    trip = await stage.start("hotel", "wait")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    trip = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
     await trip.terminate("x")
 
     for ask in (
@@ -622,7 +646,7 @@ async def test_id_of_a_rescue_that_is_not_there_is_not_taken_for_its_saga(
     assert (shown.code, shown.out, shown.err) == (1, "", f"error: {sentence}\n")
 
 
-async def test_every_verb_as_a_command(stage: Stage, server: str) -> None:
+async def test_every_verb_as_a_command(harness: WorkerHarness, server: str) -> None:
     """Carried out with exit code 0, refused with 1 and a sentence."""
     because = ("--because", "x")
 
@@ -636,33 +660,33 @@ async def test_every_verb_as_a_command(stage: Stage, server: str) -> None:
         assert (ended.code, ended.err) == (0, "")
         return ended.out
 
-    hotel = stage.agency.hold("book-hotel")
-    trip = await stage.start("hotel", "boss", "flight", "wait")
+    hotel = harness.participants.block("book-hotel")
+    trip = await harness.start_trip("hotel", "boss", "flight", "wait")
     await hotel.entered.wait()
     assert await done("hold", trip.id) == f"{trip.id} is held\n"
-    hotel.opened.set()
+    hotel.released.set()
     assert "only one that is running can be held" in await refused("hold", trip.id)
     assert await done("resume", trip.id) == f"{trip.id} is running\n"
-    await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
     assert "takes the role 'boss'" in await refused("approve", trip.id, "big-trip")
     approved = await done("approve", trip.id, "big-trip", "--role", "boss")
     assert approved == f"{trip.id} is running, and takes your word on big-trip\n"
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
     assert "nothing is" in await refused("skip", trip.id, "book-hotel")
     assert "nothing is" in await refused("complete", trip.id, "book-hotel")
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    stage.agency.when("cancel-hotel", refuses("too_late"))
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    harness.participants.when("cancel-hotel", rejects("too_late"))
     assert (
         await done("compensate", trip.id)
         == f"{trip.id} is running, and turns round, unless its pivot has happened\n"
     )
     # While the other one is tried, nobody's word on it is taken.
-    failed = await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=2)
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=failed.event_id)
+    failed = await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=2)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=failed.event_id)
     assert "compensating already" in await refused("compensate", trip.id)
     skipped = await done("skip", trip.id, "book-flight")
     assert skipped == f"{trip.id} is stuck, and takes your word on book-flight\n"
     await done("complete", trip.id, "book-hotel")
 
-    assert (await stage.ending(trip)).saga == "settled"
+    assert (await harness.wait_for_ending(trip)).saga == "settled"
     assert "it has ended, and is settled\n" in await refused("hold", trip.id)

@@ -21,11 +21,11 @@ from sagas._history.parser import read_history
 from sagas._history.saga_record import SagaRecord
 from sagas._wire.activity_header import HEADER, ActivityHeader, read_header
 
-from ..fixtures.trip_participants import Answer, answers, breaks, refuses
-from ..fixtures.trip_plan import Plan
-from ..fixtures.worker_harness import Handle, Stage
+from ..fixtures.trip_participants import Response, fails, rejects, returns
+from ..fixtures.trip_plan import TripPlan
+from ..fixtures.worker_harness import Handle, WorkerHarness
 
-pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
+pytestmark = pytest.mark.parametrize("harness", [0], indirect=True, ids=["evicted"])
 
 WORDS = {
     "under way": Outcome.STARTED,
@@ -95,37 +95,37 @@ def check_against_events(events: Sequence[HistoryEvent], record: SagaRecord) -> 
     assert (done & counted) - made_up <= own
 
 
-PLANS: dict[str, tuple[str | Plan, ...]] = {
+PLANS: dict[str, tuple[str | TripPlan, ...]] = {
     "happy": ("hotel", "flight", "pay", "ticket"),
     "fail": ("tell", "hotel", "flight", "fail"),
     "same-step-twice": ("hotel", "hotel", "car", "fail"),
     "parallel": ("hotel+flight+car", "fail"),
-    "best-effort": ("hotel", "perhaps-flight", "pay", "perhaps-ticket"),
-    "closed-child": ("flight", Plan(do=("hotel", "car")), "look", "fail"),
-    "failing-child": ("flight", Plan(do=("hotel", "car", "fail")), "look"),
-    "grandchild": (Plan(do=("car", Plan(do=("hotel", "hotel"), name="night"), "flight")), "fail"),
-    "same-child-twice": (Plan(do=("hotel",)), Plan(do=("hotel",)), "fail"),
+    "best-effort": ("hotel", "best-effort-flight", "pay", "best-effort-ticket"),
+    "closed-child": ("flight", TripPlan(do=("hotel", "car")), "look", "fail"),
+    "failing-child": ("flight", TripPlan(do=("hotel", "car", "fail")), "look"),
+    "grandchild": (TripPlan(do=("car", TripPlan(do=("hotel", "hotel"), name="night"), "flight")), "fail"),
+    "same-child-twice": (TripPlan(do=("hotel",)), TripPlan(do=("hotel",)), "fail"),
     "branches": ("hotel|flight,car", "look", "fail"),
     "all-at-once": ("hotel", "car", "fail"),
     "passed-over": ("hotel", "anyway-flight", "fail"),
-    "no-pivot-child": ("hotel", Plan(do=("flight", "fail", "pay"), is_pivot=True), "ticket"),
-    "pivot-child": ("hotel", Plan(do=("flight", "pay", "look"), is_pivot=True), "ticket"),
-    "again": ("hotel", Plan(do=("flight", "car")), "again", "hotel", "again", "car", "fail"),
+    "no-pivot-child": ("hotel", TripPlan(do=("flight", "fail", "pay"), is_pivot=True), "ticket"),
+    "pivot-child": ("hotel", TripPlan(do=("flight", "pay", "look"), is_pivot=True), "ticket"),
+    "again": ("hotel", TripPlan(do=("flight", "car")), "again", "hotel", "again", "car", "fail"),
     "again-and-pivot": ("hotel", "again", "pay", "again", "ticket"),
-    "child-and-pivot": ("hotel", Plan(do=("flight", "car")), "pay", "perhaps-car", "ticket"),
+    "child-and-pivot": ("hotel", TripPlan(do=("flight", "car")), "pay", "best-effort-car", "ticket"),
 }
 
 
-async def check_everything(stage: Stage, handle: Handle) -> SagaRecord:
+async def check_everything(harness: WorkerHarness, handle: Handle) -> SagaRecord:
     """At the end it says the same as the saga; at any moment, nothing that cannot be."""
-    record = await HistoryFetcher(stage.client).family(handle.id)
+    record = await HistoryFetcher(harness.client).family(handle.id)
     # A handle knows the first run of a saga that has continued as new; the archive has read them all.
-    handle = stage.client.get_workflow_handle(handle.id)
+    handle = harness.client.get_workflow_handle(handle.id)
     assert said_by_history(rebuild_saga(record).ledger) == await said_by_the_saga(handle)
-    await check_prefixes(stage.client, handle.id)
+    await check_prefixes(harness.client, handle.id)
     for child in record.children:
         if child.has_started:
-            await check_everything(stage, stage.client.get_workflow_handle(child.id))
+            await check_everything(harness, harness.client.get_workflow_handle(child.id))
     return record
 
 
@@ -138,36 +138,38 @@ async def check_prefixes(client: Client, saga_id: str) -> None:
 
 
 @pytest.mark.parametrize("do", PLANS.values(), ids=PLANS.keys())
-async def test_ledger_rebuilt_from_history_is_the_sagas_own(stage: Stage, do: tuple[str | Plan, ...]) -> None:
+async def test_ledger_rebuilt_from_history_is_the_sagas_own(
+    harness: WorkerHarness, do: tuple[str | TripPlan, ...]
+) -> None:
     """With outcomes, compensations and children, at its end; and consistent after each event."""
-    trip = await stage.start(*do)
-    await stage.ending(trip)
+    trip = await harness.start_trip(*do)
+    await harness.wait_for_ending(trip)
 
-    await check_everything(stage, trip)
+    await check_everything(harness, trip)
 
 
 @pytest.mark.parametrize("scope", list(CompensationScope))
 @pytest.mark.parametrize("operation", ["book-flight", "book-car", "pay"])
-@pytest.mark.parametrize("answer", [refuses(), breaks()], ids=["refused", "unknown"])
+@pytest.mark.parametrize("answer", [rejects(), fails()], ids=["refused", "unknown"])
 async def test_ledger_knows_what_was_refused_and_what_is_unknown(
-    stage: Stage, scope: CompensationScope, operation: str, answer: Answer
+    harness: WorkerHarness, scope: CompensationScope, operation: str, answer: Response
 ) -> None:
     """By the same rules as the saga."""
-    stage.agency.when(operation, answer)
+    harness.participants.when(operation, answer)
 
-    trip = await stage.start("hotel", Plan(do=("flight",)), "car", "pay", "ticket", scope=scope)
-    await stage.ending(trip)
+    trip = await harness.start_trip("hotel", TripPlan(do=("flight",)), "car", "pay", "ticket", scope=scope)
+    await harness.wait_for_ending(trip)
 
-    await check_everything(stage, trip)
+    await check_everything(harness, trip)
 
 
-async def test_child_says_what_its_history_says(stage: Stage) -> None:
+async def test_child_says_what_its_history_says(harness: WorkerHarness) -> None:
     """What a completed child hands to its parent is, to the letter, what is rebuilt from its history."""
-    plan = Plan(do=("car", Plan(do=("hotel", "flight"), name="night"), "look", "hotel"))
-    trip = await stage.start("flight", plan, "fail")
-    await stage.ending(trip)
+    plan = TripPlan(do=("car", TripPlan(do=("hotel", "flight"), name="night"), "look", "hotel"))
+    trip = await harness.start_trip("flight", plan, "fail")
+    await harness.wait_for_ending(trip)
 
-    record = await HistoryFetcher(stage.client).family(trip.id)
+    record = await HistoryFetcher(harness.client).family(trip.id)
     child = record.children[0]
 
     assert child.close is not None
@@ -176,14 +178,14 @@ async def test_child_says_what_its_history_says(stage: Stage) -> None:
     assert child.close.owed
 
 
-async def test_cancelled_saga_is_rebuilt_with_what_was_withdrawn(stage: Stage) -> None:
+async def test_cancelled_saga_is_rebuilt_with_what_was_withdrawn(harness: WorkerHarness) -> None:
     """What no worker took cannot have happened."""
-    trip = await stage.start("hotel", "once-far-car")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=2)
+    trip = await harness.start_trip("hotel", "car-once-on-unpolled-queue")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=2)
     await trip.cancel()
-    await stage.ending(trip)
+    await harness.wait_for_ending(trip)
 
-    record = await check_everything(stage, trip)
+    record = await check_everything(harness, trip)
 
     assert rebuild_saga(record).ledger.entries["book-car"].outcome is Outcome.WITHDRAWN
 
@@ -195,30 +197,33 @@ COMPLETED, FAILED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, EventType.EVEN
     ("script", "ended", "way"),
     [
         ([], (COMPLETED, 2), RecoveryDirection.FORWARD),
-        ([refuses()], (FAILED, 1), RecoveryDirection.BACK),
-        ([breaks()], (FAILED, 1), RecoveryDirection.FORWARD),
+        ([rejects()], (FAILED, 1), RecoveryDirection.BACK),
+        ([fails()], (FAILED, 1), RecoveryDirection.FORWARD),
     ],
     ids=["done", "rejected", "unknown"],
 )
 async def test_way_is_decided_by_the_pivot(
-    stage: Stage, script: list[Answer], ended: "tuple[EventType.ValueType, int]", way: RecoveryDirection
+    harness: WorkerHarness,
+    script: list[Response],
+    ended: "tuple[EventType.ValueType, int]",
+    way: RecoveryDirection,
 ) -> None:
     """Where it was refused a saga can go back; where it is done or may have happened, it cannot."""
-    stage.agency.when("pay", *script)
-    trip = await stage.start("hotel", "pay-patient")
-    await stage.event(trip, ended[0], nth=ended[1])
+    harness.participants.when("pay", *script)
+    trip = await harness.start_trip("hotel", "pay-with-long-backoff")
+    await harness.wait_for_event(trip, ended[0], nth=ended[1])
 
-    rebuilt = rebuild_saga(await HistoryFetcher(stage.client).record(trip.id))
+    rebuilt = rebuild_saga(await HistoryFetcher(harness.client).record(trip.id))
 
     assert rebuilt.way is way
 
 
-async def test_way_is_back_until_the_pivot_is_sent(stage: Stage) -> None:
+async def test_way_is_back_until_the_pivot_is_sent(harness: WorkerHarness) -> None:
     """Nothing else stands between a saga and its compensations."""
-    trip = await stage.start("hotel", "flight", "wait", "pay")
-    await stage.event(trip, COMPLETED, nth=2)
+    trip = await harness.start_trip("hotel", "flight", "wait", "pay")
+    await harness.wait_for_event(trip, COMPLETED, nth=2)
 
-    assert rebuild_saga(await HistoryFetcher(stage.client).record(trip.id)).way is RecoveryDirection.BACK
+    assert rebuild_saga(await HistoryFetcher(harness.client).record(trip.id)).way is RecoveryDirection.BACK
 
 
 FOUND: list[dict[str, object]] = [
@@ -229,14 +234,14 @@ FOUND: list[dict[str, object]] = [
 
 
 @pytest.mark.parametrize("found", FOUND, ids=str)
-async def test_what_a_probe_has_found_counts(stage: Stage, found: dict[str, object]) -> None:
+async def test_what_a_probe_has_found_counts(harness: WorkerHarness, found: dict[str, object]) -> None:
     """It is the participant's last word on an action of which nobody knew."""
-    stage.agency.when("book-hotel", breaks())
-    stage.agency.when("find-hotel", answers(found))
-    trip = await stage.start("flight", "probed-hotel", "fail")
-    await stage.ending(trip)
+    harness.participants.when("book-hotel", fails())
+    harness.participants.when("find-hotel", returns(found))
+    trip = await harness.start_trip("flight", "probed-hotel", "fail")
+    await harness.wait_for_ending(trip)
 
-    record = await check_everything(stage, trip)
+    record = await check_everything(harness, trip)
 
     outcome = rebuild_saga(record).ledger.entries["probed-hotel"].outcome
     assert outcome.value == found["outcome"]
@@ -252,28 +257,30 @@ async def test_what_a_probe_has_found_counts(stage: Stage, found: dict[str, obje
     ids=str,
 )
 async def test_probe_decides_about_the_pivot(
-    stage: Stage, found: dict[str, object], way: RecoveryDirection
+    harness: WorkerHarness, found: dict[str, object], way: RecoveryDirection
 ) -> None:
     """Only where it was rejected for good can a saga go back."""
-    stage.agency.when("pay", breaks())
-    stage.agency.when("find-payment", answers(found))
-    trip = await stage.start("hotel", "pay-probed", "wait")
-    await stage.event(trip, COMPLETED, nth=2)
+    harness.participants.when("pay", fails())
+    harness.participants.when("find-payment", returns(found))
+    trip = await harness.start_trip("hotel", "pay-probed", "wait")
+    await harness.wait_for_event(trip, COMPLETED, nth=2)
 
-    assert rebuild_saga(await HistoryFetcher(stage.client).record(trip.id)).way is way
+    assert rebuild_saga(await HistoryFetcher(harness.client).record(trip.id)).way is way
 
 
 @pytest.mark.parametrize("verb", [SKIP, COMPLETE])
-async def test_what_a_person_has_settled_counts(stage: Stage, verb: str) -> None:
+async def test_what_a_person_has_settled_counts(harness: WorkerHarness, verb: str) -> None:
     """It is not owed any more, and not said to be done by the saga."""
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    trip = await stage.start("hotel", "flight", "fail")
-    await stage.status(trip, "stuck")
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    trip = await harness.start_trip("hotel", "flight", "fail")
+    await harness.wait_for_status(trip, "stuck")
     request = {SKIP: SkipRequest, COMPLETE: CompleteRequest}[verb]
-    await stage.ask(trip, verb, request(step="book-flight", by="mia", because="a credit note was sent"))
-    assert (await stage.ending(trip)).saga == "settled"
+    await harness.send_update(
+        trip, verb, request(step="book-flight", by="mia", because="a credit note was sent")
+    )
+    assert (await harness.wait_for_ending(trip)).saga == "settled"
 
-    record = await check_everything(stage, trip)
+    record = await check_everything(harness, trip)
 
     assert rebuild_saga(record).ledger.owed() == ()
     assert [v.entry.by for v in record.verbs] == ["mia"]
@@ -283,17 +290,17 @@ async def test_what_a_person_has_settled_counts(stage: Stage, verb: str) -> None
     ("verb", "way"), [(SKIP, RecoveryDirection.BACK), (COMPLETE, RecoveryDirection.FORWARD)]
 )
 async def test_what_a_person_says_of_the_pivot_decides_the_way(
-    stage: Stage, verb: str, way: RecoveryDirection
+    harness: WorkerHarness, verb: str, way: RecoveryDirection
 ) -> None:
     """Skipped, it has not happened; completed, it has."""
-    stage.agency.when("pay", breaks(final=True))
-    trip = await stage.start("hotel", "pay-once", "wait")
-    await stage.status(trip, "stuck")
+    harness.participants.when("pay", fails(final=True))
+    trip = await harness.start_trip("hotel", "pay-once", "wait")
+    await harness.wait_for_status(trip, "stuck")
     result = {"result": {"number": "7"}} if verb == COMPLETE else {}
     request = {SKIP: SkipRequest, COMPLETE: CompleteRequest}[verb]
-    await stage.ask(trip, verb, request(step="pay", by="mia", because="the bank says so", **result))
+    await harness.send_update(trip, verb, request(step="pay", by="mia", because="the bank says so", **result))
 
-    rebuilt = rebuild_saga(await HistoryFetcher(stage.client).record(trip.id))
+    rebuilt = rebuild_saga(await HistoryFetcher(harness.client).record(trip.id))
 
     assert rebuilt.way is way
     wanted = Outcome.REJECTED if way is RecoveryDirection.BACK else Outcome.DONE

@@ -11,21 +11,23 @@ from temporalio.worker import Worker
 
 from workers import ConfigurationError, read_recordings, record_history, replay_recordings
 
-from ..fixtures.continuing_saga import RelaySaga
-from ..fixtures.trip_plan import Plan
+from ..fixtures.continuing_saga import LapSaga
+from ..fixtures.trip_plan import TripPlan
 from ..fixtures.trip_saga import TripSaga
-from ..fixtures.worker_harness import Stage
+from ..fixtures.worker_harness import WorkerHarness
 
-once = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
+once = pytest.mark.parametrize("harness", [1000], indirect=True, ids=["cached"])
 
 
 @once
-async def test_children_are_recorded_with_their_root(stage: Stage, tmp_path: Path) -> None:
+async def test_children_are_recorded_with_their_root(harness: WorkerHarness, tmp_path: Path) -> None:
     """Each in its own file; the manifest says which is which, and all of them replay."""
-    trip = await stage.start("hotel", Plan(do=("flight", Plan(do=("car",), name="far")), name="leg"), "fail")
-    await stage.ending(trip)
+    trip = await harness.start_trip(
+        "hotel", TripPlan(do=("flight", TripPlan(do=("car",), name="far")), name="leg"), "fail"
+    )
+    await harness.wait_for_ending(trip)
 
-    recording = await record_history(stage.client, trip.id, tmp_path)
+    recording = await record_history(harness.client, trip.id, tmp_path)
 
     assert recording.folder == tmp_path / trip.id
     assert [(run.file, run.workflow_id, run.last_event) for run in recording.manifest.runs] == [
@@ -40,8 +42,8 @@ async def test_children_are_recorded_with_their_root(stage: Stage, tmp_path: Pat
 async def test_runs_that_continued_as_new_are_recorded_from_the_first(client: Client, tmp_path: Path) -> None:
     """Although the server answers a question for the workflow with its last run."""
     name = f"relay-{uuid4().hex[:8]}"
-    async with Worker(client, task_queue=name, workflows=[RelaySaga]):
-        await client.execute_workflow(RelaySaga.run, 3, id=name, task_queue=name)
+    async with Worker(client, task_queue=name, workflows=[LapSaga]):
+        await client.execute_workflow(LapSaga.run, 3, id=name, task_queue=name)
 
     recording = await record_history(client, name, tmp_path)
 
@@ -49,40 +51,44 @@ async def test_runs_that_continued_as_new_are_recorded_from_the_first(client: Cl
         *["WorkflowExecutionContinuedAsNew"] * 2,
         "WorkflowExecutionCompleted",
     ]
-    replayed = await replay_recordings(read_recordings(tmp_path), [RelaySaga])
+    replayed = await replay_recordings(read_recordings(tmp_path), [LapSaga])
     assert [each.difference for each in replayed] == ["", "", ""]
 
 
 @once
-async def test_saga_that_is_open_is_recorded_as_far_as_it_has_come(stage: Stage, tmp_path: Path) -> None:
+async def test_saga_that_is_open_is_recorded_as_far_as_it_has_come(
+    harness: WorkerHarness, tmp_path: Path
+) -> None:
     """What is under way is what a change has to get along with."""
-    gate = stage.agency.hold("book-hotel")
-    trip = await stage.start("hotel")
-    await gate.entered.wait()
+    latch = harness.participants.block("book-hotel")
+    trip = await harness.start_trip("hotel")
+    await latch.entered.wait()
 
-    recording = await record_history(stage.client, trip.id, tmp_path)
+    recording = await record_history(harness.client, trip.id, tmp_path)
 
-    gate.opened.set()
+    latch.released.set()
     assert recording.manifest.runs[0].last_event == "ActivityTaskScheduled"
     assert [each.difference for each in await replay_recordings([recording], [TripSaga])] == [""]
 
 
 @once
-async def test_a_recording_is_never_overwritten(stage: Stage, tmp_path: Path) -> None:
+async def test_a_recording_is_never_overwritten(harness: WorkerHarness, tmp_path: Path) -> None:
     """It stands for sagas that run at a user's."""
-    trip = await stage.start("hotel")
-    await stage.ending(trip)
-    await record_history(stage.client, trip.id, tmp_path)
+    trip = await harness.start_trip("hotel")
+    await harness.wait_for_ending(trip)
+    await record_history(harness.client, trip.id, tmp_path)
 
     with pytest.raises(ConfigurationError, match="is there already"):
-        await record_history(stage.client, trip.id, tmp_path)
+        await record_history(harness.client, trip.id, tmp_path)
 
 
 @once
-async def test_the_command_records_what_the_server_has(stage: Stage, server: str, tmp_path: Path) -> None:
+async def test_the_command_records_what_the_server_has(
+    harness: WorkerHarness, server: str, tmp_path: Path
+) -> None:
     """One line for each saga; an id that nobody knows is one sentence."""
-    trip = await stage.start("hotel")
-    await stage.ending(trip)
+    trip = await harness.start_trip("hotel")
+    await harness.wait_for_ending(trip)
 
     record = await asyncio.create_subprocess_exec(
         *[sys.executable, "-m", "workers", "histories", "record", trip.id, "nobody", "--to", str(tmp_path)],

@@ -15,13 +15,13 @@ from sagas import SagaClient, VerbRefusedError, render_preview, render_timeline
 from sagas.operator._rescue import RescueDecision
 from tests.waiting import until
 
-from ..fixtures.trip_participants import refuses
-from ..fixtures.trip_plan import Plan
-from ..fixtures.trip_rescues import calls_of, not_made_up, rescue, rescued
+from ..fixtures.trip_participants import rejects
+from ..fixtures.trip_plan import TripPlan
+from ..fixtures.trip_rescues import requested_operations, rescue, rescued, uncompensated_bookings
 from ..fixtures.trip_saga import TripSaga
-from ..fixtures.worker_harness import Handle, Stage
+from ..fixtures.worker_harness import Handle, WorkerHarness
 
-pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
+pytestmark = pytest.mark.parametrize("harness", [1000], indirect=True, ids=["cached"])
 
 DONE = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 NO_SIGNALS = ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL
@@ -32,7 +32,7 @@ class OtherTrip(TripSaga):
     """A newer version, which goes by car where the older one flies."""
 
     @workflow.run
-    async def run(self, plan: Plan) -> list[str]:
+    async def run(self, plan: TripPlan) -> list[str]:
         do = plan.do if plan.done else (*plan.do[:2], "again", "car", "sleep")
         return await super().run(plan.model_copy(update={"do": do}))
 
@@ -66,30 +66,30 @@ async def reset(client: Client, saga_id: str, *, before: str, run_id: str = "") 
     return client.get_workflow_handle(saga_id, run_id=answer.run_id)
 
 
-async def cut_off_before(stage: Stage, trip: Handle, step: str) -> None:
+async def cut_off_before(harness: WorkerHarness, trip: Handle, step: str) -> None:
     """Resets a trip, and terminates it before a worker has taken up its new run."""
-    await stage.close()
-    anew = await reset(stage.client, trip.id, before=step)
+    await harness.stop_workers()
+    anew = await reset(harness.client, trip.id, before=step)
     await anew.terminate("somebody gave up")
-    await stage.open()
+    await harness.start_worker()
 
 
-async def booked(stage: Stage, *do: "str | Plan", bookings: int = 2) -> Handle:
+async def booked(harness: WorkerHarness, *do: "str | TripPlan", bookings: int = 2) -> Handle:
     """A trip that has done so many steps, and heard of it."""
-    trip = await stage.start(*do)
-    last = await stage.event(trip, DONE, nth=bookings)
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=last.event_id)
+    trip = await harness.start_trip(*do)
+    last = await harness.wait_for_event(trip, DONE, nth=bookings)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=last.event_id)
     return trip
 
 
-async def test_what_a_reset_has_left_behind_is_made_up_for(stage: Stage) -> None:
+async def test_what_a_reset_has_left_behind_is_made_up_for(harness: WorkerHarness) -> None:
     """It is seen, it is owed in its place, and asked twice nothing happens twice."""
-    trip = await booked(stage, "hotel", "flight", "wait")
-    await cut_off_before(stage, trip, "book-flight")
-    client = SagaClient(stage.client)
+    trip = await booked(harness, "hotel", "flight", "wait")
+    await cut_off_before(harness, trip, "book-flight")
+    client = SagaClient(harness.client)
 
     story, preview = await client.show(trip.id), await client.preview(trip.id)
-    outcome = await rescued(stage, trip.id)
+    outcome = await rescued(harness, trip.id)
 
     assert [(step.address, bool(step.left_by)) for step in story.steps] == [
         ("book-hotel", False),
@@ -98,126 +98,128 @@ async def test_what_a_reset_has_left_behind_is_made_up_for(stage: Stage) -> None
     assert "done before a reset, by run " in render_timeline(story)
     assert [each.address for each in preview.compensations] == ["book-flight", "book-hotel"]
     assert outcome.owed == ("book-flight", "book-hotel")
-    assert stage.agency.story == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
-    assert not_made_up(stage, trip.id) == []
-    assert await rescue(stage, trip.id) == outcome.model_copy(update={"is_new": False})
+    assert harness.participants.started == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
+    assert uncompensated_bookings(harness, trip.id) == []
+    assert await rescue(harness, trip.id) == outcome.model_copy(update={"is_new": False})
     assert (await client.preview(trip.id)).sentence == "nothing is owed"
 
 
-async def test_what_was_done_again_after_a_reset_is_made_up_for_once(stage: Stage) -> None:
+async def test_what_was_done_again_after_a_reset_is_made_up_for_once(harness: WorkerHarness) -> None:
     """It is the same effect, under the same key."""
-    trip = await booked(stage, "hotel", "flight", "wait")
-    anew = await reset(stage.client, trip.id, before="book-flight")
-    await stage.event(anew, DONE, nth=2)
+    trip = await booked(harness, "hotel", "flight", "wait")
+    anew = await reset(harness.client, trip.id, before="book-flight")
+    await harness.wait_for_event(anew, DONE, nth=2)
     await anew.terminate("x")
 
-    assert (await rescued(stage, trip.id)).owed == ("book-flight", "book-hotel")
+    assert (await rescued(harness, trip.id)).owed == ("book-flight", "book-hotel")
 
-    assert Counter(stage.agency.story)["cancel-flight"] == 1
-    assert len(set(stage.agency.keys["book-flight"])) == 1
+    assert Counter(harness.participants.started)["cancel-flight"] == 1
+    assert len(set(harness.participants.keys["book-flight"])) == 1
 
 
-async def test_saga_that_waits_for_a_person_after_a_reset_says_so(stage: Stage) -> None:
+async def test_saga_that_waits_for_a_person_after_a_reset_says_so(harness: WorkerHarness) -> None:
     """What was under way when it was reset never ends, and nobody waits for that."""
-    gate = stage.agency.hold("book-flight")
-    stage.agency.when("cancel-hotel", refuses("too_late"))
-    trip = await stage.start("hotel", "flight", "fail")
-    await gate.entered.wait()
-    anew = await reset(stage.client, trip.id, before="book-hotel")
-    await stage.status(anew, "stuck")
-    gate.opened.set()
+    latch = harness.participants.block("book-flight")
+    harness.participants.when("cancel-hotel", rejects("too_late"))
+    trip = await harness.start_trip("hotel", "flight", "fail")
+    await latch.entered.wait()
+    anew = await reset(harness.client, trip.id, before="book-hotel")
+    await harness.wait_for_status(anew, "stuck")
+    latch.released.set()
 
-    story = await SagaClient(stage.client).show(trip.id)
+    story = await SagaClient(harness.client).show(trip.id)
 
     assert [wait.what for wait in story.waits] == ["for a person"]
 
 
-async def test_a_saga_that_was_reset_twice_remembers_both(stage: Stage) -> None:
+async def test_a_saga_that_was_reset_twice_remembers_both(harness: WorkerHarness) -> None:
     """Each run knows only of the one that it was copied from."""
-    trip = await booked(stage, "hotel", "flight", "car", "wait", bookings=3)
-    await stage.close()
-    await reset(stage.client, trip.id, before="book-car")
-    await cut_off_before(stage, trip, "book-flight")
+    trip = await booked(harness, "hotel", "flight", "car", "wait", bookings=3)
+    await harness.stop_workers()
+    await reset(harness.client, trip.id, before="book-car")
+    await cut_off_before(harness, trip, "book-flight")
 
-    assert (await rescued(stage, trip.id)).owed == ("book-car", "book-flight", "book-hotel")
-    assert not_made_up(stage, trip.id) == []
+    assert (await rescued(harness, trip.id)).owed == ("book-car", "book-flight", "book-hotel")
+    assert uncompensated_bookings(harness, trip.id) == []
 
 
-async def test_a_run_that_was_reset_twice_has_left_two_behind(stage: Stage) -> None:
+async def test_a_run_that_was_reset_twice_has_left_two_behind(harness: WorkerHarness) -> None:
     """No history names the first of them, but the server lists it."""
-    trip = await booked(stage, "hotel", "wait", "flight", "sleep", bookings=1)
+    trip = await booked(harness, "hotel", "wait", "flight", "sleep", bookings=1)
     first = await run_of(trip)
-    second = await reset(stage.client, trip.id, before="book-hotel", run_id=first)
-    await stage.event(second, DONE)
+    second = await reset(harness.client, trip.id, before="book-hotel", run_id=first)
+    await harness.wait_for_event(second, DONE)
     await second.signal("go")
-    await stage.event(second, DONE, nth=2)
-    third = await reset(stage.client, trip.id, before="book-hotel", run_id=first)
-    await stage.event(third, DONE)
+    await harness.wait_for_event(second, DONE, nth=2)
+    third = await reset(harness.client, trip.id, before="book-hotel", run_id=first)
+    await harness.wait_for_event(third, DONE)
     await third.terminate("x")
 
     async def is_listed() -> bool:
         query = f"WorkflowId = '{trip.id}'"
-        return len([each async for each in stage.client.list_workflows(query)]) == 3
+        return len([each async for each in harness.client.list_workflows(query)]) == 3
 
     await until(is_listed)
-    outcome = await rescued(stage, trip.id)
+    outcome = await rescued(harness, trip.id)
 
     assert set(outcome.owed) == {"book-flight", "book-hotel"}
-    assert not_made_up(stage, trip.id) == []
+    assert uncompensated_bookings(harness, trip.id) == []
 
 
-async def test_a_reset_to_before_a_saga_continued_as_new_leaves_all_the_rest_behind(stage: Stage) -> None:
+async def test_a_reset_to_before_a_saga_continued_as_new_leaves_all_the_rest_behind(
+    harness: WorkerHarness,
+) -> None:
     """The runs after the one that was reset are left behind with it."""
-    trip = await stage.start("hotel", "flight", "again", "car", "wait")
+    trip = await harness.start_trip("hotel", "flight", "again", "car", "wait")
     first = await run_of(trip)
-    await stage.event(await stage.next_run(trip), DONE)
-    await stage.close()
-    anew = await reset(stage.client, trip.id, before="book-flight", run_id=first)
+    await harness.wait_for_event(await harness.wait_for_next_run(trip), DONE)
+    await harness.stop_workers()
+    anew = await reset(harness.client, trip.id, before="book-flight", run_id=first)
     await anew.terminate("x")
-    await stage.open()
+    await harness.start_worker()
 
-    assert (await rescued(stage, trip.id)).owed == ("book-car", "book-flight", "book-hotel")
-    assert not_made_up(stage, trip.id) == []
+    assert (await rescued(harness, trip.id)).owed == ("book-car", "book-flight", "book-hotel")
+    assert uncompensated_bookings(harness, trip.id) == []
 
 
-async def test_a_saga_continues_as_new_after_a_reset_and_is_rescued(stage: Stage) -> None:
+async def test_a_saga_continues_as_new_after_a_reset_and_is_rescued(harness: WorkerHarness) -> None:
     """What was left behind stands between what it did before and after the reset."""
-    trip = await booked(stage, "hotel", "wait", "flight", "sleep", bookings=1)
+    trip = await booked(harness, "hotel", "wait", "flight", "sleep", bookings=1)
     await trip.signal("go")
-    await stage.event(trip, DONE, nth=2)
-    await stage.close()
-    stage.workflows = [OtherTrip]
-    anew = await reset(stage.client, trip.id, before="book-flight")
-    await stage.open()
-    last = await stage.next_run(anew)
-    await stage.event(last, DONE)
+    await harness.wait_for_event(trip, DONE, nth=2)
+    await harness.stop_workers()
+    harness.workflows = [OtherTrip]
+    anew = await reset(harness.client, trip.id, before="book-flight")
+    await harness.start_worker()
+    last = await harness.wait_for_next_run(anew)
+    await harness.wait_for_event(last, DONE)
     await last.terminate("x")
 
-    assert (await rescued(stage, trip.id)).owed == ("book-car", "book-flight", "book-hotel")
+    assert (await rescued(harness, trip.id)).owed == ("book-car", "book-flight", "book-hotel")
 
 
-async def test_what_was_compensated_before_a_reset_is_not_owed(stage: Stage) -> None:
+async def test_what_was_compensated_before_a_reset_is_not_owed(harness: WorkerHarness) -> None:
     """Its key is void: there is nothing to take back."""
-    trip = await stage.start("hotel", "flight", "fail")
-    assert (await stage.ending(trip)).saga == "compensated"
-    await cut_off_before(stage, trip, "book-flight")
+    trip = await harness.start_trip("hotel", "flight", "fail")
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
+    await cut_off_before(harness, trip, "book-flight")
 
-    assert (await rescue(stage, trip.id)).course is RescueDecision.NOTHING_OWED
+    assert (await rescue(harness, trip.id)).course is RescueDecision.NOTHING_OWED
 
-    assert stage.agency.story == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
+    assert harness.participants.started == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
 
 
-async def test_what_a_person_has_settled_before_a_reset_is_not_owed(stage: Stage) -> None:
+async def test_what_a_person_has_settled_before_a_reset_is_not_owed(harness: WorkerHarness) -> None:
     """It is told who that was."""
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    trip = await stage.start("hotel", "flight", "fail")
-    await stage.status(trip, "stuck")
-    client = SagaClient(stage.client)
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    trip = await harness.start_trip("hotel", "flight", "fail")
+    await harness.wait_for_status(trip, "stuck")
+    client = SagaClient(harness.client)
     await client.skip(trip.id, "book-flight", by="mia", because="a credit note was sent")
-    assert (await stage.ending(trip)).saga == "settled"
-    await cut_off_before(stage, trip, "book-flight")
+    assert (await harness.wait_for_ending(trip)).saga == "settled"
+    await cut_off_before(harness, trip, "book-flight")
 
-    assert (await rescue(stage, trip.id)).course is RescueDecision.NOTHING_OWED
+    assert (await rescue(harness, trip.id)).course is RescueDecision.NOTHING_OWED
 
     story, preview = await client.show(trip.id), await client.preview(trip.id)
     assert "skip book-flight by mia: a credit note was sent" in render_timeline(story)
@@ -227,155 +229,161 @@ async def test_what_a_person_has_settled_before_a_reset_is_not_owed(stage: Stage
     ]
 
 
-async def test_saga_that_ended_by_itself_is_rescued_for_what_it_did_before_a_reset(stage: Stage) -> None:
+async def test_saga_that_ended_by_itself_is_rescued_for_what_it_did_before_a_reset(
+    harness: WorkerHarness,
+) -> None:
     """It has made up for all that it knew of; only the rest is left."""
-    trip = await booked(stage, "hotel", "wait", "flight", "sleep", bookings=1)
+    trip = await booked(harness, "hotel", "wait", "flight", "sleep", bookings=1)
     await trip.signal("go")
-    await stage.event(trip, DONE, nth=2)
-    anew = await reset(stage.client, trip.id, before="book-hotel")
-    await stage.event(anew, DONE)
-    client = SagaClient(stage.client)
+    await harness.wait_for_event(trip, DONE, nth=2)
+    anew = await reset(harness.client, trip.id, before="book-hotel")
+    await harness.wait_for_event(anew, DONE)
+    client = SagaClient(harness.client)
     while_it_runs = await client.preview(trip.id)
     with pytest.raises(VerbRefusedError, match="still running"):
-        await rescue(stage, trip.id)
+        await rescue(harness, trip.id)
     await anew.cancel()
-    assert (await stage.ending(anew)).saga == "compensated"
+    assert (await harness.wait_for_ending(anew)).saga == "compensated"
 
-    outcome = await rescued(stage, trip.id)
+    outcome = await rescued(harness, trip.id)
 
     assert while_it_runs.sentence == (
         "1 compensation would run; for 1 effect from before a reset, only a rescue makes up"
     )
     assert "only a rescue makes up for it:\n  book-flight  cancel-flight" in render_preview(while_it_runs)
     assert outcome.owed == ("book-flight",)
-    assert not_made_up(stage, trip.id) == []
-    assert (await rescue(stage, trip.id)).run_id == outcome.run_id
+    assert uncompensated_bookings(harness, trip.id) == []
+    assert (await rescue(harness, trip.id)).run_id == outcome.run_id
 
 
 @pytest.mark.parametrize("after", ["look", "pay"])
 async def test_saga_that_completed_is_rescued_for_what_only_an_earlier_run_did(
-    stage: Stage, after: str
+    harness: WorkerHarness, after: str
 ) -> None:
     """It was refused what that had done, so it must have asked for something else; its own work stays."""
-    trip = await booked(stage, "hotel", "perhaps-flight", "wait", after)
-    stage.agency.when("book-flight", refuses("key_reuse"))
-    anew = await reset(stage.client, trip.id, before="book-hotel")
+    trip = await booked(harness, "hotel", "best-effort-flight", "wait", after)
+    harness.participants.when("book-flight", rejects("key_reuse"))
+    anew = await reset(harness.client, trip.id, before="book-hotel")
     await anew.signal("go")
-    assert (await stage.ending(anew)).closed == "COMPLETED"
-    client = SagaClient(stage.client)
+    assert (await harness.wait_for_ending(anew)).closed == "COMPLETED"
+    client = SagaClient(harness.client)
     before = await client.preview(trip.id)
 
-    outcome = await rescued(stage, trip.id)
+    outcome = await rescued(harness, trip.id)
 
     assert (before.has_completed, [each.address for each in before.left]) == (True, ["book-flight"])
     assert outcome.owed == ("book-flight",)
-    assert "cancel-hotel" not in stage.agency.story
-    assert (await rescue(stage, trip.id)).run_id == outcome.run_id
+    assert "cancel-hotel" not in harness.participants.started
+    assert (await rescue(harness, trip.id)).run_id == outcome.run_id
     assert (await client.preview(trip.id)).left == ()
 
 
-async def test_nothing_of_a_run_that_has_passed_the_pivot_is_taken_back(stage: Stage) -> None:
+async def test_nothing_of_a_run_that_has_passed_the_pivot_is_taken_back(harness: WorkerHarness) -> None:
     """Also where the run after it was refused some of it."""
-    trip = await booked(stage, "hotel", "perhaps-flight", "pay", "wait", bookings=3)
-    stage.agency.when("book-flight", refuses("key_reuse"))
-    anew = await reset(stage.client, trip.id, before="book-hotel")
+    trip = await booked(harness, "hotel", "best-effort-flight", "pay", "wait", bookings=3)
+    harness.participants.when("book-flight", rejects("key_reuse"))
+    anew = await reset(harness.client, trip.id, before="book-hotel")
     await anew.signal("go")
-    assert (await stage.ending(anew)).closed == "COMPLETED"
+    assert (await harness.wait_for_ending(anew)).closed == "COMPLETED"
 
     with pytest.raises(VerbRefusedError, match="completed"):
-        await rescue(stage, trip.id)
+        await rescue(harness, trip.id)
 
 
-async def test_saga_goes_on_where_its_pivot_was_done_before_a_reset(stage: Stage) -> None:
+async def test_saga_goes_on_where_its_pivot_was_done_before_a_reset(harness: WorkerHarness) -> None:
     """Nothing crosses the pivot backwards, whichever run has passed it."""
-    trip = await booked(stage, "hotel", "flight", "pay", "wait", bookings=3)
-    await cut_off_before(stage, trip, "book-flight")
+    trip = await booked(harness, "hotel", "flight", "pay", "wait", bookings=3)
+    await cut_off_before(harness, trip, "book-flight")
 
-    outcome = await rescue(stage, trip.id)
+    outcome = await rescue(harness, trip.id)
     assert outcome.course is RescueDecision.GOING_ON
-    again = stage.client.get_workflow_handle(trip.id)
+    again = harness.client.get_workflow_handle(trip.id)
     await again.signal("go")
 
-    assert (await stage.ending(again)).closed == "COMPLETED"
-    assert not [name for name in stage.agency.story if name.startswith("cancel-")]
+    assert (await harness.wait_for_ending(again)).closed == "COMPLETED"
+    assert not [name for name in harness.participants.started if name.startswith("cancel-")]
 
 
-async def test_saga_that_turned_back_behind_the_pivot_of_an_earlier_run_is_for_a_person(stage: Stage) -> None:
+async def test_saga_that_turned_back_behind_the_pivot_of_an_earlier_run_is_for_a_person(
+    harness: WorkerHarness,
+) -> None:
     """There is no way back, and none forward."""
-    trip = await booked(stage, "hotel", "flight", "pay", "wait", bookings=3)
-    gate = stage.agency.hold("book-flight")
-    anew = await reset(stage.client, trip.id, before="book-flight")
-    await gate.entered.wait()
+    trip = await booked(harness, "hotel", "flight", "pay", "wait", bookings=3)
+    latch = harness.participants.block("book-flight")
+    anew = await reset(harness.client, trip.id, before="book-flight")
+    await latch.entered.wait()
     await anew.cancel()
-    gate.opened.set()
-    assert (await stage.ending(anew)).saga == "compensated"
+    latch.released.set()
+    assert (await harness.wait_for_ending(anew)).saga == "compensated"
 
     with pytest.raises(VerbRefusedError, match="turned back after a reset"):
-        await rescue(stage, trip.id)
+        await rescue(harness, trip.id)
 
 
 @pytest.mark.parametrize("is_open", [True, False], ids=["under-way", "closed"])
-async def test_child_that_a_reset_has_left_behind_is_made_up_for(stage: Stage, *, is_open: bool) -> None:
+async def test_child_that_a_reset_has_left_behind_is_made_up_for(
+    harness: WorkerHarness, *, is_open: bool
+) -> None:
     """Where it still runs, it is told to turn back first."""
-    leg = Plan(do=("flight", "car", "wait") if is_open else ("flight", "car"))
-    trip = await stage.start("hotel", leg, "wait")
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    child = stage.child_of(trip, "leg")
-    await stage.event(child, DONE, nth=2)
+    leg = TripPlan(do=("flight", "car", "wait") if is_open else ("flight", "car"))
+    trip = await harness.start_trip("hotel", leg, "wait")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    child = harness.child_of(trip, "leg")
+    await harness.wait_for_event(child, DONE, nth=2)
     if not is_open:
-        await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
-    await cut_off_before(stage, trip, "leg")
+        await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
+    await cut_off_before(harness, trip, "leg")
 
-    outcome = await rescued(stage, trip.id)
+    outcome = await rescued(harness, trip.id)
 
     assert outcome.owed == (("book-hotel",) if is_open else ("leg:book-car", "leg:book-flight", "book-hotel"))
-    assert not_made_up(stage, trip.id) == []
+    assert uncompensated_bookings(harness, trip.id) == []
 
 
 @pytest.mark.parametrize("do", [("flight", "wait", "car"), ("flight", "wait", "again", "car")], ids=str)
 async def test_child_that_was_begun_anew_after_a_reset_leaves_nothing_behind(
-    stage: Stage, do: tuple[str, ...]
+    harness: WorkerHarness, do: tuple[str, ...]
 ) -> None:
     """The one before had come further, under the same keys; perhaps it had continued as new."""
-    trip = await stage.start("hotel", Plan(do=do), "sleep")
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    child = stage.child_of(trip, "leg")
+    trip = await harness.start_trip("hotel", TripPlan(do=do), "sleep")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    child = harness.child_of(trip, "leg")
     await child.signal("go")
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
-    anew = await reset(stage.client, trip.id, before="leg")
-    started = await stage.event(anew, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
+    anew = await reset(harness.client, trip.id, before="leg")
+    started = await harness.wait_for_event(anew, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     run_id = started.child_workflow_execution_started_event_attributes.workflow_execution.run_id
-    again = stage.client.get_workflow_handle(child.id, run_id=run_id)
-    await stage.event(again, DONE)
+    again = harness.client.get_workflow_handle(child.id, run_id=run_id)
+    await harness.wait_for_event(again, DONE)
     await anew.cancel()
-    assert (await stage.ending(anew)).saga == "compensated"
+    assert (await harness.wait_for_ending(anew)).saga == "compensated"
 
-    assert (await rescued(stage, trip.id)).owed == ("leg:book-car",)
+    assert (await rescued(harness, trip.id)).owed == ("leg:book-car",)
 
-    assert not_made_up(stage, trip.id) == []
-    assert Counter(stage.agency.story)["cancel-flight"] == 1
+    assert uncompensated_bookings(harness, trip.id) == []
+    assert Counter(harness.participants.started)["cancel-flight"] == 1
 
 
-async def test_saga_that_was_rescued_and_reset_is_rescued_again(stage: Stage) -> None:
+async def test_saga_that_was_rescued_and_reset_is_rescued_again(harness: WorkerHarness) -> None:
     """What it has done since is owed; who asks twice, or at the same time, has it done once."""
-    trip = await booked(stage, "hotel", "wait", "flight", "sleep", bookings=1)
+    trip = await booked(harness, "hotel", "wait", "flight", "sleep", bookings=1)
     await trip.terminate("x")
-    first = await rescued(stage, trip.id)
-    anew = await reset(stage.client, trip.id, before="book-hotel")
-    await stage.event(anew, DONE)
+    first = await rescued(harness, trip.id)
+    anew = await reset(harness.client, trip.id, before="book-hotel")
+    await harness.wait_for_event(anew, DONE)
     await anew.signal("go")
-    await stage.event(anew, DONE, nth=2)
+    await harness.wait_for_event(anew, DONE, nth=2)
     await anew.terminate("y")
 
-    found = await asyncio.gather(*(rescue(stage, trip.id, by=f"o{n}") for n in range(4)))
-    again = await rescued(stage, trip.id)
+    found = await asyncio.gather(*(rescue(harness, trip.id, by=f"o{n}") for n in range(4)))
+    again = await rescued(harness, trip.id)
 
     assert first.workflow_id == f"{trip.id}~rescue"
     assert {each.workflow_id for each in found} == {again.workflow_id} == {f"{trip.id}~rescue-2"}
     assert [each.is_new for each in found].count(True) == 1
     assert again.owed == ("book-flight", "book-hotel")
-    assert not_made_up(stage, trip.id) == []
-    client = SagaClient(stage.client)
+    assert uncompensated_bookings(harness, trip.id) == []
+    client = SagaClient(harness.client)
     story = await client.show(again.workflow_id)
     assert [each.id for each in story.rescues] == [first.workflow_id, again.workflow_id]
 
@@ -386,32 +394,32 @@ async def test_saga_that_was_rescued_and_reset_is_rescued_again(stage: Stage) ->
     await until(is_listed)
 
 
-async def test_what_a_rescue_has_made_up_for_is_not_owed_after_a_reset(stage: Stage) -> None:
+async def test_what_a_rescue_has_made_up_for_is_not_owed_after_a_reset(harness: WorkerHarness) -> None:
     """Nobody has done it again since."""
-    trip = await booked(stage, "hotel", "flight", "wait")
+    trip = await booked(harness, "hotel", "flight", "wait")
     await trip.terminate("x")
-    first = await rescued(stage, trip.id)
-    await cut_off_before(stage, trip, "book-flight")
+    first = await rescued(harness, trip.id)
+    await cut_off_before(harness, trip, "book-flight")
 
-    assert (await rescue(stage, trip.id)).run_id == first.run_id
+    assert (await rescue(harness, trip.id)).run_id == first.run_id
 
-    assert Counter(stage.agency.story)["cancel-hotel"] == 1
+    assert Counter(harness.participants.started)["cancel-hotel"] == 1
 
 
-async def test_rescue_of_an_earlier_saga_with_the_same_id_does_not_count(stage: Stage) -> None:
+async def test_rescue_of_an_earlier_saga_with_the_same_id_does_not_count(harness: WorkerHarness) -> None:
     """It was another one, though its steps had the same keys."""
-    trip = await booked(stage, "hotel", "wait", bookings=1)
+    trip = await booked(harness, "hotel", "wait", bookings=1)
     await trip.terminate("x")
-    await rescued(stage, trip.id)
-    await stage.client.start_workflow(
-        TripSaga.run, Plan(do=("flight", "wait")), id=trip.id, task_queue=stage.task_queue
+    await rescued(harness, trip.id)
+    await harness.client.start_workflow(
+        TripSaga.run, TripPlan(do=("flight", "wait")), id=trip.id, task_queue=harness.task_queue
     )
-    later = stage.client.get_workflow_handle(trip.id)
-    await stage.event(later, DONE)
-    assert (await SagaClient(stage.client).show(trip.id)).rescues == ()
+    later = harness.client.get_workflow_handle(trip.id)
+    await harness.wait_for_event(later, DONE)
+    assert (await SagaClient(harness.client).show(trip.id)).rescues == ()
     await later.terminate("y")
 
-    outcome = await rescued(stage, trip.id)
+    outcome = await rescued(harness, trip.id)
 
     assert (outcome.workflow_id, outcome.owed) == (f"{trip.id}~rescue-2", ("book-flight",))
-    assert [name for name, _ in calls_of(stage, trip.id)][-1] == "cancel-flight"
+    assert [name for name, _ in requested_operations(harness, trip.id)][-1] == "cancel-flight"

@@ -20,12 +20,12 @@ from sagas import (
     SkipRequest,
 )
 
-from ..fixtures.trip_participants import Gate, breaks, refuses
-from ..fixtures.trip_plan import Booking, Plan
-from ..fixtures.worker_harness import Ending, Handle, Stage
+from ..fixtures.trip_participants import ActivityLatch, fails, rejects
+from ..fixtures.trip_plan import Booking, TripPlan
+from ..fixtures.worker_harness import Ending, Handle, WorkerHarness
 
 # The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
-pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
+pytestmark = pytest.mark.parametrize("harness", [0], indirect=True, ids=["evicted"])
 
 MIA = OperatorNote(by="mia", because="a call from the customer")
 COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
@@ -41,524 +41,540 @@ def complete(step: str, result: object = None) -> CompleteRequest:
     return CompleteRequest(by="mia", because="done by telephone", step=step, result=result)
 
 
-async def test_a_saga_that_is_held_begins_nothing_until_it_is_resumed(stage: Stage) -> None:
+async def test_a_saga_that_is_held_begins_nothing_until_it_is_resumed(harness: WorkerHarness) -> None:
     """What is under way goes on to its end."""
-    hotel = stage.agency.hold("book-hotel")
-    trip = await stage.start("hotel", "flight")
+    hotel = harness.participants.block("book-hotel")
+    trip = await harness.start_trip("hotel", "flight")
     await hotel.entered.wait()
 
-    assert await stage.ask(trip, HOLD, MIA) == "held"
-    hotel.opened.set()
-    await stage.event(trip, COMPLETED)
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=3)
-    assert stage.agency.story == ["book-hotel"]
-    assert "is held" in await stage.refusal(trip, HOLD, MIA)
+    assert await harness.send_update(trip, HOLD, MIA) == "held"
+    hotel.released.set()
+    await harness.wait_for_event(trip, COMPLETED)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=3)
+    assert harness.participants.started == ["book-hotel"]
+    assert "is held" in await harness.rejected_update(trip, HOLD, MIA)
 
-    assert await stage.ask(trip, RESUME, MIA) == "running"
-    assert (await stage.ending(trip)).closed == "COMPLETED"
-    assert stage.agency.story == ["book-hotel", "book-flight"]
+    assert await harness.send_update(trip, RESUME, MIA) == "running"
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
+    assert harness.participants.started == ["book-hotel", "book-flight"]
 
 
-async def test_children_are_held_with_their_parent_and_resumed_with_it(stage: Stage) -> None:
+async def test_children_are_held_with_their_parent_and_resumed_with_it(harness: WorkerHarness) -> None:
     """At any depth; what is under way in them goes on to its end, and each says who has held it."""
-    car = stage.agency.hold("book-car")
-    trip = await stage.start("hotel", Plan(do=(Plan(do=("car", "flight"), name="night"), "look")), "ticket")
+    car = harness.participants.block("book-car")
+    trip = await harness.start_trip(
+        "hotel", TripPlan(do=(TripPlan(do=("car", "flight"), name="night"), "look")), "ticket"
+    )
     await car.entered.wait()
-    family = [trip, stage.child_of(trip, "leg"), stage.child_of(trip, "leg/night")]
+    family = [trip, harness.child_of(trip, "leg"), harness.child_of(trip, "leg/night")]
 
-    assert await stage.ask(trip, HOLD, MIA) == "held"
+    assert await harness.send_update(trip, HOLD, MIA) == "held"
     for saga in family:
-        await stage.status(saga, "held")
-    car.opened.set()
-    done = await stage.event(family[2], COMPLETED)
-    await stage.event(family[2], EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=done.event_id)
-    assert stage.agency.story == ["book-hotel", "book-car"]
-    assert "hold by mia: a call from the customer" in await stage.details(family[2])
-    operator = SagaClient(stage.client)
+        await harness.wait_for_status(saga, "held")
+    car.released.set()
+    done = await harness.wait_for_event(family[2], COMPLETED)
+    await harness.wait_for_event(family[2], EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=done.event_id)
+    assert harness.participants.started == ["book-hotel", "book-car"]
+    assert "hold by mia: a call from the customer" in await harness.current_details(family[2])
+    operator = SagaClient(harness.client)
     told = (await operator.show(trip.id)).steps[1].child
     assert told is not None
     assert [
         (each.status, [verb.verb for verb in each.verbs]) for each in (told, told.steps[0].child) if each
     ] == [("held", ["saga-hold"])] * 2
 
-    assert await stage.ask(trip, RESUME, MIA) == "running"
-    assert (await stage.ending(trip)).closed == "COMPLETED"
-    assert stage.agency.story[2:] == ["book-flight", "look-around", "send-ticket"]
+    assert await harness.send_update(trip, RESUME, MIA) == "running"
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
+    assert harness.participants.started[2:] == ["book-flight", "look-around", "send-ticket"]
     assert [verb.words for verb in (await operator.show(family[2].id)).verbs] == ["hold", "resume"]
 
 
-async def test_a_child_that_starts_while_its_parent_is_being_held_is_held(stage: Stage) -> None:
+async def test_a_child_that_starts_while_its_parent_is_being_held_is_held(harness: WorkerHarness) -> None:
     """Its start cannot be taken back, but it begins nothing."""
     asked_for = EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED
-    trips = [await stage.start("hotel", Plan(do=("visa",))) for _ in range(10)]
+    trips = [await harness.start_trip("hotel", TripPlan(do=("visa",))) for _ in range(10)]
 
     async def hold_early(trip: Handle) -> None:
-        await stage.event(trip, asked_for)
-        await stage.ask(trip, HOLD, MIA)
+        await harness.wait_for_event(trip, asked_for)
+        await harness.send_update(trip, HOLD, MIA)
 
     await asyncio.gather(*map(hold_early, trips))
     for trip in trips:
-        child = stage.child_of(trip, "leg")
-        await stage.status(child, "held")
-        await stage.ask(trip, RESUME, MIA)
+        child = harness.child_of(trip, "leg")
+        await harness.wait_for_status(child, "held")
+        await harness.send_update(trip, RESUME, MIA)
         await child.signal("visa", Booking(number="v-1"))
-        assert (await stage.ending(trip)).closed == "COMPLETED"
+        assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
 @pytest.mark.parametrize("what", ["compensating", "closed"])
-async def test_a_child_that_makes_up_for_itself_is_not_held(stage: Stage, what: str) -> None:
+async def test_a_child_that_makes_up_for_itself_is_not_held(harness: WorkerHarness, what: str) -> None:
     """Nothing holds a compensation, nor that of the parent, which turns round when it hears of it."""
-    gate = stage.agency.hold("cancel-flight" if what == "compensating" else "look-around")
-    child = Plan(do=("flight", "fail") if what == "compensating" else ("flight",))
-    trip = await stage.start("hotel", child, "look")
-    await gate.entered.wait()
+    latch = harness.participants.block("cancel-flight" if what == "compensating" else "look-around")
+    child = TripPlan(do=("flight", "fail") if what == "compensating" else ("flight",))
+    trip = await harness.start_trip("hotel", child, "look")
+    await latch.entered.wait()
 
-    assert await stage.ask(trip, HOLD, MIA) == "held"
-    gate.opened.set()
+    assert await harness.send_update(trip, HOLD, MIA) == "held"
+    latch.released.set()
     if what == "closed":
-        await stage.ask(trip, RESUME, MIA)
+        await harness.send_update(trip, RESUME, MIA)
 
-    assert (await stage.ending(trip)).closed == ("COMPLETED" if what == "closed" else "FAILED")
+    assert (await harness.wait_for_ending(trip)).closed == ("COMPLETED" if what == "closed" else "FAILED")
 
 
-async def test_a_child_that_is_stuck_is_held_with_its_parent_once_it_is_through(stage: Stage) -> None:
+async def test_a_child_that_is_stuck_is_held_with_its_parent_once_it_is_through(
+    harness: WorkerHarness,
+) -> None:
     """It would begin its next step else; a `resume` that comes before is heard as well."""
     for is_early in (False, True):
-        stage.agency.when("book-flight", refuses())
-        trip = await stage.start("hotel", Plan(do=("pay", "flight", "look"), is_pivot=True), "ticket")
-        await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-        child = stage.child_of(trip, "leg")
-        await stage.status(child, "stuck")
+        harness.participants.when("book-flight", rejects())
+        trip = await harness.start_trip(
+            "hotel", TripPlan(do=("pay", "flight", "look"), is_pivot=True), "ticket"
+        )
+        await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+        child = harness.child_of(trip, "leg")
+        await harness.wait_for_status(child, "stuck")
 
-        assert await stage.ask(trip, HOLD, MIA) == "held"
-        signaled = await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
-        await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=signaled.event_id)
-        assert (await stage.details(child)).startswith("**stuck**")
-        assert "only one that is running can be held" in await stage.refusal(child, HOLD, MIA)
+        assert await harness.send_update(trip, HOLD, MIA) == "held"
+        signaled = await harness.wait_for_event(child, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
+        await harness.wait_for_event(
+            child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=signaled.event_id
+        )
+        assert (await harness.current_details(child)).startswith("**stuck**")
+        assert "only one that is running can be held" in await harness.rejected_update(child, HOLD, MIA)
         if is_early:
-            await stage.ask(trip, RESUME, MIA)
-            await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED, nth=2)
-        await stage.retry(child)
+            await harness.send_update(trip, RESUME, MIA)
+            await harness.wait_for_event(child, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED, nth=2)
+        await harness.retry_stuck(child)
         if not is_early:
-            await stage.status(child, "held")
-            assert stage.agency.story == ["book-hotel", "pay", *["book-flight"] * 2]
-            assert await stage.ask(trip, RESUME, MIA) == "running"
+            await harness.wait_for_status(child, "held")
+            assert harness.participants.started == ["book-hotel", "pay", *["book-flight"] * 2]
+            assert await harness.send_update(trip, RESUME, MIA) == "running"
 
-        assert (await stage.ending(trip)).closed == "COMPLETED"
-        assert stage.agency.story[-2:] == ["look-around", "send-ticket"]
+        assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
+        assert harness.participants.started[-2:] == ["look-around", "send-ticket"]
 
 
-async def test_a_child_that_is_stuck_on_its_way_back_is_not_held(stage: Stage) -> None:
+async def test_a_child_that_is_stuck_on_its_way_back_is_not_held(harness: WorkerHarness) -> None:
     """Nothing holds a compensation, so nobody is said to have done so."""
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    trip = await stage.start("hotel", Plan(do=("flight", "fail")))
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    child = stage.child_of(trip, "leg")
-    await stage.status(child, "stuck")
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    trip = await harness.start_trip("hotel", TripPlan(do=("flight", "fail")))
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    child = harness.child_of(trip, "leg")
+    await harness.wait_for_status(child, "stuck")
 
-    await stage.ask(trip, HOLD, MIA)
-    signaled = await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
-    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=signaled.event_id)
+    await harness.send_update(trip, HOLD, MIA)
+    signaled = await harness.wait_for_event(child, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
+    await harness.wait_for_event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=signaled.event_id)
 
-    assert "hold by mia" not in await stage.details(child)
-    await stage.retry(child)
-    assert (await stage.ending(trip)).saga == "compensated"
+    assert "hold by mia" not in await harness.current_details(child)
+    await harness.retry_stuck(child)
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
 
 
-async def test_a_saga_that_is_held_stays_so_where_its_child_is_past_the_pivot(stage: Stage) -> None:
+async def test_a_saga_that_is_held_stays_so_where_its_child_is_past_the_pivot(harness: WorkerHarness) -> None:
     """P6: to compensate is too late then, and whoever resumes it gets both going."""
-    pay = stage.agency.hold("pay")
-    trip = await stage.start("hotel", Plan(do=("pay", "look"), is_pivot=True), "ticket")
+    pay = harness.participants.block("pay")
+    trip = await harness.start_trip("hotel", TripPlan(do=("pay", "look"), is_pivot=True), "ticket")
     await pay.entered.wait()
-    child = stage.child_of(trip, "leg")
-    await stage.ask(trip, HOLD, MIA)
-    await stage.status(child, "held")
-    pay.opened.set()
-    done = await stage.event(child, COMPLETED)
-    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=done.event_id)
+    child = harness.child_of(trip, "leg")
+    await harness.send_update(trip, HOLD, MIA)
+    await harness.wait_for_status(child, "held")
+    pay.released.set()
+    done = await harness.wait_for_event(child, COMPLETED)
+    await harness.wait_for_event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=done.event_id)
 
-    assert await stage.ask(trip, COMPENSATE, MIA) == "held"
-    cancelled = await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
-    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=cancelled.event_id)
+    assert await harness.send_update(trip, COMPENSATE, MIA) == "held"
+    cancelled = await harness.wait_for_event(child, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
+    await harness.wait_for_event(
+        child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=cancelled.event_id
+    )
     for saga in (trip, child):
-        assert (await stage.details(saga)).startswith("**held**")
-    assert await stage.ask(trip, RESUME, MIA) == "running"
+        assert (await harness.current_details(saga)).startswith("**held**")
+    assert await harness.send_update(trip, RESUME, MIA) == "running"
 
-    assert (await stage.ending(trip)).closed == "COMPLETED"
-    assert stage.agency.story == ["book-hotel", "pay", "look-around", "send-ticket"]
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
+    assert harness.participants.started == ["book-hotel", "pay", "look-around", "send-ticket"]
 
 
-async def test_a_saga_that_is_held_stays_so_where_it_is_told_to_compensate_too_late(stage: Stage) -> None:
+async def test_a_saga_that_is_held_stays_so_where_it_is_told_to_compensate_too_late(
+    harness: WorkerHarness,
+) -> None:
     """P6: its pivot may have happened already, and has."""
-    pay = stage.agency.hold("pay")
-    trip = await stage.start("hotel", "pay", "look")
+    pay = harness.participants.block("pay")
+    trip = await harness.start_trip("hotel", "pay", "look")
     await pay.entered.wait()
-    await stage.ask(trip, HOLD, MIA)
-    await stage.ask(trip, COMPENSATE, MIA)
-    pay.opened.set()
-    done = await stage.event(trip, COMPLETED, nth=2)
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=done.event_id)
-    assert (await stage.details(trip)).startswith("**held**")
+    await harness.send_update(trip, HOLD, MIA)
+    await harness.send_update(trip, COMPENSATE, MIA)
+    pay.released.set()
+    done = await harness.wait_for_event(trip, COMPLETED, nth=2)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=done.event_id)
+    assert (await harness.current_details(trip)).startswith("**held**")
 
-    assert await stage.ask(trip, RESUME, MIA) == "running"
+    assert await harness.send_update(trip, RESUME, MIA) == "running"
 
-    assert (await stage.ending(trip)).closed == "COMPLETED"
-    assert stage.agency.story == ["book-hotel", "pay", "look-around"]
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
+    assert harness.participants.started == ["book-hotel", "pay", "look-around"]
 
 
-async def test_a_child_that_is_held_with_its_parent_compensates_with_it(stage: Stage) -> None:
+async def test_a_child_that_is_held_with_its_parent_compensates_with_it(harness: WorkerHarness) -> None:
     """Nobody has to resume it first."""
-    trip = await stage.start("hotel", Plan(do=("flight", "visa")))
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    await stage.event(stage.child_of(trip, "leg"), COMPLETED)
-    await stage.ask(trip, HOLD, MIA)
-    await stage.status(stage.child_of(trip, "leg"), "held")
+    trip = await harness.start_trip("hotel", TripPlan(do=("flight", "visa")))
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await harness.wait_for_event(harness.child_of(trip, "leg"), COMPLETED)
+    await harness.send_update(trip, HOLD, MIA)
+    await harness.wait_for_status(harness.child_of(trip, "leg"), "held")
 
-    await stage.ask(trip, COMPENSATE, MIA)
+    await harness.send_update(trip, COMPENSATE, MIA)
 
-    assert (await stage.ending(trip)).saga == "compensated"
-    assert stage.agency.story[2:] == ["cancel-flight", "cancel-hotel"]
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
+    assert harness.participants.started[2:] == ["cancel-flight", "cancel-hotel"]
 
 
-async def test_a_saga_that_is_held_can_be_cancelled(stage: Stage) -> None:
+async def test_a_saga_that_is_held_can_be_cancelled(harness: WorkerHarness) -> None:
     """And told to compensate; neither waits for `resume`."""
     for way in ("cancel", COMPENSATE):
-        hotel = stage.agency.hold("book-hotel")
-        trip = await stage.start("hotel", "flight")
+        hotel = harness.participants.block("book-hotel")
+        trip = await harness.start_trip("hotel", "flight")
         await hotel.entered.wait()
-        await stage.ask(trip, HOLD, MIA)
-        hotel.opened.set()
-        await stage.event(trip, COMPLETED)
-        await (trip.cancel() if way == "cancel" else stage.ask(trip, COMPENSATE, MIA))
+        await harness.send_update(trip, HOLD, MIA)
+        hotel.released.set()
+        await harness.wait_for_event(trip, COMPLETED)
+        await (trip.cancel() if way == "cancel" else harness.send_update(trip, COMPENSATE, MIA))
 
-        assert (await stage.ending(trip)).saga == "compensated"
-    assert "book-flight" not in stage.agency.story
+        assert (await harness.wait_for_ending(trip)).saga == "compensated"
+    assert "book-flight" not in harness.participants.started
 
 
 @pytest.mark.parametrize("word", ["sleep", "wait", "car", "flight|sleep", "leg"])
-async def test_an_operator_has_a_saga_compensate(stage: Stage, word: str) -> None:
+async def test_an_operator_has_a_saga_compensate(harness: WorkerHarness, word: str) -> None:
     """Wherever it waits; the failure says who wanted it."""
-    stage.agency.when("book-car", Gate().hold_and_beat)
-    leg = Plan(do=("flight", "sleep"))
-    trip = await stage.start("hotel", leg if word == "leg" else word, "look")
-    await stage.event(trip, COMPLETED)
+    harness.participants.when("book-car", ActivityLatch().block_with_heartbeats)
+    leg = TripPlan(do=("flight", "sleep"))
+    trip = await harness.start_trip("hotel", leg if word == "leg" else word, "look")
+    await harness.wait_for_event(trip, COMPLETED)
     if word == "leg":
-        await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-        await stage.event(stage.child_of(trip, "leg"), EventType.EVENT_TYPE_TIMER_STARTED)
+        await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+        await harness.wait_for_event(harness.child_of(trip, "leg"), EventType.EVENT_TYPE_TIMER_STARTED)
     elif word == "wait":
-        await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=2)
+        await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=2)
     elif word == "car":
-        await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=2)
+        await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=2)
     else:
-        await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
+        await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
 
-    assert await stage.ask(trip, COMPENSATE, MIA) == "running"
+    assert await harness.send_update(trip, COMPENSATE, MIA) == "running"
 
-    assert await stage.ending(trip) == Ending("FAILED", "compensated", "turned_back")
-    assert "look-around" not in stage.agency.story
-    assert stage.agency.story[-1] == "cancel-hotel"
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "turned_back")
+    assert "look-around" not in harness.participants.started
+    assert harness.participants.started[-1] == "cancel-hotel"
 
 
-async def test_a_compensation_is_skipped(stage: Stage) -> None:
+async def test_a_compensation_is_skipped(harness: WorkerHarness) -> None:
     """The saga says that it was settled, and by which step; its other compensations have run."""
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    trip = await stage.start("hotel", "flight", "fail")
-    await stage.status(trip, "stuck")
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    trip = await harness.start_trip("hotel", "flight", "fail")
+    await harness.wait_for_status(trip, "stuck")
 
-    assert "'hotel' is not stuck: stuck is 'book-flight'" in await stage.refusal(trip, SKIP, skip("hotel"))
-    await stage.ask(trip, SKIP, skip("book-flight"))
+    assert "'hotel' is not stuck: stuck is 'book-flight'" in await harness.rejected_update(
+        trip, SKIP, skip("hotel")
+    )
+    await harness.send_update(trip, SKIP, skip("book-flight"))
 
-    assert await stage.ending(trip) == Ending("FAILED", "settled", "ApplicationError")
-    assert stage.agency.story[2:] == ["cancel-flight", "cancel-hotel"]
-    error = await stage.failure(trip)
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "settled", "ApplicationError")
+    assert harness.participants.started[2:] == ["cancel-flight", "cancel-hotel"]
+    error = await harness.wait_for_failure(trip)
     assert error.type == "SagaSettled"
     assert error.details[3] == {"book-flight": "skipped"}
 
 
-async def test_a_compensation_is_completed_by_hand(stage: Stage) -> None:
+async def test_a_compensation_is_completed_by_hand(harness: WorkerHarness) -> None:
     """Also one that is still being tried."""
-    stage.agency.when("cancel-flight", *[breaks()] * 50)
-    trip = await stage.start("flight", "fail")
-    await stage.status(trip, "stuck")
+    harness.participants.when("cancel-flight", *[fails()] * 50)
+    trip = await harness.start_trip("flight", "fail")
+    await harness.wait_for_status(trip, "stuck")
 
-    await stage.ask(trip, COMPLETE, complete("book-flight"))
+    await harness.send_update(trip, COMPLETE, complete("book-flight"))
 
-    assert (await stage.ending(trip)).saga == "settled"
-    assert (await stage.failure(trip)).details[3] == {"book-flight": "completed by hand"}
+    assert (await harness.wait_for_ending(trip)).saga == "settled"
+    assert (await harness.wait_for_failure(trip)).details[3] == {"book-flight": "completed by hand"}
 
 
-async def test_a_step_after_the_pivot_is_completed_by_hand(stage: Stage) -> None:
+async def test_a_step_after_the_pivot_is_completed_by_hand(harness: WorkerHarness) -> None:
     """With the result that it would have had; it cannot be skipped, as the saga counts on it."""
-    stage.agency.when("book-hotel", refuses("closed"))
-    trip = await stage.start("pay", "hotel", "look")
-    await stage.status(trip, "stuck")
+    harness.participants.when("book-hotel", rejects("closed"))
+    trip = await harness.start_trip("pay", "hotel", "look")
+    await harness.wait_for_status(trip, "stuck")
 
-    assert "cannot be skipped" in await stage.refusal(trip, SKIP, skip("book-hotel"))
-    assert "past its pivot" in await stage.refusal(trip, COMPENSATE, MIA)
-    wrong = await stage.refusal(trip, COMPLETE, complete("book-hotel", {"number": 7}))
+    assert "cannot be skipped" in await harness.rejected_update(trip, SKIP, skip("book-hotel"))
+    assert "past its pivot" in await harness.rejected_update(trip, COMPENSATE, MIA)
+    wrong = await harness.rejected_update(trip, COMPLETE, complete("book-hotel", {"number": 7}))
     assert "does not fit: number" in wrong
-    await stage.ask(trip, COMPLETE, complete("book-hotel", {"number": "h-9"}))
+    await harness.send_update(trip, COMPLETE, complete("book-hotel", {"number": "h-9"}))
 
-    ending = await stage.ending(trip)
+    ending = await harness.wait_for_ending(trip)
     assert (ending.closed, ending.saga) == ("COMPLETED", "settled")
-    assert stage.agency.story == ["pay", "book-hotel", "look-around"]
+    assert harness.participants.started == ["pay", "book-hotel", "look-around"]
 
 
 @pytest.mark.parametrize("verb", [SKIP, COMPLETE])
-async def test_a_person_gives_the_verdict_on_the_pivot(stage: Stage, verb: str) -> None:
+async def test_a_person_gives_the_verdict_on_the_pivot(harness: WorkerHarness, verb: str) -> None:
     """Who skips it says that it has not happened, who completes it says that it has."""
-    stage.agency.when("pay", *[breaks(final=True)] * 50)
-    trip = await stage.start("hotel", "pay-once", "look")
-    await stage.status(trip, "stuck")
+    harness.participants.when("pay", *[fails(final=True)] * 50)
+    trip = await harness.start_trip("hotel", "pay-once", "look")
+    await harness.wait_for_status(trip, "stuck")
 
-    assert "complete it if it has" in await stage.refusal(trip, COMPENSATE, MIA)
+    assert "complete it if it has" in await harness.rejected_update(trip, COMPENSATE, MIA)
     request = skip("pay") if verb == SKIP else complete("pay", {"number": "p-1"})
-    await stage.ask(trip, verb, request)
+    await harness.send_update(trip, verb, request)
 
-    ending = await stage.ending(trip)
+    ending = await harness.wait_for_ending(trip)
     assert ending.saga == "settled"
-    assert (ending.closed, stage.agency.story[-1]) == (
+    assert (ending.closed, harness.participants.started[-1]) == (
         ("FAILED", "cancel-hotel") if verb == SKIP else ("COMPLETED", "look-around")
     )
 
 
-async def test_a_parent_knows_what_was_settled_in_its_child(stage: Stage) -> None:
+async def test_a_parent_knows_what_was_settled_in_its_child(harness: WorkerHarness) -> None:
     """Under the address that it has there."""
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    leg = Plan(do=("flight", "fail"))
-    trip = await stage.start("hotel", leg)
-    child = stage.child_of(trip, "leg")
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    await stage.status(child, "stuck")
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    leg = TripPlan(do=("flight", "fail"))
+    trip = await harness.start_trip("hotel", leg)
+    child = harness.child_of(trip, "leg")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await harness.wait_for_status(child, "stuck")
 
-    await stage.ask(child, SKIP, skip("book-flight"))
+    await harness.send_update(child, SKIP, skip("book-flight"))
 
-    assert (await stage.ending(child)).saga == "settled"
-    assert (await stage.ending(trip)).saga == "settled"
-    assert (await stage.failure(trip)).details[3] == {"leg:book-flight": "skipped"}
+    assert (await harness.wait_for_ending(child)).saga == "settled"
+    assert (await harness.wait_for_ending(trip)).saga == "settled"
+    assert (await harness.wait_for_failure(trip)).details[3] == {"leg:book-flight": "skipped"}
 
 
 @pytest.mark.parametrize("who", ["parent", "child"])
-async def test_a_parent_knows_what_was_settled_in_a_child_that_was_cancelled(stage: Stage, who: str) -> None:
+async def test_a_parent_knows_what_was_settled_in_a_child_that_was_cancelled(
+    harness: WorkerHarness, who: str
+) -> None:
     """So does who waits for the root; closed as cancelled, nothing of it would seem to be left."""
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    trip = await stage.start("hotel", Plan(do=("flight", "sleep")))
-    child = stage.child_of(trip, "leg")
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    await stage.event(child, EventType.EVENT_TYPE_TIMER_STARTED)
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    trip = await harness.start_trip("hotel", TripPlan(do=("flight", "sleep")))
+    child = harness.child_of(trip, "leg")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await harness.wait_for_event(child, EventType.EVENT_TYPE_TIMER_STARTED)
     await (trip if who == "parent" else child).cancel()
-    await stage.status(child, "stuck")
+    await harness.wait_for_status(child, "stuck")
 
-    await stage.ask(child, SKIP, skip("book-flight"))
+    await harness.send_update(child, SKIP, skip("book-flight"))
 
-    assert await stage.ending(child) == Ending("FAILED", "settled", "cancelled")
-    assert await stage.ending(trip) == Ending("FAILED", "settled", "cancelled")
-    assert (await stage.failure(trip)).details[3] == {"leg:book-flight": "skipped"}
-    assert (await SagaClient(stage.client).show(trip.id)).status == "settled"
+    assert await harness.wait_for_ending(child) == Ending("FAILED", "settled", "cancelled")
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "settled", "cancelled")
+    assert (await harness.wait_for_failure(trip)).details[3] == {"leg:book-flight": "skipped"}
+    assert (await SagaClient(harness.client).show(trip.id)).status == "settled"
 
 
-async def test_a_saga_that_is_held_at_its_end_waits_for_resume(stage: Stage) -> None:
+async def test_a_saga_that_is_held_at_its_end_waits_for_resume(harness: WorkerHarness) -> None:
     """It is not completed over the head of an operator who wants to look first."""
-    hotel = stage.agency.hold("book-hotel")
-    trip = await stage.start("hotel")
+    hotel = harness.participants.block("book-hotel")
+    trip = await harness.start_trip("hotel")
     await hotel.entered.wait()
-    await stage.ask(trip, HOLD, MIA)
-    hotel.opened.set()
-    await stage.event(trip, COMPLETED)
+    await harness.send_update(trip, HOLD, MIA)
+    hotel.released.set()
+    await harness.wait_for_event(trip, COMPLETED)
 
-    await stage.ask(trip, COMPENSATE, MIA)
+    await harness.send_update(trip, COMPENSATE, MIA)
 
-    assert await stage.ending(trip) == Ending("FAILED", "compensated", "turned_back")
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "turned_back")
 
 
-async def test_a_saga_that_was_cancelled_cannot_be_held(stage: Stage) -> None:
+async def test_a_saga_that_was_cancelled_cannot_be_held(harness: WorkerHarness) -> None:
     """It is about to compensate, which is not held: the verb would change nothing."""
-    flight = stage.agency.hold("book-flight")
-    trip = await stage.start("hotel", "flight")
+    flight = harness.participants.block("book-flight")
+    trip = await harness.start_trip("hotel", "flight")
     await flight.entered.wait()
     await trip.cancel()
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED)
 
-    assert "about to compensate" in await stage.refusal(trip, HOLD, MIA)
+    assert "about to compensate" in await harness.rejected_update(trip, HOLD, MIA)
 
-    flight.opened.set()
-    assert await stage.ending(trip) == Ending("CANCELED", "compensated")
+    flight.released.set()
+    assert await harness.wait_for_ending(trip) == Ending("CANCELED", "compensated")
 
 
 @pytest.mark.parametrize("do", [("pay-once",), ("pay", "hotel")])
 async def test_a_saga_that_gets_stuck_while_it_is_held_is_held_afterwards(
-    stage: Stage, do: tuple[str, ...]
+    harness: WorkerHarness, do: tuple[str, ...]
 ) -> None:
     """It says so, and can be resumed: also before it mends."""
     for is_early in (True, False):
-        gate = Gate()
-        stage.agency.when("pay" if do == ("pay-once",) else "book-hotel", gate.hold_and_break)
-        trip = await stage.start(*do, "look")
-        await gate.entered.wait()
-        assert await stage.ask(trip, HOLD, MIA) == "held"
-        gate.opened.set()
-        await stage.status(trip, "stuck")
+        latch = ActivityLatch()
+        harness.participants.when("pay" if do == ("pay-once",) else "book-hotel", latch.block_then_fail)
+        trip = await harness.start_trip(*do, "look")
+        await latch.entered.wait()
+        assert await harness.send_update(trip, HOLD, MIA) == "held"
+        latch.released.set()
+        await harness.wait_for_status(trip, "stuck")
         if is_early:
-            assert await stage.ask(trip, RESUME, MIA) == "stuck"
-        await stage.retry(trip)
+            assert await harness.send_update(trip, RESUME, MIA) == "stuck"
+        await harness.retry_stuck(trip)
         if not is_early:
-            await stage.status(trip, "held", nth=2)
-            assert await stage.ask(trip, RESUME, MIA) == "running"
-        assert (await stage.ending(trip)).closed == "COMPLETED"
+            await harness.wait_for_status(trip, "held", nth=2)
+            assert await harness.send_update(trip, RESUME, MIA) == "running"
+        assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
 @pytest.mark.parametrize("verb", [SKIP, COMPLETE])
-async def test_nobody_settles_a_pivot_that_is_being_tried(stage: Stage, verb: str) -> None:
+async def test_nobody_settles_a_pivot_that_is_being_tried(harness: WorkerHarness, verb: str) -> None:
     """P6: who looked before this attempt does not know what it does."""
-    gate = Gate()
-    stage.agency.when("pay", breaks(), gate.hold)
-    trip = await stage.start("hotel", "pay-once", "look")
-    await stage.status(trip, "stuck")
-    await stage.retry(trip)
-    await gate.entered.wait()
+    latch = ActivityLatch()
+    harness.participants.when("pay", fails(), latch.block)
+    trip = await harness.start_trip("hotel", "pay-once", "look")
+    await harness.wait_for_status(trip, "stuck")
+    await harness.retry_stuck(trip)
+    await latch.entered.wait()
 
     request = skip("pay") if verb == SKIP else complete("pay", {"number": "p-1"})
-    assert "being tried again" in await stage.refusal(trip, verb, request)
-    gate.opened.set()
+    assert "being tried again" in await harness.rejected_update(trip, verb, request)
+    latch.released.set()
 
-    ending = await stage.ending(trip)
+    ending = await harness.wait_for_ending(trip)
     assert (ending.closed, ending.saga) == ("COMPLETED", "completed")
 
 
-async def test_a_compensation_that_was_done_by_hand_is_not_tried_again(stage: Stage) -> None:
+async def test_a_compensation_that_was_done_by_hand_is_not_tried_again(harness: WorkerHarness) -> None:
     """Not even in a round that has begun; one that is being tried is not settled."""
-    gate = Gate()
-    stage.agency.when("cancel-flight", refuses("too_late"), gate.hold)
-    stage.agency.when("cancel-hotel", refuses("too_late"))
-    trip = await stage.start("hotel", "flight", "fail")
-    await stage.status(trip, "stuck")
-    await stage.retry(trip)
-    await gate.entered.wait()
+    latch = ActivityLatch()
+    harness.participants.when("cancel-flight", rejects("too_late"), latch.block)
+    harness.participants.when("cancel-hotel", rejects("too_late"))
+    trip = await harness.start_trip("hotel", "flight", "fail")
+    await harness.wait_for_status(trip, "stuck")
+    await harness.retry_stuck(trip)
+    await latch.entered.wait()
 
-    assert "being tried again" in await stage.refusal(trip, SKIP, skip("book-flight"))
-    await stage.ask(trip, COMPLETE, complete("book-hotel"))
-    gate.opened.set()
+    assert "being tried again" in await harness.rejected_update(trip, SKIP, skip("book-flight"))
+    await harness.send_update(trip, COMPLETE, complete("book-hotel"))
+    latch.released.set()
 
-    assert (await stage.ending(trip)).saga == "settled"
-    assert (await stage.failure(trip)).details[3] == {"book-hotel": "completed by hand"}
-    assert stage.agency.story[2:] == ["cancel-flight", "cancel-hotel", "cancel-flight"]
+    assert (await harness.wait_for_ending(trip)).saga == "settled"
+    assert (await harness.wait_for_failure(trip)).details[3] == {"book-hotel": "completed by hand"}
+    assert harness.participants.started[2:] == ["cancel-flight", "cancel-hotel", "cancel-flight"]
 
 
-async def test_the_first_word_of_two_counts(stage: Stage) -> None:
+async def test_the_first_word_of_two_counts(harness: WorkerHarness) -> None:
     """Also when both reach the saga at once: the second is refused."""
-    stage.agency.when("cancel-hotel", refuses("too_late"))
-    trip = await stage.start("hotel", "fail")
-    await stage.status(trip, "stuck")
-    await stage.close()
+    harness.participants.when("cancel-hotel", rejects("too_late"))
+    trip = await harness.start_trip("hotel", "fail")
+    await harness.wait_for_status(trip, "stuck")
+    await harness.stop_workers()
     both = [
         asyncio.create_task(trip.execute_update(verb, request, id=verb))
         for verb, request in ((SKIP, skip("book-hotel")), (COMPLETE, complete("book-hotel")))
     ]
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, nth=4)
-    await stage.open()
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, nth=4)
+    await harness.start_worker()
 
-    answers = await asyncio.gather(*both, return_exceptions=True)
+    returns = await asyncio.gather(*both, return_exceptions=True)
 
-    assert [isinstance(answer, Exception) for answer in answers].count(True) == 1
-    assert (await stage.ending(trip)).saga == "settled"
+    assert [isinstance(answer, Exception) for answer in returns].count(True) == 1
+    assert (await harness.wait_for_ending(trip)).saga == "settled"
 
 
-async def test_a_retry_during_a_round_has_another_one_follow(stage: Stage) -> None:
+async def test_a_retry_during_a_round_has_another_one_follow(harness: WorkerHarness) -> None:
     """What was mended meanwhile may have been refused before in this round."""
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    car = stage.agency.hold("cancel-car")
-    trip = await stage.start("car", "flight", "fail")
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    car = harness.participants.block("cancel-car")
+    trip = await harness.start_trip("car", "flight", "fail")
     await car.entered.wait()
 
-    await stage.retry(trip)
-    car.opened.set()
+    await harness.retry_stuck(trip)
+    car.released.set()
 
-    assert (await stage.ending(trip)).saga == "compensated"
-    assert stage.agency.story[2:] == ["cancel-flight", "cancel-car", "cancel-flight"]
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
+    assert harness.participants.started[2:] == ["cancel-flight", "cancel-car", "cancel-flight"]
 
 
-async def test_verbs_that_make_no_sense_are_refused(stage: Stage) -> None:
+async def test_verbs_that_make_no_sense_are_refused(harness: WorkerHarness) -> None:
     """By a sentence, and the saga goes on as if nothing had been asked."""
-    trip = await stage.start("hotel", "wait")
-    await stage.event(trip, COMPLETED)
+    trip = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(trip, COMPLETED)
 
-    assert "not held" in await stage.refusal(trip, RESUME, MIA)
-    assert "not stuck" in await stage.refusal(trip, RETRY, MIA)
-    assert "nothing is" in await stage.refusal(trip, SKIP, skip("hotel"))
-    assert "nothing is" in await stage.refusal(trip, COMPLETE, complete("hotel"))
+    assert "not held" in await harness.rejected_update(trip, RESUME, MIA)
+    assert "not stuck" in await harness.rejected_update(trip, RETRY, MIA)
+    assert "nothing is" in await harness.rejected_update(trip, SKIP, skip("hotel"))
+    assert "nothing is" in await harness.rejected_update(trip, COMPLETE, complete("hotel"))
 
     await trip.signal("go")
-    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
     kinds = {event.event_type async for event in trip.fetch_history_events()}
     assert EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED not in kinds
 
 
-async def test_verbs_come_too_late_once_the_saga_has_ended(stage: Stage) -> None:
+async def test_verbs_come_too_late_once_the_saga_has_ended(harness: WorkerHarness) -> None:
     """While the workflow still runs."""
-    trip = await stage.start("hotel", "pay", "then-outside")
-    await stage.event(trip, COMPLETED, nth=2)
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=3)
+    trip = await harness.start_trip("hotel", "pay", "wait-after-block")
+    await harness.wait_for_event(trip, COMPLETED, nth=2)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=3)
 
-    assert "it has ended" in await stage.refusal(trip, HOLD, MIA)
+    assert "it has ended" in await harness.rejected_update(trip, HOLD, MIA)
     await trip.signal("go")
-    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
-async def test_the_audit_trail_says_who_and_why(stage: Stage) -> None:
+async def test_the_audit_trail_says_who_and_why(harness: WorkerHarness) -> None:
     """For everybody who looks at the saga."""
-    trip = await stage.start("hotel", "wait")
-    await stage.event(trip, COMPLETED)
-    await stage.ask(trip, HOLD, MIA)
-    await stage.ask(trip, RESUME, OperatorNote(by="tom", because="all is well"))
+    trip = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(trip, COMPLETED)
+    await harness.send_update(trip, HOLD, MIA)
+    await harness.send_update(trip, RESUME, OperatorNote(by="tom", because="all is well"))
 
-    details = await stage.details(trip)
+    details = await harness.current_details(trip)
 
     assert " hold by mia: a call from the customer\n" in details
     assert details.endswith(" resume by tom: all is well")
     await trip.signal("go")
 
 
-async def test_a_check_of_ones_own_decides_who_may_do_what(stage: Stage, server: str) -> None:
+async def test_a_check_of_ones_own_decides_who_may_do_what(harness: WorkerHarness, server: str) -> None:
     """It is asked in the worker, before anything is written."""
 
     def only_tom(verb: str, note: OperatorNote) -> str | None:
         return None if note.by == "tom" else f"{note.by} may not {verb}"
 
-    await stage.close()
-    stage.client = await Client.connect(server, plugins=[SagaPlugin(authorize=only_tom)])
-    await stage.open()
-    trip = await stage.start("hotel", "wait")
-    await stage.event(trip, COMPLETED)
+    await harness.stop_workers()
+    harness.client = await Client.connect(server, plugins=[SagaPlugin(authorize=only_tom)])
+    await harness.start_worker()
+    trip = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(trip, COMPLETED)
 
-    assert "mia may not saga-hold" in await stage.refusal(trip, HOLD, MIA)
-    assert await stage.ask(trip, HOLD, OperatorNote(by="tom", because="x")) == "held"
-    await stage.ask(trip, RESUME, OperatorNote(by="tom", because="x"))
+    assert "mia may not saga-hold" in await harness.rejected_update(trip, HOLD, MIA)
+    assert await harness.send_update(trip, HOLD, OperatorNote(by="tom", because="x")) == "held"
+    await harness.send_update(trip, RESUME, OperatorNote(by="tom", because="x"))
     await trip.signal("go")
-    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
 @pytest.mark.parametrize("verb", [HOLD, SKIP])
 @pytest.mark.parametrize("content", [[], [None]], ids=["nothing", "null"])
-async def test_a_request_by_nobody_is_refused(stage: Stage, verb: str, content: list[None]) -> None:
+async def test_a_request_by_nobody_is_refused(harness: WorkerHarness, verb: str, content: list[None]) -> None:
     """Whoever sends an update by hand may forget what belongs to it."""
-    trip = await stage.start("hotel", "wait")
-    await stage.event(trip, COMPLETED)
+    trip = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(trip, COMPLETED)
 
     with pytest.raises(WorkflowUpdateFailedError) as refused:
         await trip.execute_update(verb, args=content)
     assert "nobody is named who asks for it" in str(refused.value.cause)
     await trip.signal("go")
-    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
 @pytest.mark.parametrize(
     "request_", [{}, {"by": "mia", "because": "x"}, {"by": "mia", "because": "x", "step": 7}]
 )
-async def test_a_malformed_request_is_refused(stage: Stage, request_: dict[str, object]) -> None:
+async def test_a_malformed_request_is_refused(harness: WorkerHarness, request_: dict[str, object]) -> None:
     """Before anything has happened; the saga is as it was."""
-    trip = await stage.start("hotel", "wait")
-    await stage.event(trip, COMPLETED)
+    trip = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(trip, COMPLETED)
 
-    assert await stage.refusal(trip, SKIP, request_)
+    assert await harness.rejected_update(trip, SKIP, request_)
     await trip.signal("go")
-    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"

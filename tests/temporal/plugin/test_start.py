@@ -24,58 +24,64 @@ from temporalio.worker import Worker
 
 from sagas import DefinitionError, DuplicateSagaError, Saga, SagaPlugin, StartError, start_saga
 
-from ..fixtures.trip_plan import Plan
-from ..fixtures.trip_saga import NumberlessSaga, TripSaga
-from ..fixtures.worker_harness import Ending, Stage
+from ..fixtures.trip_plan import TripPlan
+from ..fixtures.trip_saga import TripSaga, WrongResultSaga
+from ..fixtures.worker_harness import Ending, WorkerHarness
 
-PLAN = Plan(do=("hotel",))
+PLAN = TripPlan(do=("hotel",))
 
 
-async def test_same_saga_twice_is_one_run(stage: Stage) -> None:
+async def test_same_saga_twice_is_one_run(harness: WorkerHarness) -> None:
     """Who asks again, while it runs or after it has ended, gets the saga that there is."""
-    handle = await stage.start("hotel", "wait")
-    plan = Plan(do=("hotel", "wait"))
+    handle = await harness.start_trip("hotel", "wait")
+    plan = TripPlan(do=("hotel", "wait"))
 
-    again = await start_saga(stage.client, TripSaga.run, plan, id=handle.id, task_queue=stage.task_queue)
+    again = await start_saga(harness.client, TripSaga.run, plan, id=handle.id, task_queue=harness.task_queue)
     await handle.signal("go")
-    assert (await stage.ending(again)).closed == "COMPLETED"
-    later = await start_saga(stage.client, TripSaga.run, plan, id=handle.id, task_queue=stage.task_queue)
+    assert (await harness.wait_for_ending(again)).closed == "COMPLETED"
+    later = await start_saga(harness.client, TripSaga.run, plan, id=handle.id, task_queue=harness.task_queue)
 
     assert await later.result() == ["hotel", "wait"]
-    assert stage.agency.story == ["book-hotel"]
+    assert harness.participants.started == ["book-hotel"]
 
 
-async def test_saga_with_other_content_is_a_duplicate(stage: Stage) -> None:
+async def test_saga_with_other_content_is_a_duplicate(harness: WorkerHarness) -> None:
     """An id means one saga."""
-    handle = await stage.start("hotel")
+    handle = await harness.start_trip("hotel")
 
     with pytest.raises(DuplicateSagaError, match="with the same content to get that saga"):
         await start_saga(
-            stage.client, TripSaga.run, Plan(do=("flight",)), id=handle.id, task_queue=stage.task_queue
+            harness.client,
+            TripSaga.run,
+            TripPlan(do=("flight",)),
+            id=handle.id,
+            task_queue=harness.task_queue,
         )
-    await stage.ending(handle)
+    await harness.wait_for_ending(handle)
 
 
-async def continued(stage: Stage) -> WorkflowHandle[Any, Any]:
+async def continued(harness: WorkerHarness) -> WorkflowHandle[Any, Any]:
     """The first run of a saga that has continued as new."""
-    trip = await stage.start("hotel", "again", "wait")
-    await stage.next_run(trip)
-    return stage.client.get_workflow_handle(trip.id, run_id=trip.first_execution_run_id)
+    trip = await harness.start_trip("hotel", "again", "wait")
+    await harness.wait_for_next_run(trip)
+    return harness.client.get_workflow_handle(trip.id, run_id=trip.first_execution_run_id)
 
 
-async def test_saga_that_has_continued_as_new_is_known_by_what_it_was_started_with(stage: Stage) -> None:
+async def test_saga_that_has_continued_as_new_is_known_by_what_it_was_started_with(
+    harness: WorkerHarness,
+) -> None:
     """What it has given to its next run is nobody's start."""
-    first = await continued(stage)
-    plan = Plan(do=("hotel", "again", "wait"))
-    state = Plan(do=("wait",), done=("hotel", "again"))
+    first = await continued(harness)
+    plan = TripPlan(do=("hotel", "again", "wait"))
+    state = TripPlan(do=("wait",), done=("hotel", "again"))
 
-    again = await start_saga(stage.client, TripSaga.run, plan, id=first.id, task_queue=stage.task_queue)
+    again = await start_saga(harness.client, TripSaga.run, plan, id=first.id, task_queue=harness.task_queue)
     with pytest.raises(DuplicateSagaError, match="other content"):
-        await start_saga(stage.client, TripSaga.run, state, id=first.id, task_queue=stage.task_queue)
+        await start_saga(harness.client, TripSaga.run, state, id=first.id, task_queue=harness.task_queue)
 
     await again.signal("go")
     assert await again.result() == ["hotel", "again", "wait"]
-    assert stage.agency.story == ["book-hotel"]
+    assert harness.participants.started == ["book-hotel"]
 
 
 class Forgetful(Interceptor):
@@ -98,14 +104,14 @@ class Forgetful(Interceptor):
         return Outbound(next)
 
 
-async def test_saga_whose_start_is_no_longer_kept_is_a_duplicate(stage: Stage, server: str) -> None:
+async def test_saga_whose_start_is_no_longer_kept_is_a_duplicate(harness: WorkerHarness, server: str) -> None:
     """Nobody can tell whether it is the same, and who asks must not take it for theirs."""
-    first = await continued(stage)
+    first = await continued(harness)
     client = await Client.connect(server, plugins=[SagaPlugin()], interceptors=[Forgetful(first.run_id)])
 
-    for plan in (Plan(do=("hotel", "again", "wait")), Plan(do=("wait",), done=("hotel", "again"))):
+    for plan in (TripPlan(do=("hotel", "again", "wait")), TripPlan(do=("wait",), done=("hotel", "again"))):
         with pytest.raises(DuplicateSagaError):
-            await start_saga(client, TripSaga.run, plan, id=first.id, task_queue=stage.task_queue)
+            await start_saga(client, TripSaga.run, plan, id=first.id, task_queue=harness.task_queue)
 
 
 class Luggage(BaseModel):
@@ -204,13 +210,15 @@ async def test_values_that_call_themselves_equal_may_be_other_content(
     await begun.terminate("the test is over")
 
 
-async def test_saga_of_another_kind_is_a_duplicate(stage: Stage) -> None:
+async def test_saga_of_another_kind_is_a_duplicate(harness: WorkerHarness) -> None:
     """The same content means something else to another saga."""
-    handle = await stage.start("hotel")
+    handle = await harness.start_trip("hotel")
 
     with pytest.raises(DuplicateSagaError):
-        await start_saga(stage.client, NumberlessSaga.run, PLAN, id=handle.id, task_queue=stage.task_queue)
-    await stage.ending(handle)
+        await start_saga(
+            harness.client, WrongResultSaga.run, PLAN, id=handle.id, task_queue=harness.task_queue
+        )
+    await harness.wait_for_ending(handle)
 
 
 @pytest.mark.parametrize("id", ["", "a/b", "a b", "x" * 201])
@@ -225,23 +233,23 @@ async def test_bad_id_is_refused_before_anything(client: Client, id: str) -> Non
 
 async def test_large_content_is_refused_before_anything(client: Client) -> None:
     """At most 128 KiB."""
-    plan = Plan(do=("x" * 131_072,))
+    plan = TripPlan(do=("x" * 131_072,))
 
     with pytest.raises(StartError, match="at most 131072"):
         await start_saga(client, TripSaga.run, plan, id="large", task_queue="nobody")
 
 
 @pytest.mark.parametrize("cut", ["execution_timeout", "run_timeout"])
-async def test_saga_that_could_be_cut_off_is_refused(stage: Stage, cut: str) -> None:
+async def test_saga_that_could_be_cut_off_is_refused(harness: WorkerHarness, cut: str) -> None:
     """Such a timeout ends a workflow without a word, and without its compensations."""
     options: dict[str, Any] = {cut: timedelta(hours=1)}
-    handle = await stage.client.start_workflow(
-        TripSaga.run, PLAN, id=f"{cut}-{stage.cache}", task_queue=stage.task_queue, **options
+    handle = await harness.client.start_workflow(
+        TripSaga.run, PLAN, id=f"{cut}-{harness.cache}", task_queue=harness.task_queue, **options
     )
-    stage.ids.append(handle.id)
+    harness.workflow_ids.append(handle.id)
 
-    assert await stage.ending(handle) == Ending("FAILED", None, "SagaRefused")
-    assert stage.agency.story == []
+    assert await harness.wait_for_ending(handle) == Ending("FAILED", None, "SagaRefused")
+    assert harness.participants.started == []
 
 
 @pytest.mark.parametrize(
@@ -249,18 +257,20 @@ async def test_saga_that_could_be_cut_off_is_refused(stage: Stage, cut: str) -> 
     [[{"do": "hotel"}], [{"do": ["hotel"], "more": 1}], [{}], [7], ["x"], [[PLAN]]],
     ids=str,
 )
-async def test_content_of_another_type_fails_the_workflow(stage: Stage, arguments: list[object]) -> None:
+async def test_content_of_another_type_fails_the_workflow(
+    harness: WorkerHarness, arguments: list[object]
+) -> None:
     """With the reason; it does not wait for ever for code that could read it."""
-    handle: WorkflowHandle[Any, Any] = await stage.client.start_workflow(
+    handle: WorkflowHandle[Any, Any] = await harness.client.start_workflow(
         "TripSaga",
         args=arguments,
         id=f"bad-{uuid4().hex[:8]}",
-        task_queue=stage.task_queue,
+        task_queue=harness.task_queue,
     )
-    stage.ids.append(handle.id)
+    harness.workflow_ids.append(handle.id)
 
-    assert await stage.ending(handle) == Ending("FAILED", None, "ValidationError")
-    assert stage.agency.story == []
+    assert await harness.wait_for_ending(handle) == Ending("FAILED", None, "ValidationError")
+    assert harness.participants.started == []
 
 
 @pytest.mark.parametrize(
@@ -274,15 +284,17 @@ async def test_content_of_another_type_fails_the_workflow(stage: Stage, argument
     ],
     ids=["null", "binary", "broken-json", "unknown-encoding", "empty"],
 )
-async def test_content_that_cannot_be_read_fails_the_workflow(stage: Stage, argument: object) -> None:
+async def test_content_that_cannot_be_read_fails_the_workflow(
+    harness: WorkerHarness, argument: object
+) -> None:
     """As above, whoever has sent it."""
-    handle: WorkflowHandle[Any, Any] = await stage.client.start_workflow(
-        "TripSaga", argument, id=f"unread-{uuid4().hex[:8]}", task_queue=stage.task_queue
+    handle: WorkflowHandle[Any, Any] = await harness.client.start_workflow(
+        "TripSaga", argument, id=f"unread-{uuid4().hex[:8]}", task_queue=harness.task_queue
     )
-    stage.ids.append(handle.id)
+    harness.workflow_ids.append(handle.id)
 
-    assert (await stage.ending(handle)).closed == "FAILED"
-    assert stage.agency.story == []
+    assert (await harness.wait_for_ending(handle)).closed == "FAILED"
+    assert harness.participants.started == []
 
 
 @workflow.defn
@@ -296,10 +308,10 @@ class Naked:
 async def test_saga_without_the_plugin_says_what_is_missing(server: str) -> None:
     """In its failing workflow task, where operators look."""
     plain = await Client.connect(server)
-    stage = Stage(plain, cache=1000)
-    async with Worker(plain, task_queue=stage.task_queue, workflows=[Naked]):
-        handle = await plain.start_workflow(Naked.run, "x", id="naked", task_queue=stage.task_queue)
-        failed = await stage.event(handle, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    harness = WorkerHarness(plain, cache=1000)
+    async with Worker(plain, task_queue=harness.task_queue, workflows=[Naked]):
+        handle = await plain.start_workflow(Naked.run, "x", id="naked", task_queue=harness.task_queue)
+        failed = await harness.wait_for_event(handle, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
         await handle.terminate("the test is over")
 
     assert "SagaPlugin()" in failed.workflow_task_failed_event_attributes.failure.message
@@ -329,20 +341,20 @@ async def test_saga_outside_of_run_says_where_it_belongs(client: Client) -> None
 
 async def test_plugin_given_to_client_and_worker_is_there_once(client: Client) -> None:
     """Temporal warns of it; its sagas and their children run as ever."""
-    stage = Stage(client, cache=1000)
+    harness = WorkerHarness(client, cache=1000)
     with pytest.warns(UserWarning, match="present from both client and worker"):
         worker = Worker(
             client,
-            task_queue=stage.task_queue,
-            workflows=stage.workflows,
-            activities=stage.agency.activities(),
+            task_queue=harness.task_queue,
+            workflows=harness.workflows,
+            activities=harness.participants.activities(),
             plugins=[SagaPlugin()],
         )
     async with worker:
-        trip = await stage.start(Plan(do=("hotel",)), "fail")
-        assert (await stage.ending(trip)).saga == "compensated"
+        trip = await harness.start_trip(TripPlan(do=("hotel",)), "fail")
+        assert (await harness.wait_for_ending(trip)).saga == "compensated"
 
-    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+    assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
 @pytest.mark.parametrize("other", [{"search_attributes": False}, {"authorize": lambda verb, note: None}])
