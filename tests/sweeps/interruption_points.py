@@ -1,8 +1,11 @@
-"""The moments at which a saga can be cancelled: all that an undisturbed run has gone through."""
+"""The points at which a saga can be interrupted, read from the histories of an undisturbed run."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from temporalio.api.history.v1 import HistoryEvent
 
 from .saga_histories import (
     ACTIVITY_SCHEDULED,
@@ -15,32 +18,32 @@ from .saga_histories import (
 )
 from .trips.fenced_participants import Request
 
-BEGINS = (ACTIVITY_SCHEDULED, CHILD_INITIATED)
+SCHEDULING_EVENTS = (ACTIVITY_SCHEDULED, CHILD_INITIATED)
 
 
 class Timing(StrEnum):
-    """What is going on at a moment."""
+    """The state of the saga at an interruption point."""
 
-    BEFORE_TASK = "before a task"
-    """A workflow task waits for a worker: cancel and cause of the task are told together."""
-    DURING_TASK = "during a task"
-    """A workflow task is being carried out: the cancel waits until it is done."""
-    RESTING = "resting"
-    """Nothing is under way; the saga waits for somebody outside."""
-    UNTAKEN = "untaken"
-    """No worker has taken the activity."""
-    BEGUN = "begun"
-    """The participant has been asked, and nothing has happened."""
-    ANSWERED = "answered"
-    """It has happened, and the answer is under way."""
-    TOGETHER = "together"
-    """What was under way ends before the workflow hears of the cancel: both are told together."""
-    AFTER_END = "after the end"
+    BEFORE_TASK = "before a workflow task"
+    """A workflow task waits for a worker: the task delivers the cancel together with its cause."""
+    DURING_TASK = "during a workflow task"
+    """A worker executes a workflow task: the server keeps the cancel until the task is completed."""
+    IDLE = "idle"
+    """No task, activity or child is open; the saga waits for an external event."""
+    ACTIVITY_QUEUED = "activity queued"
+    """No worker has polled the activity."""
+    ACTIVITY_STARTED = "activity started"
+    """The participant has received the request, and has not acted yet."""
+    REPLY_PENDING = "reply pending"
+    """The participant has acted, and has not replied yet."""
+    WITH_COMPLETION = "with the completion"
+    """The activity or child ends before the workflow processes the cancel: one task delivers both."""
+    AFTER_CLOSE = "after the close"
 
 
 @dataclass(frozen=True, slots=True)
 class AdmittedTasks:
-    """How many tasks of a queue are let through before its turnstile closes."""
+    """The number of tasks of a task queue that a gate admits before the gate closes."""
 
     depth: int
     fresh: int
@@ -49,156 +52,148 @@ class AdmittedTasks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterruptionPoint:
-    """When the root is cancelled.
+    """A point of an undisturbed run at which the root saga is interrupted.
 
     Args:
-        when: What is going on.
-        path: In which workflow of the family.
-        run: In which of its runs.
-        event: The id of the event that has just been written there, in an undisturbed run.
-        began: The id of the event with which began what is under way.
-        held: The activity that is held meanwhile: its workflow, its id, and for the how manieth time.
-        tasks: Behind how many workflow tasks the turnstile closes.
-        activities: Behind how many activities the turnstile closes.
+        timing: The state of the saga.
+        path: The path of the workflow, seen from the root.
+        run: The number of the workflow's run.
+        event: The id of the last event of that run.
+        scheduled_event: The id of the event that has scheduled the open activity or child.
+        blocked: The activity that is blocked until the interruption: workflow id, activity id, and the
+            number of the schedule of that activity id.
+        workflow_tasks: The workflow tasks that are admitted.
+        activity_tasks: The activities that are admitted.
     """
 
-    when: Timing
+    timing: Timing
     path: str = ""
     run: int = 0
     event: int = 0
-    began: int = 0
-    held: tuple[str, str, int] | None = None
-    tasks: AdmittedTasks | None = None
-    activities: AdmittedTasks | None = None
+    scheduled_event: int = 0
+    blocked: tuple[str, str, int] | None = None
+    workflow_tasks: AdmittedTasks | None = None
+    activity_tasks: AdmittedTasks | None = None
 
     def __str__(self) -> str:
         where = f"{self.path or 'root'}[{self.run}]" if self.run else self.path or "root"
-        return f"{self.when} {where}#{self.event}" + (f" {self.held[1]}" if self.held else "")
+        return f"{self.timing} {where}#{self.event}" + (f" {self.blocked[1]}" if self.blocked else "")
 
 
 def interruption_points(
-    run_histories: Sequence[RunHistory], requests: Sequence[Request], root_id: str
+    histories: Sequence[RunHistory], requests: Sequence[Request], root_id: str
 ) -> list[InterruptionPoint]:
-    """Every moment of an undisturbed run, of its children as well."""
-    found = [InterruptionPoint(when=Timing.AFTER_END)]
-    for run_history in run_histories:
-        found += _of_tasks(run_history, run_histories)
-        found += _of_activities(run_history, requests, root_id, run_histories)
+    """Every interruption point of an undisturbed run, including the points of child sagas."""
+    found = [InterruptionPoint(timing=Timing.AFTER_CLOSE)]
+    for history in histories:
+        found += _of_workflow_tasks(history, histories)
+        found += _of_activities(history, requests, root_id, histories)
     return found
 
 
-def resting(run_histories: Sequence[RunHistory]) -> Iterator[InterruptionPoint]:
-    """The moments of the root at which it waits for nothing but somebody outside."""
-    for run_history in run_histories:
-        if run_history.path:
+def idle_points(histories: Sequence[RunHistory]) -> Iterator[InterruptionPoint]:
+    """The points at which the root saga waits for nothing but an external event."""
+    for history in histories:
+        if history.path:
             continue
-        for _, _, last in completed_tasks(run_history.events):
-            so_far = run_history.events[:last]
+        for task in completed_tasks(history.events):
+            so_far = history.events[: task.last_event]
             ended = {scheduled_event_of(event) for event in so_far}
-            is_busy = any(e.event_type in BEGINS and e.event_id not in ended for e in so_far)
-            if not is_busy and last < len(run_history.events):
-                yield InterruptionPoint(when=Timing.RESTING, run=run_history.run, event=last)
+            is_busy = any(e.event_type in SCHEDULING_EVENTS and e.event_id not in ended for e in so_far)
+            if not is_busy and task.last_event < len(history.events):
+                yield InterruptionPoint(timing=Timing.IDLE, run=history.run, event=task.last_event)
 
 
-def _of_tasks(run_history: RunHistory, run_histories: Sequence[RunHistory]) -> Iterator[InterruptionPoint]:
-    for started, _, _ in completed_tasks(run_history.events):
-        scheduled = run_history.events[started - 1].workflow_task_started_event_attributes.scheduled_event_id
-        before = _tasks_before(run_history, started, run_histories)
-        yield InterruptionPoint(
-            when=Timing.BEFORE_TASK, path=run_history.path, run=run_history.run, event=scheduled, tasks=before
+def _of_workflow_tasks(history: RunHistory, histories: Sequence[RunHistory]) -> Iterator[InterruptionPoint]:
+    for task in completed_tasks(history.events):
+        started = history.events[task.started - 1].workflow_task_started_event_attributes
+        before = InterruptionPoint(
+            timing=Timing.BEFORE_TASK,
+            path=history.path,
+            run=history.run,
+            event=started.scheduled_event_id,
+            workflow_tasks=_tasks_before(history, task.started, histories),
         )
-        yield InterruptionPoint(
-            when=Timing.DURING_TASK, path=run_history.path, run=run_history.run, event=started
-        )
+        yield before
+        yield replace(before, timing=Timing.DURING_TASK, event=task.started, workflow_tasks=None)
 
 
 def _of_activities(
-    run_history: RunHistory, requests: Sequence[Request], root_id: str, run_histories: Sequence[RunHistory]
+    history: RunHistory, requests: Sequence[Request], root_id: str, histories: Sequence[RunHistory]
 ) -> Iterator[InterruptionPoint]:
-    workflow_id = f"{root_id}/{run_history.path}" if run_history.path else root_id
-    earlier = [each for each in run_histories if each.path == run_history.path and each.run < run_history.run]
-    times = {
-        activity_id: sum(activity_id == _activity_id(e) for each in earlier for e in each.events)
-        for activity_id in {_activity_id(e) for e in run_history.events}
-    }
-    ends = {completed: last for _, completed, last in completed_tasks(run_history.events)}
-    for event in run_history.events:
-        last = ends.get(completed_task_of(event), 0)
-        next_task = next((s for s, _, _ in completed_tasks(run_history.events) if s > event.event_id), 0)
-        if event.event_type == ACTIVITY_SCHEDULED and last < len(run_history.events):
+    workflow_id = f"{root_id}/{history.path}" if history.path else root_id
+    earlier = [each for each in histories if each.path == history.path and each.run < history.run]
+    schedules = Counter(_activity_id(event) for each in earlier for event in each.events)
+    last_events = {task.completed: task.last_event for task in completed_tasks(history.events)}
+    for event in history.events:
+        last = last_events.get(completed_task_of(event), 0)
+        point = InterruptionPoint(
+            timing=Timing.WITH_COMPLETION,
+            path=history.path,
+            run=history.run,
+            event=last,
+            scheduled_event=event.event_id,
+        )
+        if event.event_type == ACTIVITY_SCHEDULED and last < len(history.events):
             activity_id = _activity_id(event)
-            times[activity_id] += 1
-            held = (workflow_id, activity_id, times[activity_id])
-            yield InterruptionPoint(
-                when=Timing.BEGUN,
-                held=held,
-                path=run_history.path,
-                run=run_history.run,
-                event=last,
-                began=event.event_id,
+            schedules[activity_id] += 1
+            blocked = (workflow_id, activity_id, schedules[activity_id])
+            next_task = next(
+                (t.started for t in completed_tasks(history.events) if t.started > event.event_id), 0
             )
-            yield InterruptionPoint(
-                when=Timing.ANSWERED,
-                held=held,
-                path=run_history.path,
-                run=run_history.run,
-                event=last,
-                began=event.event_id,
-            )
-            yield InterruptionPoint(
-                when=Timing.TOGETHER,
-                held=held,
-                tasks=_tasks_before(run_history, next_task, run_histories),
-                path=run_history.path,
-                run=run_history.run,
-                event=last,
-                began=event.event_id,
-            )
-            first = [r for r in requests if (r.workflow_id, r.activity_id) == held[:2] and r.attempt == 1]
-            if len(first) >= held[2]:
-                began = first[held[2] - 1].began
-                depth = workflow_id.count("/")
-                taken = sum(r.workflow_id.count("/") == depth and r.began < began for r in requests)
-                yield InterruptionPoint(
-                    when=Timing.UNTAKEN,
-                    activities=AdmittedTasks(depth, taken),
-                    path=run_history.path,
-                    run=run_history.run,
-                    event=last,
-                    began=event.event_id,
-                )
+            yield replace(point, timing=Timing.ACTIVITY_STARTED, blocked=blocked)
+            yield replace(point, timing=Timing.REPLY_PENDING, blocked=blocked)
+            yield replace(point, blocked=blocked, workflow_tasks=_tasks_before(history, next_task, histories))
+            if admitted := _activities_before(blocked, requests):
+                yield replace(point, timing=Timing.ACTIVITY_QUEUED, activity_tasks=admitted)
         if event.event_type == CHILD_INITIATED:
-            child = event.start_child_workflow_execution_initiated_event_attributes.workflow_id
-            inside = next((r for r in requests if r.workflow_id == child), None)
-            # The task after next: the next one hears that the child has started.
-            tasks = [s for s, _, _ in completed_tasks(run_history.events) if s > event.event_id]
-            if inside and len(tasks) > 1:
-                has_heard = next(end for s, _, end in completed_tasks(run_history.events) if s == tasks[0])
-                yield InterruptionPoint(
-                    when=Timing.TOGETHER,
-                    held=(child, inside.activity_id, 1),
-                    tasks=_tasks_before(run_history, tasks[1], run_histories),
-                    path=run_history.path,
-                    run=run_history.run,
-                    event=has_heard,
-                    began=event.event_id,
-                )
+            yield from _with_completion_of_child(point, event, history, requests, histories)
 
 
-def _activity_id(event: object) -> str:
-    return str(getattr(event, "activity_task_scheduled_event_attributes").activity_id)  # noqa: B009
+def _with_completion_of_child(
+    point: InterruptionPoint,
+    initiated: HistoryEvent,
+    history: RunHistory,
+    requests: Sequence[Request],
+    histories: Sequence[RunHistory],
+) -> Iterator[InterruptionPoint]:
+    child_id = initiated.start_child_workflow_execution_initiated_event_attributes.workflow_id
+    first_request = next((r for r in requests if r.workflow_id == child_id), None)
+    # The task after next: the next task delivers the start of the child.
+    tasks = [task for task in completed_tasks(history.events) if task.started > initiated.event_id]
+    if first_request and len(tasks) > 1:
+        yield replace(
+            point,
+            blocked=(child_id, first_request.activity_id, 1),
+            workflow_tasks=_tasks_before(history, tasks[1].started, histories),
+            event=tasks[0].last_event,
+        )
 
 
-def _tasks_before(
-    run_history: RunHistory, started: int, run_histories: Sequence[RunHistory]
-) -> AdmittedTasks:
-    """How many tasks its queue sees before one: the first of each run is fresh, the others are sticky."""
-    point = run_history.events[started - 1].event_time.ToNanoseconds()
+def _activities_before(blocked: tuple[str, str, int], requests: Sequence[Request]) -> AdmittedTasks | None:
+    """The activities that the workers of a depth have started before the blocked activity."""
+    workflow_id, activity_id, nth = blocked
+    first_attempts = [
+        r for r in requests if (r.workflow_id, r.activity_id, r.attempt) == (workflow_id, activity_id, 1)
+    ]
+    if len(first_attempts) < nth:
+        return None
+    depth, began = workflow_id.count("/"), first_attempts[nth - 1].began
+    return AdmittedTasks(depth, sum(r.workflow_id.count("/") == depth and r.began < began for r in requests))
+
+
+def _activity_id(event: HistoryEvent) -> str:
+    return event.activity_task_scheduled_event_attributes.activity_id
+
+
+def _tasks_before(history: RunHistory, started: int, histories: Sequence[RunHistory]) -> AdmittedTasks:
+    """The tasks of a task queue before a task: the first task of each run is fresh, the others are sticky."""
+    time = history.events[started - 1].event_time.ToNanoseconds()
     fresh = total = 0
-    for each in run_histories:
-        if each.depth != run_history.depth:
+    for each in histories:
+        if each.depth != history.depth:
             continue
-        tasks = [e for e in each.events if e.event_type == STARTED and e.event_time.ToNanoseconds() < point]
-        fresh += bool(tasks)
-        total += len(tasks)
-    return AdmittedTasks(run_history.depth, fresh, total - fresh)
+        earlier = [e for e in each.events if e.event_type == STARTED and e.event_time.ToNanoseconds() < time]
+        fresh += bool(earlier)
+        total += len(earlier)
+    return AdmittedTasks(history.depth, fresh, total - fresh)

@@ -1,4 +1,4 @@
-"""Orders that are held at their points, cut off there, and rescued twice."""
+"""Orders that are paused at an interruption point, closed by the server there, and rescued twice."""
 
 import asyncio
 from collections import Counter
@@ -32,85 +32,99 @@ from ..saga_histories import (
     CLOSED_BY_SERVER,
     FAILED,
     TASK_TIMED_OUT,
-    common_prefix,
+    common_length,
     fetch_run_histories,
     scheduled_event_of,
 )
 from ..strict_replay import replay_strictly
-from .order_batches import PATIENCE, SHIPPED, OrderBatch, UndisturbedOrder, lengths
+from .order_batches import PATIENCE, SHIPPED, BaselineOrder, OrderBatch, OrderCase
 from .order_with_run_timeout import OrderSagaWithRunTimeout
 
 AT_ONCE = 5
-"""Orders that come to their points, or are rescued, at the same time: a server that needs more than a second
-to hand out a task may lose it."""
+"""Orders that approach their points, or are rescued, at the same time. With more, the server needs more than
+a second to dispatch a task, and such a task may time out."""
 
+
+RUN_TIMEOUT = timedelta(seconds=20)
+"""Long enough to reach any point, and to close from there although the server repeats a lost activity attempt
+only after ten seconds."""
 
 ATTEMPTS = 3
-"""How often an order is brought to a point, as the server loses a task now and then on a busy machine."""
+"""Orders for one point: on a busy machine a task may time out, and the order then misses the point."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interruption:
-    """How orders are cut off.
+    """An interruption after which the server closes the saga.
 
     Args:
-        what: In the plural, for the report.
-        in_a_wave: How many share a worker.
-        time_limit: After which the server does it.
-        cut_off: Does it.
+        name: The plural, for the report.
+        batch_size: The number of orders that share a worker.
+        run_timeout: The run timeout of the sagas.
+        interrupt: Interrupts an order.
     """
 
-    what: str
-    in_a_wave: int
-    time_limit: timedelta | None = None
-    cut_off: Callable[["InterruptedOrder"], Awaitable[None]]
+    name: str
+    batch_size: int
+    run_timeout: timedelta | None = None
+    interrupt: Callable[["InterruptedOrder"], Awaitable[None]]
 
 
-async def interrupt_at_every_point(
-    stack: Stack, undisturbed_orders: tuple[UndisturbedOrder, ...], folder: Path, cut: Interruption
+def termination() -> Interruption:
+    """The interruption by an operator who terminates the workflow."""
+
+    async def terminate(order: InterruptedOrder) -> None:
+        await order.handle.terminate(reason="terminated by the test")
+
+    return Interruption(name="terminations", batch_size=20, interrupt=terminate)
+
+
+def run_timeout() -> Interruption:
+    """The interruption by a run timeout."""
+
+    async def wait_until_timed_out(order: InterruptedOrder) -> None:
+        with pytest.raises(WorkflowFailureError):
+            await order.handle.result()
+
+    # While the orders of a batch wait for the timeout, the orders of the next batch reach their points.
+    return Interruption(
+        name="run timeouts", batch_size=10, run_timeout=RUN_TIMEOUT, interrupt=wait_until_timed_out
+    )
+
+
+async def interrupt_and_rescue(
+    stack: Stack, cases: Sequence[OrderCase], folder: Path, interruption: Interruption
 ) -> list[str]:
-    """Cuts off an order at every point that there is, rescues it twice, and reports what that came to."""
-    order_points = [
-        (undisturbed_order, point)
-        for undisturbed_order in undisturbed_orders
-        for point in undisturbed_order.points
-    ]
+    """Interrupts one order for each case, rescues each order twice, and reports the covered cases."""
+    remaining = list(cases)
     every: list[InterruptedOrder] = []
     async with asyncio.timeout(PATIENCE):
         for attempt in range(ATTEMPTS):
-            orders = await _cut_off(stack, order_points, folder / f"{attempt}", cut)
-            every += [order for order in orders if not order.is_astray]
-            order_points = [(order.undisturbed_order, order.point) for order in orders if order.is_astray]
-            if not order_points:
+            orders = await _interrupt(stack, remaining, folder / f"{attempt}", interruption)
+            every += [order for order in orders if not order.has_missed_point]
+            remaining = [(order.baseline, order.point) for order in orders if order.has_missed_point]
+            if not remaining:
                 break
-    return [
-        _covered(
-            undisturbed_order, [order for order in every if order.undisturbed_order is undisturbed_order], cut
-        )
-        for undisturbed_order in undisturbed_orders
-    ]
+    return _covered(every, cases, interruption)
 
 
-async def _cut_off(
-    stack: Stack,
-    order_points: Sequence[tuple[UndisturbedOrder, InterruptionPoint]],
-    folder: Path,
-    cut: Interruption,
+async def _interrupt(
+    stack: Stack, cases: Sequence[OrderCase], folder: Path, interruption: Interruption
 ) -> "list[InterruptedOrder]":
-    """Cuts off an order at each of these points; one that did not come there has gone astray."""
+    """Interrupts one order for each case."""
     turn, some = asyncio.Lock(), asyncio.Semaphore(AT_ONCE)
 
     async def run(order: InterruptedOrder) -> None:
         async with some:
             await order.batch.start_order(order.id)
-            await order.batch.until_there(order.id)
-        await cut.cut_off(order)
-        await order.check_cut()
-        if not order.is_astray:
+            await order.batch.wait_until_paused(order.id)
+        await interruption.interrupt(order)
+        await order.check_interruption()
+        if not order.has_missed_point:
             async with some:
                 await order.rescue_twice()
 
-    async def run_wave(batch: OrderBatch, orders: list[InterruptedOrder]) -> None:
+    async def run_batch(batch: OrderBatch, orders: list[InterruptedOrder]) -> None:
         async with AsyncExitStack() as exits:
             async with turn:
                 exits.callback(batch.worker.kill)
@@ -119,71 +133,80 @@ async def _cut_off(
 
     every: list[InterruptedOrder] = []
     async with asyncio.TaskGroup() as batches:
-        for start in range(0, len(order_points), cut.in_a_wave):
-            part = order_points[start : start + cut.in_a_wave]
-            held = [(undisturbed_order.postal_code, point) for undisturbed_order, point in part]
+        for start in range(0, len(cases), interruption.batch_size):
+            part = cases[start : start + interruption.batch_size]
             batch = OrderBatch(
-                stack, folder.with_name(f"{folder.name}-from-{start}"), held, time_limit=cut.time_limit
+                stack,
+                folder.with_name(f"{folder.name}-from-{start}"),
+                [(baseline.postal_code, point) for baseline, point in part],
+                run_timeout=interruption.run_timeout,
             )
             orders = [
-                InterruptedOrder(stack, batch, i, *order_point)
-                for i, order_point in zip(batch.sagas, part, strict=True)
+                InterruptedOrder(stack, batch, saga_id, *case)
+                for saga_id, case in zip(batch.sagas, part, strict=True)
             ]
-            batches.create_task(run_wave(batch, orders))
+            batches.create_task(run_batch(batch, orders))
             every += orders
     return every
 
 
-def _covered(undisturbed_order: UndisturbedOrder, orders: "list[InterruptedOrder]", cut: Interruption) -> str:
-    """Makes sure that every point was hit, and tells of it."""
-    for run_history in undisturbed_order.run_histories:
-        after = {order.cut_after for order in orders if order.point.path == run_history.path}
-        assert after == lengths(run_history), f"not cut off after {lengths(run_history) ^ after}"
-    courses = Counter(order.course.value for order in orders)
-    return f"{cut.what} of order {undisturbed_order.postal_code}: {len(orders)} points; {dict(courses)}"
+def _covered(
+    orders: "Sequence[InterruptedOrder]", cases: Sequence[OrderCase], interruption: Interruption
+) -> list[str]:
+    """Checks that the order of each case was interrupted at its point; returns the lines of the report."""
+    interrupted = Counter((order.baseline.postal_code, order.point) for order in orders)
+    assert interrupted == Counter((baseline.postal_code, point) for baseline, point in cases)
+    lines: list[str] = []
+    for postal_code in sorted({order.baseline.postal_code for order in orders}):
+        decisions = Counter(
+            order.expected_decision.value for order in orders if order.baseline.postal_code == postal_code
+        )
+        number = decisions.total()
+        lines.append(f"{interruption.name} of order {postal_code}: {number} points; {dict(decisions)}")
+    return lines
 
 
 @dataclass(eq=False, repr=False)
 class InterruptedOrder:
-    """An order that is held at its point until it is cut off, and rescued then.
+    """An order that is paused at an interruption point until the server closes the saga, and is then rescued.
 
     Args:
-        stack: Where it runs.
-        wave: Brings it to its point.
-        id: Of its saga.
-        whole: What would have become of it.
-        moment: Its point.
-        cut_after: How many events there were then, in its history or that of its child.
-        is_astray: Whether it never came to its point: the server lost a task of it, so that its history is
-            another one, or its time was over before.
+        stack: The running servers and services.
+        batch: The batch that pauses the order.
+        id: The id of the saga.
+        baseline: The undisturbed order.
+        point: The interruption point.
+        interrupted_after: The number of events at the interruption, in the history of the saga or child.
+        has_missed_point: Whether the order never reached the point: a task of the order timed out, so that
+            the history differs, or the run timeout expired before.
     """
 
     stack: Stack
     batch: OrderBatch
     id: str
-    undisturbed_order: UndisturbedOrder
+    baseline: BaselineOrder
     point: InterruptionPoint
-    cut_after: int = 0
-    is_astray: bool = False
+    interrupted_after: int = 0
+    has_missed_point: bool = False
 
     def __repr__(self) -> str:
-        return f"{self.id} of {self.undisturbed_order.postal_code}, {self.point}"
+        return f"{self.id} of {self.baseline.postal_code}, {self.point}"
 
     @property
-    def course(self) -> RescueDecision:
-        """What its rescue has to come to, told from the history that it would have had."""
-        root = self.undisturbed_order.run_histories[0].events
+    def expected_decision(self) -> RescueDecision:
+        """The decision of the rescue, derived from the history of the undisturbed order."""
+        root = self.baseline.histories[0].events
         begins = {_activity_id(e): e.event_id for e in root if e.event_type == ACTIVITY_SCHEDULED}
         ends = {
             _activity_id(root[scheduled_event_of(e) - 1]): e.event_id for e in root if scheduled_event_of(e)
         }
-        # Its payment comes right before its shipment.
+        # The payment comes right before the shipment.
         at = begins["create-shipment"] - 1 if self.point.path else self.point.event
         if at < begins["create-order"]:
             return RescueDecision.NOTHING_OWED
         if at < begins["create-shipment"]:
             return RescueDecision.COMPENSATING
-        if self.undisturbed_order.postal_code == SHIPPED or at < ends["create-shipment"]:
+        if self.baseline.postal_code == SHIPPED or at < ends["create-shipment"]:
             return RescueDecision.GOING_ON
         return (
             RescueDecision.COMPENSATING
@@ -193,64 +216,60 @@ class InterruptedOrder:
 
     @property
     def is_fulfilled(self) -> bool:
-        """Whether it goes through in the end, as its pivot may be done and is not refused."""
-        return self.course is RescueDecision.GOING_ON and self.undisturbed_order.postal_code == SHIPPED
+        """Whether the order is shipped in the end: the pivot may be done, and is not rejected."""
+        return self.expected_decision is RescueDecision.GOING_ON and self.baseline.postal_code == SHIPPED
 
     @property
     def handle(self) -> Any:
-        """Of its saga."""
+        """A handle of the saga."""
         return self._handle(self.id)
 
-    async def check_cut(self) -> None:
-        """Makes sure that it was at its point when it was cut off, and no further."""
+    async def check_interruption(self) -> None:
+        """Checks that the order was interrupted at the point, and not later."""
         with pytest.raises(WorkflowFailureError):
             await self.handle.result()
         root = await _events(self.handle)
         assert root[-1].event_type in CLOSED_BY_SERVER, self
         if self.point.path and CHILD_STARTED not in [event.event_type for event in root]:
-            self.is_astray = True
+            self.has_missed_point = True
             return
-        events = await _events(self.batch.held_workflow(self.id))
+        events = await _events(self.batch.paused_workflow(self.id))
         so_far = events[: self.point.event] + (root if self.point.path else [])
-        run_history = next(
-            run_history
-            for run_history in self.undisturbed_order.run_histories
-            if run_history.path == self.point.path
-        )
-        self.cut_after = common_prefix(events, run_history.events)
-        # A time limit may come before the order has come to its point, on a machine that is very busy.
-        is_late = self.cut_after < self.point.event and self.cut_after == len(events) - 1
-        is_late |= bool(self.point.held) and not self.batch.is_held(self.id)
-        self.is_astray = is_late or any(event.event_type in TASK_TIMED_OUT for event in so_far)
-        if self.is_astray:
-            self.batch.let_go(self.id)
+        history = next(history for history in self.baseline.histories if history.path == self.point.path)
+        self.interrupted_after = common_length(events, history.events)
+        # On a very busy machine the run timeout may expire before the order reaches the point.
+        is_late = self.interrupted_after < self.point.event and self.interrupted_after == len(events) - 1
+        is_late |= bool(self.point.blocked) and not self.batch.is_paused(self.id)
+        self.has_missed_point = is_late or any(event.event_type in TASK_TIMED_OUT for event in so_far)
+        if self.has_missed_point:
+            self.batch.release(self.id)
             return
-        # A task that was under way fails; a child that was under way may have ended.
-        after = [event.event_type for event in events[self.cut_after :]]
+        # An open workflow task fails; an open child may have closed.
+        after = [event.event_type for event in events[self.interrupted_after :]]
         new = [kind for kind in after if kind not in {FAILED, CHILD_COMPLETED}]
-        told = f"{self}: {self.cut_after}, then {[EventType.Name(kind) for kind in after]}"
-        assert self.cut_after == self.point.event, told
+        found = f"{self}: {self.interrupted_after}, then {[EventType.Name(kind) for kind in after]}"
+        assert self.interrupted_after == self.point.event, found
         if self.point.path:
-            assert new[:1] in ([], [CANCEL_REQUESTED]), told
+            assert new[:1] in ([], [CANCEL_REQUESTED]), found
         else:
-            assert len(new) == 1, told
-            assert new[0] in CLOSED_BY_SERVER, told
+            assert len(new) == 1, found
+            assert new[0] in CLOSED_BY_SERVER, found
 
     async def rescue_twice(self) -> None:
-        """Rescues it, looks at every service, and does so again."""
-        is_overtaken = self.point.when is Timing.BEGUN and not self.point.path
-        if not is_overtaken:
-            self.batch.let_go(self.id)
+        """Rescues the order, checks every service, and does both again."""
+        is_late_request = self.point.timing is Timing.ACTIVITY_STARTED and not self.point.path
+        if not is_late_request:
+            self.batch.release(self.id)
         rescue = await self._rescue()
-        assert (rescue.course, rescue.unaccounted) == (self.course, ()), self
+        assert (rescue.course, rescue.unaccounted) == (self.expected_decision, ()), self
         if rescue.workflow_id:
             await self._until_closed(rescue.workflow_id)
         ending = await self._ending()
-        if is_overtaken:
-            self.batch.let_go(self.id)
-            await until(self.batch.note(self.id, "asked").exists, within=PATIENCE)
-            # What was asked for before the rescue has no effect after it. Only what the customer is told
-            # has no compensation that would keep it out; it is as true as it was.
+        if is_late_request:
+            self.batch.release(self.id)
+            await until(self.batch.note(self.id, "requested").exists, within=PATIENCE)
+            # A request from before the rescue has no effect after the rescue. Only a notification of the
+            # customer has no compensation that voids the key.
             before, ending = ending, await self._ending()
             assert replace(ending, told=before.told) == before, self
         if self.is_fulfilled:
@@ -258,43 +277,43 @@ class InterruptedOrder:
                 await self._rescue()
         else:
             again = rescue.model_copy(update={"is_new": not rescue.workflow_id})
-            if self.course is RescueDecision.GOING_ON:
-                # Its pivot was refused, so it has compensated by itself since.
+            if self.expected_decision is RescueDecision.GOING_ON:
+                # The pivot was rejected, so the saga itself has compensated since.
                 again = Rescue(saga=self.id, course=RescueDecision.NOTHING_OWED)
             assert await self._rescue() == again, self
         assert await self._ending() == ending, self
         await self._replay(rescue)
 
     async def _rescue(self) -> Rescue:
-        return await SagaClient(self.stack.client).rescue(self.id, by="mia", because="it was cut off")
+        return await SagaClient(self.stack.client).rescue(
+            self.id, by="mia", because="the test has interrupted the saga"
+        )
 
     async def _until_closed(self, workflow_id: str) -> None:
         try:
             await self._handle(workflow_id).result()
         except WorkflowFailureError:
-            # Only the saga itself may fail, as it does when its pivot is refused.
-            if self.course is not RescueDecision.GOING_ON or self.is_fulfilled:
+            # Only the saga itself may fail: a rejected pivot fails the saga.
+            if self.expected_decision is not RescueDecision.GOING_ON or self.is_fulfilled:
                 raise
 
     async def _ending(self) -> Ending:
-        """What the services hold of it, which is all of it or nothing."""
+        """The state of the order in the services: all effects or none."""
         ending = await self.batch.ending(self.id)
         assert (ending.effects, ending.broken) == (COMPLETED if self.is_fulfilled else NOTHING, ()), self
-        # Nobody is told anything twice; a rescue tells the customer nothing.
+        # The customer gets each notification once, and none from a rescue.
         may_be_told = tuple(each for each in CANCELLED_AFTER_RECEIPT if each in ending.told)
         assert ending.told == (ORDER_TOLD if self.is_fulfilled else may_be_told), self
         return ending
 
     async def _replay(self, rescue: Rescue) -> None:
-        """Replays the last run of the saga, its child, and its rescue."""
+        """Replays the last run of the saga, the child saga and the rescue."""
         children = [
-            run_history.history
-            for run_history in await fetch_run_histories(self.stack.client, self.id)
-            if run_history.path
+            history.raw for history in await fetch_run_histories(self.stack.client, self.id) if history.path
         ]
         others = [rescue.workflow_id] if rescue.course is RescueDecision.COMPENSATING else []
         histories = [await self._handle(each).fetch_history() for each in (self.id, *others)]
-        saga = OrderSagaWithRunTimeout if self.batch.time_limit else OrderSaga
+        saga = OrderSagaWithRunTimeout if self.batch.run_timeout else OrderSaga
         await replay_strictly([saga, PaymentSaga], [*histories, *children])
 
     def _handle(self, workflow_id: str) -> Any:

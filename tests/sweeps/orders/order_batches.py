@@ -1,4 +1,4 @@
-"""Orders that are brought to points of their own, all the points that there are, and held there."""
+"""Batches of example orders, each paused at an interruption point of its own in a separate worker process."""
 
 import asyncio
 import json
@@ -32,43 +32,44 @@ from ..saga_histories import (
     completed_tasks,
     fetch_run_histories,
 )
-from ..stepped_worker import LONGEST_HOLD
+from ..stepped_worker import LONGEST_PAUSE
 from ..strict_replay import replay_strictly
 
 PATIENCE = 180
-"""Seconds; a task that died with its worker is given to another after 30, an attempt after 10."""
+"""Seconds. The server reassigns the workflow task of a killed worker after 30, an activity after 10."""
 
-SHIPPED, REFUSED = "10115", "00001"
-"""The postal codes with which an order is fulfilled, and refused after its payment."""
+SHIPPED, REJECTED = "10115", "00001"
+"""The postal codes of a shipped order, and of an order that is rejected after the payment."""
 
-KINDS = {Timing.BEFORE_TASK, Timing.DURING_TASK, Timing.BEGUN, Timing.ANSWERED}
-
-OrderPoint = tuple[str, InterruptionPoint]
-"""A postal code, and where the order with it is held."""
+TIMINGS = {Timing.BEFORE_TASK, Timing.DURING_TASK, Timing.ACTIVITY_STARTED, Timing.REPLY_PENDING}
 
 
 @dataclass(frozen=True, slots=True)
-class UndisturbedOrder:
-    """What becomes of an order that is left alone, and the points that it comes through."""
+class BaselineOrder:
+    """The histories of an undisturbed order, and the interruption points of these histories."""
 
     postal_code: str
-    run_histories: list[RunHistory]
+    histories: list[RunHistory]
     points: list[InterruptionPoint]
 
-    @property
-    def order_points(self) -> list[OrderPoint]:
-        """Where an order with this postal code can be held."""
-        return [(self.postal_code, point) for point in self.points]
+
+OrderCase = tuple[BaselineOrder, InterruptionPoint]
+"""An undisturbed order, and the point at which another order like this one is interrupted."""
+
+
+def order_cases(baseline_orders: Sequence[BaselineOrder]) -> list[OrderCase]:
+    """All interruption points of the undisturbed orders."""
+    return [(baseline, point) for baseline in baseline_orders for point in baseline.points]
 
 
 class OrderBatch:
-    """Orders that are brought to their points together, in one worker.
+    """Orders that share one worker process and pause at their interruption points.
 
     Args:
-        stack: Where they run.
-        folder: Where worker and test leave notes for each other.
-        points: The postal code of each order, and where it is held.
-        time_limit: After which the server ends a saga, which does not see that there is a limit.
+        stack: The running servers and services.
+        folder: The folder of the marker files that the worker and the test exchange.
+        order_points: The postal code and the interruption point of each order.
+        run_timeout: The run timeout of each saga, hidden from the saga.
     """
 
     def __init__(
@@ -77,22 +78,22 @@ class OrderBatch:
         folder: Path,
         order_points: Sequence[tuple[str, InterruptionPoint | None]],
         *,
-        time_limit: timedelta | None = None,
+        run_timeout: timedelta | None = None,
     ) -> None:
-        self.folder, self.time_limit, self._stack = folder, time_limit, stack
+        self.folder, self.run_timeout, self._stack = folder, run_timeout, stack
         folder.mkdir()
         self.sagas = {f"order-{secrets.token_hex(6)}": order_point for order_point in order_points}
         self.worker = self._worker()
-        self._write(is_held=True)
+        self._write(is_paused=True)
 
     async def start(self) -> None:
-        """Starts the worker, which is the caller's to kill, and then the orders."""
+        """Starts the worker and then the orders; the caller kills the worker."""
         await self.start_worker()
         for saga_id in self.sagas:
             await self.start_order(saga_id)
 
     async def start_worker(self) -> None:
-        """Starts the worker, which is the caller's to kill, and returns when it polls."""
+        """Starts the worker and returns when the worker polls; the caller kills the worker."""
         self.worker.start()
         await self.worker.wait_ready(self._is_ready, within=timedelta(seconds=PATIENCE))
 
@@ -104,24 +105,24 @@ class OrderBatch:
             an_order(postal_code=postal_code)(order_of(saga_id)),
             id=saga_id,
             task_queue=saga_id,
-            task_timeout=LONGEST_HOLD,
-            run_timeout=self.time_limit,
+            task_timeout=LONGEST_PAUSE,
+            run_timeout=self.run_timeout,
         )
 
-    async def until_all_are_there(self) -> None:
-        """Waits until each order is at its point, and makes sure that it has not gone further."""
-        await asyncio.gather(*(self.until_there(saga_id) for saga_id in self.sagas))
+    async def wait_until_all_paused(self) -> None:
+        """Waits until each order is at its interruption point, and checks that no order is past the point."""
+        await asyncio.gather(*(self.wait_until_paused(saga_id) for saga_id in self.sagas))
         for saga_id, (_, point) in self.sagas.items():
             assert point
-            history = await self.held_workflow(saga_id).fetch_history()
+            history = await self.paused_workflow(saga_id).fetch_history()
             events = [event.event_type for event in history.events]
-            # A child that is under way may have ended; its parent has not heard of it.
+            # A child may have closed; the parent has not processed the close.
             assert STARTED not in events[point.event :], (
                 f"{saga_id} is not at {point}, but at {[EventType.Name(e) for e in events]}"
             )
 
-    async def until_there(self, saga_id: str) -> None:
-        """Waits until an order is at its point, or cannot come there any more."""
+    async def wait_until_paused(self, saga_id: str) -> None:
+        """Waits until an order is at its interruption point, or can no longer reach the point."""
         _, point = self.sagas[saga_id]
         assert point
         saga: Any = self._stack.client.get_workflow_handle(saga_id)
@@ -131,65 +132,63 @@ class OrderBatch:
                     break
             else:
                 return
-        async for event in self.held_workflow(saga_id).fetch_history_events(wait_new_event=True):
+        async for event in self.paused_workflow(saga_id).fetch_history_events(wait_new_event=True):
             if event.event_id == point.event:
                 break
-        if point.held:
-            # An attempt that the server lost is made again, unless the saga is over by then.
-            over = asyncio.create_task(self._until_over(saga_id))
+        if point.blocked:
+            # The server repeats an attempt that timed out, unless the saga has closed by then.
+            closed = asyncio.create_task(self._wait_until_closed(saga_id))
             try:
-                await until(lambda: over.done() or self.is_held(saga_id), within=PATIENCE)
+                await until(lambda: closed.done() or self.is_paused(saga_id), within=PATIENCE)
             finally:
-                over.cancel()
+                closed.cancel()
 
-    def is_held(self, saga_id: str) -> bool:
-        """Whether an activity of an order is held, or was."""
-        return self.note(saga_id, "held").exists()
+    def is_paused(self, saga_id: str) -> bool:
+        """Whether an activity of an order is paused, or was paused."""
+        return self.note(saga_id, "paused").exists()
 
-    def held_workflow(self, saga_id: str) -> Any:
-        """The saga or the child that is held."""
+    def paused_workflow(self, saga_id: str) -> Any:
+        """A handle of the saga or child saga that is paused."""
         _, point = self.sagas[saga_id]
         path = f"/{point.path}" if point and point.path else ""
         return self._stack.client.get_workflow_handle(saga_id + path)
 
-    def let_go(self, *saga_ids: str) -> None:
-        """Has the worker go on with some of the orders."""
+    def release(self, *saga_ids: str) -> None:
+        """Lets the worker continue some of the orders."""
         for saga_id in saga_ids:
-            self.note(saga_id, "go-on").touch()
+            self.note(saga_id, "release").touch()
 
-    def forget_points(self) -> None:
-        """The next worker holds nothing."""
-        self._write(is_held=False)
+    def clear_points(self) -> None:
+        """The next worker pauses no order."""
+        self._write(is_paused=False)
 
     def note(self, saga_id: str, what: str) -> Path:
-        """What worker and test tell each other about an order."""
+        """The marker file of an order."""
         return self.folder / f"{saga_id}.{what}"
 
     async def ending(self, saga_id: str) -> Ending:
-        """What the services hold of an order now."""
-        return await ending_of(_Asking(self._stack), order_of(saga_id))
+        """The state of an order in all services."""
+        return await ending_of(_ServiceStates(self._stack), order_of(saga_id))
 
     async def check_endings(self) -> list[list[RunHistory]]:
-        """Waits until all have ended, checks every service, and replays the histories."""
+        """Waits until all sagas have closed, checks the state in every service, and replays the histories."""
         async with asyncio.timeout(PATIENCE):
             return await asyncio.gather(*(self._check_ending(s, p) for s, (p, _) in self.sagas.items()))
 
     async def _check_ending(self, saga_id: str, postal_code: str) -> list[RunHistory]:
         effects = COMPLETED if postal_code == SHIPPED else NOTHING
-        await self._until_over(saga_id)
+        await self._wait_until_closed(saga_id)
         ending = await self.ending(saga_id)
         status = (await self._stack.client.get_workflow_handle(saga_id).describe()).status
         where = f"{saga_id} {self.sagas[saga_id]}"
         assert (ending.effects, ending.broken) == (effects, ()), where
         expected = WorkflowExecutionStatus.COMPLETED if effects else WorkflowExecutionStatus.FAILED
         assert status is expected, where
-        run_histories = await fetch_run_histories(self._stack.client, saga_id)
-        await replay_strictly(
-            [OrderSaga, PaymentSaga], (run_history.history for run_history in run_histories)
-        )
-        return run_histories
+        histories = await fetch_run_histories(self._stack.client, saga_id)
+        await replay_strictly([OrderSaga, PaymentSaga], (history.raw for history in histories))
+        return histories
 
-    async def _until_over(self, saga_id: str) -> None:
+    async def _wait_until_closed(self, saga_id: str) -> None:
         handle: Any = self._stack.client.get_workflow_handle(saga_id)
         with suppress(WorkflowFailureError):
             await handle.result()
@@ -204,7 +203,7 @@ class OrderBatch:
                 self.folder / "plan.json",
                 *participants,
             ],
-            name="the holding worker",
+            name="the pausing worker",
             log=self.folder / "worker.log",
             environment={"SAGAS_DATA_FOLDER": str(self._stack.settings.data_folder)},
             folder=ROOT,
@@ -213,59 +212,64 @@ class OrderBatch:
     async def _is_ready(self) -> bool:
         return (self.folder / "ready").exists()
 
-    def _write(self, *, is_held: bool) -> None:
+    def _write(self, *, is_paused: bool) -> None:
         plan = [
-            {**_as_told(saga_id, point if is_held else None), "has_time_limit": self.time_limit is not None}
+            {
+                **_pause_plan(saga_id, point if is_paused else None),
+                "has_run_timeout": self.run_timeout is not None,
+            }
             for saga_id, (_, point) in self.sagas.items()
         ]
         (self.folder / "plan.json").write_text(json.dumps(plan))
 
 
-async def run_undisturbed(stack: Stack, folder: Path, report: list[str]) -> tuple[UndisturbedOrder, ...]:
-    """An order that is fulfilled, and one that is refused after its payment, with every point of both."""
-    batch = OrderBatch(stack, folder, [(SHIPPED, None), (REFUSED, None)])
+async def run_baseline_orders(stack: Stack, folder: Path, report: list[str]) -> tuple[BaselineOrder, ...]:
+    """Runs a shipped and a rejected order, undisturbed; returns both with all interruption points."""
+    batch = OrderBatch(stack, folder, [(SHIPPED, None), (REJECTED, None)])
     try:
         await batch.start()
         endings = await batch.check_endings()
     finally:
         batch.worker.kill()
-    found: list[UndisturbedOrder] = []
-    for saga_id, run_histories in zip(batch.sagas, endings, strict=True):
+    found: list[BaselineOrder] = []
+    for saga_id, histories in zip(batch.sagas, endings, strict=True):
         postal_code, _ = batch.sagas[saga_id]
-        points = [m for m in interruption_points(run_histories, [], saga_id) if m.when in KINDS]
-        for run_history in run_histories:
-            reached = {m.event for m in points if m.path == run_history.path}
-            assert reached == lengths(run_history), f"points are missing: {lengths(run_history) ^ reached}"
-            report.append(f"order {postal_code} {run_history.path or 'root'}: points after {sorted(reached)}")
-        found.append(UndisturbedOrder(postal_code, run_histories, points))
+        points = [m for m in interruption_points(histories, [], saga_id) if m.timing in TIMINGS]
+        for history in histories:
+            reached = {m.event for m in points if m.path == history.path}
+            assert reached == interruptible_lengths(history), (
+                f"interruption points are missing: {interruptible_lengths(history) ^ reached}"
+            )
+            report.append(f"order {postal_code} {history.path or 'root'}: points after {sorted(reached)}")
+        found.append(BaselineOrder(postal_code, histories, points))
     return tuple(found)
 
 
-def lengths(run_history: RunHistory) -> set[int]:
-    """How long a history is whenever nothing more is written to it without a worker."""
+def interruptible_lengths(history: RunHistory) -> set[int]:
+    """The lengths of a history at which the server writes no further event without a worker."""
     found = set[int]()
-    for started, completed, last in completed_tasks(run_history.events):
+    for started, completed, last in completed_tasks(history.events):
         found |= {started - 1, started}
-        # While a child is under way, its points are those of its parent as well.
-        if any(event.event_type == ACTIVITY_SCHEDULED for event in run_history.events[completed:last]):
+        # While a child is open, the points of the child are points of the parent as well.
+        if any(event.event_type == ACTIVITY_SCHEDULED for event in history.events[completed:last]):
             found.add(last)
     return found
 
 
 def order_of(saga_id: str) -> str:
-    """The id of the order that a saga is about."""
+    """The id of the order of a saga."""
     return saga_id.removeprefix("order-")
 
 
-class _Asking:
-    """Asks each service on a connection of its own: a kept one may be closed in the moment of its use."""
+class _ServiceStates:
+    """Reads the state of services, with a new connection each time: a kept connection may just be closing."""
 
     def __init__(self, stack: Stack) -> None:
         self.urls = stack.urls
 
     async def get(self, service: str, path: str) -> dict[str, object]:
-        """What a service answers to a question about its state."""
-        # Without certificates, which take longer to load than all the rest.
+        """Reads a resource of a service."""
+        # Without certificates, which take longer to load than the whole request.
         async with httpx.AsyncClient(trust_env=False, timeout=60, verify=False) as http:
             response = await http.get(self.urls[service] + path)
         response.raise_for_status()
@@ -273,15 +277,15 @@ class _Asking:
         return answer
 
 
-def _as_told(saga_id: str, point: InterruptionPoint | None) -> dict[str, object]:
-    """What the worker is told of a saga and its point."""
+def _pause_plan(saga_id: str, point: InterruptionPoint | None) -> dict[str, object]:
+    """The entry of a saga in the plan file of the worker."""
     where = f"{saga_id}/{point.path}" if point and point.path else saga_id
-    held = point.held if point else None
-    passes = point.tasks if point and point.when is Timing.BEFORE_TASK else None
+    blocked = point.blocked if point else None
+    admitted = point.workflow_tasks if point and point.timing is Timing.BEFORE_TASK else None
     return {
         "id": saga_id,
-        "task": [where, point.event, point.run] if point and point.when is Timing.DURING_TASK else None,
-        "passes": [passes.depth, passes.fresh, passes.sticky] if passes else None,
-        "held": [where, held[1]] if held else [],
-        "is_answered": point is not None and point.when is Timing.ANSWERED,
+        "task": [where, point.event, point.run] if point and point.timing is Timing.DURING_TASK else None,
+        "admitted": [admitted.depth, admitted.fresh, admitted.sticky] if admitted else None,
+        "blocked": [where, blocked[1]] if blocked else [],
+        "is_reply_pending": point is not None and point.timing is Timing.REPLY_PENDING,
     }

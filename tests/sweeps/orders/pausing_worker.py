@@ -1,8 +1,8 @@
-"""The worker of the order saga, which brings each of its sagas to a point of its own, and holds it there.
+"""A worker process for order sagas, which pauses each saga at an interruption point of its own.
 
-It is told in a file which saga is to be held where. What comes of that, it notes in the folder of that file:
-`ready` when it polls, and by the name of the saga `.held` when an activity of it is held, and `.asked` when
-the participant of that activity has been asked. A saga goes on when there is a note `.go-on` of its name.
+A plan file names the sagas and their points. The worker writes marker files beside the plan file: `ready`
+when the worker polls, `SAGA.paused` when an activity of the saga is paused, and `SAGA.requested` when the
+participant of that activity has received the request. A saga continues when `SAGA.release` exists.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from workers import connect, load_settings, run_main
 
 from ..interruption_points import AdmittedTasks
 from ..saga_histories import CHILD_STARTED, COMPLETED
-from ..stepped_worker import DEEPER, LONGEST_HOLD, STICKY, PausedTask, TaskGate, gated_worker
+from ..stepped_worker import CHILD_QUEUE_SUFFIX, LONGEST_PAUSE, STICKY, GatedWorker, PausedTask, TaskGate
 from .order_with_run_timeout import OrderSagaWithRunTimeout
 
 CONNECTIONS = 8
@@ -35,96 +35,96 @@ GENERATIONS = 2
 
 
 class PausedSaga:
-    """A saga that is held at one point, until it may go on.
+    """A saga that pauses at one interruption point until the saga is released.
 
     Args:
-        plan: Where it is held, as the test has written it.
-        folder: Where the notes are.
+        plan: The entry of the saga in the plan file.
+        folder: The folder of the marker files.
     """
 
     def __init__(self, plan: dict[str, Any], folder: Path) -> None:
         self.id: str = plan["id"]
         self._plan, self._folder = plan, folder
-        self._go_on = asyncio.Event()
-        self._hold = PausedTask(*plan["task"]) if plan["task"] else None
-        self._passes = AdmittedTasks(*plan["passes"]) if plan["passes"] else None
-        self._doors: list[TaskGate] = []
+        self._released = asyncio.Event()
+        self._paused_task = PausedTask(*plan["task"]) if plan["task"] else None
+        self._admitted = AdmittedTasks(*plan["admitted"]) if plan["admitted"] else None
+        self._gates: list[TaskGate] = []
 
     def workers(self, client: Client, calls: list[Callable[..., object]]) -> list[Worker]:
-        """A worker for the saga itself, and one for its children."""
+        """A worker for the saga itself, and a worker for child sagas."""
         return [self._worker(depth, client, calls) for depth in range(GENERATIONS)]
 
-    def go_on_if_told(self) -> bool:
-        """Lets it go on from its point, if there is a note that says so."""
-        if not self._go_on.is_set() and self._note("go-on").exists():
-            self._go_on.set()
-            for door in self._doors:
-                door.open()
-            if self._hold:
-                self._hold.released.set()
-        return self._go_on.is_set()
+    def release_if_requested(self) -> bool:
+        """Releases the saga if the marker file exists; returns whether the saga is released."""
+        if not self._released.is_set() and self._marker("release").exists():
+            self._released.set()
+            for gate in self._gates:
+                gate.open()
+            if self._paused_task:
+                self._paused_task.released.set()
+        return self._released.is_set()
 
     def _worker(self, depth: int, client: Client, calls: list[Callable[..., object]]) -> Worker:
-        door = TaskGate()
-        if self._passes and self._passes.depth == depth:
-            door = TaskGate(self._passes.fresh, self._passes.sticky)
-        self._doors.append(door)
-        has_limit = self._plan["has_time_limit"]
-        return gated_worker(
-            door,
-            TaskGate(),
+        gate = TaskGate()
+        if self._admitted and self._admitted.depth == depth:
+            gate = TaskGate(self._admitted.fresh, self._admitted.sticky)
+        self._gates.append(gate)
+        has_run_timeout = self._plan["has_run_timeout"]
+        return GatedWorker(
+            tasks=gate,
+            activities=TaskGate(),
             client=client,
-            task_queue=self.id + DEEPER * depth,
-            workflows=[OrderSagaWithRunTimeout if has_limit else OrderSaga, PaymentSaga],
-            calls=[self._held(call, client) for call in calls],
-            hold=self._hold,
+            task_queue=self.id + CHILD_QUEUE_SUFFIX * depth,
+            workflows=[OrderSagaWithRunTimeout if has_run_timeout else OrderSaga, PaymentSaga],
+            calls=[self._pausing(call, client) for call in calls],
+            paused=self._paused_task,
             cache=1000,
-            # Nothing but the limit ends what is held.
-            patient=self._plan["held"][1] if has_limit and self._plan["held"] else None,
-            sticky=LONGEST_HOLD if has_limit else STICKY,
-        )
+            # Only the run timeout of the saga ends the paused activity.
+            patient_activity=self._plan["blocked"][1] if has_run_timeout and self._plan["blocked"] else None,
+            sticky=LONGEST_PAUSE if has_run_timeout else STICKY,
+        ).build()
 
-    def _held(self, call: Callable[..., object], client: Client) -> Any:
-        """The same activity; the first call of one is held, before or after its participant is asked."""
+    def _pausing(self, call: Callable[..., object], client: Client) -> Any:
+        """Wraps an activity: the first call at the point pauses, before or after the request."""
         name = activity._Definition.must_from_callable(call).name
         inner: Callable[[object], Awaitable[object]] = call  # type: ignore[assignment]
 
         async def wrapped(message: Any) -> Any:
             if (workflow_id := activity.info().workflow_id) and "/" in workflow_id:
-                await until_parent_rests(client, workflow_id)
-            if not self._is_here():
+                await wait_until_parent_idle(client, workflow_id)
+            if not self._is_at_point():
                 return await inner(message)
-            if not self._plan["is_answered"]:
+            if not self._plan["is_reply_pending"]:
                 await self._wait()
             try:
                 return await inner(message)
             finally:
-                self._note("asked").touch()
-                if self._plan["is_answered"]:
+                self._marker("requested").touch()
+                if self._plan["is_reply_pending"]:
                     await self._wait()
 
         wrapped.__annotations__ = call.__annotations__
         return activity.defn(name=name)(wrapped)
 
-    def _is_here(self) -> bool:
+    def _is_at_point(self) -> bool:
         info = activity.info()
-        is_named = [info.workflow_id, info.activity_id] == self._plan["held"]
-        # Only once: it is tried again after a death, and a saga that was reset does it anew.
-        return is_named and not self._note("held").exists()
+        is_blocked = [info.workflow_id, info.activity_id] == self._plan["blocked"]
+        # Only once: after a kill and after a reset, the activity runs again without a pause.
+        return is_blocked and not self._marker("paused").exists()
 
     async def _wait(self) -> None:
-        self._note("held").touch()
-        while not self._go_on.is_set():
-            # One that is cut off does not hear that it is late: that is what makes it late.
+        self._marker("paused").touch()
+        while not self._released.is_set():
+            # An activity of a closed saga ignores the cancel, so that its request arrives late.
             with suppress(asyncio.CancelledError):
-                await self._go_on.wait()
+                await self._released.wait()
 
-    def _note(self, what: str) -> Path:
+    def _marker(self, what: str) -> Path:
         return self._folder / f"{self.id}.{what}"
 
 
-async def until_parent_rests(client: Client, child_id: str) -> None:
-    """Waits until a saga has heard that its child has started: a quicker child would change its history."""
+async def wait_until_parent_idle(client: Client, child_id: str) -> None:
+    """Waits until a parent has processed the start of its child: a quicker child would change the history."""
     parent = client.get_workflow_handle(child_id.rpartition("/")[0])
     has_started = False
     async for event in parent.fetch_history_events(wait_new_event=True):
@@ -145,7 +145,7 @@ async def main(plans: list[dict[str, Any]], folder: Path, urls: dict[str, str]) 
             for worker in saga.workers(clients[number % CONNECTIONS], calls):
                 await stack.enter_async_context(worker)
         (folder / "ready").touch()
-        await until(lambda: sum(saga.go_on_if_told() for saga in sagas) == len(sagas), within=600)
+        await until(lambda: sum(saga.release_if_requested() for saga in sagas) == len(sagas), within=600)
         await asyncio.Event().wait()
 
 

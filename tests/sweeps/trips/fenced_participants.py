@@ -1,4 +1,4 @@
-"""Participants that keep a fenced ledger of effects: what was asked, in which order, and what is left."""
+"""Fake participants with a fence: the requests in their order, and the effects that remain."""
 
 import asyncio
 from collections import defaultdict
@@ -14,27 +14,27 @@ from sagas import RejectedError, idempotency_key
 from tests.temporal.fixtures.trip_participants import ActivityLatch, FakeParticipants, Response
 from tests.temporal.fixtures.trip_plan import Booking
 
-COMPENSATE = "compensate."
-"""Begins the activity id of a compensation: stated here once more, as the kernel's word is on trial."""
+COMPENSATION_PREFIX = "compensate."
+"""The start of a compensation's activity id, written here a second time: the SDK is under test."""
 
 
 async def loses_reply() -> object:
-    """The action takes effect, and its answer gets lost."""
-    raise ApplicationError("the line went dead", type="Broken")
+    """The action takes effect, and the reply is lost: the outcome is unknown."""
+    raise ApplicationError("the connection was lost", type="Broken")
 
 
 class Effect(StrEnum):
-    """What a participant holds under an idempotency key."""
+    """The effect that a participant stores for an idempotency key."""
 
     APPLIED = "applied"
     COMPENSATED = "compensated"
     VOIDED = "voided"
-    """Compensated before it was ever asked for: whatever comes later has no effect."""
+    """Compensated before the action: a later action has no effect."""
 
 
 @dataclass(slots=True)
 class Request:
-    """One attempt of an activity, as its participant sees it; the moments are those of one common clock."""
+    """One attempt of an activity, as seen by the participant; all requests share one logical clock."""
 
     key: str
     operation: str
@@ -49,7 +49,7 @@ class Request:
 
 @dataclass(slots=True)
 class PausedActivity:
-    """Where an activity is held: the first attempt of its `nth` schedule, before or after its effect."""
+    """The activity that is paused: the first attempt of the `nth` schedule, before or after the effect."""
 
     workflow_id: str
     activity_id: str
@@ -59,69 +59,68 @@ class PausedActivity:
 
 
 class FencedParticipants(FakeParticipants):
-    """The participants of one run; they answer as its script says.
+    """The participants of one run, which respond as scripted.
 
     Args:
-        script: For each operation, how its first calls are answered; later ones succeed.
-        in_turn: Activities that are under way together: they are answered one after another, each after the
-            workflow has heard of the one before, so that every run has the same history.
-        heard: How many workflow tasks it takes until all have heard of what was before each of them; one
-            where it is not said.
+        script: For each operation, the responses to the first calls; later calls succeed.
+        reply_order: The ids of concurrent activities in the order of their replies. A participant replies
+            after the workflow has processed the previous reply, so that every run has the same history.
+        tasks_before_reply: For some of these ids, the number of workflow tasks before the reply; else one.
     """
 
     def __init__(
         self,
         script: Mapping[str, tuple[Response, ...]],
         *,
-        in_turn: tuple[str, ...] = (),
-        heard: Mapping[str, int] | None = None,
+        reply_order: tuple[str, ...] = (),
+        tasks_before_reply: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
-        for operation, answers in script.items():
-            self.when(operation, *answers)
+        for operation, responses in script.items():
+            self.when(operation, *responses)
         self.requests: list[Request] = []
         self.effects: dict[str, Effect] = {}
-        self._refusals: dict[str, RejectedError] = {}
-        self.hold_at: PausedActivity | None = None
+        self._rejections: dict[str, RejectedError] = {}
+        self.paused_activity: PausedActivity | None = None
         self._clock = count()
         self._begun: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self._in_turn, self._heard = in_turn, heard or {}
-        self._answered = 0
+        self._reply_order, self._tasks_before_reply = reply_order, tasks_before_reply or {}
+        self._replied = 0
         self._tasks = 0
         self._moved = asyncio.Event()
 
-    def a_task_was_done(self) -> None:
-        """Says that a workflow task was carried out: the next in turn may answer."""
+    def count_task(self) -> None:
+        """Notes that a workflow task is done, so that the next participant may reply."""
         self._tasks += 1
         self._moved.set()
 
-    def end_turns(self) -> None:
-        """From now on, all answer as soon as they can."""
-        self._in_turn = ()
+    def release_order(self) -> None:
+        """Drops the order of the replies."""
+        self._reply_order = ()
         self._moved.set()
 
     async def perform(self) -> object:
-        """Does the operation that is running, as its script says, at most once per key."""
-        request = self._note()
+        """Records the request of the running activity, and responds as scripted, with one effect per key."""
+        request = self._record()
         info = activity.info()
         nth = self._begun[request.workflow_id, request.activity_id] = self._begun[
             request.workflow_id, request.activity_id
         ] + (info.attempt == 1)
-        hold = self.hold_at
-        is_held = (
-            hold is not None
+        paused = self.paused_activity
+        is_paused = (
+            paused is not None
             and info.attempt == 1
-            and (hold.workflow_id, hold.activity_id, hold.nth)
+            and (paused.workflow_id, paused.activity_id, paused.nth)
             == (request.workflow_id, request.activity_id, nth)
         )
         try:
-            if hold and is_held and not hold.is_after_effect:
-                await _beating(hold.latch.block())
+            if paused and is_paused and not paused.is_after_effect:
+                await _wait_with_heartbeats(paused.latch.block())
             error = await self._take_effect(request)
-            if hold and is_held and hold.is_after_effect:
-                await _beating(hold.latch.block())
-            if request.activity_id in self._in_turn:
-                await _beating(self._wait_for_turn(request.activity_id))
+            if paused and is_paused and paused.is_after_effect:
+                await _wait_with_heartbeats(paused.latch.block())
+            if request.activity_id in self._reply_order:
+                await _wait_with_heartbeats(self._wait_for_turn(request.activity_id))
             if error:
                 raise error
         except asyncio.CancelledError:
@@ -131,7 +130,7 @@ class FencedParticipants(FakeParticipants):
             request.ended = next(self._clock)
         return Booking(number=f"{request.operation}-1")
 
-    def _note(self) -> Request:
+    def _record(self) -> Request:
         info = activity.info()
         assert info.workflow_id is not None
         request = Request(
@@ -140,60 +139,60 @@ class FencedParticipants(FakeParticipants):
             workflow_id=info.workflow_id,
             activity_id=info.activity_id,
             attempt=info.attempt,
-            is_compensation=info.activity_id.startswith(COMPENSATE),
+            is_compensation=info.activity_id.startswith(COMPENSATION_PREFIX),
             began=next(self._clock),
         )
         self.requests.append(request)
         return request
 
     async def _take_effect(self, request: Request) -> Exception | None:
-        if not request.is_compensation and (again := self._refusals.get(request.key)):
-            request.outcome = "refused"
-            return again
+        if not request.is_compensation and (earlier := self._rejections.get(request.key)):
+            request.outcome = "rejected"
+            return earlier
         script = self._script[request.operation]
-        answer = script.popleft() if script else None
-        if answer is loses_reply:
+        respond = script.popleft() if script else None
+        if respond is loses_reply:
             self._apply(request)
         try:
-            if answer:
-                await answer()
-        except RejectedError as refusal:
-            request.outcome = "refused"
+            if respond:
+                await respond()
+        except RejectedError as rejection:
+            request.outcome = "rejected"
             if not request.is_compensation:
-                self._refusals[request.key] = refusal
-            return refusal
+                self._rejections[request.key] = rejection
+            return rejection
         except ApplicationError as failure:
-            request.outcome = "broken"
+            request.outcome = "failed"
             return failure
         return self._apply(request)
 
     def _apply(self, request: Request) -> Exception | None:
-        held = self.effects.get(request.key)
+        effect = self.effects.get(request.key)
         request.outcome = "done"
         if request.is_compensation:
-            if held is None:
+            if effect is None:
                 self.effects[request.key] = Effect.VOIDED
-            elif held is Effect.APPLIED:
+            elif effect is Effect.APPLIED:
                 self.effects[request.key] = Effect.COMPENSATED
-        elif held is None:
+        elif effect is None:
             self.effects[request.key] = Effect.APPLIED
-        elif held is not Effect.APPLIED:
+        elif effect is not Effect.APPLIED:
             request.outcome = "too late"
-            return RejectedError("voided", "it was compensated before")
+            return RejectedError("voided", "the key is void: the compensation came first")
         return None
 
     async def _wait_for_turn(self, activity_id: str) -> None:
-        place = self._in_turn.index(activity_id)
-        tasks = self._heard.get(activity_id, 1)
-        while self._in_turn and not (self._answered == place and self._tasks >= tasks):
+        place = self._reply_order.index(activity_id)
+        tasks = self._tasks_before_reply.get(activity_id, 1)
+        while self._reply_order and not (self._replied == place and self._tasks >= tasks):
             self._moved.clear()
             await self._moved.wait()
-        self._answered += 1
+        self._replied += 1
         self._tasks = 0
 
 
-async def _beating(wait: Coroutine[object, object, None]) -> None:
-    """Waits, and reports that it is alive where that is asked for, so that a cancel reaches it."""
+async def _wait_with_heartbeats(wait: Coroutine[object, object, None]) -> None:
+    """Waits, and sends heartbeats where the activity has a heartbeat timeout, so that a cancel arrives."""
     if not activity.info().heartbeat_timeout:
         return await wait
     waiting = asyncio.ensure_future(wait)

@@ -1,7 +1,7 @@
-"""The promises P1 to P9, stated over what a run has left behind, whatever the kernel does to keep them.
+"""The promises P1 to P8, checked on the evidence of one run and independent of the implementation.
 
-The participants' ledger says what happened, the histories say what was asked for and when; nothing here knows
-the kernel's own ledger. P9 is stated in `recorded`.
+The participants know the effects, and the histories know the scheduled activities and their order; the ledger
+of the SDK is not read. The strict replay checks P9.
 """
 
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ from ..saga_histories import (
     scheduled_event_of,
 )
 from .cancelled_run import Evidence
-from .fenced_participants import COMPENSATE, Effect, Request
+from .fenced_participants import COMPENSATION_PREFIX, Effect, Request
 from .saga_shapes import SagaShape
 
 COMPENSATION_OF = {
     step.call.activity: step.compensation.call.activity for step in STEPS.values() if step.compensation
 }
-"""The activities that have a compensation, and which."""
+"""The compensation of each action."""
 PIVOT_ACTIVITIES = {pivot.call.activity for pivot in PIVOTS.values()}
 NOTIFICATION = NOTIFY.call.activity
 UPSERTED = EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES
@@ -42,14 +42,14 @@ MAY_FOLLOW = {
     "compensated": set[str](),
     "completed": set[str](),
 }
-"""Which status may be shown after which; None is what a saga on its happy path shows."""
+"""The statuses that may follow each published status; None: a saga on the happy path publishes no status."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduledActivity:
-    """An activity that a saga has asked for."""
+    """An activity that a saga has scheduled."""
 
-    run_history: RunHistory
+    history: RunHistory
     event: HistoryEvent
     key: str
 
@@ -63,7 +63,7 @@ class ScheduledActivity:
 
     @property
     def is_compensation(self) -> bool:
-        return self.activity_id.startswith(COMPENSATE)
+        return self.activity_id.startswith(COMPENSATION_PREFIX)
 
     @property
     def is_forward(self) -> bool:
@@ -74,13 +74,13 @@ def check(evidence: Evidence, undisturbed: Evidence | None = None) -> None:
     """Checks all promises on a run.
 
     Raises:
-        AssertionError: One is broken; says which, of which saga.
+        AssertionError: A promise is broken; the message names the promise and the saga.
     """
     try:
         scheduled = _scheduled_activities(evidence)
         _one_end(evidence)
         _cancel_and_pivot(evidence, scheduled)
-        _children_are_told(evidence)
+        _children_are_cancelled(evidence)
         _all_or_nothing(evidence, undisturbed)
         _at_most_once(evidence)
         _compensations_belong_to_actions(evidence, scheduled)
@@ -93,7 +93,7 @@ def check(evidence: Evidence, undisturbed: Evidence | None = None) -> None:
 
 
 def _one_end(evidence: Evidence) -> None:
-    """P1: what Temporal says of the workflow and what the saga says of itself are one end."""
+    """P1: the status of the workflow and the status of the saga are the same ending."""
     ending = evidence.ending
     if ending.closed == "COMPLETED":
         assert ending.saga in (None, "completed"), f"P1: {ending}"
@@ -103,7 +103,7 @@ def _one_end(evidence: Evidence) -> None:
 
 
 def _cancel_and_pivot(evidence: Evidence, scheduled: Sequence[ScheduledActivity]) -> None:
-    """P6: a cancel before the pivot is never completed; one after the pivot or the block changes nothing."""
+    """P6: a saga cancelled before the pivot never completes; a cancel after the pivot changes nothing."""
     shape, ending, root = evidence.shape, evidence.ending, _root(evidence)
     cancelled = next((i for i, (_, e) in enumerate(root) if e.event_type == CANCEL), None)
     pivots = [a for a in scheduled if a.operation in PIVOT_ACTIVITIES and not a.is_compensation]
@@ -114,48 +114,52 @@ def _cancel_and_pivot(evidence: Evidence, scheduled: Sequence[ScheduledActivity]
         return
     if has_passed:
         assert ending.closed == "COMPLETED", f"P6: the pivot is done, but {ending}"
-        first = min(pivots, key=lambda scheduled: scheduled.event.event_id)
-        heard = first.run_history.cancelled_at
-        assert heard is None or first.event.event_id < heard, "P6: the pivot was begun after the cancel"
+        first = min(pivots, key=lambda pivot: pivot.event.event_id)
+        cancelled_at = first.history.cancelled_at
+        assert cancelled_at is None or first.event.event_id < cancelled_at, (
+            "P6: the pivot started after the cancel"
+        )
         return
     if _left_block_at(shape, root) < cancelled:
-        assert ending.closed == "COMPLETED", f"P6: its block was left, but {ending}"
+        assert ending.closed == "COMPLETED", f"P6: the block was left, but {ending}"
         return
     assert ending.closed != "COMPLETED", "P6: completed after a cancel before the pivot"
-    turned = _turned_at(root)
-    expected = "CANCELED" if cancelled < turned else "FAILED"
+    compensation_started = _compensation_started_at(root)
+    expected = "CANCELED" if cancelled < compensation_started else "FAILED"
     code = "" if expected == "CANCELED" else shape.code
     assert (ending.closed, ending.code) == (expected, code), f"P6: {expected} was right, not {ending}"
     point = evidence.point
-    withdrawn = point and point.when is Timing.UNTAKEN and not point.path and point.began
-    if withdrawn and any(a.event.event_id == withdrawn and not a.run_history.path for a in pivots):
+    withdrawn = point and point.timing is Timing.ACTIVITY_QUEUED and not point.path and point.scheduled_event
+    if withdrawn and any(a.event.event_id == withdrawn and not a.history.path for a in pivots):
         requests = [r for r in evidence.participants.requests if r.operation in PIVOT_ACTIVITIES]
-        assert not requests, "P6: the pivot was begun after the cancel"
+        assert not requests, "P6: the pivot started after the cancel"
 
 
-def _children_are_told(evidence: Evidence) -> None:
-    """P6: a cancel goes on to every child that is open when its parent hears of it."""
-    for run_history in evidence.run_histories:
-        heard = next(
-            (s for s, _, _ in completed_tasks(run_history.events) if 0 < (run_history.cancelled_at or 0) < s),
+def _children_are_cancelled(evidence: Evidence) -> None:
+    """P6: a parent that processes a cancel sends the cancel to every open child."""
+    for history in evidence.histories:
+        task_started = next(
+            (s for s, _, _ in completed_tasks(history.events) if 0 < (history.cancelled_at or 0) < s),
             None,
         )
-        if heard is None:
+        if task_started is None:
             continue
-        so_far = run_history.events[: heard - 1]
+        so_far = history.events[: task_started - 1]
         ended = {scheduled_event_of(event) for event in so_far}
-        told = {
+        cancelled_children = {
             event.request_cancel_external_workflow_execution_initiated_event_attributes.workflow_execution.workflow_id
-            for event in run_history.events[heard:]
+            for event in history.events[task_started:]
         }
         for event in so_far:
             if event.event_type == CHILD_INITIATED and event.event_id not in ended:
                 child = event.start_child_workflow_execution_initiated_event_attributes.workflow_id
-                assert child in told, f"P6: {child} was open, and was not told of the cancel"
+                assert child in cancelled_children, (
+                    f"P6: {child} was open, and the parent did not cancel the child"
+                )
 
 
 def _all_or_nothing(evidence: Evidence, undisturbed: Evidence | None) -> None:
-    """P2: completed: the effects of an undisturbed run; compensated: none that can be made up for."""
+    """P2: completed means the effects of an undisturbed run; compensated means no compensatable effect."""
     effects = evidence.participants.effects
     is_completed = evidence.ending.closed == "COMPLETED"
     if is_completed:
@@ -176,7 +180,7 @@ def _all_or_nothing(evidence: Evidence, undisturbed: Evidence | None) -> None:
 
 
 def _at_most_once(evidence: Evidence) -> None:
-    """P3: one operation and its compensation per key; nothing is asked for again after its compensation."""
+    """P3: one action and one compensation per key; no action after the compensation of its key."""
     by_key: dict[str, list[Request]] = {}
     for request in evidence.participants.requests:
         by_key.setdefault(request.key, []).append(request)
@@ -188,155 +192,157 @@ def _at_most_once(evidence: Evidence) -> None:
         assert not actions or compensations <= allowed, f"P3: {key} is the key of {actions | compensations}"
         first = next((i for i, r in enumerate(requests) if r.is_compensation), len(requests))
         assert all(r.is_compensation for r in requests[first:]), f"P3: {key} after its compensation"
-        assert all(r.ended >= 0 for r in requests[:first]), f"P3: {key} was never answered"
+        assert all(r.ended >= 0 for r in requests[:first]), f"P3: {key} never had a reply"
         if first < len(requests):
-            begun = requests[first].began
-            assert all(r.ended < begun for r in requests[:first]), f"P5: {key} overtaken by its compensation"
+            began = requests[first].began
+            assert all(r.ended < began for r in requests[:first]), f"P5: {key} overtaken by its compensation"
         assert "too late" not in {r.outcome for r in requests}
 
 
 def _compensations_belong_to_actions(evidence: Evidence, scheduled: Sequence[ScheduledActivity]) -> None:
-    """P4: what may have started is compensated, what cannot have is not."""
+    """P4: an action that may have started is compensated; an action that cannot have started is not."""
     requests = evidence.participants.requests
     compensated = {r.key for r in requests if r.is_compensation and r.outcome == "done"}
     tried = {r.key for r in requests if r.is_compensation}
     sent = {a.key for a in scheduled if a.is_forward}
-    assert tried <= sent, f"P4: {tried - sent} are compensated and were never begun"
-    begun = {r.key for r in requests if not r.is_compensation}
+    assert tried <= sent, f"P4: {tried - sent} are compensated and were never started"
+    started = {r.key for r in requests if not r.is_compensation}
     could_not_begin = {
         a.key
         for a in scheduled
         if a.is_forward
         and a.event.activity_task_scheduled_event_attributes.retry_policy.maximum_attempts == 1
-        and a.key not in begun
+        and a.key not in started
     }
     assert not tried & could_not_begin, f"P4: {tried & could_not_begin} cannot have happened"
-    refused = {r.key for r in requests if not r.is_compensation and r.outcome == "refused"}
+    rejected = {r.key for r in requests if not r.is_compensation and r.outcome == "rejected"}
     if evidence.shape.scope == "in-doubt":
-        assert not tried & refused, f"P4: {tried & refused} were refused"
+        assert not tried & rejected, f"P4: {tried & rejected} were rejected"
     if evidence.ending.saga != "compensated":
         return
-    owed = {r.key for r in requests if not r.is_compensation and r.operation in COMPENSATION_OF}
-    owed -= refused if evidence.shape.scope == "in-doubt" else set()
-    assert owed <= compensated, f"P4: {owed - compensated} may have started and are not compensated"
+    pending = {r.key for r in requests if not r.is_compensation and r.operation in COMPENSATION_OF}
+    pending -= rejected if evidence.shape.scope == "in-doubt" else set()
+    assert pending <= compensated, f"P4: {pending - compensated} may have started and are not compensated"
 
 
 def _order(evidence: Evidence, scheduled: Sequence[ScheduledActivity]) -> None:
-    """P5: nothing forward after the first compensation; compensations in reverse order of the starts."""
-    # Sagas side by side hear of the cancel one after the other, and each goes its own way back.
-    sagas = {each.run_history.path for each in scheduled} if evidence.shape.legs else {None}
+    """P5: no action after the first compensation; compensations in the reverse order of the starts."""
+    # Concurrent child sagas process the cancel one after the other, and each compensates by itself.
+    sagas = {each.history.path for each in scheduled} if evidence.shape.legs else {None}
     for saga in sagas:
-        _order_of_saga(
-            evidence.shape, [a for a in scheduled if saga in (None, a.run_history.path)], scheduled
-        )
-    told = [a for a in scheduled if a.operation == NOTIFICATION]
-    assert len(told) <= 1, "the customer was told twice"
-    if told:
-        assert evidence.ending.saga == "compensated", f"the customer was told, but {evidence.ending}"
+        _order_of_saga(evidence.shape, [a for a in scheduled if saga in (None, a.history.path)], scheduled)
+    notifications = [a for a in scheduled if a.operation == NOTIFICATION]
+    assert len(notifications) <= 1, "the customer was notified twice"
+    if notifications:
+        assert evidence.ending.saga == "compensated", f"the customer was notified, but {evidence.ending}"
         assert scheduled[-1].operation == NOTIFICATION, (
-            "the customer was told before everything was made up for"
+            "the customer was notified before the last compensation"
         )
     is_due = evidence.shape.do[0] == "tell" and evidence.ending.saga == "compensated"
-    assert not is_due or told or not scheduled, "the customer was not told"
+    assert not is_due or notifications or not scheduled, "the customer was not notified"
 
 
 def _order_of_saga(
     shape: SagaShape, own: Sequence[ScheduledActivity], scheduled: Sequence[ScheduledActivity]
 ) -> None:
-    """The same of what one saga has asked for; a child that has closed is made up for by its parent."""
-    is_back = False
-    backs: list[ScheduledActivity] = []
+    """P5 for the activities of one saga; the parent compensates a closed child."""
+    is_compensating = False
+    compensations: list[ScheduledActivity] = []
     for each in own:
-        is_back |= each.is_compensation
-        assert not (is_back and each.is_forward), f"P5: {each.activity_id} after the first compensation"
-        if each.is_compensation and each.key not in [back.key for back in backs]:
-            backs.append(each)
-    keys = [back.key for back in backs]
+        is_compensating |= each.is_compensation
+        assert not (is_compensating and each.is_forward), (
+            f"P5: {each.activity_id} after the first compensation"
+        )
+        if each.is_compensation and each.key not in [one.key for one in compensations]:
+            compensations.append(each)
+    keys = [one.key for one in compensations]
     starts = list(dict.fromkeys(each.key for each in scheduled if each.is_forward))
     assert keys == [key for key in reversed(starts) if key in keys], f"P5: {starts} compensated as {keys}"
     if shape.order is CompensationOrder.PARALLEL:
-        assert len({completed_task_of(back.event) for back in backs}) <= 1, f"P5: {keys} wait for each other"
+        assert len({completed_task_of(one.event) for one in compensations}) <= 1, (
+            f"P5: {keys} wait for each other"
+        )
 
 
 def _never_silent(evidence: Evidence) -> None:
-    """P8: the status goes its way, is stuck where a compensation is broken, and ends as the saga does."""
+    """P8: a saga whose compensation fails is published as stuck; the last status is the ending."""
     shown: list[str | None] = [None]
-    for run_history in evidence.run_histories:
-        if run_history.path:
+    for history in evidence.histories:
+        if history.path:
             continue
-        for event in run_history.events:
+        for event in history.events:
             fields = event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
             if event.event_type == UPSERTED and SAGA_STATUS.name in fields:
                 status = fields[SAGA_STATUS.name].data.decode().strip('"')
                 assert status in MAY_FOLLOW[shown[-1]], f"P8: {status} after {shown}"
                 shown.append(status)
     assert shown[-1] == evidence.ending.saga, f"P8: {shown} ended as {evidence.ending}"
-    broken = [r for r in evidence.participants.requests if r.is_compensation and r.outcome == "broken"]
-    assert not broken or "stuck" in shown, "P8: a compensation did not succeed, and nobody was told"
+    failed = [r for r in evidence.participants.requests if r.is_compensation and r.outcome == "failed"]
+    assert not failed or "stuck" in shown, (
+        "P8: a compensation has failed, and the saga was not published as stuck"
+    )
 
 
 CANCEL = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
 
 
 def _scheduled_activities(evidence: Evidence) -> list[ScheduledActivity]:
-    """Every activity that was asked for, in the order of the schedules in all histories."""
+    """All scheduled activities, in the order of their schedules in all histories."""
     found = []
-    for run_history, event in _all(evidence):
+    for history, event in _all(evidence):
         if event.event_type == ACTIVITY_SCHEDULED:
-            found.append(ScheduledActivity(run_history, event, _key(evidence.root_id, run_history, event)))
+            found.append(ScheduledActivity(history, event, _key(evidence.root_id, history, event)))
     return sorted(found, key=lambda a: (a.event.event_time.ToNanoseconds(), a.event.event_id))
 
 
-def _key(root_id: str, run_history: RunHistory, event: HistoryEvent) -> str:
-    """The idempotency key as the README defines it, made here once more."""
-    own = f"{root_id}/{run_history.path}" if run_history.path else root_id
-    address = event.activity_task_scheduled_event_attributes.activity_id.removeprefix(COMPENSATE)
+def _key(root_id: str, history: RunHistory, event: HistoryEvent) -> str:
+    """The idempotency key as the README defines the key, derived here a second time."""
+    own = f"{root_id}/{history.path}" if history.path else root_id
+    address = event.activity_task_scheduled_event_attributes.activity_id.removeprefix(COMPENSATION_PREFIX)
     path, _, step = address.rpartition(":")
     return f"{own}/{path}:{step}" if path else f"{own}:{step}"
 
 
 def _all(evidence: Evidence) -> list[tuple[RunHistory, HistoryEvent]]:
-    return [(run_history, event) for run_history in evidence.run_histories for event in run_history.events]
+    return [(history, event) for history in evidence.histories for event in history.events]
 
 
 def _root(evidence: Evidence) -> list[tuple[RunHistory, HistoryEvent]]:
-    return [(run_history, event) for run_history, event in _all(evidence) if not run_history.path]
+    return [(history, event) for history, event in _all(evidence) if not history.path]
 
 
-def _place(
-    root: Sequence[tuple[RunHistory, HistoryEvent]], run_history: RunHistory, event: HistoryEvent
-) -> int:
-    return next(i for i, (each, e) in enumerate(root) if each is run_history and e is event)
+def _place(root: Sequence[tuple[RunHistory, HistoryEvent]], history: RunHistory, event: HistoryEvent) -> int:
+    return next(i for i, (each, e) in enumerate(root) if each is history and e is event)
 
 
-def _turned_at(root: Sequence[tuple[RunHistory, HistoryEvent]]) -> int:
-    """Where the task was started in which the root turned round: the first that says so, or compensates."""
-    for run_history, event in root:
-        is_back = event.event_type == ACTIVITY_SCHEDULED and (
+def _compensation_started_at(root: Sequence[tuple[RunHistory, HistoryEvent]]) -> int:
+    """The place of the start of the task that starts compensating: publishes the status, or compensates."""
+    for history, event in root:
+        is_compensation = event.event_type == ACTIVITY_SCHEDULED and (
             _is_compensation(event)
             or event.activity_task_scheduled_event_attributes.activity_type.name == NOTIFICATION
         )
-        says_so = (
+        publishes_status = (
             event.event_type == UPSERTED
             and b"compensat" in str(event.upsert_workflow_search_attributes_event_attributes).encode()
         )
-        if is_back or says_so:
-            completed = run_history.events[completed_task_of(event) - 1]
+        if is_compensation or publishes_status:
+            completed = history.events[completed_task_of(event) - 1]
             started = completed.workflow_task_completed_event_attributes.started_event_id
-            return _place(root, run_history, run_history.history.events[started - 1])
+            return _place(root, history, history.raw.events[started - 1])
     return len(root)
 
 
 def _left_block_at(shape: SagaShape, root: Sequence[tuple[RunHistory, HistoryEvent]]) -> int:
-    """Where the task was started in which a saga that waits behind its block has heard of its last step."""
-    run_history, _ = root[0]
-    ended = [event.event_id for event in run_history.events if scheduled_event_of(event)]
+    """The place of the start of the task that leaves the block, for a saga that waits after the block."""
+    history, _ = root[0]
+    ended = [event.event_id for event in history.events if scheduled_event_of(event)]
     if shape.do[-1] == "wait-after-block" and len(ended) == len(shape.do) - 1:
-        for started, _, _ in completed_tasks(run_history.events):
+        for started, _, _ in completed_tasks(history.events):
             if started > ended[-1]:
                 return started - 1
     return len(root)
 
 
 def _is_compensation(event: HistoryEvent) -> bool:
-    return event.activity_task_scheduled_event_attributes.activity_id.startswith(COMPENSATE)
+    return event.activity_task_scheduled_event_attributes.activity_id.startswith(COMPENSATION_PREFIX)

@@ -1,4 +1,4 @@
-"""The shapes of sagas that are swept, as data: add a line to `SHAPES`, and it is swept too."""
+"""The shapes of the swept sagas, as data: a new entry in `SHAPES` adds a sweep."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,54 +14,54 @@ from tests.temporal.fixtures.worker_harness import Handle
 
 from .fenced_participants import loses_reply
 
-Outside = Callable[[Handle], Awaitable[None]]
+ExternalAct = Callable[[Handle], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SagaShape:
-    """A saga as its plan says, with what its participants answer, and how it ends if nobody disturbs it.
+    """The plan of a saga, the responses of the participants, and the ending of an undisturbed run.
 
     Args:
-        name: Names the shape in test ids and in the report.
-        do: The plan, in the words of `TripSaga`.
-        answers: For each operation, how its first calls are answered; later ones succeed.
-        code: The code of its first failure, where it ends compensated by itself; empty where it completes.
-        scope: Which steps are compensated.
-        order: One compensation after the other, or all at once.
-        legs: The children that run in branches.
-        outside: What happens around it, such as a signal; called once it may happen.
-        in_turn: The ids of its activities that are under way together, in the order of their answers.
-        heard: Of some of them, how many workflow tasks it takes until all have heard of what was before.
-        skips_time: It waits for longer than a test may take.
-        seconds: The deadline of the saga.
-        is_sandboxed: It runs in Temporal's sandbox, as users have it; the others do without, as each of
-            their many workflows would be imported anew.
+        name: The name in test ids and in the report.
+        do: The words of the plan; see `TripSaga`.
+        responses: For each operation, the responses to the first calls; later calls succeed.
+        code: The code of the first failure, where an undisturbed run ends compensated; empty for completed.
+        scope: The compensation scope.
+        order: The compensation order.
+        legs: The child sagas in branches.
+        external_act: An external act, for example a signal; called as soon as the act is allowed.
+        reply_order: The ids of concurrent activities, in the order of their replies.
+        tasks_before_reply: For some of these ids, the number of workflow tasks before the reply.
+        skips_time: Whether the saga waits for longer than a test may take.
+        seconds: The timeout of the saga, in seconds.
+        is_sandboxed: Whether workflows run in Temporal's sandbox, as users have it. The other shapes run
+            without, as the sandbox imports the modules of each workflow again.
     """
 
     name: str
     do: tuple[str | TripPlan, ...]
-    answers: Mapping[str, tuple[Response, ...]] = field(default_factory=dict[str, tuple[Response, ...]])
+    responses: Mapping[str, tuple[Response, ...]] = field(default_factory=dict[str, tuple[Response, ...]])
     code: str = ""
     scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
     legs: tuple[TripPlan, ...] = ()
-    outside: Outside | None = None
-    in_turn: tuple[str, ...] = ()
-    heard: Mapping[str, int] = field(default_factory=dict[str, int])
+    external_act: ExternalAct | None = None
+    reply_order: tuple[str, ...] = ()
+    tasks_before_reply: Mapping[str, int] = field(default_factory=dict[str, int])
     skips_time: bool = False
     seconds: float | None = None
     is_sandboxed: bool = False
 
     @property
     def plan(self) -> TripPlan:
-        """What its saga is told to do."""
+        """The plan of the saga."""
         return TripPlan(do=self.do, scope=self.scope, order=self.order, seconds=self.seconds, legs=self.legs)
 
 
-def after(tasks: int, act: Outside) -> Outside:
-    """Does something when the saga has carried out so many workflow tasks; where it still runs then."""
+def after_workflow_tasks(tasks: int, act: ExternalAct) -> ExternalAct:
+    """Acts when the saga has completed a number of workflow tasks, unless the saga has closed."""
 
-    async def outside(handle: Handle) -> None:
+    async def external_act(handle: Handle) -> None:
         done = 0
         async for event in handle.fetch_history_events(wait_new_event=True):
             done += event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
@@ -73,24 +73,24 @@ def after(tasks: int, act: Outside) -> Outside:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
         except (WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError):
-            # It does not wait for it any more.
+            # The saga does not wait for the event any more.
             return
 
-    return outside
+    return external_act
 
 
-async def go(handle: Handle) -> None:
-    """Lets a saga go on that waits."""
+async def signal_go(handle: Handle) -> None:
+    """Sends the signal that ends a wait."""
     await handle.signal("go")
 
 
 async def grant_visa(handle: Handle) -> None:
-    """The external event that a saga waits for."""
+    """Sends the external event `visa`."""
     await handle.signal("visa", Booking(number="v-7"))
 
 
 async def approve(handle: Handle) -> None:
-    """The decision that a saga waits for."""
+    """Approves the big trip."""
     boss = frozenset({"boss"})
     request = ApprovalRequest(by="mia", because="it is cheap", approval="big-trip", roles=boss)
     await handle.execute_update(APPROVE, request)
@@ -98,36 +98,36 @@ async def approve(handle: Handle) -> None:
 
 NIGHT = TripPlan(do=("flight", TripPlan(do=("hotel", "hotel"), name="night")))
 
-SIDE_BY_SIDE = ("book-flight", "book-car")
+CONCURRENT = ("book-flight", "book-car")
 NEVER = "never"
-"""Whoever comes after it in turn does not answer, unless it is cancelled or all may answer."""
+"""Blocks the replies after this entry until the activity is cancelled, or the order is dropped."""
 
 UNSANDBOXED = (
     SagaShape(name="sequence", do=("hotel", "flight", "look", "hotel")),
     SagaShape(name="cancellable", do=("hotel", "car", "look")),
     SagaShape(
-        name="lost-answer",
+        name="lost-reply",
         do=("hotel", "flight"),
-        answers={"book-flight": (loses_reply,)},
+        responses={"book-flight": (loses_reply,)},
         code="unknown_outcome",
     ),
     SagaShape(
         name="failing-step",
         do=("tell", "hotel", "flight", "car"),
-        answers={"book-car": (rejects(),)},
+        responses={"book-car": (rejects(),)},
         code="sold_out",
     ),
     SagaShape(
         name="attempted",
         do=("hotel", "flight"),
-        answers={"book-flight": (rejects(),)},
+        responses={"book-flight": (rejects(),)},
         code="sold_out",
         scope=CompensationScope.ATTEMPTED,
     ),
     SagaShape(
         name="failing-compensation",
         do=("tell", "hotel", "flight", "fail"),
-        answers={"cancel-flight": (fails(), fails())},
+        responses={"cancel-flight": (fails(), fails())},
         code="ApplicationError",
         skips_time=True,
     ),
@@ -135,88 +135,102 @@ UNSANDBOXED = (
     SagaShape(
         name="failing-child",
         do=("tell", "hotel", TripPlan(do=("tell", "flight", "car")), "look"),
-        answers={"book-car": (rejects(),)},
+        responses={"book-car": (rejects(),)},
         code="sold_out",
     ),
     SagaShape(name="closed-child", do=("flight", TripPlan(do=("hotel",)), "fail"), code="ApplicationError"),
     SagaShape(name="grandchild", do=(NIGHT, "look")),
     SagaShape(name="pivot", do=("tell", "hotel", "flight", "pay", "car", "ticket")),
-    SagaShape(name="refused-pivot", do=("hotel", "pay"), answers={"pay": (rejects(),)}, code="sold_out"),
-    SagaShape(name="unclear-pivot", do=("hotel", "pay", "ticket"), answers={"pay": (loses_reply, fails())}),
+    SagaShape(name="rejected-pivot", do=("hotel", "pay"), responses={"pay": (rejects(),)}, code="sold_out"),
+    SagaShape(name="unknown-pivot", do=("hotel", "pay", "ticket"), responses={"pay": (loses_reply, fails())}),
     SagaShape(name="child-and-pivot", do=(TripPlan(do=("hotel",)), "pay", "short-sleep", "ticket")),
     SagaShape(
         name="best-effort",
         do=("hotel", "best-effort-flight", "pay", "best-effort-ticket"),
-        answers={"book-flight": (rejects(),), "send-ticket": (fails(),)},
+        responses={"book-flight": (rejects(),), "send-ticket": (fails(),)},
     ),
     SagaShape(
-        name="best-effort-in-doubt",
+        name="unknown-best-effort",
         do=("tell", "best-effort-flight", "hotel", "fail"),
-        answers={"book-flight": (loses_reply,)},
+        responses={"book-flight": (loses_reply,)},
         code="ApplicationError",
     ),
-    SagaShape(name="wait", do=("hotel", "wait", "flight"), outside=after(2, go)),
+    SagaShape(
+        name="wait-for-signal",
+        do=("hotel", "wait", "flight"),
+        external_act=after_workflow_tasks(2, signal_go),
+    ),
     SagaShape(name="timer", do=("hotel", "short-sleep", "flight")),
     SagaShape(
-        name="outside",
+        name="wait-after-pivot-and-block",
         do=("hotel", "pay", "wait-after-block"),
-        outside=after(3, go),
+        external_act=after_workflow_tasks(3, signal_go),
     ),
-    SagaShape(name="behind-the-block", do=("hotel", "flight", "wait-after-block"), outside=after(3, go)),
-    SagaShape(name="side-by-side", do=("hotel", "flight+car", "look"), in_turn=SIDE_BY_SIDE),
     SagaShape(
-        name="failing-side",
-        do=("hotel", "flight+car"),
-        answers={"book-flight": (rejects(),)},
-        code="sold_out",
-        in_turn=SIDE_BY_SIDE,
+        name="wait-after-block",
+        do=("hotel", "flight", "wait-after-block"),
+        external_act=after_workflow_tasks(3, signal_go),
     ),
-    SagaShape(name="parallel", do=("hotel", "flight|car", "look"), in_turn=SIDE_BY_SIDE),
+    SagaShape(name="concurrent", do=("hotel", "flight+car", "look"), reply_order=CONCURRENT),
+    SagaShape(
+        name="failing-concurrent",
+        do=("hotel", "flight+car"),
+        responses={"book-flight": (rejects(),)},
+        code="sold_out",
+        reply_order=CONCURRENT,
+    ),
+    SagaShape(name="parallel", do=("hotel", "flight|car", "look"), reply_order=CONCURRENT),
     SagaShape(
         name="failing-branch",
         do=("tell", "hotel", "flight|car"),
-        answers={"book-flight": (rejects(),)},
+        responses={"book-flight": (rejects(),)},
         code="sold_out",
-        in_turn=SIDE_BY_SIDE,
+        reply_order=CONCURRENT,
     ),
     SagaShape(
-        name="hasty-branch",
+        name="failing-branch-cancels",
         do=("tell", "hotel", "flight/car"),
-        answers={"book-flight": (rejects(),)},
+        responses={"book-flight": (rejects(),)},
         code="sold_out",
-        in_turn=("book-flight", NEVER, "book-car"),
+        reply_order=("book-flight", NEVER, "book-car"),
     ),
     SagaShape(
-        name="all-at-once",
+        name="parallel-compensations",
         do=("tell", "hotel", "flight", "car", "fail"),
         code="ApplicationError",
         order=CompensationOrder.PARALLEL,
-        in_turn=("compensate.book-car", "compensate.book-flight", "compensate.book-hotel"),
+        reply_order=("compensate.book-car", "compensate.book-flight", "compensate.book-hotel"),
     ),
     SagaShape(
-        name="children-side-by-side",
+        name="children-concurrent",
         do=("left|look,right", "look"),
         legs=(TripPlan(do=("flight",), name="left"), TripPlan(do=("car",), name="right")),
-        # One begins after the other, and one ends after the other, so that every run has the same history.
-        in_turn=("look-around", "book-flight", "book-car"),
-        heard={"look-around": 3, "book-flight": 3, "book-car": 2},
+        # The children start and end one after the other, so that every run has the same history.
+        reply_order=("look-around", "book-flight", "book-car"),
+        tasks_before_reply={"look-around": 3, "book-flight": 3, "book-car": 2},
     ),
     SagaShape(
-        name="failing-last-word",
+        name="failing-notification",
         do=("tell", "flight", "fail"),
-        answers={"tell-customer": (fails(),)},
+        responses={"tell-customer": (fails(),)},
         code="ApplicationError",
     ),
-    SagaShape(name="event", do=("hotel", "visa", "flight"), outside=after(2, grant_visa)),
-    SagaShape(name="approval", do=("tell", "hotel", "boss", "pay"), outside=after(2, approve)),
     SagaShape(
-        name="deadline",
+        name="external-event",
+        do=("hotel", "visa", "flight"),
+        external_act=after_workflow_tasks(2, grant_visa),
+    ),
+    SagaShape(
+        name="approval", do=("tell", "hotel", "boss", "pay"), external_act=after_workflow_tasks(2, approve)
+    ),
+    SagaShape(
+        name="saga-timeout",
         do=("tell", "hotel", "sleep", "look"),
         code="deadline_exceeded",
         skips_time=True,
         seconds=1800,
     ),
-    SagaShape(name="again", do=("hotel", "again", "flight", "pay", "ticket")),
+    SagaShape(name="continue-as-new", do=("hotel", "again", "flight", "pay", "ticket")),
     SagaShape(
         name="pivot-child",
         do=("hotel", TripPlan(do=("flight", "pay"), is_pivot=True), "short-sleep", "ticket"),
