@@ -24,7 +24,8 @@ from ._errors import (
 from ._execution.activity_call import MESSAGE_TOO_LARGE, MESSAGE_UNREADABLE
 from ._history.preview import Preview
 from ._history.timeline import Timeline
-from ._messages.external_events import NOT_APPROVED, ApprovalDecision, ExpectedEvent
+from ._messages.approvals import NOT_APPROVED, ApprovalDecision
+from ._messages.external_events import ExpectedEvent
 from ._plugin.plugin import SagaPlugin
 from ._temporal.metrics import METRIC_BUCKETS
 from ._wire.failures import SAGA_COMPENSATED, SAGA_REFUSED, SAGA_SETTLED

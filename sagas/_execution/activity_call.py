@@ -1,8 +1,9 @@
-"""One activity, tried as its policy says, and what came of it."""
+"""The call of one activity, attempted as its policy says, and the outcome of the call."""
 
 import asyncio
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
@@ -17,160 +18,178 @@ from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._declarations.activity_spec import ActivitySpec
 from .._declarations.probe_result import ProbeResult
-from .._run.cancellation_shield import current_guard
-from .._run.context import current
+from .._run.activity_header_context import scheduling_with
+from .._run.cancellation_shield import current_shield
+from .._run.context import current_context
 from .._wire.activity_header import plain_header
 from .._wire.failures import NO_WORKER, outcome_of_failure
 
 T = TypeVar("T")
 
-LARGEST = 1024 * 1024
-"""Bytes of all that an activity is given; Temporal wedges a workflow that sends more than 2 MiB at once."""
+LARGEST_ARGUMENTS = 1024 * 1024
+"""Bytes of all arguments of an activity; Temporal fails every workflow task that sends more than 2 MiB."""
 MESSAGE_TOO_LARGE = "message_too_large"
-"""The code of a step whose message was not sent, as it is larger than 1 MiB."""
+"""The code of a step whose message was not sent, because the message is larger than 1 MiB."""
 MESSAGE_UNREADABLE = "message_unreadable"
-"""The code of a step whose message was not sent, as it cannot be turned into JSON."""
+"""The code of a step whose message was not sent, because the message cannot be turned into JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityCall:
+    """An activity to run for a saga.
+
+    Args:
+        spec: The activity type, its result type, and its policy.
+        arguments: The message first.
+        activity_id: The address of the step, with a prefix for compensations and probes.
+        summary: One line for Temporal's Web UI.
+        header: The purpose of the activity, for readers of the history.
+    """
+
+    spec: ActivitySpec
+    arguments: Sequence[object]
+    activity_id: str
+    summary: str
+    header: Payload
 
 
 def snapshot(value: T) -> T:
-    """A value as it is now, whatever the workflow does with it afterwards."""
+    """A copy of a value, so that later changes by the workflow do not reach the saga."""
     try:
         return deepcopy(value)
-    except Exception:  # noqa: BLE001 - what cannot be copied is no JSON either, and refused when it is sent
+    except Exception:  # noqa: BLE001 - a value that cannot be copied is no JSON either, and is refused when sent
         return value
 
 
-def encode(
-    arguments: Sequence[object], what: str, *, largest: int = LARGEST
+def encode_arguments(
+    arguments: Sequence[object], name: str, *, largest: int = LARGEST_ARGUMENTS
 ) -> list[RawValue] | ActivityOutcome:
-    """The arguments as they travel; a refusal of `what` if they would wedge the workflow that sends them."""
+    """The arguments as payloads, or a rejection of `name` if the payloads would block the workflow.
+
+    Args:
+        arguments: Of the activity.
+        name: The arguments' name in the reason of the rejection.
+        largest: Bytes of all payloads together.
+    """
     try:
         payloads = workflow.payload_converter().to_payloads(list(arguments))
-    except Exception as error:  # noqa: BLE001 - whatever a converter raises, the message cannot be sent
-        # Never its text, which quotes the message: reasons are kept in clear.
-        reason = f"{what} cannot be turned into JSON: {type(error).__name__}"
+    except Exception as error:  # noqa: BLE001 - a converter may raise anything; the message cannot be sent
+        # Never the error's text, which quotes the message: reasons are kept in clear.
+        reason = f"{name} cannot be turned into JSON: {type(error).__name__}"
         return ActivityOutcome(Outcome.REJECTED, code=MESSAGE_UNREADABLE, reason=reason, is_final=True)
     if (size := sum(len(payload.data) for payload in payloads)) > largest:
-        reason = f"{what} has {size} bytes; at most {largest} are sent"
+        reason = f"{name} has {size} bytes; at most {largest} are sent"
         return ActivityOutcome(Outcome.REJECTED, code=MESSAGE_TOO_LARGE, reason=reason, is_final=True)
     return [RawValue(payload) for payload in payloads]
 
 
-async def run_activity(
-    call: ActivitySpec,
-    arguments: Sequence[object],
-    *,
-    activity_id: str,
-    summary: str,
-    mark: Payload,
-    taken_within: timedelta | None = None,
+async def run_activity(call: ActivityCall, *, worker_timeout: timedelta | None = None) -> ActivityOutcome:
+    """Runs an activity as its policy says; where the outcome is unknown, asks the participant with the probe.
+
+    Args:
+        call: The activity.
+        worker_timeout: The longest wait for a worker; by default without end.
+    """
+    outcome = await run_attempts(call, worker_timeout=worker_timeout)
+    return await probe_unknown(call, outcome, worker_timeout=worker_timeout)
+
+
+async def probe_unknown(
+    call: ActivityCall, outcome: ActivityOutcome, *, worker_timeout: timedelta | None = None
 ) -> ActivityOutcome:
-    """Runs an activity as its policy says; where its outcome is unknown, asks the participant for it."""
-    verdict = await attempt(
-        call, arguments, activity_id=activity_id, summary=summary, mark=mark, taken_within=taken_within
+    """Asks the participant for an unknown outcome, where there is a probe and an attempt has begun."""
+    if call.spec.probe is None or outcome.outcome is not Outcome.UNKNOWN or outcome.code == NO_WORKER:
+        return outcome
+    if workflow.cancellation_reason() is not None and not current_shield().is_blocking:
+        # A step in doubt is compensated in any case.
+        return outcome
+    probe = ActivityCall(
+        spec=call.spec.probe,
+        arguments=call.arguments[:1],
+        activity_id=f"{PROBE}{call.activity_id}",
+        summary=f"ask what became of {call.activity_id}",
+        header=plain_header(Purpose.PROBE),
     )
-    return await resolve(call, arguments[0], verdict, address=activity_id, taken_within=taken_within)
+    answer = await run_attempts(probe, worker_timeout=worker_timeout)
+    if answer.outcome is not Outcome.DONE:
+        return outcome
+    # The type of the result does not matter here: the converter checked the type when the answer was read.
+    assert isinstance(answer.value, ProbeResult)
+    return answer.value.verdict() or outcome  # pyright: ignore[reportUnknownMemberType]
 
 
-async def resolve(
-    call: ActivitySpec,
-    message: object,
-    verdict: ActivityOutcome,
-    *,
-    address: str,
-    taken_within: timedelta | None = None,
+async def run_attempts(
+    call: ActivityCall, *, maximum_attempts: int | None = None, worker_timeout: timedelta | None = None
 ) -> ActivityOutcome:
-    """Asks the participant what became of an action, where nobody knows and there is a probe."""
-    if call.probe is None or verdict.outcome is not Outcome.UNKNOWN or verdict.code == NO_WORKER:
-        return verdict
-    if workflow.cancellation_reason() is not None and not current_guard().is_shielded:
-        # What is in doubt is compensated in any case.
-        return verdict
-    found = await attempt(
-        call.probe,
-        [message],
-        activity_id=f"{PROBE}{address}",
-        summary=f"ask what became of {address}",
-        mark=plain_header(Purpose.PROBE),
-        taken_within=taken_within,
-    )
-    if found.outcome is not Outcome.DONE:
-        return verdict
-    # The type of its result does not matter here: it was checked when the answer was read.
-    assert isinstance(found.value, ProbeResult)
-    return found.value.verdict() or verdict  # pyright: ignore[reportUnknownMemberType]
-
-
-async def attempt(
-    call: ActivitySpec,
-    arguments: Sequence[object],
-    *,
-    activity_id: str,
-    summary: str,
-    mark: Payload,
-    attempts: int | None = None,
-    taken_within: timedelta | None = None,
-) -> ActivityOutcome:
-    """Runs an activity and says how it ended; raises only when the workflow itself is cancelled or evicted.
+    """Runs an activity and returns the outcome; raises only when the workflow is cancelled or evicted.
 
     The activity is cancelled with the workflow, but waited for: a compensation never overtakes its action.
-    One that was cancelled before there was room to send it is withdrawn. It waits for a worker as long as
-    there is none, or as `taken_within` says.
+    An activity that was cancelled before there was room to send it is withdrawn.
+
+    Args:
+        call: The activity.
+        maximum_attempts: By default as many as the policy says.
+        worker_timeout: The longest wait for a worker; by default without end.
     """
-    policy = call.policy
-    tries = attempts or policy.attempts
-    encoded = encode(arguments, f"the message of {activity_id}")
+    spec = call.spec
+    attempts = maximum_attempts or spec.policy.attempts
+    encoded = encode_arguments(call.arguments, f"the message of {call.activity_id}")
     if isinstance(encoded, ActivityOutcome):
         return encoded
-    run = current()
     try:
-        await run.load.make_room(sum(len(argument.payload.data) for argument in encoded))
+        await current_context().task_size.make_room(sum(len(each.payload.data) for each in encoded))
     except asyncio.CancelledError:
         return ActivityOutcome(Outcome.WITHDRAWN, reason="it was cancelled")
-    run.mark = mark
     try:
-        activity: workflow.ActivityHandle[RawValue] = workflow.start_activity(
-            call.activity,
-            args=encoded,
-            # Taken raw: an answer of another type must become an unknown outcome, not a failed workflow.
-            result_type=RawValue,
-            task_queue=call.task_queue,
-            start_to_close_timeout=policy.timeout,
-            schedule_to_close_timeout=policy.deadline
-            or (policy.longest_round(tries, taken_within) if taken_within else None),
-            schedule_to_start_timeout=taken_within,
-            heartbeat_timeout=policy.heartbeat,
-            retry_policy=RetryPolicy(
-                initial_interval=policy.pause,
-                backoff_coefficient=policy.backoff,
-                maximum_interval=policy.longest_pause,
-                maximum_attempts=tries,
-            ),
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            activity_id=activity_id,
-            summary=summary,
-            priority=Priority(priority_key=policy.priority) if policy.priority else Priority.default,
-        )
-        answer = await _answer_of(activity)
+        answer = await _result_of(_start(call, encoded, attempts, worker_timeout))
     except ActivityError as error:
-        return outcome_of_failure(error, call.rejections, attempts=tries)
-    if call.result is None:
+        return outcome_of_failure(error, spec.rejections, attempts=attempts)
+    if spec.result is None:
         return ActivityOutcome(Outcome.DONE)
     try:
-        value = workflow.payload_converter().from_payload(answer.payload, call.result)
-    except Exception as error:  # noqa: BLE001 - whatever a converter raises, the answer is not readable
-        # Never its text, which quotes the answer: reasons are kept in clear.
-        # A type need not be a class: that of `-> Shipment | None` has no name.
-        kind = getattr(call.result, "__name__", call.result)
+        value = workflow.payload_converter().from_payload(answer.payload, spec.result)
+    except Exception as error:  # noqa: BLE001 - a converter may raise anything; the result is not readable
+        # Never the error's text, which quotes the result: reasons are kept in clear.
+        # A type need not be a class: the type `Shipment | None` has no name.
+        kind = getattr(spec.result, "__name__", spec.result)
         reason = f"the answer is no {kind}: {type(error).__name__}"
         return ActivityOutcome(Outcome.UNKNOWN, reason=reason, is_final=True)
     return ActivityOutcome(Outcome.DONE, value)
 
 
-async def _answer_of(activity: workflow.ActivityHandle[RawValue]) -> RawValue:
-    """What an activity has answered, also if a cancel comes with it: then Temporal drops the answer.
+def _start(
+    call: ActivityCall, encoded: list[RawValue], attempts: int, worker_timeout: timedelta | None
+) -> workflow.ActivityHandle[RawValue]:
+    policy = call.spec.policy
+    with scheduling_with(call.header):
+        return workflow.start_activity(
+            call.spec.activity,
+            args=encoded,
+            # Raw: a result of another type must become an unknown outcome, not a failed workflow.
+            result_type=RawValue,
+            task_queue=call.spec.task_queue,
+            start_to_close_timeout=policy.timeout,
+            schedule_to_close_timeout=policy.deadline
+            or (policy.longest_round(attempts, worker_timeout) if worker_timeout else None),
+            schedule_to_start_timeout=worker_timeout,
+            heartbeat_timeout=policy.heartbeat,
+            retry_policy=RetryPolicy(
+                initial_interval=policy.pause,
+                backoff_coefficient=policy.backoff,
+                maximum_interval=policy.longest_pause,
+                maximum_attempts=attempts,
+            ),
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            activity_id=call.activity_id,
+            summary=call.summary,
+            priority=Priority(priority_key=policy.priority) if policy.priority else Priority.default,
+        )
 
-    A refusal is not compensated, and a compensation is given the result.
+
+async def _result_of(activity: workflow.ActivityHandle[RawValue]) -> RawValue:
+    """The result of an activity, also where a cancel arrives with the result: Temporal drops the result then.
+
+    A rejected action is not compensated, and a compensation gets the result of its action.
     """
     try:
         return await activity

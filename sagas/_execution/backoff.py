@@ -1,4 +1,7 @@
-"""How fast what must succeed is tried again: soon at first, and then so that a history has room for years."""
+"""Intervals between the rounds of activities that must succeed: short at first, later bounded by the history.
+
+A history that is full ends its workflow; the intervals grow so that a history has room for years.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,45 +11,45 @@ from temporalio import workflow
 
 from .._core.activity_policy import ActivityPolicy
 
-FIRST_PAUSE = timedelta(seconds=5)
-LONGEST_PAUSE = timedelta(minutes=5)
+FIRST_INTERVAL = timedelta(seconds=5)
+LONGEST_INTERVAL = timedelta(minutes=5)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 MOST_EVENTS = 51_200
 MOST_BYTES = 50 * 1024 * 1024
-"""What a history holds, unless the server was told otherwise; a workflow that fills it is terminated."""
+"""The size of a history by the server's defaults; a workflow with a larger history is terminated."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryUsage:
-    """Where the history of a workflow was when it began to try something."""
+    """The size of a workflow's history at one point."""
 
     events: int
     size: int
 
     @classmethod
-    def here(cls) -> Self:
-        """As it is in this workflow task, and was in it for every replay."""
+    def now(cls) -> Self:
+        """The size in this workflow task, which is the same in every replay."""
         info = workflow.info()
         return cls(info.get_current_history_length(), info.get_current_history_size())
 
-    def spent(self) -> float:
-        """The share of the room there was that has been taken since; 1 is all of it."""
-        now = HistoryUsage.here()
+    def share_used_since(self) -> float:
+        """The share of the room left at that point which has been used since; 1 is all of the room."""
+        now = HistoryUsage.now()
         events = (now.events - self.events) / max(1, MOST_EVENTS - self.events)
         return max(events, (now.size - self.size) / max(1, MOST_BYTES - self.size))
 
 
-def pause_after(number: int, spent: float) -> timedelta:
-    """The pause after a round, counted from 0, of something that has taken so much of the history's room."""
-    longest = LONGEST_PAUSE if spent < 0.1 else HOUR if spent < 0.5 else DAY
-    return min(FIRST_PAUSE * int(2 ** min(number, 20)), longest)
+def retry_interval(round_number: int, used: float) -> timedelta:
+    """The interval after a round, counted from 0, when the rounds used so large a share of the history."""
+    longest = LONGEST_INTERVAL if used < 0.1 else HOUR if used < 0.5 else DAY
+    return min(FIRST_INTERVAL * int(2 ** min(round_number, 20)), longest)
 
 
-def patience(policy: ActivityPolicy, number: int, spent: float) -> timedelta:
+def worker_timeout(policy: ActivityPolicy, round_number: int, used: float) -> timedelta:
     """How long a round, counted from 0, waits for a worker.
 
-    It grows with the pauses up to an hour, so that a long queue only makes the saga stuck, and gets to it
-    nevertheless; nobody can settle by hand what is waited for.
+    The wait grows with the intervals up to an hour: a long task queue makes the saga stuck, and the activity
+    is run in the end all the same. Nobody can resolve an activity manually while a worker may be running it.
     """
-    pause = pause_after(number - 1, spent) if number else timedelta(0)
-    return max(policy.taken_within, min(pause, HOUR))
+    interval = retry_interval(round_number - 1, used) if round_number else timedelta(0)
+    return max(policy.taken_within, min(interval, HOUR))

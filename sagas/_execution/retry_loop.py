@@ -1,8 +1,9 @@
-"""Activities that must succeed: compensations, the pivot's verdict, and what comes after the pivot.
+"""Activities that must succeed: compensations, the pivot in doubt, and steps after the pivot.
 
-They are tried in rounds. What fails, or finds no worker, makes the saga stuck, which it says at once, and is
-tried again after a pause that grows; what was refused for good waits for a person, as another try would be
-answered the same. A person can have it tried again at once, or settle it by hand.
+The activities run in rounds. An activity that fails, or finds no worker, makes the saga stuck at once, and is
+tried again after an interval that grows. An activity that was rejected for good waits for a person: another
+try would be answered the same. A person can have the activity retried at once, or resolve the activity
+manually.
 """
 
 import asyncio
@@ -13,250 +14,224 @@ from datetime import timedelta
 from itertools import count
 
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
 
 from .._core.activity_outcome import ActivityOutcome
 from .._core.compensation import PendingCompensation, PlanItem
 from .._core.ids import COMPENSATE
-from .._core.ledger import Ledger
+from .._core.lifecycle import ManualResolution, StuckStep
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
-from .._core.status import Status
 from .._declarations.activity_spec import ActivitySpec
-from .._run.status_publisher import StatusPublisher
+from .._run.scope import Scope
 from .._wire.activity_header import plain_header
-from .._wire.operator_requests import ManualResolution
 from .._wire.timer_summaries import NEXT_ATTEMPT
-from .activity_call import encode, run_activity
-from .backoff import HistoryUsage, patience, pause_after
-
-
-@dataclass(frozen=True, slots=True)
-class StuckStep:
-    """Something that keeps failing, as long as it does."""
-
-    purpose: Purpose
-    reason: str
-    result: type[object] | None = None
-    """What its action would return; nobody needs to know what a compensation returns."""
+from .activity_call import ActivityCall, encode_arguments, run_activity
+from .backoff import HistoryUsage, retry_interval, worker_timeout
 
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """One time that everything which is owed is tried."""
+    """One round over all pending compensations."""
 
     number: int
-    spent: float
-    """The share of the history that the rounds before have taken."""
-    ledger: Ledger
+    used: float
+    """The share of the history that the rounds before have used."""
     failures: dict[str, ActivityOutcome] = field(default_factory=dict[str, ActivityOutcome])
 
 
 class RetryLoop:
-    """Tries until it succeeds or is settled by hand, and says so while it does not."""
+    """Tries activities until they succeed or are resolved manually, and marks the saga as stuck meanwhile.
 
-    def __init__(self, board: StatusPublisher, by_hand: dict[str, ManualResolution] | None = None) -> None:
-        self.stuck_steps: dict[str, StuckStep] = {}
-        self.by_hand: dict[str, ManualResolution] = by_hand or {}
-        self._board = board
-        self.retries = 0
-        self._settled: dict[str, ActivityOutcome] = {}
-        self._refused: dict[str, ActivityOutcome] = {}
-        """What nobody is asked for again until a person says so."""
-        self._attempted: set[str] = set()
-        board.failing = self.stuck_steps
+    Args:
+        scope: The saga.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self.retry_requests = 0
+        """How often an operator asked for a retry."""
+        self._rejected: dict[str, ActivityOutcome] = {}
+        """The activities that were rejected for good, until an operator asks for a retry."""
 
     def retry(self) -> None:
-        """Ends every pause and tries again what was refused; an operator's word that something changed."""
-        self.retries += 1
-        self._refused.clear()
+        """Ends every interval and retries rejected activities: an operator says that the cause is mended."""
+        self.retry_requests += 1
+        self._rejected.clear()
 
-    def settle(self, address: str, how: ManualResolution, verdict: ActivityOutcome) -> None:
-        """Takes a person's word for what became of something that is in trouble."""
-        self.by_hand[address] = how
-        self._settled[address] = verdict
-        self._refused.pop(address, None)
-
-    def reason_not_to_resolve(self, address: str) -> str | None:
-        """Why a person's word on something in trouble cannot be taken now, in a sentence."""
-        if address in self._settled:
-            return f"{address!r} was settled already"
-        if address in self._attempted:
-            return f"{address!r} is being tried again: nobody knows yet how that ends; ask again afterwards"
-        return None
+    def resolve(self, address: str, resolution: ManualResolution, outcome: ActivityOutcome) -> None:
+        """Takes a person's word for the outcome of a stuck step."""
+        self._scope.lifecycle.resolve_manually(address, resolution, outcome)
+        self._rejected.pop(address, None)
 
     @contextmanager
     def attempting(self, address: str) -> Generator[None]:
-        """Takes nobody's word on `address` meanwhile."""
-        self._attempted.add(address)
+        """Refuses manual resolutions of `address` meanwhile."""
+        self._scope.lifecycle.retrying.add(address)
         try:
             yield
         finally:
-            self._attempted.discard(address)
+            self._scope.lifecycle.retrying.discard(address)
 
-    async def make_up(self, ledger: Ledger) -> None:
-        """Runs what is owed, in its order, until nothing is; one that fails does not hold up the others."""
-        trail = HistoryUsage.here()
+    async def compensate_all(self) -> None:
+        """Runs the pending compensations in their order until none is left.
+
+        A compensation that fails does not hold up the others.
+        """
+        ledger, usage = self._scope.ledger, HistoryUsage.now()
         for number in count():
-            this, seen = _Round(number, trail.spent(), ledger), self.retries
-            await self._run(ledger.plan(), this)
+            this, requests = _Round(number, usage.share_used_since()), self.retry_requests
+            await self._run_plan(ledger.plan(), this)
             if not this.failures:
                 return
-            self._show_stuck()
-            only_a_person_helps = all(verdict.is_final for verdict in this.failures.values())
-            pause = None if only_a_person_helps else pause_after(number, trail.spent())
-            await self.rest(pause, *this.failures, since=seen)
+            self._publish_stuck()
+            needs_person = all(outcome.is_final for outcome in this.failures.values())
+            interval = None if needs_person else retry_interval(number, usage.share_used_since())
+            await self.wait_for_retry(interval, *this.failures, since=requests)
             for address in this.failures:
-                if address in self._settled:
+                if address in self._scope.lifecycle.resolved_outcomes:
                     ledger.mark_compensated(address)
-                    del self.stuck_steps[address]
+                    self._scope.lifecycle.mark_resolved(address)
 
-    async def until_done(
-        self,
-        call: ActivitySpec,
-        arguments: Sequence[object],
-        *,
-        activity_id: str,
-        summary: str,
-        mark: Payload,
-    ) -> ActivityOutcome:
-        """Runs what follows the pivot; there is no other way than forward."""
-        trail = HistoryUsage.here()
+    async def run_until_done(self, call: ActivityCall) -> ActivityOutcome:
+        """Runs a step after the pivot until the step is done or resolved manually."""
+        usage = HistoryUsage.now()
         for number in count():
-            seen = self.retries
-            with self.attempting(activity_id):
-                verdict = await run_activity(
-                    call,
-                    arguments,
-                    activity_id=activity_id,
-                    summary=summary,
-                    mark=mark,
-                    taken_within=patience(call.policy, number, trail.spent()),
-                )
-            if verdict.outcome is not Outcome.DONE:
-                self.is_stuck(activity_id, Purpose.RETRIABLE, verdict, call)
-                pause = None if verdict.is_final else pause_after(number, trail.spent())
-                settled = await self.rest(pause, activity_id, since=seen)
-                verdict = settled or verdict
-            if verdict.outcome is Outcome.DONE:
-                self.is_through(activity_id)
-                return verdict
+            requests = self.retry_requests
+            with self.attempting(call.activity_id):
+                timeout = worker_timeout(call.spec.policy, number, usage.share_used_since())
+                outcome = await run_activity(call, worker_timeout=timeout)
+            if outcome.outcome is not Outcome.DONE:
+                self.mark_stuck(call, Purpose.RETRIABLE, outcome.reason)
+                interval = None if outcome.is_final else retry_interval(number, usage.share_used_since())
+                resolved = await self.wait_for_retry(interval, call.activity_id, since=requests)
+                outcome = resolved or outcome
+            if outcome.outcome is Outcome.DONE:
+                self.mark_resolved(call.activity_id)
+                return outcome
         raise AssertionError("unreachable")
 
-    async def verdict_by_hand(self, address: str, call: ActivitySpec, reason: str) -> ActivityOutcome:
-        """Waits until a person says what became of the pivot, which cannot be tried again."""
-        unknown = ActivityOutcome(Outcome.UNKNOWN, reason=reason, is_final=True)
-        self.is_stuck(address, Purpose.PIVOT, unknown, call)
-        while (verdict := await self.rest(None, address)) is None:
+    async def wait_for_pivot_resolution(
+        self, address: str, result_type: type[object] | None, reason: str
+    ) -> ActivityOutcome:
+        """Waits until a person says whether a pivot happened that cannot be tried again."""
+        self._mark_stuck(address, StuckStep(Purpose.PIVOT, reason, result_type))
+        while (outcome := await self.wait_for_retry(None, address)) is None:
             pass
-        self.is_through(address)
-        return verdict
+        self.mark_resolved(address)
+        return outcome
 
-    async def settle_lost(self, ledger: Ledger, child: str) -> None:
-        """Waits until a person says that a child is made up for that ended without telling what it owes."""
-        reason = f"nobody knows what {child} owes: rescue it from its history, then complete it"
-        self.stuck_steps[child] = StuckStep(Purpose.COMPENSATION, reason)
-        self._board.show(Status.STUCK, reason)
-        while await self.rest(None, child) is None:
+    async def wait_for_child_resolution(self, child: str) -> None:
+        """Waits until a person says that a child is compensated whose pending compensations are unknown."""
+        lifecycle = self._scope.lifecycle
+        reason = f"the pending compensations of {child} are unknown: rescue {child}, then complete it here"
+        lifecycle.mark_stuck(child, StuckStep(Purpose.COMPENSATION, reason))
+        self._scope.publish(reason)
+        while await self.wait_for_retry(None, child) is None:
             pass
-        del self.stuck_steps[child]
-        ledger.failed(child, Outcome.REJECTED)
+        lifecycle.mark_resolved(child)
+        self._scope.ledger.fail(child, Outcome.REJECTED)
 
-    def is_stuck(self, address: str, purpose: Purpose, verdict: ActivityOutcome, call: ActivitySpec) -> None:
-        """Says so."""
-        self.stuck_steps[address] = StuckStep(purpose, verdict.reason, call.result)
-        self._show_stuck()
+    def mark_stuck(self, call: ActivityCall, purpose: Purpose, reason: str) -> None:
+        """Marks an activity and the saga as stuck, and publishes the status."""
+        self._mark_stuck(call.activity_id, StuckStep(purpose, reason, call.spec.result))
 
-    def is_through(self, address: str) -> None:
-        """Says that what may have been stuck is not any more."""
-        if self.stuck_steps.pop(address, None) is None:
+    def mark_resolved(self, address: str) -> None:
+        """Notes that a step is done or resolved, and publishes the status if the step was stuck."""
+        if not self._scope.lifecycle.mark_resolved(address):
             return
-        if self.stuck_steps:
-            self._show_stuck()
+        if self._scope.lifecycle.stuck_steps:
+            self._publish_stuck()
         else:
-            self._board.show(Status.HELD if self._board.is_held else Status.RUNNING)
+            self._scope.publish()
 
-    async def rest(
-        self, pause: timedelta | None, *addresses: str, since: int | None = None
+    async def wait_for_retry(
+        self, interval: timedelta | None, *addresses: str, since: int | None = None
     ) -> ActivityOutcome | None:
-        """Waits as long as the pause is, where there is one, or until a person steps in.
+        """Waits until the interval is over, a person asks for a retry, or a person resolves a step.
 
         Args:
-            pause: How long.
-            addresses: What is waited for.
-            since: The number of retries when the attempt began after which this is the rest: who has asked
-                for another one since then is heard.
+            interval: How long; without end where there is none.
+            addresses: The steps that are waited for.
+            since: The number of retry requests when the attempt before this wait began: a request that came
+                during the attempt counts.
 
         Returns:
-            What a person has settled of these addresses, the first of them.
+            The manual resolution of the first of these steps that has one.
         """
-        seen = self.retries if since is None else since
+        seen = self.retry_requests if since is None else since
+        resolved = self._scope.lifecycle.resolved_outcomes
         with suppress(TimeoutError):
             await workflow.wait_condition(
-                lambda: self.retries > seen or any(address in self._settled for address in addresses),
-                timeout=pause,
+                lambda: self.retry_requests > seen or any(address in resolved for address in addresses),
+                timeout=interval,
                 timeout_summary=NEXT_ATTEMPT,
             )
-        return next((self._settled[address] for address in addresses if address in self._settled), None)
+        return next((resolved[address] for address in addresses if address in resolved), None)
 
-    def _show_stuck(self) -> None:
-        reasons = (f"{address}: {trouble.reason}" for address, trouble in self.stuck_steps.items())
-        self._board.show(Status.STUCK, "; ".join(reasons))
+    def _mark_stuck(self, address: str, step: StuckStep) -> None:
+        self._scope.lifecycle.mark_stuck(address, step)
+        self._publish_stuck()
 
-    async def _run(self, plan: Sequence[PlanItem], this: _Round) -> None:
-        for part in plan:
-            if isinstance(part, PendingCompensation):
-                await self._compensate(part, this)
+    def _publish_stuck(self) -> None:
+        steps = self._scope.lifecycle.stuck_steps.items()
+        self._scope.publish("; ".join(f"{address}: {step.reason}" for address, step in steps))
+
+    async def _run_plan(self, plan: Sequence[PlanItem], this: _Round) -> None:
+        for item in plan:
+            if isinstance(item, PendingCompensation):
+                await self._compensate(item, this)
                 continue
-            lanes = [asyncio.create_task(self._run(lane, this)) for lane in part.lanes]
-            await workflow.wait(lanes)
-            for lane in lanes:
-                lane.result()
+            branches = [asyncio.create_task(self._run_plan(branch, this)) for branch in item.lanes]
+            await workflow.wait(branches)
+            for branch in branches:
+                branch.result()
 
-    async def _compensate(self, owed: PendingCompensation, this: _Round) -> None:
-        if refused := self._refused.get(owed.address):
-            this.failures[owed.address] = refused
+    async def _compensate(self, pending: PendingCompensation, this: _Round) -> None:
+        scope, address = self._scope, pending.address
+        if rejected := self._rejected.get(address):
+            this.failures[address] = rejected
             return
-        # By hand, while others of this round were tried.
-        is_settled = owed.address in self._settled
-        verdict = ActivityOutcome(Outcome.DONE) if is_settled else await self._try(owed, this)
-        if verdict.outcome is Outcome.DONE:
-            this.ledger.mark_compensated(owed.address)
-            self.stuck_steps.pop(owed.address, None)
-            if not is_settled:
-                self._board.metrics.compensation_done()
+        # A person may have resolved the step while others of this round were tried.
+        is_resolved = address in scope.lifecycle.resolved_outcomes
+        outcome = ActivityOutcome(Outcome.DONE) if is_resolved else await self._try(pending, this)
+        if outcome.outcome is Outcome.DONE:
+            scope.ledger.mark_compensated(address)
+            scope.lifecycle.mark_resolved(address)
+            if not is_resolved:
+                scope.publisher.metrics.compensation_done()
         else:
-            self._board.metrics.compensation_failed()
-            this.failures[owed.address] = verdict
-            self.stuck_steps[owed.address] = StuckStep(Purpose.COMPENSATION, verdict.reason)
-            self._show_stuck()
+            scope.publisher.metrics.compensation_failed()
+            this.failures[address] = outcome
+            self._mark_stuck(address, StuckStep(Purpose.COMPENSATION, outcome.reason))
 
-    async def _try(self, owed: PendingCompensation, this: _Round) -> ActivityOutcome:
-        seen = self.retries
-        with self.attempting(owed.address):
-            verdict = await run_activity(
-                ActivitySpec(
-                    activity=owed.activity, result=None, policy=owed.policy, task_queue=owed.task_queue
-                ),
-                _sendable(owed),
-                activity_id=f"{COMPENSATE}{owed.address}",
-                summary=f"compensate: {words(owed.activity)}",
-                mark=plain_header(Purpose.COMPENSATION),
-                taken_within=patience(owed.policy, this.number, this.spent),
-            )
-        # Whoever asked for a retry meanwhile may have mended what it was refused for.
-        if verdict.is_final and self.retries == seen:
-            self._refused[owed.address] = verdict
-        return verdict
+    async def _try(self, pending: PendingCompensation, this: _Round) -> ActivityOutcome:
+        requests = self.retry_requests
+        call = ActivityCall(
+            spec=ActivitySpec(
+                activity=pending.activity, result=None, policy=pending.policy, task_queue=pending.task_queue
+            ),
+            arguments=_sendable(pending),
+            activity_id=f"{COMPENSATE}{pending.address}",
+            summary=f"compensate: {words(pending.activity)}",
+            header=plain_header(Purpose.COMPENSATION),
+        )
+        with self.attempting(pending.address):
+            timeout = worker_timeout(pending.policy, this.number, this.used)
+            outcome = await run_activity(call, worker_timeout=timeout)
+        # An operator who asked for a retry meanwhile may have mended the cause of the rejection.
+        if outcome.is_final and self.retry_requests == requests:
+            self._rejected[pending.address] = outcome
+        return outcome
 
 
-def _sendable(owed: PendingCompensation) -> tuple[object, ...]:
-    """What a compensation is given; a result that is too large to be passed on is one that nobody knows."""
-    if owed.takes_result and isinstance(encode(owed.arguments, owed.address), ActivityOutcome):
-        return (*owed.arguments[:1], None)
-    return owed.arguments
+def _sendable(pending: PendingCompensation) -> tuple[object, ...]:
+    """The arguments of a compensation; a result that is too large to be sent counts as unknown."""
+    if not pending.takes_result:
+        return pending.arguments
+    encoded = encode_arguments(pending.arguments, pending.address)
+    return (*pending.arguments[:1], None) if isinstance(encoded, ActivityOutcome) else pending.arguments
 
 
 def words(name: str) -> str:
-    """A name as people read it: `reserve-stock` as `reserve stock`."""
+    """A name as people read the name: `reserve-stock` as `reserve stock`."""
     return name.replace("-", " ").replace("_", " ")

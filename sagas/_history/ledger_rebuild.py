@@ -1,6 +1,5 @@
 """The ledger of a saga, rebuilt from its history: what it owes, also where its code can no longer say."""
 
-from copy import deepcopy
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,7 +8,7 @@ from pydantic import ValidationError
 from .._core.activity_outcome import ActivityOutcome
 from .._core.compensation import PendingCompensation, PlanItem, flatten, plan_in_parent
 from .._core.ledger import Ledger
-from .._core.lifecycle import Phase
+from .._core.lifecycle import Lifecycle, Phase
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._declarations.probe_result import ProbeResult
@@ -40,16 +39,25 @@ class RebuiltSaga:
     """
 
     ledger: Ledger
+    lifecycle: Lifecycle
     way: RecoveryDirection
     left: tuple[PlanItem, ...] = ()
+
+    def plan(self) -> tuple[PlanItem, ...]:
+        """The compensations that would have to run now, in their order."""
+        return self.ledger.plan(is_past_pivot=self.lifecycle.is_past_pivot)
+
+    def pending(self) -> tuple[PendingCompensation, ...]:
+        """Every compensation of the plan, the first to run first."""
+        return tuple(flatten(self.plan()))
 
 
 def rebuild_saga(record: SagaRecord) -> RebuiltSaga:
     """Rebuilds the ledger of a saga, with what its children owe as far as their histories were read."""
     now, bases = _told(record), [_told(base) for base in record.bases]
-    ledger, left = merge_runs(now, bases)
+    ledger, lifecycle, left = merge_runs(now, bases)
     way = RecoveryDirection.FORWARD if is_past_pivot(now, bases) else RecoveryDirection.BACK
-    return RebuiltSaga(ledger, way, left_by_resets(ledger, left) if left else ())
+    return RebuiltSaga(ledger, lifecycle, way, left_by_resets(ledger, left) if left else ())
 
 
 def outcome_of_attempts(efforts: list[ActivityRecord]) -> ActivityOutcome:
@@ -72,12 +80,12 @@ def outcome_of_attempts(efforts: list[ActivityRecord]) -> ActivityOutcome:
 
 def _told(record: SagaRecord) -> RunView:
     """What the history of one run says."""
-    ledger = _as_it_began(record)
-    pivot = Outcome.DONE if ledger.phase is Phase.PAST_PIVOT else None
+    ledger, lifecycle = _as_it_began(record)
+    pivot = Outcome.DONE if lifecycle.is_past_pivot else None
     left = set[str]()
     for child in record.children:
         # One that ended without a word before its saga continued as new.
-        if child.address in ledger.lost():
+        if child.address in ledger.unresolved_children():
             left |= _end_child(ledger, child)
     for address, efforts in _by_address(record).items():
         if isinstance(efforts, ChildRecord):
@@ -92,20 +100,24 @@ def _told(record: SagaRecord) -> RunView:
             pivot = verdict.outcome
             _end(ledger, address, verdict)
         else:
-            _enter_step(ledger, record, efforts)
-        if pivot is Outcome.DONE and ledger.phase is Phase.FORWARD:
-            ledger.pass_pivot()
-    has_turned = _make_up(ledger, record)
-    return RunView(record, ledger, pivot, has_turned, frozenset(left))
+            _enter_step(ledger, lifecycle, record, efforts)
+        if pivot is Outcome.DONE and lifecycle.phase is Phase.FORWARD:
+            lifecycle.start_pivot(address)
+            lifecycle.pass_pivot()
+    has_turned = _make_up(ledger, lifecycle, record)
+    return RunView(record, ledger, lifecycle, pivot, has_turned, frozenset(left))
 
 
-def _as_it_began(record: SagaRecord) -> Ledger:
+def _as_it_began(record: SagaRecord) -> tuple[Ledger, Lifecycle]:
+    """The ledger and the lifecycle at the start of the run."""
+    lifecycle = Lifecycle(starts_past_pivot=record.carried is not None and record.carried.is_past_pivot)
+    lifecycle.open()
     if record.carried is not None:
-        return deepcopy(record.carried.ledger)
+        return record.carried.ledger.restore(), lifecycle
     for effort in record.efforts:
         if effort.mark.purpose in COUNTED:
-            return Ledger(effort.mark.scope, effort.mark.order)
-    return Ledger()
+            return Ledger(effort.mark.scope, effort.mark.order), lifecycle
+    return Ledger(), lifecycle
 
 
 def _by_address(record: SagaRecord) -> dict[str, ChildRecord | list[ActivityRecord]]:
@@ -124,18 +136,18 @@ def _by_address(record: SagaRecord) -> dict[str, ChildRecord | list[ActivityReco
     return lines
 
 
-def _make_up(ledger: Ledger, record: SagaRecord) -> bool:
+def _make_up(ledger: Ledger, lifecycle: Lifecycle, record: SagaRecord) -> bool:
     """Notes what is made up for already; returns whether the saga has turned round."""
     efforts = [effort for effort in record.efforts if effort.mark.purpose is Purpose.COMPENSATION]
-    if efforts and ledger.phase is Phase.FORWARD:
-        ledger.begin_compensation()
+    if efforts and lifecycle.phase is Phase.FORWARD:
+        lifecycle.begin_compensation()
     for effort in efforts:
         if effort.verdict.outcome is Outcome.DONE:
             ledger.mark_compensated(effort.address)
     settled = by_hand(record)
-    lost = set(ledger.lost())
+    lost = set(ledger.unresolved_children())
     for address in settled & lost:
-        ledger.failed(address, Outcome.REJECTED)
+        ledger.fail(address, Outcome.REJECTED)
     if efforts:
         for address in settled - lost:
             ledger.mark_compensated(address)
@@ -161,10 +173,13 @@ def _finding(probe: ActivityRecord) -> ActivityOutcome | None:
         return None
 
 
-def _enter_step(ledger: Ledger, record: SagaRecord, efforts: list[ActivityRecord]) -> None:
+def _enter_step(
+    ledger: Ledger, lifecycle: Lifecycle, record: SagaRecord, efforts: list[ActivityRecord]
+) -> None:
     first = efforts[0]
     is_best_effort = first.mark.purpose is Purpose.BEST_EFFORT
-    ledger.start(first.address, _compensation(first), is_best_effort=is_best_effort)
+    compensation = None if lifecycle.is_past_pivot else _compensation(first)
+    ledger.start(first.address, compensation, is_best_effort=is_best_effort)
     verdict = outcome_of_attempts(efforts)
     if first.mark.purpose is Purpose.RETRIABLE and first.address in by_hand(record):
         verdict = ActivityOutcome(Outcome.DONE)
@@ -172,8 +187,8 @@ def _enter_step(ledger: Ledger, record: SagaRecord, efforts: list[ActivityRecord
     for sent in record.efforts:
         # What was sent once is sent again: an answer that the saga could not read was not passed on either.
         if sent.mark.purpose is Purpose.COMPENSATION and sent.address == first.address:
-            ledger.done(first.address, sent.arguments[1] if len(sent.arguments) > 1 else None)
-            ledger.failed(first.address, verdict.outcome)
+            ledger.complete(first.address, sent.arguments[1] if len(sent.arguments) > 1 else None)
+            ledger.fail(first.address, verdict.outcome)
 
 
 def _compensation(effort: ActivityRecord) -> PendingCompensation | None:
@@ -193,9 +208,9 @@ def _compensation(effort: ActivityRecord) -> PendingCompensation | None:
 
 def _end(ledger: Ledger, address: str, verdict: ActivityOutcome) -> None:
     if verdict.outcome is Outcome.DONE:
-        ledger.done(address, verdict.value)
+        ledger.complete(address, verdict.value)
     elif verdict.outcome is not Outcome.STARTED:
-        ledger.failed(address, verdict.outcome)
+        ledger.fail(address, verdict.outcome)
 
 
 def _end_child(ledger: Ledger, child: ChildRecord) -> set[str]:
@@ -206,20 +221,20 @@ def _end_child(ledger: Ledger, child: ChildRecord) -> set[str]:
     """
     close = closure_of_child(child)
     if child.was_refused or child.is_missing:
-        ledger.failed(child.address, Outcome.REJECTED if child.was_refused else Outcome.WITHDRAWN)
+        ledger.fail(child.address, Outcome.REJECTED if child.was_refused else Outcome.WITHDRAWN)
     elif close is None:
         return set()
     elif not close.is_a_word:
         _end_lost_child(ledger, child)
     elif close.owed is None:
-        ledger.failed(child.address, Outcome.REJECTED)
+        ledger.fail(child.address, Outcome.REJECTED)
     else:
-        ledger.closed(child.address, plan_in_parent(child.address, close.owed, child.task_queue))
+        ledger.complete_child(child.address, plan_in_parent(child.address, close.owed, child.task_queue))
     if child.record is None or not _was_reset(child.record):
         return set()
     left = plan_in_parent(child.address, rebuild_saga(child.record).left, child.task_queue)
     if left and close is not None and close.is_a_word:
-        ledger.closed(child.address, (*ledger.entries[child.address].owed, *left))
+        ledger.complete_child(child.address, (*ledger.entries[child.address].compensations, *left))
     return {owed.address for owed in flatten(left)}
 
 
@@ -231,10 +246,10 @@ def _end_lost_child(ledger: Ledger, child: ChildRecord) -> None:
     """What it owes, less what its own rescues have made up for; one with other activities cannot be told."""
     record = child.record
     if record is None or record.close is None or record.close.kind == SAGA_UNACCOUNTED:
-        ledger.failed(child.address, Outcome.UNKNOWN)
+        ledger.fail(child.address, Outcome.UNKNOWN)
         return
-    owed = rebuild_saga(record).ledger.plan()
-    ledger.closed(child.address, plan_in_parent(child.address, owed, child.task_queue))
+    owed = rebuild_saga(record).plan()
+    ledger.complete_child(child.address, plan_in_parent(child.address, owed, child.task_queue))
 
 
 def _end_pivot_child(ledger: Ledger, record: SagaRecord, child: ChildRecord) -> Outcome:

@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict
 from .._core.compensation import PendingCompensation, PlanItem, flatten, select
 from .._core.ids import in_parent
 from .._core.ledger import Ledger
-from .._core.lifecycle import Phase
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._wire.operator_requests import SKIP
@@ -108,7 +107,7 @@ def build_preview(record: SagaRecord) -> Preview:
     """Says what would be made up for, and what would stay; children count where their records were read."""
     rebuilt = rebuild_saga(record)
     is_forward = rebuilt.way is RecoveryDirection.FORWARD
-    plan = () if is_forward or record.has_completed else rebuilt.ledger.plan()
+    plan = () if is_forward or record.has_completed else rebuilt.plan()
     turning = {} if is_forward else _open_children(record)
     own = tuple(_of_children(turning))
     left = {each.address for each in flatten(rebuilt.left)}
@@ -129,7 +128,7 @@ def build_preview(record: SagaRecord) -> Preview:
         unknown=() if is_forward else tuple(_unknown(rebuilt.ledger, turning)),
         left=tuple(_planned(rebuilt.left)) if left else (),
         has_completed=record.has_completed,
-        has_turned=rebuilt.ledger.phase is Phase.COMPENSATING,
+        has_turned=rebuilt.lifecycle.has_compensated,
         root=record.root if record.is_handed_over and not is_forward else "",
     )
 
@@ -153,7 +152,7 @@ def _of_children(previews: dict[str, Preview]) -> Iterator[PlannedCompensation]:
 
 
 def _unknown(ledger: Ledger, previews: dict[str, Preview]) -> Iterator[str]:
-    for address in ledger.lost():
+    for address in ledger.unresolved_children():
         if address not in previews:
             yield address
         else:
@@ -178,7 +177,7 @@ def _stays(record: SagaRecord, planned: Set[str] = frozenset()) -> Iterator[Rema
         for verb in each.verbs
         if verb.entry.verb == SKIP
     }
-    settled = (ledger.made_up - skipped.keys()) | planned
+    settled = (ledger.compensated - skipped.keys()) | planned
     for address, entry in ledger.entries.items():
         if not entry.is_child and address not in settled and entry.outcome in MAY_HAVE_HAPPENED:
             yield RemainingEffect(address=address, outcome=entry.outcome, because=skipped.get(address, ""))

@@ -12,7 +12,7 @@ from typing import cast
 
 from .._core.compensation import PlanItem, flatten, select
 from .._core.ledger import Ledger, LedgerEntry
-from .._core.lifecycle import Phase
+from .._core.lifecycle import Lifecycle, Phase
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .saga_record import COUNTED, ActivityRecord, ChildRecord, SagaRecord, by_hand, closure_of_child
@@ -35,6 +35,7 @@ class RunView:
 
     record: SagaRecord
     ledger: Ledger
+    lifecycle: Lifecycle
     pivot: Outcome | None
     has_turned: bool
     left: frozenset[str] = frozenset()
@@ -69,7 +70,7 @@ class RunView:
                 yield line.address, line.asked_at, close.at if close else self.ended_at
 
 
-def merge_runs(now: RunView, bases: Sequence[RunView]) -> tuple[Ledger, frozenset[str]]:
+def merge_runs(now: RunView, bases: Sequence[RunView]) -> tuple[Ledger, Lifecycle, frozenset[str]]:
     """The ledger of a saga with what its bases have done and it has not, and the addresses of the latter.
 
     Args:
@@ -77,16 +78,17 @@ def merge_runs(now: RunView, bases: Sequence[RunView]) -> tuple[Ledger, frozense
         bases: What resets have left behind, the oldest first.
     """
     lines = _lines(now, bases)
-    ledger = replace(now.ledger, entries={}, made_up=set(now.ledger.made_up))
+    ledger = replace(now.ledger, entries={}, compensated=set(now.ledger.compensated))
+    lifecycle = now.lifecycle
     left = set(now.left)
     for address, (entry, told) in lines.items():
         is_left = told is not now and not told.is_gone
-        ledger.entries[address] = entry if is_left or told is now else replace(entry, owed=())
-        left |= {owed.address for owed in flatten(entry.owed)} if is_left else set()
+        ledger.entries[address] = entry if is_left or told is now else replace(entry, compensations=())
+        left |= {owed.address for owed in flatten(entry.compensations)} if is_left else set()
     words = {told.record.run_id: told.words() for told in (*bases, now)}
     heard = {a: words[told.record.run_id].get(a, EARLIEST) for a, (_, told) in lines.items()}
     for base in bases:
-        _note(ledger, heard, base.ledger.made_up, by_hand(base.record), base.ended_at)
+        _note(ledger, heard, base.ledger.compensated, by_hand(base.record), base.ended_at)
     for rescue in now.record.own_rescues:
         through = {
             effort.address
@@ -94,10 +96,10 @@ def merge_runs(now: RunView, bases: Sequence[RunView]) -> tuple[Ledger, frozense
             if effort.mark.purpose is Purpose.COMPENSATION and effort.verdict.outcome is Outcome.DONE
         }
         at = _taken_up_at(rescue, now)
-        if rescue.efforts and at >= now.ended_at and ledger.phase is Phase.FORWARD:
-            ledger.begin_compensation()
+        if rescue.efforts and at >= now.ended_at and lifecycle.phase is Phase.FORWARD:
+            lifecycle.begin_compensation()
         _note(ledger, heard, through | by_hand(rescue), by_hand(rescue), at)
-    return ledger, frozenset(left)
+    return ledger, lifecycle, frozenset(left)
 
 
 def is_past_pivot(now: RunView, bases: Sequence[RunView]) -> bool:
@@ -114,8 +116,7 @@ def is_past_pivot(now: RunView, bases: Sequence[RunView]) -> bool:
 
 def left_by_resets(ledger: Ledger, left: frozenset[str]) -> tuple[PlanItem, ...]:
     """What is owed at these addresses, also after a pivot to which it does not belong."""
-    whole = replace(ledger, phase=Phase.FORWARD)
-    return select(whole.plan(), lambda address: address in left)
+    return select(ledger.plan(), lambda address: address in left)
 
 
 def _lines(now: RunView, bases: Sequence[RunView]) -> dict[str, tuple[LedgerEntry, RunView]]:
@@ -153,22 +154,22 @@ def _stands(older: LedgerEntry, newer: LedgerEntry, told: RunView) -> bool:
         # One that was begun anew knows of the one before.
         children = told.record.children
         return not any(child.address == newer.address and child.record for child in children)
-    return bool(older.owed) and older.outcome in (*IN_DOUBT, Outcome.DONE)
+    return bool(older.compensations) and older.outcome in (*IN_DOUBT, Outcome.DONE)
 
 
 def _note(
     ledger: Ledger, heard: dict[str, datetime], made_up: set[str], settled: frozenset[str], at: datetime
 ) -> None:
     """Notes what somebody has made up for, unless it was heard of again after that."""
-    lost = set(ledger.lost())
+    lost = set(ledger.unresolved_children())
     for address, entry in tuple(ledger.entries.items()):
         if heard[address] > at:
             continue
-        for owed in flatten(entry.owed):
+        for owed in flatten(entry.compensations):
             if owed.address in made_up:
                 ledger.mark_compensated(owed.address)
         if address in lost & settled:
-            ledger.failed(address, Outcome.REJECTED)
+            ledger.fail(address, Outcome.REJECTED)
 
 
 def with_bases(record: SagaRecord) -> SagaRecord:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from .._core.activity_outcome import ActivityOutcome
+from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._core.status import Status
 from .._wire.activity_header import ActivityHeader
 from .._wire.continued_state import ContinuedState
-from .._wire.operator_requests import COMPLETE, SKIP, AuditEntry, ManualResolution
+from .._wire.operator_requests import COMPLETE, SKIP, AuditEntry
 from .closure import CloseStatus, Closure
 
 COUNTED = (Purpose.STEP, Purpose.BEST_EFFORT, Purpose.PIVOT, Purpose.RETRIABLE)

@@ -5,8 +5,9 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
-from .._wire.operator_requests import AuditEntry, ManualResolution
+from .._wire.operator_requests import AuditEntry
 from .closure import CloseStatus
 from .ledger_rebuild import RecoveryDirection
 

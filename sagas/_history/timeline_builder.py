@@ -6,17 +6,16 @@ from operator import itemgetter
 from .._core.activity_outcome import ActivityOutcome
 from .._core.compensation import flatten
 from .._core.ids import in_parent
-from .._core.ledger import Ledger
-from .._core.lifecycle import Phase
+from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._core.status import Status, has_ended
 from .._wire.failures import SAGA_REFUSED
-from .._wire.operator_requests import AuditEntry, ManualResolution
+from .._wire.operator_requests import AuditEntry
 from .._wire.rescue import RESCUE_TYPE, RescueRequest
 from .._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT
 from .closure import CloseStatus, Closure
-from .ledger_rebuild import RecoveryDirection, outcome_of_attempts, rebuild_saga
+from .ledger_rebuild import RebuiltSaga, RecoveryDirection, outcome_of_attempts, rebuild_saga
 from .resets import with_bases
 from .saga_record import (
     COUNTED,
@@ -42,7 +41,7 @@ def build_timeline(record: SagaRecord) -> Timeline:
     """Tells a saga's story, with those of its children and rescues where they were read."""
     rebuilt, record = rebuild_saga(record), with_bases(record)
     close = record.close
-    status = status_of(record, rebuilt.ledger)
+    status = status_of(record, rebuilt)
     return Timeline(
         id=record.id,
         run_id=record.run_id,
@@ -55,7 +54,7 @@ def build_timeline(record: SagaRecord) -> Timeline:
         closed=close and close.how,
         code=close.code if close else "",
         reason=close.reason if close else "",
-        steps=tuple(_steps(record, rebuilt.ledger)),
+        steps=tuple(_steps(record, rebuilt)),
         fault=_fault(record),
         waits=tuple(_waits(record, status, rebuilt.way)) if close is None else (),
         verbs=tuple(_verbs(record)),
@@ -107,11 +106,11 @@ def _verbs(record: SagaRecord) -> Iterator[AuditEntry]:
     yield from (entry for _, entry in sorted([*resets, *verbs], key=itemgetter(0)))
 
 
-def status_of(record: SagaRecord, ledger: Ledger) -> str:
+def status_of(record: SagaRecord, rebuilt: RebuiltSaga) -> str:
     """The saga's status: what it said last, or else what its end says."""
     close = record.close
     if close is None:
-        going = Status.COMPENSATING if ledger.phase is Phase.COMPENSATING else Status.RUNNING
+        going = Status.COMPENSATING if rebuilt.lifecycle.has_compensated else Status.RUNNING
         return record.status or going.value
     if has_ended(record.status, is_child=bool(record.parent)):
         return record.status
@@ -119,28 +118,28 @@ def status_of(record: SagaRecord, ledger: Ledger) -> str:
         return close.how.value
     if close.how is CloseStatus.COMPLETED:
         return record.status or Status.COMPLETED.value
-    if close.how is CloseStatus.CANCELED and not ledger.owed():
+    if close.how is CloseStatus.CANCELED and not rebuilt.pending():
         return Status.COMPENSATED.value
     # A saga that was refused at the door has done nothing; one that ended otherwise may still owe.
     return "refused" if close.kind == SAGA_REFUSED else close.how.value
 
 
-def _steps(record: SagaRecord, ledger: Ledger) -> Iterator[StepLine]:
+def _steps(record: SagaRecord, rebuilt: RebuiltSaga) -> Iterator[StepLine]:
     told: set[str] = set()
     unknown = unresolved_children(record)
     for line in record.lines:
         if isinstance(line, ChildRecord):
-            yield _child(record, ledger, line, "" if line.left_by else unknown.get(line.address, ""))
+            yield _child(record, rebuilt, line, "" if line.left_by else unknown.get(line.address, ""))
         elif line.mark.purpose in (*COUNTED, Purpose.AFTERWARDS) and line.address not in told:
             told.add(line.address)
             about = (line.mark.purpose, Purpose.PROBE)
             same = [e for e in record.efforts if e.address == line.address and e.mark.purpose in about]
-            yield _step(record, ledger, same)
+            yield _step(record, rebuilt, same)
 
 
-def _step(record: SagaRecord, ledger: Ledger, efforts: list[ActivityRecord]) -> StepLine:
+def _step(record: SagaRecord, rebuilt: RebuiltSaga, efforts: list[ActivityRecord]) -> StepLine:
     first, last = efforts[0], efforts[-1]
-    entry = ledger.entries.get(first.address)
+    entry = rebuilt.ledger.entries.get(first.address)
     verdict = outcome_of_attempts(efforts)
     failure = _last_failure(efforts) if verdict.outcome is Outcome.STARTED else verdict
     is_insisted_on = first.mark.purpose in (Purpose.PIVOT, Purpose.RETRIABLE)
@@ -157,7 +156,7 @@ def _step(record: SagaRecord, ledger: Ledger, efforts: list[ActivityRecord]) -> 
         attempts=sum(effort.attempts for effort in efforts if effort.mark.purpose is not Purpose.PROBE),
         code=failure.code,
         reason=failure.reason,
-        compensations=tuple(_compensations(record, ledger, first.address)),
+        compensations=tuple(_compensations(record, rebuilt, first.address)),
         left_by=last.left_by,
         by_hand=settled,
     )
@@ -169,17 +168,17 @@ def _last_failure(efforts: list[ActivityRecord]) -> ActivityOutcome:
     return next(ended, ActivityOutcome(Outcome.STARTED))
 
 
-def _child(record: SagaRecord, ledger: Ledger, child: ChildRecord, unknown: str) -> StepLine:
+def _child(record: SagaRecord, rebuilt: RebuiltSaga, child: ChildRecord, unknown: str) -> StepLine:
     """A child; one of which its parent does not know what it owes is not simply done."""
     close: Closure | None = closure_of_child(child)
-    compensations = tuple(_compensations(record, ledger, child.address))
+    compensations = tuple(_compensations(record, rebuilt, child.address))
     story = build_timeline(child.record) if child.record else None
-    if story is not None and ledger.entries[child.address].outcome is Outcome.DONE:
+    if story is not None and rebuilt.ledger.entries[child.address].outcome is Outcome.DONE:
         story = _handed_over(story, child.address, {each.address: each for each in compensations})
     return StepLine(
         address=child.address,
         purpose="child",
-        outcome=Outcome.UNKNOWN if unknown else ledger.entries[child.address].outcome,
+        outcome=Outcome.UNKNOWN if unknown else rebuilt.ledger.entries[child.address].outcome,
         activity=child.record.type if child.record else "",
         started_at=child.asked_at,
         ended_at=close and close.at,
@@ -211,17 +210,17 @@ def _handed_over(story: Timeline, child: str, compensations: dict[str, Compensat
     return story.model_copy(update={"steps": steps})
 
 
-def _compensations(record: SagaRecord, ledger: Ledger, address: str) -> Iterator[CompensationLine]:
+def _compensations(record: SagaRecord, rebuilt: RebuiltSaga, address: str) -> Iterator[CompensationLine]:
     """What makes up for one line of the ledger; what is not owed, and was never scheduled, is not told."""
-    entry = ledger.entries.get(address)
+    entry = rebuilt.ledger.entries.get(address)
     if entry is None:
         return
     whose = (record, *record.own_rescues)
     settled = dict[str, ManualResolution]()
     for each in whose:
         settled |= manual_resolutions_of(each)
-    planned = set[str]() if record.has_completed else {each.address for each in ledger.owed()}
-    for owed in flatten(entry.owed):
+    planned = set[str]() if record.has_completed else {each.address for each in rebuilt.pending()}
+    for owed in flatten(entry.compensations):
         efforts = [
             effort
             for each in whose

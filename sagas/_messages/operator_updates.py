@@ -1,4 +1,4 @@
-"""Where operators' verbs arrive: refused if they make no sense, else carried out and written down."""
+"""Operators' verbs as updates of a saga's workflow: refused with a sentence, or carried out and audited."""
 
 from collections.abc import Callable
 from json import dumps
@@ -9,16 +9,15 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.ledger import Ledger
-from .._core.lifecycle import Phase
+from .._core.lifecycle import Phase, StuckStep
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._core.status import ENDED, Status
 from .._errors import CompensationRequestedError
-from .._execution.retry_loop import RetryLoop, StuckStep
+from .._execution.retry_loop import RetryLoop
 from .._run.context import RunContext
-from .._run.forward_check import ForwardCheck
-from .._run.status_publisher import StatusPublisher
+from .._run.forward_check import is_compensation_requested
+from .._run.scope import Scope
 from .._wire.failures import SAGA_REFUSED
 from .._wire.operator_requests import (
     APPROVE,
@@ -34,100 +33,100 @@ from .._wire.operator_requests import (
     OperatorNote,
     SkipRequest,
 )
-from .external_events import ExternalEvents
-from .handler_signature import takes
+from .approvals import Approvals, refusal_of_unawaited
+from .handler_signature import declare_message
 
 SKIPPED = "skipped"
-"""The code of a pivot of which an operator says that it did not happen."""
+"""The code of a pivot of which an operator says that the pivot did not happen."""
 
 
 class OperatorUpdates:
-    """The operator's verbs of one saga, as updates of its workflow.
+    """The operators' verbs of one saga.
 
-    A verb is refused by a sentence, before it is written into history; one that is carried out stands there
-    with who has asked for it, when, and why.
+    A verb that makes no sense now is refused with a sentence before the verb is written into the history. A
+    verb that is carried out stands in the history with who asked for it, when and why.
+
+    Args:
+        context: The workflow run.
+        scope: The saga.
+        retry_loop: Retries and resolves stuck steps.
+        approvals: Takes decisions; none where the saga waits for no approval.
     """
 
     def __init__(
-        self,
-        *,
-        ledger: Ledger,
-        board: StatusPublisher,
-        course: ForwardCheck,
-        insistence: RetryLoop,
-        mailbox: ExternalEvents,
-        run: RunContext,
+        self, context: RunContext, scope: Scope, retry_loop: RetryLoop, approvals: Approvals | None = None
     ) -> None:
-        self._ledger, self._board, self._course = ledger, board, course
-        self._insistence, self._mailbox, self._run = insistence, mailbox, run
+        self._context, self._scope = context, scope
+        self._retry_loop, self._approvals = retry_loop, approvals
 
     def open(self) -> None:
         """Takes verbs from now on."""
-        self._take(HOLD, OperatorNote, self._refuse_hold, lambda _: self._course.hold())
-        self._take(RESUME, OperatorNote, self._refuse_resume, lambda _: self._course.resume())
-        self._take(RETRY, OperatorNote, self._refuse_retry, lambda _: self._insistence.retry())
-        self._take(COMPENSATE, OperatorNote, self._refuse_compensate, self._compensate)
-        self._take(SKIP, SkipRequest, self._refuse_skip, self._skip)
-        self._take(COMPLETE, CompleteRequest, self._refuse_complete, self._complete)
-        self._take(APPROVE, ApprovalRequest, self._mailbox.refuse_decision, self._mailbox.decide)
-        if self._run.is_child:
-            self._follow(HOLD, self._refuse_to_follow, self._course.hold)
-            self._follow(RESUME, self._refuse_resume, self._course.resume)
+        self._set_update(HOLD, OperatorNote, self._refusal_of_hold, lambda _: self._hold())
+        self._set_update(RESUME, OperatorNote, self._refusal_of_resume, lambda _: self._resume())
+        self._set_update(RETRY, OperatorNote, self._refusal_of_retry, lambda _: self._retry_loop.retry())
+        self._set_update(COMPENSATE, OperatorNote, self._refusal_of_compensate, self._compensate)
+        self._set_update(SKIP, SkipRequest, self._refusal_of_skip, self._skip)
+        self._set_update(COMPLETE, CompleteRequest, self._refusal_of_complete, self._complete)
+        self._set_update(APPROVE, ApprovalRequest, self._refusal_of_approve, self._approve)
+        if self._context.is_child:
+            self._set_signal(HOLD, self._refusal_of_parents_hold, self._hold)
+            self._set_signal(RESUME, self._refusal_of_resume, self._resume)
 
-    def _take(
+    def _set_update(
         self,
         verb: str,
         request: type[OperatorNote],
-        refuse: Callable[[Any], str | None],
+        refusal_of: Callable[[Any], str | None],
         carry_out: Callable[[Any], None],
     ) -> None:
-        def check(note: Any = None) -> None:
+        def validate(note: Any = None) -> None:
             refusal: str | None
             if not isinstance(note, request):
-                # Null is read without regard to the type.
+                # Temporal decodes null without regard to the type.
                 refusal = "nobody is named who asks for it, and no reason"
-            elif self._board.status in ENDED:
-                refusal = f"the saga is {self._board.status}: it has ended"
+            elif (status := self._scope.lifecycle.status) in ENDED:
+                refusal = f"the saga is {status}: it has ended"
             else:
-                authorize = self._run.authorize
-                refusal = refuse(note) or (authorize and authorize(verb, note))
+                authorize = self._context.authorize
+                refusal = refusal_of(note) or (authorize and authorize(verb, note))
             if refusal:
                 raise ApplicationError(refusal, type=SAGA_REFUSED)
 
         async def handle(note: Any) -> str:
-            self._write_down(verb, note)
+            self._audit(verb, note)
             carry_out(note)
-            status = self._board.status.value
+            status = self._scope.lifecycle.status.value
             if verb in (HOLD, RESUME):
-                await self._run.family.tell(verb, note)
+                await self._context.open_children.pass_on(verb, note)
             return status
 
-        # Temporal finds out the signature of each of the seven in each run, where it is not given.
-        takes(handle, request)
+        # Without a declared signature, Temporal would inspect each of the seven handlers in each run.
+        declare_message(handle, request)
         # Temporal types handlers loosely.
         workflow.set_update_handler(  # pyright: ignore[reportUnknownMemberType]
-            verb, handle, validator=check
+            verb, handle, validator=validate
         )
 
-    def _follow(
-        self, verb: str, refuse: Callable[[OperatorNote], str | None], carry_out: Callable[[], None]
+    def _set_signal(
+        self, verb: str, refusal_of: Callable[[OperatorNote], str | None], carry_out: Callable[[], None]
     ) -> None:
-        """Does as the parent was told to; what makes no sense here is passed over."""
+        """Follows a verb of the parent; a verb that makes no sense here is passed over."""
 
         async def handle(*content: Any) -> None:
             note = content[0] if len(content) == 1 else None
-            if not isinstance(note, OperatorNote) or self._board.status in ENDED or refuse(note):
+            has_ended = self._scope.lifecycle.status in ENDED
+            if not isinstance(note, OperatorNote) or has_ended or refusal_of(note):
                 return
-            self._write_down(verb, note)
+            self._audit(verb, note)
             carry_out()
-            await self._run.family.tell(verb, note)
+            await self._context.open_children.pass_on(verb, note)
 
-        takes(handle, OperatorNote)
+        declare_message(handle, OperatorNote)
         # Temporal types handlers loosely.
         workflow.set_signal_handler(verb, handle)  # pyright: ignore[reportUnknownMemberType]
 
-    def _write_down(self, verb: str, note: OperatorNote) -> None:
-        self._board.audit.append(
+    def _audit(self, verb: str, note: OperatorNote) -> None:
+        self._scope.audit.append(
             AuditEntry(
                 verb=verb,
                 at=workflow.now().isoformat(timespec="seconds"),
@@ -138,39 +137,52 @@ class OperatorUpdates:
             )
         )
 
-    def _refuse_hold(self, _: OperatorNote) -> str | None:
-        if self._course.is_turning:
+    def _refusal_of_hold(self, _: OperatorNote) -> str | None:
+        if is_compensation_requested(self._scope):
             return "the saga is about to compensate: that cannot be held"
-        if self._board.status is not Status.RUNNING:
-            return f"the saga is {self._board.status}: only one that is running can be held"
+        if (status := self._scope.lifecycle.status) is not Status.RUNNING:
+            return f"the saga is {status}: only one that is running can be held"
         return None
 
-    def _refuse_to_follow(self, note: OperatorNote) -> str | None:
-        """As `_refuse_hold`; but one that is stuck is held once it is through, as its parent is now."""
-        is_going_back = self._ledger.phase is Phase.COMPENSATING
-        if self._board.status is Status.STUCK and not self._board.is_held and not is_going_back:
+    def _refusal_of_parents_hold(self, note: OperatorNote) -> str | None:
+        """As `_refusal_of_hold`; but a child that is stuck is held, and stops after the stuck step."""
+        lifecycle = self._scope.lifecycle
+        is_going_forward = lifecycle.phase is not Phase.COMPENSATING
+        if lifecycle.status is Status.STUCK and not lifecycle.is_held and is_going_forward:
             return None
-        return self._refuse_hold(note)
+        return self._refusal_of_hold(note)
 
-    def _refuse_resume(self, _: OperatorNote) -> str | None:
-        if not self._board.is_held:
+    def _hold(self) -> None:
+        self._scope.lifecycle.hold()
+        if self._scope.lifecycle.status is Status.HELD:
+            self._scope.publish()
+
+    def _refusal_of_resume(self, _: OperatorNote) -> str | None:
+        if not self._scope.lifecycle.is_held:
             return "the saga is not held: there is nothing to resume"
         return None
 
-    def _refuse_retry(self, _: OperatorNote) -> str | None:
-        if self._insistence.stuck_steps:
-            return None
-        if self._board.status is Status.STUCK:
-            return f"there is nothing to retry: {self._board.note}"
-        return f"the saga is {self._board.status}, not stuck: there is nothing to retry"
+    def _resume(self) -> None:
+        was_held = self._scope.lifecycle.status is Status.HELD
+        self._scope.lifecycle.resume()
+        if was_held:
+            self._scope.publish()
 
-    def _refuse_compensate(self, _: OperatorNote) -> str | None:
-        if self._ledger.phase is Phase.PAST_PIVOT:
+    def _refusal_of_retry(self, _: OperatorNote) -> str | None:
+        if self._scope.lifecycle.stuck_steps:
+            return None
+        if self._scope.lifecycle.status is Status.STUCK:
+            return f"there is nothing to retry: {self._scope.publisher.note}"
+        return f"the saga is {self._scope.lifecycle.status}, not stuck: there is nothing to retry"
+
+    def _refusal_of_compensate(self, _: OperatorNote) -> str | None:
+        lifecycle = self._scope.lifecycle
+        if lifecycle.is_past_pivot:
             return "the saga is past its pivot: it only goes forward"
-        if self._ledger.phase is Phase.COMPENSATING or self._course.is_turning:
+        if lifecycle.phase is Phase.COMPENSATING or is_compensation_requested(self._scope):
             return "the saga is compensating already"
-        for address, trouble in self._insistence.stuck_steps.items():
-            if trouble.purpose is Purpose.PIVOT:
+        for address, step in lifecycle.stuck_steps.items():
+            if step.purpose is Purpose.PIVOT:
                 return (
                     f"nobody knows whether its pivot {address!r} has happened: "
                     "complete it if it has, skip it if it has not"
@@ -178,29 +190,30 @@ class OperatorUpdates:
         return None
 
     def _compensate(self, note: OperatorNote) -> None:
-        # It stays held until it has turned round: past its pivot, or that of its child, it does not.
-        self._course.turn(CompensationRequestedError(note.by, note.because))
+        # The saga stays held until it compensates: past its pivot, or that of its child, the request is void.
+        self._scope.request_compensation(CompensationRequestedError(note.by, note.because))
 
-    def _refuse_skip(self, request: SkipRequest) -> str | None:
-        trouble = self._insistence.stuck_steps.get(request.step)
-        if trouble is None:
-            return self._not_in_trouble(request.step)
-        if trouble.purpose is Purpose.RETRIABLE:
+    def _refusal_of_skip(self, request: SkipRequest) -> str | None:
+        stuck = self._scope.lifecycle.stuck_steps.get(request.step)
+        if stuck is None:
+            return self._refusal_of_unstuck(request.step)
+        if stuck.purpose is Purpose.RETRIABLE:
             return (
                 f"{request.step!r} comes after the pivot and cannot be skipped: do it by hand and complete it"
             )
-        return self._insistence.reason_not_to_resolve(request.step)
+        return self._scope.lifecycle.refusal_of_resolution(request.step)
 
     def _skip(self, request: SkipRequest) -> None:
-        verdict = ActivityOutcome(Outcome.REJECTED, code=SKIPPED, reason=f"{request.by}: {request.because}")
-        self._insistence.settle(request.step, "skipped", verdict)
+        reason = f"{request.by}: {request.because}"
+        outcome = ActivityOutcome(Outcome.REJECTED, code=SKIPPED, reason=reason)
+        self._retry_loop.resolve(request.step, "skipped", outcome)
 
-    def _refuse_complete(self, request: CompleteRequest) -> str | None:
-        trouble = self._insistence.stuck_steps.get(request.step)
-        if trouble is None:
-            return self._not_in_trouble(request.step)
+    def _refusal_of_complete(self, request: CompleteRequest) -> str | None:
+        stuck = self._scope.lifecycle.stuck_steps.get(request.step)
+        if stuck is None:
+            return self._refusal_of_unstuck(request.step)
         try:
-            _result_of(trouble, request)
+            _read_result(stuck, request)
         except ValidationError as error:
             if request.result is None:
                 return f"{request.step!r} has a result: give it (--result)"
@@ -209,18 +222,28 @@ class OperatorUpdates:
             return (
                 f"the result of {request.step!r} does not fit: {where + ': ' if where else ''}{first['msg']}"
             )
-        return self._insistence.reason_not_to_resolve(request.step)
+        return self._scope.lifecycle.refusal_of_resolution(request.step)
 
     def _complete(self, request: CompleteRequest) -> None:
-        result = _result_of(self._insistence.stuck_steps[request.step], request)
-        self._insistence.settle(request.step, "completed by hand", ActivityOutcome(Outcome.DONE, result))
+        result = _read_result(self._scope.lifecycle.stuck_steps[request.step], request)
+        outcome = ActivityOutcome(Outcome.DONE, result)
+        self._retry_loop.resolve(request.step, "completed by hand", outcome)
 
-    def _not_in_trouble(self, step: str) -> str:
-        stuck = ", ".join(map(repr, self._insistence.stuck_steps))
+    def _refusal_of_approve(self, request: ApprovalRequest) -> str | None:
+        if self._approvals is None:
+            return refusal_of_unawaited(request, {})
+        return self._approvals.refusal(request)
+
+    def _approve(self, request: ApprovalRequest) -> None:
+        if self._approvals is not None:
+            self._approvals.decide(request)
+
+    def _refusal_of_unstuck(self, step: str) -> str:
+        stuck = ", ".join(map(repr, self._scope.lifecycle.stuck_steps))
         return f"{step!r} is not stuck: {f'stuck is {stuck}' if stuck else 'nothing is'}"
 
 
-def _result_of(trouble: StuckStep, request: CompleteRequest) -> object:
-    if trouble.purpose is Purpose.COMPENSATION or trouble.result is None:
+def _read_result(stuck: StuckStep, request: CompleteRequest) -> object:
+    if stuck.purpose is Purpose.COMPENSATION or stuck.result_type is None:
         return None
-    return TypeAdapter(trouble.result).validate_json(dumps(request.result))
+    return TypeAdapter(stuck.result_type).validate_json(dumps(request.result))

@@ -1,7 +1,8 @@
-"""Errors of a workflow's own handlers: Temporal would close the workflow with them, and all that it owes.
+"""Errors of a workflow's own handlers, with which Temporal would close the workflow and lose compensations.
 
-What a signal raises fails the saga, as if its block had raised it; past the pivot it changes nothing. What
-an update raises is told to who has asked, and the saga goes on.
+An error of a signal handler fails the saga, as if the block of the saga had raised the error; past the pivot
+the error changes nothing. An error of an update is returned to the sender of the update, and the saga goes
+on.
 """
 
 import asyncio
@@ -14,53 +15,54 @@ from .._run.context import RunContext
 from .._wire.failures import LONGEST_REASON, SAGA_REFUSED, SAGA_UNACCOUNTED, to_application_error
 
 
-def takes(run: RunContext, error: Exception | asyncio.CancelledError, signal: str) -> bool:
-    """Whether the saga has taken what a signal's handler has raised; otherwise it ends the workflow.
+def absorb_signal_error(context: RunContext, error: Exception | asyncio.CancelledError, signal: str) -> bool:
+    """Hands the error of a signal handler to the saga; returns whether the workflow goes on.
 
     Raises:
-        DefinitionError: It ends a child that owes what it has done.
-        ApplicationError: It ends a child of which nobody knows what it owes.
+        DefinitionError: The error ends a child that has pending compensations.
+        ApplicationError: The error ends a child whose work outside of a saga cannot be compensated.
     """
-    if run.is_over:
+    if context.has_returned:
         return True
-    is_too_late = _is_too_late(run, error)
+    is_too_late = _is_too_late(context, error)
     if _is_bug(error) and not is_too_late:
         return False
     workflow.logger.warning("signal %r has failed: %s: %s", signal, type(error).__name__, error)
-    if run.is_open:
-        run.fail(_failure_of(error))
-    elif run.carried is not None and not run.has_saga:
-        # What an earlier run has done is made up for once the saga has begun in this one.
-        run.failed = _failure_of(error)
+    if context.scope is not None and context.lifecycle.is_open:
+        context.scope.request_compensation(_failure_of(error))
+    elif context.continued is not None and not context.has_saga:
+        # The steps of an earlier run are compensated once this run has opened the saga.
+        context.error_before_open = _failure_of(error)
     elif not is_too_late:
-        refuse_to_parent(run, error)
-        run.tell_completed()
+        refuse_to_parent(context, error)
+        context.publish_completion()
         return False
     return True
 
 
-def answer_of(run: RunContext, error: SagaError) -> Exception:
-    """What an update fails with, for who has asked."""
+def update_error(context: RunContext, error: SagaError) -> Exception:
+    """The error of an update, for the sender of the update."""
     if isinstance(error, RejectedError):
         return to_application_error(error)
-    if _is_bug(error) and not _is_too_late(run, error):
+    is_too_late = _is_too_late(context, error)
+    if _is_bug(error) and not is_too_late:
         return error
-    kind = SAGA_REFUSED if _is_too_late(run, error) else error.wire_type
+    kind = SAGA_REFUSED if is_too_late else error.wire_type
     return ApplicationError(str(error)[:LONGEST_REASON], type=kind, non_retryable=True)
 
 
-def refuse_to_parent(run: RunContext, error: BaseException) -> None:
-    """Refuses to end a child with an error that its parent would take for that of one that has compensated.
+def refuse_to_parent(context: RunContext, error: BaseException) -> None:
+    """Refuses to end a child with an error from which the parent would conclude that the child compensated.
 
     Raises:
-        DefinitionError: It owes what it has done.
-        ApplicationError: It has activities that belong to no saga.
+        DefinitionError: The child has pending compensations.
+        ApplicationError: The child has activities outside of a saga.
     """
-    if run.is_child and run.owed:
+    if context.is_child and context.pending_for_parent:
         raise DefinitionError(
             f"{wire_type_of(error)} was raised in a child after its saga was completed: {error}"
         ) from error
-    if run.is_child and run.has_activities and not run.has_saga:
+    if context.is_child and context.has_foreign_work and not context.has_saga:
         raise ApplicationError(
             f"{wire_type_of(error)} was raised after activities that belong to no saga",
             type=SAGA_UNACCOUNTED,
@@ -69,17 +71,17 @@ def refuse_to_parent(run: RunContext, error: BaseException) -> None:
 
 
 def _is_bug(error: BaseException) -> bool:
-    """Whether the workflow's task fails with it until the code is mended, as with any other bug."""
+    """Whether the error fails the workflow task until the code is mended, as any other bug does."""
     if isinstance(error, SagaError):
         return isinstance(error, DefinitionError)
     return not isinstance(error, asyncio.CancelledError) and not workflow.is_failure_exception(error)
 
 
-def _is_too_late(run: RunContext, error: BaseException) -> bool:
-    """Whether it is that of a step after the saga's end, or so; who has asked could not know of that."""
+def _is_too_late(context: RunContext, error: BaseException) -> bool:
+    """Whether a handler called the saga too late, which a handler could not know."""
     if isinstance(error, TooLateError):
         return True
-    return isinstance(error, DefinitionError) and run.has_saga and not run.is_open
+    return isinstance(error, DefinitionError) and context.has_saga and not context.lifecycle.is_open
 
 
 def _failure_of(error: Exception | asyncio.CancelledError) -> Exception:

@@ -1,4 +1,4 @@
-"""What stands between Temporal and the code of workflows and activities, for sagas to be possible."""
+"""The interceptor between Temporal and the code of workflows and activities, which makes sagas possible."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -24,9 +24,11 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
 )
 
-from .._core.lifecycle import Phase
+from .._core.lifecycle import Lifecycle
 from .._errors import DefinitionError, RejectedError, SagaError
-from .._run.context import RunContext, enter
+from .._run.activity_header_context import current_activity_header
+from .._run.context import RunContext, enter_context
+from .._run.status_details import render_details
 from .._temporal.handler_arguments import check_update_arguments, signal_mismatch
 from .._wire.activity_header import HEADER, event_groups_of
 from .._wire.child_saga import CHILD_MEMO, UNACCOUNTED_MEMO, ChildMemo, ChildResult
@@ -34,7 +36,7 @@ from .._wire.continued_state import CARRIED_MEMO, ContinuedState
 from .._wire.failures import to_application_error, trimmed_cause
 from .._wire.operator_requests import Authorize
 from .._workflow.saga import Saga
-from .handler_errors import answer_of, refuse_to_parent, takes
+from .handler_errors import absorb_signal_error, refuse_to_parent, update_error
 from .workflow_checks import (
     check_foreign_activity,
     check_workflow_arguments,
@@ -44,11 +46,11 @@ from .workflow_checks import (
 
 
 class SagaInterceptor(Interceptor):
-    """Adds to every worker of a client what a saga needs; see `SagaPlugin`."""
+    """Adds the saga's interceptors to every worker of a client; see `SagaPlugin`."""
 
     def __init__(self, *, search_attributes: bool, authorize: Authorize | None) -> None:
         self.settings = (search_attributes, authorize)
-        # Temporal makes the instances itself, so what the plugin was given goes into a class.
+        # Temporal makes the instances, so the settings of the plugin go into a class.
         settings = {
             "search_attributes": search_attributes,
             "authorize": staticmethod(authorize) if authorize else None,
@@ -67,7 +69,7 @@ class SagaInterceptor(Interceptor):
 
 class _ActivityInbound(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - Temporal's
-        # The span of Temporal's own plugin, where there is one.
+        # The span of Temporal's own OpenTelemetry plugin, where there is one.
         span = trace.get_current_span()
         try:
             result = await super().execute_activity(input)
@@ -84,54 +86,58 @@ class _ActivityInbound(ActivityInboundInterceptor):
 class _WorkflowInbound(WorkflowInboundInterceptor):
     search_attributes = True
     authorize: Authorize | None = None
-    _begun: RunContext | None = None
+    _context: RunContext | None = None
 
     def init(self, outbound: WorkflowOutboundInterceptor) -> None:
         super().init(_WorkflowOutbound(outbound, self))
 
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002 - Temporal's
-        run = self.run
-        enter(run)
-        check_workflow_arguments(input, run)
+        context = self.context
+        enter_context(context)
+        check_workflow_arguments(input, context)
         try:
-            result = await run.guard.protect(self._run_body(run, super().execute_workflow(input)))
+            result = await context.shield.protect(self._run_body(context, super().execute_workflow(input)))
         finally:
-            run.is_over = True
-        answer = ChildResult(result=result, owed=run.owed, by_hand=run.by_hand) if run.is_child else result
-        if run.has_saga:
+            context.has_returned = True
+        answer = result
+        if context.is_child:
+            answer = ChildResult(
+                result=result, owed=context.pending_for_parent, by_hand=context.resolutions_for_parent
+            )
+        if context.has_saga:
             refuse_oversized(answer)
         return answer
 
-    async def _run_body(self, run: RunContext, body: Awaitable[Any]) -> Any:
+    async def _run_body(self, context: RunContext, body: Awaitable[Any]) -> Any:
         try:
             result = await body
         except (Exception, asyncio.CancelledError) as error:
-            if run.carried is not None and not run.has_saga:
-                # What an earlier run has done is still to be made up for.
+            if context.continued is not None and not context.has_saga:
+                # The steps of an earlier run are still to be compensated.
                 async with Saga():
                     raise
-            refuse_open_saga(run)
-            refuse_to_parent(run, error)
+            refuse_open_saga(context)
+            refuse_to_parent(context, error)
             if isinstance(error, Exception) or workflow.cancellation_reason() is not None:
                 # Otherwise the workflow is being evicted.
-                run.tell_completed()
+                context.publish_completion()
             raise
-        refuse_open_saga(run)
-        if run.carried is not None and not run.has_saga:
-            # What an earlier run has done is done, and its parent must hear of it.
+        refuse_open_saga(context)
+        if context.continued is not None and not context.has_saga:
+            # The steps of an earlier run are done, and the parent must be told of their compensations.
             async with Saga():
                 pass
         return result
 
     async def handle_signal(self, input: HandleSignalInput) -> None:  # noqa: A002 - Temporal's
-        run = self._let_in()
-        if why := signal_mismatch(input):
-            workflow.logger.warning("signal %r was passed over: %s", input.signal, why)
+        context = self._enter_handler()
+        if mismatch := signal_mismatch(input):
+            workflow.logger.warning("signal %r was passed over: %s", input.signal, mismatch)
             return
         try:
             await super().handle_signal(input)
         except (Exception, asyncio.CancelledError) as error:
-            if not takes(run, error, input.signal):
+            if not absorb_signal_error(context, error, input.signal):
                 raise
 
     def handle_update_validator(self, input: HandleUpdateInput) -> None:  # noqa: A002 - Temporal's
@@ -139,52 +145,57 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
         super().handle_update_validator(input)
 
     async def handle_update_handler(self, input: HandleUpdateInput) -> Any:  # noqa: A002 - Temporal's
-        run = self._let_in()
+        context = self._enter_handler()
         check_update_arguments(input)
         try:
             return await super().handle_update_handler(input)
         except SagaError as error:
-            answer = answer_of(run, error)
+            answer = update_error(context, error)
             if answer is error:
                 raise
             raise answer from trimmed_cause(error)
 
-    @property
-    def run(self) -> RunContext:
-        """The workflow run; Temporal may run a handler before the workflow itself."""
-        if self._begun is None:
-            self._begun = self._begin()
-        return self._begun
-
-    def _let_in(self) -> RunContext:
-        """Lets a handler of the workflow do steps of its saga; Temporal runs it in a task of its own."""
-        enter(self.run)
-        self.run.guard.answer()
-        return self.run
-
-    def _begin(self) -> RunContext:
-        read = workflow.payload_converter().from_payload
-        memo = workflow.info().raw_memo
-        descent, carried = memo.get(CHILD_MEMO), memo.get(CARRIED_MEMO)
-        run = RunContext(
-            is_child=descent is not None,
-            search_attributes=self.search_attributes,
-            is_pivot=descent is not None and read(descent, ChildMemo).is_pivot,
-            carried=read(carried, ContinuedState) if carried else None,
-            authorize=self.authorize,
-            has_activities=UNACCOUNTED_MEMO in memo,
-        )
-        run.guard.is_shielded = run.carried is not None and run.carried.ledger.phase is Phase.PAST_PIVOT
-        # Nothing else tells a workflow that its history was cut, and goes on differently from there.
-        workflow.register_random_seed_callback(run.note_reset)
-        return run
-
     async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002 - Temporal's
         answer = await super().handle_query(input)
-        # Made when somebody looks, as every step of every saga would pay for it otherwise.
-        if isinstance(answer, WorkflowMetadata) and self._begun and (details := self._begun.details()):
-            answer.current_details = details
+        # Rendered on request only: otherwise every step of every saga would pay for the details.
+        scope = self._context and self._context.scope
+        if isinstance(answer, WorkflowMetadata) and scope:
+            answer.current_details = render_details(scope)
         return answer
+
+    @property
+    def context(self) -> RunContext:
+        """The context of the workflow run; Temporal may run a handler before the workflow itself."""
+        if self._context is None:
+            self._context = self._make_context()
+        return self._context
+
+    def _enter_handler(self) -> RunContext:
+        """Lets a handler run steps of the saga; Temporal runs a handler in a task of its own."""
+        enter_context(self.context)
+        self.context.shield.make_current()
+        return self.context
+
+    def _make_context(self) -> RunContext:
+        read = workflow.payload_converter().from_payload
+        memo = workflow.info().raw_memo
+        child_memo, state = memo.get(CHILD_MEMO), memo.get(CARRIED_MEMO)
+        continued = read(state, ContinuedState) if state else None
+        context = RunContext(
+            is_child=child_memo is not None,
+            is_pivot_child=child_memo is not None and read(child_memo, ChildMemo).is_pivot,
+            search_attributes=self.search_attributes,
+            continued=continued,
+            authorize=self.authorize,
+            has_foreign_work=UNACCOUNTED_MEMO in memo,
+            lifecycle=Lifecycle(
+                starts_past_pivot=continued is not None and continued.is_past_pivot,
+                resolutions=dict(continued.by_hand) if continued else {},
+            ),
+        )
+        # Temporal has no other sign of a reset, after which a workflow may take another course.
+        workflow.register_random_seed_callback(context.note_reset)
+        return context
 
 
 class _WorkflowOutbound(WorkflowOutboundInterceptor):
@@ -196,29 +207,28 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
         self,
         input: StartActivityInput,  # noqa: A002 - Temporal's
     ) -> workflow.ActivityHandle[Any]:
-        run = self._inbound.run
-        if run.mark is not None:
+        context = self._inbound.context
+        if (header := current_activity_header()) is not None:
             if input.activity_id is not None:
-                run.note_activity(input.activity_id, is_of_saga=True)
-            input.headers = {**input.headers, HEADER: run.mark}
+                context.note_activity(input.activity_id, is_of_saga=True)
+            input.headers = {**input.headers, HEADER: header}
             input.event_groups = event_groups_of(input.activity_id)
-            run.mark = None
             return super().start_activity(input)
-        run.has_activities = True
+        context.has_foreign_work = True
         if input.activity_id is not None:
-            run.note_activity(input.activity_id, is_of_saga=False)
-        if run.has_saga:
-            check_foreign_activity(input, run)
+            context.note_activity(input.activity_id, is_of_saga=False)
+        if context.has_saga:
+            check_foreign_activity(input, context)
         handle = super().start_activity(input)
         if input.activity_id is not None:
-            run.own[input.activity_id] = handle
+            context.foreign_activities[input.activity_id] = handle
         return handle
 
     def start_local_activity(
         self,
         input: StartLocalActivityInput,  # noqa: A002 - Temporal's
     ) -> workflow.ActivityHandle[Any]:
-        self._inbound.run.has_activities = True
+        self._inbound.context.has_foreign_work = True
         return super().start_local_activity(input)
 
     async def start_child_workflow(
@@ -226,17 +236,17 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
         input: StartChildWorkflowInput,  # noqa: A002 - Temporal's
     ) -> workflow.ChildWorkflowHandle[Any, Any]:
         if CHILD_MEMO not in (input.memo or {}):
-            self._inbound.run.has_activities = True
+            self._inbound.context.has_foreign_work = True
         return await super().start_child_workflow(input)
 
     def continue_as_new(self, input: ContinueAsNewInput) -> NoReturn:  # noqa: A002 - Temporal's
-        run = self._inbound.run
-        is_ours = input.memo is not None and CARRIED_MEMO in input.memo
-        if (run.has_saga or run.carried is not None) and not is_ours:
+        context = self._inbound.context
+        is_of_saga = input.memo is not None and CARRIED_MEMO in input.memo
+        if (context.has_saga or context.continued is not None) and not is_of_saga:
             raise DefinitionError(
                 "a workflow that continues as new by itself forgets what its saga has done: "
                 "use `saga.continue_as_new`"
             )
-        if not is_ours:
-            input.memo = run.memo_of_next(input.memo)
+        if not is_of_saga:
+            input.memo = context.memo_for_next_run(input.memo)
         super().continue_as_new(input)

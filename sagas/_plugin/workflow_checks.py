@@ -7,7 +7,7 @@ from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ig
 
 from .._core.activity_outcome import ActivityOutcome
 from .._errors import DefinitionError, RejectedError
-from .._execution.activity_call import encode
+from .._execution.activity_call import encode_arguments
 from .._run.context import RunContext
 from .._temporal.handler_arguments import argument_mismatch
 from .._wire.failures import SAGA_REFUSED
@@ -16,7 +16,7 @@ LARGEST_AT_ONCE = 2 * 1024 * 1024
 """Bytes of one payload that a Temporal server takes by default."""
 
 
-def check_foreign_activity(input: StartActivityInput, run: RunContext) -> None:  # noqa: A002 - Temporal's
+def check_foreign_activity(input: StartActivityInput, context: RunContext) -> None:  # noqa: A002 - Temporal's
     """Refuses an activity of the workflow's own that would wedge it, and the compensations of its saga.
 
     Raises:
@@ -29,26 +29,26 @@ def check_foreign_activity(input: StartActivityInput, run: RunContext) -> None: 
             f"activity {input.activity!r} has cancellation type ABANDON, which can wedge a saga: "
             "give it TRY_CANCEL or WAIT_CANCELLATION_COMPLETED"
         )
-    before = run.own.get(input.activity_id or "")
+    before = context.foreign_activities.get(input.activity_id or "")
     if before is not None and not before.done():
         raise DefinitionError(
             f"activity id {input.activity_id!r} belongs to an activity that is under way: give each its own"
         )
-    if not run.is_open:
+    if not context.lifecycle.is_open:
         return
-    encoded = encode(input.args, f"the message of {input.activity}", largest=LARGEST_AT_ONCE)
+    encoded = encode_arguments(input.args, f"the message of {input.activity}", largest=LARGEST_AT_ONCE)
     if isinstance(encoded, ActivityOutcome):
         raise RejectedError(encoded.code, encoded.reason)
-    run.load.add(sum(len(argument.payload.data) for argument in encoded))
+    context.task_size.add(sum(len(argument.payload.data) for argument in encoded))
 
 
-def refuse_open_saga(run: RunContext) -> None:
+def refuse_open_saga(context: RunContext) -> None:
     """Refuses to end a workflow before its saga.
 
     Raises:
         DefinitionError: Its saga is open.
     """
-    if run.is_open:
+    if context.lifecycle.is_open:
         raise DefinitionError(
             "the workflow has ended before its saga: await the task in which the saga is open"
         )
@@ -68,7 +68,7 @@ def refuse_oversized(answer: object) -> None:
         )
 
 
-def check_workflow_arguments(started: ExecuteWorkflowInput, run: RunContext) -> None:
+def check_workflow_arguments(started: ExecuteWorkflowInput, context: RunContext) -> None:
     """Fails a workflow that was started with other arguments than it takes; it would be wedged otherwise.
 
     Raises:
@@ -80,7 +80,7 @@ def check_workflow_arguments(started: ExecuteWorkflowInput, run: RunContext) -> 
     refusal = argument_mismatch(started.run_fn, definition.arg_types or (), started.args)
     if not refusal:
         return
-    if run.carried is not None:
+    if context.continued is not None:
         raise DefinitionError(f"the state of an earlier run does not fit: {refusal}")
     raise ApplicationError(
         f"{started.type.__name__} was started with other arguments than it takes: {refusal}",

@@ -1,14 +1,14 @@
-"""Who may cancel a workflow, and when: a cancel reaches its code only while going back is still right.
+"""The shield between a cancel and the code of a workflow: a cancel passes while compensating is still right.
 
-Temporal delivers a cancel once, by cancelling the workflow's main task, wherever that waits. After the pivot
-it would stop the very work that must not stop. The guard stands between the main task and the workflow's
-coroutine: while it listens it passes everything through untouched (the same futures, so that workflows
-without a saga are replayed as ever); while it is deaf, from the moment in which the pivot may have happened,
-it waits on a stand-in for each future, so that a cancel hits the stand-in, is noted, and the future goes on.
-Compensations run in a task of their own, which no cancel reaches: see `run_uncancelled`.
+Temporal delivers a cancel once, by cancelling the main task of the workflow, wherever that task waits. After
+the pivot, the cancel would stop work that must not stop. The shield stands between the main task and the
+coroutine of the workflow. While the lifecycle of the saga lets cancels pass, the shield passes every future
+through untouched, so that workflows without a saga replay as ever. While the lifecycle blocks cancels, the
+shield waits on a stand-in for each future: the cancel hits the stand-in and is noted, and the future goes
+on. Compensations run in a task of their own, which no cancel reaches: see `run_uncancelled`.
 
-A saga interrupts a task in the same way: when its time is up, when an operator has it turn round, and when
-a parallel branch fails whose siblings are to be cancelled.
+A saga interrupts a task in the same way: when the saga's time is up, when an operator requests compensation,
+and when a parallel branch fails and the other branches are to be cancelled.
 """
 
 import asyncio
@@ -19,49 +19,57 @@ from typing import Any, Generic, TypeVar
 
 from temporalio import workflow
 
+from .._core.lifecycle import Lifecycle
+
 T = TypeVar("T")
 
 
 class CancellationShield:
-    """Passes a cancel on to the body of a task, or keeps it away.
+    """Passes a cancel on to the body of a task, or absorbs the cancel.
 
     Args:
-        hears_workflow: Whether it stands before the main task, which a cancel of the workflow reaches.
+        lifecycle: Decides which cancels are absorbed: of the saga for the main task; none for the task of a
+            parallel branch, which a cancel of the workflow does not reach.
     """
 
-    def __init__(self, *, hears_workflow: bool = True) -> None:
-        self.is_shielded = False
+    def __init__(self, lifecycle: Lifecycle | None = None) -> None:
+        self._lifecycle = lifecycle
         self.was_interrupted = False
-        self._hears_workflow = hears_workflow
         self._has_seen_cancel = False
         self._is_interrupting = False
         self._task: asyncio.Task[Any] | None = None
 
+    @property
+    def is_blocking(self) -> bool:
+        """Whether cancels are absorbed now."""
+        return self._lifecycle is not None and self._lifecycle.blocks_cancel
+
     def interrupt(self) -> None:
-        """Cancels what the body waits for; while the guard is deaf, whoever made it so looks afterwards."""
+        """Cancels the future that the body waits for; a body whose cancels are blocked checks afterwards."""
         is_first, self.was_interrupted = not self.was_interrupted, True
-        if is_first and not self.is_shielded and self._task is not None and not self._task.done():
+        if is_first and not self.is_blocking and self._task is not None and not self._task.done():
             self._is_interrupting = True
             self._task.cancel()
 
     def protect(self, body: Coroutine[Any, Any, T]) -> Awaitable[T]:
-        """Runs `body` in the task that awaits the result, with the guard in between."""
-        return _Protected(self, body)
+        """Runs `body` in the task that awaits the result, with the shield in between."""
+        return _ShieldedBody(self, body)
 
-    def enter(self) -> None:
-        """Stands before the current task from now on."""
+    def bind_task(self) -> None:
+        """Makes the current task the task that the shield protects."""
         self._task = asyncio.current_task()
-        self.answer()
+        self.make_current()
 
-    def answer(self) -> None:
-        """Is the guard that the current task asks, and those that it creates."""
+    def make_current(self) -> None:
+        """Makes this shield the one that the current task, and tasks created by the current task, ask."""
         _current.set(self)
 
     def absorbs_cancel(self) -> bool:
-        """Whether the cancellation that has just arrived is a cancel or an interruption that must not pass.
+        """Whether the cancellation that has just arrived is a cancel or an interruption to absorb.
 
-        A workflow is cancelled at most once in a run: whatever comes without a cancel, or after it, is
-        the eviction of the workflow from the worker's cache or a time limit, and passes always.
+        A workflow is cancelled at most once in a run. A cancellation without a cancel of the workflow, or
+        after it, is the eviction of the workflow from the worker's cache or a timeout of the workflow's code,
+        and always passes.
         """
         task = asyncio.current_task()
         assert task is not None
@@ -69,20 +77,21 @@ class CancellationShield:
         if was_interrupted:
             task.uncancel()
         was_cancelled = task.cancelling() > 0 and workflow.cancellation_reason() is not None
-        is_cancel = self._hears_workflow and was_cancelled and not self._has_seen_cancel
+        is_cancel = self._lifecycle is not None and was_cancelled and not self._has_seen_cancel
         self._has_seen_cancel = self._has_seen_cancel or is_cancel
-        # One that is left over is the cancel that an activity has swallowed, or a time limit that ran out
-        # at the same moment; so what has just arrived is an eviction, or belongs to that limit.
+        # A cancel request that is left over was swallowed by an activity, or belongs to a timeout that ran
+        # out at the same moment; so the cancellation that has just arrived is an eviction, or belongs to
+        # that timeout.
         if is_cancel:
-            return self.is_shielded and task.uncancel() == 0
-        return was_interrupted and self.is_shielded and task.cancelling() == 0
+            return self.is_blocking and task.uncancel() == 0
+        return was_interrupted and self.is_blocking and task.cancelling() == 0
 
 
 async def run_uncancelled(body: Coroutine[Any, Any, T]) -> T:
-    """Runs `body` in a task of its own, so that nothing which ends the wait for it cuts it off.
+    """Runs `body` in a task of its own, so that no end of the wait for the task ends `body`.
 
-    That is a cancel where no guard stands before the calling task, and a time limit of the caller's own.
-    Whoever may be cancelled looks for it afterwards.
+    The wait ends early by a cancel where no shield protects the calling task, and by a timeout of the calling
+    code. A caller that may be cancelled checks for a cancel afterwards.
     """
     try:
         task = asyncio.create_task(body)
@@ -97,23 +106,23 @@ async def run_uncancelled(body: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
-_current: ContextVar[CancellationShield] = ContextVar("saga-guard")
+_current: ContextVar[CancellationShield] = ContextVar("saga-shield")
 
 
-def current_guard() -> CancellationShield:
-    """The guard that stands before the current task, or before the task that created it."""
+def current_shield() -> CancellationShield:
+    """The shield of the current task, or of the task that created the current task."""
     return _current.get()
 
 
-class _Protected(Generic[T]):
-    """Drives a coroutine by hand: what it yields goes to the task, what comes back goes to it or not."""
+class _ShieldedBody(Generic[T]):
+    """Drives a coroutine by hand: passes futures to the task, and decides which exceptions reach the body."""
 
-    def __init__(self, guard: CancellationShield, body: Coroutine[Any, Any, T]) -> None:
-        self._guard = guard
+    def __init__(self, shield: CancellationShield, body: Coroutine[Any, Any, T]) -> None:
+        self._shield = shield
         self._body = body
 
     def __await__(self) -> Generator[Any, Any, T]:
-        self._guard.enter()
+        self._shield.bind_task()
         thrown: BaseException | None = None
         while True:
             try:
@@ -128,28 +137,28 @@ class _Protected(Generic[T]):
                 raise
 
     def _wait(self, future: asyncio.Future[Any] | None) -> Generator[Any, Any, BaseException | None]:
-        """Waits for `future`; returns what the task throws in meanwhile and the body must see."""
+        """Waits for `future`; returns the exception that the task received and that the body must see."""
         while True:
             try:
-                if future is None or not self._guard.is_shielded:
+                if future is None or not self._shield.is_blocking:
                     yield future
                 else:
                     yield from _stand_in(future)
             except asyncio.CancelledError as cancelled:
-                if not self._guard.absorbs_cancel():
+                if not self._shield.absorbs_cancel():
                     return cancelled
                 if future is not None and not future.done():
                     continue
             except GeneratorExit:
                 raise
-            except BaseException as error:  # noqa: BLE001 - a failed future, or one that is being evicted
+            except BaseException as error:  # noqa: BLE001 - a failed future, or a future that is being evicted
                 return error
             return None
 
 
 def _stand_in(future: asyncio.Future[Any]) -> Generator[Any, Any, None]:
-    """Waits until `future` is done, such that cancelling the wait does not cancel the future."""
-    # The coroutine has just announced that it will wait for `future`; the task must wait for the stand-in.
+    """Waits until `future` is done; a cancel of the wait does not cancel the future."""
+    # The coroutine has just announced a wait for `future`; the task must wait for the stand-in instead.
     future._asyncio_future_blocking = False
     stand_in: asyncio.Future[None] = future.get_loop().create_future()
 

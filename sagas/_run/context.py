@@ -1,97 +1,118 @@
-"""What the plugin and the saga share about one workflow run."""
+"""The context of one workflow run, which the plugin and the saga share: data only."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
 from .._core.compensation import PlanItem
+from .._core.lifecycle import Lifecycle, ManualResolution, Phase
 from .._errors import DefinitionError
 from .._wire.child_saga import CHILD_MEMO, UNACCOUNTED_MEMO
 from .._wire.continued_state import ContinuedState
-from .._wire.operator_requests import Authorize, ManualResolution
+from .._wire.operator_requests import Authorize
 from .cancellation_shield import CancellationShield
 from .open_children import OpenChildren
+from .scope import Scope
 from .task_size_limit import TaskSizeLimit
 
 
-def _refuse(error: Exception) -> None:
-    raise error
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class RunContext:
-    """One workflow run in which sagas can be opened."""
+    """One workflow run in which a saga can be opened.
 
-    is_child: bool
-    search_attributes: bool
-    is_pivot: bool = False
-    """Whether it is its parent's pivot."""
-    carried: ContinuedState | None = None
+    Args:
+        is_child: Whether the workflow is the child of a saga.
+        is_pivot_child: Whether the workflow is the pivot of its parent.
+        search_attributes: Whether sagas write the search attribute `SagaStatus`.
+        continued: The state of the saga's earlier run, where the workflow continued as new.
+        authorize: Decides whether an operator's verb is carried out.
+        has_foreign_work: Whether activities or children outside of the saga ran, in this run or an earlier
+            one.
+    """
+
+    is_child: bool = False
+    is_pivot_child: bool = False
+    search_attributes: bool = True
+    continued: ContinuedState | None = None
     authorize: Authorize | None = None
-    was_reset: bool = False
-    """Whether the server has gone back in its history: what comes now may have happened before."""
-    guard: CancellationShield = field(default_factory=CancellationShield)
-    load: TaskSizeLimit = field(default_factory=TaskSizeLimit)
-    family: OpenChildren = field(default_factory=OpenChildren)
-    owed: tuple[PlanItem, ...] = ()
-    by_hand: dict[str, ManualResolution] = field(default_factory=dict[str, ManualResolution])
-    has_saga: bool = False
-    is_open: bool = False
-    """Whether its saga has begun and not ended."""
-    is_over: bool = False
+    has_foreign_work: bool = False
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    shield: CancellationShield = field(init=False)
+    open_children: OpenChildren = field(init=False)
+    task_size: TaskSizeLimit = field(default_factory=TaskSizeLimit, init=False)
+    scope: Scope | None = field(default=None, init=False)
+    """The state of the saga, once the saga was opened."""
+    was_reset: bool = field(default=False, init=False)
+    """Whether the history was reset, so that the steps to come may have happened before."""
+    has_returned: bool = field(default=False, init=False)
     """Whether the workflow's own code has come to its end."""
-    tell_completed: Callable[[], None] = lambda: None
-    """Writes into history that its saga has completed, where it has: the workflow did not end with it."""
-    has_activities: bool = False
-    """Whether it has had activities or children that belong to no saga, in this run or an earlier one."""
-    own: dict[str, workflow.ActivityHandle[Any]] = field(
-        default_factory=dict[str, "workflow.ActivityHandle[Any]"]
+    error_before_open: Exception | None = field(default=None, init=False)
+    """The error of a signal handler before the saga of a continued run was opened."""
+    foreign_activities: dict[str, workflow.ActivityHandle[Any]] = field(
+        default_factory=dict[str, "workflow.ActivityHandle[Any]"], init=False
     )
-    """The activities of the workflow's own, by the ids that it gave them."""
-    mark: Payload | None = None
-    """Goes into the header of the activity that is scheduled next."""
-    _activities: dict[str, bool] = field(default_factory=dict[str, bool])
+    """The activities outside of the saga, by the ids that the workflow gave them."""
+    _activity_owners: dict[str, bool] = field(default_factory=dict[str, bool], init=False)
     """The activity ids that were used, and whether by a step of the saga."""
-    details: Callable[[], str] = str
-    """Makes the table of its steps, for who looks at the workflow."""
-    failed: Exception | None = None
-    """What was raised beside the block of its saga before that had begun."""
-    fail: Callable[[Exception], None] = _refuse
-    """Takes what is raised beside the block of its saga, while that is open."""
+
+    def __post_init__(self) -> None:
+        self.shield = CancellationShield(self.lifecycle)
+        self.open_children = OpenChildren(self.lifecycle)
+
+    @property
+    def has_saga(self) -> bool:
+        """Whether the run opened a saga."""
+        return self.lifecycle.phase is not Phase.NOT_OPENED
+
+    @property
+    def pending_for_parent(self) -> tuple[PlanItem, ...]:
+        """The compensations that the parent of a completed child saga takes over."""
+        if self.scope is None or not self.lifecycle.has_completed:
+            return ()
+        return self.scope.ledger.plan(is_past_pivot=self.lifecycle.is_past_pivot)
+
+    @property
+    def resolutions_for_parent(self) -> dict[str, ManualResolution]:
+        """The manual resolutions that a completed child saga reports to its parent."""
+        return dict(self.lifecycle.resolutions) if self.lifecycle.has_completed else {}
+
+    def publish_completion(self) -> None:
+        """Writes the end of a completed saga into the history, where the workflow went on after the block."""
+        if self.scope is not None and self.lifecycle.has_completed:
+            self.scope.publisher.write()
 
     def note_activity(self, activity_id: str, *, is_of_saga: bool) -> None:
-        """Notes whose activity has an id; the server takes two of one id at a time for an error, for ever.
+        """Notes the owner of an activity id; the server fails every task that uses an id twice at a time.
 
         Raises:
-            DefinitionError: A step of the saga has it, and an activity of the workflow's own.
+            DefinitionError: A step of the saga and an activity outside of the saga have the same id.
         """
-        if self._activities.setdefault(activity_id, is_of_saga) is not is_of_saga:
+        if self._activity_owners.setdefault(activity_id, is_of_saga) is not is_of_saga:
             raise DefinitionError(
-                f"activity id {activity_id!r} belongs to a step of the saga: give your activity another one"
+                f"activity id {activity_id!r} belongs to a step of the saga: give your activity another id"
             )
 
-    def memo_of_next(self, memo: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """The memo of its next run, when the workflow continues as new by itself.
+    def memo_for_next_run(self, memo: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """The memo of the next run, when the workflow continues as new outside of its saga.
 
-        It is still its parent's child then, and what it has done is still not made up for; a memo that the
-        workflow gives to the next run would replace all of this one's.
+        The next run is still the child of its parent, and its foreign work is still not compensated; a memo
+        that the workflow gives to the next run would replace the memo of this run.
 
         Args:
-            memo: As the workflow gives it; without one, the next run has that of this one.
+            memo: As the workflow gives it; without one, the next run has the memo of this run.
         """
-        if not self.is_child or (memo is None and not self.has_activities):
+        if not self.is_child or (memo is None and not self.has_foreign_work):
             return memo
         own = {name: RawValue(value) for name, value in workflow.info().raw_memo.items()}
         kept = {name: value for name, value in own.items() if memo is None or name == CHILD_MEMO}
-        return {**(memo or {}), **kept} | ({UNACCOUNTED_MEMO: True} if self.has_activities else {})
+        return {**(memo or {}), **kept} | ({UNACCOUNTED_MEMO: True} if self.has_foreign_work else {})
 
     def note_reset(self, seed: int) -> None:
-        """Notes that the workflow was reset to where it is now, whose sign is a new random seed."""
+        """Notes that the workflow was reset to this point; a new random seed is the sign of a reset."""
         del seed
         self.was_reset = True
 
@@ -99,21 +120,21 @@ class RunContext:
 _current: ContextVar[RunContext] = ContextVar("saga-run")
 
 
-def enter(run: RunContext) -> None:
-    """Makes `run` the one that sagas of this workflow belong to."""
-    _current.set(run)
+def enter_context(context: RunContext) -> None:
+    """Makes `context` the one that sagas of this workflow belong to."""
+    _current.set(context)
 
 
-def current() -> RunContext:
-    """The run that the calling workflow code belongs to.
+def current_context() -> RunContext:
+    """The context of the calling workflow code.
 
     Raises:
-        DefinitionError: There is none: the worker's client has no `SagaPlugin`, or this is not its `run`.
+        DefinitionError: The worker's client has no `SagaPlugin`, or the caller is not the workflow's `run`.
     """
-    run = _current.get(None)
-    if run is None:
+    context = _current.get(None)
+    if context is None:
         raise DefinitionError(
-            "a saga is opened in the `run` of a workflow, not before it or beside it, and the client of its "
-            "worker needs the plugin: Client.connect(..., plugins=[SagaPlugin()])"
+            "a saga is opened in the `run` of a workflow, and the client of the workflow's worker needs the "
+            "plugin: Client.connect(..., plugins=[SagaPlugin()])"
         )
-    return run
+    return context

@@ -1,7 +1,7 @@
-"""The children that a saga has open: they are held with it, resumed with it, and turn round with it.
+"""The open children of a saga: held and resumed with the saga, and cancelled when the saga compensates.
 
-Of a hold they hear by signals, which wait for a child that has not begun. Such a signal is not checked as the
-request of an operator is: a check may change, and a signal is handled again in each replay.
+A hold reaches the children as signals, which wait for a child that has not started. A child does not pass the
+signal to `authorize`: the check may change between releases, and a signal is handled again in each replay.
 """
 
 import asyncio
@@ -12,58 +12,64 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
+from .._core.lifecycle import Lifecycle, Phase
 from .._wire.operator_requests import HOLD, OperatorNote
+
+ChildHandle = workflow.ChildWorkflowHandle[Any, Any]
 
 
 class OpenChildren:
-    """Passes on to the open children of a saga what was asked of it."""
+    """Passes verbs and cancels of a saga on to the saga's open children.
 
-    def __init__(self) -> None:
-        self._open: dict[str, workflow.ChildWorkflowHandle[Any, Any]] = {}
-        self._held: OperatorNote | None = None
-        self._is_turning = False
+    Args:
+        lifecycle: Of the saga.
+    """
+
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self._lifecycle = lifecycle
+        self._open: dict[str, ChildHandle] = {}
         self._cancelled: set[str] = set()
-        self._turn = asyncio.Lock()
+        self._hold_note: OperatorNote | None = None
+        self._sending = asyncio.Lock()
 
     @contextmanager
-    def with_child(self, child: workflow.ChildWorkflowHandle[Any, Any]) -> Generator[None]:
-        """Counts a child among the open ones; cancels it, where its parent turned round while it started."""
+    def with_child(self, child: ChildHandle) -> Generator[None]:
+        """Counts a child as open; cancels the child if the saga started compensating meanwhile."""
         self._open[child.id] = child
-        if self._is_turning:
+        if self._lifecycle.phase is Phase.COMPENSATING:
             self.cancel(child)
         try:
             yield
         finally:
             del self._open[child.id]
 
-    def cancel(self, child: workflow.ChildWorkflowHandle[Any, Any]) -> None:
-        """Cancels a child, once: each cancel would be an event of both."""
+    def cancel(self, child: ChildHandle) -> None:
+        """Cancels a child at most once: each cancel is an event in two histories."""
         if child.id not in self._cancelled:
             self._cancelled.add(child.id)
             child.cancel()
 
     def cancel_all(self) -> None:
-        """Cancels all of them, as their parent turns round; it holds nothing any more."""
-        self._is_turning, self._held = True, None
+        """Cancels every open child."""
         for child in tuple(self._open.values()):
             self.cancel(child)
 
-    async def catch_up(self, child: workflow.ChildWorkflowHandle[Any, Any]) -> None:
-        """Tells a child that was under way to its start when its parent was held."""
-        async with self._turn:
-            if self._held is not None:
-                await _tell(child, HOLD, self._held)
+    async def pass_on_hold(self, child: ChildHandle) -> None:
+        """Holds a child that was starting when the saga was held."""
+        async with self._sending:
+            if self._lifecycle.is_held and self._hold_note is not None:
+                await _send(child, HOLD, self._hold_note)
 
-    async def tell(self, verb: str, note: OperatorNote) -> None:
-        """Tells all of them, one request after the other; returns when they have been told."""
-        self._held = note if verb == HOLD else None
-        async with self._turn:
+    async def pass_on(self, verb: str, note: OperatorNote) -> None:
+        """Sends a verb to all open children, one verb after the other; returns when all have received it."""
+        self._hold_note = note if verb == HOLD else None
+        async with self._sending:
             for child in tuple(self._open.values()):
-                await _tell(child, verb, note)
+                await _send(child, verb, note)
 
 
-async def _tell(child: workflow.ChildWorkflowHandle[Any, Any], verb: str, note: OperatorNote) -> None:
+async def _send(child: ChildHandle, verb: str, note: OperatorNote) -> None:
     try:
         await child.signal(verb, note)
     except FailureError as error:
-        workflow.logger.info("%s has not heard %s: %s", child.id, verb, error)
+        workflow.logger.info("child %s did not receive %s: %s", child.id, verb, error)

@@ -1,35 +1,35 @@
-"""How much a workflow sends in one task; Temporal takes 4 MiB at once, and terminates who sends more."""
+"""The size limit of one workflow task: Temporal terminates workflows that send more than 4 MiB at once."""
 
 from datetime import timedelta
 
 from temporalio import workflow
 
 LARGEST = 3 * 1024 * 1024
-"""Bytes in one workflow task: what is sent beside messages, such as summaries, has the rest."""
+"""Bytes of payloads in one workflow task; summaries and other metadata have the rest."""
 WRAPPING = 1024
-"""Bytes beside the message, at most: header, summary and names."""
-A_MOMENT = timedelta(milliseconds=1)
+"""Bytes beside the payload of one command, at most: header, summary and names."""
+NEXT_TASK = timedelta(milliseconds=1)
 
 
 class TaskSizeLimit:
-    """Counts what the workflow task that runs now has sent; the history's length tells one from the next."""
+    """Counts the bytes that the current workflow task has sent; the history's length tells tasks apart."""
 
     def __init__(self) -> None:
         self._task = 0
         self._sent = 0
 
     def add(self, size: int) -> None:
-        """Counts something that is sent now."""
+        """Counts a payload that is sent now."""
         self._sent = self._sent_now() + size + WRAPPING
 
     async def make_room(self, size: int) -> None:
-        """Waits for a workflow task that can send it as well, and counts it; a message that fits waits not.
+        """Waits for a workflow task with room for the payload, and counts the payload.
 
         Raises:
-            asyncio.CancelledError: Whoever waits was cancelled; nothing is counted.
+            asyncio.CancelledError: The waiting task was cancelled; nothing is counted.
         """
         while (sent := self._sent_now()) and sent + size + WRAPPING > LARGEST:
-            await workflow.sleep(A_MOMENT, summary="until the next task")
+            await workflow.sleep(NEXT_TASK, summary="until the next task")
         self.add(size)
 
     def _sent_now(self) -> int:

@@ -1,25 +1,29 @@
-"""What parent and child sagas exchange: the child's memo and the result that the child returns."""
+"""The memo of a child saga, and the result that a child saga returns to its parent."""
 
-from typing import Generic, TypeVar
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from .._core.compensation import PlanItem
-from .operator_requests import ManualResolution
+from .._core.lifecycle import ManualResolution
 
 CHILD_MEMO = "saga"
-"""The memo of a child saga; its value says whose it is, and whether it is its parent's pivot."""
-
-
+"""The memo of a child saga; the value is a `ChildMemo`."""
 UNACCOUNTED_MEMO = "saga-unaccounted"
-"""The memo of a child that continued as new by itself, after what belongs to no saga."""
-
+"""The memo of a child that continued as new outside of its saga, after activities outside of the saga."""
 
 ResultT = TypeVar("ResultT")
 
 
 class ChildResult(BaseModel, Generic[ResultT]):
-    """What a child saga hands to its parent: its result, and what would make up for it, newest first."""
+    """The result of a completed child saga, with the compensations that the parent takes over.
+
+    Args:
+        result: Of the child's run method.
+        owed: The pending compensations, in the order in which they run.
+        by_hand: The manual resolutions, by address.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -29,9 +33,34 @@ class ChildResult(BaseModel, Generic[ResultT]):
 
 
 class ChildMemo(BaseModel):
-    """What a child saga is told in its memo."""
+    """The memo of a child saga.
+
+    Args:
+        child_of: The workflow id of the parent.
+        is_pivot: Whether the child is the pivot of the parent.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     child_of: str = ""
     is_pivot: bool = False
+
+
+def child_result_type(result: type[object]) -> type[ChildResult[Any]]:
+    """The model `ChildResult` of a child whose run returns `result`."""
+    try:
+        return _cached(result)  # type: ignore[arg-type]  # mypy looks at the hash of an instance
+    except TypeError:
+        # Not every type is hashable: `Annotated` with a dictionary is not.
+        return _specialized(result)
+
+
+def _specialized(result: type[object]) -> type[ChildResult[Any]]:
+    # The type is known at run time only, so no type checker can follow.
+    return ChildResult.__class_getitem__(result)  # type: ignore[return-value]
+
+
+# Pydantic drops a specialized model that nothing refers to, and takes a millisecond to make the model again.
+# The cache is small: a type of the workflow's own module is another type in each run, and keeps that run's
+# module.
+_cached = lru_cache(maxsize=32)(_specialized)

@@ -1,15 +1,12 @@
 """What an operator may ask of a running saga: the requests, by the names of their updates."""
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 HOLD, RESUME, RETRY = "saga-hold", "saga-resume", "saga-retry"
 SKIP, COMPLETE, COMPENSATE, APPROVE = "saga-skip", "saga-complete", "saga-compensate", "saga-approve"
-
-ManualResolution = Literal["skipped", "completed by hand"]
-"""How a person has settled what was stuck."""
 
 
 class OperatorNote(BaseModel):

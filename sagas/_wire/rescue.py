@@ -3,7 +3,8 @@
 from pydantic import BaseModel, ConfigDict
 
 from .._core.compensation import PlanItem
-from .operator_requests import ManualResolution, OperatorNote
+from .._core.lifecycle import ManualResolution
+from .operator_requests import OperatorNote
 
 RESCUE_TYPE = "saga-rescue"
 

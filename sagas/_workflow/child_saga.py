@@ -1,8 +1,8 @@
-"""A saga as a step of another: started, waited for, and taken over by its parent when it has closed."""
+"""A saga as a child: started, waited for, and taken over by its parent when the child has closed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from temporalio import workflow
@@ -15,24 +15,38 @@ from temporalio.exceptions import (
 )
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
-from sagas._core.compensation import plan_in_parent
-
 from .._core.activity_outcome import ActivityOutcome
+from .._core.compensation import plan_in_parent
 from .._core.ids import child_id, in_parent
+from .._core.lifecycle import ManualResolution
 from .._errors import ChildOutcomeUnknownError, RejectedError, SagaError
-from .._execution.activity_call import encode
-from .._run.cancellation_shield import current_guard, run_uncancelled
-from .._run.context import current
-from .._wire.child_saga import CHILD_MEMO, ChildMemo, ChildResult
+from .._execution.activity_call import encode_arguments
+from .._run.cancellation_shield import current_shield, run_uncancelled
+from .._run.context import current_context
+from .._wire.child_saga import CHILD_MEMO, ChildMemo, ChildResult, child_result_type
 from .._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED, reports_pending
-from .._wire.operator_requests import ManualResolution
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """A child saga to run.
+
+    Args:
+        name: The child's address in the parent.
+        task_queue: The task queue of the child's workers; by default the parent's.
+        is_pivot: Whether the child is the pivot of the parent.
+    """
+
+    name: str
+    task_queue: str | None = None
+    is_pivot: bool = False
+
+
 class ChildCompensatedError(RejectedError):
-    """A child failed, and has made up for what it had done; some of it perhaps by hand."""
+    """A child failed and has compensated; a person may have resolved some compensations."""
 
     wire_type = "ChildRejectedError"
 
@@ -42,91 +56,76 @@ class ChildCompensatedError(RejectedError):
 
 
 def result_type_of(run: Callable[..., Awaitable[object]]) -> type[Any] | None:
-    """What a saga returns."""
+    """The result type of a saga's run method."""
     return WorkflowDefinition.get_name_and_result_type(run)[1]
 
 
-async def run_child(
-    run: Callable[[Any, I], Awaitable[O]], message: I, *, name: str, task_queue: str | None, is_pivot: bool
-) -> ChildResult[O]:
-    """Runs the child to its end and returns its result with what it owes, in the words of the parent.
+async def run_child(run: Callable[[Any, I], Awaitable[O]], message: I, child: Child) -> ChildResult[O]:
+    """Runs a child to its end, and returns the child's result with addresses as the parent sees them.
 
     Raises:
-        RejectedError: It failed, or was cancelled, and has compensated.
-        Lost: It ended in another way; nobody here knows what it owes.
+        RejectedError: The child failed or was cancelled, and has compensated.
+        ChildOutcomeUnknownError: The child ended in another way, without reporting its pending compensations.
     """
-    workflow_type, result_type = WorkflowDefinition.get_name_and_result_type(run)
-    info = workflow.info()
-    encoded = encode([message], f"the message of {name}")
+    name = child.name
+    encoded = encode_arguments([message], f"the message of {name}")
     if isinstance(encoded, ActivityOutcome):
         raise RejectedError(encoded.code, encoded.reason)
     try:
-        await current().load.make_room(len(encoded[0].payload.data))
+        await current_context().task_size.make_room(len(encoded[0].payload.data))
     except asyncio.CancelledError:
         raise RejectedError("cancelled", f"{name} was cancelled before it was started") from None
-    start = workflow.start_child_workflow(
-        workflow_type,
-        encoded[0],
-        id=child_id(info.workflow_id, name),
-        task_queue=task_queue,
-        result_type=RawValue,
-        cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-        parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-        memo={CHILD_MEMO: ChildMemo(child_of=info.workflow_id, is_pivot=is_pivot)},
-        static_summary=f"{name} of {info.workflow_id}",
-    )
     try:
-        # A cancel would end the wait for the start, and nobody would wait for the child's compensations.
-        handle = await run_uncancelled(start)
-        with current().family.with_child(handle):
-            await run_uncancelled(current().family.catch_up(handle))
-            if workflow.cancellation_reason() is not None or current_guard().was_interrupted:
-                current().family.cancel(handle)
-            answer = await _answer_of(handle)
+        answer = await _run_to_its_end(run, encoded[0], child)
     except WorkflowAlreadyStartedError as error:
         raise RejectedError("duplicate_child", f"a saga {error.workflow_id!r} exists already") from error
     except ChildWorkflowError as error:
         raise _translated(name, error) from error
+    result_type = child_result_type(result_type_of(run) or object)
     try:
-        closed = workflow.payload_converter().from_payload(answer.payload, closed_with(result_type or object))
+        closed = workflow.payload_converter().from_payload(answer.payload, result_type)
     except Exception as error:
         raise ChildOutcomeUnknownError(
             f"child {name!r} completed with an answer that nobody can read"
         ) from error
     return ChildResult(
         result=closed.result,
-        owed=plan_in_parent(name, closed.owed, task_queue),
+        owed=plan_in_parent(name, closed.owed, child.task_queue),
         by_hand={in_parent(name, address): how for address, how in closed.by_hand.items()},
     )
 
 
-async def _answer_of(child: workflow.ChildWorkflowHandle[Any, RawValue]) -> RawValue:
-    """What a child has answered, also if a cancel comes with it: what it owes must not be lost."""
+async def _run_to_its_end(run: Callable[[Any, I], Awaitable[O]], message: RawValue, child: Child) -> RawValue:
+    workflow_id = workflow.info().workflow_id
+    open_children = current_context().open_children
+    start = workflow.start_child_workflow(
+        WorkflowDefinition.get_name_and_result_type(run)[0],
+        message,
+        id=child_id(workflow_id, child.name),
+        task_queue=child.task_queue,
+        result_type=RawValue,
+        cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+        parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+        memo={CHILD_MEMO: ChildMemo(child_of=workflow_id, is_pivot=child.is_pivot)},
+        static_summary=f"{child.name} of {workflow_id}",
+    )
+    # A cancel would end the wait for the start, and the parent would not wait for the child's compensations.
+    handle = await run_uncancelled(start)
+    with open_children.with_child(handle):
+        await run_uncancelled(open_children.pass_on_hold(handle))
+        if workflow.cancellation_reason() is not None or current_shield().was_interrupted:
+            open_children.cancel(handle)
+        return await _result_of(handle)
+
+
+async def _result_of(child: workflow.ChildWorkflowHandle[Any, RawValue]) -> RawValue:
+    """The result of a child with its pending compensations, also where a cancel arrives with the result."""
     try:
         return await child
     except asyncio.CancelledError:
         if not child.done():
             raise
         return child.result()
-
-
-def closed_with(result: type[object]) -> type[ChildResult[Any]]:
-    """`ChildResult` of what a child's run returns."""
-    try:
-        return _kept(result)  # type: ignore[arg-type]  # mypy looks at the hash of an instance
-    except TypeError:
-        # Not every type can be looked up in a cache: `Annotated` with a dictionary, for one.
-        return _made(result)
-
-
-def _made(result: type[object]) -> type[ChildResult[Any]]:
-    # Built while the saga runs, so no type checker can follow.
-    return ChildResult.__class_getitem__(result)  # type: ignore[return-value]
-
-
-# Pydantic forgets such a model as soon as nobody has it, and to make it takes a millisecond. Few, as a type
-# of the workflow's own module is another one in each run, and keeps that run's module.
-_kept = lru_cache(maxsize=32)(_made)
 
 
 def _translated(name: str, error: ChildWorkflowError) -> SagaError:
@@ -138,10 +137,8 @@ def _translated(name: str, error: ChildWorkflowError) -> SagaError:
             return ChildOutcomeUnknownError(f"child {name!r}: {cause.message}")
         if cause.type in (SAGA_COMPENSATED, SAGA_SETTLED):
             code, reason, field, *more = cause.details
-            settled = cast("Mapping[str, ManualResolution]", more[0] if more else {})
-            by_hand: dict[str, ManualResolution] = {
-                in_parent(name, step): how for step, how in settled.items()
-            }
+            resolved = cast("Mapping[str, ManualResolution]", more[0] if more else {})
+            by_hand: dict[str, ManualResolution] = {in_parent(name, s): how for s, how in resolved.items()}
             return ChildCompensatedError(RejectedError(code, reason, field), by_hand)
         return RejectedError(cause.type or "failed", f"{name}: {cause.message}")
     return ChildOutcomeUnknownError(f"child {name!r} ended without its compensations: {cause or error}")

@@ -1,6 +1,7 @@
-"""The way back: everything that was started is made up for, and the workflow then says why."""
+"""Compensation of a saga: pending compensations, steps after compensation, and the final error."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -8,127 +9,124 @@ from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
 from .._core.compensation import PendingCompensation
-from .._core.ledger import Ledger
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
-from .._core.status import Status
 from .._declarations.activity_spec import ActivitySpec
 from .._declarations.step import Step
 from .._errors import RejectedError
-from .._execution.activity_call import attempt, snapshot
+from .._execution.activity_call import ActivityCall, run_attempts, snapshot
 from .._execution.retry_loop import RetryLoop, words
-from .._run.forward_check import ForwardCheck
 from .._run.open_children import OpenChildren
-from .._run.status_publisher import StatusPublisher
+from .._run.scope import Scope
 from .._wire.activity_header import plain_header
 from .._wire.failures import compensated, trimmed_cause
 
-ERRAND_TAKEN_WITHIN = timedelta(hours=1)
-"""What no worker has taken by then is left undone: everything is made up for, and the saga can end."""
+LONGEST_WAIT_FOR_WORKER = timedelta(hours=1)
+"""A step after compensation that no worker has taken by then is left out, so that the saga can end."""
 
 
 class CompensationExecution:
-    """Taken once, by a saga that turns round; whoever takes it runs it to its end, whatever is cancelled.
+    """Compensates a saga once, whatever is cancelled meanwhile.
 
     Args:
-        ledger: Says what is owed.
-        board: Says how far it has come.
-        insistence: Tries until it is through.
-        course: Knows why it turned round.
-        family: Its children; one that a handler has begun may be open.
-        busy: The addresses of what is under way, while it is.
-        errands: What is left from before the saga continued as new.
+        scope: The saga.
+        retry_loop: Runs the compensations until they succeed.
+        open_children: The children that handlers may have open.
+        after_compensation: The steps after compensation that an earlier run of the saga added.
     """
 
     def __init__(
         self,
-        *,
-        ledger: Ledger,
-        board: StatusPublisher,
-        insistence: RetryLoop,
-        course: ForwardCheck,
-        family: OpenChildren,
-        busy: set[str],
-        errands: tuple[PendingCompensation, ...],
+        scope: Scope,
+        retry_loop: RetryLoop,
+        open_children: OpenChildren,
+        after_compensation: Sequence[PendingCompensation],
     ) -> None:
-        self._ledger, self._board = ledger, board
-        self._insistence, self._course = insistence, course
-        self._family, self._busy = family, busy
-        self.errands = list(errands)
-        """What is done at its end."""
-        self._carried = list(errands)
+        self._scope, self._retry_loop, self._open_children = scope, retry_loop, open_children
+        self.after_compensation = list(after_compensation)
+        """The steps to run once everything is compensated."""
+        self._of_earlier_run = list(after_compensation)
 
-    def add_errand(self, step: Step[Any, Any], message: object) -> None:
-        """Has a step done at the end of the way."""
-        call = step.call
-        errand = PendingCompensation(
+    def add_after_compensation(self, step: Step[Any, Any], message: object) -> None:
+        """Adds a step to run once everything is compensated."""
+        spec = step.call
+        added = PendingCompensation(
             address=step.name,
-            activity=call.activity,
+            activity=spec.activity,
             arguments=(snapshot(message),),
-            task_queue=call.task_queue,
-            policy=call.policy,
+            task_queue=spec.task_queue,
+            policy=spec.policy,
         )
-        # A run that goes on from another one comes by the same lines of code.
-        if (known := next((each for each in self._carried if _is_same(each, errand)), None)) is not None:
-            self._carried.remove(known)
+        # A run that continues an earlier one runs the same lines of code again.
+        if (
+            known := next((each for each in self._of_earlier_run if _is_same(each, added)), None)
+        ) is not None:
+            self._of_earlier_run.remove(known)
         else:
-            self.errands.append(errand)
+            self.after_compensation.append(added)
 
-    async def take(self) -> None:
-        """Makes up for everything that was started; returns when nothing is owed and its errands are over."""
-        self._ledger.begin_compensation()
-        self._board.is_held = False
-        # A handler may wait for one: Temporal cancels the main task, and no other.
-        self._family.cancel_all()
-        if self._busy or self._ledger.owed() or self._ledger.lost():
-            self._board.show(Status.COMPENSATING)
-            # A step in a task of its own may be under way: a compensation must not overtake its action.
-            await workflow.wait_condition(lambda: not self._busy)
-            await self._insistence.make_up(self._ledger)
-            for lost in self._ledger.lost():
-                await self._insistence.settle_lost(self._ledger, lost)
-        if self.errands:
-            # It may have been stuck before.
-            self._board.show(Status.COMPENSATING)
-        for errand in self.errands:
-            await self._run_errand(errand)
-        self._board.show(Status.SETTLED if self._insistence.by_hand else Status.COMPENSATED)
+    async def run(self) -> None:
+        """Compensates everything, and runs the steps after compensation."""
+        scope, ledger = self._scope, self._scope.ledger
+        # A handler may wait for a child: Temporal cancels the main task only.
+        self._open_children.cancel_all()
+        if scope.under_way or ledger.pending() or ledger.unresolved_children():
+            scope.publish()
+            # A step in a task of the workflow's own may be under way: no compensation overtakes its action.
+            await workflow.wait_condition(lambda: not scope.under_way)
+            await self._retry_loop.compensate_all()
+            for child in ledger.unresolved_children():
+                await self._retry_loop.wait_for_child_resolution(child)
+        if self.after_compensation:
+            scope.lifecycle.end_stuck_compensation()
+            scope.publish()
+        for step in self.after_compensation:
+            await self._run_after_compensation(step)
+        scope.lifecycle.end_compensation()
+        scope.publish()
 
-    def leave(self, error: Exception | asyncio.CancelledError, *, was_cancelled: bool) -> NoReturn:
-        """Ends the saga with what made it turn round; a cancel that came on the way back did not."""
-        by_hand = self._insistence.by_hand
+    def raise_final(self, error: Exception | asyncio.CancelledError, *, was_cancelled: bool) -> NoReturn:
+        """Ends the workflow with the error that started the compensation.
+
+        Args:
+            error: What left the block of the saga.
+            was_cancelled: Whether the workflow was cancelled before the compensation began.
+        """
+        lifecycle = self._scope.lifecycle
+        resolutions = lifecycle.resolutions
         if was_cancelled and is_cancelled_exception(error):
-            if by_hand:
-                # Closed as cancelled, it could not tell who waits for it what a person has settled.
+            if resolutions:
+                # A workflow that closes as cancelled cannot report the manual resolutions.
                 cancelled = RejectedError("cancelled", f"{workflow.info().workflow_id} was cancelled")
-                raise compensated(cancelled, by_hand) from trimmed_cause(error)
+                raise compensated(cancelled, resolutions) from trimmed_cause(error)
             raise error
-        if isinstance(error, asyncio.CancelledError) and self._course.turned is not None:
-            raise compensated(self._course.turned, by_hand) from self._course.turned
-        raise compensated(error, by_hand) from trimmed_cause(error)
+        if isinstance(error, asyncio.CancelledError) and lifecycle.compensation_cause is not None:
+            cause = lifecycle.compensation_cause
+            raise compensated(cause, resolutions) from cause
+        raise compensated(error, resolutions) from trimmed_cause(error)
 
-    async def _run_errand(self, errand: PendingCompensation) -> None:
-        address = self._ledger.address_of(errand.address)
-        verdict = await attempt(
-            ActivitySpec(
-                activity=errand.activity, result=None, policy=errand.policy, task_queue=errand.task_queue
+    async def _run_after_compensation(self, step: PendingCompensation) -> None:
+        address = self._scope.ledger.next_address(step.address)
+        call = ActivityCall(
+            spec=ActivitySpec(
+                activity=step.activity, result=None, policy=step.policy, task_queue=step.task_queue
             ),
-            errand.arguments,
+            arguments=step.arguments,
             activity_id=address,
-            summary=words(errand.address),
-            mark=plain_header(Purpose.AFTERWARDS),
-            taken_within=ERRAND_TAKEN_WITHIN,
+            summary=words(step.address),
+            header=plain_header(Purpose.AFTERWARDS),
         )
-        if verdict.outcome is not Outcome.DONE:
-            workflow.logger.warning("after compensation: %s: %s", address, verdict.reason)
+        outcome = await run_attempts(call, worker_timeout=LONGEST_WAIT_FOR_WORKER)
+        if outcome.outcome is not Outcome.DONE:
+            workflow.logger.warning("after compensation: %s: %s", address, outcome.reason)
 
 
 def _is_same(one: PendingCompensation, other: PendingCompensation) -> bool:
-    """Whether two ask for the same; what was carried from another run is plain data."""
+    """Whether two steps are the same; the arguments of an earlier run are plain data."""
     if (one.address, one.activity, one.task_queue) != (other.address, other.activity, other.task_queue):
         return False
     to_payloads = workflow.payload_converter().to_payloads
     try:
         return to_payloads(one.arguments) == to_payloads(other.arguments)
-    except Exception:  # noqa: BLE001 - what cannot be sent was not carried either
+    except Exception:  # noqa: BLE001 - arguments that cannot be sent were not carried over either
         return False

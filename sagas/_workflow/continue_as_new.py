@@ -1,4 +1,4 @@
-"""Going on in a new run, with what the saga has come to in the workflow's memo."""
+"""Continue-as-new of a saga: the saga's state goes to the next run in the memo of the workflow."""
 
 from typing import Any, NoReturn, cast
 
@@ -8,21 +8,27 @@ from temporalio.common import RawValue
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
 from .._errors import DefinitionError, SagaError
-from .._execution.activity_call import LARGEST
+from .._execution.activity_call import LARGEST_ARGUMENTS
 from .._temporal.handler_arguments import argument_mismatch
 from .._wire.continued_state import CARRIED_MEMO, STATE, ContinuedState
 
 
-def continue_as_new(state: object, carried: ContinuedState) -> NoReturn:
-    """Ends this run and begins the next one.
+def continue_as_new(state: object, continued: ContinuedState) -> NoReturn:
+    """Ends this run and starts the next one.
+
+    Args:
+        state: The input of the next run.
+        continued: The saga's own state.
 
     Raises:
-        SagaError: It is more than travels at once.
-        DefinitionError: The next run could not read its state.
+        SagaError: Both together are larger than a workflow may send.
+        DefinitionError: The next run could not read `state`.
     """
-    payloads = workflow.payload_converter().to_payloads([state, carried])
-    if (size := sum(len(payload.data) for payload in payloads)) > LARGEST:
-        raise SagaError(f"state and ledger of the saga have {size} bytes; at most {LARGEST} are carried on")
+    payloads = workflow.payload_converter().to_payloads([state, continued])
+    if (size := sum(len(payload.data) for payload in payloads)) > LARGEST_ARGUMENTS:
+        raise SagaError(
+            f"state and ledger of the saga have {size} bytes; at most {LARGEST_ARGUMENTS} are carried on"
+        )
     _refuse_unreadable(payloads[0])
     payloads[0].metadata[STATE] = b"true"
     encoded_state, encoded = map(RawValue, payloads)
@@ -31,17 +37,17 @@ def continue_as_new(state: object, carried: ContinuedState) -> NoReturn:
 
 
 def _refuse_unreadable(state: Payload) -> None:
-    """Refuses a state that the workflow would not take: the next run would owe what this one has done."""
+    """Refuses a state that the workflow does not take: the next run could not compensate then."""
     kind = cast("type[Any]", workflow.instance().__class__)
     definition: Any = WorkflowDefinition.must_from_class(kind)
     if definition.name is None:
-        return  # It takes whatever comes.
-    what = f"{kind.__name__} cannot continue as new with this state: its run does not take it"
+        return  # A dynamic workflow takes any input.
+    refusal = f"{kind.__name__} cannot continue as new with this state: its run does not take it"
     types: list[type] = definition.arg_types or []
     try:
-        # As Temporal does: by their types it reads as many arguments as the run has.
+        # Temporal reads as many arguments by type as the run has.
         read = workflow.payload_converter().from_payloads([state], types if len(types) == 1 else None)
     except Exception as error:
-        raise DefinitionError(f"{what} ({type(error).__name__})") from error
-    if refusal := argument_mismatch(definition.run_fn, types, read):
-        raise DefinitionError(f"{what} ({refusal})")
+        raise DefinitionError(f"{refusal} ({type(error).__name__})") from error
+    if mismatch := argument_mismatch(definition.run_fn, types, read):
+        raise DefinitionError(f"{refusal} ({mismatch})")

@@ -1,4 +1,4 @@
-"""The way forward: steps, children and the pivot, each noted in the ledger as it starts and as it ends."""
+"""Forward execution: steps, children and the pivot, each recorded in the ledger at start and end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
@@ -9,13 +9,10 @@ from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.activity_policy import ActivityPolicy
 from .._core.compensation import PendingCompensation
-from .._core.ledger import Ledger
 from .._core.lifecycle import Phase
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
-from .._declarations.activity_spec import ActivitySpec
 from .._declarations.operation import NAME
 from .._declarations.step import Action, MethodAction, Step
 from .._errors import (
@@ -25,14 +22,15 @@ from .._errors import (
     TooLateError,
     UnknownOutcomeError,
 )
-from .._execution.activity_call import run_activity, snapshot
+from .._execution.activity_call import ActivityCall, run_activity, snapshot
 from .._execution.retry_loop import RetryLoop, words
-from .._run.cancellation_shield import current_guard, run_uncancelled
+from .._run.cancellation_shield import current_shield, run_uncancelled
 from .._run.context import RunContext
-from .._run.forward_check import ForwardCheck
+from .._run.forward_check import check_forward, wait_until_forward
+from .._run.scope import Scope
 from .._wire.activity_header import action_header
 from .._wire.child_saga import ChildResult
-from .child_saga import ChildCompensatedError, result_type_of, run_child
+from .child_saga import Child, ChildCompensatedError, result_type_of, run_child
 from .pivot import run_pivot
 from .unawaited_calls import UnawaitedCalls
 
@@ -41,265 +39,245 @@ O = TypeVar("O")  # noqa: E741 - what comes out
 
 
 class ForwardExecution:
-    """Taken by a saga from its beginning, until it has ended or turns round.
+    """Executes the forward steps of a saga until the saga has ended or compensates.
 
     Args:
-        run: The workflow run; what follows the pivot is kept from its cancel.
-        ledger: Is told of everything.
-        course: Says whether it may go on.
-        insistence: Tries what must succeed.
-        asked: Knows what was forgotten.
+        context: The workflow run.
+        scope: The saga.
+        retry_loop: Runs steps that must succeed.
+        unawaited: The calls of the saga that were not awaited.
     """
 
     def __init__(
-        self,
-        *,
-        run: RunContext,
-        ledger: Ledger,
-        course: ForwardCheck,
-        insistence: RetryLoop,
-        asked: UnawaitedCalls,
+        self, context: RunContext, scope: Scope, retry_loop: RetryLoop, unawaited: UnawaitedCalls
     ) -> None:
-        self._run, self._ledger, self._course, self._insistence = run, ledger, course, insistence
-        self._asked = asked
-        self._pivot: str | None = None
-        self._waiting = 0
-        self._task: asyncio.Task[Any] | None = None
-        self.busy: set[str] = set()
-        """The addresses of what is under way."""
+        self._context, self._scope = context, scope
+        self._retry_loop, self._unawaited = retry_loop, unawaited
+        self._waiting_steps = 0
+        self._main_task: asyncio.Task[Any] | None = None
 
-    def set_out(self) -> None:
-        """Begins in the current task, which is the one that may pass the pivot."""
-        self._task = asyncio.current_task()
+    def bind_main_task(self) -> None:
+        """Makes the current task the only one that may pass the pivot."""
+        self._main_task = asyncio.current_task()
 
     async def step(self, step: Step[I, O], message: I) -> O:
-        """Does a step; after the pivot, until it is done."""
-        await self._clear_of_pivot()
-        is_past_pivot = self._ledger.phase is Phase.PAST_PIVOT
-        result: O = await self._do(step, message, Purpose.RETRIABLE if is_past_pivot else Purpose.STEP)
-        self._course.check()
+        """Runs a step; after the pivot, until the step is done."""
+        await self._wait_for_pivot()
+        is_past_pivot = self._scope.lifecycle.is_past_pivot
+        result: O = await self._run_step(step, message, Purpose.RETRIABLE if is_past_pivot else Purpose.STEP)
+        check_forward(self._scope)
         return result
 
     async def best_effort(self, step: Step[I, O], message: I) -> O | None:
-        """Does a step whose failure changes nothing."""
-        await self._clear_of_pivot()
+        """Runs a step whose failure does not fail the saga."""
+        await self._wait_for_pivot()
         result: O | None
         try:
-            result = await self._do(step, message, Purpose.BEST_EFFORT)
+            result = await self._run_step(step, message, Purpose.BEST_EFFORT)
         except (RejectedError, UnknownOutcomeError) as error:
             workflow.logger.warning("best effort: %s", error)
             result = None
-        self._course.check()
+        check_forward(self._scope)
         return result
 
     async def pivot(self, action: Action[I, O] | MethodAction[Any, I, O], message: I) -> O:
         """Passes the pivot with an action."""
-        await self.clear_of_others()
-        with self._alone(action.name) as address:
-            verdict = await run_pivot(
-                action,
-                snapshot(message),
-                address=address,
-                mark=self._mark(action, Purpose.PIVOT),
-                was_reset=self._run.was_reset,
-                guard=self._run.guard,
-                insistence=self._insistence,
+        await self.wait_for_other_steps()
+        with self._pivot_under_way(action.name) as address:
+            call = ActivityCall(
+                spec=action.call,
+                arguments=[snapshot(message)],
+                activity_id=address,
+                summary=words(action.name),
+                header=self._header(action, Purpose.PIVOT),
             )
-            result: O = self._settle(address, verdict)
-            self._ledger.pass_pivot()
+            outcome = await run_pivot(
+                call, self._scope, self._retry_loop, may_have_begun=self._context.was_reset
+            )
+            result: O = self._record(address, outcome)
         return result
 
     async def pivot_child(
         self, run: Callable[[Any, I], Awaitable[O]], message: I, *, name: str, task_queue: str | None
     ) -> O:
-        """Passes the pivot with a child."""
-        await self.clear_of_others()
+        """Passes the pivot with a child saga."""
+        await self.wait_for_other_steps()
         _check_name(name)
-        with self._alone(name, is_child=True) as address:
+        lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
+        with self._pivot_under_way(name, is_child=True) as address:
+            child = Child(name=address, task_queue=task_queue, is_pivot=True)
             try:
-                closed = await self._close(run, message, address, task_queue, is_pivot=True)
-                result = closed.result
+                result = (await self._run_child(run, message, child)).result
             except ChildOutcomeUnknownError as error:
-                # Nobody knows on which side of its pivot it was: a person has to find out.
-                self._run.guard.is_shielded = True
-                call = ActivitySpec(activity=name, result=result_type_of(run), policy=ActivityPolicy())
-                verdict = await run_uncancelled(self._insistence.verdict_by_hand(address, call, str(error)))
-                self._run.guard.is_shielded = verdict.outcome is Outcome.DONE
-                result = self._settle(address, verdict)
-            self._ledger.closed(address, ())
-            self._ledger.pass_pivot()
-            self._run.guard.is_shielded = True
+                # The child may have passed its own pivot: a person has to find out.
+                lifecycle.mark_pivot_in_doubt()
+                outcome = await run_uncancelled(
+                    self._retry_loop.wait_for_pivot_resolution(address, result_type_of(run), str(error))
+                )
+                if outcome.outcome is not Outcome.DONE:
+                    lifecycle.withdraw_pivot()
+                result = self._record(address, outcome)
+            ledger.complete_child(address, ())
+            lifecycle.pass_pivot()
         return result
 
     async def child(
         self, run: Callable[[Any, I], Awaitable[O]], message: I, *, name: str, task_queue: str | None
     ) -> O:
-        """Runs a child, and takes over what it owes."""
-        await self._clear_of_pivot()
-        if self._ledger.phase is not Phase.FORWARD:
-            is_late = self._ledger.phase is Phase.PAST_PIVOT
-            why = (
-                "comes after the pivot, where nothing may fail"
-                if is_late
-                else "cannot start: the saga is compensating"
-            )
-            raise TooLateError(f"child {name!r} {why}")
+        """Runs a child saga, and takes over the child's pending compensations."""
+        await self._wait_for_pivot()
+        lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
+        if lifecycle.is_past_pivot:
+            raise TooLateError(f"child {name!r} comes after the pivot, where nothing may fail")
+        if lifecycle.phase is Phase.COMPENSATING:
+            raise TooLateError(f"child {name!r} cannot start: the saga is compensating")
         _check_name(name)
-        self._refuse_beside_pivot(name)
-        address = self._ledger.address_of(name)
-        self._ledger.start(address, is_child=True)
+        lifecycle.check_start(name)
+        address = ledger.next_address(name)
+        ledger.start(address, is_child=True)
         with self._under_way(address):
-            closed = await self._close(run, message, address, task_queue)
-        self._ledger.closed(address, closed.owed)
-        self._course.check()
+            closed = await self._run_child(run, message, Child(name=address, task_queue=task_queue))
+        ledger.complete_child(address, closed.owed)
+        check_forward(self._scope)
         return closed.result
 
     async def end(self) -> None:
-        """Waits for what is under way in handlers, and as long as the saga is held.
+        """Waits for the steps of handlers and for the end of a hold.
 
         Raises:
-            UnknownOutcomeError: Something may have happened that nobody counts on.
+            UnknownOutcomeError: The outcome of a step is unknown.
         """
-        await self.clear_of_others()
-        self._refuse_doubt()
+        await self.wait_for_other_steps()
+        self._refuse_steps_in_doubt()
 
-    async def _clear_of_pivot(self) -> None:
-        """Waits until the saga may go on, and no pivot is under way: a handler cannot know that one is."""
-        self._waiting += 1
-        try:
-            await self._course.clear()
-            while self._pivot is not None:
-                await workflow.wait_condition(lambda: self._pivot is None)
-                await self._course.clear()
-        finally:
-            self._waiting -= 1
+    async def wait_for_other_steps(self) -> None:
+        """Waits until the saga may go forward and no step of a handler is under way or waits to begin.
 
-    async def clear_of_others(self) -> None:
-        """Waits until the saga may go on, and no step of a handler is under way, nor waits to begin.
-
-        A handler cannot know that it is too late; a branch can.
+        A handler cannot know that a step comes too late; a branch can, and does not wait.
         """
-        await self._course.clear()
+        await wait_until_forward(self._scope)
         if self._is_in_branch:
             return
-        await self._asked.refuse_forgotten()
-        while self._is_taken:
-            await workflow.wait_condition(lambda: not self._is_taken)
-            await self._course.clear()
+        await self._unawaited.refuse()
+        while self._scope.under_way or self._waiting_steps:
+            await workflow.wait_condition(lambda: not (self._scope.under_way or self._waiting_steps))
+            await wait_until_forward(self._scope)
 
-    @property
-    def _is_taken(self) -> bool:
-        return bool(self.busy or self._waiting)
+    def refuse_in_branch(self, rule: str) -> None:
+        """Refuses a call that no other call may run beside.
+
+        Raises:
+            DefinitionError: A branch makes the call.
+        """
+        if self._is_in_branch:
+            raise DefinitionError(f"{rule}, and not in a branch")
+
+    async def _wait_for_pivot(self) -> None:
+        """Waits until the saga may go forward and no pivot is under way, which a handler cannot know."""
+        self._waiting_steps += 1
+        try:
+            await wait_until_forward(self._scope)
+            while self._scope.lifecycle.phase is Phase.PIVOT:
+                await workflow.wait_condition(lambda: self._scope.lifecycle.phase is not Phase.PIVOT)
+                await wait_until_forward(self._scope)
+        finally:
+            self._waiting_steps -= 1
 
     @property
     def _is_in_branch(self) -> bool:
-        return current_guard() is not self._run.guard
+        return current_shield() is not self._scope.shield
 
-    def refuse_in_branch(self, what: str) -> None:
-        """Refuses what is done while nothing else is.
-
-        Raises:
-            DefinitionError: A branch does it.
-        """
-        if self._is_in_branch:
-            raise DefinitionError(f"{what}, and not in a branch")
-
-    async def _do(self, step: Step[I, O], message: I, purpose: Purpose) -> Any:
-        self._refuse_beside_pivot(step.name)
+    async def _run_step(self, step: Step[I, O], message: I, purpose: Purpose) -> Any:
+        lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
+        lifecycle.check_start(step.name)
         message = snapshot(message)
-        address = self._ledger.address_of(step.name)
-        is_best_effort = purpose is Purpose.BEST_EFFORT
-        self._ledger.start(address, _owed_for(step, address, message), is_best_effort=is_best_effort)
-        is_retriable = purpose is Purpose.RETRIABLE
-        tries = self._insistence.until_done if is_retriable else run_activity
-        mark = self._mark(step, purpose)
-        trying = tries(step.call, [message], activity_id=address, summary=words(step.name), mark=mark)
+        address = ledger.next_address(step.name)
+        compensation = None if lifecycle.is_past_pivot else _pending(step, address, message)
+        ledger.start(address, compensation, is_best_effort=purpose is Purpose.BEST_EFFORT)
+        call = ActivityCall(
+            spec=step.call,
+            arguments=[message],
+            activity_id=address,
+            summary=words(step.name),
+            header=self._header(step, purpose),
+        )
         with self._under_way(address):
-            verdict = await (run_uncancelled(trying) if is_retriable else trying)
-        return self._settle(address, verdict)
+            if purpose is Purpose.RETRIABLE:
+                outcome = await run_uncancelled(self._retry_loop.run_until_done(call))
+            else:
+                outcome = await run_activity(call)
+        return self._record(address, outcome)
 
-    async def _close(
-        self,
-        run: Callable[[Any, I], Awaitable[O]],
-        message: I,
-        address: str,
-        task_queue: str | None,
-        *,
-        is_pivot: bool = False,
+    async def _run_child(
+        self, run: Callable[[Any, I], Awaitable[O]], message: I, child: Child
     ) -> ChildResult[O]:
-        """Runs a child to its end, and notes in the ledger if it failed."""
+        """Runs a child to its end, and records a failure in the ledger."""
+        lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
         try:
-            closed = await run_child(run, message, name=address, task_queue=task_queue, is_pivot=is_pivot)
+            closed = await run_child(run, message, child)
         except RejectedError as error:
-            self._ledger.failed(address, Outcome.REJECTED)
+            ledger.fail(child.name, Outcome.REJECTED)
             if isinstance(error, ChildCompensatedError):
-                self._insistence.by_hand.update(error.by_hand)
-            self._course.check()
+                lifecycle.resolutions.update(error.by_hand)
+            check_forward(self._scope)
             raise
         except ChildOutcomeUnknownError:
-            self._ledger.failed(address, Outcome.UNKNOWN)
+            ledger.fail(child.name, Outcome.UNKNOWN)
             raise
-        self._insistence.by_hand.update(closed.by_hand)
+        lifecycle.resolutions.update(closed.by_hand)
         return closed
 
-    def _settle(self, address: str, verdict: ActivityOutcome) -> Any:
-        if verdict.outcome is Outcome.DONE:
-            self._ledger.done(address, snapshot(verdict.value))
-            return verdict.value
-        self._ledger.failed(address, verdict.outcome)
-        self._course.check()
-        if verdict.outcome is Outcome.REJECTED:
-            raise RejectedError(verdict.code, verdict.reason, verdict.field)
-        raise UnknownOutcomeError(address, verdict.reason)
+    def _record(self, address: str, outcome: ActivityOutcome) -> Any:
+        if outcome.outcome is Outcome.DONE:
+            self._scope.ledger.complete(address, snapshot(outcome.value))
+            return outcome.value
+        self._scope.ledger.fail(address, outcome.outcome)
+        check_forward(self._scope)
+        if outcome.outcome is Outcome.REJECTED:
+            raise RejectedError(outcome.code, outcome.reason, outcome.field)
+        raise UnknownOutcomeError(address, outcome.reason)
 
     @contextmanager
-    def _alone(self, name: str, *, is_child: bool = False) -> Generator[str]:
-        """Starts the pivot, while nothing else of the saga is under way."""
-        if self._run.is_child and not self._run.is_pivot:
+    def _pivot_under_way(self, name: str, *, is_child: bool = False) -> Generator[str]:
+        """Starts the pivot, while no other step of the saga is under way."""
+        lifecycle = self._scope.lifecycle
+        if self._context.is_child and not self._context.is_pivot_child:
             raise DefinitionError(
                 "a child saga stays compensatable until its root closes: only a `pivot_child` has a pivot"
             )
-        if self._ledger.phase is not Phase.FORWARD:
-            is_second = self._ledger.phase is Phase.PAST_PIVOT
-            why = (
-                "is a second pivot; a saga has one" if is_second else "cannot start: the saga is compensating"
-            )
-            raise DefinitionError(f"{name!r} {why}")
-        self._refuse_beside_pivot(name)
+        lifecycle.check_pivot(name)
         self.refuse_in_branch(f"the pivot {name!r} is passed alone")
-        if asyncio.current_task() is not self._task:
+        if asyncio.current_task() is not self._main_task:
             raise DefinitionError(f"the pivot {name!r} is passed alone, by the task that opened the saga")
-        self._refuse_doubt()
-        address = self._ledger.address_of(name)
-        self._ledger.start(address, is_child=is_child)
-        self._pivot = address
+        self._refuse_steps_in_doubt()
+        address = self._scope.ledger.next_address(name)
+        self._scope.ledger.start(address, is_child=is_child)
+        lifecycle.start_pivot(address)
         try:
             with self._under_way(address):
                 yield address
         finally:
-            self._pivot = None
+            if lifecycle.phase is Phase.PIVOT:
+                lifecycle.withdraw_pivot()
 
     @contextmanager
     def _under_way(self, address: str) -> Generator[None]:
-        self.busy.add(address)
+        self._scope.under_way.add(address)
         try:
             yield
         finally:
-            self.busy.discard(address)
+            self._scope.under_way.discard(address)
 
-    def _refuse_beside_pivot(self, name: str) -> None:
-        if self._pivot is not None:
-            raise DefinitionError(f"{name!r} cannot start beside the pivot {self._pivot!r}")
+    def _refuse_steps_in_doubt(self) -> None:
+        """Fails the saga if a step may have happened whose result the saga does not have."""
+        in_doubt = self._scope.ledger.steps_in_doubt()
+        if in_doubt and not self._scope.lifecycle.is_past_pivot:
+            raise UnknownOutcomeError(in_doubt[0], "the saga went on, and cannot complete with it")
 
-    def _refuse_doubt(self) -> None:
-        """What may have happened, and nobody counts on, must be made up for, and only failing does so."""
-        if self._ledger.phase is Phase.FORWARD and (doubtful := self._ledger.in_doubt()):
-            raise UnknownOutcomeError(doubtful[0], "the saga went on, and cannot complete with it")
-
-    def _mark(
-        self, what: Step[Any, Any] | Action[Any, Any] | MethodAction[Any, Any, Any], purpose: Purpose
+    def _header(
+        self, action: Step[Any, Any] | Action[Any, Any] | MethodAction[Any, Any, Any], purpose: Purpose
     ) -> Payload:
-        return action_header(what, purpose, self._ledger.scope, self._ledger.order)
+        return action_header(action, purpose, self._scope.ledger.scope, self._scope.ledger.order)
 
 
 def _check_name(name: str) -> None:
@@ -307,7 +285,7 @@ def _check_name(name: str) -> None:
         raise DefinitionError(f"the name of child {name!r} must be words in lower case joined by dashes")
 
 
-def _owed_for(step: Step[I, O], address: str, message: I) -> PendingCompensation | None:
+def _pending(step: Step[I, O], address: str, message: I) -> PendingCompensation | None:
     if step.compensation is None:
         return None
     call = step.compensation.call

@@ -1,4 +1,4 @@
-"""Branches of a saga that run at the same time: started, watched and ended in the order of the code."""
+"""Parallel branches of a saga, started, observed and ended in the order of the code."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
@@ -10,77 +10,78 @@ from temporalio import workflow
 
 from .._errors import DefinitionError
 from .._run.cancellation_shield import CancellationShield
-from .._run.forward_check import ForwardCheck
+from .._run.forward_check import check_forward
+from .._run.scope import Scope
 
 
 class OnFailure(StrEnum):
-    """What becomes of the other branches when one fails; the saga waits for them in any case."""
+    """What happens to the other branches when one fails; the saga waits for all branches in any case."""
 
     FINISH = "finish"
-    """They go on to their end."""
+    """The other branches go on to their end."""
     CANCEL = "cancel"
-    """They are cancelled: what is under way is asked to stop, and nothing more begins."""
+    """The other branches are cancelled: activities are asked to stop, and no further step begins."""
 
 
 class _Branch:
-    def __init__(self, body: Coroutine[Any, Any, Any], failed: list[BaseException]) -> None:
-        self.guard = CancellationShield(hears_workflow=False)
-        self._failed = failed
+    def __init__(self, body: Coroutine[Any, Any, Any], failures: list[BaseException]) -> None:
+        self.shield = CancellationShield()
+        self._failures = failures
         self.task = asyncio.create_task(self._run(body))
 
     async def _run(self, body: Coroutine[Any, Any, Any]) -> object:
         try:
-            return await self.guard.protect(body)
+            return await self.shield.protect(body)
         except Exception as error:
-            self._failed.append(error)
+            self._failures.append(error)
             raise
 
 
 async def run_parallel(
-    bodies: Sequence[Coroutine[Any, Any, Any]], course: ForwardCheck, on_failure: OnFailure
+    bodies: Sequence[Coroutine[Any, Any, Any]], scope: Scope, on_failure: OnFailure
 ) -> tuple[Any, ...]:
-    """Runs all of them and returns their results, once every one has ended.
+    """Runs all branches, and returns their results once every branch has ended.
 
     Raises:
-        DefinitionError: One of them is no coroutine; none was begun.
-        Exception: The first failure; what else failed is noted on it.
-        asyncio.CancelledError: The saga turns round, or the branch in which this is called was cancelled.
+        DefinitionError: A branch is no coroutine; no branch was begun.
+        Exception: The first failure; the other failures are notes on it.
+        asyncio.CancelledError: The saga compensates, or the branch that called this was cancelled.
     """
     _refuse_other_than_coroutines(bodies)
-    failed: list[BaseException] = []
-    branches = [_Branch(body, failed) for body in bodies]
-    is_hasty = on_failure is OnFailure.CANCEL
+    failures: list[BaseException] = []
+    branches = [_Branch(body, failures) for body in bodies]
+    cancels = on_failure is OnFailure.CANCEL
     try:
-        await workflow.wait_condition(lambda: _have_ended(branches) or (is_hasty and bool(failed)))
+        await workflow.wait_condition(lambda: _have_ended(branches) or (cancels and bool(failures)))
         if not _have_ended(branches):
             _interrupt(branches)
             await workflow.wait_condition(lambda: _have_ended(branches))
     except asyncio.CancelledError:
-        # The saga turns round, a branch was cancelled, or a time limit of the caller's own is up.
+        # The saga compensates, the calling branch was cancelled, or a timeout of the calling code is over.
         _interrupt(branches)
         while not _have_ended(branches):
             with suppress(asyncio.CancelledError):
                 await workflow.wait_condition(lambda: _have_ended(branches))
         raise
-    course.check()
+    check_forward(scope)
     endings = [branch.task.exception() for branch in branches if not branch.task.cancelled()]
-    if failed:
-        for other in failed[1:]:
-            failed[0].add_note(f"and another branch failed: {type(other).__name__}: {other}")
-        raise failed[0]
+    if failures:
+        for other in failures[1:]:
+            failures[0].add_note(f"and another branch failed: {type(other).__name__}: {other}")
+        raise failures[0]
     if any(endings) or len(endings) < len(branches):
         raise asyncio.CancelledError("a branch was cancelled")
     return tuple(branch.task.result() for branch in branches)
 
 
 def _refuse_other_than_coroutines(bodies: Sequence[object]) -> None:
-    """A task has begun by itself, and nobody could hold it up; who has no type checker may give one."""
+    """Refuses tasks, which have begun before the saga could hold them up."""
     wrong = [body for body in bodies if not isinstance(body, Coroutine)]
     if not wrong:
         return
     for body in bodies:
         if isinstance(body, Coroutine):
-            body.close()  # it would be said of it that it was never awaited
+            body.close()  # otherwise Python warns that the coroutine was never awaited
     raise DefinitionError(
         f"a branch is a coroutine, such as `saga.step(...)`, not a {type(wrong[0]).__name__}: "
         "`parallel` makes its tasks itself"
@@ -93,4 +94,4 @@ def _have_ended(branches: Sequence[_Branch]) -> bool:
 
 def _interrupt(branches: Sequence[_Branch]) -> None:
     for branch in branches:
-        branch.guard.interrupt()
+        branch.shield.interrupt()

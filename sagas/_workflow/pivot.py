@@ -1,87 +1,88 @@
-"""The point of no return: tried until there is a verdict, as nothing may cross it backwards."""
+"""Execution of the pivot: attempted until the outcome is known, as the pivot cannot be compensated."""
 
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
-
-from temporalio.api.common.v1 import Payload
 
 from .._core.activity_outcome import ActivityOutcome
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._declarations.activity_spec import ActivitySpec
-from .._declarations.step import Action, MethodAction
-from .._execution.activity_call import attempt, resolve
-from .._execution.backoff import HistoryUsage, patience, pause_after
-from .._execution.retry_loop import RetryLoop, words
-from .._run.cancellation_shield import CancellationShield
+from .._execution.activity_call import ActivityCall, probe_unknown, run_attempts
+from .._execution.backoff import HistoryUsage, retry_interval, worker_timeout
+from .._execution.retry_loop import RetryLoop
+from .._run.scope import Scope
 from .._wire.failures import NO_WORKER
+
+IN_DOUBT = (Outcome.UNKNOWN, Outcome.WITHDRAWN)
 
 
 async def run_pivot(
-    action: Action[Any, Any] | MethodAction[Any, Any, Any],
-    message: object,
-    *,
-    address: str,
-    mark: Payload,
-    was_reset: bool,
-    guard: CancellationShield,
-    insistence: RetryLoop,
+    call: ActivityCall, scope: Scope, retry_loop: RetryLoop, *, may_have_begun: bool
 ) -> ActivityOutcome:
-    """Tries the pivot one attempt at a time, so that it is known whether any has begun.
+    """Runs the pivot one attempt at a time, so that the saga knows whether any attempt has begun.
 
-    Until then a cancel withdraws it; from then on the guard is deaf, until it is known that it did not
-    happen. In a run that was reset, nobody knows whether it has begun before.
+    Until an attempt may have begun, a cancel withdraws the pivot. From then on cancels are blocked until the
+    pivot is known not to have happened.
+
+    Args:
+        call: The pivot's action.
+        scope: The saga.
+        retry_loop: Waits between attempts, for operators as well.
+        may_have_begun: Whether an earlier attempt may have begun; in a run that was reset nobody knows.
     """
-    tried, trail = 0, HistoryUsage.here()
+    lifecycle, policy = scope.lifecycle, call.spec.policy
+    attempts, usage = 0, HistoryUsage.now()
     while True:
-        seen = insistence.retries
-        # One that cannot have begun waits for its workers, and can be cancelled meanwhile.
-        round_number = max(0, tried - action.call.policy.attempts)
-        wait = patience(action.call.policy, round_number, trail.spent())
-        with insistence.attempting(address):
+        requests = retry_loop.retry_requests
+        # An attempt that is the first to begin waits for a worker without end, and can be cancelled
+        # meanwhile.
+        timeout = worker_timeout(policy, max(0, attempts - policy.attempts), usage.share_used_since())
+        with retry_loop.attempting(call.activity_id):
             try:
-                verdict = await attempt(
-                    action.call,
-                    [message],
-                    activity_id=address,
-                    summary=words(action.name),
-                    mark=mark,
-                    attempts=1,
-                    taken_within=wait if guard.is_shielded else None,
+                outcome = await run_attempts(
+                    call, maximum_attempts=1, worker_timeout=timeout if lifecycle.is_pivot_in_doubt else None
                 )
             except asyncio.CancelledError:
-                # The cancel arrived together with the answer, which is lost: the same key gets it again.
-                verdict = ActivityOutcome(Outcome.UNKNOWN, reason="cancelled while it was answered")
-            if verdict.outcome is Outcome.WITHDRAWN and not guard.is_shielded and not was_reset:
-                return verdict
-            if verdict.outcome in (Outcome.UNKNOWN, Outcome.WITHDRAWN):
-                guard.is_shielded = True
+                # The cancel arrived together with the result, which is lost: the same key gets the result
+                # again.
+                outcome = ActivityOutcome(Outcome.UNKNOWN, reason="cancelled while it was answered")
+            is_withdrawn = outcome.outcome is Outcome.WITHDRAWN
+            if is_withdrawn and not lifecycle.is_pivot_in_doubt and not may_have_begun:
+                return outcome
+            if outcome.outcome in IN_DOUBT:
+                lifecycle.mark_pivot_in_doubt()
                 with suppress(asyncio.CancelledError):
-                    verdict = await resolve(action.call, message, verdict, address=address, taken_within=wait)
-        tried += 1
-        if verdict.outcome in (Outcome.UNKNOWN, Outcome.WITHDRAWN):
-            pause = _pause_after(tried, trail.spent(), action.call, verdict)
-            is_waited_for = verdict.code == NO_WORKER or tried >= action.call.policy.attempts
-            if pause is None or is_waited_for:
-                insistence.is_stuck(address, Purpose.PIVOT, verdict, action.call)
-            # A time limit of the caller's own cuts the pause short; it cannot take the pivot back.
+                    outcome = await probe_unknown(call, outcome, worker_timeout=timeout)
+        attempts += 1
+        if outcome.outcome in IN_DOUBT:
+            interval = _interval_after(attempts, usage.share_used_since(), call.spec, outcome)
+            are_attempts_spent = outcome.code == NO_WORKER or attempts >= policy.attempts
+            if interval is None or are_attempts_spent:
+                retry_loop.mark_stuck(call, Purpose.PIVOT, outcome.reason)
+            # A timeout of the calling code cuts the interval short; the timeout cannot withdraw the pivot.
             with suppress(asyncio.CancelledError):
-                verdict = await insistence.rest(pause, address, since=seen) or verdict
-        if verdict.outcome in (Outcome.DONE, Outcome.REJECTED):
-            guard.is_shielded = verdict.outcome is Outcome.DONE
-            insistence.is_through(address)
-            return verdict
+                resolved = await retry_loop.wait_for_retry(interval, call.activity_id, since=requests)
+                outcome = resolved or outcome
+        if outcome.outcome is Outcome.DONE:
+            lifecycle.pass_pivot()
+        elif outcome.outcome is Outcome.REJECTED:
+            lifecycle.withdraw_pivot()
+        else:
+            continue
+        retry_loop.mark_resolved(call.activity_id)
+        return outcome
 
 
-def _pause_after(tried: int, spent: float, call: ActivitySpec, verdict: ActivityOutcome) -> timedelta | None:
-    """The pause after so many attempts: its policy's, then as of everything that must succeed.
+def _interval_after(
+    attempts: int, used: float, spec: ActivitySpec, outcome: ActivityOutcome
+) -> timedelta | None:
+    """The interval after so many attempts: the policy's, and then that of activities that must succeed.
 
-    None where only a person can help: it would be answered the same, and there is no probe that could tell.
+    None where only a person can help: another attempt would be answered the same, and there is no probe.
     """
-    if verdict.is_final and call.probe is None:
+    if outcome.is_final and spec.probe is None:
         return None
-    round_number = tried - call.policy.attempts
-    growing = pause_after(round_number, spent) if round_number >= 0 else timedelta(0)
-    return max(call.policy.pause_after(tried), growing)
+    round_number = attempts - spec.policy.attempts
+    growing = retry_interval(round_number, used) if round_number >= 0 else timedelta(0)
+    return max(spec.policy.pause_after(attempts), growing)

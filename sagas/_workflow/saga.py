@@ -1,4 +1,4 @@
-"""The scope in which a workflow's steps are one saga: all of them, or none."""
+"""The saga scope of a workflow: its steps all take effect, or all are compensated."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -11,27 +11,27 @@ from temporalio.exceptions import ApplicationError, FailureError
 
 from .._core.activity_outcome import ActivityOutcome
 from .._core.compensation import CompensationOrder, CompensationScope
-from .._core.ledger import Ledger
-from .._core.lifecycle import Phase
-from .._core.status import Status
 from .._declarations.step import Action, MethodAction, Step
 from .._errors import DeadlineExceededError, DefinitionError, RejectedError, SagaError, wire_type_of
-from .._execution.activity_call import encode
+from .._execution.activity_call import encode_arguments
 from .._execution.retry_loop import RetryLoop
-from .._messages.external_events import ENDED, TURNED, ApprovalDecision, ExpectedEvent, ExternalEvents
+from .._messages.approvals import ApprovalDecision, Approvals
+from .._messages.external_events import ExpectedEvent, ExternalEvents
 from .._messages.operator_updates import OperatorUpdates
 from .._run.cancellation_shield import run_uncancelled
-from .._run.context import current
-from .._run.forward_check import YEAR, ForwardCheck
+from .._run.context import RunContext, current_context
+from .._run.forward_check import YEAR, check_forward, wait_until_forward
+from .._run.scope import Scope
 from .._run.status_publisher import StatusPublisher
-from .._wire.continued_state import ContinuedState
+from .._wire.continued_state import ContinuedState, LedgerSnapshot
 from .._wire.failures import SAGA_REFUSED
 from .._wire.timer_summaries import DEADLINE
+from .call_arguments import check_action, check_expected, check_step, name_of_call
 from .compensation_execution import CompensationExecution
 from .continue_as_new import continue_as_new
 from .forward_execution import ForwardExecution
 from .parallel import OnFailure, run_parallel
-from .unawaited_calls import UnawaitedCalls, check_action, check_expected, check_step, noted
+from .unawaited_calls import UnawaitedCalls
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
@@ -43,9 +43,9 @@ T4 = TypeVar("T4")
 
 
 class Saga:
-    """Steps that belong together: when one fails, what was started is made up for, newest first.
+    """Steps that belong together: when one fails, the steps that were started are compensated, newest first.
 
-    Use it as an async context manager in the run method of any workflow whose client has `SagaPlugin`::
+    Use a saga as an async context manager in the run method of any workflow whose client has `SagaPlugin`::
 
         async with Saga() as saga:
             await saga.step(reserve, order)
@@ -54,15 +54,16 @@ class Saga:
     - An error or a cancel that leaves the block compensates every step that is done or unknown; the
       workflow then fails with an `ApplicationError` of type `SagaCompensated`, or closes as cancelled.
     - A cancel never stops a compensation, and changes nothing after the pivot, or after the block.
-    - A compensation that does not succeed makes the saga *stuck*: it says so, and goes on trying. An
-      operator can settle it by hand; the error's type is then `SagaSettled`.
+    - A compensation that does not succeed makes the saga *stuck*: the status is published, and the
+      compensation is tried again. An operator can resolve a stuck step manually; the error's type is then
+      `SagaSettled`.
 
     Args:
-        scope: Which steps are compensated: *in doubt* (those done or unknown), or *attempted* (those
-            rejected as well).
+        scope: The steps that are compensated: *in doubt* (done or unknown), or *attempted* (rejected as
+        well).
         order: Compensations run one after the other, the newest first, or all at once.
-        deadline: How long the saga may take up to its pivot, or to its end where it has none. After it,
-            the saga turns round as if it had failed with `DeadlineExceededError`.
+        deadline: How long the saga may take up to its pivot, or to its end where it has none. After that time
+            the saga compensates as if the block had raised `DeadlineExceededError`.
     """
 
     def __init__(
@@ -74,122 +75,65 @@ class Saga:
     ) -> None:
         if deadline is not None and deadline <= timedelta(0):
             raise DefinitionError(f"the deadline of a saga must be above 0, not {deadline}")
-        self._run = run = current()
-        carried = run.carried or ContinuedState(ledger=Ledger(scope, order))
-        self._ledger = carried.ledger
-        self._board = StatusPublisher(
-            self._ledger,
-            search_attributes=run.search_attributes,
-            began_at=carried.began_at,
-            shown=carried.shown,
-        )
-        self._insistence = RetryLoop(self._board, dict(carried.by_hand))
-        self._course = ForwardCheck(run.guard, self._ledger, self._board)
-        self._mailbox = ExternalEvents(
-            dict(carried.unread), dict(carried.given_up), is_turning=lambda: self._course.is_turning
-        )
-        self._desk = OperatorUpdates(
-            ledger=self._ledger,
-            board=self._board,
-            course=self._course,
-            insistence=self._insistence,
-            mailbox=self._mailbox,
-            run=run,
-        )
-        self._board.audit += carried.audit
-        self._expires_at = carried.expires_at or (workflow.now() + deadline if deadline else None)
-        self._asked = UnawaitedCalls()
-        self._forward = ForwardExecution(
-            run=run,
-            ledger=self._ledger,
-            course=self._course,
-            insistence=self._insistence,
-            asked=self._asked,
-        )
-        self._back = CompensationExecution(
-            ledger=self._ledger,
-            board=self._board,
-            insistence=self._insistence,
-            course=self._course,
-            family=run.family,
-            busy=self._forward.busy,
-            errands=carried.afterwards,
+        self._context = context = current_context()
+        continued = context.continued or ContinuedState(ledger=LedgerSnapshot(scope=scope, order=order))
+        self._scope = _scope_of(context, continued)
+        self._expires_at = continued.expires_at or (workflow.now() + deadline if deadline else None)
+        self._unawaited = UnawaitedCalls()
+        retry_loop = RetryLoop(self._scope)
+        self._events = ExternalEvents(self._scope, dict(continued.unread), dict(continued.given_up))
+        self._approvals = Approvals(self._scope)
+        self._updates = OperatorUpdates(context, self._scope, retry_loop, self._approvals)
+        self._forward = ForwardExecution(context, self._scope, retry_loop, self._unawaited)
+        self._compensation = CompensationExecution(
+            self._scope, retry_loop, context.open_children, continued.afterwards
         )
 
     async def __aenter__(self) -> Self:
-        info = workflow.info()
-        if info.cron_schedule:
-            raise ApplicationError(
-                "all runs of a cron schedule have the same keys: start each saga with an id of its own",
-                type=SAGA_REFUSED,
-                non_retryable=True,
-            )
-        if info.retry_policy:
-            raise ApplicationError(
-                "a retry of the workflow would begin its saga anew with the keys of the run before: start it "
-                "without a retry policy",
-                type=SAGA_REFUSED,
-                non_retryable=True,
-            )
-        if info.execution_timeout or info.run_timeout:
-            raise ApplicationError(
-                "an execution or run timeout ends a saga without its compensations: start it without one",
-                type=SAGA_REFUSED,
-                non_retryable=True,
-            )
-        if self._run.has_saga:
-            raise DefinitionError("a workflow run is one saga: a second one would have the keys of the first")
-        if self._run.failed is not None:
-            self._course.turn(self._run.failed)
-        self._run.has_saga = self._run.is_open = self._course.is_open = True
-        self._forward.set_out()
-        self._run.details = lambda: "\n- ".join(
-            [self._board.details(), *self._mailbox.waits_for, *self._mailbox.late]
-        )
-        self._run.fail = self._course.turn
-        self._desk.open()
-        if self._run.carried is None:
-            self._board.metrics.started()
+        _refuse_unsafe_start()
+        context = self._context
+        context.lifecycle.open()
+        context.scope = self._scope
+        self._forward.bind_main_task()
+        if context.error_before_open is not None:
+            self._scope.request_compensation(context.error_before_open)
+        self._updates.open()
+        if context.continued is None:
+            self._scope.publisher.metrics.started()
         if self._expires_at is not None:
-            self._watch = asyncio.create_task(self._turn_round_in_time(self._expires_at - workflow.now()))
+            self._timer = asyncio.create_task(self._compensate_after(self._expires_at - workflow.now()))
         return self
 
-    @noted
-    async def step(self, step: Step[I, O], message: I, /) -> O:
-        """Does a step, and returns the result of its action.
+    def step(self, step: Step[I, O], message: I, /) -> Coroutine[object, None, O]:
+        """Runs a step, and returns the result of the step's action.
 
-        After the pivot the action is tried until it is done.
+        After the pivot the action is tried until the action is done.
 
         Raises:
             RejectedError: The participant refused; the action has no effect.
-            UnknownOutcomeError: All attempts are spent, and it may have happened all the same. A saga that
-                goes on in spite of it cannot complete: it raises it again at its pivot, or at its end.
+            UnknownOutcomeError: All attempts are spent, and the action may have happened all the same. A saga
+                that goes on in spite of this error cannot complete: the error is raised again at the pivot,
+                or at the end of the block.
         """
-        check_step(step)
-        return await self._forward.step(step, message)
+        return self._track("step", step, self._step(step, message))
 
-    @noted
-    async def best_effort(self, step: Step[I, O], message: I, /) -> O | None:
-        """Does a step whose failure does not fail the saga; returns `None` when it failed."""
-        check_step(step)
-        return await self._forward.best_effort(step, message)
+    def best_effort(self, step: Step[I, O], message: I, /) -> Coroutine[object, None, O | None]:
+        """Runs a step whose failure does not fail the saga; returns `None` when the step failed."""
+        return self._track("best_effort", step, self._best_effort(step, message))
 
-    @noted
-    async def pivot(self, action: Action[I, O] | MethodAction[Any, I, O], message: I, /) -> O:
+    def pivot(self, action: Action[I, O] | MethodAction[Any, I, O], message: I, /) -> Coroutine[object, None, O]:
         """Passes the point of no return: once the action is done, the saga only goes forward.
 
-        A cancel withdraws the action as long as it has not begun. Once it may have begun, it is tried until
-        there is a verdict; a saga that waits longer than the policy's attempts says that it is stuck.
+        A cancel withdraws the action as long as no worker has begun the action. From then on the action is
+        tried until its outcome is known; a saga that has used the policy's attempts is stuck meanwhile.
 
         Raises:
             RejectedError: The participant refused: everything before the pivot is compensated.
-            UnknownOutcomeError: Before it, the outcome of a step is unknown, and was passed over.
+            UnknownOutcomeError: The outcome of a step before the pivot is unknown.
         """
-        check_action(action)
-        return await self._forward.pivot(action, message)
+        return self._track("pivot", action, self._pivot(action, message))
 
-    @noted
-    async def pivot_child(
+    def pivot_child(
         self,
         run: Callable[[Any, I], Awaitable[O]],
         message: I,
@@ -197,20 +141,20 @@ class Saga:
         *,
         name: str,
         task_queue: str | None = None,
-    ) -> O:
+    ) -> Coroutine[object, None, O]:
         """Passes the point of no return with a child saga, which may have a pivot of its own.
 
-        A cancel is passed on to the child. What became of it decides: a child that compensates is a pivot
-        that did not happen, and one that completes is a pivot that is done.
+        A cancel is passed on to the child. The end of the child decides: a child that compensates is a pivot
+        that did not happen, and a child that completes is a pivot that is done.
 
         Raises:
-            RejectedError: The child failed, and has made up for everything it had done.
-            UnknownOutcomeError: Before it, the outcome of a step is unknown, and was passed over.
+            RejectedError: The child failed, and has compensated.
+            UnknownOutcomeError: The outcome of a step before the pivot is unknown.
         """
-        return await self._forward.pivot_child(run, message, name=name, task_queue=task_queue)
+        call = self._forward.pivot_child(run, message, name=name, task_queue=task_queue)
+        return self._track("pivot_child", name, call)
 
-    @noted
-    async def child(
+    def child(
         self,
         run: Callable[[Any, I], Awaitable[O]],
         message: I,
@@ -218,30 +162,33 @@ class Saga:
         *,
         name: str,
         task_queue: str | None = None,
-    ) -> O:
-        """Runs another saga as a child; it stays compensatable until this saga's root closes.
+    ) -> Coroutine[object, None, O]:
+        """Runs another saga as a child; the child stays compensatable until this saga's root closes.
 
         Args:
             run: The run method of the child's workflow class.
-            message: What the child gets.
-            name: Names the child within this saga, in lower case with dashes; its workflow id is this one's,
-                `/`, and the name.
-            task_queue: Where the child's workers listen, which make up for it as well; by default where this
-                saga's do.
+            message: The child's input.
+            name: Names the child within this saga, in lower case with dashes; the child's workflow id is this
+                saga's id, `/`, and the name.
+            task_queue: The task queue of the child's workers, which run the child's compensations as well; by
+                default this saga's.
 
         Raises:
-            RejectedError: The child failed, and has made up for everything it had done.
+            RejectedError: The child failed, and has compensated.
         """
-        return await self._forward.child(run, message, name=name, task_queue=task_queue)
+        call = self._forward.child(run, message, name=name, task_queue=task_queue)
+        return self._track("child", name, call)
 
     @overload
-    async def parallel(self, b1: Coroutine[Any, Any, T1], /, *, on_failure: OnFailure = ...) -> tuple[T1]: ...
+    def parallel(
+        self, b1: Coroutine[Any, Any, T1], /, *, on_failure: OnFailure = ...
+    ) -> Coroutine[object, None, tuple[T1]]: ...
     @overload
-    async def parallel(
+    def parallel(
         self, b1: Coroutine[Any, Any, T1], b2: Coroutine[Any, Any, T2], /, *, on_failure: OnFailure = ...
-    ) -> tuple[T1, T2]: ...
+    ) -> Coroutine[object, None, tuple[T1, T2]]: ...
     @overload
-    async def parallel(
+    def parallel(
         self,
         b1: Coroutine[Any, Any, T1],
         b2: Coroutine[Any, Any, T2],
@@ -249,9 +196,9 @@ class Saga:
         /,
         *,
         on_failure: OnFailure = ...,
-    ) -> tuple[T1, T2, T3]: ...
+    ) -> Coroutine[object, None, tuple[T1, T2, T3]]: ...
     @overload
-    async def parallel(
+    def parallel(
         self,
         b1: Coroutine[Any, Any, T1],
         b2: Coroutine[Any, Any, T2],
@@ -260,121 +207,98 @@ class Saga:
         /,
         *,
         on_failure: OnFailure = ...,
-    ) -> tuple[T1, T2, T3, T4]: ...
+    ) -> Coroutine[object, None, tuple[T1, T2, T3, T4]]: ...
     @overload
-    async def parallel(
+    def parallel(
         self, *branches: Coroutine[Any, Any, T], on_failure: OnFailure = ...
-    ) -> tuple[T, ...]: ...
-    @noted
-    async def parallel(
+    ) -> Coroutine[object, None, tuple[T, ...]]: ...
+    def parallel(
         self, *branches: Coroutine[Any, Any, Any], on_failure: OnFailure = OnFailure.FINISH
-    ) -> tuple[Any, ...]:
-        """Runs branches at the same time, and returns their results in the order in which they are given.
+    ) -> Coroutine[object, None, tuple[Any, ...]]:
+        """Runs branches at the same time, and returns their results in the order of the arguments.
 
         A branch is a call that is not awaited: a step, a child, or a coroutine of your own with several of
-        them. They begin in their order, so a replay does the same. `asyncio.gather` would, too, but knows
-        no failing branch; `asyncio.TaskGroup` cancels in no certain order, which breaks replay.
+        them. The branches begin in the order of the arguments, so a replay does the same. `asyncio.gather`
+        would as well, but does not end the other branches when one fails; `asyncio.TaskGroup` cancels in no
+        certain order, which breaks replay.
 
         Args:
             branches: Coroutines.
-            on_failure: Whether the others are cancelled when one fails. Either way they have all ended
-                before this returns or raises, and so before any compensation.
+            on_failure: Whether the other branches are cancelled when one fails. Either way every branch has
+                ended before this call returns or raises, and so before any compensation.
 
         Raises:
             Exception: The first failure.
         """
-        return await run_parallel(branches, self._course, on_failure)
+        return self._track("parallel", "", run_parallel(branches, self._scope, on_failure))
 
     def expect(self, name: str, message: type[T], /) -> ExpectedEvent[T]:
-        """Opens a slot for an external event, which may come before the saga waits for it.
+        """Opens a slot for an external event, which may arrive before the saga waits for the event.
 
-        It comes as a signal or an update called `name`.
+        The event arrives as a signal or an update called `name`.
 
         Args:
             name: In lower case with dashes: `payment-cleared`.
-            message: The type of what it says.
+            message: The type of the event's data.
         """
-        return self._mailbox.expect(name, message)
+        return self._events.expect(name, message)
 
-    @noted
-    async def wait_for(self, expected: ExpectedEvent[T], /, *, deadline: timedelta = YEAR) -> T:
-        """Waits for an external event and returns what it says; several are returned in their order.
+    def wait_for(
+        self, expected: ExpectedEvent[T], /, *, deadline: timedelta = YEAR
+    ) -> Coroutine[object, None, T]:
+        """Waits for an external event and returns the event's data; several events are returned in order.
 
-        One that comes too late is kept for the next wait, and reported in the saga's details and the log; as
-        an update it is refused, so that its sender knows. So is one that comes when the saga has turned round
-        or ended. What came and was never asked for is reported at the end; what is no such message is passed
-        over, and reported.
+        An event that comes too late is kept for the next wait, and reported in the saga's details and the
+        log; as an update, the event is refused, so that the sender knows. The same holds for an event that
+        comes while the saga compensates or after the saga has ended. An event that was never awaited is
+        reported at the end; a message of another type is passed over, and reported.
 
         Args:
             expected: Made by `expect`.
             deadline: How long to wait; a timer of the server, by default a year.
 
         Raises:
-            DeadlineError: It did not come in time.
+            DeadlineExceededError: The event did not come in time.
         """
-        check_expected(expected)
-        await self._course.clear()
-        message = await self._mailbox.next(expected, deadline)
-        self._course.check()
-        return message
+        return self._track("wait_for", expected, self._wait_for(expected, deadline))
 
-    @noted
-    async def approval(self, name: str, /, *, role: str, deadline: timedelta = YEAR) -> ApprovalDecision:
-        """Waits until a person says that the saga may go on: `sagas approve`.
+    def approval(
+        self, name: str, /, *, role: str, deadline: timedelta = YEAR
+    ) -> Coroutine[object, None, ApprovalDecision]:
+        """Waits until a person decides that the saga may go on: `sagas approve`.
 
         Args:
             name: Of the decision, in lower case with dashes: `large-order`.
-            role: What the person must be.
+            role: The role that the person must have.
             deadline: How long to wait, by default a year.
 
         Raises:
-            RejectedError: The person decided against it; the code is `not_approved`.
-            DeadlineError: Nobody decided in time.
+            RejectedError: The person decided against the saga; the code is `not_approved`.
+            DeadlineExceededError: The decision did not come in time.
         """
-        await self._course.clear()
-        decision = await self._mailbox.approval(name, role, deadline)
-        self._course.check()
-        return decision
+        return self._track("approval", name, self._approval(name, role, deadline))
 
     def after_compensation(self, step: Step[I, O], message: I, /) -> None:
-        """Does a step once everything is made up for: telling the customer, for one.
+        """Runs a step once everything is compensated, such as a notice to the customer.
 
-        Only the root of a family of sagas does it. Its failure is recorded and changes nothing.
+        Only the root of a family of sagas runs the step. A failure of the step is logged and changes nothing.
         """
-        if not self._run.is_child:
-            self._back.add_errand(step, message)
+        if not self._context.is_child:
+            self._compensation.add_after_compensation(step, message)
 
-    @noted
-    async def continue_as_new(self, state: object, /) -> NoReturn:
-        """Goes on in a new run with a short history: the workflow begins again, with `state` as its input.
+    def continue_as_new(self, state: object, /) -> Coroutine[object, None, NoReturn]:
+        """Goes on in a new run with a short history: the workflow starts again, with `state` as its input.
 
-        What the saga has come to goes along: what it owes, its deadline, what has arrived for it. Call it
-        between steps of a saga whose history grows long, as `temporalio.workflow.info()` suggests. It waits
-        as long as the saga is held, and for steps of handlers and of tasks of your own.
+        The saga's own state goes along: ledger, deadline, and events that have arrived. Call this between
+        steps of a saga whose history grows long, as `temporalio.workflow.info()` suggests. The call waits as
+        long as the saga is held, and for steps of handlers and of tasks of your own.
 
         Raises:
-            DefinitionError: It is called in a branch, or the workflow does not take such a state.
-            SagaError: It is called in the handler of an update, or state and ledger have more than 1 MiB.
-            asyncio.CancelledError: The saga turns round.
+            DefinitionError: A branch makes the call, or the workflow does not take such a state.
+            SagaError: The handler of an update makes the call, or state and ledger have more than 1 MiB.
+            asyncio.CancelledError: The saga compensates.
         """
-        if workflow.current_update_info() is not None:
-            raise SagaError("a saga does not continue as new in the handler of an update")
-        await self._forward.clear_of_others()
-        self._forward.refuse_in_branch("a saga continues as new between steps")
-        continue_as_new(
-            state,
-            ContinuedState(
-                ledger=self._ledger,
-                began_at=self._board.began_at,
-                shown=self._board.shown,
-                afterwards=tuple(self._back.errands),
-                by_hand=self._insistence.by_hand,
-                audit=tuple(self._board.audit),
-                unread=self._mailbox.unread,
-                given_up=self._mailbox.given_up,
-                expires_at=self._expires_at,
-            ),
-        )
+        return self._track("continue_as_new", "", self._continue_as_new(state))
 
     async def __aexit__(
         self,
@@ -385,63 +309,145 @@ class Saga:
         if error is None:
             try:
                 await self._forward.end()
-                self._refuse_excess()
-            except (asyncio.CancelledError, SagaError) as turned:
-                error = turned
+                self._refuse_oversized_compensations()
+            except (asyncio.CancelledError, SagaError) as failure:
+                error = failure
         if error is None:
             self._complete()
             return
-        # An eviction or continue-as-new is neither: nothing of ours may run on it.
+        # An eviction or continue-as-new is no end of the saga: no code of the saga may run.
         if not isinstance(error, (Exception, asyncio.CancelledError)):
             return
-        if self._ledger.phase is Phase.PAST_PIVOT:
+        if self._scope.lifecycle.is_past_pivot:
             self._refuse_to_fail(error)
         was_cancelled = workflow.cancellation_reason() is not None
         if not isinstance(error, (asyncio.CancelledError, SagaError, FailureError)):
-            # Nobody expected it, and only who looks into the workflow's failure would see it.
-            workflow.logger.error("the saga turns round for %r", error, exc_info=error)
-        self._mailbox.close(TURNED)
-        await run_uncancelled(self._back.take())
-        self._run.is_open = self._course.is_open = False
-        self._back.leave(error, was_cancelled=was_cancelled)
+            # The error is unexpected, and would only be visible in the failure of the workflow.
+            workflow.logger.error("the saga compensates because of %r", error, exc_info=error)
+        self._events.report_unread()
+        self._scope.lifecycle.begin_compensation()
+        await run_uncancelled(self._compensation.run())
+        self._compensation.raise_final(error, was_cancelled=was_cancelled)
+
+    def _track(self, method: str, argument: object, call: Coroutine[Any, Any, T]) -> Coroutine[object, None, T]:
+        return self._unawaited.track(name_of_call(method, argument), call)
+
+    async def _step(self, step: Step[I, O], message: I) -> O:
+        check_step(step)
+        return await self._forward.step(step, message)
+
+    async def _best_effort(self, step: Step[I, O], message: I) -> O | None:
+        check_step(step)
+        return await self._forward.best_effort(step, message)
+
+    async def _pivot(self, action: Action[I, O] | MethodAction[Any, I, O], message: I) -> O:
+        check_action(action)
+        return await self._forward.pivot(action, message)
+
+    async def _wait_for(self, expected: ExpectedEvent[T], deadline: timedelta) -> T:
+        check_expected(expected)
+        await wait_until_forward(self._scope)
+        message = await self._events.wait(expected, deadline)
+        check_forward(self._scope)
+        return message
+
+    async def _approval(self, name: str, role: str, deadline: timedelta) -> ApprovalDecision:
+        await wait_until_forward(self._scope)
+        decision = await self._approvals.wait(name, role, deadline)
+        check_forward(self._scope)
+        return decision
+
+    async def _continue_as_new(self, state: object) -> NoReturn:
+        if workflow.current_update_info() is not None:
+            raise SagaError("a saga does not continue as new in the handler of an update")
+        await self._forward.wait_for_other_steps()
+        self._forward.refuse_in_branch("a saga continues as new between steps")
+        scope = self._scope
+        continue_as_new(
+            state,
+            ContinuedState(
+                ledger=LedgerSnapshot.of(scope.ledger, scope.lifecycle.phase),
+                began_at=scope.publisher.started_at,
+                shown=scope.publisher.published,
+                afterwards=tuple(self._compensation.after_compensation),
+                by_hand=scope.lifecycle.resolutions,
+                audit=tuple(scope.audit),
+                unread=self._events.unread,
+                given_up=self._events.given_up,
+                expires_at=self._expires_at,
+            ),
+        )
 
     def _complete(self) -> None:
-        self._run.is_open = self._course.is_open = False
-        self._mailbox.close(ENDED)
-        self._run.owed = self._ledger.plan()
-        self._run.by_hand = dict(self._insistence.by_hand)
-        # What is completed is not cancelled any more, and a child must tell its parent what it owes.
-        self._run.guard.is_shielded = True
+        self._events.report_unread()
+        self._scope.lifecycle.complete()
         self._expires_at = None
-        self._board.show(Status.SETTLED if self._insistence.by_hand else Status.COMPLETED)
-        self._run.tell_completed = self._board.write
-        self._news = asyncio.create_task(self._tell_if_the_workflow_goes_on())
+        self._scope.publish()
+        self._news = asyncio.create_task(self._publish_if_the_workflow_goes_on())
 
-    async def _tell_if_the_workflow_goes_on(self) -> None:
-        """Has history say that the block has ended, or a rescue would make up for what is meant to stay."""
-        # Conditions are looked at when everything that is ready has run. Twice, as what the workflow waits
-        # for may be so already: the end of all handlers, for one.
+    async def _publish_if_the_workflow_goes_on(self) -> None:
+        """Writes the end of the block into the history, or a rescue would compensate effects that stay."""
+        # Conditions are evaluated when every ready task has run. Twice, because the workflow may wait for a
+        # condition that is true already, such as the end of all handlers.
         for _ in range(2):
             await workflow.wait_condition(lambda: True)
-        if not self._run.is_over:
-            self._board.write()
+        if not self._context.has_returned:
+            self._scope.publisher.write()
 
     def _refuse_to_fail(self, error: BaseException) -> NoReturn:
-        """An error after the pivot is a bug in the workflow: its task fails until the code is mended."""
-        self._run.is_open = self._course.is_open = False
+        """Fails the workflow task: an error after the pivot is a bug, to be mended in the workflow's code."""
+        self._scope.lifecycle.abort()
         raise DefinitionError(
             f"{wire_type_of(error)} was raised after the pivot, where a saga only goes forward: {error}"
         ) from error
 
-    def _refuse_excess(self) -> None:
-        """A child that cannot tell its parent what it owes has to make up for it by itself."""
-        if self._run.is_child and isinstance(
-            excess := encode([self._ledger.plan()], "what it owes to its parent"), ActivityOutcome
-        ):
-            raise RejectedError(excess.code, excess.reason)
+    def _refuse_oversized_compensations(self) -> None:
+        """Fails a child whose pending compensations are too large to be reported to its parent."""
+        lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
+        if not self._context.is_child:
+            return
+        plan = ledger.plan(is_past_pivot=lifecycle.is_past_pivot)
+        refusal = encode_arguments([plan], "what it owes to its parent")
+        if isinstance(refusal, ActivityOutcome):
+            raise RejectedError(refusal.code, refusal.reason)
 
-    async def _turn_round_in_time(self, rest: timedelta) -> None:
-        if rest > timedelta(0):
-            await workflow.sleep(rest, summary=DEADLINE)
+    async def _compensate_after(self, timeout: timedelta) -> None:  # noqa: ASYNC109 - the timer of the server
+        if timeout > timedelta(0):
+            await workflow.sleep(timeout, summary=DEADLINE)
         if self._expires_at is not None:
-            self._course.turn(DeadlineExceededError("the saga"))
+            self._scope.request_compensation(DeadlineExceededError("the saga"))
+
+
+def _scope_of(context: RunContext, continued: ContinuedState) -> Scope:
+    ledger = continued.ledger.restore()
+    publisher = StatusPublisher(
+        search_attributes=context.search_attributes, started_at=continued.began_at, published=continued.shown
+    )
+    return Scope(
+        lifecycle=context.lifecycle,
+        ledger=ledger,
+        publisher=publisher,
+        shield=context.shield,
+        audit=list(continued.audit),
+    )
+
+
+def _refuse_unsafe_start() -> None:
+    """Refuses workflows that the server would end or repeat without the saga's compensations.
+
+    Raises:
+        ApplicationError: The workflow has a cron schedule, a retry policy, or an execution or run timeout.
+    """
+    info = workflow.info()
+    refusal = ""
+    if info.cron_schedule:
+        refusal = "all runs of a cron schedule have the same keys: start each saga with an id of its own"
+    elif info.retry_policy:
+        refusal = (
+            "a retry of the workflow would begin its saga anew with the keys of the run before: start it "
+            "without a retry policy"
+        )
+    elif info.execution_timeout or info.run_timeout:
+        refusal = "an execution or run timeout ends a saga without its compensations: start it without one"
+    if refusal:
+        raise ApplicationError(refusal, type=SAGA_REFUSED, non_retryable=True)

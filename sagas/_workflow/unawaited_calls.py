@@ -1,101 +1,46 @@
-"""What a saga was asked for and has not begun: what is never awaited is never done, and nobody says so."""
+"""Calls of a saga's methods that were not awaited: such a call would silently do nothing."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from functools import wraps
+from collections.abc import Coroutine
 from inspect import CORO_CREATED, getcoroutinestate
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from .._declarations.step import Action, MethodAction, Step
 from .._errors import DefinitionError
-from .._messages.external_events import ExpectedEvent
 
-ActivitySpec = Coroutine[Any, Any, Any]
-M = TypeVar("M", bound=Callable[..., ActivitySpec])
+T = TypeVar("T")
 
 
 class UnawaitedCalls:
-    """The calls of a saga's methods that nobody has awaited yet."""
+    """The calls of one saga whose coroutines have not begun."""
 
     def __init__(self) -> None:
-        self._calls: list[tuple[str, ActivitySpec]] = []
+        self._calls: list[tuple[str, Coroutine[Any, Any, Any]]] = []
 
-    def note(self, what: str, call: ActivitySpec) -> None:
-        """Keeps a call in mind until it begins."""
-        self._calls = [*self._unbegun(), (what, call)]
+    def track(self, name: str, call: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+        """Remembers a call until its coroutine begins, and returns the coroutine.
 
-    async def refuse_forgotten(self) -> None:
-        """Refuses what was asked for and never awaited.
+        Args:
+            name: Of the call, for the error message.
+            call: The coroutine.
+        """
+        self._calls = [*self._not_begun(), (name, call)]
+        return call
+
+    async def refuse(self) -> None:
+        """Refuses to go on while a call was not awaited.
 
         Raises:
-            DefinitionError: Something was.
+            DefinitionError: The coroutine of a call has not begun.
         """
-        if self._unbegun():
-            # What a task of the workflow's own awaits begins in the next turn.
+        if self._not_begun():
+            # A coroutine that a task of the workflow's own awaits begins in the next turn of the event loop.
             await asyncio.sleep(0)
-        forgotten = self._unbegun()
+        forgotten = self._not_begun()
         for _, call in forgotten:
             call.close()
         if forgotten:
-            names = ", ".join(what for what, _ in forgotten)
-            raise DefinitionError(f"never awaited: {names}; write `await` before what a saga is to do")
+            names = ", ".join(name for name, _ in forgotten)
+            raise DefinitionError(f"never awaited: {names}; write `await` before each call of a saga")
 
-    def _unbegun(self) -> list[tuple[str, ActivitySpec]]:
-        return [(what, call) for what, call in self._calls if getcoroutinestate(call) == CORO_CREATED]
-
-
-def noted(method: M) -> M:
-    """Has a saga keep in mind that a method of it was called, until it is awaited."""
-
-    @wraps(method)
-    def ask(saga: Any, *arguments: Any, **named: Any) -> ActivitySpec:
-        call = method(saga, *arguments, **named)
-        name = named.get("name") or (_name_of(arguments[0]) if arguments else "")
-        saga._asked.note(f"{method.__name__} {name!r}" if name else method.__name__, call)
-        return call
-
-    # To type checkers, and so to who calls it, it is the coroutine function that it was.
-    return cast("M", ask)
-
-
-def _name_of(what: object) -> str:
-    if isinstance(what, (Step, Action, MethodAction, ExpectedEvent)):
-        return what.name
-    return what if isinstance(what, str) else ""
-
-
-def check_step(step: object) -> None:
-    """Refuses what is no step.
-
-    Raises:
-        DefinitionError: It is none.
-    """
-    if isinstance(step, (Action, MethodAction)):
-        raise DefinitionError(
-            f"{step.name!r} is no step yet: give it `compensated_by(...)`, say with "
-            "`without_compensation(because=...)` why it needs none, or pass the pivot with it"
-        )
-    if not isinstance(step, Step):
-        raise DefinitionError(f"a step is made by `action(...)`, not {step!r}")
-
-
-def check_action(action: object) -> None:
-    """Refuses what is no action that may be the pivot.
-
-    Raises:
-        DefinitionError: It is none.
-    """
-    if isinstance(action, Step):
-        raise DefinitionError(f"{action.name!r} is a step, and a pivot is what `action(...)` alone returns")
-    if not isinstance(action, (Action, MethodAction)):
-        raise DefinitionError(f"a pivot is made by `action(...)`, not {action!r}")
-
-
-def check_expected(expected: object) -> None:
-    """Refuses to wait for what is no event.
-
-    Raises:
-        DefinitionError: It is none.
-    """
-    if not isinstance(expected, ExpectedEvent):
-        raise DefinitionError(f"a saga waits for what `expect(...)` has returned, not for {expected!r}")
+    def _not_begun(self) -> list[tuple[str, Coroutine[Any, Any, Any]]]:
+        return [(name, call) for name, call in self._calls if getcoroutinestate(call) == CORO_CREATED]

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from textwrap import wrap
 
+from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.status import Status
 from .._history.closure import CloseStatus
 from .._history.ledger_rebuild import RecoveryDirection
 from .._history.preview import Preview
 from .._history.timeline import CompensationLine, StepLine, TaskFailure, Timeline
-from .._wire.operator_requests import ManualResolution
 from ._search import SagaSummary
 
 WIDTH = 100

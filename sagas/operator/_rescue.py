@@ -7,7 +7,6 @@ from temporalio.client import Client
 
 from .._core.compensation import flatten, select
 from .._core.ids import rescue_id, rescued_by
-from .._core.lifecycle import Phase
 from .._errors import SagaNotFoundError, VerbRefusedError
 from .._history.closure import CloseStatus
 from .._history.fetch import HistoryFetcher
@@ -104,7 +103,7 @@ async def rescue_saga(client: Client, saga_id: str, note: OperatorNote, *, patie
     rebuilt = rebuild_saga(record)
     if rebuilt.way is RecoveryDirection.BACK or _is_over(record):
         return await _make_up(client, archive, record, note)
-    if rebuilt.ledger.phase is Phase.COMPENSATING:
+    if rebuilt.lifecycle.has_compensated:
         raise VerbRefusedError(
             record.id,
             VERB,
@@ -134,10 +133,10 @@ async def _make_up(client: Client, archive: HistoryFetcher, record: SagaRecord, 
     lost = {child for debt in under_way for child in debt.unaccounted}
     debt = PendingCompensations(
         owed=select(
-            rebuilt.left if _is_over(record) else rebuilt.ledger.plan(),
+            rebuilt.left if _is_over(record) else rebuilt.plan(),
             lambda address: address not in taken,
         ),
-        unaccounted=tuple(child for child in rebuilt.ledger.lost() if child not in lost),
+        unaccounted=tuple(child for child in rebuilt.ledger.unresolved_children() if child not in lost),
     )
     if rescues and (debt == PendingCompensations() or is_waiting(rescues[-1])):
         return await _known(client, rescues[-1], debt)

@@ -9,7 +9,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from .._errors import VerbRefusedError
-from .._execution.activity_call import LARGEST
+from .._execution.activity_call import LARGEST_ARGUMENTS
 from .._history.saga_record import SagaRecord
 from .._wire.chunked_text import ChunkAssembler, split
 from .._wire.rescue import PART, PendingCompensations, RescueRequest
@@ -36,7 +36,7 @@ async def start_rescue(
 ) -> str | None:
     """Starts a rescue, and sends it all that it needs; its run, or None if there is one already."""
     debt = request.debt
-    if len(client.data_converter.payload_converter.to_payload(request).data) > LARGEST:
+    if len(client.data_converter.payload_converter.to_payload(request).data) > LARGEST_ARGUMENTS:
         request = request.model_copy(update={"owed": (), "unaccounted": (), "is_in_parts": True})
     with _sizes_told(request.saga):
         try:

@@ -107,7 +107,7 @@ from sagas import (
 )
 from sagas._core import ids as _keys
 from sagas._core.compensation import ParallelCompensations, PendingCompensation
-from sagas._core.ledger import Ledger, LedgerEntry
+from sagas._core.ledger import Ledger
 from sagas._core.lifecycle import Phase
 from sagas._core.outcome import Outcome
 from sagas._core.purpose import Purpose
@@ -128,8 +128,9 @@ from sagas._history.timeline import (
 )
 from sagas._history.timeline_builder import build_timeline
 from sagas._messages import external_events as mailbox
+from sagas._messages.approvals import NOT_APPROVED, ApprovalDecision, Approvals
 from sagas._messages.operator_updates import SKIPPED
-from sagas._plugin.handler_errors import answer_of
+from sagas._plugin.handler_errors import update_error
 from sagas._plugin.interceptor import _ActivityInbound
 from sagas._plugin.plugin import SagaPlugin
 from sagas._run.context import RunContext
@@ -150,13 +151,12 @@ from sagas._wire.activity_header import (
     plain_header,
     read_header,
 )
-from sagas._wire.child_saga import CHILD_MEMO, UNACCOUNTED_MEMO, ChildMemo, ChildResult
+from sagas._wire.child_saga import CHILD_MEMO, UNACCOUNTED_MEMO, ChildMemo, ChildResult, child_result_type
 from sagas._wire.chunked_text import split
-from sagas._wire.continued_state import CARRIED_MEMO, STATE, ContinuedState
+from sagas._wire.continued_state import CARRIED_MEMO, STATE, ContinuedState, EntrySnapshot, LedgerSnapshot
 from sagas._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT
 from sagas._workflow import child_saga as children
 from sagas._workflow import rescue_workflow
-from sagas._workflow.child_saga import closed_with
 from sagas._workflow.compensation_execution import CompensationExecution
 from sagas.operator import _rescue as rescuing
 from sagas.operator import _rescue_request as asking
@@ -330,20 +330,23 @@ DECIDED = AuditEntry(
 NOTE = OperatorNote(by="mia", because="the bank said so", roles=frozenset({"clerk"}))
 
 
-def ledger(phase: Phase = Phase.COMPENSATING) -> Ledger:
+TRAVELLING_PHASES = (Phase.FORWARD, Phase.PAST_PIVOT, Phase.COMPENSATING)
+"""The phases in which a ledger was ever written; the others are in-process only."""
+
+
+def ledger(phase: Phase = Phase.COMPENSATING) -> LedgerSnapshot:
     """Lines of every outcome, children, best effort, lanes, and what is made up for."""
     book = Ledger(CompensationScope.ATTEMPTED, CompensationOrder.PARALLEL)
     for outcome in Outcome:
-        address = book.address_of("reserve-seat")
+        address = book.next_address("reserve-seat")
         book.start(address, BARE.model_copy(update={"address": address}))
-        book.failed(address, outcome)
-    book.start(book.address_of("send-news"), is_best_effort=True)
-    book.start(book.address_of("payment"), is_child=True)
-    book.closed("payment", (LANES, RICH))
-    book.start(book.address_of("trip"), is_child=True)
-    book.phase = phase
+        book.fail(address, outcome)
+    book.start(book.next_address("send-news"), is_best_effort=True)
+    book.start(book.next_address("payment"), is_child=True)
+    book.complete_child("payment", (LANES, RICH))
+    book.start(book.next_address("trip"), is_child=True)
     book.mark_compensated("reserve-seat#2")
-    return book
+    return LedgerSnapshot.of(book, phase)
 
 
 CARRIED = ContinuedState(
@@ -370,10 +373,10 @@ REQUEST = rescue.RescueRequest(
 
 def models() -> dict[str, Sample[Any]]:
     """What stands in inputs, results, memos, signals and updates of workflows and activities."""
-    closed: ChildResult[Any] = closed_with(dict[str, int])(
+    closed: ChildResult[Any] = child_result_type(dict[str, int])(
         result={"n": 7}, owed=(LANES,), by_hand={"a": "skipped"}
     )
-    bare: ChildResult[Any] = closed_with(str)(result="r")
+    bare: ChildResult[Any] = child_result_type(str)(result="r")
     finding: ProbeResult[str] = ProbeResult[str](outcome="done", result="seat 7")
     return {
         "policy, default": as_payload(ActivityPolicy()),
@@ -381,18 +384,24 @@ def models() -> dict[str, Sample[Any]]:
         "compensation, default": as_payload(BARE),
         "compensation": as_payload(RICH),
         "together": as_payload(LANES),
-        "entry, default": as_payload(LedgerEntry("reserve-seat")),
+        "entry, default": as_payload(EntrySnapshot(address="reserve-seat", outcome=Outcome.STARTED)),
         "entry": as_payload(
-            LedgerEntry("payment", Outcome.DONE, (LANES, RICH), is_child=True, is_best_effort=True)
+            EntrySnapshot(
+                address="payment",
+                outcome=Outcome.DONE,
+                owed=(LANES, RICH),
+                is_child=True,
+                is_best_effort=True,
+            )
         ),
-        "ledger, new": as_payload(Ledger()),
-        **{f"ledger, {phase.value}": as_payload(ledger(phase)) for phase in Phase},
-        "carried, default": as_payload(ContinuedState(ledger=Ledger())),
+        "ledger, new": as_payload(LedgerSnapshot()),
+        **{f"ledger, {phase.value}": as_payload(ledger(phase)) for phase in TRAVELLING_PHASES},
+        "carried, default": as_payload(ContinuedState(ledger=LedgerSnapshot())),
         "carried": as_payload(CARRIED),
         "descent": as_payload(ChildMemo(child_of="order-7", is_pivot=True)),
         "descent, default": as_payload(ChildMemo()),
-        "closed": as_payload(closed, closed_with(dict[str, int])),
-        "closed, default": as_payload(bare, closed_with(str)),
+        "closed": as_payload(closed, child_result_type(dict[str, int])),
+        "closed, default": as_payload(bare, child_result_type(str)),
         "finding, done": as_payload(finding, ProbeResult[str]),
         "finding, rejected": as_payload(
             ProbeResult[str](outcome="rejected", code="sold_out", reason="no seat"), ProbeResult[str]
@@ -425,7 +434,7 @@ def models() -> dict[str, Sample[Any]]:
             rescue.RescueResult(compensated=("a", "b"), by_hand={"c": "completed by hand"})
         ),
         "rescued, default": as_payload(rescue.RescueResult(compensated=())),
-        "decision": as_payload(mailbox.ApprovalDecision(by="mia", because="b", at=WHEN)),
+        "decision": as_payload(ApprovalDecision(by="mia", because="b", at=WHEN)),
     }
 
 
@@ -482,10 +491,12 @@ def failures() -> dict[str, Sample[Any]]:
     for name, error in ENDINGS.items():
         found[f"compensated: {name}"] = as_failure(_verdict.compensated(error, {}))
         found[f"settled: {name}"] = as_failure(_verdict.compensated(error, by_hand))
-    run = RunContext(is_child=False, search_attributes=True, has_saga=True)
+    run = RunContext()
+    run.lifecycle.open()
+    run.lifecycle.complete()
     for name, error in ENDINGS.items():
         if isinstance(error, saga_errors.SagaError):
-            answer = answer_of(run, error)
+            answer = update_error(run, error)
             assert isinstance(answer, ApplicationError)
             found[f"update: {name}"] = as_failure(answer)
     return found
@@ -610,18 +621,16 @@ def _refused_child(make_room: Callable[[], None], error: Exception) -> object:
     async def start(*_: object, **__: object) -> None:
         raise error
 
-    run = SimpleNamespace(load=SimpleNamespace(make_room=room))
+    run = SimpleNamespace(task_size=SimpleNamespace(make_room=room), open_children=None)
     info = SimpleNamespace(workflow_id="order-7")
     with (
-        patch.object(children, "current", lambda: run),
-        patch.object(children, "encode", lambda *_: [RawValue(Payload())]),
+        patch.object(children, "current_context", lambda: run),
+        patch.object(children, "encode_arguments", lambda *_: [RawValue(Payload())]),
         patch.object(children, "run_uncancelled", lambda body: body),
         patch.object(workflow, "start_child_workflow", start),
         patch.object(workflow, "info", lambda: info),
     ):
-        child = children.run_child(
-            PaymentSaga.run, PLACED.payment, name="payment", task_queue=None, is_pivot=False
-        )
+        child = children.run_child(PaymentSaga.run, PLACED.payment, children.Child(name="payment"))
         try:
             asyncio.run(child)
         except RejectedError as refused:
@@ -630,11 +639,12 @@ def _refused_child(make_room: Callable[[], None], error: Exception) -> object:
 
 
 def _leave() -> object:
-    back = SimpleNamespace(_insistence=SimpleNamespace(by_hand={"seat": "skipped"}))
+    lifecycle = SimpleNamespace(resolutions={"seat": "skipped"})
+    back = SimpleNamespace(_scope=SimpleNamespace(lifecycle=lifecycle))
     info = SimpleNamespace(workflow_id="order-7/payment")
     with patch.object(workflow, "info", lambda: info):
         try:
-            CompensationExecution.leave(cast("Any", back), asyncio.CancelledError(), was_cancelled=True)
+            CompensationExecution.raise_final(cast("Any", back), asyncio.CancelledError(), was_cancelled=True)
         except ApplicationError as error:
             return [error.type, error.message, list(error.details)]
 
@@ -696,7 +706,7 @@ def names() -> dict[str, object]:
         "codes": {
             "no worker": _verdict.NO_WORKER,
             "child lost": _verdict.CHILD_LOST,
-            "not approved": mailbox.NOT_APPROVED,
+            "not approved": NOT_APPROVED,
             "message too large": attempt.MESSAGE_TOO_LARGE,
             "message unreadable": attempt.MESSAGE_UNREADABLE,
             "skipped": SKIPPED,
@@ -710,7 +720,10 @@ def names() -> dict[str, object]:
         "workflow types": [
             WorkflowDefinition.must_from_class(each).name for each in (OrderSaga, PaymentSaga)
         ],
-        **{f"values: {name}": {m.value: str(m) for m in kind} for name, kind in ENUMS.items()},
+        **{
+            f"values: {name}": {m.value: str(m) for m in kind if kind is not Phase or m in TRAVELLING_PHASES}
+            for name, kind in ENUMS.items()
+        },
     }
 
 
@@ -731,9 +744,7 @@ def _status() -> object:
     ):
         for search_attributes in (True, False):
             for status in Status:
-                StatusPublisher(Ledger(), search_attributes=search_attributes, shown=Status.RUNNING).show(
-                    status
-                )
+                StatusPublisher(search_attributes=search_attributes, published=Status.RUNNING).publish(status)
     return said
 
 
@@ -815,11 +826,13 @@ def timers() -> dict[str, object]:
         length[0] += 1
 
     async def all_of_them() -> None:
-        box = mailbox.ExternalEvents()
+        scope = cast("Any", SimpleNamespace(awaited_approvals={}))
         with suppress(DeadlineExceededError):
-            await box.next(mailbox.ExpectedEvent[str]("payment-cleared"), timedelta(days=1))
+            await mailbox.ExternalEvents(scope).wait(
+                mailbox.ExpectedEvent[str]("payment-cleared"), timedelta(days=1)
+            )
         with suppress(DeadlineExceededError):
-            await box.approval("large-order", "manager", timedelta(days=1))
+            await Approvals(scope).wait("large-order", "manager", timedelta(days=1))
         load = TaskSizeLimit()
         load.add(LARGEST_LOAD)
         await load.make_room(1)

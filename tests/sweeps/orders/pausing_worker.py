@@ -58,20 +58,20 @@ class PausedSaga:
         """Releases the saga if the marker file exists; returns whether the saga is released."""
         if not self._released.is_set() and self._marker("release").exists():
             self._released.set()
-            for gate in self._gates:
-                gate.open()
+            for latch in self._gates:
+                latch.open()
             if self._paused_task:
                 self._paused_task.released.set()
         return self._released.is_set()
 
     def _worker(self, depth: int, client: Client, calls: list[Callable[..., object]]) -> Worker:
-        gate = TaskGate()
+        latch = TaskGate()
         if self._admitted and self._admitted.depth == depth:
-            gate = TaskGate(self._admitted.fresh, self._admitted.sticky)
-        self._gates.append(gate)
+            latch = TaskGate(self._admitted.fresh, self._admitted.sticky)
+        self._gates.append(latch)
         has_run_timeout = self._plan["has_run_timeout"]
         return GatedWorker(
-            tasks=gate,
+            tasks=latch,
             activities=TaskGate(),
             client=client,
             task_queue=self.id + CHILD_QUEUE_SUFFIX * depth,

@@ -144,9 +144,9 @@ class CancelledRun:
         if admitted is None or admitted.depth != depth:
             return TaskGate(when_done=when_done)
         fresh = admitted.fresh if self.cache else admitted.fresh + admitted.sticky
-        gate = TaskGate(fresh, admitted.sticky, when_done=when_done)
-        self._gates.append(gate)
-        return gate
+        latch = TaskGate(fresh, admitted.sticky, when_done=when_done)
+        self._gates.append(latch)
+        return latch
 
     async def _cancel(self, handle: Handle, point: InterruptionPoint) -> None:
         if point.timing is not Timing.IDLE:
@@ -193,5 +193,5 @@ class CancelledRun:
         self._outside_may_act.set()
         if self._paused_task:
             self._paused_task.released.set()
-        for gate in self._gates:
-            gate.open()
+        for latch in self._gates:
+            latch.open()

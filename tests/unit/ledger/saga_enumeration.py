@@ -5,12 +5,12 @@ compares what both say of one. They take the class of the ledger, so that a ledg
 can be put in its place.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, product
 from typing import TypeAlias
 
-from sagas import CompensationOrder, CompensationScope, DefinitionError
+from sagas import CompensationOrder, CompensationScope
 from sagas._core.compensation import ParallelCompensations, PendingCompensation, PlanItem, flatten
 from sagas._core.ids import in_parent
 from sagas._core.ledger import Ledger
@@ -48,7 +48,7 @@ class Scene:
         address = oracle.addresses((*self.names, name))[-1]
         ledgers = self._forked()
         for ledger in ledgers:
-            if (given := ledger.address_of(name)) != address:
+            if (given := ledger.next_address(name)) != address:
                 raise BrokenPromiseError(f"{given!r} instead of {address!r} in {self.moment}")
             ledger.start(
                 address,
@@ -68,11 +68,11 @@ class Scene:
         ledgers = self._forked()
         for ledger in ledgers:
             if outcome is not DONE:
-                ledger.failed(address, outcome)
+                ledger.fail(address, outcome)
             elif kind is Kind.CHILD:
-                ledger.closed(address, _owed(owes))
+                ledger.complete_child(address, _owed(owes))
             else:
-                ledger.done(address, oracle.result_of(address))
+                ledger.complete(address, oracle.result_of(address))
         ended = replace(parts[place], outcome=outcome, owes=owes)
         moment = replace(self.moment, parts=(*parts[:place], ended, *parts[place + 1 :]))
         scene = Scene(moment, ledgers, self.names)
@@ -80,10 +80,7 @@ class Scene:
 
     def turn(self) -> "Scene":
         """The saga turns round."""
-        ledgers = self._forked()
-        for ledger in ledgers:
-            ledger.begin_compensation()
-        return replace(self, moment=replace(self.moment, has_turned=True), ledgers=ledgers)
+        return replace(self, moment=replace(self.moment, has_turned=True), ledgers=self._forked())
 
     def make_up(self, addresses: Sequence[str]) -> "Scene":
         """Compensations are through."""
@@ -95,13 +92,11 @@ class Scene:
         )
 
     def _pass_pivot(self) -> "Scene":
-        for ledger in self.ledgers:
-            ledger.pass_pivot()
         return replace(self, moment=replace(self.moment, is_past_pivot=True))
 
     def _forked(self) -> tuple[Ledger, ...]:
         return tuple(
-            type(one)(one.scope, one.order, one.phase, dict(one.entries), set(one.made_up), dict(one._count))
+            type(one)(one.scope, one.order, dict(one.entries), set(one.compensated), dict(one.address_counts))
             for one in self.ledgers
         )
 
@@ -120,18 +115,18 @@ def check(scene: Scene) -> int:
     moment = scene.moment
     asks = oracle.asks(moment)
     for ledger, (scope, order) in zip(scene.ledgers, POLICIES, strict=True):
-        _check_refusals(ledger, moment)
         names, pairs = oracle.precedence(oracle.owed(moment, scope, order))
         if moment.made_up:
             names = [name for name in names if name not in moment.made_up]
             pairs = {pair for pair in pairs if moment.made_up.isdisjoint(pair)}
-        plan, owed = ledger.plan(), ledger.owed()
+        plan = ledger.plan(is_past_pivot=moment.is_past_pivot)
+        owed = ledger.pending(is_past_pivot=moment.is_past_pivot)
         found = (
             oracle.precedence(_shape(plan)),
             [one.address for one in owed],
             [one.arguments for one in owed],
-            ledger.lost(),
-            () if moment.is_past_pivot else ledger.in_doubt(),
+            ledger.unresolved_children(),
+            () if moment.is_past_pivot else ledger.steps_in_doubt(),
         )
         promised = (
             (names, pairs),
@@ -227,26 +222,6 @@ def _grouped(effects: tuple[str, ...], *, in_turn: bool) -> Iterator[Shape]:
         ]
         for parts in product(*ways):
             yield parts if in_turn else list(parts)
-
-
-def _check_refusals(ledger: Ledger, moment: Moment) -> None:
-    """P5 and P6: nothing starts once the saga compensates, and it does not compensate after the pivot."""
-    if moment.has_turned:
-        _refuses(lambda: ledger.start("late", _compensation("late", Kind.STEP)), "is compensating", moment)
-        _refuses(lambda: ledger.start("late", is_child=True), "is compensating", moment)
-        _refuses(ledger.pass_pivot, "one pivot", moment)
-    if moment.is_past_pivot:
-        _refuses(ledger.begin_compensation, "after the pivot", moment)
-        _refuses(ledger.pass_pivot, "one pivot", moment)
-
-
-def _refuses(act: Callable[[], None], message: str, moment: Moment) -> None:
-    try:
-        act()
-    except DefinitionError as error:
-        if message in str(error):
-            return
-    raise BrokenPromiseError(f"it does not say {message!r}: {moment}")
 
 
 def _compensation(address: str, kind: Kind) -> PendingCompensation | None:

@@ -11,7 +11,6 @@ import pytest
 from sagas import ActivityPolicy, CompensationOrder, CompensationScope
 from sagas._core.compensation import ParallelCompensations, PendingCompensation, flatten
 from sagas._core.ledger import Ledger
-from sagas._core.lifecycle import Phase
 from sagas._core.outcome import Outcome
 
 from .oracle import Kind, Shape
@@ -136,21 +135,9 @@ def test_saga_compensates_what_is_in_doubt_one_after_the_other_unless_it_says_ot
     ledger = Ledger()
     for address, ending in (("a", DONE), ("b", UNKNOWN), ("c", REJECTED)):
         ledger.start(address, compensation(address))
-        ledger.failed(address, ending)
+        ledger.fail(address, ending)
 
     assert ledger.plan() == (compensation("b"), compensation("a"))
-
-
-def test_saga_turns_round_once_and_for_all() -> None:
-    """That it turns round a second time, as when a cancel follows a failure, changes nothing."""
-    ledger = Ledger()
-    ledger.start("s", compensation("s"))
-    ledger.begin_compensation()
-    ledger.mark_compensated("s")
-
-    ledger.begin_compensation()
-
-    assert (ledger.phase, ledger.owed()) == (Phase.COMPENSATING, ())
 
 
 def test_compensation_that_is_through_twice_is_through() -> None:
@@ -158,21 +145,20 @@ def test_compensation_that_is_through_twice_is_through() -> None:
     ledger = Ledger()
     for address in "ab":
         ledger.start(address, compensation(address))
-    ledger.begin_compensation()
     ledger.mark_compensated("b")
     ledger.mark_compensated("b")
 
-    assert ledger.owed() == (compensation("a"),)
+    assert ledger.pending() == (compensation("a"),)
 
 
-@pytest.mark.parametrize("end", ["done", "closed", "failed"])
+@pytest.mark.parametrize("end", ["complete", "complete_child", "fail"])
 def test_what_never_started_does_not_end(end: str) -> None:
     """Its address is wrong: that must not pass unnoticed."""
     ledger = Ledger()
     ends = {
-        "done": lambda: ledger.done("s"),
-        "closed": lambda: ledger.closed("s", ()),
-        "failed": lambda: ledger.failed("s", Outcome.UNKNOWN),
+        "complete": lambda: ledger.complete("s"),
+        "complete_child": lambda: ledger.complete_child("s", ()),
+        "fail": lambda: ledger.fail("s", Outcome.UNKNOWN),
     }
 
     with pytest.raises(KeyError, match="s"):
@@ -184,24 +170,12 @@ def test_lost_child_that_a_person_has_settled_is_lost_no_more() -> None:
     """It counts as one that has made up for what it did."""
     ledger = Ledger(CompensationScope.ATTEMPTED)
     ledger.start("payment", is_child=True)
-    ledger.failed("payment", Outcome.UNKNOWN)
-    ledger.begin_compensation()
-    assert ledger.lost() == ("payment",)
+    ledger.fail("payment", Outcome.UNKNOWN)
+    assert ledger.unresolved_children() == ("payment",)
 
-    ledger.failed("payment", Outcome.REJECTED)
+    ledger.fail("payment", Outcome.REJECTED)
 
-    assert (ledger.lost(), ledger.owed()) == ((), ())
-
-
-def test_step_after_the_pivot_carries_no_compensation() -> None:
-    """A long tail of retriable steps does not make what is carried on grow."""
-    ledger = Ledger(CompensationScope.ATTEMPTED)
-    ledger.pass_pivot()
-    ledger.start("s", compensation("s"))
-    ledger.start("payment", is_child=True)
-    ledger.closed("payment", (compensation("payment:capture"),))
-
-    assert [entry.owed for entry in ledger.entries.values()] == [(), ()]
+    assert (ledger.unresolved_children(), ledger.pending()) == ((), ())
 
 
 def test_several_at_once_are_one_part_of_the_plan() -> None:
@@ -221,9 +195,9 @@ def test_nothing_of_a_compensation_is_lost_on_its_way_into_the_plan() -> None:
     )
     ledger = Ledger()
     ledger.start("a", told)
-    ledger.done("a", {"seat": 7})
+    ledger.complete("a", {"seat": 7})
 
-    assert ledger.owed() == (told.model_copy(update={"arguments": ("m", {"seat": 7})}),)
+    assert ledger.pending() == (told.model_copy(update={"arguments": ("m", {"seat": 7})}),)
 
 
 def test_leaves_of_what_is_owed_come_in_its_order() -> None:
@@ -240,9 +214,9 @@ def test_compensation_gets_no_result_of_an_action_that_gave_none(ending: Outcome
     ledger = Ledger(CompensationScope.ATTEMPTED)
     ledger.start("s", compensation("s", takes_result=True))
     if ending is not Outcome.STARTED:
-        ledger.failed("s", ending)
+        ledger.fail("s", ending)
 
-    assert [one.arguments for one in ledger.owed()] == [("m", None)]
+    assert [one.arguments for one in ledger.pending()] == [("m", None)]
 
 
 def test_compensation_gets_the_result_of_its_action() -> None:
@@ -250,17 +224,17 @@ def test_compensation_gets_the_result_of_its_action() -> None:
     ledger = Ledger()
     ledger.start("a", compensation("a", takes_result=True))
     ledger.start("b", compensation("b"))
-    ledger.done("a", "seat 7")
-    ledger.done("b", "seat 8")
+    ledger.complete("a", "seat 7")
+    ledger.complete("b", "seat 8")
 
-    assert [one.arguments for one in ledger.owed()] == [("m",), ("m", "seat 7")]
+    assert [one.arguments for one in ledger.pending()] == [("m",), ("m", "seat 7")]
 
 
 def test_addresses_are_never_used_twice() -> None:
     """A step that is repeated gets a number, and steps do not count each other."""
     ledger = Ledger()
 
-    assert [ledger.address_of(name) for name in "abaa"] == ["a", "b", "a#2", "a#3"]
+    assert [ledger.next_address(name) for name in "abaa"] == ["a", "b", "a#2", "a#3"]
 
 
 def test_compensation_survives_being_written_down() -> None:

@@ -5,14 +5,14 @@ from datetime import timedelta
 import pytest
 
 from sagas import ActivityPolicy
-from sagas._execution.backoff import MOST_BYTES, MOST_EVENTS, patience, pause_after
+from sagas._execution.backoff import MOST_BYTES, MOST_EVENTS, retry_interval, worker_timeout
 
 KIB = 1024
 
 
 def test_pauses_double_from_five_seconds_to_five_minutes() -> None:
     """Transient trouble is over soon, or takes long."""
-    pauses = [pause_after(number, 0).total_seconds() for number in range(8)]
+    pauses = [retry_interval(number, 0).total_seconds() for number in range(8)]
 
     assert pauses == [5, 10, 20, 40, 80, 160, 300, 300]
 
@@ -29,12 +29,12 @@ def test_pauses_double_from_five_seconds_to_five_minutes() -> None:
 )
 def test_pauses_are_longer_the_less_room_a_history_has(spent: float, pause: timedelta) -> None:
     """However many rounds there were: no pause overflows."""
-    assert [pause_after(number, spent) for number in (15, 100, 100_000)] == [pause] * 3
+    assert [retry_interval(number, spent) for number in (15, 100, 100_000)] == [pause] * 3
 
 
 def test_a_history_of_which_much_is_spent_has_quick_rounds_first() -> None:
     """Few of them can have spent so much only where each is large."""
-    assert [pause_after(number, 0.9).total_seconds() for number in range(3)] == [5, 10, 20]
+    assert [retry_interval(number, 0.9).total_seconds() for number in range(3)] == [5, 10, 20]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_history_has_room_for_so_many_days_of_rounds(events: int, size: int, d
     """
     age, number, spent = timedelta(0), 0, 0.0
     while spent < 1:
-        age += pause_after(number, spent)
+        age += retry_interval(number, spent)
         number += 1
         spent = number * max(events / MOST_EVENTS, size / MOST_BYTES)
 
@@ -57,9 +57,11 @@ def test_a_history_has_room_for_so_many_days_of_rounds(events: int, size: int, d
 
 def test_the_wait_for_a_worker_grows_with_the_pauses() -> None:
     """P8: stuck within a minute; P11: a queue that takes longer than that is waited for all the same."""
-    waits = [patience(ActivityPolicy(), number, 0).total_seconds() for number in (0, 1, 4, 5, 6, 7, 100_000)]
+    waits = [
+        worker_timeout(ActivityPolicy(), number, 0).total_seconds() for number in (0, 1, 4, 5, 6, 7, 100_000)
+    ]
 
     assert waits == [45, 45, 45, 80, 160, 300, 300]
-    assert patience(ActivityPolicy(), 300, 0.2) == timedelta(hours=1)
-    assert patience(ActivityPolicy(), 300, 0.7) == timedelta(hours=1)
-    assert patience(ActivityPolicy(taken_within=timedelta(days=2)), 7, 0) == timedelta(days=2)
+    assert worker_timeout(ActivityPolicy(), 300, 0.2) == timedelta(hours=1)
+    assert worker_timeout(ActivityPolicy(), 300, 0.7) == timedelta(hours=1)
+    assert worker_timeout(ActivityPolicy(taken_within=timedelta(days=2)), 7, 0) == timedelta(days=2)

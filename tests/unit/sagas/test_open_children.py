@@ -1,4 +1,4 @@
-"""What a saga passes on to its open children: one request after the other, in the order of their coming."""
+"""Verbs that a saga passes on to its open children arrive one after the other, in their order."""
 
 import asyncio
 from typing import Any, cast
@@ -6,6 +6,7 @@ from typing import Any, cast
 from temporalio.workflow import ChildWorkflowHandle
 
 from sagas import HOLD, RESUME, OperatorNote
+from sagas._core.lifecycle import Lifecycle
 from sagas._run.open_children import OpenChildren
 
 MIA = OperatorNote(by="mia", because="a call from the customer")
@@ -29,15 +30,23 @@ def as_handle(child: SlowChild) -> ChildWorkflowHandle[Any, Any]:
     return cast("Any", child)  # type: ignore[no-any-return] # Temporal's own is made by a workflow only
 
 
+def open_lifecycle() -> Lifecycle:
+    lifecycle = Lifecycle()
+    lifecycle.open()
+    return lifecycle
+
+
 async def test_a_resume_does_not_overtake_the_hold_of_a_child_that_has_just_started() -> None:
-    """The child would be held for good: it is told of both by signals, and the last one counts."""
-    family, child = OpenChildren(), SlowChild()
-    handle = as_handle(child)
-    await family.tell(HOLD, MIA)
-    with family.with_child(handle):
-        hold = asyncio.create_task(family.catch_up(handle))
+    """A child that received the resume before the hold would be held for good."""
+    lifecycle, child = open_lifecycle(), SlowChild()
+    children, handle = OpenChildren(lifecycle), as_handle(child)
+    lifecycle.hold()
+    await children.pass_on(HOLD, MIA)
+    with children.with_child(handle):
+        hold = asyncio.create_task(children.pass_on_hold(handle))
         await asyncio.sleep(0)
-        resume = asyncio.create_task(family.tell(RESUME, MIA))
+        lifecycle.resume()
+        resume = asyncio.create_task(children.pass_on(RESUME, MIA))
         await asyncio.sleep(0)
         assert child.sent == [HOLD]
 
@@ -48,12 +57,14 @@ async def test_a_resume_does_not_overtake_the_hold_of_a_child_that_has_just_star
 
 
 async def test_a_child_that_has_started_since_a_resume_is_not_held() -> None:
-    """Nobody would resume it."""
-    family, child = OpenChildren(), SlowChild()
-    handle = as_handle(child)
-    await family.tell(HOLD, MIA)
-    await family.tell(RESUME, MIA)
-    with family.with_child(handle):
-        await family.catch_up(handle)
+    """No later resume would reach the child."""
+    lifecycle, child = open_lifecycle(), SlowChild()
+    children, handle = OpenChildren(lifecycle), as_handle(child)
+    lifecycle.hold()
+    await children.pass_on(HOLD, MIA)
+    lifecycle.resume()
+    await children.pass_on(RESUME, MIA)
+    with children.with_child(handle):
+        await children.pass_on_hold(handle)
 
     assert child.sent == []

@@ -131,8 +131,8 @@ def test_history_that_ends_anywhere_is_read(name: str) -> None:
         assert Timeline.model_validate_json(story.model_dump_json()) == story
         assert build_preview(record).id == record.id
         ledger = rebuild_saga(record).ledger
-        assert ledger.made_up >= made_up
-        made_up = ledger.made_up
+        assert ledger.compensated >= made_up
+        made_up = ledger.compensated
 
 
 def test_activities_of_other_making_are_passed_over() -> None:
@@ -153,7 +153,7 @@ def test_action_without_an_end_may_have_happened() -> None:
     ledger = rebuild_saga(record).ledger
 
     assert ledger.entries["book-hotel"].outcome is Outcome.STARTED
-    assert [c.arguments[1:] for c in ledger.owed()] == [(None,)]
+    assert [c.arguments[1:] for c in ledger.pending()] == [(None,)]
 
 
 def task(event_id: int, kind: str, cause: str = "", message: str = "") -> HistoryEvent:

@@ -9,7 +9,7 @@ from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.exceptions import ApplicationError
 
 from sagas._temporal.payload_converter import SagaPayloadConverter
-from sagas._workflow.child_saga import closed_with
+from sagas._wire.child_saga import child_result_type
 
 OURS, BASE = SagaPayloadConverter(), PydanticPayloadConverter()
 
@@ -74,4 +74,4 @@ def test_whatever_a_model_raises_is_the_fault_of_who_sent_it() -> None:
 @pytest.mark.parametrize("result", [Seat, object, Annotated[int, {"unit": "cents"}]], ids=str)
 def test_a_child_may_return_whatever_has_a_type(result: Any) -> None:
     """Also what no cache can keep."""
-    assert "result" in closed_with(result).model_fields
+    assert "result" in child_result_type(result).model_fields

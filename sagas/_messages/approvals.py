@@ -1,0 +1,87 @@
+"""Approvals: decisions of people that a saga waits for."""
+
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict
+from temporalio import workflow
+
+from .._errors import DeadlineExceededError, DefinitionError, RejectedError
+from .._run.scope import Scope
+from .._wire.operator_requests import ApprovalRequest
+
+NOT_APPROVED = "not_approved"
+"""The code of the rejection when a person decides against the saga."""
+
+
+class ApprovalDecision(BaseModel):
+    """A person's decision that a saga may go on.
+
+    Args:
+        by: The person.
+        because: The reason.
+        at: When, in UTC.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    by: str
+    because: str
+    at: datetime
+
+
+class Approvals:
+    """Waits for decisions and takes decisions.
+
+    Args:
+        scope: The saga.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self._awaited = scope.awaited_approvals
+        self._decided: dict[str, ApprovalRequest] = {}
+
+    async def wait(self, name: str, role: str, timeout: timedelta) -> ApprovalDecision:  # noqa: ASYNC109 - a timer
+        """Waits for a decision.
+
+        Raises:
+            RejectedError: The person decided against the saga; the code is `not_approved`.
+            DeadlineExceededError: The decision did not come in time.
+            DefinitionError: The saga waits for an approval of this name already.
+        """
+        if name in self._awaited:
+            raise DefinitionError(f"approval {name!r} is waited for already: give each its own name")
+        self._decided.pop(name, None)
+        self._awaited[name] = role
+        try:
+            await workflow.wait_condition(
+                lambda: name in self._decided, timeout=timeout, timeout_summary=f"until {name} is approved"
+            )
+        except TimeoutError:
+            raise DeadlineExceededError(f"approval {name!r}") from None
+        finally:
+            del self._awaited[name]
+        request = self._decided.pop(name)
+        if not request.is_approved:
+            raise RejectedError(NOT_APPROVED, f"{name}: {request.by} decided against it: {request.because}")
+        return ApprovalDecision(by=request.by, because=request.because, at=workflow.now())
+
+    def refusal(self, request: ApprovalRequest) -> str | None:
+        """The reason why a decision cannot be taken, as a sentence."""
+        role = self._awaited.get(request.approval)
+        if role is None or request.approval in self._decided:
+            return refusal_of_unawaited(request, self._awaited)
+        if role not in request.roles:
+            return (
+                f"approval {request.approval!r} takes the role {role!r}, which {request.by!r} does not have"
+            )
+        return None
+
+    def decide(self, request: ApprovalRequest) -> None:
+        """Takes a decision that was not refused."""
+        self._decided[request.approval] = request
+
+
+def refusal_of_unawaited(request: ApprovalRequest, awaited: dict[str, str]) -> str:
+    """The sentence with which an approval is refused that the saga does not wait for."""
+    waits = [f"waits for approval {name!r} by {role}" for name, role in awaited.items()]
+    return f"approval {request.approval!r} is not waited for: {', '.join(waits) or 'it waits for none'}"

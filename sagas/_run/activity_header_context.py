@@ -1,0 +1,24 @@
+"""The header of the activity that is being scheduled, handed from the call to the interceptor."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from temporalio.api.common.v1 import Payload
+
+_header: ContextVar[Payload | None] = ContextVar("saga-activity-header", default=None)
+
+
+@contextmanager
+def scheduling_with(header: Payload) -> Generator[None]:
+    """Marks the activity that is scheduled inside this context as an activity of the saga."""
+    token = _header.set(header)
+    try:
+        yield
+    finally:
+        _header.reset(token)
+
+
+def current_activity_header() -> Payload | None:
+    """The header of the activity that is being scheduled; none for an activity outside of a saga."""
+    return _header.get()

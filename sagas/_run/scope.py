@@ -1,0 +1,43 @@
+"""The state of one saga scope, as data that the parts of the scope share."""
+
+from dataclasses import dataclass, field
+
+from .._core.ledger import Ledger
+from .._core.lifecycle import Lifecycle
+from .._wire.operator_requests import AuditEntry
+from .cancellation_shield import CancellationShield
+from .status_publisher import StatusPublisher
+
+
+@dataclass(slots=True, kw_only=True)
+class Scope:
+    """Everything that is known about a saga while the saga runs.
+
+    Args:
+        lifecycle: The phase, the stuck steps and the manual resolutions.
+        ledger: The steps, and which compensations are pending.
+        publisher: Writes the status into the history.
+        shield: Protects the main task of the workflow.
+        audit: The operators' verbs that were carried out.
+    """
+
+    lifecycle: Lifecycle
+    ledger: Ledger
+    publisher: StatusPublisher
+    shield: CancellationShield
+    audit: list[AuditEntry] = field(default_factory=list[AuditEntry])
+    under_way: set[str] = field(default_factory=set[str])
+    """The addresses of forward steps and children that are under way."""
+    awaited_approvals: dict[str, str] = field(default_factory=dict[str, str])
+    """The approvals that the saga waits for, each with the role that may approve."""
+    reports: list[str] = field(default_factory=list[str])
+    """External events that came too late or were not awaited, for people."""
+
+    def publish(self, note: str = "") -> None:
+        """Publishes the current status."""
+        self.publisher.publish(self.lifecycle.status, note)
+
+    def request_compensation(self, cause: Exception) -> None:
+        """Requests compensation and interrupts the main task, unless the pivot is done."""
+        if self.lifecycle.request_compensation(cause):
+            self.shield.interrupt()

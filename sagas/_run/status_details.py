@@ -1,0 +1,63 @@
+"""The details of a saga in Temporal's Web UI: status, table of steps, audit trail, in Markdown."""
+
+from datetime import datetime
+
+from .._core.compensation import flatten
+from .._core.ledger import LedgerEntry
+from .._core.outcome import Outcome
+from .scope import Scope
+
+FAILING = "**keeps failing**"
+
+_OUTCOMES = {
+    Outcome.STARTED: "… under way",
+    Outcome.DONE: "✓ done",
+    Outcome.REJECTED: "✗ rejected",
+    Outcome.UNKNOWN: "? unknown",
+    Outcome.WITHDRAWN: "withdrawn",
+}
+
+
+def render_details(scope: Scope) -> str:
+    """The state of a saga as Markdown."""
+    lifecycle = scope.lifecycle
+    pending = {each.address for each in scope.ledger.pending(is_past_pivot=lifecycle.is_past_pivot)}
+    rows = [
+        f"| {entry.address} | {_action(scope, entry)} | {_compensation(scope, entry, pending)} |"
+        for entry in scope.ledger.entries.values()
+    ]
+    note = f": {scope.publisher.note}" if scope.publisher.note else ""
+    audit = [
+        f"- {datetime.fromisoformat(e.at):%Y-%m-%d %H:%M:%S} {e.words} by {e.by}: {e.because}"
+        for e in scope.audit
+    ]
+    table = [
+        f"**{lifecycle.status}**{note}",
+        "",
+        "| step | action | compensation |",
+        "|---|---|---|",
+        *rows,
+        "",
+        *audit,
+    ]
+    approvals = [f"waits for approval {name!r} by {role}" for name, role in scope.awaited_approvals.items()]
+    return "\n- ".join(["\n".join(table).rstrip(), *approvals, *scope.reports])
+
+
+def _action(scope: Scope, entry: LedgerEntry) -> str:
+    is_failing = entry.address in scope.lifecycle.stuck_steps and not scope.lifecycle.has_compensated
+    return f"{_OUTCOMES[entry.outcome]}, {FAILING}" if is_failing else _OUTCOMES[entry.outcome]
+
+
+def _compensation(scope: Scope, entry: LedgerEntry, pending: set[str]) -> str:
+    if not scope.lifecycle.has_compensated:
+        return ""
+    addresses = [compensation.address for compensation in flatten(entry.compensations)]
+    if any(address in scope.lifecycle.stuck_steps for address in (entry.address, *addresses)):
+        return FAILING
+    done = sum(address in scope.ledger.compensated for address in addresses)
+    if done and done == len(addresses):
+        return "✓ compensated"
+    if pending.isdisjoint(addresses):
+        return ""
+    return f"pending, {done} of {len(addresses)} done" if done else "pending"

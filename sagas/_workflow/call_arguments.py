@@ -1,0 +1,48 @@
+"""Checks of the arguments of a saga's methods, for authors without a type checker."""
+
+from .._declarations.step import Action, MethodAction, Step
+from .._errors import DefinitionError
+from .._messages.external_events import ExpectedEvent
+
+
+def name_of_call(method: str, argument: object) -> str:
+    """The call of a method for error messages: `step 'reserve-stock'`."""
+    name = argument.name if isinstance(argument, (Step, Action, MethodAction, ExpectedEvent)) else argument
+    return f"{method} {name!r}" if isinstance(name, str) and name else method
+
+
+def check_step(step: object) -> None:
+    """Refuses an argument that is no step.
+
+    Raises:
+        DefinitionError: The argument is an action without compensation, or something else.
+    """
+    if isinstance(step, (Action, MethodAction)):
+        raise DefinitionError(
+            f"{step.name!r} is no step yet: give it `compensated_by(...)`, say with "
+            "`without_compensation(because=...)` why it needs none, or pass the pivot with it"
+        )
+    if not isinstance(step, Step):
+        raise DefinitionError(f"a step is made by `action(...)`, not {step!r}")
+
+
+def check_action(action: object) -> None:
+    """Refuses an argument that cannot be the pivot.
+
+    Raises:
+        DefinitionError: The argument is a step, or something else than an action.
+    """
+    if isinstance(action, Step):
+        raise DefinitionError(f"{action.name!r} is a step, and a pivot is what `action(...)` alone returns")
+    if not isinstance(action, (Action, MethodAction)):
+        raise DefinitionError(f"a pivot is made by `action(...)`, not {action!r}")
+
+
+def check_expected(expected: object) -> None:
+    """Refuses to wait for an argument that is no expected event.
+
+    Raises:
+        DefinitionError: The argument was not returned by `expect`.
+    """
+    if not isinstance(expected, ExpectedEvent):
+        raise DefinitionError(f"a saga waits for what `expect(...)` has returned, not for {expected!r}")
