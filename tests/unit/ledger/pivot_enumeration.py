@@ -1,54 +1,65 @@
-"""Everything that can happen to a saga with a pivot, from the moment on in which the pivot begins."""
+"""Enumerates the states of a saga with a pivot, from the start of the pivot on."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from sagas._core.outcome import Outcome
 
-from .oracle import Kind
-from .saga_enumeration import NAMES, UNDER_WAY, WITHDRAWN, Branch, Ending, Scene, in_turn, interleaved
+from .oracle import StepKind
+from .saga_enumeration import (
+    NAMES,
+    STILL_OPEN,
+    WITHDRAWN,
+    Branch,
+    CheckedState,
+    Ending,
+    interleaved_states,
+    sequential_states,
+)
 
 
-def round_a_pivot(
-    scene: Scene, endings: Mapping[Kind, Sequence[Ending]], pivots: Sequence[Ending], length: int
-) -> Iterator[Scene]:
-    """Every saga of up to so many parts one of which is the pivot, from the moment on in which that begins.
+def states_around_pivot(
+    state: CheckedState, endings: Mapping[StepKind, Sequence[Ending]], pivots: Sequence[Ending], length: int
+) -> Iterator[CheckedState]:
+    """Enumerates the sagas of up to `length` steps with one pivot, from the start of the pivot on.
 
-    The others end as in `in_turn`, before it and after it; after one that was refused as well.
+    The other steps end as in `sequential_states`, before and after the pivot, and after a rejected pivot.
     """
     if length == 0:
         return
-    yield from _from_the_pivot_on(scene, pivots, lambda after: in_turn(after, endings, length - 1))
-    for longer in islice(in_turn(scene, endings, 1), 1, None):
-        yield from round_a_pivot(longer, endings, pivots, length - 1)
+    yield from _states_from_pivot(state, pivots, lambda after: sequential_states(after, endings, length - 1))
+    for longer in islice(sequential_states(state, endings, 1), 1, None):
+        yield from states_around_pivot(longer, endings, pivots, length - 1)
 
 
-def groups_round_a_pivot(
-    scene: Scene,
+def states_of_branches_around_pivot(
+    state: CheckedState,
     before: tuple[Branch, ...],
     pivots: Sequence[Ending],
     after: tuple[Branch, ...],
-    endings: Mapping[Kind, Sequence[Ending]],
-) -> Iterator[Scene]:
-    """Branches, then the pivot alone, and branches again; from the moment on in which the pivot begins."""
-    length = len(scene.names) + sum(map(len, before))
-    for each in interleaved(scene, before, endings):
-        have_ended = all(part.outcome is not Outcome.STARTED for part in each.moment.parts)
-        if len(each.names) == length and have_ended and not each.moment.has_turned:
-            yield from _from_the_pivot_on(each, pivots, lambda past: interleaved(past, after, endings))
+    endings: Mapping[StepKind, Sequence[Ending]],
+) -> Iterator[CheckedState]:
+    """Enumerates branches, then the pivot alone, then branches, from the start of the pivot on."""
+    length = len(state.names) + sum(map(len, before))
+    for each in interleaved_states(state, before, endings):
+        have_ended = all(part.outcome is not Outcome.STARTED for part in each.saga.steps)
+        if len(each.names) == length and have_ended and not each.saga.is_compensating:
+            yield from _states_from_pivot(each, pivots, lambda past: interleaved_states(past, after, endings))
 
 
-def _from_the_pivot_on(
-    scene: Scene, pivots: Sequence[Ending], go_on: Callable[[Scene], Iterator[Scene]]
-) -> Iterator[Scene]:
-    begun = scene.start(NAMES[len(scene.names)], Kind.PIVOT)
+def _states_from_pivot(
+    state: CheckedState,
+    pivots: Sequence[Ending],
+    continue_from: Callable[[CheckedState], Iterator[CheckedState]],
+) -> Iterator[CheckedState]:
+    started = state.start(NAMES[len(state.names)], StepKind.PIVOT)
     for ending in pivots:
-        if ending is UNDER_WAY:
-            yield begun
+        if ending is STILL_OPEN:
+            yield started
             continue
-        ended = begun.end(begun.moment.parts[-1].address, ending)
+        ended = started.end(started.saga.steps[-1].address, ending)
         if ending[0] is WITHDRAWN:
-            # By a cancel: the saga turns round, and nothing follows.
-            yield from (ended, ended.turn())
+            # A cancel has withdrawn the pivot: the saga starts compensating, and no step follows.
+            yield from (ended, ended.start_compensating())
         else:
-            yield from go_on(ended)
+            yield from continue_from(ended)

@@ -1,8 +1,7 @@
-"""Everything that can happen to a saga, told to the ledger and to the oracle at the same time.
+"""Enumerates the states of a saga, and keeps the ledger and the oracle of each state.
 
-A `Scene` is one moment; the functions that are generators walk through all moments of a kind, and `check`
-compares what both say of one. They take the class of the ledger, so that a ledger with a fault planted in it
-can be put in its place.
+The generators enumerate all states of a kind; `check` compares the ledger with the oracle in one state. The
+class of the ledger is a parameter, so that a mutant can take the place of the ledger.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,243 +16,246 @@ from sagas._core.ledger import Ledger
 from sagas._core.outcome import Outcome
 
 from . import oracle
-from .oracle import Kind, Moment, Part, Shape
+from .oracle import ExpectedStep, PlanShape, SagaState, StepKind
 
 POLICIES = tuple(product(CompensationScope, CompensationOrder))
-"""Every saga is told under each of them."""
+"""Each state has one ledger for each of these policies."""
 NAMES = ("seat", "seat", "card", "seat", "mail", "bike")
-"""Of what is done in turn: some of it again, and in no order that sorting would give."""
+"""The names of sequential steps: with repetitions, and not in a sorted order."""
 DONE, REJECTED, UNKNOWN, WITHDRAWN = Outcome.DONE, Outcome.REJECTED, Outcome.UNKNOWN, Outcome.WITHDRAWN
 
-Ending: TypeAlias = "tuple[Outcome, Shape]"
-"""What became of a part, and, of a child that completed, what it owes."""
-PLAIN: tuple[Ending, ...] = ((DONE, ()), (REJECTED, ()), (UNKNOWN, ()), (WITHDRAWN, ()))
-UNDER_WAY: Ending = (Outcome.STARTED, ())
+Ending: TypeAlias = "tuple[Outcome, PlanShape]"
+"""The outcome of a step, and the pending compensations of a completed child."""
+CLOSED_ENDINGS: tuple[Ending, ...] = ((DONE, ()), (REJECTED, ()), (UNKNOWN, ()), (WITHDRAWN, ()))
+STILL_OPEN: Ending = (Outcome.STARTED, ())
 
 
 class BrokenPromiseError(AssertionError):
-    """The ledger and the oracle do not agree on a moment of a saga."""
+    """The ledger and the oracle disagree on a state of a saga."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """One moment of a saga, as the oracle knows it and in a ledger for each of the policies."""
+class CheckedState:
+    """One state of a saga: the state for the oracle, and a ledger for each of the policies."""
 
-    moment: Moment
+    saga: SagaState
     ledgers: tuple[Ledger, ...]
     names: tuple[str, ...] = field(default=())
 
-    def start(self, name: str, kind: Kind) -> "Scene":
-        """Something begins."""
+    def start(self, name: str, kind: StepKind) -> "CheckedState":
+        """Starts a step."""
         address = oracle.addresses((*self.names, name))[-1]
-        ledgers = self._forked()
+        ledgers = self._copied_ledgers()
         for ledger in ledgers:
             if (given := ledger.next_address(name)) != address:
-                raise BrokenPromiseError(f"{given!r} instead of {address!r} in {self.moment}")
+                raise BrokenPromiseError(f"{given!r} instead of {address!r} in {self.saga}")
             ledger.start(
                 address,
                 _compensation(address, kind),
-                is_child=kind is Kind.CHILD,
-                is_best_effort=kind is Kind.BEST_EFFORT,
+                is_child=kind is StepKind.CHILD,
+                is_best_effort=kind is StepKind.BEST_EFFORT,
             )
-        moment = replace(self.moment, parts=(*self.moment.parts, Part(address, kind)))
-        return Scene(moment, ledgers, (*self.names, name))
+        saga = replace(self.saga, steps=(*self.saga.steps, ExpectedStep(address, kind)))
+        return CheckedState(saga, ledgers, (*self.names, name))
 
-    def end(self, address: str, ending: Ending) -> "Scene":
-        """What had begun ends; once the pivot is done, the saga is past it."""
-        outcome, owes = ending
-        parts = self.moment.parts
-        place = next(n for n, part in enumerate(parts) if part.address == address)
-        kind, owes = parts[place].kind, _seen_from_parent(address, owes)
-        ledgers = self._forked()
+    def end(self, address: str, ending: Ending) -> "CheckedState":
+        """Ends an open step; a saga whose pivot is done is past the pivot."""
+        outcome, pending = ending
+        steps = self.saga.steps
+        place = next(n for n, part in enumerate(steps) if part.address == address)
+        kind, pending = steps[place].kind, _with_child_prefix(address, pending)
+        ledgers = self._copied_ledgers()
         for ledger in ledgers:
             if outcome is not DONE:
                 ledger.fail(address, outcome)
-            elif kind is Kind.CHILD:
-                ledger.complete_child(address, _owed(owes))
+            elif kind is StepKind.CHILD:
+                ledger.complete_child(address, _plan_items(pending))
             else:
                 ledger.complete(address, oracle.result_of(address))
-        ended = replace(parts[place], outcome=outcome, owes=owes)
-        moment = replace(self.moment, parts=(*parts[:place], ended, *parts[place + 1 :]))
-        scene = Scene(moment, ledgers, self.names)
-        return scene._pass_pivot() if kind is Kind.PIVOT and outcome is DONE else scene
+        ended = replace(steps[place], outcome=outcome, pending=pending)
+        saga = replace(self.saga, steps=(*steps[:place], ended, *steps[place + 1 :]))
+        state = CheckedState(saga, ledgers, self.names)
+        return state._pass_pivot() if kind is StepKind.PIVOT and outcome is DONE else state
 
-    def turn(self) -> "Scene":
-        """The saga turns round."""
-        return replace(self, moment=replace(self.moment, has_turned=True), ledgers=self._forked())
+    def start_compensating(self) -> "CheckedState":
+        """Starts compensating."""
+        return replace(self, saga=replace(self.saga, is_compensating=True), ledgers=self._copied_ledgers())
 
-    def make_up(self, addresses: Sequence[str]) -> "Scene":
-        """Compensations are through."""
-        ledgers = self._forked()
+    def mark_compensated(self, addresses: Sequence[str]) -> "CheckedState":
+        """Marks compensations as done."""
+        ledgers = self._copied_ledgers()
         for ledger, address in product(ledgers, addresses):
             ledger.mark_compensated(address)
         return replace(
-            self, moment=replace(self.moment, made_up=self.moment.made_up.union(addresses)), ledgers=ledgers
+            self, saga=replace(self.saga, compensated=self.saga.compensated.union(addresses)), ledgers=ledgers
         )
 
-    def _pass_pivot(self) -> "Scene":
-        return replace(self, moment=replace(self.moment, is_past_pivot=True))
+    def _pass_pivot(self) -> "CheckedState":
+        return replace(self, saga=replace(self.saga, is_past_pivot=True))
 
-    def _forked(self) -> tuple[Ledger, ...]:
+    def _copied_ledgers(self) -> tuple[Ledger, ...]:
         return tuple(
             type(one)(one.scope, one.order, dict(one.entries), set(one.compensated), dict(one.address_counts))
             for one in self.ledgers
         )
 
 
-def opening(kind_of_ledger: type[Ledger] = Ledger) -> Scene:
-    """A saga of which nothing has happened yet."""
-    return Scene(Moment(), tuple(kind_of_ledger(scope, order) for scope, order in POLICIES))
+def initial_state(kind_of_ledger: type[Ledger] = Ledger) -> CheckedState:
+    """The state of a saga without any step."""
+    return CheckedState(SagaState(), tuple(kind_of_ledger(scope, order) for scope, order in POLICIES))
 
 
-def check(scene: Scene) -> int:
-    """Compares everything that the ledgers say with the promises; returns how many ledgers were asked.
+def check(state: CheckedState) -> int:
+    """Compares the ledgers of a state with the oracle; returns the number of ledgers.
 
     Raises:
-        BrokenPromiseError: They do not agree.
+        BrokenPromiseError: A ledger and the oracle disagree.
     """
-    moment = scene.moment
-    asks = oracle.asks(moment)
-    for ledger, (scope, order) in zip(scene.ledgers, POLICIES, strict=True):
-        names, pairs = oracle.precedence(oracle.owed(moment, scope, order))
-        if moment.made_up:
-            names = [name for name in names if name not in moment.made_up]
-            pairs = {pair for pair in pairs if moment.made_up.isdisjoint(pair)}
-        plan = ledger.plan(is_past_pivot=moment.is_past_pivot)
-        owed = ledger.pending(is_past_pivot=moment.is_past_pivot)
+    saga = state.saga
+    arguments = oracle.expected_arguments(saga)
+    for ledger, (scope, order) in zip(state.ledgers, POLICIES, strict=True):
+        names, pairs = oracle.precedence(oracle.expected_plan(saga, scope, order))
+        if saga.compensated:
+            names = [name for name in names if name not in saga.compensated]
+            pairs = {pair for pair in pairs if saga.compensated.isdisjoint(pair)}
+        plan = ledger.plan(is_past_pivot=saga.is_past_pivot)
+        pending = ledger.pending(is_past_pivot=saga.is_past_pivot)
         found = (
             oracle.precedence(_shape(plan)),
-            [one.address for one in owed],
-            [one.arguments for one in owed],
+            [one.address for one in pending],
+            [one.arguments for one in pending],
             ledger.unresolved_children(),
-            () if moment.is_past_pivot else ledger.steps_in_doubt(),
+            () if saga.is_past_pivot else ledger.steps_in_doubt(),
         )
-        promised = (
+        expected = (
             (names, pairs),
             names,
-            [asks.get(name, ("message",)) for name in names],
-            oracle.lost(moment),
-            () if moment.is_past_pivot else oracle.in_doubt(moment, scope),
+            [arguments.get(name, ("message",)) for name in names],
+            oracle.unresolved_children(saga),
+            () if saga.is_past_pivot else oracle.steps_in_doubt(saga, scope),
         )
-        if found != promised or tuple(flatten(plan)) != owed:
-            raise BrokenPromiseError(f"{scope}, {order}: {found} instead of {promised} in {moment}")
-    return len(scene.ledgers)
+        if found != expected or tuple(flatten(plan)) != pending:
+            raise BrokenPromiseError(f"{scope}, {order}: {found} instead of {expected} in {saga}")
+    return len(state.ledgers)
 
 
-def in_turn(scene: Scene, endings: Mapping[Kind, Sequence[Ending]], length: int) -> Iterator[Scene]:
-    """Every saga of up to so many parts, each of which ends before the next begins, or is left under way.
+def sequential_states(
+    state: CheckedState, endings: Mapping[StepKind, Sequence[Ending]], length: int
+) -> Iterator[CheckedState]:
+    """Enumerates the sagas of up to `length` steps, each of which ends before the next starts, or stays open.
 
-    Nothing starts while the pivot is under way, and there is no second one once it is done.
+    No step starts while the pivot is open, and there is no second pivot after a pivot is done.
     """
-    yield scene
+    yield state
     if length == 0:
         return
     for kind, endings_of_kind in endings.items():
-        if kind is Kind.PIVOT and scene.moment.is_past_pivot:
+        if kind is StepKind.PIVOT and state.saga.is_past_pivot:
             continue
-        begun = scene.start(NAMES[len(scene.names)], kind)
-        address = begun.moment.parts[-1].address
+        started = state.start(NAMES[len(state.names)], kind)
+        address = started.saga.steps[-1].address
         for ending in endings_of_kind:
-            if ending is not UNDER_WAY:
-                yield from in_turn(begun.end(address, ending), endings, length - 1)
-            elif kind is Kind.PIVOT:
-                yield begun
+            if ending is not STILL_OPEN:
+                yield from sequential_states(started.end(address, ending), endings, length - 1)
+            elif kind is StepKind.PIVOT:
+                yield started
             else:
-                yield from in_turn(begun, endings, length - 1)
+                yield from sequential_states(started, endings, length - 1)
 
 
-Branch: TypeAlias = "tuple[Kind, ...]"
+Branch: TypeAlias = "tuple[StepKind, ...]"
 
 
-def interleaved(
-    scene: Scene,
+def interleaved_states(
+    state: CheckedState,
     branches: tuple[Branch, ...],
-    endings: Mapping[Kind, Sequence[Ending]],
+    endings: Mapping[StepKind, Sequence[Ending]],
     *,
-    under_way: Mapping[int, str] | None = None,
-) -> Iterator[Scene]:
-    """Every order in which the parts of branches can start and end, each moment of it, and a turn at each.
+    open_steps: Mapping[int, str] | None = None,
+) -> Iterator[CheckedState]:
+    """Enumerates the orders in which the steps of branches can start and end, and compensating can start.
 
-    The parts of a branch come one after the other. After the turn nothing starts, and what is under way ends.
-    Nothing turns round after the pivot.
+    The steps of a branch are sequential. After the saga has started compensating, open steps end and no step
+    starts. A saga past the pivot does not compensate.
     """
-    yield scene
-    under_way = under_way or {}
+    yield state
+    open_steps = open_steps or {}
     for number, branch in enumerate(branches):
-        if number in under_way:
-            address = under_way[number]
-            kind = next(part.kind for part in scene.moment.parts if part.address == address)
-            rest = {other: where for other, where in under_way.items() if other != number}
+        if number in open_steps:
+            address = open_steps[number]
+            kind = next(part.kind for part in state.saga.steps if part.address == address)
+            rest = {other: where for other, where in open_steps.items() if other != number}
             for ending in endings[kind]:
-                yield from interleaved(scene.end(address, ending), branches, endings, under_way=rest)
-        elif branch and not scene.moment.has_turned:
-            begun = scene.start(f"branch-{'zyx'[number]}", branch[0])
-            now = {**under_way, number: begun.moment.parts[-1].address}
+                yield from interleaved_states(state.end(address, ending), branches, endings, open_steps=rest)
+        elif branch and not state.saga.is_compensating:
+            started = state.start(f"branch-{'zyx'[number]}", branch[0])
+            now = {**open_steps, number: started.saga.steps[-1].address}
             rest_of_branch = (*branches[:number], branch[1:], *branches[number + 1 :])
-            yield from interleaved(begun, rest_of_branch, endings, under_way=now)
-    if not scene.moment.has_turned and not scene.moment.is_past_pivot:
-        yield from interleaved(scene.turn(), branches, endings, under_way=under_way)
+            yield from interleaved_states(started, rest_of_branch, endings, open_steps=now)
+    if not state.saga.is_compensating and not state.saga.is_past_pivot:
+        yield from interleaved_states(state.start_compensating(), branches, endings, open_steps=open_steps)
 
 
-def partly_made_up(scene: Scene) -> Iterator[Scene]:
-    """The same after every choice of compensations that are through: any of them, in any order."""
+def partly_compensated(state: CheckedState) -> Iterator[CheckedState]:
+    """Enumerates the states with any subset of the compensations done."""
     every, _ = oracle.precedence(
-        oracle.owed(scene.moment, CompensationScope.ATTEMPTED, CompensationOrder.REVERSE)
-    )  # also what no other scope owes: that it is through must not matter
+        oracle.expected_plan(state.saga, CompensationScope.ATTEMPTED, CompensationOrder.REVERSE)
+    )  # includes effects that only this scope compensates: for the other scope they must not matter
     for count in range(len(every) + 1):
-        for through in combinations(every, count):
-            yield scene.make_up(through)
+        for done in combinations(every, count):
+            yield state.mark_compensated(done)
 
 
-def shapes(effects: tuple[str, ...]) -> list[Shape]:
-    """Every way to make up for effects in this order: in turn and at once, nested as deep as they go."""
+def plan_shapes(effects: tuple[str, ...]) -> list[PlanShape]:
+    """All plans for effects in this order: sequential and parallel, in every nesting."""
     if len(effects) < 2:
         return [effects]
-    return [*_grouped(effects, in_turn=True), *_grouped(effects, in_turn=False)]
+    return [*_grouped(effects, is_sequential=True), *_grouped(effects, is_sequential=False)]
 
 
-def _grouped(effects: tuple[str, ...], *, in_turn: bool) -> Iterator[Shape]:
+def _grouped(effects: tuple[str, ...], *, is_sequential: bool) -> Iterator[PlanShape]:
     size = len(effects)
     cuts = (c for count in range(1, size) for c in combinations(range(1, size), count))
     for cut in cuts:
         blocks = [effects[a:b] for a, b in zip((0, *cut), (*cut, size), strict=True)]
         ways = [
-            [block[0]] if len(block) == 1 else list(_grouped(block, in_turn=not in_turn)) for block in blocks
+            [block[0]] if len(block) == 1 else list(_grouped(block, is_sequential=not is_sequential))
+            for block in blocks
         ]
-        for parts in product(*ways):
-            yield parts if in_turn else list(parts)
+        for steps in product(*ways):
+            yield steps if is_sequential else list(steps)
 
 
-def _compensation(address: str, kind: Kind) -> PendingCompensation | None:
-    if kind not in (Kind.STEP, Kind.BEST_EFFORT):
+def _compensation(address: str, kind: StepKind) -> PendingCompensation | None:
+    if kind not in (StepKind.STEP, StepKind.BEST_EFFORT):
         return None
-    asks = kind is Kind.STEP
+    takes_result = kind is StepKind.STEP
     return PendingCompensation(
         address=address,
         activity="compensate",
-        arguments=("message", None) if asks else ("message",),
-        takes_result=asks,
+        arguments=("message", None) if takes_result else ("message",),
+        takes_result=takes_result,
     )
 
 
-def _owed(shape: Shape) -> tuple[PlanItem, ...]:
-    """What a child tells its parent."""
+def _plan_items(shape: PlanShape) -> tuple[PlanItem, ...]:
+    """The plan that a child returns to the parent."""
     if isinstance(shape, str):
         return (PendingCompensation(address=shape, activity="compensate", arguments=("message",)),)
     if isinstance(shape, tuple):
-        return tuple(one for part in shape for one in _owed(part))
-    return (ParallelCompensations(lanes=tuple(_owed(lane) for lane in shape)),)
+        return tuple(one for part in shape for one in _plan_items(part))
+    return (ParallelCompensations(lanes=tuple(_plan_items(lane) for lane in shape)),)
 
 
-def _shape(plan: tuple[PlanItem, ...]) -> Shape:
+def _shape(plan: tuple[PlanItem, ...]) -> PlanShape:
     return tuple(
         part.address if isinstance(part, PendingCompensation) else [_shape(lane) for lane in part.lanes]
         for part in plan
     )
 
 
-def _seen_from_parent(child: str, shape: Shape) -> Shape:
+def _with_child_prefix(child: str, shape: PlanShape) -> PlanShape:
     if isinstance(shape, str):
         return in_parent(child, shape)
-    parts = [_seen_from_parent(child, part) for part in shape]
-    return tuple(parts) if isinstance(shape, tuple) else parts
+    steps = [_with_child_prefix(child, part) for part in shape]
+    return tuple(steps) if isinstance(shape, tuple) else steps
