@@ -29,7 +29,7 @@ from .test_ledger import (
 
 def test_nothing_crosses_the_pivot_backwards() -> None:
     """P6: for every place of the pivot among six steps, every ending of the pivot and of the other steps."""
-    # Steps follow a done and a rejected pivot; a withdrawn pivot adds the state after the start of compensating.
+    # Steps follow a done and a rejected pivot; a withdrawn pivot adds the state after compensating starts.
     sagas = [5**before * (2 * sum(5**n for n in range(6 - before)) + 3) for before in range(6)]
 
     compared = sum(map(check, states_around_pivot(initial_state(), {STEP: ALL_ENDINGS}, PIVOT_ENDINGS, 6)))
