@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # An activated environment or a PYTHONPATH of somebody else must not leak into ours.
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX PIP_TARGET PIP_PREFIX PIP_USER PIP_REQUIRE_VIRTUALENV
 
-readonly venv=.venv
+readonly venv=${VENV:-.venv}
 readonly stamp=$venv/.stamp
 
 say() { printf '%s\n' "$*" >&2; }

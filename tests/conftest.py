@@ -1,7 +1,7 @@
 """Fixtures of all tests, the samples of the sweeps, and an environment without settings of this machine."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from workers import find_rabbitmq
 
 COVERED = "covered"
 """The name of a test's property with a line about the covered cases."""
+REPORT = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +30,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Fixes the seed before the workers of pytest-xdist start, so that all processes share one seed."""
     if config.option.sweep_seed is None:
         config.option.sweep_seed = seed_of_today()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the sweeps first: pytest-xdist starts files in this order, and the longest files must be first."""
+    items.sort(key=lambda item: item.get_closest_marker("sweep") is None)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -56,6 +62,15 @@ def sampler_of(config: pytest.Config) -> Sampler:
 def sampler(pytestconfig: pytest.Config) -> Sampler:
     """Chooses the cases of each sweep."""
     return sampler_of(pytestconfig)
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """The lines of the report, printed at the end of the test run."""
+    lines = request.config.stash.setdefault(REPORT, [])
+    yield lines
+    request.node.user_properties += [(COVERED, line) for line in lines]
+    lines.clear()
 
 
 @pytest.fixture(autouse=True)

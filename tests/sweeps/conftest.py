@@ -1,7 +1,7 @@
 """A real Temporal server for the sweeps, the undisturbed orders, and the report of the covered cases."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
@@ -10,7 +10,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from examples.compare.stack import Stack
 from sagas import SagaPlugin
-from tests.conftest import COVERED
+from tests.conftest import REPORT
 from tests.scenarios.conftest import stack
 from tests.temporal.conftest import FLAGS, temporal_program
 
@@ -24,8 +24,6 @@ SHORT_LONG_POLLS = ["--dynamic-config-value", 'history.longPollExpirationInterva
 
 CONNECTIONS = 8
 """One connection carries some hundred requests at once: more long polls would block all other requests."""
-
-REPORT = pytest.StashKey[list[str]]()
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
@@ -59,12 +57,3 @@ async def baseline_orders(
     """A shipped and a rejected order, undisturbed, with the interruption points of both."""
     lines = pytestconfig.stash.setdefault(REPORT, [])
     return await run_baseline_orders(stack, tmp_path_factory.mktemp("orders") / "undisturbed", lines)
-
-
-@pytest.fixture
-def report(request: pytest.FixtureRequest) -> Iterator[list[str]]:
-    """The lines of the report, printed at the end of the test run."""
-    lines = request.config.stash.setdefault(REPORT, [])
-    yield lines
-    request.node.user_properties += [(COVERED, line) for line in lines]
-    lines.clear()

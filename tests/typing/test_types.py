@@ -1,4 +1,4 @@
-"""Both type checkers accept what is right, and reject every line of what is wrong."""
+"""Both type checkers accept `accepted.py`, and reject exactly the marked lines of `rejected.py`."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def mypy(file: Path) -> set[int]:
 
 
 def pyright(file: Path) -> set[int]:
-    """The lines of `file` that pyright rejects; its project knows the interpreter and is strict."""
+    """The lines of `file` that pyright rejects in strict mode."""
     project = ROOT / ".pyright-of-tests.json"
     project.write_text(json.dumps({"typeCheckingMode": "strict", "include": [str(file.relative_to(ROOT))]}))
     try:
@@ -50,14 +50,14 @@ def pyright(file: Path) -> set[int]:
 
 
 @pytest.mark.parametrize("check", [mypy, pyright])
-def test_what_is_right_is_accepted(check: Callable[[Path], set[int]]) -> None:
-    """With exactly the types that `assert_type` says: neither `Any` nor `Never` slips through."""
+def test_correct_code_is_accepted(check: Callable[[Path], set[int]]) -> None:
+    """Each `assert_type` holds: no type is inferred as `Any` or `Never`."""
     assert check(HERE / "accepted.py") == set()
 
 
 @pytest.mark.parametrize("check", [mypy, pyright])
-def test_what_is_wrong_is_rejected(check: Callable[[Path], set[int]]) -> None:
-    """Every line that is marked, and no other."""
+def test_wrong_code_is_rejected(check: Callable[[Path], set[int]]) -> None:
+    """The checkers reject every marked line, and no other line."""
     file = HERE / "rejected.py"
     lines = file.read_text().splitlines()
     marked = {number for number, line in enumerate(lines, 1) if line.endswith("# no")}

@@ -1,7 +1,7 @@
-"""Records trips of every kind that the examples do not make: `python -m tests.histories.agency`.
+"""Records trips of every kind that the examples do not contain: `python -m tests.histories.agency`.
 
-Only to be done when the SDK has not been released since they were recorded, as with the others. Those that
-are there are kept: delete the folder of one to have it recorded anew.
+Histories of a released version must never be recorded again. Existing histories are kept: delete the folder
+of a trip to record the trip again.
 """
 
 from collections.abc import Awaitable, Callable
@@ -33,45 +33,45 @@ from tests.temporal.fixtures.worker_harness import Handle, WorkerHarness
 from workers import find_temporal, record_history, run_main
 
 FOLDER = Path(__file__).parent
-NOTE = OperatorNote(by="mia", because="the line is mended")
+NOTE = OperatorNote(by="mia", because="the participant works again")
 LEGS = (TripPlan(do=("flight",), name="left"), TripPlan(do=("car",), name="right"))
 FOUND = ProbeResult[Booking](outcome="done", result=Booking(number="found-1"))
 
-COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
-HEARD = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+ACTIVITY_COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+TASK_COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 TIMER_FIRED = EventType.EVENT_TYPE_TIMER_FIRED
 
-Outside = Callable[[WorkerHarness, Handle], Awaitable[None]]
+ExternalAct = Callable[[WorkerHarness, Handle], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """A saga, how its participants answer at first, what happens around it, and how it closes."""
+    """A saga, the first responses of the participants, the external acts, and the ending."""
 
     plan: TripPlan
     closed: str = "COMPLETED"
     saga: str | None = None
-    script: tuple[tuple[str, Response], ...] = ()
-    outside: Outside | None = None
+    responses: tuple[tuple[str, Response], ...] = ()
+    external_act: ExternalAct | None = None
 
 
 async def send_visa(harness: WorkerHarness, trip: Handle) -> None:
-    """While it is waited for."""
-    await harness.wait_for_event(trip, COMPLETED)
+    """Sends the external event while the saga waits for the event."""
+    await harness.wait_for_event(trip, ACTIVITY_COMPLETED)
     await trip.signal("visa", Booking(number="v-7"))
 
 
 async def send_visa_too_late(harness: WorkerHarness, trip: Handle) -> None:
-    """It is kept for the next wait."""
+    """Sends the external event after the wait has timed out; the saga keeps the event for the next wait."""
     fired = await harness.wait_for_event(trip, TIMER_FIRED)
-    await harness.wait_for_event(trip, HEARD, after=fired.event_id)
+    await harness.wait_for_event(trip, TASK_COMPLETED, after=fired.event_id)
     await trip.signal("visa", Booking(number="v-7"))
     await trip.signal("go")
 
 
 async def approve(harness: WorkerHarness, trip: Handle) -> None:
-    """As the boss."""
-    await harness.wait_for_event(trip, COMPLETED)
+    """Approves the trip as the boss."""
+    await harness.wait_for_event(trip, ACTIVITY_COMPLETED)
     roles = frozenset({"boss"})
     await harness.send_update(
         trip, APPROVE, ApprovalRequest(by="mia", because="cheap", approval="big-trip", roles=roles)
@@ -79,15 +79,15 @@ async def approve(harness: WorkerHarness, trip: Handle) -> None:
 
 
 async def hold_and_resume(harness: WorkerHarness, trip: Handle) -> None:
-    """What it waits for comes meanwhile."""
-    await harness.wait_for_event(trip, COMPLETED)
+    """Holds the saga, sends the awaited signal, and resumes the saga."""
+    await harness.wait_for_event(trip, ACTIVITY_COMPLETED)
     await harness.send_update(trip, HOLD, NOTE)
     await trip.signal("go")
     await harness.send_update(trip, RESUME, NOTE)
 
 
 async def skip(harness: WorkerHarness, trip: Handle) -> None:
-    """The compensation that is refused."""
+    """Skips the rejected compensation."""
     await harness.wait_for_status(trip, "stuck")
     await harness.send_update(
         trip, SKIP, SkipRequest(step="book-flight", by="mia", because="a credit note was sent")
@@ -95,7 +95,7 @@ async def skip(harness: WorkerHarness, trip: Handle) -> None:
 
 
 async def retry(harness: WorkerHarness, trip: Handle) -> None:
-    """What is stuck."""
+    """Retries the stuck step."""
     await harness.wait_for_status(trip, "stuck")
     await harness.retry_stuck(trip)
 
@@ -111,17 +111,19 @@ TRIPS = {
         "FAILED",
         "compensated",
     ),
-    "event-came": Trip(TripPlan(do=("hotel", "visa", "pay")), outside=send_visa),
+    "event-came": Trip(TripPlan(do=("hotel", "visa", "pay")), external_act=send_visa),
     "event-did-not-come": Trip(TripPlan(do=("hotel", "visa0.2", "pay")), "FAILED", "compensated"),
     "event-too-late": Trip(
-        TripPlan(do=("hotel", "anyway-visa0.2", "wait", "visa", "pay")), outside=send_visa_too_late
+        TripPlan(do=("hotel", "anyway-visa0.2", "wait", "visa", "pay")), external_act=send_visa_too_late
     ),
-    "approved": Trip(TripPlan(do=("hotel", "boss", "pay")), outside=approve),
+    "approved": Trip(TripPlan(do=("hotel", "boss", "pay")), external_act=approve),
     "continued-as-new": Trip(TripPlan(do=("hotel", "again", "flight", "pay", "ticket"))),
     "continued-and-failed": Trip(
         TripPlan(do=("tell", "hotel", "again", "flight", "fail")), "FAILED", "compensated"
     ),
-    "held": Trip(TripPlan(do=("hotel", "wait", "flight", "pay")), saga="completed", outside=hold_and_resume),
+    "held": Trip(
+        TripPlan(do=("hotel", "wait", "flight", "pay")), saga="completed", external_act=hold_and_resume
+    ),
     "skipped": Trip(
         TripPlan(do=("hotel", "flight", "fail")), "FAILED", "settled", (("cancel-flight", rejects()),), skip
     ),
@@ -135,13 +137,13 @@ TRIPS = {
     "stuck-after-pivot": Trip(
         TripPlan(do=("hotel", "pay", "ticket")),
         saga="completed",
-        script=(("send-ticket", fails()),),
-        outside=retry,
+        responses=(("send-ticket", fails()),),
+        external_act=retry,
     ),
     "out-of-time": Trip(TripPlan(do=("tell", "hotel", "sleep"), seconds=0.5), "FAILED", "compensated"),
     "probed": Trip(
         TripPlan(do=("probed-hotel", "pay-probed")),
-        script=(
+        responses=(
             ("book-hotel", fails()),
             ("find-hotel", returns(FOUND)),
             ("pay", fails()),
@@ -153,7 +155,7 @@ TRIPS = {
 
 
 async def record() -> None:
-    """Runs each trip once, and writes its history, and those of its children, beside this file."""
+    """Runs each trip once, and writes the histories of the trip and its child sagas beside this file."""
     environment = await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(find_temporal()), dev_server_extra_args=FLAGS
     )
@@ -168,8 +170,8 @@ async def record() -> None:
 
 async def _record(client: Client, name: str, trip: Trip) -> None:
     harness = WorkerHarness(client, cache=1000, participants=FakeParticipants())
-    for operation, answer in trip.script:
-        harness.participants.when(operation, answer)
+    for operation, response in trip.responses:
+        harness.participants.when(operation, response)
     await harness.start_worker()
     handle: Handle = await start_saga(
         client,
@@ -178,8 +180,8 @@ async def _record(client: Client, name: str, trip: Trip) -> None:
         id=name,
         task_queue=harness.task_queue,
     )
-    if trip.outside:
-        await trip.outside(harness, handle)
+    if trip.external_act:
+        await trip.external_act(harness, handle)
     ending = await harness.wait_for_ending(handle)
     assert (ending.closed, ending.saga) == (trip.closed, trip.saga), f"{name}: {ending}"
     await harness.stop_workers()

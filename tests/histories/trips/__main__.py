@@ -1,4 +1,4 @@
-"""Records trips for the tests of what operators see of them: `python -m tests.histories.trips`."""
+"""Records trips for the tests of the operator's views: `python -m tests.histories.trips`."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent
 
 
 async def record() -> None:
-    """Runs each trip once, and writes its history, and its child's, beside this file."""
+    """Runs each trip once, and writes the histories of the trip and its child saga beside this file."""
     environment = await WorkflowEnvironment.start_local(
         dev_server_existing_path=shutil.which("temporal"), dev_server_extra_args=FLAGS
     )
@@ -53,7 +53,7 @@ async def _write(handle: Handle, name: str) -> None:
 
 
 def _scrubbed(value: Any) -> Any:
-    """Without what says where it was recorded: stack traces and the names of machines."""
+    """Removes stack traces and the names of machines."""
     if isinstance(value, dict):
         return {key: _scrubbed(each) for key, each in value.items() if key not in {"stackTrace", "identity"}}
     return [_scrubbed(each) for each in value] if isinstance(value, list) else value

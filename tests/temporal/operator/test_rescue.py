@@ -16,6 +16,7 @@ from sagas import SagaClient, SagaNotFoundError, VerbRefusedError, render_timeli
 from sagas._history.ledger_rebuild import rebuild_saga
 from sagas._history.parser import read_history
 from sagas.operator._rescue import RescueDecision
+from tests.sampling import Sampler
 from tests.waiting import until
 
 from ..fixtures.trip_participants import ActivityLatch, rejects
@@ -58,6 +59,8 @@ async def cut_after(handle: Handle, number: int) -> bool:
     return True
 
 
+TERMINATIONS = 16
+"""The size of the sample of a shape."""
 SHAPES: dict[str, tuple[str | TripPlan, ...]] = {
     "steps": ("hotel", "flight", "car", "fail"),
     "parallel": ("hotel+flight+car", "hotel", "fail"),
@@ -143,15 +146,53 @@ async def test_saga_that_goes_on_is_not_listed_as_cut_off(harness: WorkerHarness
 
 
 @pytest.mark.parametrize("do", SHAPES.values(), ids=SHAPES.keys())
-async def test_saga_that_is_terminated_after_any_event_is_rescued(
+async def test_saga_that_is_terminated_is_rescued(
     harness: WorkerHarness, do: tuple[str | TripPlan, ...]
 ) -> None:
-    """Every effect is made up for, or the saga goes on past its pivot; asked twice, nothing happens twice."""
-    whole = await harness.start_trip(*do)
-    await harness.wait_for_ending(whole)
-    length = len((await whole.fetch_history()).events)
+    """After three events of the saga: early, in the middle, and shortly before the end."""
+    length = await length_of_history(harness, do)
 
-    async def terminate_and_rescue(number: int) -> str:
+    decisions = await terminate_and_rescue(harness, do, [length // 4, length // 2, length - 6])
+
+    assert decisions[RescueDecision.COMPENSATING] > 0
+    assert bool(decisions[RescueDecision.GOING_ON]) is ("pay" in do)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("do", SHAPES.values(), ids=SHAPES.keys())
+async def test_saga_that_is_terminated_after_any_event_is_rescued(
+    harness: WorkerHarness, do: tuple[str | TripPlan, ...], sampler: Sampler, report: list[str]
+) -> None:
+    """The sweep terminates one saga after each event of an undisturbed saga."""
+    length = await length_of_history(harness, do)
+    places = list(range(1, length))
+    chosen = sampler.choose(f"terminations {do}", places, TERMINATIONS)
+
+    decisions = await terminate_and_rescue(harness, do, chosen)
+
+    if sampler.is_exhaustive:
+        assert decisions[RescueDecision.COMPENSATING] > 0
+        assert bool(decisions[RescueDecision.GOING_ON]) is ("pay" in do)
+    assert decisions[RescueDecision.GOING_ON] == 0 or "pay" in do
+    report.append(f"terminations of {do}: after {len(chosen)} of {len(places)} events; {dict(decisions)}")
+
+
+async def length_of_history(harness: WorkerHarness, do: tuple[str | TripPlan, ...]) -> int:
+    """The number of events of an undisturbed saga."""
+    trip = await harness.start_trip(*do)
+    await harness.wait_for_ending(trip)
+    return len((await trip.fetch_history()).events)
+
+
+async def terminate_and_rescue(
+    harness: WorkerHarness, do: tuple[str | TripPlan, ...], places: list[int]
+) -> Counter[str]:
+    """Terminates one saga after each of these events, rescues each saga twice, and counts the decisions.
+
+    Every effect is compensated, or the saga continues past the pivot; the second rescue changes nothing.
+    """
+
+    async def run(number: int) -> str:
         trip = await harness.start_trip(*do)
         if not await cut_after(trip, number):
             return "ended before"
@@ -169,11 +210,7 @@ async def test_saga_that_is_terminated_after_any_event_is_rescued(
         assert requested_operations(harness, trip.id, fenced=True) == calls
         return outcome.course.value
 
-    seen = Counter(await asyncio.gather(*(terminate_and_rescue(n) for n in range(1, length))))
-
-    assert seen[RescueDecision.COMPENSATING] > 0
-    assert bool(seen[RescueDecision.GOING_ON]) is ("pay" in do)
-    print(length, dict(seen))
+    return Counter(await asyncio.gather(*(run(number) for number in places)))
 
 
 @pytest.mark.parametrize(
