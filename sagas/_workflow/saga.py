@@ -121,7 +121,9 @@ class Saga:
         """Runs a step whose failure does not fail the saga; returns `None` when the step failed."""
         return self._track("best_effort", step, self._best_effort(step, message))
 
-    def pivot(self, action: Action[I, O] | MethodAction[Any, I, O], message: I, /) -> Coroutine[object, None, O]:
+    def pivot(
+        self, action: Action[I, O] | MethodAction[Any, I, O], message: I, /
+    ) -> Coroutine[object, None, O]:
         """Passes the point of no return: once the action is done, the saga only goes forward.
 
         A cancel withdraws the action as long as no worker has begun the action. From then on the action is
@@ -329,7 +331,9 @@ class Saga:
         await run_uncancelled(self._compensation.run())
         self._compensation.raise_final(error, was_cancelled=was_cancelled)
 
-    def _track(self, method: str, argument: object, call: Coroutine[Any, Any, T]) -> Coroutine[object, None, T]:
+    def _track(
+        self, method: str, argument: object, call: Coroutine[Any, Any, T]
+    ) -> Coroutine[object, None, T]:
         return self._unawaited.track(name_of_call(method, argument), call)
 
     async def _step(self, step: Step[I, O], message: I) -> O:

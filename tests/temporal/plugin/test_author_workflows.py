@@ -63,7 +63,7 @@ async def test_a_step_outside_of_the_block_is_refused(harness: WorkerHarness, ha
     """Nobody would make up for it."""
     trip = await begin(harness, habit)
 
-    assert "in its block" in await task_failure(harness, trip)
+    assert "called outside of its saga" in await task_failure(harness, trip)
     assert "book-flight" not in harness.participants.started
 
 

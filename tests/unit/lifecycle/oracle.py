@@ -1,6 +1,6 @@
 """What the promises say about the lifecycle of a scope, written over the calls that were accepted.
 
-The lifecycle keeps a state; the oracle keeps the list of accepted calls and derives every answer from that list.
+The lifecycle keeps a state; the oracle keeps the list of accepted calls, and derives every answer from it.
 """
 
 from dataclasses import dataclass

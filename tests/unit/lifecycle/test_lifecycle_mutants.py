@@ -102,7 +102,8 @@ FAULTS = [
     Fault(
         "a saga compensates after its pivot",
         'if self.is_past_pivot:\n            raise DefinitionError("nothing',
-        'if self.phase is Phase.PAST_PIVOT:\n            self.phase = Phase.FORWARD\n        if False:\n            raise DefinitionError("nothing',
+        "if self.phase is Phase.PAST_PIVOT:\n            self.phase = Phase.FORWARD\n"
+        '        if False:\n            raise DefinitionError("nothing',
     ),
     Fault(
         "a second failure ends a compensation with an error",

@@ -56,7 +56,7 @@ def walk(make: Callable[..., Lifecycle] = Lifecycle) -> Walk:
 
 
 def _state(lifecycle: Lifecycle, trace: Trace) -> object:
-    """A state, so that two traces to the same state are followed once; the oracle's answers are part of it."""
+    """The state of a lifecycle and the oracle's answers: two traces to one state are followed once."""
     return (
         lifecycle.phase,
         lifecycle.is_held,
