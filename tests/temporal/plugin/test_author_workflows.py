@@ -146,7 +146,7 @@ async def test_what_a_child_owes_is_sent_to_its_own_workers(harness: WorkerHarne
     await harness.start_worker(habits.GARAGE, workflows=False)
     expected = {
         "compensate.office:book-car": habits.GARAGE,
-        "compensate.office/desk:book-hotel": there,
+        "compensate.office/one-step:book-hotel": there,
         "compensate.office:book-flight": there,
         "compensate.book-hotel": here,
     }
@@ -246,7 +246,7 @@ async def test_what_waits_for_another_task_is_withdrawn_by_a_cancel(
     harness: WorkerHarness, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P4: it was never sent, so there is nothing to make up for; the others are made up for."""
-    monkeypatch.setattr(load, "A_MOMENT", habits.HOUR)
+    monkeypatch.setattr(load, "NEXT_TASK", habits.HOUR)
     trip = await begin(harness, habits.LargeParallelMessages, what)
     await harness.wait_for_event(trip, TIMER_STARTED)
 
