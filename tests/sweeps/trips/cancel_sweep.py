@@ -89,6 +89,12 @@ class ShapeSweep:
                     assert place == self._place_of(run.point), f"{run.root_id} {run.point}: {place}"
         return {key: frozenset(found[key]) for key in undisturbed}
 
+    @property
+    def unwanted_places(self) -> dict[tuple[str, int], frozenset[int]]:
+        """The places at which a cancel stands, and at which no cancel can stand."""
+        places, wanted = self.cancelled_places, self.wanted_places
+        return {key: places[key] - wanted[key] for key in wanted if places[key] - wanted[key]}
+
     def report(self) -> str:
         """The line of the report: the numbers of runs and histories, and the places of the cancels."""
         places, wanted = self.cancelled_places, self.wanted_places
