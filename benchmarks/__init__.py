@@ -1,1 +1,1 @@
-"""What sagas cost, as ratios of what the same work costs without them."""
+"""The costs of sagas, as ratios to the costs of the same work without the SDK."""

@@ -1,4 +1,4 @@
-"""Two contenders measured in turn, and what comes of it: ratios, one for each round."""
+"""Measures two workers in turn and compares them: each figure is a ratio per round."""
 
 import asyncio
 import time
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from statistics import mean, median, quantiles
 
-from benchmarks.contender import CAN_MEASURE_CPU, Contender
+from benchmarks.worker_under_test import CAN_MEASURE_CPU, WorkerUnderTest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ActivityRecord:
-    """How much is measured.
+class SampleSize:
+    """The size of a benchmark.
 
     Args:
-        sagas: How many a side and round, first one at a time and then at once; two or more.
-        rounds: How often; every round gives one ratio.
-        at_once: How many sagas are open at the same time.
+        sagas: The number of sagas per side and round that run one at a time; two or more.
+        rounds: The number of rounds; each round gives a ratio.
+        at_once: The number of concurrent sagas in a batch.
     """
 
     sagas: int
@@ -26,13 +26,13 @@ class ActivityRecord:
 
     @property
     def batches(self) -> int:
-        """How many batches of sagas that run at once are in a round."""
+        """The number of batches of concurrent sagas per side and round."""
         return max(self.sagas // self.at_once, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One thing that was measured on both sides, once a round."""
+    """A figure of both sides, one value per round."""
 
     name: str
     unit: str
@@ -41,122 +41,133 @@ class Figure:
 
     @property
     def ratios(self) -> tuple[float, ...]:
-        """Ours by the baseline's, round by round."""
-        return tuple(one / other for one, other in zip(self.ours, self.baseline, strict=True))
+        """Our value divided by the baseline's value, per round."""
+        return tuple(ours / baseline for ours, baseline in zip(self.ours, self.baseline, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What was found out about two contenders.
+    """The result of comparing two workers.
 
     Args:
-        name: For the command line and for programs.
-        title: For people.
-        ours: What our side is called.
-        baseline: What the other side is called.
-        effort: How much was measured.
-        figures: Everything that was measured.
+        name: The name for the command line and for programs.
+        title: The title for people.
+        ours: The name of our side.
+        baseline: The name of the other side.
+        size: The size of the benchmark.
+        figures: All figures.
     """
 
     name: str
     title: str
     ours: str
     baseline: str
-    effort: ActivityRecord
+    size: SampleSize
     figures: tuple[Figure, ...]
 
 
-Measured = dict[tuple[str, str], float]
-"""By name and unit, what one side did in one round."""
+Values = dict[tuple[str, str], float]
+"""The values of a side in a round, by name and unit."""
 
 
-class Side:
-    """What one contender did in one round."""
+class Round:
+    """The measurements of a side in a round.
 
-    def __init__(self, contender: Contender, *, refused: bool) -> None:
-        self.contender, self.refused = contender, refused
+    Args:
+        worker: The worker of the side.
+        refused: Whether the shipment is refused and every step compensated.
+    """
+
+    def __init__(self, worker: WorkerUnderTest, *, refused: bool) -> None:
+        self.worker, self.refused = worker, refused
         self.latencies: list[float] = []
         self.ids: list[str] = []
         self.batches: list[float] = []
         self.cpu: list[float] = []
 
     async def run_one(self) -> None:
-        """Runs one saga, and takes its time and its CPU."""
-        began, cpu = time.perf_counter(), self.contender.cpu
-        self.ids.append(await self.contender.run(refused=self.refused))
-        self.latencies.append(time.perf_counter() - began)
-        self.cpu.append(self.contender.cpu - cpu)
+        """Runs a saga and records its latency and CPU time."""
+        started, cpu = time.perf_counter(), self.worker.cpu_seconds
+        self.ids.append(await self.worker.run(refused=self.refused))
+        self.latencies.append(time.perf_counter() - started)
+        self.cpu.append(self.worker.cpu_seconds - cpu)
 
     async def run_batch(self, size: int) -> None:
-        """Runs so many sagas at once, and takes their time."""
-        began = time.perf_counter()
-        await asyncio.gather(*(self.contender.run(refused=self.refused) for _ in range(size)))
-        self.batches.append((time.perf_counter() - began) / size)
+        """Runs `size` sagas concurrently and records the mean time per saga."""
+        started = time.perf_counter()
+        await asyncio.gather(*(self.worker.run(refused=self.refused) for _ in range(size)))
+        self.batches.append((time.perf_counter() - started) / size)
 
-    async def measured(self, cpu_of: str) -> Measured:
-        """The figures of the round."""
-        traces = [await self.contender.trace(saga_id) for saga_id in self.ids]
+    async def values(self, cpu_of: str) -> Values:
+        """Computes the values of the round."""
+        histories = [await self.worker.summarize(saga_id) for saga_id in self.ids]
         cuts = quantiles(self.latencies, n=20, method="inclusive")
-        figures = {
-            ("history events", ""): median(trace.events for trace in traces),
-            ("workflow tasks", ""): median(trace.workflow_tasks for trace in traces),
-            ("history size", "KiB"): median(trace.size for trace in traces) / 1024,
+        values = {
+            ("history events", ""): median(history.events for history in histories),
+            ("workflow tasks", ""): median(history.workflow_tasks for history in histories),
+            ("history size", "KiB"): median(history.size for history in histories) / 1024,
             ("latency p50", "ms"): cuts[9] * 1000,
             ("latency p95", "ms"): cuts[18] * 1000,
             ("throughput", "/s"): 1 / mean(self.batches),
         }
         if CAN_MEASURE_CPU:
-            # The median, as a busy neighbour makes single sagas dear and none cheap.
-            figures[f"{cpu_of} CPU", "ms"] = median(self.cpu) * 1000
-        return figures
+            # The median: a busy machine makes some sagas more expensive and none cheaper.
+            values[f"{cpu_of} CPU", "ms"] = median(self.cpu) * 1000
+        return values
 
 
 async def compare(
-    ours: Contender, baseline: Contender, effort: ActivityRecord, *, refused: bool, cpu_of: str
+    ours: WorkerUnderTest, baseline: WorkerUnderTest, size: SampleSize, *, refused: bool, cpu_of: str
 ) -> tuple[Figure, ...]:
-    """Measures two contenders in turn, so that what disturbs the machine disturbs both.
+    """Measures two workers in turn, so that other load on the machine affects both alike.
 
-    They alternate saga by saga, then batch by batch of sagas that run at once; who begins alternates too.
+    The sides alternate per saga, then per batch of concurrent sagas; the first side alternates, too.
 
     Args:
-        ours: The one that is measured.
-        baseline: The one that it is measured by.
-        effort: How much is measured.
-        refused: Whether the carrier refuses, so that everything is compensated.
-        cpu_of: Whose CPU the contenders tell: the worker's or the server's.
+        ours: The worker to measure.
+        baseline: The worker to compare with.
+        size: The size of the benchmark.
+        refused: Whether the shipment is refused and every step compensated.
+        cpu_of: The process whose CPU time the workers report: `worker` or `server`.
     """
-    await _warm_up(ours, baseline, effort, refused=refused)
-    rounds: list[tuple[Measured, Measured]] = []
-    for _ in range(effort.rounds):
-        one, other = Side(ours, refused=refused), Side(baseline, refused=refused)
-        for side in _alternating(one, other, effort.sagas):
+    await _warm_up(ours, baseline, size, refused=refused)
+    rounds: list[tuple[Values, Values]] = []
+    for _ in range(size.rounds):
+        first, second = Round(ours, refused=refused), Round(baseline, refused=refused)
+        for side in _alternating(first, second, size.sagas):
             await side.run_one()
-        for side in _alternating(one, other, effort.batches):
-            await side.run_batch(effort.at_once)
-        rounds.append((await one.measured(cpu_of), await other.measured(cpu_of)))
+        for side in _alternating(first, second, size.batches):
+            await side.run_batch(size.at_once)
+        rounds.append((await first.values(cpu_of), await second.values(cpu_of)))
     return tuple(
         Figure(
             name=name,
             unit=unit,
-            ours=tuple(one[name, unit] for one, _ in rounds),
-            baseline=tuple(other[name, unit] for _, other in rounds),
+            ours=tuple(first[name, unit] for first, _ in rounds),
+            baseline=tuple(second[name, unit] for _, second in rounds),
         )
         for name, unit in rounds[0][0]
     )
 
 
-async def _warm_up(ours: Contender, baseline: Contender, effort: ActivityRecord, *, refused: bool) -> None:
-    """Lets both sides import and connect what they need, and proves that both do the same work."""
-    sides = [Side(contender, refused=refused) for contender in (ours, baseline)]
+async def _warm_up(
+    ours: WorkerUnderTest, baseline: WorkerUnderTest, size: SampleSize, *, refused: bool
+) -> None:
+    """Warms both sides up, and checks that both sides schedule the same activities.
+
+    Raises:
+        RuntimeError: The sides schedule different activities.
+    """
+    sides = [Round(worker, refused=refused) for worker in (ours, baseline)]
     for side in sides:
-        await side.run_batch(effort.at_once)
+        await side.run_batch(size.at_once)
         await side.run_one()
-    one, other = [await side.contender.trace(side.ids[0]) for side in sides]
-    for ask, counterpart in zip_longest(one.asked, other.asked):
-        if ask != counterpart:
-            raise RuntimeError(f"the sides do not do the same work:\n{ask}\n{counterpart}")
+    first, second = [await side.worker.summarize(side.ids[0]) for side in sides]
+    for activity, counterpart in zip_longest(first.activities, second.activities):
+        if activity != counterpart:
+            raise RuntimeError(f"the sides schedule different activities:\n{activity}\n{counterpart}")
 
 
-def _alternating(one: Side, other: Side, times: int) -> Iterator[Side]:
+def _alternating(first: Round, second: Round, times: int) -> Iterator[Round]:
     for number in range(times):
-        yield from (one, other) if number % 2 == 0 else (other, one)
+        yield from (first, second) if number % 2 == 0 else (second, first)

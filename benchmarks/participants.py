@@ -1,7 +1,7 @@
-"""Participants that cost nothing: every operation answers at once, inside the worker's process.
+"""Activities without costs: every operation answers at once, inside the process of the worker.
 
-Without a network, a database or business code, nothing but Temporal and the saga itself is left to measure.
-That is the worst case for an SDK: in earnest, its share is smaller.
+Without a network, a database or business code, only Temporal and the saga are measured. This is the worst
+case for an SDK: in production, the share of the SDK is smaller.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,9 +13,9 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from examples.order import operations as order
 from examples.order.messages import CreateShipment, OrderRecord, Reservation, Screening, Shipment
-from examples.order.shipping import UNDELIVERABLE
+from examples.order.services.shipping import UNDELIVERABLE
 from examples.payment import operations as payment
-from examples.payment.messages import Authorization, Capture, Compensated, Told
+from examples.payment.messages import Authorization, Capture, Compensated, NoticeSent
 from sagas import Operation
 
 COMPENSATED = Compensated(found="effect")
@@ -31,13 +31,13 @@ ANSWERS: tuple[tuple[Operation[Any, Any], BaseModel], ...] = (
     (payment.void_authorization, COMPENSATED),
     (payment.capture_payment, Capture(capture_id="cap_1", amount=4_200, currency="EUR")),
     (payment.refund_payment, COMPENSATED),
-    (payment.send_receipt, Told(notice_id="note_1")),
-    (payment.tell_customer, Told(notice_id="note_2")),
+    (payment.send_receipt, NoticeSent(notice_id="note_1")),
+    (payment.tell_customer, NoticeSent(notice_id="note_2")),
 )
 
 
 def activities() -> list[Callable[..., object]]:
-    """An activity for each operation, under the operation's name."""
+    """Creates an activity for each operation, with the name of the operation."""
     return [_activity(operation, answer) for operation, answer in ANSWERS]
 
 
@@ -46,7 +46,7 @@ def _activity(
 ) -> Callable[[BaseModel], Awaitable[BaseModel]]:
     async def call(message: BaseModel) -> BaseModel:
         if isinstance(message, CreateShipment) and message.address.postal_code == UNDELIVERABLE:
-            # The SDK and plain Temporal both take this for a final refusal.
+            # A final refusal for the SDK and for plain Temporal.
             raise ApplicationError(
                 "the carrier does not deliver there",
                 type="undeliverable_address",
@@ -55,6 +55,6 @@ def _activity(
             )
         return answer
 
-    # Temporal converts payloads by these.
+    # Temporal converts payloads according to the annotations.
     call.__annotations__ = {"message": operation.message, "return": operation.result}
     return activity.defn(name=operation.name)(call)

@@ -1,4 +1,4 @@
-"""What was measured, for people and for programs."""
+"""Presents the results of benchmarks: as tables for people, and as data for programs."""
 
 import os
 import platform
@@ -13,18 +13,18 @@ from rich.table import Table
 from benchmarks.comparison import Comparison, Figure
 
 
-def show(comparisons: Sequence[Comparison], console: Console) -> None:
+def print_tables(comparisons: Sequence[Comparison], console: Console) -> None:
     """Prints a table for each comparison."""
     for comparison in comparisons:
         console.print(_table(comparison))
     console.print(
         "A ratio is the median over the rounds, with the lowest and the highest. "
-        f"[bold]Absolute figures are of this machine[/bold] ({_machine()}): trust the ratios."
+        f"[bold]Absolute figures depend on this machine[/bold] ({_machine()}): compare the ratios."
     )
 
 
 def as_data(comparisons: Sequence[Comparison]) -> dict[str, object]:
-    """Everything as JSON can hold it."""
+    """Converts the results to JSON types."""
     return {
         "machine": _machine(),
         "comparisons": [
@@ -32,7 +32,7 @@ def as_data(comparisons: Sequence[Comparison]) -> dict[str, object]:
                 "name": comparison.name,
                 "ours": comparison.ours,
                 "baseline": comparison.baseline,
-                **asdict(comparison.effort),
+                **asdict(comparison.size),
                 "figures": [_figure_as_data(figure) for figure in comparison.figures],
             }
             for comparison in comparisons
@@ -55,11 +55,11 @@ def _figure_as_data(figure: Figure) -> dict[str, object]:
 
 
 def _table(comparison: Comparison) -> Table:
-    effort = comparison.effort
+    size = comparison.size
     table = Table(
         title=comparison.title,
-        caption=f"{effort.sagas} sagas a side and round, one at a time and then {effort.at_once} at once; "
-        f"{effort.rounds} rounds",
+        caption=f"{size.sagas} sagas per side and round, one at a time and then {size.at_once} at once; "
+        f"{size.rounds} rounds",
     )
     table.add_column("per saga")
     for side in (comparison.ours, comparison.baseline):

@@ -1,32 +1,30 @@
-"""What the SDK costs: the order saga against the same steps by hand, on one server."""
+"""The costs of the SDK: the order saga against the same steps on plain temporalio, on a shared server."""
 
 from pathlib import Path
 
-from benchmarks.comparison import ActivityRecord, Comparison, compare
-from benchmarks.contender import Contender
+from benchmarks.comparison import Comparison, SampleSize, compare
+from benchmarks.worker_under_test import WorkerUnderTest
 from workers import EmbeddedTemporal
 
 SDK = {
     "completed": "SDK against plain temporalio: an order that completes",
-    "refused": "SDK against plain temporalio: an order whose shipment is refused, so all is compensated",
+    "refused": "SDK against plain temporalio: an order with a refused shipment, so every step is compensated",
 }
-"""The comparisons of the SDK, by name, with their titles."""
+"""The titles of the comparisons, by name."""
 
 
-async def compare_sdk(names: list[str], effort: ActivityRecord, folder: Path) -> list[Comparison]:
-    """Measures those of `names` one after the other, each with new workers."""
+async def compare_sdk(names: list[str], size: SampleSize, folder: Path) -> list[Comparison]:
+    """Runs the comparisons of `names` in turn, each with new workers."""
     if not names:
         return []
     async with EmbeddedTemporal(folder / "server") as server:
-        return [await _compare(name, server.address, effort, folder) for name in names]
+        return [await _compare(name, server.address, size, folder) for name in names]
 
 
-async def _compare(name: str, address: str, effort: ActivityRecord, folder: Path) -> Comparison:
+async def _compare(name: str, address: str, size: SampleSize, folder: Path) -> Comparison:
     async with (
-        Contender(f"sdk-{name}", "sdk", address, folder) as ours,
-        Contender(f"plain-{name}", "plain", address, folder) as baseline,
+        WorkerUnderTest(f"sdk-{name}", "sdk", address, folder) as ours,
+        WorkerUnderTest(f"plain-{name}", "plain", address, folder) as baseline,
     ):
-        figures = await compare(ours, baseline, effort, refused=name == "refused", cpu_of="worker")
-    return Comparison(
-        name=name, title=SDK[name], ours="SDK", baseline="plain", effort=effort, figures=figures
-    )
+        figures = await compare(ours, baseline, size, refused=name == "refused", cpu_of="worker")
+    return Comparison(name=name, title=SDK[name], ours="SDK", baseline="plain", size=size, figures=figures)

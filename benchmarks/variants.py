@@ -1,4 +1,4 @@
-"""The ways in which the order saga is written: with the SDK, and by hand."""
+"""The variants of the order saga: with the SDK, and on plain temporalio."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from sagas import SagaPlugin, start_saga
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One way to write the order saga.
+    """A variant of the order saga.
 
     Args:
         workflows: The workflow classes, for a worker.
-        connect: Connects to a server, given its address, as this variant needs it.
+        connect: Connects a client to the server at an address.
         start: Starts a saga with an order, an id and a task queue.
     """
 

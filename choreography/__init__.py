@@ -1,9 +1,11 @@
-"""Participants that own their data, and the events with which they react to each other."""
+"""Choreographed sagas: participants own their data and react to each other's events."""
 
-from ._bus import Bus, Handler, Topology
-from ._database import Database, connect, unit_of_work
-from ._dead_letter import DeadLetter
-from ._door import Door
+from ._declarations.event import Event
+from ._declarations.event_type import CommandType, EventType
+from ._declarations.participant import OperationHandler, Participant
+from ._declarations.reaction import on
+from ._declarations.reactions import Reactions
+from ._declarations.topology import Topology, build_topology
 from ._errors import (
     BusUnavailableError,
     ContractError,
@@ -11,55 +13,45 @@ from ._errors import (
     TopologyError,
     UnroutableError,
 )
-from ._event import Event, event_id, next_event
-from ._facts import Command, Fact
-from ._failpoint import Failpoint
-from ._fence import KEY_REUSE, VOIDED, Refused
-from ._graph import topology_of
-from ._handling import Assignment
-from ._memory import MemoryBus
-from ._on import on
-from ._participant import Answer, Handles, Participant
-from ._rabbit_bus import RabbitBus
-from ._rabbit_options import RabbitOptions
-from ._reactions import Reactions
-from ._relay import Relay
-from ._service import RunningParticipant, run_participant
+from ._messaging.bus import Bus
+from ._messaging.dead_letter import DeadLetter
+from ._messaging.memory_bus import MemoryBus
+from ._messaging.rabbitmq.bus import RabbitBus
+from ._messaging.rabbitmq.options import RabbitOptions
+from ._runtime.fault_injection import FaultInjector
+from ._runtime.participant_runner import RunningParticipant, run_participant
+from ._transaction.database import Database
+from ._transaction.fence import KEY_REUSE, VOIDED
+from ._transaction.operation_executor import OperationRequest, execute_operation
+from ._transaction.schema import build_schema
 
 __all__ = [
     "KEY_REUSE",
     "VOIDED",
-    "Answer",
-    "Assignment",
     "Bus",
     "BusUnavailableError",
-    "Command",
+    "CommandType",
     "ContractError",
     "Database",
     "DeadLetter",
     "DeadLetterError",
-    "Door",
     "Event",
-    "Fact",
-    "Failpoint",
-    "Handler",
-    "Handles",
+    "EventType",
+    "FaultInjector",
     "MemoryBus",
+    "OperationHandler",
+    "OperationRequest",
     "Participant",
     "RabbitBus",
     "RabbitOptions",
     "Reactions",
-    "Refused",
-    "Relay",
     "RunningParticipant",
     "Topology",
     "TopologyError",
     "UnroutableError",
-    "connect",
-    "event_id",
-    "next_event",
+    "build_schema",
+    "build_topology",
+    "execute_operation",
     "on",
     "run_participant",
-    "topology_of",
-    "unit_of_work",
 ]

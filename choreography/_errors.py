@@ -1,48 +1,53 @@
-"""What can go wrong between participants, and inside one.
+"""The errors of a choreography.
 
 ::
 
-    SagaError
-    ├── ContractError        business code is badly written: mend it
-    ├── BusUnavailableError  try again later
-    ├── UnroutableError      a queue is missing: declare the topology
-    ├── TopologyError        a queue has another shape: a person has to look at it
-    └── DeadLetterError      an event is put aside, with this reason
+    SagaError                  (`sagas`)
+    ├── DefinitionError        (`sagas`) participants or reactions contradict each other: fix the declaration
+    ├── RejectedError          (`sagas`) a participant rejected a command or an operation for good
+    ├── ContractError          code of a participant broke a contract: fix the code
+    ├── BusUnavailableError    the broker is unreachable or did not confirm in time: publish again
+    ├── UnroutableError        a queue is missing: declare the topology, then publish again
+    ├── TopologyError          the broker and the topology contradict each other: a person has to decide
+    └── DeadLetterError        an event can never be handled: the event becomes a dead letter
+
+A stopping participant interrupts events before their transaction with the built-in `InterruptedError`; the
+broker redelivers interrupted events.
 """
 
 from sagas import SagaError
 
 
 class ContractError(SagaError):
-    """Business code broke the contract of its operation: nothing was committed; mend the code."""
+    """Code of a participant broke a contract; the transaction was rolled back, and the code needs a fix."""
 
     wire_type = "ContractError"
 
 
 class BusUnavailableError(SagaError):
-    """The broker cannot be reached, or did not answer in time; what was published may have arrived."""
+    """The broker is unreachable or did not confirm in time; a published event may have arrived anyway."""
 
     wire_type = "BusUnavailableError"
 
 
 class UnroutableError(SagaError):
-    """Nobody hears an event that somebody should hear: a queue is missing."""
+    """The queue of a subscriber is missing; the topology has to be declared."""
 
     wire_type = "UnroutableError"
 
 
 class TopologyError(SagaError):
-    """A queue or an exchange exists on the broker in another shape."""
+    """A name is invalid, a queue is not declared, or a queue or exchange exists with other arguments."""
 
     wire_type = "TopologyError"
 
 
 class DeadLetterError(SagaError):
-    """An event cannot be handled, now or later; it is put aside with this reason."""
+    """An event can never be handled; the bus moves the event to the dead letters with this reason."""
 
     wire_type = "DeadLetterError"
 
 
 def wire_type_of(error: BaseException) -> str:
-    """The name of an error in what is stored or sent; for an error of another package, that of its class."""
+    """The name of an error in dead letters, outbox rows and spans; the class name for foreign errors."""
     return error.wire_type if isinstance(error, SagaError) else type(error).__name__

@@ -1,8 +1,8 @@
-"""What participants tell OpenTelemetry; without its SDK, all of this comes to nothing.
+"""OpenTelemetry spans of participants; without an installed SDK, no span is recorded.
 
-Spans are named as its conventions for messaging say. The span in which an event is created goes with the
-event, and everything that becomes of the event has it as its parent: one saga is one trace. No span holds
-data of an event, or the text of an error, as either may hold secrets.
+Span names and attributes follow OpenTelemetry's semantic conventions for messaging. An event carries the
+context of the span that created the event; this span is the parent of all later spans of the event, so a saga
+is a single trace. No span holds data of an event or the text of an error, because both may hold secrets.
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -13,9 +13,9 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from ._declarations.event import Event
+from ._declarations.names import exchange_name, queue_name
 from ._errors import wire_type_of
-from ._event import Event
-from ._rabbit_layout import exchange_of, queue_of
 
 SAGA_ID = "saga.id"
 PARTICIPANT = "saga.participant"
@@ -26,25 +26,28 @@ IS_REPEATED = "saga.is_repeated"
 _propagator = TraceContextTextMapPropagator()
 
 
-def obeying(command: str, saga_id: str, participant: str) -> AbstractContextManager[Span]:
-    """A participant does what a command asks for."""
+def trace_command(command: str, saga_id: str, participant: str) -> AbstractContextManager[Span]:
+    """Opens a span for the execution of a command."""
     return _span(command, attributes={SAGA_ID: saga_id, PARTICIPANT: participant})
 
 
-def carrying_out(operation: str, participant: str) -> AbstractContextManager[Span]:
-    """Business code runs behind the fence, whichever style asked for it."""
+def trace_operation(operation: str, participant: str) -> AbstractContextManager[Span]:
+    """Opens a span for business code behind the fence, in either style."""
     return _span(operation, attributes={STEP: operation, PARTICIPANT: participant})
 
 
-def created(event: Event) -> Event:
-    """The event, with the trace context of the span in which it was created; else with the one it has."""
+def trace_creation(event: Event) -> Event:
+    """Records the creation of an event, and returns the event with the context of the recorded span.
+
+    Without a recording SDK, the event keeps the context of the cause.
+    """
     is_inside = trace.get_current_span().get_span_context().is_valid
-    context = None if is_inside else _context_of(event)
+    context = None if is_inside else _extract_context(event)
     with _span(
         f"create {_destination(event)}",
         SpanKind.PRODUCER,
         context=context,
-        attributes={**_message(event, "create"), PARTICIPANT: event.source},
+        attributes={**_message_attributes(event, "create"), PARTICIPANT: event.source},
     ):
         carrier: dict[str, str] = {}
         _propagator.inject(carrier)
@@ -52,37 +55,37 @@ def created(event: Event) -> Event:
     return event.model_copy(update={"traceparent": traceparent})
 
 
-def sending(event: Event) -> AbstractContextManager[Span]:
-    """A relay publishes an event."""
-    context = _context_of(event)
+def trace_sending(event: Event) -> AbstractContextManager[Span]:
+    """Opens a span for the publication of an event by a relay."""
+    context = _extract_context(event)
     return _span(
         f"send {_destination(event)}",
         SpanKind.CLIENT,
         context=context,
-        links=_links(context),
-        attributes={**_message(event, "send"), PARTICIPANT: event.source},
+        links=_creation_links(context),
+        attributes={**_message_attributes(event, "send"), PARTICIPANT: event.source},
     )
 
 
-def processing(event: Event, participant: str) -> AbstractContextManager[Span]:
-    """A participant handles a delivery of an event."""
-    context = _context_of(event)
-    destination = f"{_destination(event)}:{queue_of(participant)}"
+def trace_processing(event: Event, participant: str) -> AbstractContextManager[Span]:
+    """Opens a span for a delivery of an event to a participant."""
+    context = _extract_context(event)
+    destination = f"{_destination(event)}:{queue_name(participant)}"
     return _span(
         f"process {destination}",
         SpanKind.CONSUMER,
         context=context,
-        links=_links(context),
+        links=_creation_links(context),
         attributes={
-            **_message(event, "process"),
+            **_message_attributes(event, "process"),
             "messaging.destination.name": destination,
             PARTICIPANT: participant,
         },
     )
 
 
-def note_outcome(span: Span, *, is_done: bool) -> None:
-    """Says on the span of an operation or a command what it came to."""
+def set_outcome(span: Span, *, is_done: bool) -> None:
+    """Sets the outcome of an operation or a command on the span."""
     span.set_attribute(OUTCOME, "done" if is_done else "rejected")
 
 
@@ -95,7 +98,7 @@ def _span(
     context: Context | None = None,
     links: Sequence[Link] = (),
 ) -> Generator[Span, None, None]:
-    # Asked for each time: who is asked on import is asked before anything is configured.
+    # Looked up per span: at import time no tracer provider is configured yet.
     tracer = trace.get_tracer("choreography")
     with tracer.start_as_current_span(
         name,
@@ -114,7 +117,7 @@ def _span(
             raise
 
 
-def _message(event: Event, operation: str) -> dict[str, str]:
+def _message_attributes(event: Event, operation: str) -> dict[str, str]:
     return {
         "messaging.system": "rabbitmq",
         "messaging.operation.name": operation,
@@ -128,15 +131,15 @@ def _message(event: Event, operation: str) -> dict[str, str]:
 
 
 def _destination(event: Event) -> str:
-    return f"{exchange_of(event.source)}:{event.type}"
+    return f"{exchange_name(event.source)}:{event.type}"
 
 
-def _context_of(event: Event) -> Context:
-    """The context in which an event was created; an empty one if nobody knows, never that of the caller."""
+def _extract_context(event: Event) -> Context:
+    """The context of an event's creation; an empty context if unknown, never the caller's context."""
     carrier = {"traceparent": event.traceparent} if event.traceparent else {}
     return _propagator.extract(carrier, Context())
 
 
-def _links(context: Context) -> list[Link]:
+def _creation_links(context: Context) -> list[Link]:
     creation = trace.get_current_span(context).get_span_context()
     return [Link(creation)] if creation.is_valid else []

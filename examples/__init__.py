@@ -1,1 +1,1 @@
-"""Example sagas and the services that take part in them."""
+"""Example sagas and their services; see `order`, `payment` and `compare`."""

@@ -9,16 +9,21 @@ from fnmatch import fnmatch
 from pathlib import PurePosixPath
 
 PUBLIC = {"sagas", "activities", "choreography", "workers"}
+EXAMPLE_KITS = {"examples.service_kit", "examples.stack", "examples.demo"}
+"""The parts of the examples that know no particular saga."""
 
 MAY_IMPORT = {
     "sagas": set[str](),
     "activities": {"sagas"},
     "choreography": {"sagas"},
     "workers": {"sagas", "choreography"},
-    "examples.payment": PUBLIC,
-    "examples.order": PUBLIC | {"examples.payment"},
-    "examples.compare": PUBLIC | {"examples"},
-    "examples": PUBLIC,
+    "examples.service_kit": PUBLIC,
+    "examples.stack": PUBLIC | {"examples.service_kit"},
+    "examples.demo": PUBLIC | {"examples.service_kit", "examples.stack"},
+    "examples.payment": PUBLIC | EXAMPLE_KITS,
+    "examples.order": PUBLIC | EXAMPLE_KITS | {"examples.payment"},
+    "examples.compare": PUBLIC | EXAMPLE_KITS | {"examples.payment", "examples.order"},
+    "examples": set[str](),
     "benchmarks": PUBLIC | {"examples"},
 }
 """Which of our packages each of them may import; tests may import everything."""
@@ -39,6 +44,28 @@ LAYERS = {
         "_client",
         "operator",
     ),
+    "choreography": (
+        "_errors",
+        "_backoff",
+        "_validation",
+        "_declarations",
+        "_tracing",
+        "_messaging",
+        "_transaction",
+        "_runtime",
+    ),
+    "workers": (
+        "_errors",
+        "_polling",
+        "_configuration",
+        "_search_attributes",
+        "_servers",
+        "_connections",
+        "_telemetry",
+        "_worker",
+        "_histories",
+        "_cli",
+    ),
 }
 """The packages inside a package from the lowest to the highest; each may only import lower ones."""
 
@@ -49,30 +76,52 @@ APART = {
         "sagas._messages",
         "sagas._workflow",
         "sagas._plugin",
-    )
+    ),
+    "choreography._messaging": ("choreography._tracing",),
+    "workers._telemetry": ("workers._servers", "workers._connections"),
+    "workers._worker": (
+        "workers._configuration",
+        "workers._servers",
+        "workers._connections",
+        "workers._telemetry",
+    ),
+    "workers._histories": (
+        "workers._configuration",
+        "workers._servers",
+        "workers._connections",
+        "workers._telemetry",
+        "workers._worker",
+    ),
+    "workers._cli": ("workers._telemetry",),
+    "examples.payment.services": ("examples.stack", "examples.demo"),
+    "examples.order.services": ("examples.stack", "examples.demo"),
+    "examples.compare.measurement": ("examples.compare.reporting",),
+    "examples.compare.reporting": ("examples.stack", "examples.demo"),
+    "choreography._transaction": ("choreography._messaging",),
 }
-"""Lower packages that a package may not import all the same: reading a history needs no workflow code."""
+"""Lower packages that a package may not import all the same: reading a history needs no workflow code, and a
+transaction needs no broker."""
 
 ONLY_IN = {
-    "aio_pika": ["choreography/_rabbitmq.py", "tests/*"],
+    "aio_pika": ["choreography/_messaging/rabbitmq/*", "tests/*"],
     "aiormq": ["tests/*"],
-    "fastapi": ["examples/*", "tests/*"],
+    "fastapi": ["examples/service_kit/*", "tests/*"],
     "httpx": ["activities/*", "examples/*", "benchmarks/*", "tests/*"],
     "hypothesis": ["*/testing/*", "tests/*"],
-    "matplotlib": ["examples/compare/charts.py", "tests/*"],
-    "opentelemetry.exporter": ["workers/_telemetry.py", "tests/*"],
-    "opentelemetry.sdk": ["workers/_telemetry.py", "tests/*"],
-    "pydantic_settings": ["workers/_settings.py", "examples/*", "tests/*"],
+    "matplotlib": ["examples/compare/reporting/charts.py", "tests/*"],
+    "opentelemetry.exporter": ["workers/_telemetry/tracing.py", "tests/*"],
+    "opentelemetry.sdk": ["workers/_telemetry/tracing.py", "tests/*"],
+    "pydantic_settings": ["workers/_configuration/settings.py", "tests/*"],
     "pytest": ["*/testing/*", "tests/*"],
-    "rich": ["workers/_cli.py", "examples/*", "benchmarks/*", "tests/*"],
+    "rich": ["workers/_cli/*", "examples/*", "benchmarks/*", "tests/*"],
     "sqlite3": ["choreography/*", "examples/*", "tests/*"],
-    "temporalio.contrib.opentelemetry": ["workers/_telemetry.py", "tests/*"],
-    "typer": ["workers/_cli*.py", "workers/_operate.py", "examples/*", "tests/*"],
-    "uvicorn": ["examples/*", "tests/*"],
+    "temporalio.contrib.opentelemetry": ["workers/_telemetry/tracing.py", "tests/*"],
+    "typer": ["workers/_cli/*", "examples/*", "tests/*"],
+    "uvicorn": ["examples/service_kit/*", "tests/*"],
 }
 """In which files a library may be imported, and nowhere else."""
 
-READS_ENVIRONMENT = {"workers/_settings.py", "workers/_process.py"}
+READS_ENVIRONMENT = {"workers/_configuration/settings.py", "workers/_servers/child_process.py"}
 """Settings are read in one file; a child process gets what its parent has."""
 
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager"}
@@ -110,19 +159,21 @@ def _name(path: str) -> Iterator[str]:
 
 
 def _imports(path: str, tree: ast.AST) -> Iterator[str]:
+    this = ".".join(PurePosixPath(path).with_suffix("").parts)
     here = ".".join(PurePosixPath(path).parent.parts)
-    # The entry point of an example puts together what the example itself does not know.
-    if PurePosixPath(path).name == "__main__.py" and here.startswith("examples."):
-        here = "examples.compare"
-    home = next((package for package in MAY_IMPORT if _is_in(here, package)), None)
+    home = _home_of(here)
     for module in imported_modules(path, tree):
         top = module.partition(".")[0]
-        if _is_upward(here, module) or any(_is_in(module, other) for other in APART.get(here, ())):
-            yield f"{here} may not import {module}"
+        if _is_upward(this, module) or _is_apart(this, module):
+            yield f"{_layer_of(this)} may not import {module}"
         for library, files in ONLY_IN.items():
             if _is_in(module, library) and not any(fnmatch(path, pattern) for pattern in files):
                 yield f"{library} may only be imported in {', '.join(files)}"
-        if home is None or top not in PUBLIC | {"examples", "benchmarks", "tests"} or _is_in(module, home):
+        if (
+            home is None
+            or top not in PUBLIC | {"examples", "benchmarks", "tests"}
+            or _home_of(module) == home
+        ):
             continue
         if not any(_is_in(module, allowed) for allowed in MAY_IMPORT[home]):
             yield f"{home} may not import {module}"
@@ -130,14 +181,31 @@ def _imports(path: str, tree: ast.AST) -> Iterator[str]:
             yield f"{module} is private to {top}; import from its façade"
 
 
-def _is_upward(here: str, module: str) -> bool:
-    """Whether an import goes to a higher layer of the same package."""
-    top, _, rest = here.partition(".")
-    layers = LAYERS.get(top, ())
-    own, other = rest.partition(".")[0], module.removeprefix(f"{top}.").partition(".")[0]
-    if not module.startswith(f"{top}.") or own not in layers or other not in layers:
-        return False
-    return layers.index(other) > layers.index(own)
+def _home_of(module: str) -> str | None:
+    """The innermost package of `MAY_IMPORT` that a module belongs to."""
+    return next((package for package in MAY_IMPORT if _is_in(module, package)), None)
+
+
+def _layer_of(module: str) -> str:
+    """The package or module directly under a top-level package that a module belongs to."""
+    return ".".join(module.split(".")[:2])
+
+
+def _is_upward(this: str, module: str) -> bool:
+    """Whether an import goes to a higher layer of the same top-level package."""
+    layers = [f"{this.partition('.')[0]}.{name}" for name in LAYERS.get(this.partition(".")[0], ())]
+    own, other = _layer_of(this), _layer_of(module)
+    return own in layers and other in layers and layers.index(other) > layers.index(own)
+
+
+def _is_apart(this: str, module: str) -> bool:
+    """Whether a module is one that this package does without."""
+    return any(
+        _is_in(module, other)
+        for package, others in APART.items()
+        if _is_in(this, package)
+        for other in others
+    )
 
 
 def _functions(tree: ast.AST) -> Iterator[str]:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.programs import require
-from tests.rabbit_node import RabbitNode
+from tests.rabbitmq_node import RabbitMQNode
+from tests.required_programs import require_program
 from tests.sampling import Sampler, seed_of_today
-from workers import find_rabbitmq
+from workers import find_rabbitmq_program
 
 COVERED = "covered"
 """The name of a test's property with a line about the covered cases."""
@@ -85,13 +85,13 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def rabbitmq_program() -> None:
     """Requires RabbitMQ: a missing program skips the test, and fails the test in CI."""
-    require(find_rabbitmq)
+    require_program(find_rabbitmq_program)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def rabbit(
     rabbitmq_program: None, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[RabbitNode]:
+) -> AsyncIterator[RabbitMQNode]:
     """A RabbitMQ node on its own ports, shared by all tests of the session: a test must not stop the node."""
-    async with RabbitNode(tmp_path_factory.mktemp("rabbitmq"), port=0) as node:
+    async with RabbitMQNode(tmp_path_factory.mktemp("rabbitmq"), port=0) as node:
         yield node

@@ -1,1 +1,1 @@
-"""The order saga without the SDK: the same steps, written by hand on plain `temporalio`."""
+"""The order saga without the SDK: the same steps, on plain `temporalio`."""

@@ -1,4 +1,4 @@
-"""What a team that writes its sagas by hand writes once: calls with a policy, and a list of compensations."""
+"""The shared code of sagas on plain `temporalio`: activity calls, and a list of compensations."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -21,28 +21,28 @@ UNTIL_DONE = RetryPolicy(maximum_interval=timedelta(seconds=30))
 
 
 class Compensations:
-    """What must be made up for when a later step fails; each is added before its action starts."""
+    """The pending compensations of a saga; each is added before the start of the action."""
 
     def __init__(self) -> None:
-        self._owed: list[tuple[Operation[Any, Any], object]] = []
+        self._pending: list[tuple[Operation[Any, Any], object]] = []
 
     def add(self, compensation: Operation[MessageT, object], message: MessageT) -> None:
-        """Owes one more."""
-        self._owed.append((compensation, message))
+        """Adds a compensation."""
+        self._pending.append((compensation, message))
 
     async def run(self) -> None:
-        """Makes up for everything, newest first, although the workflow is cancelled meanwhile."""
-        await uncancelled(self._run())
+        """Runs all compensations, newest first; a cancellation of the workflow does not interrupt them."""
+        await shielded(self._run())
 
     async def _run(self) -> None:
-        for compensation, message in reversed(self._owed):
+        for compensation, message in reversed(self._pending):
             await call(compensation, message, retry=UNTIL_DONE)
 
 
 async def call(
     operation: Operation[MessageT, ResultT], message: MessageT, *, retry: RetryPolicy = FIVE_TIMES
 ) -> ResultT:
-    """Asks a participant, and returns its answer."""
+    """Calls an operation as an activity, and returns the result."""
     answer: ResultT = await workflow.execute_activity(
         operation.name,
         message,
@@ -54,8 +54,8 @@ async def call(
     return answer
 
 
-async def uncancelled(work: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Finishes `work` although the workflow is cancelled meanwhile, which happens at most once."""
+async def shielded(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Finishes `work`; a cancellation of the workflow, at most one, does not interrupt the work."""
     task = asyncio.create_task(work)
     with suppress(asyncio.CancelledError):
         return await asyncio.shield(task)

@@ -1,4 +1,4 @@
-"""The order saga by hand, with the payment as its child."""
+"""The order saga on plain `temporalio`, with the payment as a child workflow."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from benchmarks.plain.compensations import THREE_TIMES, UNTIL_DONE, Compensations, call, uncancelled
+    from benchmarks.plain.compensations import THREE_TIMES, UNTIL_DONE, Compensations, call, shielded
     from benchmarks.plain.payment import PlainPayment
     from examples.order import operations as ops
     from examples.order.messages import (
@@ -23,19 +23,19 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn
 class PlainOrder:
-    """Brings a customer what was ordered, or leaves everything as it was."""
+    """Delivers an order to the customer, or compensates every step."""
 
     @workflow.run
     async def run(self, order: Order) -> Shipment:
-        """Fulfils the order; once the shipment exists, it only goes forward."""
+        """Fulfils the order; after the shipment, the pivot, no step is compensated."""
         compensations = Compensations()
         try:
             shipment = await self._until_shipped(order, compensations)
         except (Exception, asyncio.CancelledError):
             await compensations.run()
-            await uncancelled(_tell(order, "Your order was cancelled"))
+            await shielded(_send_notice(order, "Your order was cancelled"))
             raise
-        await uncancelled(self._deliver(order))
+        await shielded(self._deliver(order))
         return shipment
 
     async def _until_shipped(self, order: Order, compensations: Compensations) -> Shipment:
@@ -46,7 +46,7 @@ class PlainOrder:
         await call(ops.reserve_stock, ReserveStock.of(order), retry=THREE_TIMES)
         if workflow.patched("screen-before-payment"):
             await call(ops.screen_order, ScreenOrder.of(order))
-        # A payment that fails makes up for itself.
+        # A failed payment has compensated its steps.
         payment = order.payment
         await workflow.execute_child_workflow(
             PlainPayment.run,
@@ -61,12 +61,12 @@ class PlainOrder:
 
     async def _deliver(self, order: Order) -> None:
         await call(ops.approve_order, order, retry=UNTIL_DONE)
-        await _tell(order, "Your order is on its way")
+        await _send_notice(order, "Your order is on its way")
 
 
-async def _tell(order: Order, subject: str) -> None:
+async def _send_notice(order: Order, subject: str) -> None:
     notice = Notice(order_id=order.order_id, customer=order.customer, subject=subject)
     try:
         await call(ops.tell_customer, notice)
     except ActivityError as error:
-        workflow.logger.warning("the customer was not told: %s", error)
+        workflow.logger.warning("no notice was sent: %s", error)

@@ -1,4 +1,4 @@
-"""The payment saga by hand."""
+"""The payment saga on plain `temporalio`."""
 
 import asyncio
 
@@ -13,11 +13,11 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn
 class PlainPayment:
-    """Moves a customer's money to the merchant, or leaves it where it was."""
+    """Moves the amount of a payment from the customer to the merchant, or no money at all."""
 
     @workflow.run
     async def run(self, payment: Payment) -> Capture:
-        """Takes the payment; its parent knows how to make up for it."""
+        """Takes the payment; after success, the parent compensates the payment if necessary."""
         compensations = Compensations()
         try:
             check_payment(payment)
@@ -31,7 +31,7 @@ class PlainPayment:
         try:
             await call(ops.send_receipt, _receipt(payment))
         except ActivityError as error:
-            workflow.logger.warning("no receipt: %s", error)
+            workflow.logger.warning("no receipt was sent: %s", error)
         return captured
 
 

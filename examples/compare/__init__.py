@@ -1,1 +1,1 @@
-"""The demo and the comparison: every service, worker and server of the examples, run together."""
+"""The demo of all example sagas, and the comparison of both styles over the same services."""

@@ -1,1 +1,1 @@
-"""The order saga, with the payment saga as its child; and the services that take part in it."""
+"""The order saga, with the payment saga as its child, and the services of orders."""

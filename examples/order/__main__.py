@@ -1,10 +1,11 @@
-"""`python -m examples.order`: watch the order saga, with the payment saga as its child, on real servers."""
+"""`python -m examples.order`: plays the order saga on real servers, in both styles."""
 
 from rich.console import Console
 
-from examples.compare.demo import show
-from examples.compare.scenarios import ORDERS
+from examples.demo.demo import run_demo
+from examples.order.deployment import DEPLOYMENT
+from examples.order.scenarios import ORDERS
 from workers import run_main
 
 if __name__ == "__main__":
-    run_main(show(ORDERS, Console()))
+    run_main(run_demo(ORDERS, DEPLOYMENT, Console()))

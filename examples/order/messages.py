@@ -1,10 +1,18 @@
-"""What is said about an order: the order itself, the commands that carry it out, and their answers."""
+"""The messages of orders: the order, the messages of the operations, and their results."""
 
 from typing import Annotated, Self
 
 from pydantic import StringConstraints
 
-from examples.payment.messages import Customer, Id, Message, Notice, Payment, PaymentMethod, check_payment
+from examples.payment.messages import (
+    Customer,
+    Id,
+    Message,
+    Notice,
+    Payment,
+    PaymentMethod,
+    check_payment,
+)
 from sagas import RejectedError
 
 Sku = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9-]{0,31}$")]
@@ -13,14 +21,14 @@ MAX_QUANTITY = 1_000
 
 
 class OrderLine(Message):
-    """How many of one article."""
+    """An article and its quantity."""
 
     sku: Sku
     quantity: int
 
 
 class Address(Message):
-    """Where a parcel goes."""
+    """The address of a parcel."""
 
     street: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     postal_code: Annotated[str, StringConstraints(pattern=r"^[0-9A-Z -]{3,10}$")]
@@ -28,7 +36,7 @@ class Address(Message):
 
 
 class Order(Message):
-    """What a customer wants, where to, and how it is paid."""
+    """An order: articles, address and payment."""
 
     order_id: Id
     customer: Customer
@@ -51,32 +59,32 @@ class Order(Message):
 
 
 class CancellationRequest(Message):
-    """The customer does not want the order any more."""
+    """The customer cancels an order."""
 
     order_id: Id
 
 
 class OrderRecord(Message):
-    """The order service knows the order."""
+    """The order service has recorded the order."""
 
     order_id: Id
     status: str
 
 
 class ReserveStock(Message):
-    """Sets articles aside for an order."""
+    """Reserves articles for an order."""
 
     order_id: Id
     lines: tuple[OrderLine, ...]
 
     @classmethod
     def of(cls, order: Order) -> Self:
-        """The articles of `order`."""
+        """Makes the message for `order`."""
         return cls(order_id=order.order_id, lines=order.lines)
 
 
 class Reservation(Message):
-    """The articles are set aside."""
+    """The articles are reserved."""
 
     reservation_id: str
 
@@ -90,7 +98,7 @@ class CreateShipment(Message):
 
     @classmethod
     def of(cls, order: Order) -> Self:
-        """The parcel of `order`."""
+        """Makes the message for `order`."""
         return cls(order_id=order.order_id, lines=order.lines, address=order.address)
 
 
@@ -102,7 +110,7 @@ class Shipment(Message):
 
 
 class ScreenOrder(Message):
-    """Asks whether an order looks like fraud."""
+    """Screens an order for fraud."""
 
     order_id: Id
     customer: Customer
@@ -111,43 +119,43 @@ class ScreenOrder(Message):
 
     @classmethod
     def of(cls, order: Order) -> Self:
-        """What the screening needs of `order`."""
+        """Makes the message for `order`."""
         return cls(
             order_id=order.order_id, customer=order.customer, amount=order.amount, currency=order.currency
         )
 
 
 class Screening(Message):
-    """The order may be paid."""
+    """The fraud score of an accepted order."""
 
     score: int
 
 
 def on_its_way(order: Order) -> Notice:
-    """That the parcel has left."""
+    """Makes the notice that the parcel is on its way."""
     return _notice(order, "Your order is on its way")
 
 
 def cancelled(order: Order) -> Notice:
-    """That there will be no parcel."""
+    """Makes the notice that the order was cancelled."""
     return _notice(order, "Your order was cancelled")
 
 
 def check_order(order: Order) -> None:
-    """Refuses an order that could never be fulfilled.
+    """Validates an order.
 
     Raises:
-        RejectedError: With the field and the rule that it breaks.
+        RejectedError: The order breaks a rule; with the field and the rule.
     """
     check_lines(order.lines)
     check_payment(order.payment)
 
 
 def check_lines(lines: tuple[OrderLine, ...]) -> None:
-    """Refuses a list of articles that is empty, too long, or asks for nothing or for too much.
+    """Validates the number of lines, their quantities, and that each article appears once.
 
     Raises:
-        RejectedError: With the field and the rule that it breaks.
+        RejectedError: The lines break a rule; with the field and the rule.
     """
     if not 0 < len(lines) <= MAX_LINES:
         raise RejectedError("empty_order", f"an order has 1 to {MAX_LINES} lines, not {len(lines)}", "lines")

@@ -1,4 +1,4 @@
-"""What the order, inventory, shipping and notification services can be asked to do."""
+"""The operations of the order, inventory, shipping and notification services."""
 
 from examples.payment.messages import Compensated
 from examples.payment.operations import INVALID as INVALID_PAYMENT

@@ -23,19 +23,19 @@ THREE_TIMES = ActivityPolicy(attempts=3, pause=timedelta(seconds=1), longest_pau
 
 create = action(ops.create_order).compensated_by(ops.cancel_order)
 reserve = action(ops.reserve_stock, policy=THREE_TIMES).compensated_by(ops.release_stock)
-screen = action(ops.screen_order).without_compensation(because="it changes nothing")
+screen = action(ops.screen_order).without_compensation(because="the screening changes nothing")
 ship = action(ops.create_shipment)
 approve = action(ops.approve_order).without_compensation(because="the parcel is on its way")
-tell = action(ops.tell_customer).without_compensation(because="it is the last word")
+tell = action(ops.tell_customer).without_compensation(because="a notice cannot be taken back")
 
 
 @workflow.defn
 class OrderSaga:
-    """Brings a customer what was ordered, or leaves everything as it was."""
+    """Delivers an order to the customer, or compensates every step."""
 
     @workflow.run
     async def run(self, order: Order) -> Shipment:
-        """Fulfils the order; once the shipment exists, it only goes forward."""
+        """Fulfils the order; after the shipment, the pivot, no step is compensated."""
         async with Saga() as saga:
             saga.after_compensation(tell, cancelled(order))
             check_order(order)

@@ -1,1 +1,1 @@
-"""The payment saga: authorize, capture, receipt; and the payment service with its ledger."""
+"""The payment saga (authorize, capture, receipt), and the payment and notification services."""

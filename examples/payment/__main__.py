@@ -1,10 +1,11 @@
-"""`python -m examples.payment`: watch the payment saga, on its own, on real servers."""
+"""`python -m examples.payment`: plays the payment saga on real servers, in both styles."""
 
 from rich.console import Console
 
-from examples.compare.demo import show
-from examples.compare.scenarios import PAYMENTS
+from examples.demo.demo import run_demo
+from examples.payment.deployment import DEPLOYMENT
+from examples.payment.scenarios import PAYMENTS
 from workers import run_main
 
 if __name__ == "__main__":
-    run_main(show(PAYMENTS, Console()))
+    run_main(run_demo(PAYMENTS, DEPLOYMENT, Console()))

@@ -1,4 +1,4 @@
-"""What is said in a payment: the payment itself, the commands that carry it out, and their answers.
+"""The messages of payments: the payment, the notices to the customer, and the results of operations.
 
 Money is an integer in minor units (cents) with its ISO 4217 currency. A card appears as the token of a
 payment provider and its last four digits, never as a number.
@@ -20,27 +20,27 @@ MAX_AMOUNT = 100_000_000
 
 
 class Message(BaseModel):
-    """Immutable; unknown fields and values of another type are refused, never converted."""
+    """The base of all messages: immutable, and strict about fields and types (no conversion)."""
 
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
         strict=True,
         allow_inf_nan=False,
-        # What is wrong is told in histories and logs, in clear: the field and the rule, never the value.
+        # Errors appear in histories and logs in clear: with the field and the rule, without the value.
         hide_input_in_errors=True,
     )
 
 
 class Customer(Message):
-    """Who pays and is told about it."""
+    """The customer: payer and recipient of the notices."""
 
     id: Id
     email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
 
 
 class PaymentMethod(Message):
-    """What the customer pays with, as the provider's token."""
+    """The means of payment, as a token of the payment provider."""
 
     type: Annotated[str, StringConstraints(min_length=1, max_length=32)]
     token: Annotated[str, StringConstraints(pattern=r"^tok_[a-z0-9_]{1,60}$")]
@@ -48,7 +48,7 @@ class PaymentMethod(Message):
 
 
 class Payment(Message):
-    """What is to be paid, for which order, by whom."""
+    """The payment of an order by a customer."""
 
     order_id: Id
     amount: int
@@ -58,7 +58,7 @@ class Payment(Message):
 
 
 class Authorization(Message):
-    """The provider holds the amount for us."""
+    """The provider holds the amount."""
 
     authorization_id: str
     amount: int
@@ -74,40 +74,40 @@ class Capture(Message):
 
 
 class Compensated(Message):
-    """A compensation is through: what it found, and that nothing of the action is left."""
+    """The compensated action has no effect any more; `found` is the effect before the compensation."""
 
     found: Literal["effect", "nothing"]
 
 
 class Notice(Message):
-    """Something that the customer is told."""
+    """A notice to a customer."""
 
     order_id: Id
     customer: Customer
     subject: Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
-class Told(Message):
-    """The notice is on its way to the customer."""
+class NoticeSent(Message):
+    """The notice is sent to the customer."""
 
     notice_id: str
 
 
 def receipt(payment: Payment) -> Notice:
-    """The receipt for a payment."""
+    """Makes the receipt for a payment."""
     return _notice(payment, "Your receipt")
 
 
 def not_taken(payment: Payment) -> Notice:
-    """That there will be no payment."""
+    """Makes the notice about a refused payment."""
     return _notice(payment, "Your payment was not taken")
 
 
 def check_payment(payment: Payment) -> None:
-    """Refuses a payment that could never be taken.
+    """Validates a payment.
 
     Raises:
-        RejectedError: With the field and the rule that it breaks.
+        RejectedError: The payment breaks a rule; with the field and the rule.
     """
     if not 0 < payment.amount <= MAX_AMOUNT:
         raise RejectedError(

@@ -1,8 +1,8 @@
-"""What the payment and notification services can be asked to do."""
+"""The operations of the payment and notification services."""
 
 from sagas import Operation
 
-from .messages import Authorization, Capture, Compensated, Notice, Payment, Told
+from .messages import Authorization, Capture, Compensated, Notice, NoticeSent, Payment
 
 INVALID = frozenset({"invalid_message", "amount_out_of_range", "unsupported_currency", "unknown_method"})
 
@@ -25,5 +25,5 @@ capture_payment = Operation(
 )
 refund_payment = Operation(name="refund-payment", participant="payment", message=Payment, result=Compensated)
 
-send_receipt = Operation(name="send-receipt", participant="notification", message=Notice, result=Told)
-tell_customer = Operation(name="tell-customer", participant="notification", message=Notice, result=Told)
+send_receipt = Operation(name="send-receipt", participant="notification", message=Notice, result=NoticeSent)
+tell_customer = Operation(name="tell-customer", participant="notification", message=Notice, result=NoticeSent)

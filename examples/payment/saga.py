@@ -1,4 +1,4 @@
-"""The payment saga: authorize, capture, and a receipt where it can be had."""
+"""The payment saga: authorize, capture, and a receipt as best effort."""
 
 from datetime import timedelta
 
@@ -14,16 +14,16 @@ THREE_TIMES = ActivityPolicy(attempts=3, pause=timedelta(seconds=1), longest_pau
 authorize = action(ops.authorize_payment, policy=THREE_TIMES).compensated_by(ops.void_authorization)
 capture = action(ops.capture_payment, policy=THREE_TIMES).compensated_by(ops.refund_payment)
 send_receipt = action(ops.send_receipt).without_compensation(because="a receipt cannot be taken back")
-tell = action(ops.tell_customer).without_compensation(because="it is the last word")
+tell = action(ops.tell_customer).without_compensation(because="a notice cannot be taken back")
 
 
 @workflow.defn
 class PaymentSaga:
-    """Moves a customer's money to the merchant, or leaves it where it was."""
+    """Moves the amount of a payment from the customer to the merchant, or no money at all."""
 
     @workflow.run
     async def run(self, payment: Payment) -> Capture:
-        """Takes the payment; refused, declined or cancelled, nothing of it is left."""
+        """Takes the payment; a refused, declined or cancelled payment is compensated."""
         async with Saga() as saga:
             saga.after_compensation(tell, not_taken(payment))
             check_payment(payment)

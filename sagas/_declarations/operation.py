@@ -45,3 +45,8 @@ class Operation(Generic[MessageT, ResultT_co]):
                     f"the name of {what} {name!r} must be words in lower case joined by dashes, "
                     "such as 'reserve-stock'"
                 )
+
+    @staticmethod
+    def is_name(text: str) -> bool:
+        """Whether a text is words in lower case joined by dashes, as every name of a saga."""
+        return NAME.fullmatch(text) is not None

@@ -40,7 +40,7 @@ class Approvals:
         self._awaited = scope.awaited_approvals
         self._decided: dict[str, ApprovalRequest] = {}
 
-    async def wait(self, name: str, role: str, timeout: timedelta) -> ApprovalDecision:  # noqa: ASYNC109 - a timer
+    async def wait(self, name: str, role: str, timeout: timedelta) -> ApprovalDecision:
         """Waits for a decision.
 
         Raises:

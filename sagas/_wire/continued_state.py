@@ -60,7 +60,7 @@ class LedgerSnapshot(BaseModel):
                 for address, entry in ledger.entries.items()
             },
             made_up=frozenset(ledger.compensated),
-            address_counts=dict(ledger.address_counts),
+            address_counts=dict(ledger.address_counts),  # pyright: ignore[reportCallIssue]
         )
 
     def restore(self) -> Ledger:

@@ -415,7 +415,7 @@ class Saga:
         if isinstance(refusal, ActivityOutcome):
             raise RejectedError(refusal.code, refusal.reason)
 
-    async def _compensate_after(self, timeout: timedelta) -> None:  # noqa: ASYNC109 - the timer of the server
+    async def _compensate_after(self, timeout: timedelta) -> None:
         if timeout > timedelta(0):
             await workflow.sleep(timeout, summary=DEADLINE)
         if self._expires_at is not None:

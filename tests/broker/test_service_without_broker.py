@@ -1,21 +1,21 @@
-"""A service that is started while its broker is away."""
+"""A service starts while its broker is unavailable."""
 
 import sys
 from pathlib import Path
 
 import httpx
 
-from tests.rabbit_node import RabbitNode
+from tests.rabbitmq_node import RabbitMQNode
 from tests.waiting import until
 from workers import ChildProcess, PortLease
 
 
-async def test_a_service_waits_for_a_broker_that_is_away(mortal: RabbitNode, tmp_path: Path) -> None:
-    """It says what it waits for, without the password, and serves as soon as the broker is there."""
-    url = mortal.url
-    mortal.kill()
+async def test_a_service_waits_for_an_unavailable_broker(crashable: RabbitMQNode, tmp_path: Path) -> None:
+    """The log names the broker without its password, and the service is ready as soon as the broker is."""
+    url = crashable.url
+    crashable.kill()
     lease = PortLease(0)
-    command = ["examples.service", "inventory", f"--database={tmp_path / 'inventory.sqlite3'}"]
+    command = ["examples.order.services", "inventory", f"--database={tmp_path / 'inventory.sqlite3'}"]
     service = ChildProcess(
         [sys.executable, "-m", *command, f"--port={lease.port}"],
         name="the inventory service",
@@ -25,7 +25,7 @@ async def test_a_service_waits_for_a_broker_that_is_away(mortal: RabbitNode, tmp
 
     async with service, httpx.AsyncClient(trust_env=False) as http:
         await until(lambda: "inventory waits for its broker" in service.last_log_lines(100), within=60)
-        await mortal.restart()
+        await crashable.restart()
         await until(lambda: "inventory ready" in service.last_log_lines(100), within=60)
 
         health = await http.get(f"http://127.0.0.1:{lease.port}/health")

@@ -18,14 +18,17 @@ from temporalio.client import WorkflowFailureError
 from temporalio.worker import Worker
 
 from activities import HttpParticipant
-from examples.compare.demo import orchestrated, play
-from examples.compare.scenarios import ORDERS, PAYMENTS, an_order
-from examples.compare.stack import Stack
+from examples.demo.player import orchestrated, play
+from examples.order.deployment import DEPLOYMENT
+from examples.order.scenarios import ORDERS, an_order
+from examples.order.worker import OPERATIONS
 from examples.payment.saga import PaymentSaga
-from examples.worker import OPERATIONS
+from examples.payment.scenarios import PAYMENTS
+from examples.stack.stack import Stack
 from sagas import start_saga
 from tests.histories.order_saga_before_screening import OrderSagaBeforeScreening
-from workers import ConfigurationError, Settings, record_history, run_main
+from workers import ConfigurationError, Settings, run_main
+from workers._histories.recorder import record_history
 
 FOLDER = Path(__file__).parent
 CURRENT = version("durable-sagas")
@@ -51,7 +54,7 @@ async def record_current(stack: Stack) -> list[str]:
         for scenario in (*ORDERS, *PAYMENTS)
         if scenario.name in NAMES
     ]
-    assert [each.scenario.name for each in outcomes if each.complaints] == []
+    assert [each.scenario.name for each in outcomes if each.violations] == []
     assert {each.scenario.name for each in outcomes} == NAMES
     return [each.saga_id for each in outcomes]
 
@@ -96,7 +99,7 @@ RUNS: dict[str, Callable[[Stack], Awaitable[list[str]]]] = {
 async def fresh_stack() -> AsyncIterator[Stack]:
     """New servers and services, with a temporary data folder."""
     with tempfile.TemporaryDirectory() as data:
-        async with Stack(Settings(data_folder=Path(data)), task_queue="recorded") as stack:
+        async with Stack(Settings(data_folder=Path(data)), DEPLOYMENT, task_queue="recorded") as stack:
             yield stack
 
 

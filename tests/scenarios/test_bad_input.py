@@ -1,4 +1,4 @@
-"""What must not be ordered is refused by the saga with its reason, and leaves nothing in any service."""
+"""An invalid order is refused by the saga with a reason, and has no effect in any service."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -10,12 +10,13 @@ from temporalio.client import WorkflowFailureError
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from examples.compare.endings import NOTHING, ending_of
-from examples.compare.scenarios import a_payment, an_order
-from examples.compare.stack import Stack
 from examples.order.saga import OrderSaga
+from examples.order.scenarios import an_order
+from examples.payment.scenarios import a_payment
+from examples.stack.end_state import NO_EFFECTS, read_end_state
+from examples.stack.stack import Stack
 from sagas import DuplicateSagaError, StartError, start_saga
-from tests.scenarios.replaying import replay
+from tests.scenarios.history_replay import replay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -52,7 +53,7 @@ RAW = {
 
 @pytest.mark.parametrize("name", ORDERS)
 async def test_an_order_that_breaks_a_rule_is_refused_with_its_reason(name: str, stack: Stack) -> None:
-    """The workflow fails and says which field breaks which rule; no service knows of the order."""
+    """The workflow fails with the field and the rule; no service has a record of the order."""
     change, reason = ORDERS[name]
     order_id = secrets.token_hex(6)
     order = an_order()(order_id).model_dump(mode="json")
@@ -61,13 +62,13 @@ async def test_an_order_that_breaks_a_rule_is_refused_with_its_reason(name: str,
     failure = await _refused(stack, f"order-{order_id}", order)
 
     assert reason in failure.message
-    ending = await ending_of(stack, order_id)
-    assert (ending.effects, ending.order, ending.broken) == (NOTHING, None, ())
+    end_state = await read_end_state(stack, order_id)
+    assert (end_state.effects, end_state.order, end_state.unbalanced) == (NO_EFFECTS, None, ())
 
 
 @pytest.mark.parametrize("name", RAW)
-async def test_an_order_that_is_no_order_fails_its_workflow(name: str, stack: Stack) -> None:
-    """It does not wedge the workflow task: somebody who looks at the workflow sees what was wrong."""
+async def test_an_undecodable_order_fails_its_workflow(name: str, stack: Stack) -> None:
+    """The workflow fails with the reason, instead of retrying its workflow task without end."""
     payload = Payload(metadata={"encoding": b"json/plain"}, data=RAW[name])
 
     failure = await _refused(stack, f"order-{secrets.token_hex(6)}", RawValue(payload))
@@ -75,8 +76,8 @@ async def test_an_order_that_is_no_order_fails_its_workflow(name: str, stack: St
     assert "Order" in failure.message
 
 
-async def test_a_saga_without_any_content_fails(stack: Stack) -> None:
-    """A workflow that is started without its argument fails, and says what it takes."""
+async def test_a_saga_without_its_argument_fails(stack: Stack) -> None:
+    """The failure names the missing argument."""
     handle = await stack.client.start_workflow(
         "OrderSaga", id=f"order-{secrets.token_hex(6)}", task_queue=stack.task_queue
     )
@@ -89,18 +90,18 @@ async def test_a_saga_without_any_content_fails(stack: Stack) -> None:
 
 
 async def test_an_unknown_article_is_refused_and_the_order_cancelled(stack: Stack) -> None:
-    """What only the inventory knows is refused there, and what was done before is made up for."""
+    """The inventory refuses the article, and the steps before are compensated."""
     order_id = secrets.token_hex(6)
 
     failure = await _refused(stack, f"order-{order_id}", an_order(sku="NO-SUCH-THING")(order_id))
 
     assert "unknown_article (lines.0.sku)" in failure.message
-    ending = await ending_of(stack, order_id)
-    assert (ending.effects, ending.order) == (NOTHING, "cancelled")
+    end_state = await read_end_state(stack, order_id)
+    assert (end_state.effects, end_state.order) == (NO_EFFECTS, "cancelled")
 
 
 async def test_an_order_id_is_not_used_for_another_order(stack: Stack) -> None:
-    """The same order again is the same saga; another one under its id is refused before it starts."""
+    """The same order again is the same saga; another order with its id is refused before the start."""
     order_id = secrets.token_hex(6)
     order = an_order()(order_id)
     about = {"id": f"order-{order_id}", "task_queue": stack.task_queue}
@@ -114,8 +115,8 @@ async def test_an_order_id_is_not_used_for_another_order(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("saga_id", ["", "a" * 201, "a b", "../x", "a/b", "a\n", "a\0", "ü"])
-async def test_an_id_that_would_not_survive_a_log_line_is_refused(saga_id: str, stack: Stack) -> None:
-    """Nothing is started, and the error says what an id looks like."""
+async def test_a_saga_id_with_other_characters_is_refused(saga_id: str, stack: Stack) -> None:
+    """No saga is started, and the error names the permitted characters."""
     with pytest.raises(StartError, match="letters, digits"):
         await start_saga(
             stack.client, OrderSaga.run, an_order()("x"), id=saga_id, task_queue=stack.task_queue
@@ -123,7 +124,7 @@ async def test_an_id_that_would_not_survive_a_log_line_is_refused(saga_id: str, 
 
 
 async def test_a_payment_that_breaks_a_rule_is_refused(stack: Stack) -> None:
-    """The payment saga on its own refuses as the order saga does, and tells the customer."""
+    """The payment saga refuses like the order saga, and the customer gets a notice."""
     payment_id = secrets.token_hex(6)
     payment = a_payment()(payment_id).model_copy(update={"amount": -1})
     handle = await stack.client.start_workflow(
@@ -134,7 +135,7 @@ async def test_a_payment_that_breaks_a_rule_is_refused(stack: Stack) -> None:
         await handle.result()
 
     assert "amount_out_of_range" in str(error.value.cause)
-    assert (await ending_of(stack, payment_id)).told == ("Your payment was not taken",)
+    assert (await read_end_state(stack, payment_id)).notices == ("Your payment was not taken",)
 
 
 async def _refused(stack: Stack, workflow_id: str, content: object) -> ApplicationError:

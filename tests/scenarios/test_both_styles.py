@@ -1,4 +1,4 @@
-"""One set of steps, two styles: what the services remember of a saga does not say which one ran it."""
+"""One set of steps, two styles: the rows that a saga leaves in the services are the same in both styles."""
 
 import io
 import secrets
@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from examples.compare.demo import orchestrated, play
-from examples.compare.scenarios import ORDERS, PAYMENTS, Scenario
-from examples.compare.stack import SERVICES, Stack
-from tests.unit.choreography.world import World, fence_rows
+from examples.demo.player import orchestrated, play
+from examples.demo.scenario import Scenario
+from examples.order.deployment import SERVICES
+from examples.order.scenarios import ORDERS
+from examples.payment.scenarios import PAYMENTS
+from examples.stack.stack import Stack
+from tests.unit.choreography.simulated_world import SimulatedWorld, fence_rows
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-ALIKE = [
+COMPARABLE = [
     each
     for each in (*ORDERS, *PAYMENTS)
     # A cancellation may meet a step in different states; the choreographed payment is refused by a step.
@@ -25,7 +28,7 @@ ALIKE = [
 
 
 def orchestrated_rows(folder: Path, order_id: str) -> dict[str, tuple[str, ...]]:
-    """What stands behind the fences of the services that were asked over HTTP."""
+    """The fence rows of the services that the orchestrated saga has called over HTTP."""
     rows: dict[str, tuple[str, ...]] = {}
     for name in SERVICES:
         with closing(sqlite3.connect(f"file:{folder / name}.sqlite3?mode=ro", uri=True)) as db:
@@ -33,15 +36,15 @@ def orchestrated_rows(folder: Path, order_id: str) -> dict[str, tuple[str, ...]]
     return rows
 
 
-@pytest.mark.parametrize("scenario", ALIKE, ids=lambda scenario: scenario.name)
-async def test_both_styles_leave_the_same_rows_behind_every_fence(scenario: Scenario, stack: Stack) -> None:
+@pytest.mark.parametrize("scenario", COMPARABLE, ids=lambda scenario: scenario.name)
+async def test_both_styles_leave_the_same_rows_in_every_fence(scenario: Scenario, stack: Stack) -> None:
     """Keys, operations, states, contents and answers are the same to the byte."""
     order_id = f"{secrets.token_hex(4)}-{scenario.name}"
     await play(scenario, orchestrated(stack), stack, order_id, Console(file=io.StringIO()))
-    with World(seed=1) as world:
-        world.begin(scenario, order_id)
+    with SimulatedWorld(seed=1) as world:
+        world.start(scenario, order_id)
         world.run()
-        choreographed = world.rows()
+        choreographed_rows = world.rows()
 
-    assert choreographed == orchestrated_rows(stack.settings.data_folder, order_id)
-    assert choreographed
+    assert choreographed_rows == orchestrated_rows(stack.settings.data_folder, order_id)
+    assert choreographed_rows

@@ -1,4 +1,4 @@
-"""Choreographed orders while services and the broker are killed, and each order is placed twice."""
+"""Choreographed orders, each sent twice, while services and the broker are killed."""
 
 import asyncio
 import random
@@ -10,86 +10,89 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from examples.compare.endings import ending_of
-from examples.compare.invariants import end_state
-from examples.compare.measure import WAITING_EVENTS, come_to_rest
-from examples.compare.orders import Planned, plan
-from examples.compare.records import Records
-from examples.compare.stack import SERVICES, Stack
-from examples.compare.styles import Choreographed
+from examples.compare.measurement.invariants import classify_end
+from examples.compare.measurement.load import OUTBOX_EVENTS, wait_until_drained
+from examples.compare.measurement.order_plan import PlannedOrder, plan_orders
+from examples.order.deployment import DEPLOYMENT, SERVICES
+from examples.stack.end_state import read_end_state
+from examples.stack.service_databases import ServiceDatabases
+from examples.stack.stack import Stack
+from examples.stack.styles import Choreographed
 from tests.sampling import Sampler
 from workers import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SEED = 20261121
-PATIENCE = 240
-"""Seconds for everything, on a machine that is busy with other things."""
+TIMEOUT_SECONDS = 240
+"""For all orders, on a busy machine."""
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def own_stack(
     temporal_program: None, rabbitmq_program: None, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stack]:
-    """Servers and services of this test alone."""
+    """Processes that no other test uses."""
     settings = Settings(data_folder=tmp_path_factory.mktemp("chaos"))
-    async with Stack(settings, task_queue=f"chaos-{secrets.token_hex(4)}") as running:
+    async with Stack(settings, DEPLOYMENT, task_queue=f"chaos-{secrets.token_hex(4)}") as running:
         yield running
 
 
-async def test_a_few_kills_lose_and_double_nothing(stack: Stack) -> None:
+async def test_every_order_ends_as_planned_after_a_few_kills(stack: Stack) -> None:
     """P7 and P13: ten orders, while two services and the broker are killed."""
-    await place_orders_in_chaos(stack, number=10, kills=2, seed=SEED)
+    await run_orders_with_kills(stack, orders=10, kills=2, seed=SEED)
 
 
 @pytest.mark.sweep
-async def test_many_kills_lose_and_double_nothing(
+async def test_every_order_ends_as_planned_after_many_kills(
     own_stack: Stack, sampler: Sampler, report: list[str]
 ) -> None:
     """P7 and P13: a hundred orders, while ten services and the broker are killed; the seed changes daily."""
-    await place_orders_in_chaos(own_stack, number=100, kills=10, seed=sampler.seed)
+    await run_orders_with_kills(own_stack, orders=100, kills=10, seed=sampler.seed)
 
     report.append(f"chaos with seed {sampler.seed}: 100 orders, 10 kills of services, 1 kill of the broker")
 
 
-async def place_orders_in_chaos(stack: Stack, *, number: int, kills: int, seed: int) -> None:
-    """Every order ends as its data says, in every service; the outboxes are empty, the books balance."""
+async def run_orders_with_kills(stack: Stack, *, orders: int, kills: int, seed: int) -> None:
+    """No order is lost or doubled in any service; the outboxes are empty, and the books balance."""
     dice = random.Random(seed)
-    orders = plan(number, seed=seed)
-    async with httpx.AsyncClient(trust_env=False) as http, asyncio.timeout(PATIENCE):
-        with closing(Records(stack.databases)) as records:
-            style = Choreographed(http, records, stack.urls)
+    planned_orders = plan_orders(orders, seed=seed)
+    async with httpx.AsyncClient(trust_env=False) as http, asyncio.timeout(TIMEOUT_SECONDS):
+        with closing(ServiceDatabases(DEPLOYMENT.services, stack.databases)) as databases:
+            style = Choreographed(http, databases, stack.urls, DEPLOYMENT)
             async with asyncio.TaskGroup() as tasks:
-                deaths = tasks.create_task(_kill_services_and_broker(stack, dice, kills))
-                for order in orders:
-                    tasks.create_task(_place_twice_and_wait(style, order, deaths))
-            await come_to_rest(records)
+                killing = tasks.create_task(_kill_services_and_broker(stack, dice, kills))
+                for order in planned_orders:
+                    tasks.create_task(_start_twice_and_wait(style, order, killing))
+            await wait_until_drained(databases)
 
-            waiting = records.count(WAITING_EVENTS)
-            doubled = records.count("select count(*) - count(distinct order_id) from customer_order")
-    endings = {order.name: await ending_of(stack, order.name) for order in orders}
+            waiting = databases.count(OUTBOX_EVENTS)
+            doubled = databases.count("select count(*) - count(distinct order_id) from customer_order")
+    end_states = {order.name: await read_end_state(stack, order.name) for order in planned_orders}
 
-    expected = {order.name: "completed" if order.completes else "compensated" for order in orders}
-    assert {name: end_state(ending) for name, ending in endings.items()} == expected
+    expected = {order.name: "completed" if order.completes else "compensated" for order in planned_orders}
+    assert {name: classify_end(each) for name, each in end_states.items()} == expected
     assert (sum(waiting.values()), sum(doubled.values())) == (0, 0)
-    assert {ending.broken for ending in endings.values()} == {()}
-    assert {ending.ledger for ending in endings.values()} == {0}
-    assert all(ending.reserved == ending.shipped for ending in endings.values())
-    assert all(len(set(ending.told)) == len(ending.told) for ending in endings.values())
+    assert {each.unbalanced for each in end_states.values()} == {()}
+    assert {each.ledger for each in end_states.values()} == {0}
+    assert all(each.reserved == each.shipped for each in end_states.values())
+    assert all(len(set(each.notices)) == len(each.notices) for each in end_states.values())
 
 
-async def _place_twice_and_wait(style: Choreographed, planned: Planned, deaths: asyncio.Task[None]) -> None:
-    """Asks until it is accepted, then once more, and waits for the end."""
-    order = planned.order("")
+async def _start_twice_and_wait(
+    style: Choreographed, planned: PlannedOrder, killing: asyncio.Task[None]
+) -> None:
+    """Sends the order until the order is accepted, sends the order again, and waits for the end."""
+    order = planned.build("")
     for _ in range(2):
         while True:
             try:
-                saga_id = await style.place(order)
+                saga_id = await style.start(order)
                 break
             except httpx.TransportError:
-                # The service is dead just now: whoever cannot know asks again.
-                await asyncio.wait([deaths], timeout=0.1)
-    await style.until_ended(saga_id)
+                # The service is down, and the order may have arrived: the client sends the order again.
+                await asyncio.wait([killing], timeout=0.1)
+    await style.wait_until_ended(saga_id)
 
 
 async def _kill_services_and_broker(stack: Stack, dice: random.Random, kills: int) -> None:

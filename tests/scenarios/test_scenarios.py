@@ -1,4 +1,4 @@
-"""Every scenario, in each style, over the end state of every service and the balance of the ledger."""
+"""Every scenario ends as expected in each style: end state of every service, balances, and replay."""
 
 import io
 import secrets
@@ -8,46 +8,49 @@ import httpx
 import pytest
 from rich.console import Console
 
-from examples.compare.demo import choreographed, orchestrated, play
-from examples.compare.records import Records
-from examples.compare.scenarios import ORDERS, PAYMENTS, Scenario
-from examples.compare.stack import Stack
-from tests.scenarios.replaying import replay
+from examples.demo.player import choreographed, orchestrated, play
+from examples.demo.scenario import Scenario
+from examples.order.deployment import DEPLOYMENT
+from examples.order.scenarios import ORDERS
+from examples.payment.scenarios import PAYMENTS
+from examples.stack.service_databases import ServiceDatabases
+from examples.stack.stack import Stack
+from tests.scenarios.history_replay import replay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SCENARIOS = [*ORDERS, *PAYMENTS]
 
 
-def named(scenario: Scenario) -> str:
+def name_of(scenario: Scenario) -> str:
     return scenario.name
 
 
-@pytest.mark.parametrize("scenario", [s for s in SCENARIOS if s.style != "choreographed"], ids=named)
-async def test_an_orchestrated_saga_ends_as_it_must_in_every_service(
+@pytest.mark.parametrize("scenario", [s for s in SCENARIOS if s.style != "choreographed"], ids=name_of)
+async def test_an_orchestrated_saga_ends_as_expected_in_every_service(
     scenario: Scenario, stack: Stack
 ) -> None:
-    """Status, effects, money and notices are those of the scenario, the books balance, and it replays."""
+    """Status, effects and notices are those of the scenario, the books balance, the history replays."""
     order_id = f"{secrets.token_hex(4)}-{scenario.name}"
 
-    outcome = await play(scenario, orchestrated(stack), stack, order_id, Console(file=io.StringIO()))
+    result = await play(scenario, orchestrated(stack), stack, order_id, Console(file=io.StringIO()))
 
-    assert outcome.complaints == ()
-    await replay(stack.client, outcome.saga_id)
+    assert result.violations == ()
+    await replay(stack.client, result.saga_id)
 
 
-@pytest.mark.parametrize("scenario", [s for s in SCENARIOS if s.style != "orchestrated"], ids=named)
-async def test_a_choreographed_saga_ends_as_it_must_in_every_service(
+@pytest.mark.parametrize("scenario", [s for s in SCENARIOS if s.style != "orchestrated"], ids=name_of)
+async def test_a_choreographed_saga_ends_as_expected_in_every_service(
     scenario: Scenario, stack: Stack, rabbitmq_program: None
 ) -> None:
-    """Status, effects, money and notices are the same without anybody who leads."""
+    """Status, effects, money and notices are the same without an orchestrator."""
     order_id = f"{secrets.token_hex(4)}-{scenario.name}"
-    said = io.StringIO()
+    output = io.StringIO()
 
     async with httpx.AsyncClient(trust_env=False) as http:
-        with closing(Records(stack.databases)) as records:
-            teller = choreographed(stack, records, http)
-            outcome = await play(scenario, teller, stack, order_id, Console(file=said))
+        with closing(ServiceDatabases(DEPLOYMENT.services, stack.databases)) as databases:
+            observed = choreographed(stack, databases, http)
+            result = await play(scenario, observed, stack, order_id, Console(file=output))
 
-    assert outcome.complaints == ()
-    assert "hears:" in said.getvalue()
+    assert result.violations == ()
+    assert "consumes:" in output.getvalue()

@@ -1,4 +1,4 @@
-"""The benchmarks run, and what they count is the same on both sides."""
+"""The benchmarks run, and both sides do the same work."""
 
 import json
 import subprocess
@@ -24,12 +24,12 @@ NAMES = ("completed", "refused")
 
 @pytest.fixture(scope="module")
 def comparisons(temporal_program: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The figures of a short run, as JSON has them."""
+    """The figures of a short run, from the JSON file."""
     file = tmp_path_factory.mktemp("benchmarks") / "figures.json"
-    effort = ["--sagas", "2", "--rounds", "1", "--at-once", "2"]
+    size = ["--sagas", "2", "--rounds", "1", "--at-once", "2"]
     only = [word for name in NAMES for word in ("--only", name)]
     run = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *only, *effort, "--json", file],
+        [sys.executable, "-m", "benchmarks", *only, *size, "--json", file],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -44,7 +44,7 @@ def comparisons(temporal_program: None, tmp_path_factory: pytest.TempPathFactory
 def test_sdk_and_plain_temporalio_are_measured_doing_the_same_work(
     comparisons: dict[str, Any], name: str
 ) -> None:
-    """Each comparison runs to its end: a baseline that has drifted from what the SDK does is an error."""
+    """Each comparison completes; a baseline with other activities than the SDK would be an error."""
     comparison = comparisons[name]
     ratios = {figure["name"]: figure["ratio"] for figure in comparison["figures"]}
     assert (comparison["ours"], comparison["baseline"]) == ("SDK", "plain")
@@ -53,10 +53,10 @@ def test_sdk_and_plain_temporalio_are_measured_doing_the_same_work(
 
 
 @pytest.mark.parametrize(("name", "more_events"), [("completed", 0), ("refused", 2)])
-def test_a_saga_costs_no_workflow_task_more_than_by_hand(
+def test_a_saga_needs_as_many_workflow_tasks_as_plain_temporalio(
     comparisons: dict[str, Any], name: str, more_events: int
 ) -> None:
-    """On the happy path nothing is added to history; who turns round says so twice, for operators."""
+    """A completed saga has no additional event; a compensated saga publishes its status twice."""
     figures = {figure["name"]: figure for figure in comparisons[name]["figures"]}
     assert figures["workflow tasks"]["ratio"]["median"] == 1.0
     assert figures["history events"]["ours"] - figures["history events"]["baseline"] == more_events

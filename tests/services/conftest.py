@@ -1,4 +1,4 @@
-"""The real services, each a process of its own with its own database."""
+"""The real services, each as a process with its own database."""
 
 import sqlite3
 import subprocess
@@ -17,8 +17,8 @@ NAMES = ("payment", "notification", "order", "inventory", "shipping")
 
 
 @dataclass
-class Running:
-    """One service process, and a client that speaks to it."""
+class RunningService:
+    """A service process, and a client of its HTTP API."""
 
     process: "subprocess.Popen[str]"
     database: Path
@@ -28,7 +28,7 @@ class Running:
     def __post_init__(self) -> None:
         self.client = httpx.Client(base_url=self.url, timeout=10)
 
-    def ask(self, operation: str, message: Any, key: str) -> httpx.Response:
+    def request(self, operation: str, message: Any, key: str) -> httpx.Response:
         return self.client.post(f"/{operation}", json=message, headers={"Idempotency-Key": key})
 
     def state(self, order_id: str) -> dict[str, Any]:
@@ -36,7 +36,7 @@ class Running:
         return answer
 
     def rows(self) -> dict[str, int]:
-        """How many rows each table holds, read behind the service's back."""
+        """The number of rows per table, read from the database file."""
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as db:
             tables = db.execute("select name from sqlite_master where type = 'table'").fetchall()
             return {name: db.execute(f"select count(*) from {name}").fetchone()[0] for (name,) in tables}
@@ -50,12 +50,12 @@ class Running:
                 pipe.close()
 
 
-Start = Callable[[str, Path], Running]
+StartService = Callable[[str, Path], RunningService]
 
 
-def start_service(name: str, database: Path) -> Running:
+def start_service(name: str, database: Path) -> RunningService:
     process = subprocess.Popen(
-        [sys.executable, "-m", "examples.service", name, "--database", str(database)],
+        [sys.executable, "-m", "examples.order.services", name, "--database", str(database)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -65,15 +65,15 @@ def start_service(name: str, database: Path) -> Running:
     if " ready at " not in ready:
         _, errors = process.communicate(timeout=10)
         raise AssertionError(f"{name} did not start: {errors}")
-    return Running(process, database, ready.split()[-1])
+    return RunningService(process, database, ready.split()[-1])
 
 
 @pytest.fixture(scope="session")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Running]]:
-    """All five, started once; each test uses orders of its own."""
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, RunningService]]:
+    """All five services, started once; each test uses orders of its own."""
     folder = tmp_path_factory.mktemp("services")
     with ExitStack() as stack:
-        running: dict[str, Running] = {}
+        running: dict[str, RunningService] = {}
         for name in NAMES:
             running[name] = start_service(name, folder / f"{name}.sqlite3")
             stack.callback(running[name].stop)
@@ -81,16 +81,16 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Run
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts services that the test may kill."""
+def start() -> Iterator[StartService]:
+    """Starts a service that the test may kill."""
     with ExitStack() as stack:
 
-        def starting(name: str, database: Path) -> Running:
+        def start_stopped_later(name: str, database: Path) -> RunningService:
             running = start_service(name, database)
             stack.callback(running.stop)
             return running
 
-        yield starting
+        yield start_stopped_later
 
 
 _orders = count(1)
@@ -98,5 +98,5 @@ _orders = count(1)
 
 @pytest.fixture
 def order_id() -> str:
-    """An order that no other test knows."""
+    """The id of an order that no other test uses."""
     return f"order-{next(_orders)}"

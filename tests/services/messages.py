@@ -1,4 +1,4 @@
-"""What the tests say to the services, as JSON; any part can be replaced."""
+"""Messages to the services, as JSON."""
 
 from typing import Any
 

@@ -1,6 +1,5 @@
-"""Bad input is refused at the door: 4xx, a problem that says what is wrong, and not one row written (P19)."""
+"""Invalid input is refused with 4xx and a problem with field, rule and code; no row is written (P19)."""
 
-import json
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -8,165 +7,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from .conftest import Running
-from .messages import notice, order, parcel, payment, screening, stock
+from .conftest import RunningService
+from .invalid_messages import GOOD, INVALID, MALFORMED, REFUSED
+from .messages import notice, order, parcel, screening, stock
 
 JSON = {"Content-Type": "application/json"}
-GOOD = json.dumps(payment("o"))
-
-
-def changed(path: str, value: object) -> str:
-    """A good payment with one value replaced, or added."""
-    message: dict[str, Any] = payment("o")
-    *parents, last = path.split(".")
-    place = message
-    for parent in parents:
-        place = place[parent]
-    place[last] = value
-    return json.dumps(message)
-
-
-def without(field: str) -> str:
-    return json.dumps({name: value for name, value in payment("o").items() if name != field})
-
-
-MALFORMED: dict[str, tuple[str | bytes, str]] = {
-    # name: body, rule
-    "empty": ("", "not_json"),
-    "not json": ("amount=5", "not_json"),
-    "truncated": (GOOD[:-1], "not_json"),
-    "something after it": (GOOD + "x", "not_json"),
-    "single quotes": (GOOD.replace('"', "'"), "not_json"),
-    "trailing comma": (GOOD[:-1] + ",}", "not_json"),
-    "comment": (GOOD[:-1] + "/* */}", "not_json"),
-    "NaN": (GOOD.replace("500", "NaN"), "not_a_number"),
-    "Infinity": (GOOD.replace("500", "Infinity"), "not_a_number"),
-    "minus Infinity": (GOOD.replace("500", "-Infinity"), "not_a_number"),
-    "duplicate field": (GOOD[:-1] + ', "amount": 1}', "duplicate_field"),
-    "duplicate field inside": (GOOD.replace('"id": "ada"', '"id": "ada", "id": "eve"'), "duplicate_field"),
-    "duplicate by escape": (GOOD[:-1] + ', "\\u0061mount": 1}', "duplicate_field"),
-    "deep lists": ("[" * 20_000 + "]" * 20_000, "too_deep"),
-    "deep objects": ('{"a":' * 10_000 + "1" + "}" * 10_000, "too_deep"),
-    "deep and unfinished": ("[" * 60_000, "too_deep"),
-    "just too deep": (GOOD[:-1] + ', "x": ' + "[" * 32 + "]" * 32 + "}", "too_deep"),
-    "string without end": ('"' + '\\"' * 30_000, "not_json"),
-    "lone surrogate": (GOOD.replace("ada@", "\\ud800@"), "not_storable"),
-    "lone surrogate as name": (GOOD[:-1] + ', "\\udfff": 1}', "not_storable"),
-    "lone surrogate in a list": (GOOD[:-1] + ', "x": [["\\ud800"]]}', "not_storable"),
-    "NUL": (GOOD.replace("ada@", "\\u0000@"), "not_storable"),
-    "raw control character": (GOOD.replace("ada@", "\n@"), "not_json"),
-    "number of 5000 digits": (GOOD.replace("500", "5" * 5000), "number_too_long"),
-    "UTF-16": (GOOD.encode("utf-16"), "not_utf_8"),
-    "Latin-1": (GOOD.replace("ada", "adé").encode("latin-1"), "not_utf_8"),
-    "byte order mark": (GOOD.encode("utf-8-sig"), "not_json"),
-}
-
-INVALID: dict[str, tuple[str, str | None, str]] = {
-    # name: body, field, rule
-    "null": ("null", None, "model_type"),
-    "a list": ("[]", None, "model_type"),
-    "a number": ("5", None, "model_type"),
-    "nothing in it": ("{}", "order_id", "missing"),
-    "unknown field": (changed("colour", "red"), "colour", "extra_forbidden"),
-    "unknown field inside": (changed("customer.colour", "red"), "customer.colour", "extra_forbidden"),
-    "misspelt field": (changed("ammount", 5), "ammount", "extra_forbidden"),
-    "missing amount": (without("amount"), "amount", "missing"),
-    "missing customer": (without("customer"), "customer", "missing"),
-    "missing method": (without("method"), "method", "missing"),
-    "amount as text": (changed("amount", "500"), "amount", "int_type"),
-    "amount with a fraction": (changed("amount", 0.1), "amount", "int_type"),
-    "amount as a float": (changed("amount", 500.0), "amount", "int_type"),
-    "amount as an exponent": (GOOD.replace("500", "1e30"), "amount", "int_type"),
-    "amount true": (GOOD.replace("500", "true"), "amount", "int_type"),
-    "amount null": (changed("amount", None), "amount", "int_type"),
-    "amount list": (changed("amount", [5]), "amount", "int_type"),
-    "order id empty": (changed("order_id", ""), "order_id", "string_pattern_mismatch"),
-    "order id too long": (changed("order_id", "x" * 65), "order_id", "string_pattern_mismatch"),
-    "order id with a path": (changed("order_id", "../etc"), "order_id", "string_pattern_mismatch"),
-    "order id with a newline": (changed("order_id", "o\n"), "order_id", "string_pattern_mismatch"),
-    "order id with a quote": (changed("order_id", "o'; drop"), "order_id", "string_pattern_mismatch"),
-    "order id a number": (changed("order_id", 5), "order_id", "string_type"),
-    "currency too long": (changed("currency", "EURO"), "currency", "string_too_long"),
-    "currency empty": (changed("currency", ""), "currency", "string_too_short"),
-    "email without at": (changed("customer.email", "ada"), "customer.email", "string_pattern_mismatch"),
-    "email too long": (changed("customer.email", "a@" + "b" * 260), "customer.email", "string_too_long"),
-    "customer a text": (changed("customer", "ada"), "customer", "model_type"),
-    "card number as token": (
-        changed("method.token", "4242424242424242"),
-        "method.token",
-        "string_pattern_mismatch",
-    ),
-    "five last digits": (changed("method.last_four", "42424"), "method.last_four", "string_pattern_mismatch"),
-}
-
-REFUSED: dict[str, tuple[str, str, dict[str, Any], str, str]] = {
-    # name: service, operation, message, code, field; well-formed, but it breaks a rule of the business
-    "amount 0": ("payment", "authorize-payment", payment("o", amount=0), "amount_out_of_range", "amount"),
-    "amount -5": ("payment", "authorize-payment", payment("o", amount=-5), "amount_out_of_range", "amount"),
-    "amount 2^63": (
-        "payment",
-        "authorize-payment",
-        payment("o", amount=2**63),
-        "amount_out_of_range",
-        "amount",
-    ),
-    "amount 10^30": (
-        "payment",
-        "capture-payment",
-        payment("o", amount=10**30),
-        "amount_out_of_range",
-        "amount",
-    ),
-    "currency XXX": (
-        "payment",
-        "authorize-payment",
-        payment("o") | {"currency": "XXX"},
-        "unsupported_currency",
-        "currency",
-    ),
-    "currency eur": ("order", "create-order", order("o", currency="eur"), "unsupported_currency", "currency"),
-    "method cash": (
-        "payment",
-        "authorize-payment",
-        payment("o") | {"method": payment("o")["method"] | {"type": "cash"}},
-        "unknown_method",
-        "method.type",
-    ),
-    "no lines": ("inventory", "reserve-stock", {"order_id": "o", "lines": []}, "empty_order", "lines"),
-    "51 lines": (
-        "shipping",
-        "create-shipment",
-        parcel("o") | {"lines": [{"sku": f"A{n}", "quantity": 1} for n in range(51)]},
-        "empty_order",
-        "lines",
-    ),
-    "quantity 0": (
-        "inventory",
-        "reserve-stock",
-        stock("o", quantity=0),
-        "quantity_out_of_range",
-        "lines.0.quantity",
-    ),
-    "quantity 2^63": (
-        "inventory",
-        "reserve-stock",
-        stock("o", quantity=2**63),
-        "quantity_out_of_range",
-        "lines.0.quantity",
-    ),
-    "one article twice": (
-        "order",
-        "create-order",
-        order("o", lines=stock("o")["lines"] * 2),
-        "repeated_article",
-        "lines",
-    ),
-}
 
 
 @pytest.fixture
-def untouched(services: dict[str, Running]) -> Iterator[Running]:
-    """The payment service; afterwards it must be well, and hold not one row more."""
+def untouched(services: dict[str, RunningService]) -> Iterator[RunningService]:
+    """The payment service; after the test the service must be ready, with the same number of rows."""
     running = services["payment"]
     rows = running.rows()
     yield running
@@ -175,7 +25,7 @@ def untouched(services: dict[str, Running]) -> Iterator[Running]:
 
 
 def problem(answer: Any, status: int) -> dict[str, Any]:
-    """The problem in an answer, which says nothing of the inside."""
+    """Returns the problem in an answer, and checks that the answer reveals no internals."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     details: dict[str, Any] = answer.json()
@@ -186,8 +36,8 @@ def problem(answer: Any, status: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_what_is_not_json_is_refused(untouched: Running, name: str) -> None:
-    """JSON is read strictly: what parsers disagree about is not let in."""
+def test_malformed_json_is_refused(untouched: RunningService, name: str) -> None:
+    """JSON that parsers interpret differently is refused."""
     body, rule = MALFORMED[name]
     content = body if isinstance(body, bytes) else body.encode()
     answer = untouched.client.post(
@@ -199,8 +49,8 @@ def test_what_is_not_json_is_refused(untouched: Running, name: str) -> None:
 
 @pytest.mark.parametrize("name", INVALID)
 @pytest.mark.parametrize("operation", ["authorize-payment", "refund-payment"])
-def test_what_is_not_the_message_is_refused(untouched: Running, operation: str, name: str) -> None:
-    """No field is converted, guessed, ignored or filled in, for a compensation neither."""
+def test_an_invalid_message_is_refused(untouched: RunningService, operation: str, name: str) -> None:
+    """No field is converted, ignored or filled in, in actions and in compensations."""
     body, field, rule = INVALID[name]
     answer = untouched.client.post(
         f"/{operation}", content=body.encode(), headers=JSON | {"Idempotency-Key": "bad"}
@@ -210,14 +60,14 @@ def test_what_is_not_the_message_is_refused(untouched: Running, operation: str, 
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_breaks_a_rule_is_refused_without_effect(
-    services: dict[str, Running], order_id: str, name: str
+def test_a_message_that_breaks_a_business_rule_is_refused_without_effect(
+    services: dict[str, RunningService], order_id: str, name: str
 ) -> None:
-    """The refusal is remembered under its key, and that is all that is written."""
+    """The refusal is stored under its key, and no other row is written."""
     service, operation, message, code, field = REFUSED[name]
     running = services[service]
     before = running.rows()
-    answer = running.ask(operation, message, f"{order_id}:bad")
+    answer = running.request(operation, message, f"{order_id}:bad")
     details = problem(answer, 422)
     assert (details["code"], details["field"], details["rule"]) == (code, field, code)
     assert running.rows() == before | {"saga_step": before["saga_step"] + 1}
@@ -236,8 +86,8 @@ def test_what_breaks_a_rule_is_refused_without_effect(
     ],
     ids=str,
 )
-def test_only_json_in_utf_8_is_read(untouched: Running, headers: dict[str, str]) -> None:
-    """Everything else is answered 415, without a look at the body."""
+def test_only_json_in_utf_8_is_accepted(untouched: RunningService, headers: dict[str, str]) -> None:
+    """Other media types are answered with 415, before the body is read."""
     answer = untouched.client.post(
         "/authorize-payment", content=GOOD.encode(), headers=headers | {"Idempotency-Key": "bad"}
     )
@@ -245,8 +95,8 @@ def test_only_json_in_utf_8_is_read(untouched: Running, headers: dict[str, str])
 
 
 @pytest.mark.parametrize("key", ["", "a b", "é".encode(), "tab\there", "k" * 201, "two"], ids=repr)
-def test_a_bad_key_is_refused(untouched: Running, key: str | bytes) -> None:
-    """Without exactly one good key nothing could be done at most once."""
+def test_an_invalid_idempotency_key_is_refused(untouched: RunningService, key: str | bytes) -> None:
+    """Each request needs exactly one valid key."""
     headers: list[tuple[str, str | bytes]] = [("Content-Type", "application/json"), ("Idempotency-Key", key)]
     if key == "two":
         headers.append(("Idempotency-Key", "keys"))
@@ -256,15 +106,15 @@ def test_a_bad_key_is_refused(untouched: Running, key: str | bytes) -> None:
     assert (details["code"], details["field"]) == ("invalid_idempotency_key", "Idempotency-Key")
 
 
-def test_a_missing_key_is_refused(untouched: Running) -> None:
-    """It is required for every operation."""
+def test_a_missing_idempotency_key_is_refused(untouched: RunningService) -> None:
+    """The key is required for every operation."""
     answer = untouched.client.post("/authorize-payment", content=GOOD.encode(), headers=JSON)
     assert problem(answer, 400)["rule"] == "required"
 
 
 @pytest.mark.parametrize("surplus", [0, 1])
-def test_a_body_has_at_most_64_kib(untouched: Running, surplus: int) -> None:
-    """At the limit the body is looked at, and refused for what it says; beyond it is not."""
+def test_a_body_has_at_most_64_kib(untouched: RunningService, surplus: int) -> None:
+    """A body at the limit is validated; a longer body is refused for its length."""
     body = b'"' + b"x" * (64 * 1024 - 2 + surplus) + b'"'
     answer = untouched.client.post(
         "/authorize-payment", content=body, headers=JSON | {"Idempotency-Key": "bad"}
@@ -274,8 +124,8 @@ def test_a_body_has_at_most_64_kib(untouched: Running, surplus: int) -> None:
     )
 
 
-def test_a_chunked_body_is_measured_too(untouched: Running) -> None:
-    """A client that announces no length cannot send more for it."""
+def test_a_chunked_body_has_the_same_limit(untouched: RunningService) -> None:
+    """A body without an announced length is counted while received."""
     chunks = (b" " * 1024 for _ in range(65))
     answer = untouched.client.post(
         "/authorize-payment", content=chunks, headers=JSON | {"Idempotency-Key": "bad"}
@@ -283,8 +133,8 @@ def test_a_chunked_body_is_measured_too(untouched: Running) -> None:
     assert problem(answer, 413)["code"] == "body_too_large"
 
 
-def test_a_body_that_ends_too_early_has_no_effect(untouched: Running) -> None:
-    """A client that dies in the middle of its request leaves the service well and empty-handed."""
+def test_a_body_that_ends_too_early_has_no_effect(untouched: RunningService) -> None:
+    """After a client crash in the middle of a request, the service is ready and has no new row."""
     where = urlsplit(untouched.url)
     head = (
         "POST /authorize-payment HTTP/1.1\r\nHost: x\r\nIdempotency-Key: bad\r\n"
@@ -307,8 +157,10 @@ def test_a_body_that_ends_too_early_has_no_effect(untouched: Running) -> None:
         ("POST", "/test/gates/a%20b", 422),
     ],
 )
-def test_what_is_not_there_is_a_problem_too(untouched: Running, method: str, path: str, status: int) -> None:
-    """Every failure has the same form."""
+def test_unknown_routes_are_answered_with_a_problem(
+    untouched: RunningService, method: str, path: str, status: int
+) -> None:
+    """Routing failures have the form of all failures."""
     problem(untouched.client.request(method, path), status)
 
 
@@ -325,11 +177,11 @@ def test_what_is_not_there_is_a_problem_too(untouched: Running, method: str, pat
         ("shipping", "create-shipment", parcel("o") | {"address": {"street": "x"}}),
     ],
 )
-def test_every_service_refuses_what_is_not_its_message(
-    services: dict[str, Running], service: str, operation: str, message: dict[str, Any]
+def test_every_service_refuses_invalid_messages(
+    services: dict[str, RunningService], service: str, operation: str, message: dict[str, Any]
 ) -> None:
-    """All of them have the same door."""
+    """All services validate requests in the same way."""
     running = services[service]
     rows = running.rows()
-    assert problem(running.ask(operation, message, "bad"), 422)["code"] == "invalid_message"
+    assert problem(running.request(operation, message, "bad"), 422)["code"] == "invalid_message"
     assert running.rows() == rows

@@ -8,7 +8,7 @@ import pytest_asyncio
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from examples.compare.stack import Stack
+from examples.stack.stack import Stack
 from sagas import SagaPlugin
 from tests.conftest import REPORT
 from tests.scenarios.conftest import stack

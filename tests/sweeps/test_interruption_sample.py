@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.compare.stack import Stack
+from examples.stack.stack import Stack
 
 from .orders.interrupted_orders import interrupt_and_rescue, run_timeout, termination
 from .orders.killed_processes import kill_worker_at

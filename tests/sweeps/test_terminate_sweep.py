@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.compare.stack import Stack
+from examples.stack.stack import Stack
 from tests.sampling import Sampler
 
 from .orders.interrupted_orders import interrupt_and_rescue, termination

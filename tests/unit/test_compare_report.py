@@ -1,4 +1,4 @@
-"""The report of a comparison: complete in itself, well formed, and safe."""
+"""The HTML page of a comparison: self-contained, well formed, and safe."""
 
 import json
 import re
@@ -6,28 +6,28 @@ from html.parser import HTMLParser
 
 import pytest
 
-from examples.compare.figures import Comparison
-from examples.compare.report import page
-from tests.unit.comparisons import a_comparison
+from examples.compare.measurement.figures import Comparison
+from examples.compare.reporting.html_page import render_page
+from tests.unit.sample_comparison import a_comparison
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
 
-class Strict(HTMLParser):
-    """Checks that every element is closed where it should be, and collects what points somewhere."""
+class StrictParser(HTMLParser):
+    """Checks that every element is closed in its place, and collects all references."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.open: list[str] = []
         self.ids: list[str] = []
-        self.points_to: list[str] = []
+        self.references: list[str] = []
         self.tags: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         for name, value in attrs:
             if name in {"href", "src", "xlink:href", "action", "data"}:
-                self.points_to.append(value or "")
+                self.references.append(value or "")
             if name == "id":
                 self.ids.append(value or "")
         if tag not in VOID:
@@ -39,24 +39,24 @@ class Strict(HTMLParser):
             self.open.pop()
 
     def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag, f"</{tag}> closes something else"
+        assert self.open, f"</{tag}> closes no element"
+        assert self.open.pop() == tag, f"</{tag}> closes another element"
 
 
 @pytest.fixture(scope="module")
 def html() -> str:
-    return page(a_comparison())
+    return render_page(a_comparison())
 
 
-def parsed(html: str) -> Strict:
-    parser = Strict()
+def parsed(html: str) -> StrictParser:
+    parser = StrictParser()
     parser.feed(html)
     parser.close()
     return parser
 
 
-def test_is_well_formed(html: str) -> None:
-    """Every element is closed in its place, and no id is given twice, across the charts as well."""
+def test_the_page_is_well_formed(html: str) -> None:
+    """Every element is closed in its place, and ids are unique across all charts."""
     found = parsed(html)
 
     assert found.open == []
@@ -64,17 +64,17 @@ def test_is_well_formed(html: str) -> None:
     assert html.startswith("<!doctype html>")
 
 
-def test_needs_nothing_but_itself(html: str) -> None:
-    """No script, no address, and nothing that is loaded: it can be mailed, and read in ten years."""
+def test_the_page_is_self_contained(html: str) -> None:
+    """The page has no script, no address, and loads no resource."""
     found = parsed(html)
 
     assert not found.tags & {"script", "link", "img", "iframe", "object", "embed"}
-    assert all(target.startswith("#") for target in found.points_to)
+    assert all(target.startswith("#") for target in found.references)
     assert not re.search(r"https?:|//[a-z]|@import|url\((?!#)", html)
 
 
-def test_is_for_light_and_dark_and_paper(html: str) -> None:
-    """The charts take their colours from the page; none brings its own."""
+def test_the_page_is_for_light_and_dark_screens_and_for_paper(html: str) -> None:
+    """The charts take all their colours from the page."""
     assert "prefers-color-scheme: dark" in html
     assert "@media print" in html
     charts = "".join(re.findall(r"<svg.*?</svg>", html, re.DOTALL))
@@ -83,8 +83,8 @@ def test_is_for_light_and_dark_and_paper(html: str) -> None:
     assert not re.search(r"#[0-9a-f]{6}\b", charts)
 
 
-def test_escapes_whatever_it_is_given() -> None:
-    """What services and file names say is text, never markup."""
+def test_the_page_escapes_all_texts() -> None:
+    """Texts of services and file names never become markup."""
     evil = """<script>alert("1")</script>&'"""
     comparison = a_comparison(detail=evil)
     styles = {
@@ -93,22 +93,22 @@ def test_escapes_whatever_it_is_given() -> None:
                 "killed": evil,
                 "end_states": {evil: 1},
                 "messages_by_kind": {evil: 1.0},
-                "state_is_asked_at": (evil,),
-                "knows": {evil: {f'">{evil}': (evil,)}},
+                "status_sources": (evil,),
+                "dependencies": {evil: {f'">{evil}': (evil,)}},
             }
         )
         for name, figures in comparison.styles.items()
     }
-    html = page(comparison.model_copy(update={"styles": styles}))
+    html = render_page(comparison.model_copy(update={"styles": styles}))
 
     assert "<script" not in html
     assert "&lt;script&gt;" in html
     assert parsed(html).open == []
 
 
-def test_says_when_something_was_not_as_it_must_be() -> None:
-    """A broken promise is the first thing that one sees."""
-    html = page(a_comparison(detail="order 7"))
+def test_the_page_begins_with_broken_invariants() -> None:
+    """Differing end states stand before the first section."""
+    html = render_page(a_comparison(detail="order 7"))
 
     assert html.index("END STATES DIFFER") < html.index("<h2>")
     assert "1 of 2 invariants held" in html
@@ -116,7 +116,7 @@ def test_says_when_something_was_not_as_it_must_be() -> None:
 
 
 def test_the_figures_survive_json() -> None:
-    """What is written can be read again, under exactly the names that are promised."""
+    """The JSON form is read back as the same comparison, and has the documented fields."""
     comparison = a_comparison()
     text = comparison.model_dump_json()
 

@@ -3,26 +3,24 @@
 import inspect
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-import typer
 from typer.main import get_command
 
 import activities
 import choreography
 import sagas
 import workers
-from examples import service
 from examples.compare.__main__ import app as compare
-from examples.reactions import REACTIONS
-from examples.service import SERVICES
+from examples.order.deployment import REACTIONS, SERVICES
+from examples.order.services.__main__ import app as services
 from sagas._core.status import ENDED
 from tests.guide_code import DOCS
-from workers._cli import app
-from workers._settings import PREFIX, Settings
+from workers._cli.main import app
+from workers._configuration.settings import PREFIX, Settings
 
 ROOT = DOCS.parent
 PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *sorted(DOCS.glob("*.md")))}
@@ -32,16 +30,9 @@ UNNAMED = {"README.md": 2, "choreography.md": 1, "telemetry.md": 3}
 """How many blocks of Python a page has that are no modules; a test of the page runs each of them."""
 
 
-def command_of(main: Callable[..., object]) -> Any:
-    """What `typer.run` makes of a function."""
-    of_its_own = typer.Typer()
-    of_its_own.command()(main)
-    return get_command(of_its_own)
-
-
 PROGRAMS: dict[str, Any] = {
     "sagas": get_command(app),
-    "python -m examples.service": command_of(service.main),
+    "python -m examples.order.services": get_command(services),
     ".venv/bin/python -m examples.compare": get_command(compare),
 }
 
@@ -147,7 +138,7 @@ def test_the_services_do_what_their_page_says() -> None:
     assert actions == {
         (name, each.operation.name): each.compensation.operation.name if each.compensation else ""
         for name, door in SERVICES.items()
-        for each in door.participant.handles
+        for each in door.participant.handlers
     }
 
 
@@ -155,9 +146,11 @@ def test_the_story_of_the_choreography_names_what_is_told() -> None:
     """Facts, commands and operations of the order saga."""
     story = PAGES["choreography.md"].partition("## The order saga")[2]
     named = {word for line in shown(story) for word in re.findall(r"(?<![\w/])[a-z]+(?:-[a-z]+)+", line)}
-    facts = {fact.name for each in REACTIONS.values() for fact in (*each.facts, *each.told)}
-    commands = {command.name for each in REACTIONS.values() for command in each.commands}
-    operations = {each.operation.name for door in SERVICES.values() for each in door.participant.handles}
+    facts = {
+        fact.name for each in REACTIONS.values() for fact in (*each.event_types, *each.published_event_types)
+    }
+    commands = {command.name for each in REACTIONS.values() for command in each.command_types}
+    operations = {each.operation.name for door in SERVICES.values() for each in door.participant.handlers}
 
     assert named <= facts | commands | operations
     assert len(named & facts) > 10
@@ -167,7 +160,7 @@ def test_a_reaction_has_every_method_that_its_page_names() -> None:
     """What it does, and what is told then."""
     (table,) = re.findall(r"^\| \| what it does .*?\n\n", PAGES["choreography.md"], re.DOTALL | re.MULTILINE)
     begun: Any = choreography.on()
-    steps = (begun, begun.do(service.SERVICES["order"].participant.handles[0].operation))
+    steps = (begun, begun.do(SERVICES["order"].participant.handlers[0].operation))
     named = re.findall(r"`\.(\w+)\(", table)
 
     assert len(named) > 6

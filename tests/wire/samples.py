@@ -38,47 +38,54 @@ from temporalio.exceptions import (
 from temporalio.worker import Replayer, WorkflowRunner
 from temporalio.workflow import _Definition as WorkflowDefinition
 
-import activities._answers as http_answers
-import activities._tracing as http_tracing
+import activities._http_response as http_answers
+import activities._http_tracing as http_tracing
 import choreography
 import choreography._tracing as event_tracing
 import sagas
 import sagas._errors as saga_errors
-import workers._settings as worker_settings
+import workers._configuration.settings as worker_settings
 from activities import HttpParticipant
-from activities._answers import Answer, read_answer
+from activities._http_response import HttpResponse, read_result
 from choreography import (
-    Command,
+    CommandType,
     Event,
-    Fact,
+    EventType,
     Participant,
+    RabbitOptions,
     Reactions,
     Topology,
-    connect,
-    event_id,
-    next_event,
+    build_schema,
 )
 from choreography import _errors as event_errors
-from choreography import _fence as fence
-from choreography import _inbox as inbox
-from choreography import _outbox as outbox
-from choreography import _rabbit_bus as rabbit_bus
-from choreography._attempt import failed_too_often
-from choreography._cloudevents import CONTENT_TYPE, LARGEST_BODY, VERSION, Message, decode, encode
-from choreography._failpoint import Failpoint
-from choreography._handling import handle, obey
-from choreography._rabbit_layout import DEAD, layout
-from choreography._rabbit_options import RabbitOptions
-from examples import worker as example_worker
-from examples.order import facts as order_facts
-from examples.order import inventory, orders, shipping
+from choreography._declarations.event import event_id
+from choreography._messaging.cloudevents import (
+    CONTENT_TYPE,
+    LARGEST_BODY,
+    VERSION,
+    BrokerMessage,
+    decode,
+    encode,
+)
+from choreography._messaging.delivery import describe_exhaustion
+from choreography._messaging.rabbitmq import bus as rabbit_bus
+from choreography._messaging.rabbitmq.broker_topology import DEAD, build_broker_topology
+from choreography._transaction import fence, fence_decision, inbox, outbox
+from choreography._transaction.command_processor import CommandProcessor
+from choreography._transaction.database import open_connection
+from choreography._transaction.event_processor import EventProcessor
+from choreography._transaction.failpoint import Failpoint
+from examples.order import event_types as order_facts
+from examples.order import worker as example_worker
+from examples.order.deployment import REACTIONS, TOPOLOGY
 from examples.order.messages import Address, Order, OrderLine
 from examples.order.saga import OrderSaga
-from examples.payment import facts as payment_facts
-from examples.payment import notification, service
+from examples.order.services import inventory, orders, shipping
+from examples.payment import event_types as payment_facts
 from examples.payment.messages import Customer, PaymentMethod
 from examples.payment.saga import PaymentSaga
-from examples.reactions import REACTIONS, TOPOLOGY
+from examples.payment.services import notification
+from examples.payment.services import payment as service
 from sagas import (
     METRIC_BUCKETS,
     SAGA_STATUS,
@@ -163,15 +170,16 @@ from sagas.operator import _rescue_request as asking
 from sagas.operator import _reset as reset
 from sagas.operator import _search as searching
 from tests.temporal.fixtures.trip_saga import TripSaga
-from workers import SEARCH_ATTRIBUTES, Settings, read_recordings
-from workers._claims import RunningServer, _address_file, _lock_file
-from workers._histories import ELSEWHERE, MANIFEST, Manifest, RecordedRun
-from workers._operate import Done, Wanted, _json, _json_list
-from workers._rabbitmq_files import NODE, USER
-from workers._rabbitmq_node import SERVER as RABBITMQ
-from workers._rabbitmq_node import BrokerAddress
-from workers._temporal_server import SERVER as TEMPORAL
-from workers._temporal_server import ServerAddress
+from workers import Settings, read_recordings
+from workers._cli.operator_commands import CommandResult, ListedStatus, _json, _json_list
+from workers._histories.recording import LEFT_OUT, MANIFEST, Manifest, RecordedRun
+from workers._search_attributes import SEARCH_ATTRIBUTES
+from workers._servers.data_folder_lock import RunningServer, _address_file, _lock_file
+from workers._servers.rabbitmq_files import NODE, USER
+from workers._servers.rabbitmq_node import KIND as RABBITMQ
+from workers._servers.rabbitmq_node import RunningRabbitMQNode
+from workers._servers.temporal_server import KIND as TEMPORAL
+from workers._servers.temporal_server import RunningTemporalServer
 
 T = TypeVar("T")
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
@@ -659,12 +667,12 @@ ENUMS: dict[str, type[StrEnum]] = {
     "purpose": Purpose,
     "on failure": OnFailure,
     "status": Status,
-    "state of the fence": fence.State,
+    "state of the fence": fence_decision.KeyState,
     "way": RecoveryDirection,
     "how": CloseStatus,
     "state of a compensation": CompensationState,
     "course of a rescue": rescuing.RescueDecision,
-    "wanted": Wanted,
+    "wanted": ListedStatus,
 }
 
 
@@ -861,7 +869,9 @@ def http() -> dict[str, object]:
 
     async def ask() -> None:
         async with HttpParticipant(
-            "cinema", "http://cinema.example:8001", transport=httpx.MockTransport(answer)
+            "cinema",
+            "http://cinema.example:8001",
+            client=httpx.AsyncClient(transport=httpx.MockTransport(answer)),
         ) as cinema:
             await cinema.call(RESERVE, "Zoë", "order-7:reserve-seat")
 
@@ -891,7 +901,7 @@ def http() -> dict[str, object]:
 def _told(status: int, code: str, retry_after: str | None) -> object:
     body = {"code": code, "detail": "no seat", "field": "row.seat"} if code else "seat 7"
     try:
-        return read_answer(RESERVE, Answer(status, json.dumps(body).encode(), retry_after))
+        return read_result(RESERVE, HttpResponse(status, json.dumps(body).encode(), retry_after))
     except RejectedError as error:
         return ["rejected", error.code, error.reason, error.field]
     except ApplicationError as error:
@@ -946,7 +956,7 @@ def _spans() -> Generator[list[tuple[str, dict[str, object]]]]:
     with (
         patch.object(trace, "get_tracer", Tracer),
         patch.object(trace, "get_current_span", current),
-        patch.object(event_tracing, "_links", lambda _: ()),
+        patch.object(event_tracing, "_creation_links", lambda _: ()),
     ):
         yield spans
 
@@ -955,19 +965,19 @@ def spans() -> dict[str, object]:
     """Names and attributes of all spans of this project."""
     with _spans() as found:
         for error in (None, RejectedError("sold_out", "no seat"), event_errors.ContractError("no")):
-            with suppress(saga_errors.SagaError), http_tracing.calling("cinema", "reserve-seat", _URL):
+            with suppress(saga_errors.SagaError), http_tracing.trace_call("cinema", "reserve-seat", _URL):
                 _raise(error)
             with (
                 suppress(saga_errors.SagaError),
-                event_tracing.carrying_out("reserve-seat", "cinema") as span,
+                event_tracing.trace_operation("reserve-seat", "cinema") as span,
             ):
-                event_tracing.note_outcome(span, is_done=error is None)
+                event_tracing.set_outcome(span, is_done=error is None)
                 _raise(error)
             with suppress(saga_errors.SagaError, ApplicationError):
                 asyncio.run(_activity(error))
-        with event_tracing.sending(EVENT), event_tracing.processing(EVENT, "cinema"):
-            event_tracing.created(EVENT)
-        with event_tracing.obeying("place-order", "order-7", "order"):
+        with event_tracing.trace_sending(EVENT), event_tracing.trace_processing(EVENT, "cinema"):
+            event_tracing.trace_creation(EVENT)
+        with event_tracing.trace_command("place-order", "order-7", "order"):
             pass
     names = [event_tracing.SAGA_ID, event_tracing.PARTICIPANT, event_tracing.STEP, event_tracing.OUTCOME]
     return {
@@ -994,16 +1004,22 @@ async def _activity(error: Exception | None) -> None:
 
 # --- choreography ---------------------------------------------------------------------------------------
 
-FIRST = next_event(
-    saga_id="order-7", type="order-placed", source="order", time=WHEN, data={"n": 1, "to": ["Zoë", None, 1.5]}
+FIRST = Event(
+    id=event_id("order-7", "order-placed", None),
+    saga_id="order-7",
+    type="order-placed",
+    source="order",
+    time=WHEN,
+    data={"n": 1, "to": ["Zoë", None, 1.5]},
 )
-EVENT = next_event(
+EVENT = Event(
+    id=event_id("order-7", "seat-reserved", FIRST.id),
     saga_id="order-7",
     type="seat-reserved",
     source="cinema",
+    causation_id=FIRST.id,
     time=LATER,
     data={},
-    cause=FIRST,
     traceparent=TRACE,
 )
 PLACED = Order(
@@ -1019,7 +1035,7 @@ PLACED = Order(
 
 def message_text(event: Event) -> str:
     """A message with its properties and headers."""
-    message: Message = encode(event)
+    message: BrokerMessage = encode(event)
     return as_text(
         {
             "body": message.body.decode(),
@@ -1054,14 +1070,14 @@ def read_stored(text: str) -> Event:
     with connected(outbox.SCHEMA) as database:
         marks = ", ".join("?" for _ in names)
         database.execute(f"insert into saga_outbox({', '.join(names)}) values({marks})", list(row.values()))
-        (waiting,) = outbox.due(database, LATER, limit=2)
+        (waiting,) = outbox.read_due(database, LATER, limit=2)
     return waiting.event
 
 
 @contextmanager
 def connected(schema: str) -> Generator[Any]:
     """A database in memory."""
-    database = connect(":memory:", schema=schema)
+    database = open_connection(":memory:", schema=schema)
     try:
         yield database
     finally:
@@ -1085,14 +1101,14 @@ def events() -> dict[str, Sample[Any]]:
 
 def broker() -> dict[str, object]:
     """Exchanges, queues, bindings, dead letters, limits and ids."""
-    wanted = layout(Topology(queues={"cinema": frozenset({("order", "order-placed")})}), 20)
-    of_examples = layout(TOPOLOGY, RabbitOptions().delivery_limit)
+    wanted = build_broker_topology(Topology(queues={"cinema": frozenset({("order", "order-placed")})}), 20)
+    of_examples = build_broker_topology(TOPOLOGY, RabbitOptions().delivery_limit)
     return {
         "layout": _layout(wanted.exchanges, wanted.queues, wanted.bindings),
         "layout of the examples": _layout(of_examples.exchanges, of_examples.queues, of_examples.bindings),
-        "dead letters": [DEAD, rabbit_bus._PARTICIPANT, rabbit_bus._REASON, list(rabbit_bus._OF_THE_BROKER)],
+        "dead letters": [DEAD, rabbit_bus._PARTICIPANT, rabbit_bus._REASON, list(rabbit_bus._BROKER_HEADERS)],
         "dead letter": _dead_letter(),
-        "reason": failed_too_often(21, "ContractError: no"),
+        "reason": describe_exhaustion(21, "ContractError: no"),
         "content type": [CONTENT_TYPE, VERSION, LARGEST_BODY],
         "ids": [event_id("order-7", "order-placed", None), FIRST.id, EVENT.id],
         "codes": {"key reuse": fence.KEY_REUSE, "voided": fence.VOIDED},
@@ -1109,16 +1125,16 @@ def _layout(exchanges: Mapping[str, str], queues: Mapping[str, Any], bindings: I
 
 def _dead_letter() -> object:
     """What is put aside, and how it is read again."""
-    sent: list[Message] = []
+    sent: list[BrokerMessage] = []
     bus = rabbit_bus.RabbitBus("amqp://localhost")
 
-    async def send(message: Message, *where: object) -> None:
+    async def send(message: BrokerMessage, *where: object) -> None:
         sent.append(message)
 
     message = dataclasses.replace(encode(FIRST), headers={"ce-id": "x", "x-death": "y"})
-    with patch.object(bus, "_send", send):
-        asyncio.run(bus._put_aside("cinema", message, "it is no event"))
-    read = rabbit_bus._dead_letter(sent[0])
+    with patch.object(bus, "_publish", send):
+        asyncio.run(bus._publish_dead_letter("cinema", message, "it is no event"))
+    read = rabbit_bus._read_dead_letter(sent[0])
     return [dict(sent[0].headers), read.participant, read.reason]
 
 
@@ -1127,8 +1143,8 @@ def database() -> dict[str, object]:
     with connected(fence.SCHEMA + inbox.SCHEMA) as tx:
         for state in ("done", "failed", "compensated", "fenced"):
             _fill(tx, state)
-        inbox.admit(tx, "cinema", "e-1", saga_id="order-7", event_type="order-placed", now=WHEN)
-        inbox.admit(tx, "cinema", "e-2", saga_id="order-7", event_type="place", fingerprint="f", now=WHEN)
+        inbox.admit(tx, _inbox_entry("e-1", "order-placed"), now=WHEN)
+        inbox.admit(tx, _inbox_entry("e-2", "place", fingerprint="f"), now=WHEN)
         rows = {"fence": _rows(tx, "saga_step"), "inbox": _rows(tx, "saga_inbox")}
     return {
         "fence": fence.SCHEMA,
@@ -1153,22 +1169,28 @@ def _participant(each: Participant) -> Participant:
     return each
 
 
+def _inbox_entry(event_id: str, kind: str, *, fingerprint: str = "") -> inbox.InboxEntry:
+    return inbox.InboxEntry(
+        participant="cinema", event_id=event_id, saga_id="order-7", type=kind, fingerprint=fingerprint
+    )
+
+
 def _fill(tx: Any, state: str) -> None:
-    call = fence.Call(action="reserve-seat", key=f"order-7:{state}", fingerprint="f")
+    request = fence.FenceRequest(action="reserve-seat", key=f"order-7:{state}", fingerprint="f")
 
     def refuse() -> str:
         raise RejectedError("sold_out", "no seat", "row.seat")
 
     if state != "fenced":
-        fence.act(tx, call, refuse if state == "failed" else lambda: '"seat 7"', now=WHEN)
+        fence.act(tx, request, refuse if state == "failed" else lambda: '"seat 7"', now=WHEN)
     if state in ("compensated", "fenced"):
-        fence.compensate(tx, call, lambda: None, now=LATER)
+        fence.compensate(tx, request, lambda: None, now=LATER)
 
 
 def examples() -> dict[str, object]:
     """Operations, facts, commands, schemas and a whole order of the examples, in the events' style."""
-    facts = [*_of(order_facts, Fact), *_of(payment_facts, Fact)]
-    commands = [*_of(order_facts, Command), *_of(payment_facts, Command)]
+    facts = [*_of(order_facts, EventType), *_of(payment_facts, EventType)]
+    commands = [*_of(order_facts, CommandType), *_of(payment_facts, CommandType)]
     return {
         "operations": {
             each.name: [
@@ -1179,7 +1201,7 @@ def examples() -> dict[str, object]:
             ]
             for each in example_worker.OPERATIONS
         },
-        "facts": {fact.name: [fact.by, fact.is_final, _schema(fact.data)] for fact in facts},
+        "facts": {fact.name: [fact.source, fact.is_final, _schema(fact.data)] for fact in facts},
         "commands": {each.name: _schema(each.data) for each in commands},
         "queues": sorted(REACTIONS),
         "order": order_facts.place_order.saga_id(PLACED),
@@ -1218,17 +1240,18 @@ def _story() -> list[object]:
         participant = dataclasses.replace(each.participant, clock=lambda: WHEN)
         reactions[name] = copy(each)
         reactions[name].participant = participant
-        databases[name] = connect(":memory:", schema=participant.schema)
+        databases[name] = open_connection(":memory:", schema=build_schema(participant))
     told: list[object] = []
-    obey(databases["order"], reactions["order"], order_facts.place_order, PLACED)
+    CommandProcessor(reactions["order"]).execute(databases["order"], order_facts.place_order, PLACED)
     while waiting := [
-        (name, found) for name, tx in databases.items() for found in outbox.due(tx, LATER, limit=9)
+        (name, found) for name, tx in databases.items() for found in outbox.read_due(tx, LATER, limit=9)
     ]:
         for name, row in waiting:
             outbox.delete(databases[name], [row.seq])
             told.append(message_text(row.event))
-            for hearer in sorted(TOPOLOGY.who_hears(row.event)):
-                handle(databases[hearer], reactions[hearer], row.event)
+            for hearer in sorted(TOPOLOGY.find_subscribers(row.event)):
+                processor = EventProcessor(reactions[hearer])
+                processor.process(databases[hearer], processor.parse(row.event))
     for name, tx in sorted(databases.items()):
         told += [name, _rows(tx, "saga_step"), _rows(tx, "saga_inbox")]
         tx.close()
@@ -1270,9 +1293,13 @@ def files() -> dict[str, Sample[Any]]:
         "manifest": as_json(manifest),
         "claim": as_json(RunningServer(pid=1, owner_pid=2)),
         "claim of Temporal": as_json(
-            ServerAddress(pid=1, owner_pid=2, address="127.0.0.1:7233", ui_url="http://127.0.0.1:8233")
+            RunningTemporalServer(
+                pid=1, owner_pid=2, address="127.0.0.1:7233", ui_url="http://127.0.0.1:8233"
+            )
         ),
-        "claim of RabbitMQ": as_json(BrokerAddress(pid=1, owner_pid=2, url="amqp://u:p@127.0.0.1:5672/")),
+        "claim of RabbitMQ": as_json(
+            RunningRabbitMQNode(pid=1, owner_pid=2, url="amqp://u:p@127.0.0.1:5672/")
+        ),
     }
 
 
@@ -1288,7 +1315,7 @@ def settings() -> dict[str, object]:
             for path in (_address_file(folder, server), _lock_file(folder, server))
         ],
         "manifest": MANIFEST,
-        "left out of histories": sorted(ELSEWHERE),
+        "left out of histories": sorted(LEFT_OUT),
         "node": [NODE, USER],
         "default task queue": Settings.model_fields["task_queue"].default,
     }
@@ -1333,7 +1360,7 @@ def cli_json() -> dict[str, Sample[Any]]:
             )
         ),
         "rescue, default": _answer(Rescue(saga="order-7", course=rescuing.RescueDecision.NOTHING_OWED)),
-        "verb": _answer(Done(saga="order-7", verb="hold", status="held")),
+        "verb": _answer(CommandResult(saga="order-7", verb="hold", status="held")),
     }
 
 
@@ -1458,9 +1485,9 @@ SAMPLES: dict[str, Callable[[], dict[str, Sample[Any]]]] = {
 
 IN_PROCESS_ONLY: dict[type[object], str] = {
     _Model: "the base of the models of a timeline, of which there are no instances",
-    fence.Request: "says which of its functions the fence was called by",
-    fence.Match: "says how two rows compare",
-    fence.Decision: "says what the fence does next",
+    fence_decision.RequestKind: "says which of its functions the fence was called by",
+    fence_decision.Match: "says how two rows compare",
+    fence_decision.FenceDecision: "says what the fence does next",
     Failpoint: "names moments at which a test kills a process",
 }
 """Models and enumerations that never leave their process, each with the reason."""

@@ -30,7 +30,9 @@ from tests.temporal.fixtures.trip_participants import FakeParticipants, Response
 from tests.temporal.fixtures.trip_plan import Booking, TripPlan
 from tests.temporal.fixtures.trip_saga import TripSaga
 from tests.temporal.fixtures.worker_harness import Handle, WorkerHarness
-from workers import find_temporal, record_history, run_main
+from workers import run_main
+from workers._histories.recorder import record_history
+from workers._servers.temporal_server import find_temporal_program
 
 FOLDER = Path(__file__).parent
 NOTE = OperatorNote(by="mia", because="the participant works again")
@@ -157,7 +159,7 @@ TRIPS = {
 async def record() -> None:
     """Runs each trip once, and writes the histories of the trip and its child sagas beside this file."""
     environment = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(find_temporal()), dev_server_extra_args=FLAGS
+        dev_server_existing_path=str(find_temporal_program()), dev_server_extra_args=FLAGS
     )
     async with environment:
         address = environment.client.service_client.config.target_host

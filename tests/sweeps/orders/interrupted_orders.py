@@ -14,11 +14,11 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowFailureError
 
-from examples.compare.endings import COMPLETED, NOTHING, Ending
-from examples.compare.scenarios import CANCELLED_AFTER_RECEIPT, ORDER_TOLD
-from examples.compare.stack import Stack
 from examples.order.saga import OrderSaga
+from examples.order.scenarios import CANCELLED_AFTER_RECEIPT_NOTICES, ORDER_EFFECTS, ORDER_NOTICES
 from examples.payment.saga import PaymentSaga
+from examples.stack.end_state import NO_EFFECTS, EndState
+from examples.stack.stack import Stack
 from sagas import Rescue, SagaClient, VerbRefusedError
 from sagas.operator._rescue import RescueDecision
 from tests.waiting import until
@@ -271,7 +271,7 @@ class InterruptedOrder:
             # A request from before the rescue has no effect after the rescue. Only a notification of the
             # customer has no compensation that voids the key.
             before, ending = ending, await self._ending()
-            assert replace(ending, told=before.told) == before, self
+            assert replace(ending, notices=before.notices) == before, self
         if self.is_fulfilled:
             with pytest.raises(VerbRefusedError, match="completed"):
                 await self._rescue()
@@ -297,13 +297,14 @@ class InterruptedOrder:
             if self.expected_decision is not RescueDecision.GOING_ON or self.is_fulfilled:
                 raise
 
-    async def _ending(self) -> Ending:
+    async def _ending(self) -> EndState:
         """The state of the order in the services: all effects or none."""
         ending = await self.batch.ending(self.id)
-        assert (ending.effects, ending.broken) == (COMPLETED if self.is_fulfilled else NOTHING, ()), self
+        expected = ORDER_EFFECTS if self.is_fulfilled else NO_EFFECTS
+        assert (ending.effects, ending.unbalanced) == (expected, ()), self
         # The customer gets each notification once, and none from a rescue.
-        may_be_told = tuple(each for each in CANCELLED_AFTER_RECEIPT if each in ending.told)
-        assert ending.told == (ORDER_TOLD if self.is_fulfilled else may_be_told), self
+        allowed = tuple(each for each in CANCELLED_AFTER_RECEIPT_NOTICES if each in ending.notices)
+        assert ending.notices == (ORDER_NOTICES if self.is_fulfilled else allowed), self
         return ending
 
     async def _replay(self, rescue: Rescue) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from examples.compare.stack import Stack
+from examples.stack.stack import Stack
 
 from .order_batches import OrderBatch, OrderCase
 

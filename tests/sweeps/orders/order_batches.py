@@ -15,11 +15,11 @@ import httpx
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
-from examples.compare.endings import COMPLETED, NOTHING, Ending, ending_of
-from examples.compare.scenarios import an_order
-from examples.compare.stack import ROOT, Stack
 from examples.order.saga import OrderSaga
+from examples.order.scenarios import ORDER_EFFECTS, an_order
 from examples.payment.saga import PaymentSaga
+from examples.stack.end_state import NO_EFFECTS, EndState, read_end_state
+from examples.stack.stack import ROOT, Stack
 from tests.waiting import until
 from workers import ChildProcess
 
@@ -95,7 +95,7 @@ class OrderBatch:
     async def start_worker(self) -> None:
         """Starts the worker and returns when the worker polls; the caller kills the worker."""
         self.worker.start()
-        await self.worker.wait_ready(self._is_ready, within=timedelta(seconds=PATIENCE))
+        await self.worker.wait_ready(self._is_ready, timeout=timedelta(seconds=PATIENCE))
 
     async def start_order(self, saga_id: str) -> None:
         """Starts one of the orders."""
@@ -166,9 +166,9 @@ class OrderBatch:
         """The marker file of an order."""
         return self.folder / f"{saga_id}.{what}"
 
-    async def ending(self, saga_id: str) -> Ending:
+    async def ending(self, saga_id: str) -> EndState:
         """The state of an order in all services."""
-        return await ending_of(_ServiceStates(self._stack), order_of(saga_id))
+        return await read_end_state(_ServiceStates(self._stack), order_of(saga_id))
 
     async def check_endings(self) -> list[list[RunHistory]]:
         """Waits until all sagas have closed, checks the state in every service, and replays the histories."""
@@ -176,12 +176,12 @@ class OrderBatch:
             return await asyncio.gather(*(self._check_ending(s, p) for s, (p, _) in self.sagas.items()))
 
     async def _check_ending(self, saga_id: str, postal_code: str) -> list[RunHistory]:
-        effects = COMPLETED if postal_code == SHIPPED else NOTHING
+        effects = ORDER_EFFECTS if postal_code == SHIPPED else NO_EFFECTS
         await self._wait_until_closed(saga_id)
         ending = await self.ending(saga_id)
         status = (await self._stack.client.get_workflow_handle(saga_id).describe()).status
         where = f"{saga_id} {self.sagas[saga_id]}"
-        assert (ending.effects, ending.broken) == (effects, ()), where
+        assert (ending.effects, ending.unbalanced) == (effects, ()), where
         expected = WorkflowExecutionStatus.COMPLETED if effects else WorkflowExecutionStatus.FAILED
         assert status is expected, where
         histories = await fetch_run_histories(self._stack.client, saga_id)
@@ -206,7 +206,7 @@ class OrderBatch:
             name="the pausing worker",
             log=self.folder / "worker.log",
             environment={"SAGAS_DATA_FOLDER": str(self._stack.settings.data_folder)},
-            folder=ROOT,
+            working_directory=ROOT,
         )
 
     async def _is_ready(self) -> bool:

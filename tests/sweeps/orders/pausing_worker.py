@@ -19,8 +19,8 @@ from temporalio.worker import Worker
 
 from activities import HttpParticipant
 from examples.order.saga import OrderSaga
+from examples.order.worker import OPERATIONS
 from examples.payment.saga import PaymentSaga
-from examples.worker import OPERATIONS
 from sagas import SagaPlugin
 from tests.waiting import until
 from workers import connect, load_settings, run_main

@@ -36,8 +36,8 @@ from sagas._core.status import ENDED
 from sagas.operator._search import CUT_OFF
 from tests.guide_code import DOCS, guide_modules, imported_guide
 from tests.waiting import until
-from workers._cli import app
-from workers._operate import Wanted
+from workers._cli.main import app
+from workers._cli.operator_commands import ListedStatus
 
 from ..fixtures.sagas_command import CommandResult, sagas
 from ..fixtures.shop_saga import Order, OrderSaga, Parcel, ShopParticipants
@@ -310,7 +310,7 @@ def test_every_status_stands_in_the_table_of_the_page() -> None:
     _, *rows = re.findall(r"^\| ([a-z, -]+) \| (\S+) \|", PAGE, re.MULTILINE)
     finals = {status: final for names, final in rows for status in names.split(", ")}
 
-    assert finals.keys() == set(Wanted)
+    assert finals.keys() == set(ListedStatus)
     assert {status for status, final in finals.items() if final == "yes"} == ENDED
     assert {status for status, final in finals.items() if final not in ("yes", "no")} == CUT_OFF.keys()
 

@@ -1,4 +1,4 @@
-"""The reactions that the documents show are such as the code takes, or those of the example itself."""
+"""The reactions in the documents are the reactions of the example."""
 
 import inspect
 import re
@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from choreography import Reactions
-from examples.order import facts, inventory
+from examples.order import event_types as facts
+from examples.order.services import inventory
 from tests.guide_code import DOCS
 
 
 def test_reactions_of_the_guide_are_those_of_the_inventory() -> None:
-    """Its code runs as it stands there, and does what the example does, on some of its facts."""
+    """The code of the guide runs, and has the reactions of the inventory to some of its causes."""
     (code,) = re.findall(r"```python\n(.*?)```", (DOCS / "choreography.md").read_text(), re.DOTALL)
     names: dict[str, Any] = {}
 
@@ -25,7 +26,7 @@ def test_reactions_of_the_guide_are_those_of_the_inventory() -> None:
 
 
 def test_reactions_of_the_readme_are_those_of_the_inventory() -> None:
-    """Line by line."""
+    """The README shows the source of the example line by line."""
     readme = (DOCS.parent / "README.md").read_text()
     (code,) = re.findall(r"```python\n(REACTIONS = .*?)```", readme, re.DOTALL)
 

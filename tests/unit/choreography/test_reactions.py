@@ -1,12 +1,12 @@
-"""Reactions that contradict themselves, or do not fit together, are refused where they are made."""
+"""Contradictory reactions are refused at construction."""
 
 import pytest
 
-from choreography import Command, Fact, Reactions, Topology, on, topology_of
-from examples.order import facts, inventory, orders, shipping
+from choreography import CommandType, EventType, Reactions, Topology, build_topology, on
+from examples.order import event_types as facts
 from examples.order import operations as ops
-from examples.order.facts import order_placed, stock_refused, stock_reserved
-from examples.order.inventory import INVENTORY
+from examples.order.deployment import REACTIONS, TOPOLOGY
+from examples.order.event_types import order_placed, stock_refused, stock_reserved
 from examples.order.messages import (
     CancellationRequest,
     CreateShipment,
@@ -14,13 +14,14 @@ from examples.order.messages import (
     ReserveStock,
     ScreenOrder,
 )
-from examples.order.orders import ORDER
-from examples.order.shipping import SHIPPING
-from examples.reactions import REACTIONS, TOPOLOGY
+from examples.order.services import inventory, orders, shipping
+from examples.order.services.inventory import INVENTORY
+from examples.order.services.orders import ORDER
+from examples.order.services.shipping import SHIPPING
 from sagas import DefinitionError
 
-reserve = on(order_placed).do(ops.reserve_stock, ReserveStock.of).then(stock_reserved)
-begin = on(facts.place_order).do(ops.create_order).then(order_placed)
+reserve = on(order_placed).do(ops.reserve_stock, ReserveStock.of).on_done(stock_reserved)
+start = on(facts.place_order).do(ops.create_order).on_done(order_placed)
 
 
 def test_the_operation_of_another_participant_is_refused() -> None:
@@ -28,13 +29,13 @@ def test_the_operation_of_another_participant_is_refused() -> None:
         Reactions(SHIPPING, reserve)
 
 
-def test_the_fact_of_another_participant_is_refused() -> None:
-    with pytest.raises(DefinitionError, match="it is a fact of 'shipping'"):
-        Reactions(INVENTORY, reserve.or_else(facts.shipment_refused))
+def test_the_event_type_of_another_participant_is_refused() -> None:
+    with pytest.raises(DefinitionError, match="the source of the event type is 'shipping'"):
+        Reactions(INVENTORY, reserve.on_rejected(facts.shipment_refused))
 
 
-def test_a_compensation_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(DefinitionError, match="nothing that makes up for 'create-shipment'"):
+def test_a_missing_compensation_is_refused() -> None:
+    with pytest.raises(DefinitionError, match="no compensation for 'create-shipment'"):
         Reactions(SHIPPING, on(order_placed).compensate(ops.create_shipment, CreateShipment.of))
 
 
@@ -43,94 +44,96 @@ def test_two_reactions_with_one_operation_are_refused() -> None:
         Reactions(INVENTORY, reserve, on(order_placed).compensate(ops.reserve_stock, ReserveStock.of))
 
 
-def test_two_reactions_that_tell_the_same_are_refused() -> None:
-    """Both would have the same id, and one would be lost."""
-    create = on(facts.shipment_created).do(ops.create_order).then(facts.order_approved)
-    approve = on(facts.shipment_created).do(ops.approve_order).then(facts.order_approved)
-    with pytest.raises(DefinitionError, match="both would be one event"):
+def test_two_reactions_that_publish_the_same_event_are_refused() -> None:
+    """Both events would have the same id, and the second would be lost."""
+    create = on(facts.shipment_created).do(ops.create_order).on_done(facts.order_approved)
+    approve = on(facts.shipment_created).do(ops.approve_order).on_done(facts.order_approved)
+    with pytest.raises(DefinitionError, match="both events would have the same id"):
         Reactions(ORDER, create, approve)
 
 
-def test_one_name_for_two_facts_is_refused() -> None:
-    other = Fact("order-placed", CancellationRequest, by="order")
+def test_one_name_for_two_event_types_is_refused() -> None:
+    other = EventType("order-placed", CancellationRequest, source="order")
 
     def lines_of(request: CancellationRequest) -> ReserveStock:
         return ReserveStock(order_id=request.order_id, lines=())
 
-    with pytest.raises(DefinitionError, match="two things called 'order-placed'"):
+    with pytest.raises(DefinitionError, match="two declarations of 'order-placed'"):
         Reactions(INVENTORY, reserve, on(other).do(ops.reserve_stock, lines_of))
 
 
-def test_a_reaction_to_nothing_is_refused() -> None:
-    with pytest.raises(DefinitionError, match="is to nothing"):
-        Reactions(ORDER, on(*tuple[Fact[Order], ...]()).do(ops.create_order))
+def test_a_reaction_without_a_cause_is_refused() -> None:
+    with pytest.raises(DefinitionError, match="has no cause"):
+        Reactions(ORDER, on(*tuple[EventType[Order], ...]()).do(ops.create_order))
 
 
 def test_reactions_of_two_participants_cannot_be_added() -> None:
-    with pytest.raises(DefinitionError, match="two things"):
+    with pytest.raises(DefinitionError, match="cannot be added"):
         inventory.REACTIONS + shipping.REACTIONS
 
 
-def test_a_fact_that_nobody_hears_is_refused() -> None:
-    with pytest.raises(DefinitionError, match="nobody reacts to 'stock-reserved'"):
-        topology_of(Reactions(INVENTORY, reserve), Reactions(ORDER, begin))
+def test_an_event_type_without_a_subscriber_is_refused() -> None:
+    with pytest.raises(DefinitionError, match="no participant reacts to 'stock-reserved'"):
+        build_topology(Reactions(INVENTORY, reserve), Reactions(ORDER, start))
 
 
-def test_a_final_fact_needs_nobody() -> None:
-    """The end of a saga may go unheard."""
-    ended = Fact("stock-set-aside", Order, by="inventory", is_final=True)
-    reactions = on(order_placed).do(ops.reserve_stock, ReserveStock.of).then(ended)
-    topology = topology_of(Reactions(INVENTORY, reactions), Reactions(ORDER, begin))
+def test_a_final_event_type_needs_no_subscriber() -> None:
+    """A saga may end without a reaction to the last event."""
+    ended = EventType("stock-set-aside", Order, source="inventory", is_final=True)
+    reactions = on(order_placed).do(ops.reserve_stock, ReserveStock.of).on_done(ended)
+    topology = build_topology(Reactions(INVENTORY, reactions), Reactions(ORDER, start))
     assert topology == Topology(
         queues={"inventory": frozenset({("order", "order-placed")}), "order": frozenset()}
     )
 
 
-def test_a_fact_that_nobody_tells_is_refused() -> None:
-    with pytest.raises(DefinitionError, match="nobody ever tells 'order-placed'"):
-        topology_of(Reactions(INVENTORY, on(order_placed).do(ops.reserve_stock, ReserveStock.of)))
+def test_an_event_type_without_a_publisher_is_refused() -> None:
+    with pytest.raises(DefinitionError, match="no reaction of 'order' publishes 'order-placed'"):
+        build_topology(Reactions(INVENTORY, on(order_placed).do(ops.reserve_stock, ReserveStock.of)))
 
 
 def test_a_participant_that_is_given_twice_is_refused() -> None:
     with pytest.raises(DefinitionError, match="'order' are given twice"):
-        topology_of(orders.REACTIONS, orders.REACTIONS)
+        build_topology(orders.REACTIONS, orders.REACTIONS)
 
 
-def test_a_name_for_two_facts_of_one_participant_is_refused() -> None:
-    other = Fact("stock-reserved", Order, by="inventory", is_final=True)
-    with pytest.raises(DefinitionError, match="two facts called 'stock-reserved'"):
-        topology_of(
-            Reactions(ORDER, begin, on(other).do(ops.screen_order, ScreenOrder.of)),
+def test_one_name_for_two_event_types_of_one_participant_is_refused() -> None:
+    other = EventType("stock-reserved", Order, source="inventory", is_final=True)
+    with pytest.raises(DefinitionError, match="two event types called 'stock-reserved'"):
+        build_topology(
+            Reactions(ORDER, start, on(other).do(ops.screen_order, ScreenOrder.of)),
             Reactions(INVENTORY, reserve),
         )
 
 
-again = Fact("order-seen-again", Order, by="order")
-CIRCLE = (
-    Reactions(ORDER, begin, on(stock_reserved).do(ops.approve_order).then(again)),
-    Reactions(INVENTORY, on(order_placed, again).do(ops.reserve_stock, ReserveStock.of).then(stock_reserved)),
+again = EventType("order-seen-again", Order, source="order")
+CYCLE = (
+    Reactions(ORDER, start, on(stock_reserved).do(ops.approve_order).on_done(again)),
+    Reactions(
+        INVENTORY, on(order_placed, again).do(ops.reserve_stock, ReserveStock.of).on_done(stock_reserved)
+    ),
 )
 
 
-def test_a_circle_is_refused() -> None:
-    """Events that lead to themselves never end; the message shows the way round."""
+def test_a_cycle_is_refused() -> None:
+    """A cycle of events never ends; the message shows the cycle."""
     with pytest.raises(DefinitionError, match="'stock-reserved' → 'order-seen-again' → 'stock-reserved'"):
-        topology_of(*CIRCLE)
+        build_topology(*CYCLE)
 
 
-def test_a_circle_that_is_declared_is_allowed() -> None:
-    assert topology_of(*CIRCLE, loops=[again]).queues["inventory"] == {
+def test_a_declared_cycle_is_allowed() -> None:
+    assert build_topology(*CYCLE, loops=[again]).queues["inventory"] == {
         ("order", "order-placed"),
         ("order", "order-seen-again"),
     }
 
 
-def test_every_service_of_the_examples_hears_only_what_concerns_it() -> None:
-    """Whoever did nothing yet does not hear of a failure, so nothing is voided without need."""
+def test_services_of_the_examples_subscribe_only_to_events_after_their_actions() -> None:
+    """A service without an effect gets no event of the failure: no action is voided without need."""
     assert TOPOLOGY.queues["shipping"] == {
         ("payment", "payment-captured"),
         ("order", "cancellation-requested"),
     }
     assert ("inventory", stock_refused.name) not in TOPOLOGY.queues["payment"]
     assert set(TOPOLOGY.queues) == set(REACTIONS)
-    assert isinstance(facts.place_order, Command)
+    assert isinstance(facts.place_order, CommandType)

@@ -1,0 +1,1 @@
+"""The declarations of an author: event types, reactions, participants, and the topology of subscriptions."""

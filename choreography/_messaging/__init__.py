@@ -1,0 +1,1 @@
+"""How events travel between participants: the bus, the CloudEvents encoding, deliveries and dead letters."""

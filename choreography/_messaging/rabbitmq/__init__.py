@@ -1,0 +1,1 @@
+"""The bus on RabbitMQ; the only importer of aio-pika."""

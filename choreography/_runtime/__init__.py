@@ -1,0 +1,1 @@
+"""The runtime of a participant: the runner, the outbox relay, and fault injection for tests."""

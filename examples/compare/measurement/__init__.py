@@ -1,0 +1,1 @@
+"""Runs planned orders in each style, and measures durations and resources."""

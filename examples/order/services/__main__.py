@@ -1,0 +1,9 @@
+"""`python -m examples.order.services order --database order.sqlite3`: runs a service as a process."""
+
+from examples.order.deployment import SERVICES
+from examples.service_kit.process import service_program
+
+app = service_program(SERVICES)
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,1 @@
+"""The payment and notification services: tables, business code, and reactions to events."""

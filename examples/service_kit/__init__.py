@@ -1,0 +1,1 @@
+"""A participant as an HTTP and event service, with injected faults; knows no particular domain."""

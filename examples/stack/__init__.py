@@ -1,0 +1,1 @@
+"""Runs an example as processes on this machine, starts sagas in both styles, and reads their end state."""
