@@ -133,6 +133,8 @@ async def test_operators_read_and_rescue_what_is_sealed(harness: WorkerHarness) 
     await until(is_listed)
 
 
+# The cache of the worker does not matter to the command.
+@pytest.mark.parametrize("harness", [1000], indirect=True, ids=["cached"])
 async def test_the_command_reads_what_is_sealed(harness: WorkerHarness, server: str, tmp_path: Path) -> None:
     """With the converter that its setting names, or that it makes; without, it says what is missing."""
     trip = await harness.start_trip("hotel", "boss")
