@@ -48,6 +48,7 @@ PLANTED = [
     ("choreography/_errors.py", "from ._declarations.event import Event", "choreography._declarations"),
     ("workers/_servers/x.py", "from .._connections import temporal", "may not import workers._connections"),
     ("workers/_worker/x.py", "from .._cli.main import app", "workers._worker may not import workers._cli"),
+    ("sagas/_client/x.py", "from ..operator import _client", "sagas._client may not import sagas.operator"),
     ("activities/_x.py", "from choreography import Bus", "activities may not import choreography.Bus"),
     ("choreography/_x.py", "import workers", "choreography may not import workers"),
     ("workers/_x.py", "from activities import call", "workers may not import activities.call"),

@@ -9,7 +9,8 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSe
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from sagas import SAGA_STATUS, SagaPlugin
+from sagas import SagaPlugin
+from sagas.operator import SAGA_STATUS
 
 from ._errors import ConfigurationError
 

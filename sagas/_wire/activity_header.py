@@ -13,7 +13,7 @@ from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
 from .._core.activity_policy import COMPENSATION, ActivityPolicy
-from .._core.compensation import CompensationOrder, CompensationScope
+from .._core.compensation import CompensationOrder, CompensationScope, PendingCompensation
 from .._core.ids import address_of
 from .._core.purpose import Purpose
 from .._declarations.step import Action, MethodAction, Step
@@ -31,6 +31,22 @@ class CompensationSpec(BaseModel):
     takes_result: bool = False
     task_queue: str | None = None
     policy: ActivityPolicy = COMPENSATION
+
+    def to_pending(self, address: str, message: object) -> PendingCompensation:
+        """Makes the pending compensation of a step whose action is about to start.
+
+        Args:
+            address: The address of the step.
+            message: The argument of the action.
+        """
+        return PendingCompensation(
+            address=address,
+            activity=self.activity,
+            arguments=(message, None) if self.takes_result else (message,),
+            takes_result=self.takes_result,
+            task_queue=self.task_queue,
+            policy=self.policy,
+        )
 
 
 class ActivityHeader(BaseModel):

@@ -19,7 +19,8 @@ from temporalio import activity, workflow
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.worker import Worker
 
-from sagas import RejectedError, Saga, SagaClient, SagaPlugin, action, start_saga
+from sagas import RejectedError, Saga, SagaPlugin, action, start_saga
+from sagas.operator import SagaClient
 from tests.guide_code import DOCS
 from tests.waiting import until
 from workers import EmbeddedTemporal, PortLease

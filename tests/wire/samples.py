@@ -87,27 +87,15 @@ from examples.payment.saga import PaymentSaga
 from examples.payment.services import notification
 from examples.payment.services import payment as service
 from sagas import (
-    METRIC_BUCKETS,
-    SAGA_STATUS,
     ActivityPolicy,
-    ApprovalRequest,
-    AuditEntry,
     CompensationOrder,
     CompensationRequestedError,
     CompensationScope,
-    CompleteRequest,
     DeadlineExceededError,
     OnFailure,
     Operation,
-    OperatorNote,
-    Preview,
     ProbeResult,
     RejectedError,
-    Rescue,
-    SagaSummary,
-    SkipRequest,
-    Status,
-    Timeline,
     UnknownOutcomeError,
     action,
     idempotency_key,
@@ -119,20 +107,10 @@ from sagas._core.lifecycle import Phase
 from sagas._core.outcome import Outcome
 from sagas._core.purpose import Purpose
 from sagas._execution import activity_call as attempt
-from sagas._history.closure import CloseStatus
-from sagas._history.ledger_rebuild import RecoveryDirection
 from sagas._history.parser import VERBS, read_history
-from sagas._history.preview import PlannedCompensation, RemainingEffect, build_preview
+from sagas._history.preview import build_preview
 from sagas._history.saga_record import SagaRecord
-from sagas._history.timeline import (
-    CancelRequest,
-    CompensationLine,
-    CompensationState,
-    PendingWait,
-    StepLine,
-    TaskFailure,
-    _Model,
-)
+from sagas._history.timeline import _Model
 from sagas._history.timeline_builder import build_timeline
 from sagas._messages import external_events as mailbox
 from sagas._messages.approvals import NOT_APPROVED, ApprovalDecision, Approvals
@@ -165,10 +143,34 @@ from sagas._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT
 from sagas._workflow import child_saga as children
 from sagas._workflow import rescue_workflow
 from sagas._workflow.compensation_execution import CompensationExecution
+from sagas.operator import (
+    METRIC_BUCKETS,
+    SAGA_STATUS,
+    ApproveRequest,
+    AuditEntry,
+    CancelRequest,
+    CloseStatus,
+    CompensationLine,
+    CompensationState,
+    CompleteRequest,
+    OperatorRequest,
+    PendingWait,
+    PlannedCompensation,
+    Preview,
+    RecoveryDirection,
+    RemainingEffect,
+    Rescue,
+    SagaSummary,
+    SkipRequest,
+    Status,
+    StepLine,
+    TaskFailure,
+    Timeline,
+)
 from sagas.operator import _rescue as rescuing
 from sagas.operator import _rescue_request as asking
-from sagas.operator import _reset as reset
-from sagas.operator import _search as searching
+from sagas.operator import _rescue_reset as reset
+from sagas.operator import _saga_list as searching
 from tests.temporal.fixtures.trip_saga import TripSaga
 from workers import Settings, read_recordings
 from workers._cli.operator_commands import CommandResult, ListedStatus, _json, _json_list
@@ -335,7 +337,7 @@ DECIDED = AuditEntry(
     about="large-order",
     is_approved=False,
 )
-NOTE = OperatorNote(by="mia", because="the bank said so", roles=frozenset({"clerk"}))
+NOTE = OperatorRequest(by="mia", because="the bank said so", roles=frozenset({"clerk"}))
 
 
 TRAVELLING_PHASES = (Phase.FORWARD, Phase.PAST_PIVOT, Phase.COMPENSATING)
@@ -416,14 +418,14 @@ def models() -> dict[str, Sample[Any]]:
         ),
         "finding, unknown": as_payload(ProbeResult[str](outcome="unknown"), ProbeResult[str]),
         "note": as_payload(NOTE),
-        "note, default": as_payload(OperatorNote(by="mia", because="b")),
+        "note, default": as_payload(OperatorRequest(by="mia", because="b")),
         "skip": as_payload(SkipRequest(step="seat", by="mia", because="b")),
         "complete": as_payload(CompleteRequest(step="seat", result={"n": 7}, by="mia", because="b")),
         "complete, default": as_payload(CompleteRequest(step="seat", by="mia", because="b")),
         "approval": as_payload(
-            ApprovalRequest(approval="large", is_approved=False, by="m", because="b", roles=frozenset({"r"}))
+            ApproveRequest(approval="large", is_approved=False, by="m", because="b", roles=frozenset({"r"}))
         ),
-        "approval, default": as_payload(ApprovalRequest(approval="large", by="m", because="b")),
+        "approval, default": as_payload(ApproveRequest(approval="large", by="m", because="b")),
         "audit entry, default": as_payload(HOLD_ENTRY),
         "audit entry": as_payload(DECIDED),
         "rescue request": as_payload(REQUEST),
@@ -431,9 +433,9 @@ def models() -> dict[str, Sample[Any]]:
         "rescue request, in parts": as_payload(
             rescue.RescueRequest(saga="order-7", is_in_parts=True, by="m", because="b")
         ),
-        "debt": as_payload(REQUEST.debt),
+        "debt": as_payload(REQUEST.pending),
         "debt, as the text of parts": Sample(
-            REQUEST.debt,
+            REQUEST.pending,
             rescue.PendingCompensations.model_dump_json,
             rescue.PendingCompensations.model_validate_json,
         ),
@@ -1327,13 +1329,15 @@ def settings() -> dict[str, object]:
 def cli_json() -> dict[str, Sample[Any]]:
     """The answers of `sagas ... --json`."""
     return {
-        "timeline, default": _answer(Timeline(id="order-7", status="running", way=RecoveryDirection.BACK)),
+        "timeline, default": _answer(
+            Timeline(id="order-7", status="running", way=RecoveryDirection.BACKWARD)
+        ),
         "timeline": _answer(_timeline()),
         "preview, default": _answer(Preview(id="order-7", way=RecoveryDirection.FORWARD)),
         "preview": _answer(
             Preview(
                 id="order-7",
-                way=RecoveryDirection.BACK,
+                way=RecoveryDirection.BACKWARD,
                 compensations=(PlannedCompensation(address="seat", activity="free-seat", lane="2.1"),),
                 stays=(RemainingEffect(address="news", outcome=Outcome.DONE, because="skipped by mia: b"),),
                 unknown=("trip",),
@@ -1359,7 +1363,7 @@ def cli_json() -> dict[str, Sample[Any]]:
                 is_new=False,
             )
         ),
-        "rescue, default": _answer(Rescue(saga="order-7", course=rescuing.RescueDecision.NOTHING_OWED)),
+        "rescue, default": _answer(Rescue(saga="order-7", course=rescuing.RescueDecision.NOTHING_PENDING)),
         "verb": _answer(CommandResult(saga="order-7", verb="hold", status="held")),
     }
 
@@ -1389,7 +1393,7 @@ def _timeline() -> Timeline:
     line = CompensationLine(
         address="seat",
         activity="free-seat",
-        state=CompensationState.BY_HAND,
+        state=CompensationState.DONE_MANUALLY,
         started_at=WHEN,
         ended_at=LATER,
         attempts=2,
@@ -1406,7 +1410,7 @@ def _timeline() -> Timeline:
         code="sold_out",
         reason="no seat",
         compensations=(line,),
-        child=Timeline(id="order-7/trip", status="running", way=RecoveryDirection.BACK),
+        child=Timeline(id="order-7/trip", status="running", way=RecoveryDirection.BACKWARD),
         left_by="r-0",
         by_hand="skipped",
     )
@@ -1429,7 +1433,7 @@ def _timeline() -> Timeline:
         cancels=(CancelRequest(at=WHEN, reason="no more"),),
         continued_from="r-0",
         continued_as="r-2",
-        rescues=(Timeline(id="order-7~rescue", status="compensated", way=RecoveryDirection.BACK),),
+        rescues=(Timeline(id="order-7~rescue", status="compensated", way=RecoveryDirection.BACKWARD),),
     )
 
 

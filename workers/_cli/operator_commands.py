@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 from pydantic import BaseModel, ValidationError
 
-from sagas import (
+from sagas import SagaPlugin
+from sagas.operator import (
     Preview,
     Rescue,
     SagaClient,
-    SagaPlugin,
     SagaSummary,
     Timeline,
     render_list,

@@ -7,7 +7,7 @@ from pathlib import Path
 from temporalio.client import Client, WorkflowHistory
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagas import SagaNotFoundError
+from sagas.operator import SagaNotFoundError
 
 from .._errors import ConfigurationError
 from .recording import Recording, write_recording

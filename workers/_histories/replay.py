@@ -10,7 +10,8 @@ from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.worker import Replayer
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
-from sagas import SAGA_STATUS, SagaPlugin
+from sagas import SagaPlugin
+from sagas.operator import SAGA_STATUS
 
 from .._errors import ConfigurationError
 from .difference import describe_difference

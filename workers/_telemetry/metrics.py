@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
-from sagas import METRIC_BUCKETS
+from sagas.operator import METRIC_BUCKETS
 
 from .._configuration.settings import Settings
 from .._errors import ConfigurationError

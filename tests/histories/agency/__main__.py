@@ -12,19 +12,8 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from sagas import (
-    APPROVE,
-    HOLD,
-    RESUME,
-    SKIP,
-    ApprovalRequest,
-    CompensationOrder,
-    OperatorNote,
-    ProbeResult,
-    SagaPlugin,
-    SkipRequest,
-    start_saga,
-)
+from sagas import CompensationOrder, ProbeResult, SagaPlugin, start_saga
+from sagas.operator import APPROVE, HOLD, RESUME, SKIP, ApproveRequest, OperatorRequest, SkipRequest
 from tests.temporal.conftest import FLAGS
 from tests.temporal.fixtures.trip_participants import FakeParticipants, Response, fails, rejects, returns
 from tests.temporal.fixtures.trip_plan import Booking, TripPlan
@@ -35,7 +24,7 @@ from workers._histories.recorder import record_history
 from workers._servers.temporal_server import find_temporal_program
 
 FOLDER = Path(__file__).parent
-NOTE = OperatorNote(by="mia", because="the participant works again")
+NOTE = OperatorRequest(by="mia", because="the participant works again")
 LEGS = (TripPlan(do=("flight",), name="left"), TripPlan(do=("car",), name="right"))
 FOUND = ProbeResult[Booking](outcome="done", result=Booking(number="found-1"))
 
@@ -76,7 +65,7 @@ async def approve(harness: WorkerHarness, trip: Handle) -> None:
     await harness.wait_for_event(trip, ACTIVITY_COMPLETED)
     roles = frozenset({"boss"})
     await harness.send_update(
-        trip, APPROVE, ApprovalRequest(by="mia", because="cheap", approval="big-trip", roles=roles)
+        trip, APPROVE, ApproveRequest(by="mia", because="cheap", approval="big-trip", roles=roles)
     )
 
 

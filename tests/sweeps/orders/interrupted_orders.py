@@ -19,8 +19,7 @@ from examples.order.scenarios import CANCELLED_AFTER_RECEIPT_NOTICES, ORDER_EFFE
 from examples.payment.saga import PaymentSaga
 from examples.stack.end_state import NO_EFFECTS, EndState
 from examples.stack.stack import Stack
-from sagas import Rescue, SagaClient, VerbRefusedError
-from sagas.operator._rescue import RescueDecision
+from sagas.operator import Rescue, RescueDecision, SagaClient, VerbRefusedError
 from tests.waiting import until
 
 from ..interruption_points import InterruptionPoint, Timing
@@ -203,21 +202,21 @@ class InterruptedOrder:
         # The payment comes right before the shipment.
         at = begins["create-shipment"] - 1 if self.point.path else self.point.event
         if at < begins["create-order"]:
-            return RescueDecision.NOTHING_OWED
+            return RescueDecision.NOTHING_PENDING
         if at < begins["create-shipment"]:
             return RescueDecision.COMPENSATING
         if self.baseline.postal_code == SHIPPED or at < ends["create-shipment"]:
-            return RescueDecision.GOING_ON
+            return RescueDecision.CONTINUING
         return (
             RescueDecision.COMPENSATING
             if at < ends["compensate.create-order"]
-            else RescueDecision.NOTHING_OWED
+            else RescueDecision.NOTHING_PENDING
         )
 
     @property
     def is_fulfilled(self) -> bool:
         """Whether the order is shipped in the end: the pivot may be done, and is not rejected."""
-        return self.expected_decision is RescueDecision.GOING_ON and self.baseline.postal_code == SHIPPED
+        return self.expected_decision is RescueDecision.CONTINUING and self.baseline.postal_code == SHIPPED
 
     @property
     def handle(self) -> Any:
@@ -277,9 +276,9 @@ class InterruptedOrder:
                 await self._rescue()
         else:
             again = rescue.model_copy(update={"is_new": not rescue.workflow_id})
-            if self.expected_decision is RescueDecision.GOING_ON:
+            if self.expected_decision is RescueDecision.CONTINUING:
                 # The pivot was rejected, so the saga itself has compensated since.
-                again = Rescue(saga=self.id, course=RescueDecision.NOTHING_OWED)
+                again = Rescue(saga=self.id, course=RescueDecision.NOTHING_PENDING)
             assert await self._rescue() == again, self
         assert await self._ending() == ending, self
         await self._replay(rescue)
@@ -294,7 +293,7 @@ class InterruptedOrder:
             await self._handle(workflow_id).result()
         except WorkflowFailureError:
             # Only the saga itself may fail: a rejected pivot fails the saga.
-            if self.expected_decision is not RescueDecision.GOING_ON or self.is_fulfilled:
+            if self.expected_decision is not RescueDecision.CONTINUING or self.is_fulfilled:
                 raise
 
     async def _ending(self) -> EndState:

@@ -1,4 +1,4 @@
-"""A child that has not told its parent what it owes: `show` of the parent says why it waits for a person."""
+"""Children whose pending compensations the parent does not know, in the timeline of the parent."""
 
 from uuid import uuid4
 
@@ -6,9 +6,10 @@ import pytest
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 
-from sagas import Saga, SagaClient, VerbRefusedError, render_timeline
+from sagas import Saga
 from sagas._history.parser import read_history
 from sagas._history.timeline_builder import build_timeline
+from sagas.operator import SagaClient, VerbRefusedError, render_timeline
 
 from ..fixtures.trip_participants import rejects
 from ..fixtures.trip_plan import TripPlan
@@ -20,13 +21,13 @@ from ..fixtures.worker_harness import Handle, WorkerHarness
 pytestmark = pytest.mark.parametrize("harness", [1000], indirect=True, ids=["cached"])
 
 TASK_SCHEDULED = EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
-UNREADABLE = "it completed with an answer that its parent could not read"
-OWES = "a person has to see to what it owes"
+UNREADABLE = "the child completed, but the parent could not read the result"
+RESOLVE = "an operator must resolve its compensations"
 
 
 @workflow.defn
 class EndlessChild:
-    """Its result has no JSON."""
+    """Returns a result that JSON does not have."""
 
     @workflow.run
     async def run(self, plan: TripPlan) -> float:
@@ -38,7 +39,7 @@ class EndlessChild:
 
 @workflow.defn(failure_exception_types=[Exception])
 class FailingBehindChild:
-    """Fails behind its block, whatever it owes."""
+    """Fails after its saga has completed, with pending compensations."""
 
     @workflow.run
     async def run(self, plan: TripPlan) -> None:
@@ -48,8 +49,8 @@ class FailingBehindChild:
 
 
 @workflow.defn
-class Asker:
-    """Has legs whose answers it can read, and then one that it has not."""
+class UnreadableChildParent:
+    """Runs children with readable results, and then a child without one."""
 
     @workflow.run
     async def run(self, plan: TripPlan) -> None:
@@ -65,92 +66,94 @@ class Asker:
                 await saga.child(EndlessChild.run, plan, name="last")
 
 
-WORKFLOWS = [*USUAL, EndlessChild, FailingBehindChild, Asker]
+WORKFLOWS = [*USUAL, EndlessChild, FailingBehindChild, UnreadableChildParent]
 FLIGHT = TripPlan(do=("flight",), name="first")
 LOOK = TripPlan(do=("look",), name="second")
 
 
-async def ask(harness: WorkerHarness, plan: TripPlan) -> Handle:
-    """Starts a saga whose last child says nothing, and waits until it is stuck."""
-    harness.workflow_ids.append(f"asker-{uuid4().hex[:8]}")
-    asker: Handle = await harness.client.start_workflow(
-        "Asker", plan, id=harness.workflow_ids[-1], task_queue=harness.task_queue
+async def start_parent(harness: WorkerHarness, plan: TripPlan) -> Handle:
+    """Starts a saga whose last child reports nothing, and waits until the saga is stuck."""
+    harness.workflow_ids.append(f"parent-{uuid4().hex[:8]}")
+    parent: Handle = await harness.client.start_workflow(
+        "UnreadableChildParent", plan, id=harness.workflow_ids[-1], task_queue=harness.task_queue
     )
-    await harness.wait_for_status(asker, "stuck")
-    return asker
+    await harness.wait_for_status(parent, "stuck")
+    return parent
 
 
 async def children_of(harness: WorkerHarness, saga_id: str) -> dict[str, tuple[str, str]]:
-    """How the children of a saga stand, and why."""
-    story = await SagaClient(harness.client).show(saga_id)
-    return {step.address: (step.outcome, step.reason) for step in story.steps if step.purpose == "child"}
+    """The outcome and the reason of each child in the timeline of a saga."""
+    timeline = await SagaClient(harness.client).show(saga_id)
+    return {line.address: (line.outcome, line.reason) for line in timeline.steps if line.purpose == "child"}
 
 
 @pytest.mark.parametrize("do", [("car",), ("look",)], ids=str)
 @pytest.mark.parametrize("legs", [(), (FLIGHT, LOOK)], ids=["alone", "with others"])
-async def test_child_whose_answer_cannot_be_read_is_named(
+async def test_child_with_an_unreadable_result_is_unresolved(
     harness: WorkerHarness, do: tuple[str, ...], legs: tuple[TripPlan, ...]
 ) -> None:
-    """It is not simply done, whether it owes something or not; the others are."""
-    asker = await ask(harness, TripPlan(do=do, legs=legs))
+    """The child is unknown, with or without pending compensations; other children are done."""
+    parent = await start_parent(harness, TripPlan(do=do, legs=legs))
 
-    assert await children_of(harness, asker.id) == {
+    assert await children_of(harness, parent.id) == {
         **{leg.name: ("done", "") for leg in legs},
-        "last": ("unknown", f"{UNREADABLE}; {OWES}"),
+        "last": ("unknown", f"{UNREADABLE}; {RESOLVE}"),
     }
-    text = render_timeline(await SagaClient(harness.client).show(asker.id), width=200)
-    assert f"\n      {UNREADABLE}; {OWES}\n" in text
+    text = render_timeline(await SagaClient(harness.client).show(parent.id), width=200)
+    assert f"\n      {UNREADABLE}; {RESOLVE}\n" in text
 
 
-async def test_child_that_failed_behind_its_block_is_named(harness: WorkerHarness) -> None:
-    """Its error says nothing of what it owes; its history does."""
-    asker = await ask(harness, TripPlan(do=(), name="behind"))
+async def test_child_that_failed_after_its_saga_is_unresolved(harness: WorkerHarness) -> None:
+    """The error does not report the pending compensations; the child's history has them."""
+    parent = await start_parent(harness, TripPlan(do=(), name="behind"))
 
-    (outcome, reason) = (await children_of(harness, asker.id))["last"]
+    (outcome, reason) = (await children_of(harness, parent.id))["last"]
     assert outcome == "unknown"
     assert reason == (
-        "RuntimeError was raised in a child after its saga was completed: behind the block; " + OWES
+        "RuntimeError was raised in a child after its saga was completed: behind the block; " + RESOLVE
     )
-    assert (await rescued(harness, f"{asker.id}/last")).owed == ("book-flight",)
+    assert (await rescued(harness, f"{parent.id}/last")).owed == ("book-flight",)
 
 
-async def test_child_that_was_terminated_is_named(harness: WorkerHarness) -> None:
-    """With the reason that somebody gave."""
+async def test_terminated_child_is_unresolved(harness: WorkerHarness) -> None:
+    """The timeline has the reason of the termination."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "wait")))
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     await harness.child_of(trip, "leg").terminate(reason="by mistake")
     await harness.wait_for_status(trip, "stuck")
 
     assert await children_of(harness, trip.id) == {
-        "leg": ("unknown", f"it was terminated: by mistake; {OWES}")
+        "leg": ("unknown", f"the child was terminated: by mistake; {RESOLVE}")
     }
 
 
-async def test_pivot_child_whose_answer_cannot_be_read_is_named(harness: WorkerHarness) -> None:
-    """Until a person has said what became of it."""
-    asker = await ask(harness, TripPlan(do=("car",), is_pivot=True))
+async def test_pivot_child_with_an_unreadable_result_is_unresolved(harness: WorkerHarness) -> None:
+    """An operator must find out whether the pivot happened, and completes the child then."""
+    parent = await start_parent(harness, TripPlan(do=("car",), is_pivot=True))
 
-    before = await children_of(harness, asker.id)
-    await SagaClient(harness.client).complete(asker.id, "last", 1.0, by="mia", because="it is booked")
-    assert (await harness.wait_for_ending(asker)).saga == "settled"
+    before = await children_of(harness, parent.id)
+    await SagaClient(harness.client).complete(parent.id, "last", 1.0, by="mia", because="it is booked")
+    assert (await harness.wait_for_ending(parent)).saga == "settled"
 
-    assert before == {"last": ("unknown", f"{UNREADABLE}; a person has to say what became of it")}
-    assert await children_of(harness, asker.id) == {"last": ("done", "")}
+    assert before == {
+        "last": ("unknown", f"{UNREADABLE}; an operator must find out whether the pivot happened")
+    }
+    assert await children_of(harness, parent.id) == {"last": ("done", "")}
 
 
-async def test_saga_that_is_stuck_for_another_reason_names_no_child(harness: WorkerHarness) -> None:
-    """It has not come to that yet."""
+async def test_child_is_done_while_the_saga_is_stuck_at_another_compensation(harness: WorkerHarness) -> None:
+    """The child is unresolved only when nothing else keeps the saga stuck."""
     harness.participants.when("cancel-hotel", rejects("too_late"))
-    asker = await ask(harness, TripPlan(do=("car",)))
-    before = await children_of(harness, asker.id)
-    await SagaClient(harness.client).skip(asker.id, "book-hotel", by="mia", because="a credit note was sent")
+    parent = await start_parent(harness, TripPlan(do=("car",)))
+    before = await children_of(harness, parent.id)
+    await SagaClient(harness.client).skip(parent.id, "book-hotel", by="mia", because="a credit note was sent")
 
     assert before == {"last": ("done", "")}
-    assert (await children_of(harness, asker.id))["last"][0] == "unknown"
+    assert (await children_of(harness, parent.id))["last"][0] == "unknown"
 
 
-async def test_child_that_was_heard_is_never_named(harness: WorkerHarness) -> None:
-    """Also while a workflow task is due, in which its saga goes on: a worker may take it much later."""
+async def test_child_with_a_readable_result_is_never_unresolved(harness: WorkerHarness) -> None:
+    """Events that a worker has not processed yet do not count, however late the worker is."""
     harness.participants.when("cancel-flight", rejects("too_late"))
     trip = await harness.start_trip(
         "hotel", TripPlan(do=("look",)), TripPlan(do=("car",), name="other"), "flight", "fail"
@@ -162,26 +165,26 @@ async def test_child_that_was_heard_is_never_named(harness: WorkerHarness) -> No
 
     due = [n for n, event in enumerate(events, start=1) if event.event_type == TASK_SCHEDULED]
     for number in due:
-        told = build_timeline(read_history(trip.id, events[:number], harness.client.data_converter))
-        assert [step.reason for step in told.steps if step.purpose == "child" and step.reason] == []
+        timeline = build_timeline(read_history(trip.id, events[:number], harness.client.data_converter))
+        assert [line.reason for line in timeline.steps if line.purpose == "child" and line.reason] == []
 
 
-async def test_saga_is_rescued_for_a_child_whose_answer_it_could_not_read(harness: WorkerHarness) -> None:
-    """A person completes the child, which ends the saga; the history knows what the child owes."""
-    asker = await ask(harness, TripPlan(do=("car",)))
+async def test_saga_is_rescued_for_a_child_with_an_unreadable_result(harness: WorkerHarness) -> None:
+    """An operator completes the child, which ends the saga; the history has the child's compensations."""
+    parent = await start_parent(harness, TripPlan(do=("car",)))
     client = SagaClient(harness.client)
-    with pytest.raises(VerbRefusedError, match="it has completed"):
-        await rescue(harness, f"{asker.id}/last")
+    with pytest.raises(VerbRefusedError, match="the saga has completed"):
+        await rescue(harness, f"{parent.id}/last")
 
-    await client.complete(asker.id, "last", by="mia", because="it will be rescued")
-    assert (await harness.wait_for_ending(asker)).saga == "settled"
+    await client.complete(parent.id, "last", by="mia", because="it will be rescued")
+    assert (await harness.wait_for_ending(parent)).saga == "settled"
 
-    assert (await rescued(harness, asker.id)).owed == ("last:book-car",)
-    assert uncompensated_bookings(harness, asker.id) == []
+    assert (await rescued(harness, parent.id)).owed == ("last:book-car",)
+    assert uncompensated_bookings(harness, parent.id) == []
 
 
-async def test_child_that_could_not_read_an_answer_is_terminated_and_rescued(harness: WorkerHarness) -> None:
-    """Once it has ended by itself, its root takes its word that all is made up for."""
+async def test_child_that_could_not_read_a_result_is_terminated_and_rescued(harness: WorkerHarness) -> None:
+    """A child that ends by itself would report to its root that nothing is pending."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "child-with-wrong-result")))
     child = harness.child_of(trip, "leg")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)

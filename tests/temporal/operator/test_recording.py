@@ -1,4 +1,4 @@
-"""Histories are recorded with everything that belongs to a saga, and replay from their files."""
+"""Recordings contain the histories of a saga and its children, and replay from files."""
 
 import asyncio
 import sys
@@ -22,7 +22,7 @@ once = pytest.mark.parametrize("harness", [1000], indirect=True, ids=["cached"])
 
 @once
 async def test_children_are_recorded_with_their_root(harness: WorkerHarness, tmp_path: Path) -> None:
-    """Each in its own file; the manifest says which is which, and all of them replay."""
+    """Each history has a file of its own, the manifest lists the files, and all of them replay."""
     trip = await harness.start_trip(
         "hotel", TripPlan(do=("flight", TripPlan(do=("car",), name="far")), name="leg"), "fail"
     )
@@ -40,8 +40,8 @@ async def test_children_are_recorded_with_their_root(harness: WorkerHarness, tmp
     assert [each.difference for each in replayed] == ["", "", ""]
 
 
-async def test_runs_that_continued_as_new_are_recorded_from_the_first(client: Client, tmp_path: Path) -> None:
-    """Although the server answers a question for the workflow with its last run."""
+async def test_all_runs_of_a_continued_workflow_are_recorded(client: Client, tmp_path: Path) -> None:
+    """The server's answer for the workflow id is the last run only."""
     name = f"relay-{uuid4().hex[:8]}"
     async with Worker(client, task_queue=name, workflows=[LapSaga]):
         await client.execute_workflow(LapSaga.run, 3, id=name, task_queue=name)
@@ -57,10 +57,8 @@ async def test_runs_that_continued_as_new_are_recorded_from_the_first(client: Cl
 
 
 @once
-async def test_saga_that_is_open_is_recorded_as_far_as_it_has_come(
-    harness: WorkerHarness, tmp_path: Path
-) -> None:
-    """What is under way is what a change has to get along with."""
+async def test_open_saga_is_recorded_up_to_its_last_event(harness: WorkerHarness, tmp_path: Path) -> None:
+    """Changed workflow code must be able to continue open sagas."""
     latch = harness.participants.block("book-hotel")
     trip = await harness.start_trip("hotel")
     await latch.entered.wait()
@@ -73,8 +71,8 @@ async def test_saga_that_is_open_is_recorded_as_far_as_it_has_come(
 
 
 @once
-async def test_a_recording_is_never_overwritten(harness: WorkerHarness, tmp_path: Path) -> None:
-    """It stands for sagas that run at a user's."""
+async def test_recording_is_never_overwritten(harness: WorkerHarness, tmp_path: Path) -> None:
+    """The recording may belong to sagas that still run."""
     trip = await harness.start_trip("hotel")
     await harness.wait_for_ending(trip)
     await record_history(harness.client, trip.id, tmp_path)
@@ -84,10 +82,10 @@ async def test_a_recording_is_never_overwritten(harness: WorkerHarness, tmp_path
 
 
 @once
-async def test_the_command_records_what_the_server_has(
+async def test_record_command_records_known_sagas(
     harness: WorkerHarness, server: str, tmp_path: Path
 ) -> None:
-    """One line for each saga; an id that nobody knows is one sentence."""
+    """The command prints one line for each recorded saga, and an error for an unknown id."""
     trip = await harness.start_trip("hotel")
     await harness.wait_for_ending(trip)
 

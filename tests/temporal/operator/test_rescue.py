@@ -1,4 +1,4 @@
-"""A saga that was cut off is rescued from its history: what it owes is made up for, once."""
+"""Interrupted sagas are rescued from their histories: each pending compensation runs once."""
 
 import asyncio
 import json
@@ -12,25 +12,23 @@ from temporalio.client import Client, Interceptor, OutboundInterceptor, SignalWo
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper
 
-from sagas import SagaClient, SagaNotFoundError, VerbRefusedError, render_timeline
 from sagas._history.ledger_rebuild import rebuild_saga
 from sagas._history.parser import read_history
-from sagas.operator._rescue import RescueDecision
-from tests.sampling import Sampler
+from sagas.operator import RescueDecision, SagaClient, SagaNotFoundError, VerbRefusedError, render_timeline
 from tests.waiting import until
 
 from ..fixtures.trip_participants import ActivityLatch, rejects
 from ..fixtures.trip_plan import TripPlan
-from ..fixtures.trip_rescues import requested_operations, rescue, rescued, uncompensated_bookings
+from ..fixtures.trip_rescues import rescue, rescued, uncompensated_bookings
 from ..fixtures.trip_saga import TripSaga
-from ..fixtures.worker_harness import PATIENCE, Ending, Handle, WorkerHarness
+from ..fixtures.worker_harness import Ending, Handle, WorkerHarness
 
 pytestmark = pytest.mark.parametrize("harness", [1000], indirect=True, ids=["cached"])
 
 
-@workflow.defn(name="CutShortTrip")
-class CutShortTrip(TripSaga):
-    """A trip that does not see that it has a time limit, which a saga would refuse."""
+@workflow.defn(name="TimedOutTrip")
+class TimedOutTrip(TripSaga):
+    """A trip that does not see its run timeout; a saga with a run timeout would refuse to start."""
 
     @workflow.run
     async def run(self, plan: TripPlan) -> list[str]:
@@ -38,48 +36,21 @@ class CutShortTrip(TripSaga):
         return await super().run(plan)
 
 
-async def rescued_by_hand(harness: WorkerHarness, handle: Handle) -> None:
-    """Waits for the end of a rescue in which a person has settled something."""
+async def settled(harness: WorkerHarness, handle: Handle) -> None:
+    """Waits for the end of a rescue with a manually resolved step."""
     ending = await harness.wait_for_ending(handle)
     assert (ending.closed, ending.saga) == ("COMPLETED", "settled")
 
 
-async def cut_after(handle: Handle, number: int) -> bool:
-    """Terminates a saga as soon as it has so many events; whether there was still something to terminate."""
-    async with asyncio.timeout(PATIENCE):
-        async for event in handle.fetch_history_events(wait_new_event=True):
-            if event.event_id >= number:
-                break
-    try:
-        await handle.terminate("cut off by the test")
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-        return False
-    return True
-
-
-TERMINATIONS = 16
-"""The size of the sample of a shape."""
-SHAPES: dict[str, tuple[str | TripPlan, ...]] = {
-    "steps": ("hotel", "flight", "car", "fail"),
-    "parallel": ("hotel+flight+car", "hotel", "fail"),
-    "child": ("flight", TripPlan(do=("hotel", "car")), "look", "fail"),
-    "failing-child": ("flight", TripPlan(do=("hotel", "car", "fail"))),
-    "grandchild": ("hotel", TripPlan(do=("car", TripPlan(do=("hotel", "flight"), name="night"))), "fail"),
-    "pivot": ("hotel", TripPlan(do=("flight",)), "pay", "car", "ticket"),
-}
-
-
-async def test_operator_sees_what_has_become_of_a_saga_that_was_cut_off(harness: WorkerHarness) -> None:
-    """That it has to be rescued, how far its rescue is, and that nothing is left to do."""
+async def test_interrupted_saga_and_its_rescue_are_listed_and_shown(harness: WorkerHarness) -> None:
+    """List, timeline and preview have the interruption, the progress of the rescue, and its end."""
     harness.participants.when("cancel-hotel", rejects("too_late"))
     trip = await harness.start_trip("hotel", "flight", "wait")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
     await trip.terminate(reason="x")
-    # A workflow that is no saga may have an id with anything in it.
+    # The id of a workflow without a saga may contain any character.
     other = await harness.client.start_workflow(
-        "Nobodys", id=f"it's {trip.id} \\", task_queue=harness.task_queue
+        "WorkflowWithoutWorker", id=f"it's {trip.id} \\", task_queue=harness.task_queue
     )
     await other.terminate()
     client = SagaClient(harness.client)
@@ -88,42 +59,43 @@ async def test_operator_sees_what_has_become_of_a_saga_that_was_cut_off(harness:
         here = f"TaskQueue = '{harness.task_queue}'"
         return [(each.id, each.rescue) for each in await client.list(status="terminated", query=here)]
 
-    async def will_be_listed(*wanted: tuple[str, str]) -> None:
+    async def will_be_listed(*expected: tuple[str, str]) -> None:
         async def is_up_to_date() -> bool:
-            return sorted(await listed()) == sorted([(other.id, ""), *wanted])
+            return sorted(await listed()) == sorted([(other.id, ""), *expected])
 
-        # The server's list follows a moment later, and nobody is told when.
+            # The server's list lags behind by an unknown time.
+
         await until(is_up_to_date)
 
     await will_be_listed((trip.id, ""))
-    with pytest.raises(VerbRefusedError, match=r"it has ended, and is terminated: rescue it$"):
+    with pytest.raises(VerbRefusedError, match=r"the saga has ended as terminated; rescue the saga$"):
         await client.hold(trip.id, by="mia", because="x")
     stuck = harness.client.get_workflow_handle((await rescue(harness, trip.id)).workflow_id)
     await harness.wait_for_status(stuck, "stuck")
     await will_be_listed((trip.id, "stuck"))
     preview = await client.preview(trip.id)
-    assert preview.sentence == "1 compensation has still to run"
+    assert preview.sentence == "1 compensation still to run"
     assert [each.address for each in preview.compensations] == ["book-hotel"]
-    story = await client.show(stuck.id)
-    assert story == await client.show(trip.id)
-    assert "waits: for a person\n" in render_timeline(story)
-    assert story.steps[0].compensations[0].reason == "too_late, sorry"
+    timeline = await client.show(stuck.id)
+    assert timeline == await client.show(trip.id)
+    assert "waits: for an operator\n" in render_timeline(timeline)
+    assert timeline.steps[0].compensations[0].reason == "too_late, sorry"
     await client.skip(stuck.id, "book-hotel", by="mia", because="a credit note was sent")
-    await rescued_by_hand(harness, stuck)
+    await settled(harness, stuck)
     await will_be_listed((trip.id, "settled"))
     ended = await client.preview(stuck.id)
-    assert ended.sentence == "nothing is owed"
+    assert ended.sentence == "no compensation is pending"
     assert [(s.address, s.because) for s in ended.stays] == [
         ("book-hotel", "skipped by mia: a credit note was sent")
     ]
     with pytest.raises(VerbRefusedError, match=r"its rescue '.*~rescue' is settled$"):
         await client.hold(trip.id, by="mia", because="x")
-    with pytest.raises(VerbRefusedError, match=r"it has ended, and is settled$"):
+    with pytest.raises(VerbRefusedError, match=r"the rescue has ended as settled$"):
         await client.hold(stuck.id, by="mia", because="x")
 
 
-async def test_saga_that_goes_on_is_not_listed_as_cut_off(harness: WorkerHarness) -> None:
-    """Its run was terminated, the saga was not."""
+async def test_continued_saga_is_not_listed_as_terminated(harness: WorkerHarness) -> None:
+    """The first run was terminated, and the saga continues in another run."""
     latch = harness.participants.block("pay")
     trip = await harness.start_trip("hotel", "pay", "ticket")
     await latch.entered.wait()
@@ -145,86 +117,16 @@ async def test_saga_that_goes_on_is_not_listed_as_cut_off(harness: WorkerHarness
     assert (await harness.wait_for_ending(harness.client.get_workflow_handle(trip.id))).closed == "COMPLETED"
 
 
-@pytest.mark.parametrize("do", SHAPES.values(), ids=SHAPES.keys())
-async def test_saga_that_is_terminated_is_rescued(
-    harness: WorkerHarness, do: tuple[str | TripPlan, ...]
-) -> None:
-    """After three events of the saga: early, in the middle, and shortly before the end."""
-    length = await length_of_history(harness, do)
-
-    decisions = await terminate_and_rescue(harness, do, [length // 4, length // 2, length - 6])
-
-    assert decisions[RescueDecision.COMPENSATING] > 0
-    assert bool(decisions[RescueDecision.GOING_ON]) is ("pay" in do)
-
-
-@pytest.mark.sweep
-@pytest.mark.parametrize("do", SHAPES.values(), ids=SHAPES.keys())
-async def test_saga_that_is_terminated_after_any_event_is_rescued(
-    harness: WorkerHarness, do: tuple[str | TripPlan, ...], sampler: Sampler, report: list[str]
-) -> None:
-    """The sweep terminates one saga after each event of an undisturbed saga."""
-    length = await length_of_history(harness, do)
-    places = list(range(1, length))
-    chosen = sampler.choose(f"terminations {do}", places, TERMINATIONS)
-
-    decisions = await terminate_and_rescue(harness, do, chosen)
-
-    if sampler.is_exhaustive:
-        assert decisions[RescueDecision.COMPENSATING] > 0
-        assert bool(decisions[RescueDecision.GOING_ON]) is ("pay" in do)
-    assert decisions[RescueDecision.GOING_ON] == 0 or "pay" in do
-    report.append(f"terminations of {do}: after {len(chosen)} of {len(places)} events; {dict(decisions)}")
-
-
-async def length_of_history(harness: WorkerHarness, do: tuple[str | TripPlan, ...]) -> int:
-    """The number of events of an undisturbed saga."""
-    trip = await harness.start_trip(*do)
-    await harness.wait_for_ending(trip)
-    return len((await trip.fetch_history()).events)
-
-
-async def terminate_and_rescue(
-    harness: WorkerHarness, do: tuple[str | TripPlan, ...], places: list[int]
-) -> Counter[str]:
-    """Terminates one saga after each of these events, rescues each saga twice, and counts the decisions.
-
-    Every effect is compensated, or the saga continues past the pivot; the second rescue changes nothing.
-    """
-
-    async def run(number: int) -> str:
-        trip = await harness.start_trip(*do)
-        if not await cut_after(trip, number):
-            return "ended before"
-        outcome = await rescued(harness, trip.id)
-        calls = requested_operations(harness, trip.id, fenced=True)
-        if outcome.course is RescueDecision.GOING_ON:
-            assert ("send-ticket", f"{trip.id}:send-ticket") in calls
-            assert not [name for name, _ in calls if name.startswith("cancel-")]
-            with pytest.raises(VerbRefusedError, match="completed"):
-                await rescue(harness, trip.id)
-        else:
-            assert uncompensated_bookings(harness, trip.id, fenced=True) == []
-            again = await rescue(harness, trip.id)
-            assert again == outcome.model_copy(update={"is_new": not outcome.workflow_id})
-        assert requested_operations(harness, trip.id, fenced=True) == calls
-        return outcome.course.value
-
-    return Counter(await asyncio.gather(*(run(number) for number in places)))
-
-
 @pytest.mark.parametrize(
     "do", [("hotel", "flight", "wait"), ("hotel", TripPlan(do=("flight", "wait")))], ids=str
 )
-async def test_saga_that_ran_into_a_timeout_is_rescued(
-    harness: WorkerHarness, do: tuple[str | TripPlan, ...]
-) -> None:
-    """The server ended it for real, without a word."""
+async def test_timed_out_saga_is_rescued(harness: WorkerHarness, do: tuple[str | TripPlan, ...]) -> None:
+    """The server closes the workflow, and no workflow code runs."""
     await harness.stop_workers()
-    harness.workflows = [CutShortTrip, TripSaga]
+    harness.workflows = [TimedOutTrip, TripSaga]
     await harness.start_worker()
     trip = await harness.client.start_workflow(
-        CutShortTrip.run,
+        TimedOutTrip.run,
         TripPlan(do=do),
         id=f"late-{len(do)}-{harness.task_queue}",
         task_queue=harness.task_queue,
@@ -240,10 +142,8 @@ async def test_saga_that_ran_into_a_timeout_is_rescued(
     assert sorted(harness.participants.started[2:]) == ["cancel-flight", "cancel-hotel"]
 
 
-async def test_compensations_of_a_rescue_have_the_keys_and_results_of_the_saga(
-    harness: WorkerHarness,
-) -> None:
-    """The participant cannot tell them from the saga's own; they come newest first."""
+async def test_rescue_uses_the_keys_and_results_of_the_saga(harness: WorkerHarness) -> None:
+    """The compensations run newest first, and equal the saga's own for the participants."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "car")), "wait")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
     await trip.terminate("x")
@@ -258,7 +158,7 @@ async def test_compensations_of_a_rescue_have_the_keys_and_results_of_the_saga(
 
 
 async def test_terminated_child_is_rescued_with_its_parent(harness: WorkerHarness) -> None:
-    """Nobody told the parent what the child owes; the child's own history does."""
+    """The parent does not know the child's compensations; the child's own history has them."""
     trip = await harness.start_trip(
         "hotel", TripPlan(do=("flight", TripPlan(do=("car",), name="night"), "wait"))
     )
@@ -276,8 +176,8 @@ async def test_terminated_child_is_rescued_with_its_parent(harness: WorkerHarnes
     assert Counter(harness.participants.started)["cancel-hotel"] == 1
 
 
-async def test_child_that_makes_up_for_its_steps_is_waited_for_with_a_limit(harness: WorkerHarness) -> None:
-    """A second one who did that too would do it twice."""
+async def test_rescue_waits_for_compensating_children_with_a_timeout(harness: WorkerHarness) -> None:
+    """A second workflow must not run the same compensations."""
     latch = harness.participants.block("cancel-flight")
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "wait")))
     child = harness.child_of(trip, "leg")
@@ -287,7 +187,7 @@ async def test_child_that_makes_up_for_its_steps_is_waited_for_with_a_limit(harn
     await latch.entered.wait()
 
     with pytest.raises(VerbRefusedError, match="leg' has not ended"):
-        await rescue(harness, trip.id, patience=0.2)
+        await rescue(harness, trip.id, timeout=0.2)
     assert "cancel-hotel" not in harness.participants.started
 
     latch.released.set()
@@ -296,8 +196,8 @@ async def test_child_that_makes_up_for_its_steps_is_waited_for_with_a_limit(harn
     assert uncompensated_bookings(harness, trip.id) == []
 
 
-async def test_child_that_is_stuck_is_not_waited_for(harness: WorkerHarness) -> None:
-    """Only a person helps, who reads at once what to type."""
+async def test_rescue_refuses_to_wait_for_a_stuck_child(harness: WorkerHarness) -> None:
+    """The reason has the commands that resolve the child."""
     harness.participants.when("cancel-flight", rejects("too_late"))
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "wait")))
     child = harness.child_of(trip, "leg")
@@ -307,8 +207,8 @@ async def test_child_that_is_stuck_is_not_waited_for(harness: WorkerHarness) -> 
     await harness.wait_for_status(child, "stuck")
 
     async with asyncio.timeout(5):
-        with pytest.raises(VerbRefusedError, match=f"its child '{child.id}' is stuck") as refused:
-            await rescue(harness, trip.id, patience=600)
+        with pytest.raises(VerbRefusedError, match=f"child '{child.id}' is stuck") as refused:
+            await rescue(harness, trip.id, timeout=600)
     assert f"`sagas retry {child.id}`" in str(refused.value)
     assert f"`sagas skip {child.id} book-flight`" in str(refused.value)
     assert f"`sagas complete {child.id} book-flight`" in str(refused.value)
@@ -320,8 +220,8 @@ async def test_child_that_is_stuck_is_not_waited_for(harness: WorkerHarness) -> 
     assert uncompensated_bookings(harness, trip.id) == []
 
 
-async def test_child_that_gets_stuck_meanwhile_is_named_as_stuck(harness: WorkerHarness) -> None:
-    """Who has waited for it reads what to type, too."""
+async def test_child_that_gets_stuck_during_the_wait_is_reported_as_stuck(harness: WorkerHarness) -> None:
+    """The reason after the timeout has the commands that resolve the child."""
     latch = ActivityLatch()
     harness.participants.when("cancel-flight", latch.block, rejects("too_late"))
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "flight", "wait")))
@@ -331,17 +231,17 @@ async def test_child_that_gets_stuck_meanwhile_is_named_as_stuck(harness: Worker
     await trip.terminate("x")
     await latch.entered.wait()
 
-    asking = asyncio.create_task(rescue(harness, trip.id, patience=2))
+    rescuing = asyncio.create_task(rescue(harness, trip.id, timeout=2))
     latch.released.set()
     await harness.wait_for_status(child, "stuck")
     with pytest.raises(VerbRefusedError, match=f"`sagas skip {child.id} book-flight`"):
-        await asking
+        await rescuing
     await harness.retry_stuck(child)
     await rescued(harness, trip.id)
 
 
-async def test_child_whose_code_fails_is_not_waited_for(harness: WorkerHarness) -> None:
-    """It cannot hear of the end of its parent; once it is terminated, it is rescued with it."""
+async def test_rescue_refuses_to_wait_for_a_child_with_failing_code(harness: WorkerHarness) -> None:
+    """Such a child cannot compensate; after its termination, the rescue of the parent covers the child."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "fail-after-block")))
     child = harness.child_of(trip, "leg")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
@@ -349,47 +249,47 @@ async def test_child_whose_code_fails_is_not_waited_for(harness: WorkerHarness) 
     await trip.terminate("x")
 
     async with asyncio.timeout(5):
-        with pytest.raises(VerbRefusedError, match=rf"code of its child '{child.id}' fails \(.*or terminate"):
-            await rescue(harness, trip.id, patience=600)
+        with pytest.raises(VerbRefusedError, match=rf"code of child '{child.id}' fails \(.*or terminate"):
+            await rescue(harness, trip.id, timeout=600)
     await child.terminate("x")
     outcome = await rescued(harness, trip.id)
     assert outcome.owed == ("leg:book-flight", "book-hotel")
     harness.workflow_ids.remove(trip.id)  # what failed its tasks fails in replay
 
 
-async def test_several_who_rescue_at_once_rescue_once(harness: WorkerHarness) -> None:
-    """One of them starts it; the others find it."""
+async def test_concurrent_rescues_start_one_rescue_workflow(harness: WorkerHarness) -> None:
+    """One request starts the workflow, and the others find the workflow."""
     trip = await harness.start_trip("hotel", "flight", "wait")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
     await trip.terminate("x")
 
-    operators = [rescue(harness, trip.id, by=f"o{n}") for n in range(5)]
-    found = await asyncio.gather(*operators)
+    requests = [rescue(harness, trip.id, by=f"o{n}") for n in range(5)]
+    outcomes = await asyncio.gather(*requests)
     await rescued(harness, trip.id)
 
-    assert len({each.run_id for each in found}) == 1
-    assert [each.is_new for each in found].count(True) == 1
+    assert len({each.run_id for each in outcomes}) == 1
+    assert [each.is_new for each in outcomes].count(True) == 1
     assert harness.participants.started == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
 
 
-async def test_several_who_have_a_saga_go_on_at_once_have_it_go_on_once(harness: WorkerHarness) -> None:
-    """The server takes the first of them, and tells the others of it."""
+async def test_concurrent_rescues_past_the_pivot_continue_the_saga_once(harness: WorkerHarness) -> None:
+    """One request resets the workflow, and the others find the new run."""
     latch = harness.participants.block("pay")
     trip = await harness.start_trip("hotel", "pay", "ticket")
     await latch.entered.wait()
     await trip.terminate("x")
 
-    found = await asyncio.gather(*(rescue(harness, trip.id) for _ in range(5)))
+    outcomes = await asyncio.gather(*(rescue(harness, trip.id) for _ in range(5)))
     latch.released.set()
 
-    assert len({each.run_id for each in found}) == 1
+    assert len({each.run_id for each in outcomes}) == 1
     assert (await harness.wait_for_ending(harness.client.get_workflow_handle(trip.id))).closed == "COMPLETED"
     assert harness.participants.started == ["book-hotel", "pay", "pay", "send-ticket"]
     assert len(set(harness.participants.keys["pay"])) == 1
 
 
-async def test_rescue_that_is_stuck_says_so_and_is_retried(harness: WorkerHarness) -> None:
-    """It is a saga like any other in that."""
+async def test_stuck_rescue_is_shown_and_retried(harness: WorkerHarness) -> None:
+    """A rescue workflow takes verbs like every saga."""
     harness.participants.when("cancel-hotel", rejects("too_late"))
     trip = await harness.start_trip("hotel", "wait")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
@@ -399,16 +299,16 @@ async def test_rescue_that_is_stuck_says_so_and_is_retried(harness: WorkerHarnes
     outcome = await rescue(harness, trip.id)
     stuck = harness.client.get_workflow_handle(outcome.workflow_id)
     await harness.wait_for_status(stuck, "stuck")
-    story = await client.show(trip.id)
-    assert story.rescue is not None
-    assert (story.status, story.rescue.status) == ("terminated", "stuck")
+    timeline = await client.show(trip.id)
+    assert timeline.rescue is not None
+    assert (timeline.status, timeline.rescue.status) == ("terminated", "stuck")
 
     await client.retry(outcome.workflow_id, by="mia", because="the hotel is open again")
     assert (await harness.wait_for_ending(stuck)).saga == "compensated"
 
 
 async def test_cancel_does_not_stop_a_rescue(harness: WorkerHarness) -> None:
-    """It only makes up for things, also while it is stuck."""
+    """A rescue only compensates, and ignores a cancel even while stuck."""
     harness.participants.when("cancel-hotel", rejects("too_late"))
     trip = await harness.start_trip("hotel", "wait")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
@@ -425,8 +325,8 @@ async def test_cancel_does_not_stop_a_rescue(harness: WorkerHarness) -> None:
     assert uncompensated_bookings(harness, trip.id) == []
 
 
-async def test_saga_that_can_help_itself_is_not_rescued(harness: WorkerHarness) -> None:
-    """One that runs, one that has completed, one that has compensated, and none at all."""
+async def test_running_completed_and_compensated_sagas_need_no_rescue(harness: WorkerHarness) -> None:
+    """A rescue is refused, or starts nothing."""
     running = await harness.start_trip("hotel", "wait")
     with pytest.raises(VerbRefusedError, match="still running"):
         await rescue(harness, running.id)
@@ -436,14 +336,14 @@ async def test_saga_that_can_help_itself_is_not_rescued(harness: WorkerHarness) 
         await rescue(harness, running.id)
     failed = await harness.start_trip("hotel", "fail")
     assert (await harness.wait_for_ending(failed)) == Ending("FAILED", "compensated", "ApplicationError")
-    assert (await rescue(harness, failed.id)).course is RescueDecision.NOTHING_OWED
-    with pytest.raises(SagaNotFoundError, match="no saga 'nobody'"):
+    assert (await rescue(harness, failed.id)).course is RescueDecision.NOTHING_PENDING
+    with pytest.raises(SagaNotFoundError, match="saga 'nobody' was not found"):
         await rescue(harness, "nobody")
     assert harness.participants.started == ["book-hotel", "book-hotel", "cancel-hotel"]
 
 
-async def test_child_is_rescued_alone_while_its_parent_waits_for_that(harness: WorkerHarness) -> None:
-    """The parent is stuck with it until a person says that it is made up for; then nothing is done twice."""
+async def test_child_is_rescued_alone_while_its_parent_is_stuck(harness: WorkerHarness) -> None:
+    """The operator completes the child in the parent afterwards, and no compensation runs twice."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "wait")))
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     child = harness.child_of(trip, "leg")
@@ -452,14 +352,14 @@ async def test_child_is_rescued_alone_while_its_parent_waits_for_that(harness: W
     await harness.wait_for_status(trip, "stuck")
 
     assert (await rescued(harness, child.id)).owed == ("book-flight",)
-    await SagaClient(harness.client).complete(trip.id, "leg", by="mia", because="it is rescued")
+    await SagaClient(harness.client).complete(trip.id, "leg", by="mia", because="the child was rescued")
 
     assert (await harness.wait_for_ending(trip)).saga == "settled"
     assert harness.participants.keys["cancel-flight"] == [f"{trip.id}/leg:book-flight"]
 
 
-async def test_child_that_has_completed_is_not_rescued(harness: WorkerHarness) -> None:
-    """What it did is its parent's to make up for, if anybody has to."""
+async def test_completed_child_is_not_rescued(harness: WorkerHarness) -> None:
+    """The parent runs the compensations of a completed child."""
     trip = await harness.start_trip(TripPlan(do=("flight",)), "wait")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
 
@@ -468,7 +368,7 @@ async def test_child_that_has_completed_is_not_rescued(harness: WorkerHarness) -
 
 
 async def test_child_of_a_closed_parent_is_rescued_with_its_root(harness: WorkerHarness) -> None:
-    """Alone, it would be forgotten when its root is rescued."""
+    """A rescue of the child alone would be unknown to the rescue of the root."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "wait")))
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     child = harness.child_of(trip, "leg")
@@ -481,10 +381,8 @@ async def test_child_of_a_closed_parent_is_rescued_with_its_root(harness: Worker
         await rescue(harness, child.id)
 
 
-async def test_child_that_was_rescued_is_not_made_up_for_again_with_its_parent(
-    harness: WorkerHarness,
-) -> None:
-    """What its own rescue has done counts, also where nobody told the parent."""
+async def test_rescued_child_is_not_compensated_again_with_its_parent(harness: WorkerHarness) -> None:
+    """The rescue of the parent knows the rescue of the child."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "wait")))
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     child = harness.child_of(trip, "leg")
@@ -500,8 +398,8 @@ async def test_child_that_was_rescued_is_not_made_up_for_again_with_its_parent(
     assert Counter(harness.participants.started)["cancel-flight"] == 1
 
 
-async def test_rescue_that_is_terminated_itself_goes_on(harness: WorkerHarness) -> None:
-    """Who asks again has it go on from where it was."""
+async def test_terminated_rescue_is_continued(harness: WorkerHarness) -> None:
+    """A repeated rescue continues the rescue workflow where it was interrupted."""
     harness.participants.when("cancel-hotel", rejects("too_late"))
     trip = await harness.start_trip("hotel", "flight", "wait")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
@@ -514,7 +412,7 @@ async def test_rescue_that_is_terminated_itself_goes_on(harness: WorkerHarness) 
     again = await rescue(harness, trip.id)
     assert again.run_id != first.run_id
     await harness.wait_for_status(harness.client.get_workflow_handle(again.workflow_id), "stuck")
-    await SagaClient(harness.client).retry(again.workflow_id, by="mia", because="they are open again")
+    await SagaClient(harness.client).retry(again.workflow_id, by="mia", because="the hotel is open again")
     await rescued(harness, trip.id)
 
     assert uncompensated_bookings(harness, trip.id) == []
@@ -524,7 +422,7 @@ async def test_rescue_that_is_terminated_itself_goes_on(harness: WorkerHarness) 
 
 
 async def test_saga_that_continued_as_new_is_rescued(harness: WorkerHarness) -> None:
-    """What it owed in an earlier run has travelled along, and is made up for in its order."""
+    """The pending compensations of earlier runs are part of the continued state, and keep their order."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight",)), "again", "car", "wait")
     last = await harness.wait_for_next_run(trip)
     await harness.wait_for_event(last, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
@@ -535,9 +433,9 @@ async def test_saga_that_continued_as_new_is_rescued(harness: WorkerHarness) -> 
     outcome = await rescued(harness, trip.id)
 
     assert outcome.owed == ("book-car", "leg:book-flight", "book-hotel")
-    # The server may no longer keep the first run; the last one knows it all.
-    alone = rebuild_saga(read_history(trip.id, events, harness.client.data_converter)).ledger
-    assert tuple(compensation.address for compensation in alone.pending()) == outcome.owed
+    # The last run has everything, as the server may no longer keep the first run.
+    last_run = rebuild_saga(read_history(trip.id, events, harness.client.data_converter)).ledger
+    assert tuple(compensation.address for compensation in last_run.pending()) == outcome.owed
     assert uncompensated_bookings(harness, trip.id) == []
     assert [booking and booking.number for booking in harness.participants.results] == ["book-hotel-1"]
 
@@ -545,8 +443,8 @@ async def test_saga_that_continued_as_new_is_rescued(harness: WorkerHarness) -> 
 LEG = TripPlan(do=("flight", "pay", "look"), is_pivot=True)
 
 
-async def test_saga_whose_pivot_is_a_child_goes_on_when_that_is_done(harness: WorkerHarness) -> None:
-    """The child ended after its parent was terminated; its steps are answered by their keys."""
+async def test_saga_continues_after_a_completed_pivot_child(harness: WorkerHarness) -> None:
+    """The child completed after the termination of the parent; participants repeat their answers by key."""
     latch = harness.participants.block("look-around")
     trip = await harness.start_trip("hotel", LEG, "ticket")
     await latch.entered.wait()
@@ -556,17 +454,15 @@ async def test_saga_whose_pivot_is_a_child_goes_on_when_that_is_done(harness: Wo
     latch.released.set()
     assert (await harness.wait_for_ending(harness.child_of(trip, "leg"))).closed == "COMPLETED"
 
-    assert (await rescued(harness, trip.id)).course is RescueDecision.GOING_ON
+    assert (await rescued(harness, trip.id)).course is RescueDecision.CONTINUING
 
     assert harness.participants.started[-1] == "send-ticket"
     assert not [name for name in harness.participants.started if name.startswith("cancel-")]
     assert all(len(set(keys)) == 1 for keys in harness.participants.keys.values())
 
 
-async def test_saga_whose_pivot_is_a_child_that_was_cut_off_past_its_pivot_goes_on(
-    harness: WorkerHarness,
-) -> None:
-    """Both were terminated; nothing crosses the pivot of the child backwards."""
+async def test_saga_continues_after_a_pivot_child_interrupted_past_its_pivot(harness: WorkerHarness) -> None:
+    """Parent and child were terminated, and nothing before the child's pivot is compensated."""
     latch = harness.participants.block("look-around")
     trip = await harness.start_trip("hotel", LEG, "ticket")
     await latch.entered.wait()
@@ -575,42 +471,42 @@ async def test_saga_whose_pivot_is_a_child_that_was_cut_off_past_its_pivot_goes_
     await child.terminate("x")
     latch.released.set()
 
-    assert (await rescued(harness, trip.id)).course is RescueDecision.GOING_ON
+    assert (await rescued(harness, trip.id)).course is RescueDecision.CONTINUING
 
     assert harness.participants.started[-1] == "send-ticket"
     assert not [name for name in harness.participants.started if name.startswith("cancel-")]
 
 
 @pytest.mark.parametrize("do", [("wait", "ticket"), ("again", "wait", "ticket")], ids=str)
-async def test_pivot_child_that_a_person_has_completed_is_not_run_again(
+async def test_manually_completed_pivot_child_is_not_started_again(
     harness: WorkerHarness, do: tuple[str, ...]
 ) -> None:
-    """It was paid by hand: whoever goes on from there must not pay as well."""
+    """The continued saga must not repeat a payment that was made manually."""
     latch = harness.participants.block("book-flight")
     trip = await harness.start_trip("hotel", LEG, *do)
     await latch.entered.wait()
-    await harness.child_of(trip, "leg").terminate("before it has paid")
+    await harness.child_of(trip, "leg").terminate("before the payment")
     latch.released.set()
     await harness.wait_for_status(trip, "stuck")
     client = SagaClient(harness.client)
-    await client.complete(trip.id, "leg", by="mia", because="it is paid", result=["pay"])
+    await client.complete(trip.id, "leg", by="mia", because="paid by bank transfer", result=["pay"])
     latest = harness.client.get_workflow_handle(trip.id)
     if "again" in do:
         latest = await harness.wait_for_next_run(trip)
         await harness.wait_for_event(latest, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
     await latest.terminate("x")
 
-    assert (await rescue(harness, trip.id)).course is RescueDecision.GOING_ON
+    assert (await rescue(harness, trip.id)).course is RescueDecision.CONTINUING
     await latest.signal("go")
 
     assert (await harness.wait_for_ending(latest)).saga == "settled"
     assert harness.participants.started == ["book-hotel", "book-flight", "send-ticket"]
 
 
-async def test_saga_whose_pivot_is_a_child_that_was_cut_off_before_its_pivot_goes_back(
+async def test_saga_is_compensated_with_a_pivot_child_interrupted_before_its_pivot(
     harness: WorkerHarness,
 ) -> None:
-    """The pivot has not happened: what both have done is made up for."""
+    """The pivot has not happened, so the steps of parent and child are compensated."""
     latch = harness.participants.block("book-flight")
     trip = await harness.start_trip("hotel", LEG, "ticket")
     await latch.entered.wait()
@@ -625,8 +521,8 @@ async def test_saga_whose_pivot_is_a_child_that_was_cut_off_before_its_pivot_goe
     assert "pay" not in harness.participants.started
 
 
-async def test_saga_whose_pivot_child_turned_back_goes_back(harness: WorkerHarness) -> None:
-    """The child heard of its parent's end as a cancel, and made up for its own steps."""
+async def test_saga_is_compensated_after_a_compensated_pivot_child(harness: WorkerHarness) -> None:
+    """Temporal cancelled the child at the end of its parent, and the child compensated."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "sleep", "pay"), is_pivot=True), "ticket")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     await harness.wait_for_event(harness.child_of(trip, "leg"), EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
@@ -637,18 +533,18 @@ async def test_saga_whose_pivot_child_turned_back_goes_back(harness: WorkerHarne
     assert uncompensated_bookings(harness, trip.id) == []
 
 
-async def test_a_cancel_after_a_rescue_does_not_cross_the_pivot_backwards(harness: WorkerHarness) -> None:
-    """P6: the pivot is asked for again, and withdrawn before anybody has taken it; but it was done before."""
+async def test_cancel_after_a_rescue_does_not_compensate_a_done_pivot(harness: WorkerHarness) -> None:
+    """P6: the repeated pivot is withdrawn before a worker receives it, but the pivot was done before."""
     await harness.start_worker("unpolled-queue", workflows=False)
     pay = harness.participants.block("pay")
     trip = await harness.start_trip("hotel", "pay-on-unpolled-queue", "wait")
     await pay.entered.wait()
-    await trip.terminate("somebody did")
+    await trip.terminate("x")
     pay.released.set()
     await harness.stop_workers()
-    found = await rescue(harness, trip.id)
-    assert found.course is RescueDecision.GOING_ON
-    again = harness.client.get_workflow_handle(trip.id, run_id=found.run_id)
+    outcome = await rescue(harness, trip.id)
+    assert outcome.course is RescueDecision.CONTINUING
+    again = harness.client.get_workflow_handle(trip.id, run_id=outcome.run_id)
     await harness.start_worker()
     await harness.wait_for_event(again, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=2)
 
@@ -661,8 +557,8 @@ async def test_a_cancel_after_a_rescue_does_not_cross_the_pivot_backwards(harnes
     assert "cancel-hotel" not in harness.participants.started
 
 
-async def test_rescue_is_stuck_with_a_child_of_which_it_cannot_account(harness: WorkerHarness) -> None:
-    """It has made up for the rest meanwhile, and waits for a person."""
+async def test_rescue_is_stuck_with_a_child_with_unknown_compensations(harness: WorkerHarness) -> None:
+    """The rescue runs all other compensations, and waits for an operator."""
     harness.participants.when("cancel-hotel", rejects("too_late"))
     trip = await harness.start_trip("hotel", "child-without-saga")
     await harness.wait_for_status(trip, "stuck")
@@ -678,13 +574,13 @@ async def test_rescue_is_stuck_with_a_child_of_which_it_cannot_account(harness: 
     assert Counter(harness.participants.started)["cancel-hotel"] == 2
     assert (await client.preview(trip.id)).unknown == ("without-saga",)
     await client.complete(stuck.id, "without-saga", by="mia", because="the car was given back")
-    await rescued_by_hand(harness, stuck)
+    await settled(harness, stuck)
     assert (await client.preview(trip.id)).unknown == ()
     assert await rescue(harness, trip.id) == outcome.model_copy(update={"is_new": False})
 
 
-async def test_rescue_that_only_has_a_child_to_account_for_waits_for_a_person(harness: WorkerHarness) -> None:
-    """Nothing else is owed; the child must not be forgotten."""
+async def test_rescue_with_only_unknown_compensations_waits_for_an_operator(harness: WorkerHarness) -> None:
+    """No other compensation is pending, but the child must not be forgotten."""
     trip = await harness.start_trip("child-without-saga")
     await harness.wait_for_status(trip, "stuck")
     await trip.terminate("x")
@@ -695,14 +591,15 @@ async def test_rescue_that_only_has_a_child_to_account_for_waits_for_a_person(ha
     await harness.wait_for_status(stuck, "stuck")
 
     assert outcome.sentence == (
-        f"{trip.id}: {stuck.id} waits for a person; nobody can tell what these children owe: without-saga"
+        f"{trip.id}: {stuck.id} waits for an operator; "
+        "the compensations of these children are unknown: without-saga"
     )
-    await SagaClient(harness.client).skip(stuck.id, "without-saga", by="mia", because="there never was a car")
-    await rescued_by_hand(harness, stuck)
+    await SagaClient(harness.client).skip(stuck.id, "without-saga", by="mia", because="no car was booked")
+    await settled(harness, stuck)
 
 
-async def test_saga_with_a_slash_in_its_id_is_nobodys_child(harness: WorkerHarness) -> None:
-    """Whose child a workflow is stands in its history, not in its id."""
+async def test_saga_with_a_slash_in_its_id_is_not_a_child(harness: WorkerHarness) -> None:
+    """The history, and not the id, says whether a workflow is a child."""
     root_id = f"tenant/{harness.task_queue}"
     plan = TripPlan(do=("hotel", TripPlan(do=("flight",)), "wait"))
 
@@ -719,31 +616,31 @@ async def test_saga_with_a_slash_in_its_id_is_nobodys_child(harness: WorkerHarne
     assert (await rescued(harness, root_id)).owed == ("leg:book-flight", "book-hotel")
     assert uncompensated_bookings(harness, root_id) == []
 
-    whole = await start()
-    await whole.signal("go")
-    assert (await harness.wait_for_ending(whole)).closed == "COMPLETED"
+    uninterrupted = await start()
+    await uninterrupted.signal("go")
+    assert (await harness.wait_for_ending(uninterrupted)).closed == "COMPLETED"
     assert (await SagaClient(harness.client).preview(root_id)).has_completed
 
 
-class CutOff(Interceptor):
-    """A connection that breaks behind some signals.
+class BrokenConnection(Interceptor):
+    """A connection that breaks after some signals.
 
     Args:
-        after: How many go through.
-        error: With what it breaks.
+        after: The number of signals that are sent.
+        error: The error of every further signal.
     """
 
     def __init__(self, after: int, error: Exception) -> None:
-        self.left, self.error = after, error
+        self.remaining, self.error = after, error
 
     def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:  # noqa: A002 - Temporal's
-        cut_off = self
+        connection = self
 
         class Outbound(OutboundInterceptor):
             async def signal_workflow(self, input: SignalWorkflowInput) -> None:  # noqa: A002 - Temporal's
-                if not cut_off.left:
-                    raise cut_off.error
-                cut_off.left -= 1
+                if not connection.remaining:
+                    raise connection.error
+                connection.remaining -= 1
                 await super().signal_workflow(input)
 
         return Outbound(next)
@@ -753,22 +650,22 @@ LARGE = ("big-900000", "big-900000", "big-900000", "big-900000", "big-900000", "
 
 
 async def large_trip(harness: WorkerHarness) -> Handle:
-    """A trip that owes more than a server takes at once, and was cut off."""
+    """Starts and terminates a trip with more pending compensations than one message can have."""
     trip = await harness.start_trip(*LARGE)
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=len(LARGE) - 1)
     await trip.terminate("x")
     return trip
 
 
-async def rescue_through(harness: WorkerHarness, connection: CutOff, trip: Handle) -> None:
-    """Rescues a trip on another connection, by a workflow that skips time."""
+async def rescue_through(harness: WorkerHarness, connection: BrokenConnection, trip: Handle) -> None:
+    """Rescues a trip on another connection, with a rescue workflow that skips time."""
     config = TimeSkipper(harness.client).client.config()
     config["interceptors"] = [*config["interceptors"], connection]
     await SagaClient(Client(**config)).rescue(trip.id, by="mia", because="x")
 
 
-async def test_saga_that_owes_more_than_a_message_takes_is_rescued(harness: WorkerHarness) -> None:
-    """It is sent in parts, and asked twice nothing is sent again."""
+async def test_large_pending_compensations_are_sent_in_chunks(harness: WorkerHarness) -> None:
+    """A repeated rescue sends no chunk again."""
     trip = await large_trip(harness)
 
     outcome = await rescued(harness, trip.id)
@@ -778,13 +675,11 @@ async def test_saga_that_owes_more_than_a_message_takes_is_rescued(harness: Work
     assert await rescue(harness, trip.id) == outcome.model_copy(update={"is_new": False})
 
 
-async def test_rescue_that_was_not_sent_everything_says_so_and_is_sent_the_rest(
-    harness: WorkerHarness,
-) -> None:
-    """Nothing is compensated before all of it is there."""
+async def test_missing_chunks_are_reported_and_sent_by_a_repeated_rescue(harness: WorkerHarness) -> None:
+    """No compensation runs before all chunks have arrived."""
     trip = await large_trip(harness)
     with pytest.raises(ConnectionError):
-        await rescue_through(harness, CutOff(3, ConnectionError("cut off by the test")), trip)
+        await rescue_through(harness, BrokenConnection(3, ConnectionError("interrupted by the test")), trip)
     waiting = harness.client.get_workflow_handle(f"{trip.id}~rescue")
     await harness.wait_for_status(waiting, "stuck")
     assert "arrived here: ask for the rescue again" in await harness.current_details(waiting)
@@ -804,26 +699,26 @@ async def test_rescue_that_was_not_sent_everything_says_so_and_is_sent_the_rest(
     assert len(signals) == len(set(signals)) == json.loads(signals[0])["count"]
 
 
-async def test_what_a_rescue_is_sent_that_is_no_part_of_it_is_passed_over(harness: WorkerHarness) -> None:
-    """P7: whoever may signal a workflow may send anything, and it still owes all that it did."""
+async def test_foreign_chunks_are_ignored(harness: WorkerHarness) -> None:
+    """P7: any client can send signals, and no compensation is lost by them."""
     trip = await large_trip(harness)
     with pytest.raises(ConnectionError):
-        await rescue_through(harness, CutOff(3, ConnectionError("cut off by the test")), trip)
+        await rescue_through(harness, BrokenConnection(3, ConnectionError("interrupted by the test")), trip)
     waiting = harness.client.get_workflow_handle(f"{trip.id}~rescue")
-    debtless = {"of": "x", "number": 0, "count": 1, "text": "{}"}
-    for content in ([], [None], [{"of": "x"}], [debtless], [debtless, debtless]):
+    empty = {"of": "x", "number": 0, "count": 1, "text": "{}"}
+    for content in ([], [None], [{"of": "x"}], [empty], [empty, empty]):
         await waiting.signal("saga-rescue-part", args=content)
 
     assert len((await rescued(harness, trip.id)).owed) == len(LARGE) - 1
     assert uncompensated_bookings(harness, trip.id) == []
 
 
-async def test_server_that_takes_less_than_usual_is_told_of_in_a_sentence(harness: WorkerHarness) -> None:
-    """Who has set its limits can raise them, and ask again."""
+async def test_size_limit_of_the_server_is_explained(harness: WorkerHarness) -> None:
+    """An operator can raise the limit and repeat the rescue."""
     trip = await large_trip(harness)
     refusal = RPCError("Blob data size exceeds limit", RPCStatusCode.INVALID_ARGUMENT, b"")
 
-    with pytest.raises(VerbRefusedError, match=r"exceeds limit\); raise its limits and ask again"):
-        await rescue_through(harness, CutOff(1, refusal), trip)
+    with pytest.raises(VerbRefusedError, match=r"exceeds limit\); raise its size limits, and repeat"):
+        await rescue_through(harness, BrokenConnection(1, refusal), trip)
 
     assert len((await rescued(harness, trip.id)).owed) == len(LARGE) - 1

@@ -1,4 +1,4 @@
-"""A saga that was reset in the Web UI: what it did after the reset point is known, and made up for, once."""
+"""Sagas that were reset in the Web UI: steps of superseded runs are shown, and compensated once."""
 
 import asyncio
 from collections import Counter
@@ -11,8 +11,7 @@ from temporalio.api.enums.v1 import EventType, ResetReapplyExcludeType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client
 
-from sagas import SagaClient, VerbRefusedError, render_preview, render_timeline
-from sagas.operator._rescue import RescueDecision
+from sagas.operator import RescueDecision, SagaClient, VerbRefusedError, render_preview, render_timeline
 from tests.waiting import until
 
 from ..fixtures.trip_participants import rejects
@@ -29,7 +28,7 @@ NO_SIGNALS = ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL
 
 @workflow.defn(name="TripSaga")
 class OtherTrip(TripSaga):
-    """A newer version, which goes by car where the older one flies."""
+    """A newer version that books a car instead of a flight."""
 
     @workflow.run
     async def run(self, plan: TripPlan) -> list[str]:
@@ -43,7 +42,7 @@ async def run_of(handle: Handle) -> str:
 
 
 async def reset(client: Client, saga_id: str, *, before: str, run_id: str = "") -> Handle:
-    """Resets a saga to where it asked for a step, as the Web UI does; signals are not sent again."""
+    """Resets a saga to the start of a step as the Web UI does, without its signals."""
     run_id = run_id or await run_of(client.get_workflow_handle(saga_id))
     point = 0
     async for event in client.get_workflow_handle(saga_id, run_id=run_id).fetch_history_events():
@@ -52,12 +51,12 @@ async def reset(client: Client, saga_id: str, *, before: str, run_id: str = "") 
         if scheduled.activity_id == before or (child.workflow_id == f"{saga_id}/{before}" and before):
             point = scheduled.workflow_task_completed_event_id or child.workflow_task_completed_event_id
             break
-    assert point, f"{saga_id} has never asked for {before}"
+    assert point, f"{saga_id} has not started {before}"
     answer = await client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=client.namespace,
             workflow_execution=WorkflowExecution(workflow_id=saga_id, run_id=run_id),
-            reason="somebody did in the Web UI",
+            reason="reset by the test",
             workflow_task_finish_event_id=point,
             request_id=str(uuid4()),
             reset_reapply_exclude_types=[NO_SIGNALS],
@@ -66,46 +65,46 @@ async def reset(client: Client, saga_id: str, *, before: str, run_id: str = "") 
     return client.get_workflow_handle(saga_id, run_id=answer.run_id)
 
 
-async def cut_off_before(harness: WorkerHarness, trip: Handle, step: str) -> None:
-    """Resets a trip, and terminates it before a worker has taken up its new run."""
+async def reset_and_terminate(harness: WorkerHarness, trip: Handle, step: str) -> None:
+    """Resets a trip, and terminates the new run before a worker receives its first task."""
     await harness.stop_workers()
     anew = await reset(harness.client, trip.id, before=step)
-    await anew.terminate("somebody gave up")
+    await anew.terminate("interrupted by the test")
     await harness.start_worker()
 
 
 async def booked(harness: WorkerHarness, *do: "str | TripPlan", bookings: int = 2) -> Handle:
-    """A trip that has done so many steps, and heard of it."""
+    """Starts a trip, and waits until its workflow has the results of some bookings."""
     trip = await harness.start_trip(*do)
     last = await harness.wait_for_event(trip, DONE, nth=bookings)
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=last.event_id)
     return trip
 
 
-async def test_what_a_reset_has_left_behind_is_made_up_for(harness: WorkerHarness) -> None:
-    """It is seen, it is owed in its place, and asked twice nothing happens twice."""
+async def test_steps_of_a_superseded_run_are_compensated(harness: WorkerHarness) -> None:
+    """The steps are shown and pending in their order, and a repeated rescue changes nothing."""
     trip = await booked(harness, "hotel", "flight", "wait")
-    await cut_off_before(harness, trip, "book-flight")
+    await reset_and_terminate(harness, trip, "book-flight")
     client = SagaClient(harness.client)
 
-    story, preview = await client.show(trip.id), await client.preview(trip.id)
+    timeline, preview = await client.show(trip.id), await client.preview(trip.id)
     outcome = await rescued(harness, trip.id)
 
-    assert [(step.address, bool(step.left_by)) for step in story.steps] == [
+    assert [(line.address, bool(line.left_by)) for line in timeline.steps] == [
         ("book-hotel", False),
         ("book-flight", True),
     ]
-    assert "done before a reset, by run " in render_timeline(story)
+    assert "executed before a reset, by run " in render_timeline(timeline, width=100)
     assert [each.address for each in preview.compensations] == ["book-flight", "book-hotel"]
     assert outcome.owed == ("book-flight", "book-hotel")
     assert harness.participants.started == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
     assert uncompensated_bookings(harness, trip.id) == []
     assert await rescue(harness, trip.id) == outcome.model_copy(update={"is_new": False})
-    assert (await client.preview(trip.id)).sentence == "nothing is owed"
+    assert (await client.preview(trip.id)).sentence == "no compensation is pending"
 
 
-async def test_what_was_done_again_after_a_reset_is_made_up_for_once(harness: WorkerHarness) -> None:
-    """It is the same effect, under the same key."""
+async def test_repeated_step_is_compensated_once(harness: WorkerHarness) -> None:
+    """The step has the same key in both runs, and is one effect."""
     trip = await booked(harness, "hotel", "flight", "wait")
     anew = await reset(harness.client, trip.id, before="book-flight")
     await harness.wait_for_event(anew, DONE, nth=2)
@@ -117,8 +116,8 @@ async def test_what_was_done_again_after_a_reset_is_made_up_for_once(harness: Wo
     assert len(set(harness.participants.keys["book-flight"])) == 1
 
 
-async def test_saga_that_waits_for_a_person_after_a_reset_says_so(harness: WorkerHarness) -> None:
-    """What was under way when it was reset never ends, and nobody waits for that."""
+async def test_stuck_saga_waits_for_an_operator_after_a_reset(harness: WorkerHarness) -> None:
+    """An activity of the superseded run has no end, and does not count as running."""
     latch = harness.participants.block("book-flight")
     harness.participants.when("cancel-hotel", rejects("too_late"))
     trip = await harness.start_trip("hotel", "flight", "fail")
@@ -127,24 +126,24 @@ async def test_saga_that_waits_for_a_person_after_a_reset_says_so(harness: Worke
     await harness.wait_for_status(anew, "stuck")
     latch.released.set()
 
-    story = await SagaClient(harness.client).show(trip.id)
+    timeline = await SagaClient(harness.client).show(trip.id)
 
-    assert [wait.what for wait in story.waits] == ["for a person"]
+    assert [wait.what for wait in timeline.waits] == ["for a person"]
 
 
-async def test_a_saga_that_was_reset_twice_remembers_both(harness: WorkerHarness) -> None:
-    """Each run knows only of the one that it was copied from."""
+async def test_both_superseded_runs_of_two_resets_are_read(harness: WorkerHarness) -> None:
+    """Each history names only the run from which it was copied."""
     trip = await booked(harness, "hotel", "flight", "car", "wait", bookings=3)
     await harness.stop_workers()
     await reset(harness.client, trip.id, before="book-car")
-    await cut_off_before(harness, trip, "book-flight")
+    await reset_and_terminate(harness, trip, "book-flight")
 
     assert (await rescued(harness, trip.id)).owed == ("book-car", "book-flight", "book-hotel")
     assert uncompensated_bookings(harness, trip.id) == []
 
 
-async def test_a_run_that_was_reset_twice_has_left_two_behind(harness: WorkerHarness) -> None:
-    """No history names the first of them, but the server lists it."""
+async def test_run_superseded_by_a_second_reset_of_the_same_run_is_read(harness: WorkerHarness) -> None:
+    """No history names that run, but the server lists it."""
     trip = await booked(harness, "hotel", "wait", "flight", "sleep", bookings=1)
     first = await run_of(trip)
     second = await reset(harness.client, trip.id, before="book-hotel", run_id=first)
@@ -166,10 +165,8 @@ async def test_a_run_that_was_reset_twice_has_left_two_behind(harness: WorkerHar
     assert uncompensated_bookings(harness, trip.id) == []
 
 
-async def test_a_reset_to_before_a_saga_continued_as_new_leaves_all_the_rest_behind(
-    harness: WorkerHarness,
-) -> None:
-    """The runs after the one that was reset are left behind with it."""
+async def test_reset_to_before_a_continue_as_new_supersedes_all_later_runs(harness: WorkerHarness) -> None:
+    """The runs after the reset run are superseded as well."""
     trip = await harness.start_trip("hotel", "flight", "again", "car", "wait")
     first = await run_of(trip)
     await harness.wait_for_event(await harness.wait_for_next_run(trip), DONE)
@@ -182,8 +179,8 @@ async def test_a_reset_to_before_a_saga_continued_as_new_leaves_all_the_rest_beh
     assert uncompensated_bookings(harness, trip.id) == []
 
 
-async def test_a_saga_continues_as_new_after_a_reset_and_is_rescued(harness: WorkerHarness) -> None:
-    """What was left behind stands between what it did before and after the reset."""
+async def test_saga_that_continued_as_new_after_a_reset_is_rescued(harness: WorkerHarness) -> None:
+    """The superseded steps keep their place between earlier and later steps."""
     trip = await booked(harness, "hotel", "wait", "flight", "sleep", bookings=1)
     await trip.signal("go")
     await harness.wait_for_event(trip, DONE, nth=2)
@@ -198,41 +195,39 @@ async def test_a_saga_continues_as_new_after_a_reset_and_is_rescued(harness: Wor
     assert (await rescued(harness, trip.id)).owed == ("book-car", "book-flight", "book-hotel")
 
 
-async def test_what_was_compensated_before_a_reset_is_not_owed(harness: WorkerHarness) -> None:
-    """Its key is void: there is nothing to take back."""
+async def test_step_compensated_before_a_reset_is_not_pending(harness: WorkerHarness) -> None:
+    """The idempotency key of the step is void."""
     trip = await harness.start_trip("hotel", "flight", "fail")
     assert (await harness.wait_for_ending(trip)).saga == "compensated"
-    await cut_off_before(harness, trip, "book-flight")
+    await reset_and_terminate(harness, trip, "book-flight")
 
-    assert (await rescue(harness, trip.id)).course is RescueDecision.NOTHING_OWED
+    assert (await rescue(harness, trip.id)).course is RescueDecision.NOTHING_PENDING
 
     assert harness.participants.started == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
 
 
-async def test_what_a_person_has_settled_before_a_reset_is_not_owed(harness: WorkerHarness) -> None:
-    """It is told who that was."""
+async def test_step_resolved_before_a_reset_is_not_pending(harness: WorkerHarness) -> None:
+    """The timeline and the preview name the operator."""
     harness.participants.when("cancel-flight", rejects("too_late"))
     trip = await harness.start_trip("hotel", "flight", "fail")
     await harness.wait_for_status(trip, "stuck")
     client = SagaClient(harness.client)
     await client.skip(trip.id, "book-flight", by="mia", because="a credit note was sent")
     assert (await harness.wait_for_ending(trip)).saga == "settled"
-    await cut_off_before(harness, trip, "book-flight")
+    await reset_and_terminate(harness, trip, "book-flight")
 
-    assert (await rescue(harness, trip.id)).course is RescueDecision.NOTHING_OWED
+    assert (await rescue(harness, trip.id)).course is RescueDecision.NOTHING_PENDING
 
-    story, preview = await client.show(trip.id), await client.preview(trip.id)
-    assert "skip book-flight by mia: a credit note was sent" in render_timeline(story)
-    assert [step.compensations[0].state.value for step in story.steps] == ["done", "skipped"]
+    timeline, preview = await client.show(trip.id), await client.preview(trip.id)
+    assert "skip book-flight by mia: a credit note was sent" in render_timeline(timeline)
+    assert [line.compensations[0].state.value for line in timeline.steps] == ["done", "skipped"]
     assert [(stay.address, stay.because) for stay in preview.stays] == [
         ("book-flight", "skipped by mia: a credit note was sent")
     ]
 
 
-async def test_saga_that_ended_by_itself_is_rescued_for_what_it_did_before_a_reset(
-    harness: WorkerHarness,
-) -> None:
-    """It has made up for all that it knew of; only the rest is left."""
+async def test_compensated_saga_is_rescued_for_a_superseded_step(harness: WorkerHarness) -> None:
+    """The saga has compensated its own steps, and the rescue compensates the superseded step."""
     trip = await booked(harness, "hotel", "wait", "flight", "sleep", bookings=1)
     await trip.signal("go")
     await harness.wait_for_event(trip, DONE, nth=2)
@@ -247,20 +242,18 @@ async def test_saga_that_ended_by_itself_is_rescued_for_what_it_did_before_a_res
 
     outcome = await rescued(harness, trip.id)
 
-    assert while_it_runs.sentence == (
-        "1 compensation would run; for 1 effect from before a reset, only a rescue makes up"
+    assert while_it_runs.sentence == ("1 compensation would run; 1 effect from before a reset needs a rescue")
+    assert "only a rescue compensates these steps:\n  book-flight  cancel-flight" in render_preview(
+        while_it_runs
     )
-    assert "only a rescue makes up for it:\n  book-flight  cancel-flight" in render_preview(while_it_runs)
     assert outcome.owed == ("book-flight",)
     assert uncompensated_bookings(harness, trip.id) == []
     assert (await rescue(harness, trip.id)).run_id == outcome.run_id
 
 
 @pytest.mark.parametrize("after", ["look", "pay"])
-async def test_saga_that_completed_is_rescued_for_what_only_an_earlier_run_did(
-    harness: WorkerHarness, after: str
-) -> None:
-    """It was refused what that had done, so it must have asked for something else; its own work stays."""
+async def test_completed_saga_is_rescued_for_a_superseded_step(harness: WorkerHarness, after: str) -> None:
+    """The later run was rejected for another message, so the earlier effect exists; own effects remain."""
     trip = await booked(harness, "hotel", "best-effort-flight", "wait", after)
     harness.participants.when("book-flight", rejects("key_reuse"))
     anew = await reset(harness.client, trip.id, before="book-hotel")
@@ -278,8 +271,8 @@ async def test_saga_that_completed_is_rescued_for_what_only_an_earlier_run_did(
     assert (await client.preview(trip.id)).left == ()
 
 
-async def test_nothing_of_a_run_that_has_passed_the_pivot_is_taken_back(harness: WorkerHarness) -> None:
-    """Also where the run after it was refused some of it."""
+async def test_steps_of_a_superseded_run_past_its_pivot_are_not_compensated(harness: WorkerHarness) -> None:
+    """The rejection of a step in a later run changes nothing."""
     trip = await booked(harness, "hotel", "best-effort-flight", "pay", "wait", bookings=3)
     harness.participants.when("book-flight", rejects("key_reuse"))
     anew = await reset(harness.client, trip.id, before="book-hotel")
@@ -290,13 +283,13 @@ async def test_nothing_of_a_run_that_has_passed_the_pivot_is_taken_back(harness:
         await rescue(harness, trip.id)
 
 
-async def test_saga_goes_on_where_its_pivot_was_done_before_a_reset(harness: WorkerHarness) -> None:
-    """Nothing crosses the pivot backwards, whichever run has passed it."""
+async def test_saga_continues_when_a_superseded_run_has_passed_the_pivot(harness: WorkerHarness) -> None:
+    """Nothing is compensated after the pivot, whichever run has passed the pivot."""
     trip = await booked(harness, "hotel", "flight", "pay", "wait", bookings=3)
-    await cut_off_before(harness, trip, "book-flight")
+    await reset_and_terminate(harness, trip, "book-flight")
 
     outcome = await rescue(harness, trip.id)
-    assert outcome.course is RescueDecision.GOING_ON
+    assert outcome.course is RescueDecision.CONTINUING
     again = harness.client.get_workflow_handle(trip.id)
     await again.signal("go")
 
@@ -304,10 +297,10 @@ async def test_saga_goes_on_where_its_pivot_was_done_before_a_reset(harness: Wor
     assert not [name for name in harness.participants.started if name.startswith("cancel-")]
 
 
-async def test_saga_that_turned_back_behind_the_pivot_of_an_earlier_run_is_for_a_person(
+async def test_saga_compensated_after_the_pivot_of_a_superseded_run_needs_a_manual_decision(
     harness: WorkerHarness,
 ) -> None:
-    """There is no way back, and none forward."""
+    """A rescue can neither compensate nor continue such a saga."""
     trip = await booked(harness, "hotel", "flight", "pay", "wait", bookings=3)
     latch = harness.participants.block("book-flight")
     anew = await reset(harness.client, trip.id, before="book-flight")
@@ -316,15 +309,13 @@ async def test_saga_that_turned_back_behind_the_pivot_of_an_earlier_run_is_for_a
     latch.released.set()
     assert (await harness.wait_for_ending(anew)).saga == "compensated"
 
-    with pytest.raises(VerbRefusedError, match="turned back after a reset"):
+    with pytest.raises(VerbRefusedError, match="compensated after a reset"):
         await rescue(harness, trip.id)
 
 
 @pytest.mark.parametrize("is_open", [True, False], ids=["under-way", "closed"])
-async def test_child_that_a_reset_has_left_behind_is_made_up_for(
-    harness: WorkerHarness, *, is_open: bool
-) -> None:
-    """Where it still runs, it is told to turn back first."""
+async def test_child_of_a_superseded_run_is_compensated(harness: WorkerHarness, *, is_open: bool) -> None:
+    """An open child is cancelled first, and compensates its own steps."""
     leg = TripPlan(do=("flight", "car", "wait") if is_open else ("flight", "car"))
     trip = await harness.start_trip("hotel", leg, "wait")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
@@ -332,7 +323,7 @@ async def test_child_that_a_reset_has_left_behind_is_made_up_for(
     await harness.wait_for_event(child, DONE, nth=2)
     if not is_open:
         await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
-    await cut_off_before(harness, trip, "leg")
+    await reset_and_terminate(harness, trip, "leg")
 
     outcome = await rescued(harness, trip.id)
 
@@ -341,10 +332,10 @@ async def test_child_that_a_reset_has_left_behind_is_made_up_for(
 
 
 @pytest.mark.parametrize("do", [("flight", "wait", "car"), ("flight", "wait", "again", "car")], ids=str)
-async def test_child_that_was_begun_anew_after_a_reset_leaves_nothing_behind(
+async def test_steps_of_a_child_that_was_started_again_are_compensated(
     harness: WorkerHarness, do: tuple[str, ...]
 ) -> None:
-    """The one before had come further, under the same keys; perhaps it had continued as new."""
+    """The earlier child had executed more steps, under the same keys; one of them continued as new."""
     trip = await harness.start_trip("hotel", TripPlan(do=do), "sleep")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     child = harness.child_of(trip, "leg")
@@ -365,7 +356,7 @@ async def test_child_that_was_begun_anew_after_a_reset_leaves_nothing_behind(
 
 
 async def test_saga_that_was_rescued_and_reset_is_rescued_again(harness: WorkerHarness) -> None:
-    """What it has done since is owed; who asks twice, or at the same time, has it done once."""
+    """Concurrent and repeated requests start one further rescue, for the steps since the first one."""
     trip = await booked(harness, "hotel", "wait", "flight", "sleep", bookings=1)
     await trip.terminate("x")
     first = await rescued(harness, trip.id)
@@ -375,31 +366,31 @@ async def test_saga_that_was_rescued_and_reset_is_rescued_again(harness: WorkerH
     await harness.wait_for_event(anew, DONE, nth=2)
     await anew.terminate("y")
 
-    found = await asyncio.gather(*(rescue(harness, trip.id, by=f"o{n}") for n in range(4)))
+    outcomes = await asyncio.gather(*(rescue(harness, trip.id, by=f"o{n}") for n in range(4)))
     again = await rescued(harness, trip.id)
 
     assert first.workflow_id == f"{trip.id}~rescue"
-    assert {each.workflow_id for each in found} == {again.workflow_id} == {f"{trip.id}~rescue-2"}
-    assert [each.is_new for each in found].count(True) == 1
+    assert {each.workflow_id for each in outcomes} == {again.workflow_id} == {f"{trip.id}~rescue-2"}
+    assert [each.is_new for each in outcomes].count(True) == 1
     assert again.owed == ("book-flight", "book-hotel")
     assert uncompensated_bookings(harness, trip.id) == []
     client = SagaClient(harness.client)
-    story = await client.show(again.workflow_id)
-    assert [each.id for each in story.rescues] == [first.workflow_id, again.workflow_id]
+    timeline = await client.show(again.workflow_id)
+    assert [each.id for each in timeline.rescues] == [first.workflow_id, again.workflow_id]
 
     async def is_listed() -> bool:
-        found = await client.list(status="terminated", query=f"WorkflowId = '{trip.id}'")
-        return [each.rescue for each in found] == ["compensated"]
+        sagas = await client.list(status="terminated", query=f"WorkflowId = '{trip.id}'")
+        return [each.rescue for each in sagas] == ["compensated"]
 
     await until(is_listed)
 
 
-async def test_what_a_rescue_has_made_up_for_is_not_owed_after_a_reset(harness: WorkerHarness) -> None:
-    """Nobody has done it again since."""
+async def test_step_compensated_by_a_rescue_is_not_pending_after_a_reset(harness: WorkerHarness) -> None:
+    """The step was not repeated since."""
     trip = await booked(harness, "hotel", "flight", "wait")
     await trip.terminate("x")
     first = await rescued(harness, trip.id)
-    await cut_off_before(harness, trip, "book-flight")
+    await reset_and_terminate(harness, trip, "book-flight")
 
     assert (await rescue(harness, trip.id)).run_id == first.run_id
 
@@ -407,7 +398,7 @@ async def test_what_a_rescue_has_made_up_for_is_not_owed_after_a_reset(harness: 
 
 
 async def test_rescue_of_an_earlier_saga_with_the_same_id_does_not_count(harness: WorkerHarness) -> None:
-    """It was another one, though its steps had the same keys."""
+    """The later saga needs a rescue of its own, although the keys of the steps are the same."""
     trip = await booked(harness, "hotel", "wait", bookings=1)
     await trip.terminate("x")
     await rescued(harness, trip.id)

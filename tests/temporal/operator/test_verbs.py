@@ -1,4 +1,4 @@
-"""What an operator may ask of a saga: carried out and written down, or refused by a sentence."""
+"""Verbs of operators: executed and recorded in the audit trail, or refused with a reason."""
 
 import asyncio
 
@@ -6,7 +6,8 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowUpdateFailedError
 
-from sagas import (
+from sagas import SagaPlugin
+from sagas.operator import (
     COMPENSATE,
     COMPLETE,
     HOLD,
@@ -14,9 +15,8 @@ from sagas import (
     RETRY,
     SKIP,
     CompleteRequest,
-    OperatorNote,
+    OperatorRequest,
     SagaClient,
-    SagaPlugin,
     SkipRequest,
 )
 
@@ -24,25 +24,25 @@ from ..fixtures.trip_participants import ActivityLatch, fails, rejects
 from ..fixtures.trip_plan import Booking, TripPlan
 from ..fixtures.worker_harness import Ending, Handle, WorkerHarness
 
-# The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
+# Tests of cancels, pivots and children run with a cache as well; here, each workflow task is a replay.
 pytestmark = pytest.mark.parametrize("harness", [0], indirect=True, ids=["evicted"])
 
-MIA = OperatorNote(by="mia", because="a call from the customer")
+MIA = OperatorRequest(by="mia", because="a call from the customer")
 COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 FAILED = EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED
 FIRED = EventType.EVENT_TYPE_TIMER_FIRED
 
 
 def skip(step: str) -> SkipRequest:
-    return SkipRequest(by="mia", because="it was never there", step=step)
+    return SkipRequest(by="mia", because="the booking does not exist", step=step)
 
 
 def complete(step: str, result: object = None) -> CompleteRequest:
     return CompleteRequest(by="mia", because="done by telephone", step=step, result=result)
 
 
-async def test_a_saga_that_is_held_begins_nothing_until_it_is_resumed(harness: WorkerHarness) -> None:
-    """What is under way goes on to its end."""
+async def test_held_saga_starts_no_step_until_resumed(harness: WorkerHarness) -> None:
+    """A running activity goes on to its end."""
     hotel = harness.participants.block("book-hotel")
     trip = await harness.start_trip("hotel", "flight")
     await hotel.entered.wait()
@@ -59,8 +59,8 @@ async def test_a_saga_that_is_held_begins_nothing_until_it_is_resumed(harness: W
     assert harness.participants.started == ["book-hotel", "book-flight"]
 
 
-async def test_children_are_held_with_their_parent_and_resumed_with_it(harness: WorkerHarness) -> None:
-    """At any depth; what is under way in them goes on to its end, and each says who has held it."""
+async def test_children_are_held_and_resumed_with_their_parent(harness: WorkerHarness) -> None:
+    """The verbs reach children at any depth, and each audit trail has the operator."""
     car = harness.participants.block("book-car")
     trip = await harness.start_trip(
         "hotel", TripPlan(do=(TripPlan(do=("car", "flight"), name="night"), "look")), "ticket"
@@ -77,10 +77,10 @@ async def test_children_are_held_with_their_parent_and_resumed_with_it(harness: 
     assert harness.participants.started == ["book-hotel", "book-car"]
     assert "hold by mia: a call from the customer" in await harness.current_details(family[2])
     operator = SagaClient(harness.client)
-    told = (await operator.show(trip.id)).steps[1].child
-    assert told is not None
+    leg = (await operator.show(trip.id)).steps[1].child
+    assert leg is not None
     assert [
-        (each.status, [verb.verb for verb in each.verbs]) for each in (told, told.steps[0].child) if each
+        (each.status, [verb.verb for verb in each.verbs]) for each in (leg, leg.steps[0].child) if each
     ] == [("held", ["saga-hold"])] * 2
 
     assert await harness.send_update(trip, RESUME, MIA) == "running"
@@ -89,8 +89,8 @@ async def test_children_are_held_with_their_parent_and_resumed_with_it(harness: 
     assert [verb.words for verb in (await operator.show(family[2].id)).verbs] == ["hold", "resume"]
 
 
-async def test_a_child_that_starts_while_its_parent_is_being_held_is_held(harness: WorkerHarness) -> None:
-    """Its start cannot be taken back, but it begins nothing."""
+async def test_child_that_starts_during_a_hold_is_held(harness: WorkerHarness) -> None:
+    """The start of the child is already on the way, but the child starts no step."""
     asked_for = EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED
     trips = [await harness.start_trip("hotel", TripPlan(do=("visa",))) for _ in range(10)]
 
@@ -107,26 +107,24 @@ async def test_a_child_that_starts_while_its_parent_is_being_held_is_held(harnes
         assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
-@pytest.mark.parametrize("what", ["compensating", "closed"])
-async def test_a_child_that_makes_up_for_itself_is_not_held(harness: WorkerHarness, what: str) -> None:
-    """Nothing holds a compensation, nor that of the parent, which turns round when it hears of it."""
-    latch = harness.participants.block("cancel-flight" if what == "compensating" else "look-around")
-    child = TripPlan(do=("flight", "fail") if what == "compensating" else ("flight",))
+@pytest.mark.parametrize("state", ["compensating", "closed"])
+async def test_compensating_child_is_not_held(harness: WorkerHarness, state: str) -> None:
+    """A hold stops neither the compensations of the child nor those of its parent."""
+    latch = harness.participants.block("cancel-flight" if state == "compensating" else "look-around")
+    child = TripPlan(do=("flight", "fail") if state == "compensating" else ("flight",))
     trip = await harness.start_trip("hotel", child, "look")
     await latch.entered.wait()
 
     assert await harness.send_update(trip, HOLD, MIA) == "held"
     latch.released.set()
-    if what == "closed":
+    if state == "closed":
         await harness.send_update(trip, RESUME, MIA)
 
-    assert (await harness.wait_for_ending(trip)).closed == ("COMPLETED" if what == "closed" else "FAILED")
+    assert (await harness.wait_for_ending(trip)).closed == ("COMPLETED" if state == "closed" else "FAILED")
 
 
-async def test_a_child_that_is_stuck_is_held_with_its_parent_once_it_is_through(
-    harness: WorkerHarness,
-) -> None:
-    """It would begin its next step else; a `resume` that comes before is heard as well."""
+async def test_stuck_child_is_held_after_its_stuck_step(harness: WorkerHarness) -> None:
+    """The child starts no further step; a resume before the end of the stuck step counts as well."""
     for is_early in (False, True):
         harness.participants.when("book-flight", rejects())
         trip = await harness.start_trip(
@@ -156,8 +154,8 @@ async def test_a_child_that_is_stuck_is_held_with_its_parent_once_it_is_through(
         assert harness.participants.started[-2:] == ["look-around", "send-ticket"]
 
 
-async def test_a_child_that_is_stuck_on_its_way_back_is_not_held(harness: WorkerHarness) -> None:
-    """Nothing holds a compensation, so nobody is said to have done so."""
+async def test_child_with_a_stuck_compensation_is_not_held(harness: WorkerHarness) -> None:
+    """The audit trail of the child has no hold, because a hold stops no compensation."""
     harness.participants.when("cancel-flight", rejects("too_late"))
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "fail")))
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
@@ -173,8 +171,10 @@ async def test_a_child_that_is_stuck_on_its_way_back_is_not_held(harness: Worker
     assert (await harness.wait_for_ending(trip)).saga == "compensated"
 
 
-async def test_a_saga_that_is_held_stays_so_where_its_child_is_past_the_pivot(harness: WorkerHarness) -> None:
-    """P6: to compensate is too late then, and whoever resumes it gets both going."""
+async def test_parent_stays_held_after_compensate_when_its_child_is_past_the_pivot(
+    harness: WorkerHarness,
+) -> None:
+    """P6: compensating is too late then, and a resume continues parent and child."""
     pay = harness.participants.block("pay")
     trip = await harness.start_trip("hotel", TripPlan(do=("pay", "look"), is_pivot=True), "ticket")
     await pay.entered.wait()
@@ -198,10 +198,8 @@ async def test_a_saga_that_is_held_stays_so_where_its_child_is_past_the_pivot(ha
     assert harness.participants.started == ["book-hotel", "pay", "look-around", "send-ticket"]
 
 
-async def test_a_saga_that_is_held_stays_so_where_it_is_told_to_compensate_too_late(
-    harness: WorkerHarness,
-) -> None:
-    """P6: its pivot may have happened already, and has."""
+async def test_saga_stays_held_after_compensate_when_its_pivot_is_done(harness: WorkerHarness) -> None:
+    """P6: the pivot was under way at the time of the request, and has happened."""
     pay = harness.participants.block("pay")
     trip = await harness.start_trip("hotel", "pay", "look")
     await pay.entered.wait()
@@ -218,8 +216,8 @@ async def test_a_saga_that_is_held_stays_so_where_it_is_told_to_compensate_too_l
     assert harness.participants.started == ["book-hotel", "pay", "look-around"]
 
 
-async def test_a_child_that_is_held_with_its_parent_compensates_with_it(harness: WorkerHarness) -> None:
-    """Nobody has to resume it first."""
+async def test_held_child_compensates_with_its_parent(harness: WorkerHarness) -> None:
+    """No resume is needed first."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "visa")))
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     await harness.wait_for_event(harness.child_of(trip, "leg"), COMPLETED)
@@ -232,24 +230,24 @@ async def test_a_child_that_is_held_with_its_parent_compensates_with_it(harness:
     assert harness.participants.started[2:] == ["cancel-flight", "cancel-hotel"]
 
 
-async def test_a_saga_that_is_held_can_be_cancelled(harness: WorkerHarness) -> None:
-    """And told to compensate; neither waits for `resume`."""
-    for way in ("cancel", COMPENSATE):
+async def test_held_saga_can_be_cancelled_and_compensated(harness: WorkerHarness) -> None:
+    """Neither a cancel nor a compensate waits for a resume."""
+    for verb in ("cancel", COMPENSATE):
         hotel = harness.participants.block("book-hotel")
         trip = await harness.start_trip("hotel", "flight")
         await hotel.entered.wait()
         await harness.send_update(trip, HOLD, MIA)
         hotel.released.set()
         await harness.wait_for_event(trip, COMPLETED)
-        await (trip.cancel() if way == "cancel" else harness.send_update(trip, COMPENSATE, MIA))
+        await (trip.cancel() if verb == "cancel" else harness.send_update(trip, COMPENSATE, MIA))
 
         assert (await harness.wait_for_ending(trip)).saga == "compensated"
     assert "book-flight" not in harness.participants.started
 
 
 @pytest.mark.parametrize("word", ["sleep", "wait", "car", "flight|sleep", "leg"])
-async def test_an_operator_has_a_saga_compensate(harness: WorkerHarness, word: str) -> None:
-    """Wherever it waits; the failure says who wanted it."""
+async def test_compensate_works_wherever_the_saga_waits(harness: WorkerHarness, word: str) -> None:
+    """The failure of the saga has the code of a requested compensation."""
     harness.participants.when("book-car", ActivityLatch().block_with_heartbeats)
     leg = TripPlan(do=("flight", "sleep"))
     trip = await harness.start_trip("hotel", leg if word == "leg" else word, "look")
@@ -271,8 +269,8 @@ async def test_an_operator_has_a_saga_compensate(harness: WorkerHarness, word: s
     assert harness.participants.started[-1] == "cancel-hotel"
 
 
-async def test_a_compensation_is_skipped(harness: WorkerHarness) -> None:
-    """The saga says that it was settled, and by which step; its other compensations have run."""
+async def test_compensation_is_skipped(harness: WorkerHarness) -> None:
+    """The saga ends as settled with the skipped step; the other compensations run."""
     harness.participants.when("cancel-flight", rejects("too_late"))
     trip = await harness.start_trip("hotel", "flight", "fail")
     await harness.wait_for_status(trip, "stuck")
@@ -289,8 +287,8 @@ async def test_a_compensation_is_skipped(harness: WorkerHarness) -> None:
     assert error.details[3] == {"book-flight": "skipped"}
 
 
-async def test_a_compensation_is_completed_by_hand(harness: WorkerHarness) -> None:
-    """Also one that is still being tried."""
+async def test_compensation_is_completed_manually(harness: WorkerHarness) -> None:
+    """A compensation that is still being retried can be completed as well."""
     harness.participants.when("cancel-flight", *[fails()] * 50)
     trip = await harness.start_trip("flight", "fail")
     await harness.wait_for_status(trip, "stuck")
@@ -301,8 +299,8 @@ async def test_a_compensation_is_completed_by_hand(harness: WorkerHarness) -> No
     assert (await harness.wait_for_failure(trip)).details[3] == {"book-flight": "completed by hand"}
 
 
-async def test_a_step_after_the_pivot_is_completed_by_hand(harness: WorkerHarness) -> None:
-    """With the result that it would have had; it cannot be skipped, as the saga counts on it."""
+async def test_step_after_the_pivot_is_completed_manually(harness: WorkerHarness) -> None:
+    """The operator gives the result of the action; the step cannot be skipped."""
     harness.participants.when("book-hotel", rejects("closed"))
     trip = await harness.start_trip("pay", "hotel", "look")
     await harness.wait_for_status(trip, "stuck")
@@ -319,8 +317,8 @@ async def test_a_step_after_the_pivot_is_completed_by_hand(harness: WorkerHarnes
 
 
 @pytest.mark.parametrize("verb", [SKIP, COMPLETE])
-async def test_a_person_gives_the_verdict_on_the_pivot(harness: WorkerHarness, verb: str) -> None:
-    """Who skips it says that it has not happened, who completes it says that it has."""
+async def test_pivot_in_doubt_is_resolved_manually(harness: WorkerHarness, verb: str) -> None:
+    """A skipped pivot has not happened, and a completed one has."""
     harness.participants.when("pay", *[fails(final=True)] * 50)
     trip = await harness.start_trip("hotel", "pay-once", "look")
     await harness.wait_for_status(trip, "stuck")
@@ -336,8 +334,8 @@ async def test_a_person_gives_the_verdict_on_the_pivot(harness: WorkerHarness, v
     )
 
 
-async def test_a_parent_knows_what_was_settled_in_its_child(harness: WorkerHarness) -> None:
-    """Under the address that it has there."""
+async def test_parent_reports_manual_resolutions_of_its_child(harness: WorkerHarness) -> None:
+    """The resolution has the address of the step in the parent."""
     harness.participants.when("cancel-flight", rejects("too_late"))
     leg = TripPlan(do=("flight", "fail"))
     trip = await harness.start_trip("hotel", leg)
@@ -352,17 +350,17 @@ async def test_a_parent_knows_what_was_settled_in_its_child(harness: WorkerHarne
     assert (await harness.wait_for_failure(trip)).details[3] == {"leg:book-flight": "skipped"}
 
 
-@pytest.mark.parametrize("who", ["parent", "child"])
-async def test_a_parent_knows_what_was_settled_in_a_child_that_was_cancelled(
-    harness: WorkerHarness, who: str
+@pytest.mark.parametrize("cancelled", ["parent", "child"])
+async def test_parent_reports_manual_resolutions_of_a_cancelled_child(
+    harness: WorkerHarness, cancelled: str
 ) -> None:
-    """So does who waits for the root; closed as cancelled, nothing of it would seem to be left."""
+    """Parent and child fail as settled, because a cancelled workflow could not report the resolution."""
     harness.participants.when("cancel-flight", rejects("too_late"))
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "sleep")))
     child = harness.child_of(trip, "leg")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     await harness.wait_for_event(child, EventType.EVENT_TYPE_TIMER_STARTED)
-    await (trip if who == "parent" else child).cancel()
+    await (trip if cancelled == "parent" else child).cancel()
     await harness.wait_for_status(child, "stuck")
 
     await harness.send_update(child, SKIP, skip("book-flight"))
@@ -373,8 +371,8 @@ async def test_a_parent_knows_what_was_settled_in_a_child_that_was_cancelled(
     assert (await SagaClient(harness.client).show(trip.id)).status == "settled"
 
 
-async def test_a_saga_that_is_held_at_its_end_waits_for_resume(harness: WorkerHarness) -> None:
-    """It is not completed over the head of an operator who wants to look first."""
+async def test_saga_that_is_held_during_its_last_step_does_not_complete(harness: WorkerHarness) -> None:
+    """The operator can still have the saga compensated."""
     hotel = harness.participants.block("book-hotel")
     trip = await harness.start_trip("hotel")
     await hotel.entered.wait()
@@ -387,8 +385,8 @@ async def test_a_saga_that_is_held_at_its_end_waits_for_resume(harness: WorkerHa
     assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "turned_back")
 
 
-async def test_a_saga_that_was_cancelled_cannot_be_held(harness: WorkerHarness) -> None:
-    """It is about to compensate, which is not held: the verb would change nothing."""
+async def test_cancelled_saga_cannot_be_held(harness: WorkerHarness) -> None:
+    """The saga is about to compensate, and a hold stops no compensation."""
     flight = harness.participants.block("book-flight")
     trip = await harness.start_trip("hotel", "flight")
     await flight.entered.wait()
@@ -402,10 +400,10 @@ async def test_a_saga_that_was_cancelled_cannot_be_held(harness: WorkerHarness) 
 
 
 @pytest.mark.parametrize("do", [("pay-once",), ("pay", "hotel")])
-async def test_a_saga_that_gets_stuck_while_it_is_held_is_held_afterwards(
+async def test_saga_that_gets_stuck_during_a_hold_is_held_afterwards(
     harness: WorkerHarness, do: tuple[str, ...]
 ) -> None:
-    """It says so, and can be resumed: also before it mends."""
+    """A resume is possible before and after the stuck step is done."""
     for is_early in (True, False):
         latch = ActivityLatch()
         harness.participants.when("pay" if do == ("pay-once",) else "book-hotel", latch.block_then_fail)
@@ -424,8 +422,8 @@ async def test_a_saga_that_gets_stuck_while_it_is_held_is_held_afterwards(
 
 
 @pytest.mark.parametrize("verb", [SKIP, COMPLETE])
-async def test_nobody_settles_a_pivot_that_is_being_tried(harness: WorkerHarness, verb: str) -> None:
-    """P6: who looked before this attempt does not know what it does."""
+async def test_pivot_is_not_resolved_during_an_attempt(harness: WorkerHarness, verb: str) -> None:
+    """P6: an operator cannot know the result of the running attempt."""
     latch = ActivityLatch()
     harness.participants.when("pay", fails(), latch.block)
     trip = await harness.start_trip("hotel", "pay-once", "look")
@@ -441,8 +439,8 @@ async def test_nobody_settles_a_pivot_that_is_being_tried(harness: WorkerHarness
     assert (ending.closed, ending.saga) == ("COMPLETED", "completed")
 
 
-async def test_a_compensation_that_was_done_by_hand_is_not_tried_again(harness: WorkerHarness) -> None:
-    """Not even in a round that has begun; one that is being tried is not settled."""
+async def test_completed_compensation_is_not_retried(harness: WorkerHarness) -> None:
+    """The current round leaves the compensation out; a running compensation cannot be resolved."""
     latch = ActivityLatch()
     harness.participants.when("cancel-flight", rejects("too_late"), latch.block)
     harness.participants.when("cancel-hotel", rejects("too_late"))
@@ -460,8 +458,8 @@ async def test_a_compensation_that_was_done_by_hand_is_not_tried_again(harness: 
     assert harness.participants.started[2:] == ["cancel-flight", "cancel-hotel", "cancel-flight"]
 
 
-async def test_the_first_word_of_two_counts(harness: WorkerHarness) -> None:
-    """Also when both reach the saga at once: the second is refused."""
+async def test_first_of_two_resolutions_counts(harness: WorkerHarness) -> None:
+    """The second request is refused, even if both reach the saga at once."""
     harness.participants.when("cancel-hotel", rejects("too_late"))
     trip = await harness.start_trip("hotel", "fail")
     await harness.wait_for_status(trip, "stuck")
@@ -479,8 +477,8 @@ async def test_the_first_word_of_two_counts(harness: WorkerHarness) -> None:
     assert (await harness.wait_for_ending(trip)).saga == "settled"
 
 
-async def test_a_retry_during_a_round_has_another_one_follow(harness: WorkerHarness) -> None:
-    """What was mended meanwhile may have been refused before in this round."""
+async def test_retry_during_a_round_starts_another_round(harness: WorkerHarness) -> None:
+    """A compensation that was rejected earlier in the round is attempted again."""
     harness.participants.when("cancel-flight", rejects("too_late"))
     car = harness.participants.block("cancel-car")
     trip = await harness.start_trip("car", "flight", "fail")
@@ -493,8 +491,8 @@ async def test_a_retry_during_a_round_has_another_one_follow(harness: WorkerHarn
     assert harness.participants.started[2:] == ["cancel-flight", "cancel-car", "cancel-flight"]
 
 
-async def test_verbs_that_make_no_sense_are_refused(harness: WorkerHarness) -> None:
-    """By a sentence, and the saga goes on as if nothing had been asked."""
+async def test_impossible_verbs_are_refused(harness: WorkerHarness) -> None:
+    """A refused verb has a reason, and leaves no event."""
     trip = await harness.start_trip("hotel", "wait")
     await harness.wait_for_event(trip, COMPLETED)
 
@@ -509,8 +507,8 @@ async def test_verbs_that_make_no_sense_are_refused(harness: WorkerHarness) -> N
     assert EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED not in kinds
 
 
-async def test_verbs_come_too_late_once_the_saga_has_ended(harness: WorkerHarness) -> None:
-    """While the workflow still runs."""
+async def test_verbs_are_refused_after_the_end_of_the_saga(harness: WorkerHarness) -> None:
+    """The workflow still runs."""
     trip = await harness.start_trip("hotel", "pay", "wait-after-block")
     await harness.wait_for_event(trip, COMPLETED, nth=2)
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=3)
@@ -520,12 +518,12 @@ async def test_verbs_come_too_late_once_the_saga_has_ended(harness: WorkerHarnes
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
-async def test_the_audit_trail_says_who_and_why(harness: WorkerHarness) -> None:
-    """For everybody who looks at the saga."""
+async def test_audit_trail_is_part_of_the_current_details(harness: WorkerHarness) -> None:
+    """Each line has the verb, the operator and the reason."""
     trip = await harness.start_trip("hotel", "wait")
     await harness.wait_for_event(trip, COMPLETED)
     await harness.send_update(trip, HOLD, MIA)
-    await harness.send_update(trip, RESUME, OperatorNote(by="tom", because="all is well"))
+    await harness.send_update(trip, RESUME, OperatorRequest(by="tom", because="all is well"))
 
     details = await harness.current_details(trip)
 
@@ -534,11 +532,11 @@ async def test_the_audit_trail_says_who_and_why(harness: WorkerHarness) -> None:
     await trip.signal("go")
 
 
-async def test_a_check_of_ones_own_decides_who_may_do_what(harness: WorkerHarness, server: str) -> None:
-    """It is asked in the worker, before anything is written."""
+async def test_authorize_decides_about_verbs(harness: WorkerHarness, server: str) -> None:
+    """The function runs in the worker, before the verb is recorded."""
 
-    def only_tom(verb: str, note: OperatorNote) -> str | None:
-        return None if note.by == "tom" else f"{note.by} may not {verb}"
+    def only_tom(verb: str, request: OperatorRequest) -> str | None:
+        return None if request.by == "tom" else f"{request.by} may not {verb}"
 
     await harness.stop_workers()
     harness.client = await Client.connect(server, plugins=[SagaPlugin(authorize=only_tom)])
@@ -547,16 +545,18 @@ async def test_a_check_of_ones_own_decides_who_may_do_what(harness: WorkerHarnes
     await harness.wait_for_event(trip, COMPLETED)
 
     assert "mia may not saga-hold" in await harness.rejected_update(trip, HOLD, MIA)
-    assert await harness.send_update(trip, HOLD, OperatorNote(by="tom", because="x")) == "held"
-    await harness.send_update(trip, RESUME, OperatorNote(by="tom", because="x"))
+    assert await harness.send_update(trip, HOLD, OperatorRequest(by="tom", because="x")) == "held"
+    await harness.send_update(trip, RESUME, OperatorRequest(by="tom", because="x"))
     await trip.signal("go")
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
 @pytest.mark.parametrize("verb", [HOLD, SKIP])
 @pytest.mark.parametrize("content", [[], [None]], ids=["nothing", "null"])
-async def test_a_request_by_nobody_is_refused(harness: WorkerHarness, verb: str, content: list[None]) -> None:
-    """Whoever sends an update by hand may forget what belongs to it."""
+async def test_request_without_operator_is_refused(
+    harness: WorkerHarness, verb: str, content: list[None]
+) -> None:
+    """An update without arguments or with null has no operator."""
     trip = await harness.start_trip("hotel", "wait")
     await harness.wait_for_event(trip, COMPLETED)
 
@@ -570,8 +570,8 @@ async def test_a_request_by_nobody_is_refused(harness: WorkerHarness, verb: str,
 @pytest.mark.parametrize(
     "request_", [{}, {"by": "mia", "because": "x"}, {"by": "mia", "because": "x", "step": 7}]
 )
-async def test_a_malformed_request_is_refused(harness: WorkerHarness, request_: dict[str, object]) -> None:
-    """Before anything has happened; the saga is as it was."""
+async def test_malformed_request_is_refused(harness: WorkerHarness, request_: dict[str, object]) -> None:
+    """The saga does not change."""
     trip = await harness.start_trip("hotel", "wait")
     await harness.wait_for_event(trip, COMPLETED)
 

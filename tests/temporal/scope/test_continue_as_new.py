@@ -8,7 +8,8 @@ from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.exceptions import ApplicationError
 
-from sagas import HOLD, RESUME, CompensationOrder, CompensationScope, OperatorNote, Saga
+from sagas import CompensationOrder, CompensationScope, Saga
+from sagas.operator import HOLD, RESUME, OperatorRequest
 
 from ..fixtures.trip_participants import rejects
 from ..fixtures.trip_plan import Booking, TripPlan
@@ -141,7 +142,7 @@ async def test_what_has_arrived_and_was_not_read_goes_along(harness: WorkerHarne
 async def test_a_saga_that_is_held_continues_as_new_when_it_is_resumed(harness: WorkerHarness) -> None:
     """And its audit trail is one."""
     hotel = harness.participants.block("book-hotel")
-    note = OperatorNote(by="mia", because="wait a moment")
+    note = OperatorRequest(by="mia", because="wait a moment")
     trip = await harness.start_trip("hotel", "again", "visa")
     await hotel.entered.wait()
     await harness.send_update(trip, HOLD, note)
@@ -214,7 +215,7 @@ async def test_it_is_refused_while_something_is_under_way(harness: WorkerHarness
 async def test_what_its_search_attribute_says_is_mended_in_a_later_run(harness: WorkerHarness) -> None:
     """It left the happy path in its first run; nobody may find it running when it has ended."""
     hotel = harness.participants.block("book-hotel")
-    note = OperatorNote(by="mia", because="wait a moment")
+    note = OperatorRequest(by="mia", because="wait a moment")
     trip = await harness.start_trip("hotel", "again", "look")
     await hotel.entered.wait()
     await harness.send_update(trip, HOLD, note)

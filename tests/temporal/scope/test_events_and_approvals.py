@@ -8,7 +8,8 @@ from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowUpdateFailedError
 
-from sagas import APPROVE, HOLD, ApprovalDecision, ApprovalRequest, DeadlineExceededError, OnFailure, Saga
+from sagas import ApprovalDecision, DeadlineExceededError, OnFailure, Saga
+from sagas.operator import APPROVE, HOLD, ApproveRequest
 
 from ..fixtures.trip_participants import ActivityLatch
 from ..fixtures.trip_plan import Booking, TripPlan
@@ -65,7 +66,7 @@ WORKFLOWS = [*USUAL, AskingSaga, NoddingSaga, HopingSaga]
 async def decide(
     trip: Handle, *, is_approved: bool = True, roles: frozenset[str] = frozenset({"boss"})
 ) -> str:
-    request = ApprovalRequest(
+    request = ApproveRequest(
         by="mia", because="it is cheap", roles=roles, approval="big-trip", is_approved=is_approved
     )
     status: str = await trip.execute_update(APPROVE, request)
@@ -302,7 +303,7 @@ async def test_a_decision_is_refused_without_the_role_or_without_a_question(harn
     """And nothing has happened."""
     trip = await harness.start_trip("look", "wait", "hotel", "boss")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
-    request = ApprovalRequest(by="mia", because="x", approval="big-trip", roles=frozenset({"boss"}))
+    request = ApproveRequest(by="mia", because="x", approval="big-trip", roles=frozenset({"boss"}))
     assert "is not waited for" in await harness.rejected_update(trip, APPROVE, request)
     await trip.signal("go")
     await harness.wait_for_event(trip, TIMER_STARTED)

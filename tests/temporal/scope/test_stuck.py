@@ -7,7 +7,7 @@ from temporalio.api.enums.v1 import EventType, TimeoutType
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.testing import TimeSkipper
 
-from sagas import COMPLETE, RETRY, SKIP, CompleteRequest, SkipRequest
+from sagas.operator import COMPLETE, RETRY, SKIP, CompleteRequest, SkipRequest
 
 from ..fixtures.trip_participants import fails, rejects, returns
 from ..fixtures.worker_harness import Ending, WorkerHarness

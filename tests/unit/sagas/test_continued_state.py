@@ -6,12 +6,13 @@ from itertools import islice
 import pytest
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from sagas import ActivityPolicy, AuditEntry, CompensationOrder, CompensationScope
+from sagas import ActivityPolicy, CompensationOrder, CompensationScope
 from sagas._core.compensation import ParallelCompensations, PendingCompensation
 from sagas._core.ledger import Ledger
 from sagas._core.lifecycle import Phase
 from sagas._core.outcome import Outcome
 from sagas._wire.continued_state import ContinuedState, LedgerSnapshot
+from sagas.operator import AuditEntry
 
 from ..ledger.oracle import StepKind
 from ..ledger.saga_enumeration import (

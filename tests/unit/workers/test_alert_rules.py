@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped] # has no types of its own
 
-from sagas import Status
 from sagas._core.status import ENDED
 from sagas._temporal.metrics import DESCRIPTIONS, DURATION, STUCK_DURATION
+from sagas.operator import Status
 
 RULES = Path(__file__).parents[3] / "deploy" / "alerts" / "sagas.rules.yaml"
 GUIDE = RULES.parents[2] / "docs" / "telemetry.md"
