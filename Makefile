@@ -2,21 +2,22 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup broker demo compare dev test check bench lock clean
+.PHONY: help setup broker demo compare dev check test sweeps sweeps-all ci bench lock clean
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 # Without this, pyright asks the network whether it is the newest.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 bin := .venv/bin
+pytest := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-help: ## Show what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+help: ## List all targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-setup:
+setup: ## Make the Python environment .venv
 	@PYTHON='$(PYTHON)' deploy/setup.sh
 
-broker:
+broker: ## Install RabbitMQ where it is missing
 	@deploy/rabbitmq.sh
 
 demo: setup broker ## Run the example sagas, in both styles, on real servers
@@ -28,14 +29,23 @@ compare: setup broker ## Run the same orders in both styles, and write what each
 dev: setup broker ## Run a durable Temporal server with its Web UI, and a RabbitMQ broker, until Ctrl-C
 	@$(bin)/sagas dev
 
-test: setup broker ## Run every test; choose some with ARGS="-k name"
-	@$(bin)/python -m pytest -n 2 --dist loadfile $(ARGS)
-
 check: setup ## Check format, lint and types
 	@$(bin)/ruff format --check .
 	@$(bin)/ruff check .
 	@$(bin)/mypy
 	@$(bin)/pyright
+
+test: setup broker ## Run the tests without the sweeps; choose some with ARGS="-k name"
+	@$(bin)/python $(pytest) -m "not sweep" $(ARGS)
+
+sweeps: setup broker ## Run today's sample of the sweeps; repeat another day's with SWEEP_SEED=number
+	@$(bin)/python $(pytest) -m sweep $(if $(SWEEP_SEED),--sweep-seed $(SWEEP_SEED)) $(ARGS)
+
+sweeps-all: setup broker ## Run all tests and all cases of the sweeps, also on CPython 3.12 and 3.13 of pyenv
+	@deploy/each_python.sh $(pytest) --sweep-all $(ARGS)
+
+ci: check setup broker ## Check, and run the tests and today's sample of the sweeps
+	@$(bin)/python $(pytest) $(if $(SWEEP_SEED),--sweep-seed $(SWEEP_SEED)) $(ARGS)
 
 bench: setup ## Measure what sagas cost
 	@$(bin)/python -m benchmarks
@@ -44,5 +54,5 @@ lock: ## Pin requirements.lock anew from pyproject.toml
 	@PYTHON='$(PYTHON)' deploy/setup.sh lock
 
 clean: ## Remove the environment, caches and local data
-	rm -rf .venv .setup .sagas dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .setup .sagas dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,7 +11,7 @@ source deploy/phase.sh
 # Variables of another Python environment must not leak into this one.
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX PIP_TARGET PIP_PREFIX PIP_USER PIP_REQUIRE_VIRTUALENV
 
-readonly venv=.venv
+readonly venv=${VENV:-.venv}
 readonly stamp=$venv/.stamp
 
 # The inputs of an environment: the lock, the project file, and the folder (a moved environment is broken,

@@ -1,7 +1,7 @@
-"""What every test may rely on: an environment that says nothing about this machine."""
+"""Fixtures of all tests, the samples of the sweeps, and an environment without settings of this machine."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,14 +9,36 @@ import pytest_asyncio
 
 from tests.rabbitmq_node import RabbitMQNode
 from tests.required_programs import require_program
+from tests.sampling import Sampler, seed_of_today
 from workers import find_rabbitmq_program
 
 COVERED = "covered"
-"""The property of a test that is a line about what it has covered."""
+"""The name of a test's property with a line about the covered cases."""
+REPORT = pytest.StashKey[list[str]]()
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints what the sweeps have covered, in whichever process they have run."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the options that choose the cases of the sweeps."""
+    group = parser.getgroup("sweeps", "exhaustive tests, marked with `sweep`")
+    group.addoption("--sweep-all", action="store_true", help="run all cases of every sweep, and no sample")
+    group.addoption(
+        "--sweep-seed", type=int, help="choose the samples of the sweeps; default: the current day"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fixes the seed before the workers of pytest-xdist start, so that all processes share one seed."""
+    if config.option.sweep_seed is None:
+        config.option.sweep_seed = seed_of_today()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the sweeps first: pytest-xdist starts files in this order, and the longest files must be first."""
+    items.sort(key=lambda item: item.get_closest_marker("sweep") is None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Prints the covered cases of the sweeps, and the seed that repeats the samples."""
     lines = [
         line
         for reports in terminalreporter.stats.values()
@@ -26,14 +48,34 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if name == COVERED
     ]
     if lines:
-        terminalreporter.section("what the sweeps have covered")
+        terminalreporter.section(f"sweeps: {sampler_of(config)}")
     for line in lines:
         terminalreporter.write_line(line)
 
 
+def sampler_of(config: pytest.Config) -> Sampler:
+    """The sampler for the options of the command line."""
+    return Sampler(config.option.sweep_seed, is_exhaustive=config.option.sweep_all)
+
+
+@pytest.fixture(scope="session")
+def sampler(pytestconfig: pytest.Config) -> Sampler:
+    """Chooses the cases of each sweep."""
+    return sampler_of(pytestconfig)
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """The lines of the report, printed at the end of the test run."""
+    lines = request.config.stash.setdefault(REPORT, [])
+    yield lines
+    request.node.user_properties += [(COVERED, line) for line in lines]
+    lines.clear()
+
+
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The settings of whoever runs the tests, and their own Temporal profiles, do not reach a test."""
+    """Removes the settings and the Temporal profiles of the user who runs the tests."""
     for name in os.environ:
         if name.startswith(("SAGAS_", "TEMPORAL_", "OTEL_")):
             monkeypatch.delenv(name)
@@ -42,7 +84,7 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def rabbitmq_program() -> None:
-    """RabbitMQ is installed: without it, a visible skip at home and a failure in CI."""
+    """Requires RabbitMQ: a missing program skips the test, and fails the test in CI."""
     require_program(find_rabbitmq_program)
 
 
@@ -50,6 +92,6 @@ def rabbitmq_program() -> None:
 async def rabbit(
     rabbitmq_program: None, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[RabbitMQNode]:
-    """A node on ports of its own; do not stop it: start another one for that."""
+    """A RabbitMQ node on its own ports, shared by all tests of the session: a test must not stop the node."""
     async with RabbitMQNode(tmp_path_factory.mktemp("rabbitmq"), port=0) as node:
         yield node

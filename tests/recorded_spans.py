@@ -8,7 +8,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from tests.pages import DOCS
+from tests.guide_code import DOCS
 from workers._telemetry.tracing import create_tracer_provider
 
 

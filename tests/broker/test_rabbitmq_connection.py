@@ -5,13 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from choreography import (
-    BusUnavailableError,
-    RabbitBus,
-    RabbitOptions,
-    Topology,
-    TopologyError,
-)
+from choreography import BusUnavailableError, RabbitBus, RabbitOptions, Topology, TopologyError
 from tests.rabbitmq_node import RabbitMQNode
 from tests.waiting import until
 

@@ -7,10 +7,7 @@ from datetime import UTC, datetime, timedelta
 import aio_pika
 import pytest
 
-from choreography import (
-    Event,
-    RabbitOptions,
-)
+from choreography import Event, RabbitOptions
 from choreography._declarations.names import queue_name
 from choreography._messaging.rabbitmq.broker_topology import DEAD
 from tests.rabbitmq_node import RabbitMQNode

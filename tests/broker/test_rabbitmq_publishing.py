@@ -5,24 +5,12 @@ from collections import defaultdict
 
 import pytest
 
-from choreography import (
-    BusUnavailableError,
-    Event,
-    UnroutableError,
-)
+from choreography import BusUnavailableError, Event, UnroutableError
 from choreography._declarations.names import queue_name
 from tests.rabbitmq_node import RabbitMQNode
 from tests.waiting import until
 
-from .shop import (
-    IMPATIENT,
-    Shop,
-    channel_of,
-    fails_to_publish,
-    open_bus,
-    publish_until_safe,
-    suspended,
-)
+from .shop import IMPATIENT, Shop, channel_of, fails_to_publish, open_bus, publish_until_safe, suspended
 
 
 async def test_a_crash_of_the_broker_loses_no_event(crashable: RabbitMQNode, shop: Shop) -> None:

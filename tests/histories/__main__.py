@@ -1,7 +1,7 @@
-"""Records the stored histories anew: `python -m tests.histories`, and others with their folder's name.
+"""Records the stored histories again: `python -m tests.histories [SET]`.
 
-Only to be done when the SDK has not been released since they were recorded: a stored history stands for
-sagas that run at a user's. A fresh server is used, on which nothing has run.
+Histories of a released version must never be recorded again: a stored history stands for the running sagas of
+users. The recording uses a new server.
 """
 
 import asyncio
@@ -31,13 +31,13 @@ from workers import ConfigurationError, Settings, run_main
 from workers._histories.recorder import record_history
 
 FOLDER = Path(__file__).parent
-TODAY = version("durable-sagas")
+CURRENT = version("durable-sagas")
 NAMES = {
     *("all-well", "out-of-stock", "card-declined", "capture-refused", "shipment-refused"),
     *("reply-lost", "replies-lost", "customer-cancels"),
     *("paid", "payment-declined", "payment-capture-refused", "unsupported-currency"),
 }
-"""What is recorded of the version of today: the scenarios in which no server dies."""
+"""The recorded scenarios of the current version: all scenarios without a killed process."""
 ORDERS_BEFORE_SCREENING = {
     "completed": an_order(),
     "out-of-stock": an_order(sku="SOLD-OUT"),
@@ -46,8 +46,8 @@ ORDERS_BEFORE_SCREENING = {
 }
 
 
-async def today(stack: Stack) -> list[str]:
-    """Runs the example sagas; returns their ids."""
+async def record_current(stack: Stack) -> list[str]:
+    """Runs the example sagas; returns the saga ids."""
     console = Console(quiet=True)
     outcomes = [
         await play(scenario, orchestrated(stack), stack, scenario.name, console)
@@ -59,8 +59,8 @@ async def today(stack: Stack) -> list[str]:
     return [each.saga_id for each in outcomes]
 
 
-async def before_screening(stack: Stack) -> list[str]:
-    """Runs one order of each kind with the order saga as it was; returns their ids."""
+async def record_before_screening(stack: Stack) -> list[str]:
+    """Runs one order of each kind with the order saga of before the screening; returns the saga ids."""
     async with AsyncExitStack() as exit_stack:
         participants = [
             await exit_stack.enter_async_context(HttpParticipant(name, url))
@@ -90,23 +90,23 @@ async def before_screening(stack: Stack) -> list[str]:
 
 
 RUNS: dict[str, Callable[[Stack], Awaitable[list[str]]]] = {
-    TODAY: today,
-    "before_screening": before_screening,
+    CURRENT: record_current,
+    "before_screening": record_before_screening,
 }
 
 
 @asynccontextmanager
 async def fresh_stack() -> AsyncIterator[Stack]:
-    """All servers, with data that is thrown away."""
+    """New servers and services, with a temporary data folder."""
     with tempfile.TemporaryDirectory() as data:
         async with Stack(Settings(data_folder=Path(data)), DEPLOYMENT, task_queue="recorded") as stack:
             yield stack
 
 
 async def record(name: str) -> None:
-    """Writes the histories of one set into its folder, in place of those that are there."""
+    """Replaces the stored histories of a set."""
     if name not in RUNS:
-        raise ConfigurationError(f"there is no set {name!r}; there are {', '.join(RUNS)}")
+        raise ConfigurationError(f"unknown set {name!r}: choose one of {', '.join(RUNS)}")
     async with fresh_stack() as stack:
         ids = await RUNS[name](stack)
         await asyncio.to_thread(shutil.rmtree, FOLDER / name, ignore_errors=True)
@@ -115,4 +115,4 @@ async def record(name: str) -> None:
 
 
 if __name__ == "__main__":
-    run_main(record(sys.argv[1] if len(sys.argv) > 1 else TODAY))
+    run_main(record(sys.argv[1] if len(sys.argv) > 1 else CURRENT))

@@ -1,4 +1,4 @@
-"""The order saga as it was before new orders were screened for fraud: what recorded the stored histories."""
+"""The order saga before the screening for fraud was added, which has recorded the stored histories."""
 
 from temporalio import workflow
 

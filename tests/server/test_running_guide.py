@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from sagas import Operation
-from tests.pages import DOCS, modules_in
+from tests.guide_code import DOCS, guide_modules
 from tests.waiting import until
 from workers import ChildProcess, EmbeddedTemporal
 
@@ -31,7 +31,7 @@ class Room(BaseModel):
 def folder(tmp_path: Path) -> Path:
     """The modules of the page, and trip.py of the README, in a folder of a user's project."""
     trip = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[0]
-    for name, code in {"trip": trip, **modules_in(PAGE)}.items():
+    for name, code in {"trip": trip, **guide_modules(PAGE)}.items():
         (tmp_path / f"{name}.py").write_text(code)
     return tmp_path
 
@@ -63,7 +63,7 @@ async def test_the_participant_is_called_at_its_path() -> None:
 
     book_room = Operation(name="book-room", participant="booking", message=Room, result=Room)
     module: dict[str, Any] = {}
-    exec(modules_in(PAGE)["booking"], module)
+    exec(guide_modules(PAGE)["booking"], module)
     async with httpx.AsyncClient(transport=httpx.MockTransport(serve)) as client:
         participant = module["connect_booking"](client)
         await participant.call(book_room, Room(number=7), "trip-1:book-room")

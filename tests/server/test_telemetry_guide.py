@@ -21,7 +21,7 @@ from temporalio.worker import Worker
 
 from sagas import RejectedError, Saga, SagaPlugin, action, start_saga
 from sagas.operator import SagaClient
-from tests.pages import DOCS
+from tests.guide_code import DOCS
 from tests.waiting import until
 from workers import EmbeddedTemporal, PortLease
 from workers._search_attributes import register_search_attributes

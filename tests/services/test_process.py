@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.pages import DOCS
+from tests.guide_code import DOCS
 
 from .conftest import RunningService, StartService
 from .messages import payment

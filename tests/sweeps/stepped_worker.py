@@ -1,4 +1,4 @@
-"""A worker whose tasks come through a turnstile: the test says when it takes one, and when one is done."""
+"""A worker behind gates: the test decides when the worker receives a task, and learns when a task is done."""
 
 import asyncio
 import threading
@@ -36,27 +36,27 @@ from temporalio.workflow import ActivityHandle, ChildWorkflowHandle, _Definition
 from sagas._temporal.sandbox import with_sagas
 
 PATIENCE = 60.0
-"""Seconds after which something that was waited for counts as never happening."""
+"""Seconds after which a wait of a sweep fails."""
 
-LONGEST_HOLD = timedelta(seconds=30)
-"""How long a workflow task may be held before the server gives it to another worker."""
+LONGEST_PAUSE = timedelta(seconds=30)
+"""The workflow task timeout: how long a workflow task may be paused."""
 
 STICKY = timedelta(seconds=10)
-"""How long a task waits for the worker that has its workflow in its cache, by Temporal's default."""
+"""Temporal's default for the schedule-to-start timeout of sticky tasks."""
 
-DEEPER = "~"
-"""Is appended to the task queue of a saga for the queue of its children."""
+CHILD_QUEUE_SUFFIX = "~"
+"""The task queue of child sagas is the task queue of the parent with this suffix."""
 
 
-class Turnstile(CustomSlotSupplier):
-    """Lets so many tasks through, and the others when it is opened.
+class TaskGate(CustomSlotSupplier):
+    """Admits a number of tasks, and all others after the gate is opened.
 
-    Nobody polls while it is closed, so what comes then is scheduled and not started.
+    A closed gate stops the poller, so further tasks are scheduled and not started.
 
     Args:
-        fresh: How many tasks pass from the queue itself; as many as come where it is `None`.
-        sticky: How many pass from the queue of cached workflows.
-        when_done: Is called when a task was carried out, and the server knows it.
+        fresh: The number of admitted tasks from the task queue; `None` admits all.
+        sticky: The number of admitted tasks from the sticky queue.
+        when_done: Called when a task is done and the server has received the completion.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Turnstile(CustomSlotSupplier):
             self._opened.set()
 
     def open(self) -> None:
-        """Lets everything through."""
+        """Admits all tasks."""
         self._opened.set()
 
     async def reserve_slot(self, ctx: SlotReserveContext) -> SlotPermit:
@@ -96,33 +96,33 @@ class Turnstile(CustomSlotSupplier):
 
 
 @dataclass(slots=True)
-class TaskHold:
-    """Where a workflow task is held: the one that begins at an event of a workflow's history.
+class PausedTask:
+    """A workflow task that is paused before the code of the workflow runs.
 
     Args:
-        workflow_id: Whose task.
-        started: The id of its `WORKFLOW_TASK_STARTED`.
-        run: Which run of the workflow, where it continues as new: 0 is the first.
+        workflow_id: The id of the workflow.
+        started: The id of the `WORKFLOW_TASK_STARTED` event.
+        run: The number of the run, where the workflow continues as new: 0 is the first.
     """
 
     workflow_id: str
     started: int
     run: int
     entered: asyncio.Event = field(default_factory=asyncio.Event)
-    opened: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
 
 
-class HoldingRunner(WorkflowRunner):
-    """Runs workflows as ever; holds one task after it was started, and before its code runs.
+class PausingRunner(WorkflowRunner):
+    """Runs workflows as usual, and pauses one workflow task before the code of the workflow runs.
 
     Args:
-        hold: The task, if any.
+        paused: The paused task, if any.
         is_sandboxed: Whether workflows run in Temporal's sandbox, as users have it.
     """
 
-    def __init__(self, hold: TaskHold | None, *, is_sandboxed: bool) -> None:
+    def __init__(self, paused: PausedTask | None, *, is_sandboxed: bool) -> None:
         self._inner = with_sagas(None if is_sandboxed else UnsandboxedWorkflowRunner())
-        self._hold = hold
+        self._paused = paused
         self._loop = asyncio.get_running_loop()
         self._runs: list[str] = []
 
@@ -132,124 +132,127 @@ class HoldingRunner(WorkflowRunner):
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         instance, info = self._inner.create_instance(det), det.info
         activate = instance.activate
-        if self._hold and info.workflow_id == self._hold.workflow_id and info.run_id not in self._runs:
+        if self._paused and info.workflow_id == self._paused.workflow_id and info.run_id not in self._runs:
             self._runs.append(info.run_id)
 
-        def held(act: WorkflowActivation) -> WorkflowActivationCompletion:
+        def activate_when_released(act: WorkflowActivation) -> WorkflowActivationCompletion:
             is_new = not act.is_replaying and not all(job.HasField("remove_from_cache") for job in act.jobs)
-            hold = self._hold
+            paused = self._paused
             if (
-                hold
+                paused
                 and is_new
-                and (info.workflow_id, act.history_length) == (hold.workflow_id, hold.started)
-                and self._runs.index(info.run_id) == hold.run
+                and (info.workflow_id, act.history_length) == (paused.workflow_id, paused.started)
+                and self._runs.index(info.run_id) == paused.run
             ):
-                self._loop.call_soon_threadsafe(hold.entered.set)
-                assert hold.opened.wait(PATIENCE)
+                self._loop.call_soon_threadsafe(paused.entered.set)
+                assert paused.released.wait(PATIENCE)
             return activate(act)
 
-        instance.activate = held  # type: ignore[method-assign]  # every other method stays as it is
+        instance.activate = activate_when_released  # type: ignore[method-assign]  # only this method changes
         return instance
 
 
-class OwnQueues(Interceptor):
-    """Gives the children of a saga a task queue of their own, so that their tasks can be held apart.
+class ChildQueueInterceptor(Interceptor):
+    """Gives child sagas their own task queue, so that their tasks have their own gate.
 
     Args:
-        patient: The id of the activity an attempt of which may take as long as anything is held.
+        patient_activity: The id of the activity with a start-to-close timeout as long as the longest pause.
     """
 
-    def __init__(self, patient: str | None = None) -> None:
-        self._patient = patient
+    def __init__(self, patient_activity: str | None = None) -> None:
+        self._patient = patient_activity
 
     def workflow_interceptor_class(
         self,
         input: WorkflowInterceptorClassInput,  # noqa: A002 - Temporal's
     ) -> type[WorkflowInboundInterceptor]:
-        patient = self._patient
+        patient_activity = self._patient
 
         class Inbound(WorkflowInboundInterceptor):
             def init(self, outbound: WorkflowOutboundInterceptor) -> None:
-                super().init(_Outbound(outbound, patient))
+                super().init(_Outbound(outbound, patient_activity))
 
         return Inbound
 
 
 class _Outbound(WorkflowOutboundInterceptor):
-    def __init__(self, outbound: WorkflowOutboundInterceptor, patient: str | None) -> None:
+    def __init__(self, outbound: WorkflowOutboundInterceptor, patient_activity: str | None) -> None:
         super().__init__(outbound)
-        self._patient = patient
+        self._patient = patient_activity
 
     def start_activity(
         self,
         input: StartActivityInput,  # noqa: A002 - Temporal's
     ) -> ActivityHandle[Any]:
         if input.activity_id == self._patient:
-            input.start_to_close_timeout = LONGEST_HOLD
+            input.start_to_close_timeout = LONGEST_PAUSE
         return super().start_activity(input)
 
     async def start_child_workflow(
         self,
         input: StartChildWorkflowInput,  # noqa: A002 - Temporal's
     ) -> ChildWorkflowHandle[object, object]:
-        input.task_queue = workflow.info().task_queue + DEEPER
-        input.task_timeout = LONGEST_HOLD
+        input.task_queue = workflow.info().task_queue + CHILD_QUEUE_SUFFIX
+        input.task_timeout = LONGEST_PAUSE
         return await super().start_child_workflow(input)
 
 
-def worker_behind(
-    tasks: Turnstile,
-    activities: Turnstile,
-    *,
-    client: Client,
-    task_queue: str,
-    workflows: list[type],
-    calls: Sequence[Callable[..., object]],
-    hold: TaskHold | None,
-    cache: int,
-    patient: str | None = None,
-    sticky: timedelta = STICKY,
-    is_sandboxed: bool = False,
-) -> Worker:
-    """A worker that takes its workflow tasks and its activities through turnstiles.
+@dataclass(frozen=True, kw_only=True)
+class GatedWorker:
+    """A worker with one gate for workflow tasks and one gate for activities.
 
     Args:
-        tasks: Where workflow tasks come through.
-        activities: Where activities come through.
-        client: Where it works.
-        task_queue: What it polls.
-        workflows: What it can run.
-        calls: The activities it can run.
-        hold: The workflow task that it holds, if any.
-        cache: How many workflows it keeps.
-        patient: The id of the activity an attempt of which may take as long as anything is held.
-        sticky: How long a task waits for the worker that has its workflow in its cache.
+        tasks: The gate of the workflow tasks.
+        activities: The gate of the activities.
+        client: The client of the worker.
+        task_queue: The task queue of the worker.
+        workflows: The registered workflows.
+        calls: The registered activities.
+        paused: The paused workflow task, if any.
+        cache: The size of the workflow cache.
+        patient_activity: The id of the activity with a start-to-close timeout as long as the longest pause.
+        sticky: The schedule-to-start timeout of sticky tasks.
         is_sandboxed: Whether workflows run in Temporal's sandbox, as users have it.
     """
-    spare = FixedSizeSlotSupplier(1)
-    worker = Worker(
-        client,
-        task_queue=task_queue,
-        workflows=workflows,
-        activities=calls,
-        interceptors=[OwnQueues(patient)],
-        workflow_runner=HoldingRunner(hold, is_sandboxed=is_sandboxed),
-        tuner=WorkerTuner.create_composite(
-            workflow_supplier=tasks,
-            activity_supplier=activities,
-            local_activity_supplier=spare,
-            nexus_supplier=spare,
-        ),
-        max_cached_workflows=cache,
-        sticky_queue_schedule_to_start_timeout=sticky,
-        max_concurrent_workflow_task_polls=2 if cache else 1,
-        max_concurrent_activity_task_polls=1,
-        disable_eager_activity_execution=True,
-        default_heartbeat_throttle_interval=timedelta(milliseconds=100),
-        max_heartbeat_throttle_interval=timedelta(milliseconds=100),
-    )
-    # A task that is held for long on a busy machine would count as a deadlock; the only public way to say
-    # that it is none, the debug mode, carries out tasks where they would block this test.
-    assert worker._workflow_worker
-    worker._workflow_worker._deadlock_timeout_seconds = None
-    return worker
+
+    tasks: TaskGate
+    activities: TaskGate
+    client: Client
+    task_queue: str
+    workflows: list[type]
+    calls: Sequence[Callable[..., object]]
+    paused: PausedTask | None
+    cache: int
+    patient_activity: str | None = None
+    sticky: timedelta = STICKY
+    is_sandboxed: bool = False
+
+    def build(self) -> Worker:
+        """Makes the worker."""
+        spare = FixedSizeSlotSupplier(1)
+        worker = Worker(
+            self.client,
+            task_queue=self.task_queue,
+            workflows=self.workflows,
+            activities=self.calls,
+            interceptors=[ChildQueueInterceptor(self.patient_activity)],
+            workflow_runner=PausingRunner(self.paused, is_sandboxed=self.is_sandboxed),
+            tuner=WorkerTuner.create_composite(
+                workflow_supplier=self.tasks,
+                activity_supplier=self.activities,
+                local_activity_supplier=spare,
+                nexus_supplier=spare,
+            ),
+            max_cached_workflows=self.cache,
+            sticky_queue_schedule_to_start_timeout=self.sticky,
+            max_concurrent_workflow_task_polls=2 if self.cache else 1,
+            max_concurrent_activity_task_polls=1,
+            disable_eager_activity_execution=True,
+            default_heartbeat_throttle_interval=timedelta(milliseconds=100),
+            max_heartbeat_throttle_interval=timedelta(milliseconds=100),
+        )
+        # A paused task would count as a deadlock. The only public way to switch off the deadlock detection is
+        # the debug mode, which runs workflow tasks on the event loop of the test and would block the test.
+        assert worker._workflow_worker
+        worker._workflow_worker._deadlock_timeout_seconds = None
+        return worker

@@ -1,4 +1,4 @@
-"""Replays histories more strictly than Temporal: the same history must lead to the same arguments as well."""
+"""A replay stricter than Temporal's: the same history must lead to the same arguments as well (P9)."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 
@@ -18,17 +18,17 @@ from temporalio.workflow import _Definition
 
 from sagas import SagaPlugin
 
-from .saga_histories import ACTIVITY_SCHEDULED, CHILD_INITIATED, CUT_OFF
+from .saga_histories import ACTIVITY_SCHEDULED, CHILD_INITIATED, CLOSED_BY_SERVER
 
-UnawaitedCalls = tuple[str, str, tuple[bytes, ...]]
-"""What a workflow asks for: an id, a type, and the arguments."""
+Command = tuple[str, str, tuple[bytes, ...]]
+"""An activity or child that a workflow starts: the id, the type and the arguments."""
 
 
 class RecordingRunner(WorkflowRunner):
-    """Runs workflows as ever, and writes down what each run asks for."""
+    """Runs workflows as usual, and records the commands of each run."""
 
     def __init__(self) -> None:
-        self.asked: dict[str, list[UnawaitedCalls]] = {}
+        self.commands: dict[str, list[Command]] = {}
         self._inner = UnsandboxedWorkflowRunner()
 
     def prepare_workflow(self, defn: _Definition) -> None:
@@ -36,58 +36,59 @@ class RecordingRunner(WorkflowRunner):
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         instance = self._inner.create_instance(det)
-        asked = self.asked.setdefault(det.info.run_id, [])
+        commands = self.commands.setdefault(det.info.run_id, [])
         activate = instance.activate
 
-        def recorded(act: WorkflowActivation) -> WorkflowActivationCompletion:
+        def activate_and_record(act: WorkflowActivation) -> WorkflowActivationCompletion:
             completion = activate(act)
-            asked.extend(_asked_in(completion.successful.commands))
+            commands.extend(_sent_commands(completion.successful.commands))
             return completion
 
-        instance.activate = recorded  # type: ignore[method-assign]  # every other method stays as it is
+        instance.activate = activate_and_record  # type: ignore[method-assign]  # all other methods stay unchanged
         return instance
 
 
 async def replay_strictly(workflows: list[type], histories: Iterable[WorkflowHistory]) -> int:
-    """Replays histories; returns how many there were.
+    """Replays histories; returns their number.
 
     Raises:
-        NondeterminismError: The code of today would have done something else.
-        AssertionError: It would have done the same with other arguments.
+        NondeterminismError: A replay leads to other commands.
+        AssertionError: A replay leads to the same commands with other arguments.
     """
-    all_of_them = list(histories)
+    all_histories = list(histories)
     runner = RecordingRunner()
     replayer = Replayer(workflows=workflows, workflow_runner=runner, plugins=[SagaPlugin()])
 
     async def each() -> AsyncIterator[WorkflowHistory]:
-        for history in all_of_them:
+        for history in all_histories:
             yield history
 
     await replayer.replay_workflows(each())
-    for history in all_of_them:
+    for history in all_histories:
         started = history.events[0].workflow_execution_started_event_attributes
-        asked, did_ask = runner.asked[started.original_execution_run_id], list(_asked_by(history))
-        if history.events[-1].event_type in CUT_OFF:
-            # It was cut off: what the task asks for that it waited for was never written.
-            asked = asked[: len(did_ask)]
-        assert asked == did_ask, f"{history.workflow_id} asks with other arguments"
-    return len(all_of_them)
+        replayed = runner.commands[started.original_execution_run_id]
+        recorded = list(_recorded_commands(history))
+        if history.events[-1].event_type in CLOSED_BY_SERVER:
+            # The server never wrote the commands of the task that was open when the workflow was closed.
+            replayed = replayed[: len(recorded)]
+        assert replayed == recorded, f"{history.workflow_id}: a replay leads to other arguments"
+    return len(all_histories)
 
 
-def _asked_in(commands: Iterable[WorkflowCommand]) -> Iterator[UnawaitedCalls]:
+def _sent_commands(commands: Iterable[WorkflowCommand]) -> Iterator[Command]:
     sent = list(commands)
     withdrawn = {c.request_cancel_activity.seq for c in sent if c.HasField("request_cancel_activity")}
     for command in sent:
-        # What is withdrawn with the task that asked for it is never sent.
+        # An activity that is cancelled by the task that schedules the activity is never sent.
         if command.HasField("schedule_activity") and command.schedule_activity.seq not in withdrawn:
-            asked = command.schedule_activity
-            yield asked.activity_id, asked.activity_type, _data(asked.arguments)
+            activity = command.schedule_activity
+            yield activity.activity_id, activity.activity_type, _data(activity.arguments)
         elif command.HasField("start_child_workflow_execution"):
             child = command.start_child_workflow_execution
             yield child.workflow_id, child.workflow_type, _data(child.input)
 
 
-def _asked_by(history: WorkflowHistory) -> Iterator[UnawaitedCalls]:
+def _recorded_commands(history: WorkflowHistory) -> Iterator[Command]:
     for event in history.events:
         if event.event_type == ACTIVITY_SCHEDULED:
             activity = event.activity_task_scheduled_event_attributes

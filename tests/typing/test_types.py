@@ -1,16 +1,16 @@
-"""Both type checkers accept what is right, and reject every line of what is wrong."""
+"""Both type checkers accept `accepted.py`, and reject exactly the marked lines of `rejected.py`."""
 
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+FILES = ACCEPTED, REJECTED = HERE / "accepted.py", HERE / "rejected.py"
 
 
 def _run(*command: str) -> str:
@@ -21,8 +21,8 @@ def _run(*command: str) -> str:
     return done.stdout
 
 
-def mypy(file: Path) -> set[int]:
-    """The lines of `file` that mypy rejects."""
+def mypy() -> dict[str, set[int]]:
+    """The lines of each file that mypy rejects."""
     found = _run(
         "mypy",
         "--config-file=",
@@ -30,15 +30,18 @@ def mypy(file: Path) -> set[int]:
         "--no-error-summary",
         "--hide-error-context",
         "--no-pretty",
-        str(file),
+        *(str(file) for file in FILES),
     )
-    return {int(line) for line in re.findall(rf"{file.name}:(\d+): error", found)}
+    return {
+        file.name: {int(line) for line in re.findall(rf"{file.name}:(\d+): error", found)} for file in FILES
+    }
 
 
-def pyright(file: Path) -> set[int]:
-    """The lines of `file` that pyright rejects; its project knows the interpreter and is strict."""
+def pyright() -> dict[str, set[int]]:
+    """The lines of each file that pyright rejects in strict mode."""
     project = ROOT / ".pyright-of-tests.json"
-    project.write_text(json.dumps({"typeCheckingMode": "strict", "include": [str(file.relative_to(ROOT))]}))
+    include = [str(file.relative_to(ROOT)) for file in FILES]
+    project.write_text(json.dumps({"typeCheckingMode": "strict", "include": include}))
     try:
         report = json.loads(
             _run("pyright", "--outputjson", "--pythonpath", sys.executable, "--project", str(project))
@@ -46,23 +49,30 @@ def pyright(file: Path) -> set[int]:
     finally:
         project.unlink()
     errors = [one for one in report["generalDiagnostics"] if one["severity"] == "error"]
-    return {one["range"]["start"]["line"] + 1 for one in errors if one["file"].endswith(file.name)}
+    return {
+        file.name: {one["range"]["start"]["line"] + 1 for one in errors if one["file"].endswith(file.name)}
+        for file in FILES
+    }
 
 
-@pytest.mark.parametrize("check", [mypy, pyright])
-def test_what_is_right_is_accepted(check: Callable[[Path], set[int]]) -> None:
-    """With exactly the types that `assert_type` says: neither `Any` nor `Never` slips through."""
-    assert check(HERE / "accepted.py") == set()
+@pytest.fixture(scope="module", params=[mypy, pyright], ids=lambda check: check.__name__)
+def rejected_lines(request: pytest.FixtureRequest) -> dict[str, set[int]]:
+    """The lines of both files that a type checker rejects."""
+    rejected: dict[str, set[int]] = request.param()
+    return rejected
 
 
-@pytest.mark.parametrize("check", [mypy, pyright])
-def test_what_is_wrong_is_rejected(check: Callable[[Path], set[int]]) -> None:
-    """Every line that is marked, and no other."""
-    file = HERE / "rejected.py"
-    lines = file.read_text().splitlines()
+def test_correct_code_is_accepted(rejected_lines: dict[str, set[int]]) -> None:
+    """Each `assert_type` holds: no type is inferred as `Any` or `Never`."""
+    assert rejected_lines[ACCEPTED.name] == set()
+
+
+def test_wrong_code_is_rejected(rejected_lines: dict[str, set[int]]) -> None:
+    """The checkers reject every marked line, and no other line."""
+    lines = REJECTED.read_text().splitlines()
     marked = {number for number, line in enumerate(lines, 1) if line.endswith("# no")}
 
-    rejected = check(file)
+    rejected = rejected_lines[REJECTED.name]
 
     assert {lines[n - 1].strip() for n in marked - rejected} == set()
     assert {lines[n - 1].strip() for n in rejected - marked} == set()

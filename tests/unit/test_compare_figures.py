@@ -15,12 +15,7 @@ from examples.compare.measurement.coupling import (
     dependencies_of,
     integration_files_of,
 )
-from examples.compare.measurement.durations import (
-    compensation_ms,
-    ended_ms,
-    latency_of,
-    throughput_of,
-)
+from examples.compare.measurement.durations import compensation_ms, ended_ms, latency_of, throughput_of
 from examples.compare.measurement.figures import Percentiles, percentile
 from examples.compare.measurement.history_counts import count_events
 from examples.compare.measurement.invariants import check_invariants, classify_end, find_differences

@@ -19,7 +19,7 @@ from examples.compare.__main__ import app as compare
 from examples.order.deployment import REACTIONS, SERVICES
 from examples.order.services.__main__ import app as services
 from sagas._core.status import ENDED
-from tests.pages import DOCS
+from tests.guide_code import DOCS
 from workers._cli.main import app
 from workers._configuration.settings import PREFIX, Settings
 

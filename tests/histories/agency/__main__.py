@@ -1,7 +1,7 @@
-"""Records trips of every kind that the examples do not make: `python -m tests.histories.agency`.
+"""Records trips of every kind that the examples do not contain: `python -m tests.histories.agency`.
 
-Only to be done when the SDK has not been released since they were recorded, as with the others. Those that
-are there are kept: delete the folder of one to have it recorded anew.
+Histories of a released version must never be recorded again. Existing histories are kept: delete the folder
+of a trip to record the trip again.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,135 +15,138 @@ from temporalio.testing import WorkflowEnvironment
 from sagas import CompensationOrder, ProbeResult, SagaPlugin, start_saga
 from sagas.operator import APPROVE, HOLD, RESUME, SKIP, ApproveRequest, OperatorRequest, SkipRequest
 from tests.temporal.conftest import FLAGS
-from tests.temporal.fixtures.trip_saga import (
-    Agency,
-    Answer,
-    Booking,
-    Plan,
-    TripSaga,
-    answers,
-    breaks,
-    refuses,
-)
-from tests.temporal.fixtures.trip_worker import Handle, Stage
+from tests.temporal.fixtures.trip_participants import FakeParticipants, Response, fails, rejects, returns
+from tests.temporal.fixtures.trip_plan import Booking, TripPlan
+from tests.temporal.fixtures.trip_saga import TripSaga
+from tests.temporal.fixtures.worker_harness import Handle, WorkerHarness
 from workers import run_main
 from workers._histories.recorder import record_history
 from workers._servers.temporal_server import find_temporal_program
 
 FOLDER = Path(__file__).parent
-NOTE = OperatorRequest(by="mia", because="the line is mended")
-LEGS = (Plan(do=("flight",), name="left"), Plan(do=("car",), name="right"))
+NOTE = OperatorRequest(by="mia", because="the participant works again")
+LEGS = (TripPlan(do=("flight",), name="left"), TripPlan(do=("car",), name="right"))
 FOUND = ProbeResult[Booking](outcome="done", result=Booking(number="found-1"))
 
-COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
-HEARD = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+ACTIVITY_COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+TASK_COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 TIMER_FIRED = EventType.EVENT_TYPE_TIMER_FIRED
 
-Outside = Callable[[Stage, Handle], Awaitable[None]]
+ExternalAct = Callable[[WorkerHarness, Handle], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """A saga, how its participants answer at first, what happens around it, and how it closes."""
+    """A saga, the first responses of the participants, the external acts, and the ending."""
 
-    plan: Plan
+    plan: TripPlan
     closed: str = "COMPLETED"
     saga: str | None = None
-    script: tuple[tuple[str, Answer], ...] = ()
-    outside: Outside | None = None
+    responses: tuple[tuple[str, Response], ...] = ()
+    external_act: ExternalAct | None = None
 
 
-async def send_visa(stage: Stage, trip: Handle) -> None:
-    """While it is waited for."""
-    await stage.event(trip, COMPLETED)
+async def send_visa(harness: WorkerHarness, trip: Handle) -> None:
+    """Sends the external event while the saga waits for the event."""
+    await harness.wait_for_event(trip, ACTIVITY_COMPLETED)
     await trip.signal("visa", Booking(number="v-7"))
 
 
-async def send_visa_too_late(stage: Stage, trip: Handle) -> None:
-    """It is kept for the next wait."""
-    fired = await stage.event(trip, TIMER_FIRED)
-    await stage.event(trip, HEARD, after=fired.event_id)
+async def send_visa_too_late(harness: WorkerHarness, trip: Handle) -> None:
+    """Sends the external event after the wait has timed out; the saga keeps the event for the next wait."""
+    fired = await harness.wait_for_event(trip, TIMER_FIRED)
+    await harness.wait_for_event(trip, TASK_COMPLETED, after=fired.event_id)
     await trip.signal("visa", Booking(number="v-7"))
     await trip.signal("go")
 
 
-async def approve(stage: Stage, trip: Handle) -> None:
-    """As the boss."""
-    await stage.event(trip, COMPLETED)
+async def approve(harness: WorkerHarness, trip: Handle) -> None:
+    """Approves the trip as the boss."""
+    await harness.wait_for_event(trip, ACTIVITY_COMPLETED)
     roles = frozenset({"boss"})
-    await stage.ask(
+    await harness.send_update(
         trip, APPROVE, ApproveRequest(by="mia", because="cheap", approval="big-trip", roles=roles)
     )
 
 
-async def hold_and_resume(stage: Stage, trip: Handle) -> None:
-    """What it waits for comes meanwhile."""
-    await stage.event(trip, COMPLETED)
-    await stage.ask(trip, HOLD, NOTE)
+async def hold_and_resume(harness: WorkerHarness, trip: Handle) -> None:
+    """Holds the saga, sends the awaited signal, and resumes the saga."""
+    await harness.wait_for_event(trip, ACTIVITY_COMPLETED)
+    await harness.send_update(trip, HOLD, NOTE)
     await trip.signal("go")
-    await stage.ask(trip, RESUME, NOTE)
+    await harness.send_update(trip, RESUME, NOTE)
 
 
-async def skip(stage: Stage, trip: Handle) -> None:
-    """The compensation that is refused."""
-    await stage.status(trip, "stuck")
-    await stage.ask(trip, SKIP, SkipRequest(step="book-flight", by="mia", because="a credit note was sent"))
+async def skip(harness: WorkerHarness, trip: Handle) -> None:
+    """Skips the rejected compensation."""
+    await harness.wait_for_status(trip, "stuck")
+    await harness.send_update(
+        trip, SKIP, SkipRequest(step="book-flight", by="mia", because="a credit note was sent")
+    )
 
 
-async def retry(stage: Stage, trip: Handle) -> None:
-    """What is stuck."""
-    await stage.status(trip, "stuck")
-    await stage.retry(trip)
+async def retry(harness: WorkerHarness, trip: Handle) -> None:
+    """Retries the stuck step."""
+    await harness.wait_for_status(trip, "stuck")
+    await harness.retry_stuck(trip)
 
 
 TRIPS = {
-    "branches": Trip(Plan(do=("hotel", "flight|car", "pay", "ticket"))),
+    "branches": Trip(TripPlan(do=("hotel", "flight|car", "pay", "ticket"))),
     "failing-branch": Trip(
-        Plan(do=("hotel", "flight|car")), "FAILED", "compensated", (("book-flight", refuses()),)
+        TripPlan(do=("hotel", "flight|car")), "FAILED", "compensated", (("book-flight", rejects()),)
     ),
-    "children-in-branches": Trip(Plan(do=("left|right", "fail"), legs=LEGS), "FAILED", "compensated"),
+    "children-in-branches": Trip(TripPlan(do=("left|right", "fail"), legs=LEGS), "FAILED", "compensated"),
     "all-at-once": Trip(
-        Plan(do=("hotel", "flight", "car", "fail"), order=CompensationOrder.PARALLEL), "FAILED", "compensated"
+        TripPlan(do=("hotel", "flight", "car", "fail"), order=CompensationOrder.PARALLEL),
+        "FAILED",
+        "compensated",
     ),
-    "event-came": Trip(Plan(do=("hotel", "visa", "pay")), outside=send_visa),
-    "event-did-not-come": Trip(Plan(do=("hotel", "visa0.2", "pay")), "FAILED", "compensated"),
+    "event-came": Trip(TripPlan(do=("hotel", "visa", "pay")), external_act=send_visa),
+    "event-did-not-come": Trip(TripPlan(do=("hotel", "visa0.2", "pay")), "FAILED", "compensated"),
     "event-too-late": Trip(
-        Plan(do=("hotel", "anyway-visa0.2", "wait", "visa", "pay")), outside=send_visa_too_late
+        TripPlan(do=("hotel", "anyway-visa0.2", "wait", "visa", "pay")), external_act=send_visa_too_late
     ),
-    "approved": Trip(Plan(do=("hotel", "boss", "pay")), outside=approve),
-    "continued-as-new": Trip(Plan(do=("hotel", "again", "flight", "pay", "ticket"))),
+    "approved": Trip(TripPlan(do=("hotel", "boss", "pay")), external_act=approve),
+    "continued-as-new": Trip(TripPlan(do=("hotel", "again", "flight", "pay", "ticket"))),
     "continued-and-failed": Trip(
-        Plan(do=("tell", "hotel", "again", "flight", "fail")), "FAILED", "compensated"
+        TripPlan(do=("tell", "hotel", "again", "flight", "fail")), "FAILED", "compensated"
     ),
-    "held": Trip(Plan(do=("hotel", "wait", "flight", "pay")), saga="completed", outside=hold_and_resume),
+    "held": Trip(
+        TripPlan(do=("hotel", "wait", "flight", "pay")), saga="completed", external_act=hold_and_resume
+    ),
     "skipped": Trip(
-        Plan(do=("hotel", "flight", "fail")), "FAILED", "settled", (("cancel-flight", refuses()),), skip
+        TripPlan(do=("hotel", "flight", "fail")), "FAILED", "settled", (("cancel-flight", rejects()),), skip
     ),
     "stuck": Trip(
-        Plan(do=("hotel", "flight", "fail")), "FAILED", "compensated", (("cancel-flight", breaks()),), retry
+        TripPlan(do=("hotel", "flight", "fail")),
+        "FAILED",
+        "compensated",
+        (("cancel-flight", fails()),),
+        retry,
     ),
     "stuck-after-pivot": Trip(
-        Plan(do=("hotel", "pay", "ticket")),
+        TripPlan(do=("hotel", "pay", "ticket")),
         saga="completed",
-        script=(("send-ticket", breaks()),),
-        outside=retry,
+        responses=(("send-ticket", fails()),),
+        external_act=retry,
     ),
-    "out-of-time": Trip(Plan(do=("tell", "hotel", "sleep"), seconds=0.5), "FAILED", "compensated"),
+    "out-of-time": Trip(TripPlan(do=("tell", "hotel", "sleep"), seconds=0.5), "FAILED", "compensated"),
     "probed": Trip(
-        Plan(do=("probed-hotel", "pay-probed")),
-        script=(
-            ("book-hotel", breaks()),
-            ("find-hotel", answers(FOUND)),
-            ("pay", breaks()),
-            ("find-payment", answers(FOUND)),
+        TripPlan(do=("probed-hotel", "pay-probed")),
+        responses=(
+            ("book-hotel", fails()),
+            ("find-hotel", returns(FOUND)),
+            ("pay", fails()),
+            ("find-payment", returns(FOUND)),
         ),
     ),
-    "pivot-child": Trip(Plan(do=("hotel", Plan(do=("flight", "pay"), is_pivot=True), "ticket"))),
+    "pivot-child": Trip(TripPlan(do=("hotel", TripPlan(do=("flight", "pay"), is_pivot=True), "ticket"))),
 }
 
 
 async def record() -> None:
-    """Runs each trip once, and writes its history, and those of its children, beside this file."""
+    """Runs each trip once, and writes the histories of the trip and its child sagas beside this file."""
     environment = await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(find_temporal_program()), dev_server_extra_args=FLAGS
     )
@@ -157,22 +160,22 @@ async def record() -> None:
 
 
 async def _record(client: Client, name: str, trip: Trip) -> None:
-    stage = Stage(client, cache=1000, agency=Agency())
-    for operation, answer in trip.script:
-        stage.agency.when(operation, answer)
-    await stage.open()
+    harness = WorkerHarness(client, cache=1000, participants=FakeParticipants())
+    for operation, response in trip.responses:
+        harness.participants.when(operation, response)
+    await harness.start_worker()
     handle: Handle = await start_saga(
         client,
         TripSaga.run,
         trip.plan,
         id=name,
-        task_queue=stage.task_queue,
+        task_queue=harness.task_queue,
     )
-    if trip.outside:
-        await trip.outside(stage, handle)
-    ending = await stage.ending(handle)
+    if trip.external_act:
+        await trip.external_act(harness, handle)
+    ending = await harness.wait_for_ending(handle)
     assert (ending.closed, ending.saga) == (trip.closed, trip.saga), f"{name}: {ending}"
-    await stage.close()
+    await harness.stop_workers()
     await record_history(client, name, FOLDER)
 
 

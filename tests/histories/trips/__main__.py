@@ -1,4 +1,4 @@
-"""Records trips for the tests of what operators see of them: `python -m tests.histories.trips`."""
+"""Records trips for the tests of the operator's views: `python -m tests.histories.trips`."""
 
 import json
 import shutil
@@ -12,39 +12,40 @@ from temporalio.testing import WorkflowEnvironment
 from sagas import SagaPlugin
 from sagas.operator import SKIP, SkipRequest
 from tests.temporal.conftest import FLAGS
-from tests.temporal.fixtures.trip_saga import Plan, refuses
-from tests.temporal.fixtures.trip_worker import Handle, Stage
+from tests.temporal.fixtures.trip_participants import rejects
+from tests.temporal.fixtures.trip_plan import TripPlan
+from tests.temporal.fixtures.worker_harness import Handle, WorkerHarness
 from workers import run_main
 
 FOLDER = Path(__file__).parent
 
 
 async def record() -> None:
-    """Runs each trip once, and writes its history, and its child's, beside this file."""
+    """Runs each trip once, and writes the histories of the trip and its child saga beside this file."""
     environment = await WorkflowEnvironment.start_local(
         dev_server_existing_path=shutil.which("temporal"), dev_server_extra_args=FLAGS
     )
     async with environment:
         address = environment.client.service_client.config.target_host
-        stage = Stage(await Client.connect(address, plugins=[SagaPlugin()]), cache=1000)
-        await stage.open()
-        stage.agency.when("cancel-flight", refuses("too_late"))
-        settled = await stage.start("hotel", "flight", Plan(do=("car",)), "look", "fail")
-        await stage.status(settled, "stuck")
+        harness = WorkerHarness(await Client.connect(address, plugins=[SagaPlugin()]), cache=1000)
+        await harness.start_worker()
+        harness.participants.when("cancel-flight", rejects("too_late"))
+        settled = await harness.start_trip("hotel", "flight", TripPlan(do=("car",)), "look", "fail")
+        await harness.wait_for_status(settled, "stuck")
         await _write(settled, "stuck")
         note = SkipRequest(step="book-flight", by="mia", because="a credit note was sent")
-        await stage.ask(settled, SKIP, note)
-        await stage.ending(settled)
+        await harness.send_update(settled, SKIP, note)
+        await harness.wait_for_ending(settled)
         await _write(settled, "settled")
-        await _write(stage.child_of(settled, "leg"), "settled-leg")
-        terminated = await stage.start("hotel", "flight", "wait")
-        await stage.event(terminated, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
+        await _write(harness.child_of(settled, "leg"), "settled-leg")
+        terminated = await harness.start_trip("hotel", "flight", "wait")
+        await harness.wait_for_event(terminated, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
         await terminated.terminate(reason="by mistake")
         await _write(terminated, "terminated")
-        completed = await stage.start("hotel", "pay", "ticket")
-        await stage.ending(completed)
+        completed = await harness.start_trip("hotel", "pay", "ticket")
+        await harness.wait_for_ending(completed)
         await _write(completed, "completed")
-        await stage.close()
+        await harness.stop_workers()
 
 
 async def _write(handle: Handle, name: str) -> None:
@@ -53,7 +54,7 @@ async def _write(handle: Handle, name: str) -> None:
 
 
 def _scrubbed(value: Any) -> Any:
-    """Without what says where it was recorded: stack traces and the names of machines."""
+    """Removes stack traces and the names of machines."""
     if isinstance(value, dict):
         return {key: _scrubbed(each) for key, each in value.items() if key not in {"stackTrace", "identity"}}
     return [_scrubbed(each) for each in value] if isinstance(value, list) else value

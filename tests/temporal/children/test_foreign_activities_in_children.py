@@ -9,12 +9,13 @@ from temporalio.exceptions import ApplicationError
 
 from sagas import Saga, start_saga
 
-from ..fixtures.trip_saga import STEPS, Plan
-from ..fixtures.trip_worker import WORKFLOWS as USUAL
-from ..fixtures.trip_worker import Handle, Stage
+from ..fixtures.trip_plan import TripPlan
+from ..fixtures.trip_saga import STEPS
+from ..fixtures.worker_harness import WORKFLOWS as USUAL
+from ..fixtures.worker_harness import Handle, WorkerHarness
 
 # Each task is a replay from the beginning.
-pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
+pytestmark = pytest.mark.parametrize("harness", [0], indirect=True, ids=["evicted"])
 
 SECONDS = timedelta(seconds=20)
 
@@ -24,7 +25,7 @@ class PlainChild:
     """Belongs to no saga."""
 
     @workflow.run
-    async def run(self, plan: Plan) -> None:
+    async def run(self, plan: TripPlan) -> None:
         await workflow.execute_activity("book-car", plan, start_to_close_timeout=SECONDS)
 
 
@@ -33,7 +34,7 @@ class Wanderer:
     """Does what its plan says, goes on in new runs by itself, and fails at the end."""
 
     @workflow.run
-    async def run(self, plan: Plan) -> int:
+    async def run(self, plan: TripPlan) -> int:
         for place, word in enumerate(plan.do):
             rest = plan.model_copy(update={"do": plan.do[place + 1 :]})
             if word == "car":
@@ -54,7 +55,7 @@ class Sender:
     """Has a wanderer as its child."""
 
     @workflow.run
-    async def run(self, plan: Plan) -> None:
+    async def run(self, plan: TripPlan) -> None:
         async with Saga() as saga:
             await saga.step(STEPS["hotel"], plan)
             await saga.child(Wanderer.run, plan, name="leg")
@@ -63,11 +64,13 @@ class Sender:
 WORKFLOWS = [*USUAL, PlainChild, Wanderer, Sender]
 
 
-async def send(stage: Stage, *do: str) -> Handle:
+async def send(harness: WorkerHarness, *do: str) -> Handle:
     """Starts a saga with a child that does so."""
-    stage.ids.append(f"sent-{uuid4().hex[:8]}")
-    plan = Plan(do=do)
-    return await start_saga(stage.client, Sender.run, plan, id=stage.ids[-1], task_queue=stage.task_queue)
+    harness.workflow_ids.append(f"sent-{uuid4().hex[:8]}")
+    plan = TripPlan(do=do)
+    return await start_saga(
+        harness.client, Sender.run, plan, id=harness.workflow_ids[-1], task_queue=harness.task_queue
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,21 +85,23 @@ async def send(stage: Stage, *do: str) -> Handle:
     ids=" ".join,
 )
 async def test_child_that_has_done_what_nobody_makes_up_for_leaves_its_parent_stuck(
-    stage: Stage, do: tuple[str, ...]
+    harness: WorkerHarness, do: tuple[str, ...]
 ) -> None:
     """Whatever run of it has done that."""
-    trip = await send(stage, *do)
+    trip = await send(harness, *do)
 
-    await stage.status(trip, "stuck")
+    await harness.wait_for_status(trip, "stuck")
 
-    assert stage.agency.story == ["book-hotel", "book-car", "cancel-hotel"]
+    assert harness.participants.started == ["book-hotel", "book-car", "cancel-hotel"]
 
 
 @pytest.mark.parametrize("do", [("again",), ("again-with-memo",), ("again", "saga")], ids=" ".join)
-async def test_child_that_has_done_nothing_else_is_believed(stage: Stage, do: tuple[str, ...]) -> None:
+async def test_child_that_has_done_nothing_else_is_believed(
+    harness: WorkerHarness, do: tuple[str, ...]
+) -> None:
     """However often it went on by itself."""
-    trip = await send(stage, *do)
+    trip = await send(harness, *do)
 
-    ending = await stage.ending(trip)
+    ending = await harness.wait_for_ending(trip)
     assert (ending.closed, ending.saga) == ("FAILED", "compensated")
-    assert stage.agency.story[-1] == "cancel-hotel"
+    assert harness.participants.started[-1] == "cancel-hotel"

@@ -11,12 +11,14 @@ from sagas._history.parser import read_history
 from sagas._history.timeline_builder import build_timeline
 from sagas.operator import SagaClient, VerbRefusedError, render_timeline
 
-from ..fixtures.trip_rescues import not_made_up, rescue, rescued
-from ..fixtures.trip_saga import STEPS, Plan, TripSaga, refuses
-from ..fixtures.trip_worker import WORKFLOWS as USUAL
-from ..fixtures.trip_worker import Handle, Stage
+from ..fixtures.trip_participants import rejects
+from ..fixtures.trip_plan import TripPlan
+from ..fixtures.trip_rescues import rescue, rescued, uncompensated_bookings
+from ..fixtures.trip_saga import STEPS, TripSaga
+from ..fixtures.worker_harness import WORKFLOWS as USUAL
+from ..fixtures.worker_harness import Handle, WorkerHarness
 
-pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
+pytestmark = pytest.mark.parametrize("harness", [1000], indirect=True, ids=["cached"])
 
 TASK_SCHEDULED = EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
 UNREADABLE = "the child completed, but the parent could not read the result"
@@ -28,7 +30,7 @@ class EndlessChild:
     """Returns a result that JSON does not have."""
 
     @workflow.run
-    async def run(self, plan: Plan) -> float:
+    async def run(self, plan: TripPlan) -> float:
         async with Saga() as saga:
             for word in plan.do:
                 await saga.step(STEPS[str(word)], plan)
@@ -40,7 +42,7 @@ class FailingBehindChild:
     """Fails after its saga has completed, with pending compensations."""
 
     @workflow.run
-    async def run(self, plan: Plan) -> None:
+    async def run(self, plan: TripPlan) -> None:
         async with Saga() as saga:
             await saga.step(STEPS["flight"], plan)
         raise RuntimeError("behind the block")
@@ -51,7 +53,7 @@ class UnreadableChildParent:
     """Runs children with readable results, and then a child without one."""
 
     @workflow.run
-    async def run(self, plan: Plan) -> None:
+    async def run(self, plan: TripPlan) -> None:
         async with Saga() as saga:
             await saga.step(STEPS["hotel"], plan)
             for leg in plan.legs:
@@ -65,131 +67,133 @@ class UnreadableChildParent:
 
 
 WORKFLOWS = [*USUAL, EndlessChild, FailingBehindChild, UnreadableChildParent]
-FLIGHT = Plan(do=("flight",), name="first")
-LOOK = Plan(do=("look",), name="second")
+FLIGHT = TripPlan(do=("flight",), name="first")
+LOOK = TripPlan(do=("look",), name="second")
 
 
-async def start_parent(stage: Stage, plan: Plan) -> Handle:
+async def start_parent(harness: WorkerHarness, plan: TripPlan) -> Handle:
     """Starts a saga whose last child reports nothing, and waits until the saga is stuck."""
-    stage.ids.append(f"parent-{uuid4().hex[:8]}")
-    parent: Handle = await stage.client.start_workflow(
-        "UnreadableChildParent", plan, id=stage.ids[-1], task_queue=stage.task_queue
+    harness.workflow_ids.append(f"parent-{uuid4().hex[:8]}")
+    parent: Handle = await harness.client.start_workflow(
+        "UnreadableChildParent", plan, id=harness.workflow_ids[-1], task_queue=harness.task_queue
     )
-    await stage.status(parent, "stuck")
+    await harness.wait_for_status(parent, "stuck")
     return parent
 
 
-async def children_of(stage: Stage, saga_id: str) -> dict[str, tuple[str, str]]:
+async def children_of(harness: WorkerHarness, saga_id: str) -> dict[str, tuple[str, str]]:
     """The outcome and the reason of each child in the timeline of a saga."""
-    timeline = await SagaClient(stage.client).show(saga_id)
+    timeline = await SagaClient(harness.client).show(saga_id)
     return {line.address: (line.outcome, line.reason) for line in timeline.steps if line.purpose == "child"}
 
 
 @pytest.mark.parametrize("do", [("car",), ("look",)], ids=str)
 @pytest.mark.parametrize("legs", [(), (FLIGHT, LOOK)], ids=["alone", "with others"])
 async def test_child_with_an_unreadable_result_is_unresolved(
-    stage: Stage, do: tuple[str, ...], legs: tuple[Plan, ...]
+    harness: WorkerHarness, do: tuple[str, ...], legs: tuple[TripPlan, ...]
 ) -> None:
     """The child is unknown, with or without pending compensations; other children are done."""
-    parent = await start_parent(stage, Plan(do=do, legs=legs))
+    parent = await start_parent(harness, TripPlan(do=do, legs=legs))
 
-    assert await children_of(stage, parent.id) == {
+    assert await children_of(harness, parent.id) == {
         **{leg.name: ("done", "") for leg in legs},
         "last": ("unknown", f"{UNREADABLE}; {RESOLVE}"),
     }
-    text = render_timeline(await SagaClient(stage.client).show(parent.id), width=200)
+    text = render_timeline(await SagaClient(harness.client).show(parent.id), width=200)
     assert f"\n      {UNREADABLE}; {RESOLVE}\n" in text
 
 
-async def test_child_that_failed_after_its_saga_is_unresolved(stage: Stage) -> None:
+async def test_child_that_failed_after_its_saga_is_unresolved(harness: WorkerHarness) -> None:
     """The error does not report the pending compensations; the child's history has them."""
-    parent = await start_parent(stage, Plan(do=(), name="behind"))
+    parent = await start_parent(harness, TripPlan(do=(), name="behind"))
 
-    (outcome, reason) = (await children_of(stage, parent.id))["last"]
+    (outcome, reason) = (await children_of(harness, parent.id))["last"]
     assert outcome == "unknown"
     assert reason == (
         "RuntimeError was raised in a child after its saga was completed: behind the block; " + RESOLVE
     )
-    assert (await rescued(stage, f"{parent.id}/last")).owed == ("book-flight",)
+    assert (await rescued(harness, f"{parent.id}/last")).owed == ("book-flight",)
 
 
-async def test_terminated_child_is_unresolved(stage: Stage) -> None:
+async def test_terminated_child_is_unresolved(harness: WorkerHarness) -> None:
     """The timeline has the reason of the termination."""
-    trip = await stage.start("hotel", Plan(do=("flight", "wait")))
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    await stage.child_of(trip, "leg").terminate(reason="by mistake")
-    await stage.status(trip, "stuck")
+    trip = await harness.start_trip("hotel", TripPlan(do=("flight", "wait")))
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await harness.child_of(trip, "leg").terminate(reason="by mistake")
+    await harness.wait_for_status(trip, "stuck")
 
-    assert await children_of(stage, trip.id) == {
+    assert await children_of(harness, trip.id) == {
         "leg": ("unknown", f"the child was terminated: by mistake; {RESOLVE}")
     }
 
 
-async def test_pivot_child_with_an_unreadable_result_is_unresolved(stage: Stage) -> None:
+async def test_pivot_child_with_an_unreadable_result_is_unresolved(harness: WorkerHarness) -> None:
     """An operator must find out whether the pivot happened, and completes the child then."""
-    parent = await start_parent(stage, Plan(do=("car",), is_pivot=True))
+    parent = await start_parent(harness, TripPlan(do=("car",), is_pivot=True))
 
-    before = await children_of(stage, parent.id)
-    await SagaClient(stage.client).complete(parent.id, "last", 1.0, by="mia", because="it is booked")
-    assert (await stage.ending(parent)).saga == "settled"
+    before = await children_of(harness, parent.id)
+    await SagaClient(harness.client).complete(parent.id, "last", 1.0, by="mia", because="it is booked")
+    assert (await harness.wait_for_ending(parent)).saga == "settled"
 
     assert before == {
         "last": ("unknown", f"{UNREADABLE}; an operator must find out whether the pivot happened")
     }
-    assert await children_of(stage, parent.id) == {"last": ("done", "")}
+    assert await children_of(harness, parent.id) == {"last": ("done", "")}
 
 
-async def test_child_is_done_while_the_saga_is_stuck_at_another_compensation(stage: Stage) -> None:
+async def test_child_is_done_while_the_saga_is_stuck_at_another_compensation(harness: WorkerHarness) -> None:
     """The child is unresolved only when nothing else keeps the saga stuck."""
-    stage.agency.when("cancel-hotel", refuses("too_late"))
-    parent = await start_parent(stage, Plan(do=("car",)))
-    before = await children_of(stage, parent.id)
-    await SagaClient(stage.client).skip(parent.id, "book-hotel", by="mia", because="a credit note was sent")
+    harness.participants.when("cancel-hotel", rejects("too_late"))
+    parent = await start_parent(harness, TripPlan(do=("car",)))
+    before = await children_of(harness, parent.id)
+    await SagaClient(harness.client).skip(parent.id, "book-hotel", by="mia", because="a credit note was sent")
 
     assert before == {"last": ("done", "")}
-    assert (await children_of(stage, parent.id))["last"][0] == "unknown"
+    assert (await children_of(harness, parent.id))["last"][0] == "unknown"
 
 
-async def test_child_with_a_readable_result_is_never_unresolved(stage: Stage) -> None:
+async def test_child_with_a_readable_result_is_never_unresolved(harness: WorkerHarness) -> None:
     """Events that a worker has not processed yet do not count, however late the worker is."""
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    trip = await stage.start("hotel", Plan(do=("look",)), Plan(do=("car",), name="other"), "flight", "fail")
-    await stage.status(trip, "stuck")
-    await stage.retry(trip)
-    assert (await stage.ending(trip)).saga == "compensated"
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    trip = await harness.start_trip(
+        "hotel", TripPlan(do=("look",)), TripPlan(do=("car",), name="other"), "flight", "fail"
+    )
+    await harness.wait_for_status(trip, "stuck")
+    await harness.retry_stuck(trip)
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
     events = [event async for event in trip.fetch_history_events()]
 
     due = [n for n, event in enumerate(events, start=1) if event.event_type == TASK_SCHEDULED]
     for number in due:
-        timeline = build_timeline(read_history(trip.id, events[:number], stage.client.data_converter))
+        timeline = build_timeline(read_history(trip.id, events[:number], harness.client.data_converter))
         assert [line.reason for line in timeline.steps if line.purpose == "child" and line.reason] == []
 
 
-async def test_saga_is_rescued_for_a_child_with_an_unreadable_result(stage: Stage) -> None:
+async def test_saga_is_rescued_for_a_child_with_an_unreadable_result(harness: WorkerHarness) -> None:
     """An operator completes the child, which ends the saga; the history has the child's compensations."""
-    parent = await start_parent(stage, Plan(do=("car",)))
-    client = SagaClient(stage.client)
+    parent = await start_parent(harness, TripPlan(do=("car",)))
+    client = SagaClient(harness.client)
     with pytest.raises(VerbRefusedError, match="the saga has completed"):
-        await rescue(stage, f"{parent.id}/last")
+        await rescue(harness, f"{parent.id}/last")
 
     await client.complete(parent.id, "last", by="mia", because="it will be rescued")
-    assert (await stage.ending(parent)).saga == "settled"
+    assert (await harness.wait_for_ending(parent)).saga == "settled"
 
-    assert (await rescued(stage, parent.id)).owed == ("last:book-car",)
-    assert not_made_up(stage, parent.id) == []
+    assert (await rescued(harness, parent.id)).owed == ("last:book-car",)
+    assert uncompensated_bookings(harness, parent.id) == []
 
 
-async def test_child_that_could_not_read_a_result_is_terminated_and_rescued(stage: Stage) -> None:
+async def test_child_that_could_not_read_a_result_is_terminated_and_rescued(harness: WorkerHarness) -> None:
     """A child that ends by itself would report to its root that nothing is pending."""
-    trip = await stage.start("hotel", Plan(do=("flight", "broken-child")))
-    child = stage.child_of(trip, "leg")
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    await stage.status(child, "stuck")
+    trip = await harness.start_trip("hotel", TripPlan(do=("flight", "child-with-wrong-result")))
+    child = harness.child_of(trip, "leg")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await harness.wait_for_status(child, "stuck")
 
     await child.terminate(reason="it waits for a child")
-    await stage.status(trip, "stuck")
-    assert (await rescued(stage, child.id)).owed == ("broken:book-flight",)
-    await SagaClient(stage.client).complete(trip.id, "leg", by="mia", because="it is rescued")
+    await harness.wait_for_status(trip, "stuck")
+    assert (await rescued(harness, child.id)).owed == ("wrong-result:book-flight",)
+    await SagaClient(harness.client).complete(trip.id, "leg", by="mia", because="it is rescued")
 
-    assert (await stage.ending(trip)).saga == "settled"
-    assert not_made_up(stage, trip.id) == []
+    assert (await harness.wait_for_ending(trip)).saga == "settled"
+    assert uncompensated_bookings(harness, trip.id) == []

@@ -7,76 +7,82 @@ from uuid import uuid4
 import pytest
 from pydantic import BaseModel
 from temporalio import workflow
-from temporalio.client import (
-    Client,
-    WorkflowHandle,
-)
+from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
 from sagas import DuplicateSagaError, SagaPlugin, StartError, start_saga
 
-from ..fixtures.trip_saga import NumberlessSaga, Plan, TripSaga
-from ..fixtures.trip_worker import Stage
+from ..fixtures.trip_plan import TripPlan
+from ..fixtures.trip_saga import TripSaga, WrongResultSaga
+from ..fixtures.worker_harness import WorkerHarness
 from .lost_history import LostHistory
 
-PLAN = Plan(do=("hotel",))
+PLAN = TripPlan(do=("hotel",))
 
 
-async def test_second_start_finds_the_first_saga(stage: Stage) -> None:
+async def test_second_start_finds_the_first_saga(harness: WorkerHarness) -> None:
     """A second start, during the saga or afterwards, finds the first saga."""
-    handle = await stage.start("hotel", "wait")
-    plan = Plan(do=("hotel", "wait"))
+    handle = await harness.start_trip("hotel", "wait")
+    plan = TripPlan(do=("hotel", "wait"))
 
-    again = await start_saga(stage.client, TripSaga.run, plan, id=handle.id, task_queue=stage.task_queue)
+    again = await start_saga(harness.client, TripSaga.run, plan, id=handle.id, task_queue=harness.task_queue)
     await handle.signal("go")
-    assert (await stage.ending(again)).closed == "COMPLETED"
-    later = await start_saga(stage.client, TripSaga.run, plan, id=handle.id, task_queue=stage.task_queue)
+    assert (await harness.wait_for_ending(again)).closed == "COMPLETED"
+    later = await start_saga(harness.client, TripSaga.run, plan, id=handle.id, task_queue=harness.task_queue)
 
     assert await later.result() == ["hotel", "wait"]
-    assert stage.agency.story == ["book-hotel"]
+    assert harness.participants.started == ["book-hotel"]
 
 
-async def test_different_message_is_a_duplicate(stage: Stage) -> None:
+async def test_different_message_is_a_duplicate(harness: WorkerHarness) -> None:
     """An id belongs to a single message."""
-    handle = await stage.start("hotel")
+    handle = await harness.start_trip("hotel")
 
     with pytest.raises(DuplicateSagaError, match="with the same content to get that saga"):
         await start_saga(
-            stage.client, TripSaga.run, Plan(do=("flight",)), id=handle.id, task_queue=stage.task_queue
+            harness.client,
+            TripSaga.run,
+            TripPlan(do=("flight",)),
+            id=handle.id,
+            task_queue=harness.task_queue,
         )
-    await stage.ending(handle)
+    await harness.wait_for_ending(handle)
 
 
-async def continued(stage: Stage) -> WorkflowHandle[Any, Any]:
+async def continued(harness: WorkerHarness) -> WorkflowHandle[Any, Any]:
     """The first run of a saga that has continued as new."""
-    trip = await stage.start("hotel", "again", "wait")
-    await stage.next_run(trip)
-    return stage.client.get_workflow_handle(trip.id, run_id=trip.first_execution_run_id)
+    trip = await harness.start_trip("hotel", "again", "wait")
+    await harness.wait_for_next_run(trip)
+    return harness.client.get_workflow_handle(trip.id, run_id=trip.first_execution_run_id)
 
 
-async def test_saga_that_has_continued_as_new_is_compared_by_its_first_message(stage: Stage) -> None:
+async def test_saga_that_has_continued_as_new_is_compared_by_its_first_message(
+    harness: WorkerHarness,
+) -> None:
     """The state given to the second run is not the message of the saga."""
-    first = await continued(stage)
-    plan = Plan(do=("hotel", "again", "wait"))
-    state = Plan(do=("wait",), done=("hotel", "again"))
+    first = await continued(harness)
+    plan = TripPlan(do=("hotel", "again", "wait"))
+    state = TripPlan(do=("wait",), done=("hotel", "again"))
 
-    again = await start_saga(stage.client, TripSaga.run, plan, id=first.id, task_queue=stage.task_queue)
+    again = await start_saga(harness.client, TripSaga.run, plan, id=first.id, task_queue=harness.task_queue)
     with pytest.raises(DuplicateSagaError, match="other content"):
-        await start_saga(stage.client, TripSaga.run, state, id=first.id, task_queue=stage.task_queue)
+        await start_saga(harness.client, TripSaga.run, state, id=first.id, task_queue=harness.task_queue)
 
     await again.signal("go")
     assert await again.result() == ["hotel", "again", "wait"]
-    assert stage.agency.story == ["book-hotel"]
+    assert harness.participants.started == ["book-hotel"]
 
 
-async def test_saga_without_the_history_of_its_start_is_a_duplicate(stage: Stage, server: str) -> None:
+async def test_saga_without_the_history_of_its_start_is_a_duplicate(
+    harness: WorkerHarness, server: str
+) -> None:
     """The messages cannot be compared, and a different request must not be dropped."""
-    first = await continued(stage)
+    first = await continued(harness)
     client = await Client.connect(server, plugins=[SagaPlugin()], interceptors=[LostHistory(first.run_id)])
 
-    for plan in (Plan(do=("hotel", "again", "wait")), Plan(do=("wait",), done=("hotel", "again"))):
+    for plan in (TripPlan(do=("hotel", "again", "wait")), TripPlan(do=("wait",), done=("hotel", "again"))):
         with pytest.raises(DuplicateSagaError):
-            await start_saga(client, TripSaga.run, plan, id=first.id, task_queue=stage.task_queue)
+            await start_saga(client, TripSaga.run, plan, id=first.id, task_queue=harness.task_queue)
 
 
 class Luggage(BaseModel):
@@ -96,12 +102,12 @@ class LuggageSaga:
 async def test_order_of_a_set_does_not_change_the_content(client: Client, bags: list[str]) -> None:
     """Each process orders the members of a set differently."""
     begun: WorkflowHandle[Any, Any] = await client.start_workflow(
-        "LuggageSaga", {"bags": bags}, id=f"luggage-{uuid4().hex[:8]}", task_queue="nobody"
+        "LuggageSaga", {"bags": bags}, id=f"luggage-{uuid4().hex[:8]}", task_queue="unpolled-queue"
     )
 
     async def start(*bags: str) -> WorkflowHandle[Any, Any]:
         luggage = Luggage(bags=frozenset(bags))
-        return await start_saga(client, LuggageSaga.run, luggage, id=begun.id, task_queue="nobody")
+        return await start_saga(client, LuggageSaga.run, luggage, id=begun.id, task_queue="unpolled-queue")
 
     assert (await start("red", "blue")).id == begun.id
     with pytest.raises(DuplicateSagaError):
@@ -156,12 +162,12 @@ async def test_equal_values_may_have_different_content(client: Client, guests: l
         "PartySaga",
         {"host": ANN, "room": PARTY.room, "guests": guests},
         id=f"party-{uuid4().hex[:8]}",
-        task_queue="nobody",
+        task_queue="unpolled-queue",
     )
 
     async def start(**other: object) -> WorkflowHandle[Any, Any]:
         party = PARTY.model_copy(update=other)
-        return await start_saga(client, PartySaga.run, party, id=begun.id, task_queue="nobody")
+        return await start_saga(client, PartySaga.run, party, id=begun.id, task_queue="unpolled-queue")
 
     assert (await start()).id == begun.id
     with pytest.raises(DuplicateSagaError):
@@ -173,20 +179,22 @@ async def test_equal_values_may_have_different_content(client: Client, guests: l
     await begun.terminate("the test is over")
 
 
-async def test_different_workflow_type_is_a_duplicate(stage: Stage) -> None:
+async def test_different_workflow_type_is_a_duplicate(harness: WorkerHarness) -> None:
     """The same message means a different request to another workflow type."""
-    handle = await stage.start("hotel")
+    handle = await harness.start_trip("hotel")
 
     with pytest.raises(DuplicateSagaError):
-        await start_saga(stage.client, NumberlessSaga.run, PLAN, id=handle.id, task_queue=stage.task_queue)
-    await stage.ending(handle)
+        await start_saga(
+            harness.client, WrongResultSaga.run, PLAN, id=handle.id, task_queue=harness.task_queue
+        )
+    await harness.wait_for_ending(handle)
 
 
 @pytest.mark.parametrize("id", ["", "a/b", "a b", "x" * 201])
 async def test_malformed_id_is_refused(client: Client, id: str) -> None:  # noqa: A002
     """No workflow is started."""
     with pytest.raises(StartError):
-        await start_saga(client, TripSaga.run, PLAN, id=id, task_queue="nobody")
+        await start_saga(client, TripSaga.run, PLAN, id=id, task_queue="unpolled-queue")
     if id:
         with pytest.raises(RPCError, match="not found"):
             await client.get_workflow_handle(id).describe()
@@ -194,7 +202,7 @@ async def test_malformed_id_is_refused(client: Client, id: str) -> None:  # noqa
 
 async def test_large_message_is_refused(client: Client) -> None:
     """At most 128 KiB."""
-    plan = Plan(do=("x" * 131_072,))
+    plan = TripPlan(do=("x" * 131_072,))
 
     with pytest.raises(StartError, match="at most 131072"):
-        await start_saga(client, TripSaga.run, plan, id="large", task_queue="nobody")
+        await start_saga(client, TripSaga.run, plan, id="large", task_queue="unpolled-queue")

@@ -19,10 +19,10 @@ from temporalio.workflow import NondeterminismError
 
 from sagas import SAGA_COMPENSATED, SagaPlugin, idempotency_key
 from sagas.operator import SAGA_STATUS
-from tests.pages import DOCS, modules_of
+from tests.guide_code import DOCS, imported_guide
 from tests.waiting import until
 
-from ..fixtures.trip_worker import PATIENCE
+from ..fixtures.worker_harness import PATIENCE
 
 PAGE = (DOCS / "adopting.md").read_text()
 TABLE = re.sub(r"\s+", " ", PAGE.partition("## Step 3")[2])
@@ -43,7 +43,7 @@ class Guide:
 
 @pytest.fixture(scope="module")
 def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guide]:
-    with modules_of("adopting.md", tmp_path_factory.mktemp("adopting")) as modules:
+    with imported_guide("adopting.md", tmp_path_factory.mktemp("adopting")) as modules:
         yield Guide(**{name.removeprefix("trip_"): module for name, module in modules.items()})
 
 

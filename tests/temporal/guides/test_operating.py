@@ -24,14 +24,14 @@ from sagas._core.purpose import Purpose
 from sagas._core.status import ENDED
 from sagas.operator import HOLD, RESUME, RETRY, SKIP, OperatorRequest, SagaClient, Timeline, VerbRefusedError
 from sagas.operator._saga_list import UNFINISHED
-from tests.pages import DOCS, modules_in, modules_of
+from tests.guide_code import DOCS, guide_modules, imported_guide
 from tests.waiting import until
 from workers._cli.main import app
 from workers._cli.operator_commands import ListedStatus
 
 from ..fixtures.sagas_command import CommandResult, sagas
-from ..fixtures.shop_saga import Order, OrderSaga, Parcel, Warehouse
-from ..fixtures.trip_worker import PATIENCE, Ending, Handle, Stage
+from ..fixtures.shop_saga import Order, OrderSaga, Parcel, ShopParticipants
+from ..fixtures.worker_harness import PATIENCE, Ending, Handle, WorkerHarness
 from ..operator.test_reset import reset
 
 PAGE = (DOCS / "operating.md").read_text()
@@ -47,19 +47,19 @@ TIMER = EventType.EVENT_TYPE_TIMER_STARTED
 class Shop:
     """A worker of the shop, and orders in the states that the commands need."""
 
-    stage: Stage
-    warehouse: Warehouse = field(default_factory=Warehouse)
+    harness: WorkerHarness
+    warehouse: ShopParticipants = field(default_factory=ShopParticipants)
     orders: list[Handle] = field(default_factory=list)
 
     async def order(self, *, is_large: bool = False) -> Handle:
         """Starts an order."""
         order = Order(id=uuid4().hex[:8], is_large=is_large)
         handle = await start_saga(
-            self.stage.client,
+            self.harness.client,
             OrderSaga.run,
             order,
             id=f"order-{order.id}",
-            task_queue=self.stage.task_queue,
+            task_queue=self.harness.task_queue,
         )
         self.orders.append(handle)
         return handle
@@ -67,27 +67,27 @@ class Shop:
     async def undecided(self) -> Handle:
         """An order that waits for an approval."""
         order = await self.order(is_large=True)
-        await self.stage.event(order, TIMER)
+        await self.harness.wait_for_event(order, TIMER)
         return order
 
     async def held(self) -> Handle:
         """A held order."""
         order = await self.undecided()
-        await self.stage.ask(order, HOLD, OperatorRequest(by="tom", because="let me look"))
+        await self.harness.send_update(order, HOLD, OperatorRequest(by="tom", because="let me look"))
         return order
 
     async def stuck(self) -> Handle:
         """An order with a rejected compensation; the next attempt would succeed."""
-        self.warehouse.refuses["create-shipment"] = self.warehouse.refuses["release-stock"] = 1
+        self.warehouse.rejects["create-shipment"] = self.warehouse.rejects["release-stock"] = 1
         order = await self.order()
-        await self.stage.status(order, "stuck")
+        await self.harness.wait_for_status(order, "stuck")
         return order
 
     async def in_doubt(self) -> Handle:
         """An order whose pivot is in doubt; the next attempt is an hour away."""
-        self.warehouse.breaks["create-shipment"] = 1
+        self.warehouse.fails["create-shipment"] = 1
         order = await self.order()
-        await self.stage.status(order, "stuck")
+        await self.harness.wait_for_status(order, "stuck")
         return order
 
     async def terminated(self) -> Handle:
@@ -105,8 +105,8 @@ class Shop:
     async def terminated_after_another(self) -> Handle:
         """A terminated order, after a rescued one."""
         rescued = await self.listed(await self.terminated(), "ExecutionStatus = 'Terminated'")
-        await SagaClient(self.stage.client).rescue(rescued.id, by="tom", because="x")
-        rescue = self.stage.client.get_workflow_handle(f"{rescued.id}~rescue")
+        await SagaClient(self.harness.client).rescue(rescued.id, by="tom", because="x")
+        rescue = self.harness.client.get_workflow_handle(f"{rescued.id}~rescue")
         await self.listed(rescue, "SagaStatus = 'compensated'")
         return await self.listed(await self.terminated(), "ExecutionStatus = 'Terminated'")
 
@@ -114,7 +114,7 @@ class Shop:
         """Waits until the server's list has an order with a condition; the list lags behind."""
 
         async def is_listed() -> bool:
-            count = await self.stage.client.count_workflows(f"WorkflowId = '{order.id}' AND {condition}")
+            count = await self.harness.client.count_workflows(f"WorkflowId = '{order.id}' AND {condition}")
             return count.count == 1
 
         await until(is_listed)
@@ -127,18 +127,18 @@ class Shop:
 
 @pytest.fixture
 async def shop(client: Client) -> AsyncIterator[Shop]:
-    stage = Stage(client, cache=0)
-    shop = Shop(stage)
+    harness = WorkerHarness(client, cache=0)
+    shop = Shop(harness)
     async with Worker(
         client,
-        task_queue=stage.task_queue,
+        task_queue=harness.task_queue,
         workflows=[OrderSaga],
         activities=shop.warehouse.activities(),
         max_cached_workflows=0,
     ):
         yield shop
-    stage.ids = [order.id for order in shop.orders]
-    await stage.end_everything()
+    harness.workflow_ids = [order.id for order in shop.orders]
+    await harness.terminate_open()
     replayer = Replayer(workflows=[OrderSaga], plugins=[SagaPlugin()])
     for order in shop.orders:
         await replayer.replay_workflow(await order.fetch_history())
@@ -153,7 +153,7 @@ class ExecutedCommand:
     result: CommandResult
 
     async def ending(self) -> Ending:
-        return await self.shop.stage.ending(self.order)
+        return await self.shop.harness.wait_for_ending(self.order)
 
 
 Check = Callable[[ExecutedCommand], Awaitable[None]]
@@ -203,7 +203,7 @@ async def previews(command: ExecutedCommand) -> None:
 async def is_held(command: ExecutedCommand) -> None:
     assert command.result.out == f"{command.order.id} is held\n"
     # Only a held saga can be resumed.
-    await command.shop.stage.ask(command.order, RESUME, OperatorRequest(by="tom", because="x"))
+    await command.shop.harness.send_update(command.order, RESUME, OperatorRequest(by="tom", because="x"))
 
 
 async def is_running(command: ExecutedCommand) -> None:
@@ -240,8 +240,8 @@ async def is_settled_with_a_parcel(command: ExecutedCommand) -> None:
 
 async def is_rescued(command: ExecutedCommand) -> None:
     (name,) = re.findall(r"a workflow `<saga>(.*?)`", PAGE)
-    rescue = command.shop.stage.client.get_workflow_handle(f"{command.order.id}{name}")
-    assert (await command.shop.stage.ending(rescue)).saga == "compensated"
+    rescue = command.shop.harness.client.get_workflow_handle(f"{command.order.id}{name}")
+    assert (await command.shop.harness.wait_for_ending(rescue)).saga == "compensated"
     assert command.shop.story(command.order)[-2:] == ["refund-card", "release-stock"]
 
 
@@ -283,7 +283,7 @@ async def test_each_command_of_the_page_works(shop: Shop, server: str, line: str
     await check(ExecutedCommand(shop, order, result))
 
     if because:
-        timeline = await SagaClient(shop.stage.client).show(order.id)
+        timeline = await SagaClient(shop.harness.client).show(order.id)
         trail = (timeline.rescue or timeline).verbs
         assert ("mia", shlex.split(because)[0]) in [(verb.by, verb.because) for verb in trail]
 
@@ -337,15 +337,15 @@ def documented(command: str) -> str:
 
 async def test_output_of_show_equals_the_page(shop: Shop, server: str) -> None:
     """The saga was held, resumed, and has a rejected compensation."""
-    shop.warehouse.refuses["create-shipment"] = shop.warehouse.refuses["release-stock"] = 1
-    gate = shop.warehouse.gates["charge-card"] = asyncio.Event()
+    shop.warehouse.rejects["create-shipment"] = shop.warehouse.rejects["release-stock"] = 1
+    latch = shop.warehouse.latches["charge-card"] = asyncio.Event()
     order = await shop.order()
-    await shop.stage.event(order, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=3)
+    await shop.harness.wait_for_event(order, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=3)
     held = await sagas(server, "hold", order.id, "--because", "the customer called")
     assert held.out == f"{order.id} is held\n"
     await sagas(server, "resume", order.id, "--by", "tom", "--because", "all is well")
-    gate.set()
-    await shop.stage.status(order, "stuck")
+    latch.set()
+    await shop.harness.wait_for_status(order, "stuck")
 
     assert normalized((await sagas(server, "show", order.id)).out) == documented("sagas show order-7")
 
@@ -360,12 +360,12 @@ async def test_output_of_preview_equals_the_page(shop: Shop, server: str) -> Non
 async def test_output_of_preview_after_a_reset_equals_the_page(shop: Shop, server: str) -> None:
     """The new run does not know the later steps of the old run."""
     order = await shop.undecided()
-    gate = shop.warehouse.gates["reserve-stock"] = asyncio.Event()
-    anew = await reset(shop.stage.client, order.id, before="reserve-stock")
-    await shop.stage.event(anew, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
+    latch = shop.warehouse.latches["reserve-stock"] = asyncio.Event()
+    anew = await reset(shop.harness.client, order.id, before="reserve-stock")
+    await shop.harness.wait_for_event(anew, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
 
     assert normalized((await sagas(server, "preview", order.id)).out) == documented("sagas preview order-8")
-    gate.set()
+    latch.set()
 
 
 async def test_audit_trail_is_where_the_page_says(shop: Shop, server: str) -> None:
@@ -376,12 +376,12 @@ async def test_audit_trail_is_where_the_page_says(shop: Shop, server: str) -> No
 
     as_json = json.loads((await sagas(server, "show", order.id, "--json")).out)
     (code,) = re.findall(r"in Python `(.*?)`", PAGE)
-    names = {"operator": SagaClient(shop.stage.client)}
+    names = {"operator": SagaClient(shop.harness.client)}
     in_python = await eval(in_page(code.replace("order-7", order.id)), names)
 
     assert [(v["verb"], v["by"], v["because"]) for v in as_json["verbs"]] == [(HOLD, "tom", "let me look")]
     assert [(v.verb, v.by, v.because) for v in in_python] == [(HOLD, "tom", "let me look")]
-    assert " hold by tom: let me look\n" in await shop.stage.details(order)
+    assert " hold by tom: let me look\n" in await shop.harness.current_details(order)
 
 
 async def test_python_program_of_the_page_retries_stuck_sagas(
@@ -389,7 +389,7 @@ async def test_python_program_of_the_page_retries_stuck_sagas(
 ) -> None:
     """The program finds the server by the environment."""
     order = await shop.stuck()
-    operator = SagaClient(shop.stage.client)
+    operator = SagaClient(shop.harness.client)
 
     async def is_listed() -> bool:
         found = await operator.list(status="stuck", query="WorkflowType = 'OrderSaga'")
@@ -397,7 +397,7 @@ async def test_python_program_of_the_page_retries_stuck_sagas(
 
     await until(is_listed)
     program = tmp_path / "night_watch.py"
-    program.write_text(modules_in("operating.md")["night_watch"])
+    program.write_text(guide_modules("operating.md")["night_watch"])
 
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -407,7 +407,7 @@ async def test_python_program_of_the_page_retries_stuck_sagas(
     async with asyncio.timeout(PATIENCE):
         assert await process.wait() == 0
 
-    assert (await shop.stage.ending(order)).saga == "compensated"
+    assert (await shop.harness.wait_for_ending(order)).saga == "compensated"
     assert [(verb.verb, verb.by) for verb in (await operator.show(order.id)).verbs] == [
         (RETRY, "night-watch")
     ]
@@ -419,7 +419,7 @@ async def test_query_of_the_page_finds_stuck_sagas(shop: Shop) -> None:
     (query,) = re.findall(r"```\n(SagaStatus = .*?)\n```", PAGE)
 
     async def is_found() -> bool:
-        return order.id in {each.id async for each in shop.stage.client.list_workflows(query)}
+        return order.id in {each.id async for each in shop.harness.client.list_workflows(query)}
 
     # The server's list lags behind by an unknown time.
     await until(is_found)
@@ -427,13 +427,13 @@ async def test_query_of_the_page_finds_stuck_sagas(shop: Shop) -> None:
 
 async def test_permissions_of_the_page_are_checked(client: Client, server: str, tmp_path: Path) -> None:
     """The message in the page is the message of the command."""
-    with modules_of("operating.md", tmp_path) as modules:
+    with imported_guide("operating.md", tmp_path) as modules:
         plugin = modules["rights"].plugin
-    shop = Shop(Stage(client, cache=0))
+    shop = Shop(WorkerHarness(client, cache=0))
     client_of_worker = await Client.connect(server, plugins=[plugin])
     async with Worker(
         client_of_worker,
-        task_queue=shop.stage.task_queue,
+        task_queue=shop.harness.task_queue,
         workflows=[OrderSaga],
         activities=shop.warehouse.activities(),
     ):
@@ -449,12 +449,12 @@ async def test_permissions_of_the_page_are_checked(client: Client, server: str, 
         with pytest.raises(VerbRefusedError, match="mia needs the role 'manager'"):
             await operator.approve(order.id, "large-order", by="mia", because="x", roles=manager)
         await operator.approve(order.id, "large-order", by="tom", because="x", roles=manager)
-        assert (await shop.stage.ending(order)).closed == "COMPLETED"
+        assert (await shop.harness.wait_for_ending(order)).closed == "COMPLETED"
 
         stuck = await shop.stuck()
         refused = await sagas(server, "skip", stuck.id, "reserve-stock", "--because", "x")
         (quoted,) = re.findall(r"`('skip' was refused for\s[^`]*)`", PAGE)
         assert normalized(refused.err) == normalized(f"error: {' '.join(quoted.split())}\n")
-        assert await shop.stage.ask(stuck, RETRY, OperatorRequest(by="mia", because="x")) == "stuck"
-        assert (await shop.stage.ending(stuck)).saga == "compensated"
+        assert await shop.harness.send_update(stuck, RETRY, OperatorRequest(by="mia", because="x")) == "stuck"
+        assert (await shop.harness.wait_for_ending(stuck)).saga == "compensated"
     assert SKIP in modules["rights"].FOR_MANAGERS

@@ -23,16 +23,16 @@ from temporalio.worker import Replayer, Worker
 
 from sagas import RejectedError, SagaPlugin, start_saga
 from sagas.operator import APPROVE, ApproveRequest, SagaClient
-from tests.pages import DOCS, modules_in, modules_of
+from tests.guide_code import DOCS, guide_modules, imported_guide
 
-from ..fixtures.trip_worker import PATIENCE, Stage
+from ..fixtures.worker_harness import PATIENCE, WorkerHarness
 
 Guide = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guide]:
-    with modules_of("writing.md", tmp_path_factory.mktemp("writing")) as modules:
+    with imported_guide("writing.md", tmp_path_factory.mktemp("writing")) as modules:
         yield modules
 
 
@@ -83,7 +83,7 @@ class Bank:
     async def event(
         self, loan: WorkflowHandle[Any, Any], kind: "EventType.ValueType", *, nth: int = 1
     ) -> None:
-        await Stage(self.client, cache=0).event(loan, kind, nth=nth)
+        await WorkerHarness(self.client, cache=0).wait_for_event(loan, kind, nth=nth)
 
     async def story(self, loan: WorkflowHandle[Any, Any]) -> list[str]:
         """The activities of a loan, in the order in which they were asked for."""
@@ -233,7 +233,7 @@ async def test_a_payout_of_which_nobody_knows_is_asked_for(client: Client, guide
 
     @activity.defn(name="pay_out")
     async def pay_out(loan: Any) -> Any:
-        raise ApplicationError("the line is dead", non_retryable=True)
+        raise ApplicationError("the connection was lost", non_retryable=True)
 
     bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}", instead={"pay_out": pay_out})
     async with bank.open():
@@ -343,7 +343,7 @@ async def test_the_desk_understands_every_end(client: Client, guide: Guide) -> N
         # Who asks again with the same id and content gets the saga that runs.
         stuck = await bank.lend(tim)
         await bank.sign(stuck)
-        await Stage(client, cache=0).status(stuck, "stuck")
+        await WorkerHarness(client, cache=0).wait_for_status(stuck, "stuck")
         signature = guide["loan_steps"].Signature(by="Tim")
         too_late = await guide["loan_post"].hand_in(client, tim.id, signature)
         await SagaClient(client).skip(stuck.id, "reserve-funds", by="mia", because="x")
@@ -424,7 +424,7 @@ async def test_histories_are_recorded_and_replayed_as_the_page_says(
     (block,) = re.findall(r"```\n(sagas histories .*?)```", page, re.DOTALL)
     record, replay = (shlex.split(line)[1:] for line in block.splitlines())
     ids = dict(zip(("loan-7", "loan-8"), (loan.id for loan in loans), strict=True))
-    code = modules_in("writing.md")
+    code = guide_modules("writing.md")
     for name in ("loan_steps", "loan_saga"):
         (tmp_path / f"{name}.py").write_text(code[name])
 

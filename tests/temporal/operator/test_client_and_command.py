@@ -25,14 +25,15 @@ from sagas.operator import (
 from tests.waiting import until
 
 from ..fixtures.sagas_command import sagas
-from ..fixtures.trip_saga import Booking, Gate, Plan, breaks, refuses
-from ..fixtures.trip_worker import PATIENCE, Handle, Stage
-from ..fixtures.trip_worker import WORKFLOWS as USUAL
+from ..fixtures.trip_participants import ActivityLatch, fails, rejects
+from ..fixtures.trip_plan import Booking, TripPlan
+from ..fixtures.worker_harness import PATIENCE, Handle, WorkerHarness
+from ..fixtures.worker_harness import WORKFLOWS as USUAL
 from ..plugin.test_workflows_without_sagas import Everyday
 
 WORKFLOWS = [*USUAL, Everyday]
 
-pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
+pytestmark = pytest.mark.parametrize("harness", [1000], indirect=True, ids=["cached"])
 
 
 @pytest.fixture
@@ -41,17 +42,17 @@ def operator(client: Client) -> SagaClient:
     return SagaClient(client, timeout=timedelta(seconds=PATIENCE))
 
 
-async def stuck_trip(stage: Stage) -> Handle:
+async def stuck_trip(harness: WorkerHarness) -> Handle:
     """Starts a saga whose second compensation fails with a final rejection."""
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    trip = await stage.start("hotel", "flight", Plan(do=("car",)), "look", "fail")
-    await stage.status(trip, "stuck")
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    trip = await harness.start_trip("hotel", "flight", TripPlan(do=("car",)), "look", "fail")
+    await harness.wait_for_status(trip, "stuck")
     return trip
 
 
-async def test_timeline_of_a_stuck_saga(stage: Stage, operator: SagaClient) -> None:
+async def test_timeline_of_a_stuck_saga(harness: WorkerHarness, operator: SagaClient) -> None:
     """The timeline has outcomes, the progress of compensations, and the reason of the failing one."""
-    trip = await stuck_trip(stage)
+    trip = await stuck_trip(harness)
 
     timeline = await operator.show(trip.id)
 
@@ -69,11 +70,11 @@ async def test_timeline_of_a_stuck_saga(stage: Stage, operator: SagaClient) -> N
     assert [(s.address, [c.state for c in s.compensations]) for s in child.steps] == [("book-car", ["done"])]
 
 
-async def test_timeline_has_the_audit_trail(stage: Stage, operator: SagaClient) -> None:
+async def test_timeline_has_the_audit_trail(harness: WorkerHarness, operator: SagaClient) -> None:
     """Operator and reason are part of the timeline, also after the end of the saga."""
-    trip = await stuck_trip(stage)
+    trip = await stuck_trip(harness)
     assert await operator.skip(trip.id, "book-flight", by="mia", because="a credit note was sent") == "stuck"
-    assert (await stage.ending(trip)).saga == "settled"
+    assert (await harness.wait_for_ending(trip)).saga == "settled"
 
     timeline = await operator.show(trip.id)
 
@@ -90,25 +91,25 @@ async def test_timeline_has_the_audit_trail(stage: Stage, operator: SagaClient) 
 
 
 async def test_timeline_distinguishes_completed_from_skipped_steps(
-    stage: Stage, operator: SagaClient
+    harness: WorkerHarness, operator: SagaClient
 ) -> None:
     """A manually completed step after the pivot has no error any more."""
-    stage.agency.when("send-ticket", breaks(final=True))
-    forth = await stage.start("hotel", "pay", "ticket")
-    await stage.status(forth, "stuck")
+    harness.participants.when("send-ticket", fails(final=True))
+    forth = await harness.start_trip("hotel", "pay", "ticket")
+    await harness.wait_for_status(forth, "stuck")
     await operator.complete(forth.id, "send-ticket", by="mia", because="sent by post")
-    await stage.ending(forth)
+    await harness.wait_for_ending(forth)
     for name in ("cancel-hotel", "cancel-flight"):
-        stage.agency.when(name, *[refuses("too_late")] * 2)
-    stage.agency.when("pay", breaks(final=True))
-    back = await stage.start("hotel", "flight", "pay-once")
-    await stage.status(back, "stuck")
+        harness.participants.when(name, *[rejects("too_late")] * 2)
+    harness.participants.when("pay", fails(final=True))
+    back = await harness.start_trip("hotel", "flight", "pay-once")
+    await harness.wait_for_status(back, "stuck")
     await operator.skip(back.id, "pay", by="mia", because="the bank has no payment")
-    failed = await stage.event(back, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=3)
-    await stage.event(back, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=failed.event_id)
+    failed = await harness.wait_for_event(back, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=3)
+    await harness.wait_for_event(back, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=failed.event_id)
     await operator.skip(back.id, "book-hotel", by="mia", because="x")
     await operator.complete(back.id, "book-flight", by="mia", because="x")
-    await stage.ending(back)
+    await harness.wait_for_ending(back)
 
     ticket = (await operator.show(forth.id)).steps[-1]
     timeline = await operator.show(back.id)
@@ -119,21 +120,21 @@ async def test_timeline_distinguishes_completed_from_skipped_steps(
     assert states == {"book-hotel": ["skipped"], "book-flight": ["by hand"], "pay": []}
     text = re.sub(" +", " ", render_timeline(await operator.show(forth.id)))
     assert " send-ticket (retriable) completed 1 " in text
-    assert "the line is dead" not in text
+    assert "the connection was lost" not in text
     assert " pay (pivot) skipped 1 " in re.sub(" +", " ", render_timeline(timeline))
 
 
-async def test_timeline_has_the_waits_of_an_open_saga(stage: Stage, operator: SagaClient) -> None:
+async def test_timeline_has_the_waits_of_an_open_saga(harness: WorkerHarness, operator: SagaClient) -> None:
     """A saga waits for an approval, an event or its next attempt, each with the latest time."""
-    trip = await stage.start("boss3600", "visa", "flight", "fail")
-    await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
+    trip = await harness.start_trip("boss3600", "visa", "flight", "fail")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
     decision = await operator.show(trip.id)
     await operator.approve(trip.id, "big-trip", by="mia", because="x", roles=frozenset({"boss"}))
-    await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED, nth=2)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_STARTED, nth=2)
     event = await operator.show(trip.id)
-    stage.agency.when("cancel-flight", *[breaks()] * 2)
+    harness.participants.when("cancel-flight", *[fails()] * 2)
     await trip.signal("visa", Booking(number="v-1"))
-    await stage.status(trip, "stuck")
+    await harness.wait_for_status(trip, "stuck")
     attempt = await operator.show(trip.id)
 
     assert [wait.what for wait in decision.waits] == ["until big-trip is approved"]
@@ -147,60 +148,62 @@ async def test_timeline_has_the_waits_of_an_open_saga(stage: Stage, operator: Sa
     wait = f"waits: until the next attempt (at the latest {next_attempt.until:%Y-%m-%d %H:%M:%S} UTC)"
     assert wait in render_timeline(attempt)
     assert "approve big-trip (yes) by mia: x" in render_timeline(attempt)
-    assert "saga-approve" not in await stage.details(trip)
-    assert "approve big-trip (yes) by mia: x" in await stage.details(trip)
+    assert "saga-approve" not in await harness.current_details(trip)
+    assert "approve big-trip (yes) by mia: x" in await harness.current_details(trip)
     await operator.complete(trip.id, "book-flight", by="mia", because="x")
-    assert (await stage.ending(trip)).saga == "settled"
+    assert (await harness.wait_for_ending(trip)).saga == "settled"
     assert (await operator.show(trip.id)).waits == ()
 
 
-async def test_timeline_has_the_deadline_only_before_the_pivot(stage: Stage, operator: SagaClient) -> None:
+async def test_timeline_has_the_deadline_only_before_the_pivot(
+    harness: WorkerHarness, operator: SagaClient
+) -> None:
     """Past the pivot, and while compensating, the deadline has no effect."""
 
     async def waits(trip: Handle) -> list[str]:
         return [wait.what for wait in (await operator.show(trip.id)).waits]
 
-    forth = await stage.start("hotel", "wait", "pay", "ticket", seconds=3600)
-    await stage.event(forth, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    forth = await harness.start_trip("hotel", "wait", "pay", "ticket", seconds=3600)
+    await harness.wait_for_event(forth, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
     before = await waits(forth)
-    stage.agency.when("send-ticket", breaks())
+    harness.participants.when("send-ticket", fails())
     await forth.signal("go")
-    await stage.status(forth, "stuck")
+    await harness.wait_for_status(forth, "stuck")
     after = await waits(forth)
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    back = await stage.start("flight", "fail", seconds=3600)
-    await stage.status(back, "stuck")
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    back = await harness.start_trip("flight", "fail", seconds=3600)
+    await harness.wait_for_status(back, "stuck")
     compensating = await waits(back)
-    await stage.retry(forth)
-    await stage.retry(back)
-    await stage.ending(forth)
-    await stage.ending(back)
+    await harness.retry_stuck(forth)
+    await harness.retry_stuck(back)
+    await harness.wait_for_ending(forth)
+    await harness.wait_for_ending(back)
 
     assert before == ["the saga's deadline"]
     assert after == ["until the next attempt"]
     assert compensating == ["for a person"]
 
 
-async def test_timeline_of_a_parent_names_a_stuck_child(stage: Stage, operator: SagaClient) -> None:
+async def test_timeline_of_a_parent_names_a_stuck_child(harness: WorkerHarness, operator: SagaClient) -> None:
     """The operator sends verbs to the child, by the id of the child."""
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    trip = await stage.start("hotel", Plan(do=("flight", "fail")))
-    child = stage.child_of(trip, "leg")
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    await stage.status(child, "stuck")
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    trip = await harness.start_trip("hotel", TripPlan(do=("flight", "fail")))
+    child = harness.child_of(trip, "leg")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await harness.wait_for_status(child, "stuck")
 
     text = render_timeline(await operator.show(trip.id))
 
     assert text.startswith(f"{trip.id}  TripSaga  RUNNING\n")
     assert f"\n      {child.id} is stuck\n" in text
     await operator.skip(child.id, "book-flight", by="mia", because="x")
-    await stage.ending(trip)
+    await harness.wait_for_ending(trip)
 
 
-async def test_timeline_reports_failing_workflow_code(stage: Stage, operator: SagaClient) -> None:
+async def test_timeline_reports_failing_workflow_code(harness: WorkerHarness, operator: SagaClient) -> None:
     """Only fixed code or a termination helps, so a rescue is refused."""
-    trip = await stage.start("hotel", "pay", "pay")
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    trip = await harness.start_trip("hotel", "pay", "pay")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
 
     timeline = await operator.show(trip.id)
 
@@ -214,56 +217,58 @@ async def test_timeline_reports_failing_workflow_code(stage: Stage, operator: Sa
     ):
         await operator.rescue(trip.id, by="mia", because="x")
     await trip.terminate("the code will not be fixed")
-    stage.ids.remove(trip.id)  # the workflow code fails in a replay as well
+    harness.workflow_ids.remove(trip.id)  # the workflow code fails in a replay as well
     assert (await operator.show(trip.id)).fault is None
 
 
 async def test_timeline_of_a_parent_names_a_child_with_failing_code(
-    stage: Stage, operator: SagaClient
+    harness: WorkerHarness, operator: SagaClient
 ) -> None:
     """The parent itself cannot notice the failure."""
-    trip = await stage.start("hotel", Plan(do=("flight", "fail-outside")))
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    child = stage.child_of(trip, "leg")
-    await stage.event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    trip = await harness.start_trip("hotel", TripPlan(do=("flight", "fail-after-block")))
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    child = harness.child_of(trip, "leg")
+    await harness.wait_for_event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
 
     text = render_timeline(await operator.show(trip.id))
 
     assert f"\n      {child.id}: the workflow code fails since " in text
     await child.terminate("the code will not be fixed")
     await trip.terminate("the code will not be fixed")
-    stage.ids.remove(trip.id)  # the workflow code fails in a replay as well
+    harness.workflow_ids.remove(trip.id)  # the workflow code fails in a replay as well
 
 
 async def test_timeline_has_the_last_failure_during_the_next_attempt(
-    stage: Stage, operator: SagaClient
+    harness: WorkerHarness, operator: SagaClient
 ) -> None:
     """During an attempt, the line of the step has the last reason and the number of attempts."""
-    gate = Gate()
-    stage.agency.when("pay", breaks(), breaks(), gate.hold)
-    trip = await stage.start("hotel", "pay")
-    await stage.status(trip, "stuck")
-    await stage.retry(trip)
-    await gate.entered.wait()
+    latch = ActivityLatch()
+    harness.participants.when("pay", fails(), fails(), latch.block)
+    trip = await harness.start_trip("hotel", "pay")
+    await harness.wait_for_status(trip, "stuck")
+    await harness.retry_stuck(trip)
+    await latch.entered.wait()
     pivot = (await operator.show(trip.id)).steps[-1]
-    gate.opened.set()
-    await stage.ending(trip)
+    latch.released.set()
+    await harness.wait_for_ending(trip)
 
-    assert (pivot.outcome, pivot.reason) == ("started", "the line is dead")
+    assert (pivot.outcome, pivot.reason) == ("started", "the connection was lost")
     done = (await operator.show(trip.id)).steps[-1]
     assert (done.outcome, done.reason, done.attempts) == ("done", "", 3)
 
 
 async def test_preview_has_compensations_in_order_and_remaining_effects(
-    stage: Stage, operator: SagaClient
+    harness: WorkerHarness, operator: SagaClient
 ) -> None:
     """Nothing would be compensated once the pivot is done."""
-    trip = await stage.start("hotel", Plan(do=("car", "look")), "hotel|flight", "wait", "pay", "wait-deaf")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=3)
+    trip = await harness.start_trip(
+        "hotel", TripPlan(do=("car", "look")), "hotel|flight", "wait", "pay", "wait-ignoring-cancel"
+    )
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=3)
 
     before = await operator.preview(trip.id)
     await trip.signal("go")
-    await stage.ending(trip)
+    await harness.wait_for_ending(trip)
     after = await operator.preview(trip.id)
 
     addresses = [each.address for each in before.compensations]
@@ -275,31 +280,37 @@ async def test_preview_has_compensations_in_order_and_remaining_effects(
     assert after.sentence == "nothing would be compensated: the saga has completed"
 
 
-async def test_preview_equals_the_compensations_that_then_run(stage: Stage, operator: SagaClient) -> None:
+async def test_preview_equals_the_compensations_that_then_run(
+    harness: WorkerHarness, operator: SagaClient
+) -> None:
     """The order is the same as well."""
-    trip = await stage.start("hotel", Plan(do=("car", "flight")), "hotel", "wait")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
+    trip = await harness.start_trip("hotel", TripPlan(do=("car", "flight")), "hotel", "wait")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
     preview = await operator.preview(trip.id)
 
     await operator.compensate(trip.id, by="mia", because="the customer called")
-    await stage.ending(trip)
+    await harness.wait_for_ending(trip)
 
-    assert stage.agency.story[4:] == [each.activity for each in preview.compensations]
+    assert harness.participants.started[4:] == [each.activity for each in preview.compensations]
     assert (await operator.preview(trip.id)).sentence == "no compensation is pending"
 
 
-async def test_preview_has_the_compensations_of_an_open_child(stage: Stage, operator: SagaClient) -> None:
+async def test_preview_has_the_compensations_of_an_open_child(
+    harness: WorkerHarness, operator: SagaClient
+) -> None:
     """An open child compensates before its parent; its effects do not remain, and are not unknown."""
-    night = Plan(do=("hotel", "wait"), name="night")
-    trip = await stage.start("hotel", Plan(do=("car", "look", night)))
-    child = stage.child_of(trip, "leg")
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    await stage.event(child, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    await stage.event(stage.child_of(child, "night"), EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    night = TripPlan(do=("hotel", "wait"), name="night")
+    trip = await harness.start_trip("hotel", TripPlan(do=("car", "look", night)))
+    child = harness.child_of(trip, "leg")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await harness.wait_for_event(child, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await harness.wait_for_event(
+        harness.child_of(child, "night"), EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+    )
 
     preview = await operator.preview(trip.id)
     await operator.compensate(trip.id, by="mia", because="the customer called")
-    await stage.ending(trip)
+    await harness.wait_for_ending(trip)
 
     assert [each.address for each in preview.compensations] == [
         "leg/night:book-hotel",
@@ -308,23 +319,25 @@ async def test_preview_has_the_compensations_of_an_open_child(stage: Stage, oper
     ]
     assert [stay.address for stay in preview.stays] == ["leg:look-around"]
     assert preview.unknown == ()
-    assert stage.agency.story[4:] == [each.activity for each in preview.compensations]
+    assert harness.participants.started[4:] == [each.activity for each in preview.compensations]
 
 
 async def test_preview_has_a_sequence_for_each_of_several_open_children(
-    stage: Stage, operator: SagaClient
+    harness: WorkerHarness, operator: SagaClient
 ) -> None:
     """Open children compensate in parallel."""
-    legs = (Plan(do=("hotel", "wait"), name="a"), Plan(do=("flight", "wait"), name="b"))
-    trip = await stage.start("car", "a|b", legs=legs)
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED, nth=2)
+    legs = (TripPlan(do=("hotel", "wait"), name="a"), TripPlan(do=("flight", "wait"), name="b"))
+    trip = await harness.start_trip("car", "a|b", legs=legs)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED, nth=2)
     for leg in legs:
-        await stage.event(stage.child_of(trip, leg.name), EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+        await harness.wait_for_event(
+            harness.child_of(trip, leg.name), EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+        )
 
     preview = await operator.preview(trip.id)
     for leg in legs:
-        await stage.child_of(trip, leg.name).signal("go")
-    await stage.ending(trip)
+        await harness.child_of(trip, leg.name).signal("go")
+    await harness.wait_for_ending(trip)
 
     assert [(each.address, each.lane) for each in preview.compensations] == [
         ("a:book-hotel", "1"),
@@ -334,12 +347,14 @@ async def test_preview_has_a_sequence_for_each_of_several_open_children(
     assert (preview.stays, preview.unknown) == ((), ())
 
 
-async def test_preview_of_a_completed_child_refers_to_the_root(stage: Stage, operator: SagaClient) -> None:
+async def test_preview_of_a_completed_child_refers_to_the_root(
+    harness: WorkerHarness, operator: SagaClient
+) -> None:
     """The child's history does not have the compensations, which the parent runs."""
-    night = Plan(do=("hotel", "look"), name="night")
-    trip = await stage.start(Plan(do=("car", night)), "wait")
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
-    child = stage.child_of(stage.child_of(trip, "leg"), "night")
+    night = TripPlan(do=("hotel", "look"), name="night")
+    trip = await harness.start_trip(TripPlan(do=("car", night)), "wait")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
+    child = harness.child_of(harness.child_of(trip, "leg"), "night")
 
     preview, timeline = await operator.preview(child.id), await operator.show(child.id)
     of_root = await operator.preview(trip.id)
@@ -351,20 +366,20 @@ async def test_preview_of_a_completed_child_refers_to_the_root(stage: Stage, ope
     assert [each.state for line in timeline.steps for each in line.compensations] == ["its parent's"]
     assert [each.address for each in of_root.compensations] == ["leg/night:book-hotel", "leg:book-car"]
     await trip.signal("go")
-    await stage.ending(trip)
+    await harness.wait_for_ending(trip)
     assert (await operator.preview(child.id)).sentence == preview.sentence
 
 
-async def test_list_starts_with_the_most_urgent_sagas(stage: Stage, operator: SagaClient) -> None:
+async def test_list_starts_with_the_most_urgent_sagas(harness: WorkerHarness, operator: SagaClient) -> None:
     """Stuck sagas come first, then held and running ones; closed sagas are listed by status only."""
-    running = await stage.start("hotel", "wait")
-    held = await stage.start("hotel", "wait")
-    await stage.event(held, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    running = await harness.start_trip("hotel", "wait")
+    held = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(held, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
     assert await operator.hold(held.id, by="mia", because="let me look") == "held"
-    stuck = await stuck_trip(stage)
-    ended = await stage.start("look")
-    await stage.ending(ended)
-    here = f"TaskQueue = '{stage.task_queue}'"
+    stuck = await stuck_trip(harness)
+    ended = await harness.start_trip("look")
+    await harness.wait_for_ending(ended)
+    here = f"TaskQueue = '{harness.task_queue}'"
 
     async def listed(status: str | None = None, limit: int = 100) -> list[tuple[str, str]]:
         found = await operator.list(status=status, query=here, limit=limit)
@@ -384,10 +399,10 @@ async def test_list_starts_with_the_most_urgent_sagas(stage: Stage, operator: Sa
         await listed("sleepy")
 
 
-async def test_refused_verb_has_a_reason(stage: Stage, operator: SagaClient) -> None:
+async def test_refused_verb_has_a_reason(harness: WorkerHarness, operator: SagaClient) -> None:
     """Open, closed and unknown sagas have different reasons; invalid requests are not sent."""
-    trip = await stage.start("hotel", "wait")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    trip = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
     with pytest.raises(VerbRefusedError, match=r"'retry' was refused .*not stuck"):
         await operator.retry(trip.id, by="mia", because="x")
     with pytest.raises(VerbRefusedError, match="'book-hotel' is not stuck: nothing is"):
@@ -397,7 +412,7 @@ async def test_refused_verb_has_a_reason(stage: Stage, operator: SagaClient) -> 
     with pytest.raises(ValidationError):
         await operator.hold(trip.id, by="", because="x")
     await trip.signal("go")
-    await stage.ending(trip)
+    await harness.wait_for_ending(trip)
     with pytest.raises(VerbRefusedError, match=r"the saga has ended as completed$"):
         await operator.hold(trip.id, by="mia", because="x")
     for read in (operator.show, operator.preview):
@@ -407,10 +422,10 @@ async def test_refused_verb_has_a_reason(stage: Stage, operator: SagaClient) -> 
         await operator.resume("nobody", by="mia", because="x")
 
 
-async def test_verb_for_a_saga_with_failing_code_is_refused(stage: Stage, client: Client) -> None:
+async def test_verb_for_a_saga_with_failing_code_is_refused(harness: WorkerHarness, client: Client) -> None:
     """The reason refers to `sagas show`, instead of Temporal's message about workflow tasks."""
-    trip = await stage.start("hotel", "pay", "fail")
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    trip = await harness.start_trip("hotel", "pay", "fail")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
     operator, refusals = SagaClient(client, timeout=timedelta(seconds=1)), list[str]()
 
     async def is_refused() -> bool:
@@ -426,17 +441,17 @@ async def test_verb_for_a_saga_with_failing_code_is_refused(stage: Stage, client
 
     assert refusals == ["the workflow code fails: see `sagas show`, fix the code, and repeat the request"]
     await trip.terminate("the code will not be fixed")
-    stage.ids.remove(trip.id)  # the workflow code fails in a replay as well
+    harness.workflow_ids.remove(trip.id)  # the workflow code fails in a replay as well
 
 
 async def test_verb_for_a_workflow_without_an_open_saga_is_refused(
-    stage: Stage, operator: SagaClient
+    harness: WorkerHarness, operator: SagaClient
 ) -> None:
     """The workflow may have no saga, or a saga that has not started or has ended."""
-    plain = await stage.client.start_workflow(
-        Everyday.run, 1, id=f"plain-{stage.task_queue}", task_queue=stage.task_queue
+    plain = await harness.client.start_workflow(
+        Everyday.run, 1, id=f"plain-{harness.task_queue}", task_queue=harness.task_queue
     )
-    stage.ids.append(plain.id)
+    harness.workflow_ids.append(plain.id)
 
     with pytest.raises(VerbRefusedError) as refused:
         await operator.hold(plain.id, by="mia", because="x")
@@ -448,10 +463,10 @@ async def test_verb_for_a_workflow_without_an_open_saga_is_refused(
 
 @pytest.mark.parametrize("method", ["list", "show", "preview", "hold", "rescue"])
 async def test_missing_namespace_is_another_error_than_a_missing_saga(
-    stage: Stage, server: str, method: str
+    harness: WorkerHarness, server: str, method: str
 ) -> None:
     """The error of a mistyped namespace must not suggest that the saga is lost."""
-    del stage  # only its server is needed
+    del harness  # only its server is needed
     operator = SagaClient(await Client.connect(server, namespace="nope", plugins=[SagaPlugin()]))
     saga = {} if method == "list" else {"saga_id": "trip-7"}
     note = {"by": "mia", "because": "wrong address"} if method in ("hold", "rescue") else {}
@@ -460,11 +475,11 @@ async def test_missing_namespace_is_another_error_than_a_missing_saga(
         await getattr(operator, method)(**saga, **note)
 
 
-async def test_paused_workflow_is_reported(stage: Stage, operator: SagaClient) -> None:
+async def test_paused_workflow_is_reported(harness: WorkerHarness, operator: SagaClient) -> None:
     """Temporal's pause is not a hold: no verb reaches the saga, and temporalio cannot list the workflow."""
-    trip = await stage.start("hotel", "wait")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
-    service, workflow = stage.client.workflow_service, {"namespace": "default", "workflow_id": trip.id}
+    trip = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    service, workflow = harness.client.workflow_service, {"namespace": "default", "workflow_id": trip.id}
     await service.pause_workflow_execution(PauseWorkflowExecutionRequest(**workflow))
 
     async def waits_for_unpause() -> bool:
@@ -478,7 +493,7 @@ async def test_paused_workflow_is_reported(stage: Stage, operator: SagaClient) -
 
     async def fails_to_list() -> bool:
         try:
-            await operator.list(status="compensated", query=f"TaskQueue = '{stage.task_queue}'")
+            await operator.list(status="compensated", query=f"TaskQueue = '{harness.task_queue}'")
         except SagaError as error:
             return "for example a paused one" in str(error)
         return False
@@ -486,15 +501,15 @@ async def test_paused_workflow_is_reported(stage: Stage, operator: SagaClient) -
     await until(fails_to_list)
     await service.unpause_workflow_execution(UnpauseWorkflowExecutionRequest(**workflow))
     await trip.signal("go")
-    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
     assert (await operator.show(trip.id)).waits == ()
 
 
-async def test_verb_without_a_worker_times_out(stage: Stage, client: Client) -> None:
+async def test_verb_without_a_worker_times_out(harness: WorkerHarness, client: Client) -> None:
     """Timelines and previews need no worker."""
-    trip = await stage.start("hotel", "wait")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
-    await stage.close()
+    trip = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    await harness.stop_workers()
     operator = SagaClient(client, timeout=timedelta(seconds=0.5))
 
     async with asyncio.timeout(5):
@@ -503,12 +518,12 @@ async def test_verb_without_a_worker_times_out(stage: Stage, client: Client) -> 
 
     assert (await operator.preview(trip.id)).compensations[0].activity == "cancel-hotel"
     await trip.terminate("x")
-    await stage.open()
+    await harness.start_worker()
 
 
-async def test_commands_have_exit_codes_and_messages(stage: Stage, server: str) -> None:
+async def test_commands_have_exit_codes_and_messages(harness: WorkerHarness, server: str) -> None:
     """0 with an answer, 1 with the reason of a refusal, 2 with a usage error."""
-    trip = await stuck_trip(stage)
+    trip = await stuck_trip(harness)
 
     shown = await sagas(server, "show", trip.id)
     assert (shown.code, shown.err) == (0, "")
@@ -530,7 +545,7 @@ async def test_commands_have_exit_codes_and_messages(stage: Stage, server: str) 
 
     retried = await sagas(server, "retry", trip.id, "--because", "the airline is open again")
     assert (retried.code, retried.out) == (0, f"{trip.id} is stuck, and tries again now\n")
-    await stage.ending(trip)
+    await harness.wait_for_ending(trip)
     assert "retry by mia: the airline is open again" in (await sagas(server, "show", trip.id)).out
     listed = await sagas(
         server, "list", "--status", "stuck", "--query", f"WorkflowId = '{trip.id}'", "--json"
@@ -538,30 +553,32 @@ async def test_commands_have_exit_codes_and_messages(stage: Stage, server: str) 
     assert (listed.code, json.loads(listed.out)) == (0, [])
 
 
-async def test_rescue_command_starts_a_rescue_once(stage: Stage, server: str) -> None:
+async def test_rescue_command_starts_a_rescue_once(harness: WorkerHarness, server: str) -> None:
     """A repeated rescue reports the first one."""
-    trip = await stage.start("hotel", "wait")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    trip = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
     refused = await sagas(server, "rescue", trip.id, "--because", "x")
     assert (refused.code, refused.err.count("\n")) == (1, 1)
     assert "still running" in refused.err
     await trip.terminate("x")
 
     first = await sagas(server, "rescue", trip.id, "--by", "noa", "--because", "terminated by mistake")
-    await stage.ending(stage.client.get_workflow_handle(f"{trip.id}~rescue"))
+    await harness.wait_for_ending(harness.client.get_workflow_handle(f"{trip.id}~rescue"))
     second = await sagas(server, "rescue", trip.id, "--because", "once more")
 
     assert (first.code, first.out) == (0, f"{trip.id}: {trip.id}~rescue compensates book-hotel\n")
     assert second.out == f"{trip.id}: already rescued, {trip.id}~rescue compensates book-hotel\n"
-    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+    assert harness.participants.started == ["book-hotel", "cancel-hotel"]
     assert "rescue by noa: terminated by mistake" in (await sagas(server, "show", trip.id)).out
 
 
-async def test_invalid_arguments_are_reported_by_the_names_of_the_options(stage: Stage, server: str) -> None:
+async def test_invalid_arguments_are_reported_by_the_names_of_the_options(
+    harness: WorkerHarness, server: str
+) -> None:
     """The message names `--result` or `--because`, and no internal type."""
-    stage.agency.when("book-hotel", refuses())
-    trip = await stage.start("pay", "hotel")
-    await stage.status(trip, "stuck")
+    harness.participants.when("book-hotel", rejects())
+    trip = await harness.start_trip("pay", "hotel")
+    await harness.wait_for_status(trip, "stuck")
 
     completed = await sagas(server, "complete", trip.id, "book-hotel", "--because", "x")
     unfit = await sagas(server, "complete", trip.id, "book-hotel", "--because", "x", "--result", "7")
@@ -574,13 +591,15 @@ async def test_invalid_arguments_are_reported_by_the_names_of_the_options(stage:
     assert [each.code for each in (completed, unfit, empty, endless)] == [1, 1, 2, 2]
     assert empty.err == "error: --by: it must not be empty; --because: it must not be empty\n"
     assert endless.err == "error: --because: it must not be longer than 2000 characters\n"
-    await stage.retry(trip)
-    await stage.ending(trip)
+    await harness.retry_stuck(trip)
+    await harness.wait_for_ending(trip)
 
 
-async def test_mistyped_arguments_are_reported_where_they_were_typed(stage: Stage, server: str) -> None:
+async def test_mistyped_arguments_are_reported_where_they_were_typed(
+    harness: WorkerHarness, server: str
+) -> None:
     """The message quotes the query, the environment variable, or the contradicting options."""
-    del stage  # only its server is needed
+    del harness  # only its server is needed
 
     query = await sagas(server, "list", "--query", "nonsense = =")
     namespace = await sagas(server, "list", TEMPORAL_NAMESPACE="nope")
@@ -596,11 +615,11 @@ async def test_mistyped_arguments_are_reported_where_they_were_typed(stage: Stag
 
 
 async def test_missing_rescue_is_not_mistaken_for_its_saga(
-    stage: Stage, operator: SagaClient, server: str
+    harness: WorkerHarness, operator: SagaClient, server: str
 ) -> None:
     """A verb for a missing rescue must not look executed, nor the rescue look ended."""
-    trip = await stage.start("hotel", "wait")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    trip = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
     await trip.terminate("x")
 
     for request in (
@@ -619,7 +638,7 @@ async def test_missing_rescue_is_not_mistaken_for_its_saga(
     )
 
 
-async def test_every_verb_is_a_command(stage: Stage, server: str) -> None:
+async def test_every_verb_is_a_command(harness: WorkerHarness, server: str) -> None:
     """An executed verb ends with exit code 0, a refused one with 1 and a reason."""
     because = ("--because", "x")
 
@@ -633,33 +652,33 @@ async def test_every_verb_is_a_command(stage: Stage, server: str) -> None:
         assert (ended.code, ended.err) == (0, "")
         return ended.out
 
-    hotel = stage.agency.hold("book-hotel")
-    trip = await stage.start("hotel", "boss", "flight", "wait")
+    hotel = harness.participants.block("book-hotel")
+    trip = await harness.start_trip("hotel", "boss", "flight", "wait")
     await hotel.entered.wait()
     assert await done("hold", trip.id) == f"{trip.id} is held\n"
-    hotel.opened.set()
+    hotel.released.set()
     assert "only one that is running can be held" in await refused("hold", trip.id)
     assert await done("resume", trip.id) == f"{trip.id} is running\n"
-    await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
     assert "takes the role 'boss'" in await refused("approve", trip.id, "big-trip")
     approved = await done("approve", trip.id, "big-trip", "--role", "boss")
     assert approved == f"{trip.id} is running, and takes your word on big-trip\n"
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
     assert "nothing is" in await refused("skip", trip.id, "book-hotel")
     assert "nothing is" in await refused("complete", trip.id, "book-hotel")
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    stage.agency.when("cancel-hotel", refuses("too_late"))
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    harness.participants.when("cancel-hotel", rejects("too_late"))
     assert (
         await done("compensate", trip.id)
         == f"{trip.id} is running, and turns round, unless its pivot has happened\n"
     )
     # A compensation that is being attempted cannot be skipped.
-    failed = await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=2)
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=failed.event_id)
+    failed = await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=2)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=failed.event_id)
     assert "compensating already" in await refused("compensate", trip.id)
     skipped = await done("skip", trip.id, "book-flight")
     assert skipped == f"{trip.id} is stuck, and takes your word on book-flight\n"
     await done("complete", trip.id, "book-hotel")
 
-    assert (await stage.ending(trip)).saga == "settled"
+    assert (await harness.wait_for_ending(trip)).saga == "settled"
     assert "the saga has ended as settled\n" in await refused("hold", trip.id)

@@ -22,10 +22,11 @@ from sagas._history.saga_record import SagaRecord
 from sagas._wire.activity_header import HEADER, ActivityHeader, read_header
 from sagas.operator import COMPLETE, SKIP, CompleteRequest, RecoveryDirection, SkipRequest
 
-from ..fixtures.trip_saga import Answer, Plan, answers, breaks, refuses
-from ..fixtures.trip_worker import Handle, Stage
+from ..fixtures.trip_participants import Response, fails, rejects, returns
+from ..fixtures.trip_plan import TripPlan
+from ..fixtures.worker_harness import Handle, WorkerHarness
 
-pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
+pytestmark = pytest.mark.parametrize("harness", [0], indirect=True, ids=["evicted"])
 
 WORDS = {
     "under way": Outcome.STARTED,
@@ -100,37 +101,37 @@ def check_against_events(events: Sequence[HistoryEvent], record: SagaRecord) -> 
     assert (done & compensatable) - compensated <= own
 
 
-PLANS: dict[str, tuple[str | Plan, ...]] = {
+PLANS: dict[str, tuple[str | TripPlan, ...]] = {
     "happy": ("hotel", "flight", "pay", "ticket"),
     "fail": ("tell", "hotel", "flight", "fail"),
     "same-step-twice": ("hotel", "hotel", "car", "fail"),
     "parallel": ("hotel+flight+car", "fail"),
-    "best-effort": ("hotel", "perhaps-flight", "pay", "perhaps-ticket"),
-    "closed-child": ("flight", Plan(do=("hotel", "car")), "look", "fail"),
-    "failing-child": ("flight", Plan(do=("hotel", "car", "fail")), "look"),
-    "grandchild": (Plan(do=("car", Plan(do=("hotel", "hotel"), name="night"), "flight")), "fail"),
-    "same-child-twice": (Plan(do=("hotel",)), Plan(do=("hotel",)), "fail"),
+    "best-effort": ("hotel", "best-effort-flight", "pay", "best-effort-ticket"),
+    "closed-child": ("flight", TripPlan(do=("hotel", "car")), "look", "fail"),
+    "failing-child": ("flight", TripPlan(do=("hotel", "car", "fail")), "look"),
+    "grandchild": (TripPlan(do=("car", TripPlan(do=("hotel", "hotel"), name="night"), "flight")), "fail"),
+    "same-child-twice": (TripPlan(do=("hotel",)), TripPlan(do=("hotel",)), "fail"),
     "branches": ("hotel|flight,car", "look", "fail"),
     "all-at-once": ("hotel", "car", "fail"),
     "passed-over": ("hotel", "anyway-flight", "fail"),
-    "no-pivot-child": ("hotel", Plan(do=("flight", "fail", "pay"), is_pivot=True), "ticket"),
-    "pivot-child": ("hotel", Plan(do=("flight", "pay", "look"), is_pivot=True), "ticket"),
-    "again": ("hotel", Plan(do=("flight", "car")), "again", "hotel", "again", "car", "fail"),
+    "no-pivot-child": ("hotel", TripPlan(do=("flight", "fail", "pay"), is_pivot=True), "ticket"),
+    "pivot-child": ("hotel", TripPlan(do=("flight", "pay", "look"), is_pivot=True), "ticket"),
+    "again": ("hotel", TripPlan(do=("flight", "car")), "again", "hotel", "again", "car", "fail"),
     "again-and-pivot": ("hotel", "again", "pay", "again", "ticket"),
-    "child-and-pivot": ("hotel", Plan(do=("flight", "car")), "pay", "perhaps-car", "ticket"),
+    "child-and-pivot": ("hotel", TripPlan(do=("flight", "car")), "pay", "best-effort-car", "ticket"),
 }
 
 
-async def check_everything(stage: Stage, handle: Handle) -> SagaRecord:
+async def check_everything(harness: WorkerHarness, handle: Handle) -> SagaRecord:
     """Checks the final ledger against the saga's own, and the ledger after each event for consistency."""
-    record = await HistoryFetcher(stage.client).fetch_family(handle.id)
+    record = await HistoryFetcher(harness.client).fetch_family(handle.id)
     # The handle stands for the first run of a saga that has continued as new.
-    handle = stage.client.get_workflow_handle(handle.id)
+    handle = harness.client.get_workflow_handle(handle.id)
     assert entries_of(rebuild_saga(record).ledger) == await ledger_in_details(handle)
-    await check_prefixes(stage.client, handle.id)
+    await check_prefixes(harness.client, handle.id)
     for child in record.children:
         if child.has_started:
-            await check_everything(stage, stage.client.get_workflow_handle(child.id))
+            await check_everything(harness, harness.client.get_workflow_handle(child.id))
     return record
 
 
@@ -143,36 +144,38 @@ async def check_prefixes(client: Client, saga_id: str) -> None:
 
 
 @pytest.mark.parametrize("do", PLANS.values(), ids=PLANS.keys())
-async def test_rebuilt_ledger_equals_the_sagas_own(stage: Stage, do: tuple[str | Plan, ...]) -> None:
+async def test_rebuilt_ledger_equals_the_sagas_own(
+    harness: WorkerHarness, do: tuple[str | TripPlan, ...]
+) -> None:
     """Both have the same entries at the end, and the rebuilt ledger is consistent after each event."""
-    trip = await stage.start(*do)
-    await stage.ending(trip)
+    trip = await harness.start_trip(*do)
+    await harness.wait_for_ending(trip)
 
-    await check_everything(stage, trip)
+    await check_everything(harness, trip)
 
 
 @pytest.mark.parametrize("scope", list(CompensationScope))
 @pytest.mark.parametrize("operation", ["book-flight", "book-car", "pay"])
-@pytest.mark.parametrize("answer", [refuses(), breaks()], ids=["refused", "unknown"])
+@pytest.mark.parametrize("answer", [rejects(), fails()], ids=["refused", "unknown"])
 async def test_rebuilt_ledger_has_rejected_and_unknown_outcomes(
-    stage: Stage, scope: CompensationScope, operation: str, answer: Answer
+    harness: WorkerHarness, scope: CompensationScope, operation: str, answer: Response
 ) -> None:
     """Outcomes follow the same rules as in the workflow."""
-    stage.agency.when(operation, answer)
+    harness.participants.when(operation, answer)
 
-    trip = await stage.start("hotel", Plan(do=("flight",)), "car", "pay", "ticket", scope=scope)
-    await stage.ending(trip)
+    trip = await harness.start_trip("hotel", TripPlan(do=("flight",)), "car", "pay", "ticket", scope=scope)
+    await harness.wait_for_ending(trip)
 
-    await check_everything(stage, trip)
+    await check_everything(harness, trip)
 
 
-async def test_reported_compensations_of_a_child_equal_its_rebuilt_ledger(stage: Stage) -> None:
+async def test_reported_compensations_of_a_child_equal_its_rebuilt_ledger(harness: WorkerHarness) -> None:
     """A completed child reports exactly the plan that is rebuilt from its history."""
-    plan = Plan(do=("car", Plan(do=("hotel", "flight"), name="night"), "look", "hotel"))
-    trip = await stage.start("flight", plan, "fail")
-    await stage.ending(trip)
+    plan = TripPlan(do=("car", TripPlan(do=("hotel", "flight"), name="night"), "look", "hotel"))
+    trip = await harness.start_trip("flight", plan, "fail")
+    await harness.wait_for_ending(trip)
 
-    record = await HistoryFetcher(stage.client).fetch_family(trip.id)
+    record = await HistoryFetcher(harness.client).fetch_family(trip.id)
     child = record.children[0]
 
     assert child.closure is not None
@@ -181,14 +184,14 @@ async def test_reported_compensations_of_a_child_equal_its_rebuilt_ledger(stage:
     assert child.closure.pending
 
 
-async def test_activity_without_a_worker_is_withdrawn_by_a_cancel(stage: Stage) -> None:
+async def test_activity_without_a_worker_is_withdrawn_by_a_cancel(harness: WorkerHarness) -> None:
     """An action that no worker received cannot have happened."""
-    trip = await stage.start("hotel", "once-far-car")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=2)
+    trip = await harness.start_trip("hotel", "car-once-on-unpolled-queue")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=2)
     await trip.cancel()
-    await stage.ending(trip)
+    await harness.wait_for_ending(trip)
 
-    record = await check_everything(stage, trip)
+    record = await check_everything(harness, trip)
 
     assert rebuild_saga(record).ledger.entries["book-car"].outcome is Outcome.WITHDRAWN
 
@@ -200,31 +203,34 @@ COMPLETED, FAILED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, EventType.EVEN
     ("script", "ended", "direction"),
     [
         ([], (COMPLETED, 2), RecoveryDirection.FORWARD),
-        ([refuses()], (FAILED, 1), RecoveryDirection.BACKWARD),
-        ([breaks()], (FAILED, 1), RecoveryDirection.FORWARD),
+        ([rejects()], (FAILED, 1), RecoveryDirection.BACKWARD),
+        ([fails()], (FAILED, 1), RecoveryDirection.FORWARD),
     ],
     ids=["done", "rejected", "unknown"],
 )
 async def test_pivot_decides_the_recovery_direction(
-    stage: Stage, script: list[Answer], ended: "tuple[EventType.ValueType, int]", direction: RecoveryDirection
+    harness: WorkerHarness,
+    script: list[Response],
+    ended: "tuple[EventType.ValueType, int]",
+    direction: RecoveryDirection,
 ) -> None:
     """After a rejected pivot a saga recovers backward; after a pivot that is done or in doubt, forward."""
-    stage.agency.when("pay", *script)
-    trip = await stage.start("hotel", "pay-patient")
-    await stage.event(trip, ended[0], nth=ended[1])
+    harness.participants.when("pay", *script)
+    trip = await harness.start_trip("hotel", "pay-with-long-backoff")
+    await harness.wait_for_event(trip, ended[0], nth=ended[1])
 
-    rebuilt = rebuild_saga(await HistoryFetcher(stage.client).fetch_saga(trip.id))
+    rebuilt = rebuild_saga(await HistoryFetcher(harness.client).fetch_saga(trip.id))
 
     assert rebuilt.direction is direction
 
 
-async def test_recovery_is_backward_before_the_pivot(stage: Stage) -> None:
+async def test_recovery_is_backward_before_the_pivot(harness: WorkerHarness) -> None:
     """A saga can compensate until the pivot is scheduled."""
-    trip = await stage.start("hotel", "flight", "wait", "pay")
-    await stage.event(trip, COMPLETED, nth=2)
+    trip = await harness.start_trip("hotel", "flight", "wait", "pay")
+    await harness.wait_for_event(trip, COMPLETED, nth=2)
 
     assert (
-        rebuild_saga(await HistoryFetcher(stage.client).fetch_saga(trip.id)).direction
+        rebuild_saga(await HistoryFetcher(harness.client).fetch_saga(trip.id)).direction
         is RecoveryDirection.BACKWARD
     )
 
@@ -237,14 +243,16 @@ FOUND: list[dict[str, object]] = [
 
 
 @pytest.mark.parametrize("found", FOUND, ids=str)
-async def test_result_of_a_probe_decides_the_outcome(stage: Stage, found: dict[str, object]) -> None:
+async def test_result_of_a_probe_decides_the_outcome(
+    harness: WorkerHarness, found: dict[str, object]
+) -> None:
     """The participant's answer resolves an unknown outcome."""
-    stage.agency.when("book-hotel", breaks())
-    stage.agency.when("find-hotel", answers(found))
-    trip = await stage.start("flight", "probed-hotel", "fail")
-    await stage.ending(trip)
+    harness.participants.when("book-hotel", fails())
+    harness.participants.when("find-hotel", returns(found))
+    trip = await harness.start_trip("flight", "probed-hotel", "fail")
+    await harness.wait_for_ending(trip)
 
-    record = await check_everything(stage, trip)
+    record = await check_everything(harness, trip)
 
     outcome = rebuild_saga(record).ledger.entries["probed-hotel"].outcome
     assert outcome.value == found["outcome"]
@@ -262,28 +270,30 @@ async def test_result_of_a_probe_decides_the_outcome(stage: Stage, found: dict[s
     ids=str,
 )
 async def test_result_of_a_probe_decides_the_recovery_direction(
-    stage: Stage, found: dict[str, object], direction: RecoveryDirection
+    harness: WorkerHarness, found: dict[str, object], direction: RecoveryDirection
 ) -> None:
     """Only a rejected pivot allows compensation."""
-    stage.agency.when("pay", breaks())
-    stage.agency.when("find-payment", answers(found))
-    trip = await stage.start("hotel", "pay-probed", "wait")
-    await stage.event(trip, COMPLETED, nth=2)
+    harness.participants.when("pay", fails())
+    harness.participants.when("find-payment", returns(found))
+    trip = await harness.start_trip("hotel", "pay-probed", "wait")
+    await harness.wait_for_event(trip, COMPLETED, nth=2)
 
-    assert rebuild_saga(await HistoryFetcher(stage.client).fetch_saga(trip.id)).direction is direction
+    assert rebuild_saga(await HistoryFetcher(harness.client).fetch_saga(trip.id)).direction is direction
 
 
 @pytest.mark.parametrize("verb", [SKIP, COMPLETE])
-async def test_manually_resolved_compensation_is_not_pending(stage: Stage, verb: str) -> None:
+async def test_manually_resolved_compensation_is_not_pending(harness: WorkerHarness, verb: str) -> None:
     """Both verbs end the pending compensation, and the saga as settled."""
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    trip = await stage.start("hotel", "flight", "fail")
-    await stage.status(trip, "stuck")
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    trip = await harness.start_trip("hotel", "flight", "fail")
+    await harness.wait_for_status(trip, "stuck")
     request = {SKIP: SkipRequest, COMPLETE: CompleteRequest}[verb]
-    await stage.ask(trip, verb, request(step="book-flight", by="mia", because="a credit note was sent"))
-    assert (await stage.ending(trip)).saga == "settled"
+    await harness.send_update(
+        trip, verb, request(step="book-flight", by="mia", because="a credit note was sent")
+    )
+    assert (await harness.wait_for_ending(trip)).saga == "settled"
 
-    record = await check_everything(stage, trip)
+    record = await check_everything(harness, trip)
 
     assert rebuild_saga(record).pending() == ()
     assert [v.entry.by for v in record.verbs] == ["mia"]
@@ -293,17 +303,19 @@ async def test_manually_resolved_compensation_is_not_pending(stage: Stage, verb:
     ("verb", "direction"), [(SKIP, RecoveryDirection.BACKWARD), (COMPLETE, RecoveryDirection.FORWARD)]
 )
 async def test_manually_resolved_pivot_decides_the_recovery_direction(
-    stage: Stage, verb: str, direction: RecoveryDirection
+    harness: WorkerHarness, verb: str, direction: RecoveryDirection
 ) -> None:
     """A skipped pivot has not happened, and a completed one has."""
-    stage.agency.when("pay", breaks(final=True))
-    trip = await stage.start("hotel", "pay-once", "wait")
-    await stage.status(trip, "stuck")
+    harness.participants.when("pay", fails(final=True))
+    trip = await harness.start_trip("hotel", "pay-once", "wait")
+    await harness.wait_for_status(trip, "stuck")
     result = {"result": {"number": "7"}} if verb == COMPLETE else {}
     request = {SKIP: SkipRequest, COMPLETE: CompleteRequest}[verb]
-    await stage.ask(trip, verb, request(step="pay", by="mia", because="the bank confirms", **result))
+    await harness.send_update(
+        trip, verb, request(step="pay", by="mia", because="the bank confirms", **result)
+    )
 
-    rebuilt = rebuild_saga(await HistoryFetcher(stage.client).fetch_saga(trip.id))
+    rebuilt = rebuild_saga(await HistoryFetcher(harness.client).fetch_saga(trip.id))
 
     assert rebuilt.direction is direction
     outcome = Outcome.REJECTED if direction is RecoveryDirection.BACKWARD else Outcome.DONE

@@ -11,9 +11,9 @@ from temporalio.worker import Worker
 
 from sagas import SagaPlugin
 
-from ..fixtures.continuing_saga import RelaySaga
-from ..fixtures.trip_saga import refuses
-from ..fixtures.trip_worker import Ending, Handle, Stage
+from ..fixtures.continuing_saga import LapSaga
+from ..fixtures.trip_participants import rejects
+from ..fixtures.worker_harness import Ending, Handle, WorkerHarness
 
 OWN = {"service_name", "namespace", "task_queue", "workflow_type"}
 """Attributes that Temporal adds itself."""
@@ -48,15 +48,15 @@ def counted() -> tuple[Counter[tuple[str, str]], list[tuple[str, str, float]]]:
     return counters, measured
 
 
-async def test_saga_that_was_stuck_is_counted_once(stage: Stage) -> None:
+async def test_saga_that_was_stuck_is_counted_once(harness: WorkerHarness) -> None:
     """It begins, fails to compensate, is stuck, is mended, and ends: whatever is replayed meanwhile."""
-    stage.agency.when("cancel-hotel", refuses("too_late"))
-    trip = await stage.start("hotel", "flight", "fail")
-    await stage.status(trip, "stuck")
-    await stage.retry(trip)
+    harness.participants.when("cancel-hotel", rejects("too_late"))
+    trip = await harness.start_trip("hotel", "flight", "fail")
+    await harness.wait_for_status(trip, "stuck")
+    await harness.retry_stuck(trip)
 
-    assert await stage.ending(trip) == Ending("FAILED", "compensated", "ApplicationError")
-    await stage.close()
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "ApplicationError")
+    await harness.stop_workers()
     counters, measured = counted()
     assert counters == {
         ("saga_started", ""): 1,
@@ -76,8 +76,8 @@ async def test_saga_that_was_stuck_is_counted_once(stage: Stage) -> None:
 async def test_saga_that_continues_as_new_is_one_saga(client: Client) -> None:
     """It begins once, ends once, and lasts from its first run on."""
     name = f"relay-{uuid4().hex[:8]}"
-    async with Worker(client, task_queue=name, workflows=[RelaySaga], max_cached_workflows=0):
-        handle = await client.start_workflow(RelaySaga.run, 3, id=name, task_queue=name)
+    async with Worker(client, task_queue=name, workflows=[LapSaga], max_cached_workflows=0):
+        handle = await client.start_workflow(LapSaga.run, 3, id=name, task_queue=name)
         assert await handle.result() == 1
 
     counters, measured = counted()
@@ -89,18 +89,18 @@ async def test_saga_that_continues_as_new_is_one_saga(client: Client) -> None:
     assert measured[0][2] > last + 100
 
 
-async def test_a_worker_that_takes_over_knows_since_when_the_saga_is_stuck(stage: Stage) -> None:
+async def test_a_worker_that_takes_over_knows_since_when_the_saga_is_stuck(harness: WorkerHarness) -> None:
     """The time is that of the history, not of the process."""
-    stage.agency.when("cancel-hotel", refuses("too_late"))
-    trip = await stage.start("hotel", "fail")
-    await stage.status(trip, "stuck")
-    await stage.close()
+    harness.participants.when("cancel-hotel", rejects("too_late"))
+    trip = await harness.start_trip("hotel", "fail")
+    await harness.wait_for_status(trip, "stuck")
+    await harness.stop_workers()
     BUFFER.retrieve_updates()
 
-    await stage.open()
-    await stage.retry(trip)
-    await stage.ending(trip)
-    await stage.close()
+    await harness.start_worker()
+    await harness.retry_stuck(trip)
+    await harness.wait_for_ending(trip)
+    await harness.stop_workers()
 
     counters, measured = counted()
     assert counters["saga_stuck_entered", ""] == 0

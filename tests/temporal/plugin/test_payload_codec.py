@@ -23,8 +23,10 @@ from sagas.operator import SagaClient
 from tests.waiting import until
 
 from ..fixtures.sagas_command import sagas
-from ..fixtures.trip_saga import Plan, TripSaga, refuses
-from ..fixtures.trip_worker import Ending, Handle, Stage
+from ..fixtures.trip_participants import rejects
+from ..fixtures.trip_plan import TripPlan
+from ..fixtures.trip_saga import TripSaga
+from ..fixtures.worker_harness import Ending, Handle, WorkerHarness
 
 
 class Sealed(PayloadCodec, WithSerializationContext):
@@ -68,15 +70,15 @@ async def client(server: str, request: pytest.FixtureRequest) -> Client:
     return await Client.connect(server, data_converter=CONVERTER, plugins=[plugin])
 
 
-async def test_every_payload_is_sealed_for_its_own_activity_or_workflow(stage: Stage) -> None:
+async def test_every_payload_is_sealed_for_its_own_activity_or_workflow(harness: WorkerHarness) -> None:
     """Messages, results, refusals and summaries, of a child and of compensations as well."""
-    stage.agency.when("pay", refuses())
-    night = Plan(do=("hotel", "hotel"), name="night")
+    harness.participants.when("pay", rejects())
+    night = TripPlan(do=("hotel", "hotel"), name="night")
 
-    trip = await stage.start("flight", Plan(do=("car", night)), "pay")
+    trip = await harness.start_trip("flight", TripPlan(do=("car", night)), "pay")
 
-    assert await stage.ending(trip) == Ending("FAILED", "compensated", "sold_out")
-    assert stage.agency.story[5:] == ["cancel-hotel", "cancel-hotel", "cancel-car", "cancel-flight"]
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "sold_out")
+    assert harness.participants.started[5:] == ["cancel-hotel", "cancel-hotel", "cancel-car", "cancel-flight"]
     asked = [
         (event.activity_task_scheduled_event_attributes, event.user_metadata.summary)
         async for event in trip.fetch_history_events()
@@ -90,25 +92,25 @@ async def test_every_payload_is_sealed_for_its_own_activity_or_workflow(stage: S
         assert _seal_of(summary) == trip.id
 
 
-async def test_a_saga_that_is_sealed_is_found_again_by_who_starts_it_twice(stage: Stage) -> None:
+async def test_a_saga_that_is_sealed_is_found_again_by_who_starts_it_twice(harness: WorkerHarness) -> None:
     """By its content, which is under the seal of the saga."""
-    trip = await stage.start("hotel")
+    trip = await harness.start_trip("hotel")
 
     async def again(*do: str) -> Handle:
-        plan = Plan(do=do)
-        return await start_saga(stage.client, TripSaga.run, plan, id=trip.id, task_queue=stage.task_queue)
+        plan = TripPlan(do=do)
+        return await start_saga(harness.client, TripSaga.run, plan, id=trip.id, task_queue=harness.task_queue)
 
     assert (await again("hotel")).id == trip.id
     with pytest.raises(DuplicateSagaError, match="other content"):
         await again("flight")
-    await stage.ending(trip)
+    await harness.wait_for_ending(trip)
 
 
-async def test_operators_read_and_rescue_what_is_sealed(stage: Stage) -> None:
+async def test_operators_read_and_rescue_what_is_sealed(harness: WorkerHarness) -> None:
     """P7: what a saga owes is told from its history, each seal of which is broken by the right name."""
-    operator = SagaClient(stage.client)
-    trip = await stage.start("flight", Plan(do=("hotel",), name="night"), "boss")
-    await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
+    operator = SagaClient(harness.client)
+    trip = await harness.start_trip("flight", TripPlan(do=("hotel",), name="night"), "boss")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
     await operator.hold(trip.id, by="mia", because="let me look")
 
     timeline = await operator.show(trip.id)
@@ -119,8 +121,10 @@ async def test_operators_read_and_rescue_what_is_sealed(stage: Stage) -> None:
     rescue = await operator.rescue(trip.id, by="mia", because="it was a mistake")
 
     assert rescue.owed == ("night:book-hotel", "book-flight")
-    assert (await stage.ending(stage.client.get_workflow_handle(rescue.workflow_id))).saga == "compensated"
-    assert stage.agency.story[2:] == ["cancel-hotel", "cancel-flight"]
+    assert (
+        await harness.wait_for_ending(harness.client.get_workflow_handle(rescue.workflow_id))
+    ).saga == "compensated"
+    assert harness.participants.started[2:] == ["cancel-hotel", "cancel-flight"]
     assert not (await operator.rescue(trip.id, by="tom", because="to be sure")).is_new
 
     async def is_listed() -> bool:
@@ -130,10 +134,12 @@ async def test_operators_read_and_rescue_what_is_sealed(stage: Stage) -> None:
     await until(is_listed)
 
 
-async def test_the_command_reads_what_is_sealed(stage: Stage, server: str, tmp_path: Path) -> None:
+# The cache of the worker does not matter to the command.
+@pytest.mark.parametrize("harness", [1000], indirect=True, ids=["cached"])
+async def test_the_command_reads_what_is_sealed(harness: WorkerHarness, server: str, tmp_path: Path) -> None:
     """With the converter that its setting names, or that it makes; without, it says what is missing."""
-    trip = await stage.start("hotel", "boss")
-    await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
+    trip = await harness.start_trip("hotel", "boss")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
     maker = {"SAGAS_DATA_CONVERTER": f"{__name__}:make_converter"}
     query = ("--query", f"WorkflowId = '{trip.id}'")
 
@@ -145,7 +151,7 @@ async def test_the_command_reads_what_is_sealed(stage: Stage, server: str, tmp_p
     await trip.terminate("by mistake")
     rescued = await sagas(server, "rescue", trip.id, "--because", "it was a mistake", **NAMED)
     assert rescued.out == f"{trip.id}: {trip.id}~rescue compensates book-hotel\n"
-    await stage.ending(stage.client.get_workflow_handle(f"{trip.id}~rescue"))
+    await harness.wait_for_ending(harness.client.get_workflow_handle(f"{trip.id}~rescue"))
     listed = await sagas(server, "list", "--status", "terminated", *query, **NAMED)
     assert (listed.code, listed.err) == (0, "")
     blind = await sagas(server, "show", trip.id)

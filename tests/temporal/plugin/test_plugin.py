@@ -6,15 +6,13 @@ from uuid import uuid4
 import pytest
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import (
-    Client,
-)
+from temporalio.client import Client
 from temporalio.worker import Worker
 
 from sagas import DefinitionError, Saga, SagaPlugin
 
-from ..fixtures.trip_saga import Plan
-from ..fixtures.trip_worker import Stage
+from ..fixtures.trip_plan import TripPlan
+from ..fixtures.worker_harness import WorkerHarness
 
 
 @workflow.defn
@@ -28,10 +26,10 @@ class Naked:
 async def test_error_of_a_saga_without_the_plugin_names_the_plugin(server: str) -> None:
     """The error of the failing workflow task names the plugin."""
     plain = await Client.connect(server)
-    stage = Stage(plain, cache=1000)
-    async with Worker(plain, task_queue=stage.task_queue, workflows=[Naked]):
-        handle = await plain.start_workflow(Naked.run, "x", id="naked", task_queue=stage.task_queue)
-        failed = await stage.event(handle, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    harness = WorkerHarness(plain, cache=1000)
+    async with Worker(plain, task_queue=harness.task_queue, workflows=[Naked]):
+        handle = await plain.start_workflow(Naked.run, "x", id="naked", task_queue=harness.task_queue)
+        failed = await harness.wait_for_event(handle, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
         await handle.terminate("the test is over")
 
     assert "SagaPlugin()" in failed.workflow_task_failed_event_attributes.failure.message
@@ -61,20 +59,20 @@ async def test_error_of_a_saga_outside_of_run_names_the_run_method(client: Clien
 
 async def test_plugin_of_client_and_worker_is_used_once(client: Client) -> None:
     """Temporal warns; sagas and children run as usual."""
-    stage = Stage(client, cache=1000)
+    harness = WorkerHarness(client, cache=1000)
     with pytest.warns(UserWarning, match="present from both client and worker"):
         worker = Worker(
             client,
-            task_queue=stage.task_queue,
-            workflows=stage.workflows,
-            activities=stage.agency.activities(),
+            task_queue=harness.task_queue,
+            workflows=harness.workflows,
+            activities=harness.participants.activities(),
             plugins=[SagaPlugin()],
         )
     async with worker:
-        trip = await stage.start(Plan(do=("hotel",)), "fail")
-        assert (await stage.ending(trip)).saga == "compensated"
+        trip = await harness.start_trip(TripPlan(do=("hotel",)), "fail")
+        assert (await harness.wait_for_ending(trip)).saga == "compensated"
 
-    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+    assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
 @pytest.mark.parametrize("other", [{"search_attributes": False}, {"authorize": lambda verb, note: None}])
@@ -84,7 +82,7 @@ def test_second_plugin_with_other_settings_is_refused(client: Client, other: dic
         pytest.warns(UserWarning, match="present from both client and worker"),
         pytest.raises(DefinitionError, match="give one to the client"),
     ):
-        Worker(client, task_queue="nobody", workflows=[TooEarly], plugins=[SagaPlugin(**other)])
+        Worker(client, task_queue="unpolled-queue", workflows=[TooEarly], plugins=[SagaPlugin(**other)])
 
 
 def test_plugin_has_a_name() -> None:

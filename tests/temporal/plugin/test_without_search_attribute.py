@@ -14,10 +14,11 @@ from tests.waiting import until
 
 from ..conftest import BARE_FLAGS, running_server
 from ..fixtures.sagas_command import sagas
-from ..fixtures.trip_saga import Plan, breaks, refuses
-from ..fixtures.trip_worker import Ending, Handle, Stage
+from ..fixtures.trip_participants import fails, rejects
+from ..fixtures.trip_plan import TripPlan
+from ..fixtures.worker_harness import Ending, Handle, WorkerHarness
 
-pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
+pytestmark = pytest.mark.parametrize("harness", [0], indirect=True, ids=["evicted"])
 DONE = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 WRITTEN = EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED
 WHY: dict[str, Any] = {"by": "mia", "because": "x"}
@@ -48,64 +49,66 @@ def operator(client: Client) -> SagaClient:
     return SagaClient(client)
 
 
-async def held_trip(stage: Stage, operator: SagaClient) -> Handle:
+async def held_trip(harness: WorkerHarness, operator: SagaClient) -> Handle:
     """A saga that was told to wait."""
-    trip = await stage.start("hotel", "wait")
-    await stage.event(trip, DONE)
+    trip = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(trip, DONE)
     assert await operator.hold(trip.id, **WHY) == "held"
     return trip
 
 
-async def stuck_trip(stage: Stage) -> Handle:
+async def stuck_trip(harness: WorkerHarness) -> Handle:
     """A saga whose compensation was refused for good."""
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    trip = await stage.start("flight", "fail")
-    await stage.status(trip, "stuck")
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    trip = await harness.start_trip("flight", "fail")
+    await harness.wait_for_status(trip, "stuck")
     return trip
 
 
-async def settled_trip(stage: Stage, operator: SagaClient) -> Handle:
+async def settled_trip(harness: WorkerHarness, operator: SagaClient) -> Handle:
     """A saga of which a step after its pivot was done by hand."""
-    stage.agency.when("send-ticket", breaks(final=True))
-    trip = await stage.start("pay", "ticket")
-    await stage.status(trip, "stuck")
+    harness.participants.when("send-ticket", fails(final=True))
+    trip = await harness.start_trip("pay", "ticket")
+    await harness.wait_for_status(trip, "stuck")
     await operator.complete(trip.id, "send-ticket", **WHY)
-    assert await stage.ending(trip) == Ending("COMPLETED", "settled", result=["pay", "ticket"])
+    assert await harness.wait_for_ending(trip) == Ending("COMPLETED", "settled", result=["pay", "ticket"])
     return trip
 
 
-async def test_a_saga_is_shown_as_what_it_is(stage: Stage, operator: SagaClient) -> None:
+async def test_a_saga_is_shown_as_what_it_is(harness: WorkerHarness, operator: SagaClient) -> None:
     """P8: stuck is stuck, and not merely compensating; one that a person has settled is settled."""
-    held = await held_trip(stage, operator)
-    stuck = await stuck_trip(stage)
-    settled = await settled_trip(stage, operator)
-    gate = stage.agency.hold("cancel-car")
-    compensating = await stage.start("car", "fail")
-    await gate.entered.wait()
+    held = await held_trip(harness, operator)
+    stuck = await stuck_trip(harness)
+    settled = await settled_trip(harness, operator)
+    latch = harness.participants.block("cancel-car")
+    compensating = await harness.start_trip("car", "fail")
+    await latch.entered.wait()
 
     shown = {trip.id: await operator.show(trip.id) for trip in (held, stuck, settled, compensating)}
 
     assert [story.status for story in shown.values()] == ["held", "stuck", "settled", "compensating"]
     assert shown[stuck.id].since is not None
     assert [wait.what for wait in shown[stuck.id].waits] == ["for a person"]
-    gate.opened.set()
-    assert (await stage.ending(compensating)).saga == "compensated"
+    latch.released.set()
+    assert (await harness.wait_for_ending(compensating)).saga == "compensated"
     assert (await operator.show(compensating.id)).status == "compensated"
 
 
-async def test_sagas_are_listed_as_what_they_are(stage: Stage, operator: SagaClient, server: str) -> None:
+async def test_sagas_are_listed_as_what_they_are(
+    harness: WorkerHarness, operator: SagaClient, server: str
+) -> None:
     """Those that need a person first; in Python and on the command line."""
-    running = await stage.start("hotel", "wait")
-    stuck = await stuck_trip(stage)
-    held = await held_trip(stage, operator)
-    settled = await settled_trip(stage, operator)
-    completed = await stage.start("look")
-    compensated = await stage.start("hotel", "fail")
-    terminated = await stage.start("wait")
+    running = await harness.start_trip("hotel", "wait")
+    stuck = await stuck_trip(harness)
+    held = await held_trip(harness, operator)
+    settled = await settled_trip(harness, operator)
+    completed = await harness.start_trip("look")
+    compensated = await harness.start_trip("hotel", "fail")
+    terminated = await harness.start_trip("wait")
     await terminated.terminate("x")
     for trip in (completed, compensated):
-        await stage.ending(trip)
-    here = f"TaskQueue = '{stage.task_queue}'"
+        await harness.wait_for_ending(trip)
+    here = f"TaskQueue = '{harness.task_queue}'"
 
     async def listed(status: str | None = None, limit: int = 100) -> list[tuple[str, str]]:
         found = await operator.list(status=status, query=here, limit=limit)
@@ -129,50 +132,50 @@ async def test_sagas_are_listed_as_what_they_are(stage: Stage, operator: SagaCli
     assert stuck.id in ended.out
 
 
-async def test_a_child_that_is_stuck_is_found(stage: Stage, operator: SagaClient) -> None:
+async def test_a_child_that_is_stuck_is_found(harness: WorkerHarness, operator: SagaClient) -> None:
     """It is the child that is stuck, not its parent."""
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    trip = await stage.start("hotel", Plan(do=("flight", "fail")))
-    child = stage.child_of(trip, "leg")
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    await stage.status(child, "stuck")
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    trip = await harness.start_trip("hotel", TripPlan(do=("flight", "fail")))
+    child = harness.child_of(trip, "leg")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await harness.wait_for_status(child, "stuck")
 
     async def found() -> bool:
-        sagas = await operator.list(query=f"TaskQueue = '{stage.task_queue}'")
+        sagas = await operator.list(query=f"TaskQueue = '{harness.task_queue}'")
         return [(saga.id, saga.status) for saga in sagas] == [(child.id, "stuck"), (trip.id, "running")]
 
     await until(found)
     await operator.skip(child.id, "book-flight", **WHY)
-    assert await stage.ending(trip) == Ending("FAILED", "settled", "ApplicationError")
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "settled", "ApplicationError")
 
 
-async def test_a_status_outlives_the_run(stage: Stage, operator: SagaClient) -> None:
+async def test_a_status_outlives_the_run(harness: WorkerHarness, operator: SagaClient) -> None:
     """A saga that continues as new says in its next run what it said in the one before."""
-    gate = stage.agency.hold("book-hotel")
-    trip = await stage.start("hotel", "again", "flight", "pay")
-    await gate.entered.wait()
+    latch = harness.participants.block("book-hotel")
+    trip = await harness.start_trip("hotel", "again", "flight", "pay")
+    await latch.entered.wait()
     await operator.hold(trip.id, **WHY)
-    gate.opened.set()
+    latch.released.set()
     await operator.resume(trip.id, **WHY)
 
-    assert (await stage.ending(trip)).saga == "completed"
+    assert (await harness.wait_for_ending(trip)).saga == "completed"
     assert (await operator.show(trip.id)).status == "completed"
 
 
-async def test_the_happy_path_writes_nothing(stage: Stage) -> None:
+async def test_the_happy_path_writes_nothing(harness: WorkerHarness) -> None:
     """Off it, a status costs one event, as it does with the attribute."""
-    happy = await stage.start("hotel", "pay")
-    unhappy = await stage.start("hotel", "fail")
+    happy = await harness.start_trip("hotel", "pay")
+    unhappy = await harness.start_trip("hotel", "fail")
 
     for trip, written in ((happy, 0), (unhappy, 2)):
-        await stage.ending(trip)
+        await harness.wait_for_ending(trip)
         events = [event.event_type async for event in trip.fetch_history_events()]
         assert events.count(WRITTEN) == written
         assert EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES not in events
 
 
 async def test_a_query_that_makes_no_sense_is_a_sentence(
-    stage: Stage, operator: SagaClient, server: str
+    harness: WorkerHarness, operator: SagaClient, server: str
 ) -> None:
     """Nothing of the server's own reaches whoever asks."""
     with pytest.raises(ValueError, match=r"the server does not understand the query: .*syntax error"):

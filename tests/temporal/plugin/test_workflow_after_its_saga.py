@@ -6,8 +6,8 @@ from temporalio.api.enums.v1 import EventType
 from sagas.operator import SagaClient, VerbRefusedError
 from tests.waiting import until
 
-from ..fixtures.trip_saga import Plan
-from ..fixtures.trip_worker import Ending, Handle, Stage
+from ..fixtures.trip_plan import TripPlan
+from ..fixtures.worker_harness import Ending, Handle, WorkerHarness
 
 DONE = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 UPSERT = EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES
@@ -25,11 +25,11 @@ async def listed(operator: SagaClient, trip: Handle) -> list[str]:
     return [saga.status for sagas in found for saga in sagas]
 
 
-async def test_one_that_goes_on_says_that_it_has_completed(stage: Stage) -> None:
+async def test_one_that_goes_on_says_that_it_has_completed(harness: WorkerHarness) -> None:
     """For one event; nobody lists it as running, and a cancel changes nothing."""
-    operator = SagaClient(stage.client)
-    trip = await stage.start("hotel", "then-outside")
-    await stage.status(trip, "completed")
+    operator = SagaClient(harness.client)
+    trip = await harness.start_trip("hotel", "wait-after-block")
+    await harness.wait_for_status(trip, "completed")
 
     async def is_listed() -> bool:
         return await listed(operator, trip) == ["completed"]
@@ -39,19 +39,23 @@ async def test_one_that_goes_on_says_that_it_has_completed(stage: Stage) -> None
     preview = await operator.preview(trip.id)
     assert preview.sentence == "nothing would be compensated: the saga has completed"
     await trip.cancel()
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
     await trip.signal("go")
-    assert await stage.ending(trip) == Ending("COMPLETED", "completed", result=["hotel", "then-outside"])
+    assert await harness.wait_for_ending(trip) == Ending(
+        "COMPLETED", "completed", result=["hotel", "wait-after-block"]
+    )
     assert await statuses_written(trip) == 1
-    assert stage.agency.story == ["book-hotel"]
+    assert harness.participants.started == ["book-hotel"]
 
 
-@pytest.mark.parametrize("do", [("hotel", "then-outside"), ("hotel", "pay", "then-outside")])
-async def test_one_that_was_terminated_there_is_not_rescued(stage: Stage, do: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("do", [("hotel", "wait-after-block"), ("hotel", "pay", "wait-after-block")])
+async def test_one_that_was_terminated_there_is_not_rescued(
+    harness: WorkerHarness, do: tuple[str, ...]
+) -> None:
     """P6: what it did is meant to stay; it neither compensates nor goes on."""
-    operator = SagaClient(stage.client)
-    trip = await stage.start(*do)
-    await stage.status(trip, "completed")
+    operator = SagaClient(harness.client)
+    trip = await harness.start_trip(*do)
+    await harness.wait_for_status(trip, "completed")
     await trip.terminate("by mistake")
 
     with pytest.raises(VerbRefusedError, match="the saga has completed: its effects are final"):
@@ -65,55 +69,55 @@ async def test_one_that_was_terminated_there_is_not_rescued(stage: Stage, do: tu
         return await listed(operator, trip) == ["completed"]
 
     await until(is_listed)
-    assert [name for name in stage.agency.story if name.startswith("cancel")] == []
+    assert [name for name in harness.participants.started if name.startswith("cancel")] == []
 
 
-async def test_one_that_fails_there_is_not_rescued(stage: Stage) -> None:
+async def test_one_that_fails_there_is_not_rescued(harness: WorkerHarness) -> None:
     """At once: its history says that the saga had ended, and then that the workflow failed."""
-    operator = SagaClient(stage.client)
-    trip = await stage.start("hotel", "fail-outside")
-    assert await stage.ending(trip) == Ending("FAILED", "completed", "Planned")
+    operator = SagaClient(harness.client)
+    trip = await harness.start_trip("hotel", "fail-after-block")
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "completed", "Planned")
 
     with pytest.raises(VerbRefusedError, match="the saga has completed"):
         await operator.rescue(trip.id, by="mia", because="to be sure")
 
     assert (await operator.show(trip.id)).status == "completed"
-    assert stage.agency.story == ["book-hotel"]
+    assert harness.participants.started == ["book-hotel"]
 
 
-@pytest.mark.parametrize("do", [("hotel",), ("hotel", "wait", "then-outside")])
-async def test_one_that_returns_at_once_writes_nothing(stage: Stage, do: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("do", [("hotel",), ("hotel", "wait", "wait-after-block")])
+async def test_one_that_returns_at_once_writes_nothing(harness: WorkerHarness, do: tuple[str, ...]) -> None:
     """Nor does one that waits for what is so already, such as the end of all handlers."""
-    trip = await stage.start(*do)
-    await stage.event(trip, DONE)
+    trip = await harness.start_trip(*do)
+    await harness.wait_for_event(trip, DONE)
     if "wait" in do:
         await trip.signal("go")
 
-    assert await stage.ending(trip) == Ending("COMPLETED", None, result=list(do))
+    assert await harness.wait_for_ending(trip) == Ending("COMPLETED", None, result=list(do))
     assert await statuses_written(trip) == 0
 
 
-async def test_a_child_that_goes_on_is_compensated_by_its_parent(stage: Stage) -> None:
+async def test_a_child_that_goes_on_is_compensated_by_its_parent(harness: WorkerHarness) -> None:
     """What it owes comes with its result, also where it has said before that it completed."""
-    trip = await stage.start("hotel", Plan(do=("flight", "then-outside")), "fail")
-    child = stage.child_of(trip, "leg")
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    await stage.status(child, "completed")
+    trip = await harness.start_trip("hotel", TripPlan(do=("flight", "wait-after-block")), "fail")
+    child = harness.child_of(trip, "leg")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await harness.wait_for_status(child, "completed")
     await child.signal("go")
 
-    assert (await stage.ending(trip)).saga == "compensated"
-    assert stage.agency.story[2:] == ["cancel-flight", "cancel-hotel"]
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
+    assert harness.participants.started[2:] == ["cancel-flight", "cancel-hotel"]
 
 
-async def test_a_child_that_was_terminated_there_is_still_owed(stage: Stage) -> None:
+async def test_a_child_that_was_terminated_there_is_still_owed(harness: WorkerHarness) -> None:
     """P7: it has completed only once its root has; so it is listed, and can be rescued."""
-    operator = SagaClient(stage.client)
-    trip = await stage.start("hotel", Plan(do=("flight", "then-outside")))
-    child = stage.child_of(trip, "leg")
-    await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
-    await stage.status(child, "completed")
+    operator = SagaClient(harness.client)
+    trip = await harness.start_trip("hotel", TripPlan(do=("flight", "wait-after-block")))
+    child = harness.child_of(trip, "leg")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await harness.wait_for_status(child, "completed")
     await child.terminate("by mistake")
-    await stage.status(trip, "stuck")
+    await harness.wait_for_status(trip, "stuck")
 
     async def is_listed() -> bool:
         return await listed(operator, child) == ["terminated"]
@@ -121,7 +125,7 @@ async def test_a_child_that_was_terminated_there_is_still_owed(stage: Stage) -> 
     await until(is_listed)
     rescue = await operator.rescue(child.id, by="mia", because="it was a mistake")
     assert rescue.owed == ("book-flight",)
-    await stage.ending(stage.client.get_workflow_handle(rescue.workflow_id))
+    await harness.wait_for_ending(harness.client.get_workflow_handle(rescue.workflow_id))
     await operator.complete(trip.id, "leg", by="mia", because="it was rescued")
-    assert (await stage.ending(trip)).saga == "settled"
-    assert stage.agency.story[2:] == ["cancel-hotel", "cancel-flight"]
+    assert (await harness.wait_for_ending(trip)).saga == "settled"
+    assert harness.participants.started[2:] == ["cancel-hotel", "cancel-flight"]

@@ -8,23 +8,24 @@ import pytest
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
-from ..fixtures.trip_saga import Plan, TripSaga
-from ..fixtures.trip_worker import Ending, Handle, Stage
+from ..fixtures.trip_plan import TripPlan
+from ..fixtures.trip_saga import TripSaga
+from ..fixtures.worker_harness import Ending, Handle, WorkerHarness
 
-PLAN = Plan(do=("hotel",))
+PLAN = TripPlan(do=("hotel",))
 
 
 @pytest.mark.parametrize("cut", ["execution_timeout", "run_timeout"])
-async def test_saga_with_a_workflow_timeout_is_refused(stage: Stage, cut: str) -> None:
+async def test_saga_with_a_workflow_timeout_is_refused(harness: WorkerHarness, cut: str) -> None:
     """Such a timeout would end the workflow without compensations."""
     options: dict[str, Any] = {cut: timedelta(hours=1)}
-    handle = await stage.client.start_workflow(
-        TripSaga.run, PLAN, id=f"{cut}-{stage.cache}", task_queue=stage.task_queue, **options
+    handle = await harness.client.start_workflow(
+        TripSaga.run, PLAN, id=f"{cut}-{harness.cache}", task_queue=harness.task_queue, **options
     )
-    stage.ids.append(handle.id)
+    harness.workflow_ids.append(handle.id)
 
-    assert await stage.ending(handle) == Ending("FAILED", None, "SagaRefused")
-    assert stage.agency.story == []
+    assert await harness.wait_for_ending(handle) == Ending("FAILED", None, "SagaRefused")
+    assert harness.participants.started == []
 
 
 @pytest.mark.parametrize(
@@ -32,18 +33,20 @@ async def test_saga_with_a_workflow_timeout_is_refused(stage: Stage, cut: str) -
     [[{"do": "hotel"}], [{"do": ["hotel"], "more": 1}], [{}], [7], ["x"], [[PLAN]]],
     ids=str,
 )
-async def test_message_of_another_type_fails_the_workflow(stage: Stage, arguments: list[object]) -> None:
+async def test_message_of_another_type_fails_the_workflow(
+    harness: WorkerHarness, arguments: list[object]
+) -> None:
     """The failure has the reason; the workflow does not wait for code that can read the message."""
-    handle: Handle = await stage.client.start_workflow(
+    handle: Handle = await harness.client.start_workflow(
         "TripSaga",
         args=arguments,
         id=f"bad-{uuid4().hex[:8]}",
-        task_queue=stage.task_queue,
+        task_queue=harness.task_queue,
     )
-    stage.ids.append(handle.id)
+    harness.workflow_ids.append(handle.id)
 
-    assert await stage.ending(handle) == Ending("FAILED", None, "ValidationError")
-    assert stage.agency.story == []
+    assert await harness.wait_for_ending(handle) == Ending("FAILED", None, "ValidationError")
+    assert harness.participants.started == []
 
 
 @pytest.mark.parametrize(
@@ -57,12 +60,12 @@ async def test_message_of_another_type_fails_the_workflow(stage: Stage, argument
     ],
     ids=["null", "binary", "broken-json", "unknown-encoding", "empty"],
 )
-async def test_unreadable_message_fails_the_workflow(stage: Stage, argument: object) -> None:
+async def test_unreadable_message_fails_the_workflow(harness: WorkerHarness, argument: object) -> None:
     """Null, another encoding, and broken payloads."""
-    handle: Handle = await stage.client.start_workflow(
-        "TripSaga", argument, id=f"unread-{uuid4().hex[:8]}", task_queue=stage.task_queue
+    handle: Handle = await harness.client.start_workflow(
+        "TripSaga", argument, id=f"unread-{uuid4().hex[:8]}", task_queue=harness.task_queue
     )
-    stage.ids.append(handle.id)
+    harness.workflow_ids.append(handle.id)
 
-    assert (await stage.ending(handle)).closed == "FAILED"
-    assert stage.agency.story == []
+    assert (await harness.wait_for_ending(handle)).closed == "FAILED"
+    assert harness.participants.started == []

@@ -11,12 +11,14 @@ from temporalio.exceptions import ApplicationError
 from sagas import CompensationOrder, CompensationScope, Saga
 from sagas.operator import HOLD, RESUME, OperatorRequest
 
-from ..fixtures.trip_saga import STEPS, Booking, Plan, refuses
-from ..fixtures.trip_worker import WORKFLOWS as USUAL
-from ..fixtures.trip_worker import Ending, Stage
+from ..fixtures.trip_participants import rejects
+from ..fixtures.trip_plan import Booking, TripPlan
+from ..fixtures.trip_saga import STEPS
+from ..fixtures.worker_harness import WORKFLOWS as USUAL
+from ..fixtures.worker_harness import Ending, WorkerHarness
 
 # The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
-pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
+pytestmark = pytest.mark.parametrize("harness", [0], indirect=True, ids=["evicted"])
 
 COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 
@@ -44,7 +46,7 @@ class Rolling:
     @workflow.run
     async def run(self, loans: Loans) -> None:
         async with Saga() as saga:
-            await saga.step(STEPS["hotel"], Plan(do=()))
+            await saga.step(STEPS["hotel"], TripPlan(do=()))
             if loans.number == 1:
                 try:
                     await saga.continue_as_new(Loans(number=2))
@@ -56,107 +58,109 @@ class Rolling:
 WORKFLOWS = [*USUAL, Rolling]
 
 
-async def test_what_was_done_before_is_made_up_for_after(stage: Stage) -> None:
+async def test_what_was_done_before_is_made_up_for_after(harness: WorkerHarness) -> None:
     """In the order of all of it, with the results, and each once."""
-    leg = Plan(do=("flight",))
-    trip = await stage.start("hotel", leg, "again", "hotel", "again", "car", "fail")
+    leg = TripPlan(do=("flight",))
+    trip = await harness.start_trip("hotel", leg, "again", "hotel", "again", "car", "fail")
 
-    assert await stage.ending(trip) == Ending("FAILED", "compensated", "ApplicationError")
-    assert stage.agency.story == [
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "ApplicationError")
+    assert harness.participants.started == [
         *["book-hotel", "book-flight", "book-hotel", "book-car"],
         *["cancel-car", "cancel-hotel", "cancel-flight", "cancel-hotel"],
     ]
-    assert stage.agency.results == [Booking(number="book-hotel-1")] * 2
-    keys = [key.removeprefix(trip.id) for _, key in stage.agency.calls]
+    assert harness.participants.results == [Booking(number="book-hotel-1")] * 2
+    keys = [key.removeprefix(trip.id) for _, key in harness.participants.calls]
     assert keys[:4] == [":book-hotel", "/leg:book-flight", ":book-hotel#2", ":book-car"]
     assert keys[4:] == keys[3::-1]
 
 
-async def test_an_event_that_came_too_late_before_comes_too_late_after(stage: Stage) -> None:
+async def test_an_event_that_came_too_late_before_comes_too_late_after(harness: WorkerHarness) -> None:
     """Who sends it must hear that nobody waits; a wait of the next run would."""
-    trip = await stage.start("anyway-visa0.01", "again", "boss")
-    later = await stage.next_run(trip)
-    await stage.event(later, EventType.EVENT_TYPE_TIMER_STARTED)
+    trip = await harness.start_trip("anyway-visa0.01", "again", "boss")
+    later = await harness.wait_for_next_run(trip)
+    await harness.wait_for_event(later, EventType.EVENT_TYPE_TIMER_STARTED)
 
-    assert "visa comes too late: the saga waited until" in await stage.refusal(
+    assert "visa comes too late: the saga waited until" in await harness.rejected_update(
         later, "visa", Booking(number="v-1")
     )
 
     await later.cancel()
-    assert (await stage.ending(later)).closed == "CANCELED"
+    assert (await harness.wait_for_ending(later)).closed == "CANCELED"
 
 
-async def test_it_completes(stage: Stage) -> None:
+async def test_it_completes(harness: WorkerHarness) -> None:
     """With the result of its last run."""
-    trip = await stage.start("hotel", "again", "pay", "again", "ticket")
+    trip = await harness.start_trip("hotel", "again", "pay", "again", "ticket")
 
-    ending = await stage.ending(trip)
+    ending = await harness.wait_for_ending(trip)
     assert (ending.closed, ending.result) == ("COMPLETED", ["hotel", "again", "pay", "again", "ticket"])
-    assert stage.agency.story == ["book-hotel", "pay", "send-ticket"]
+    assert harness.participants.started == ["book-hotel", "pay", "send-ticket"]
 
 
-async def test_a_cancel_before_the_saga_is_open_again_loses_nothing(stage: Stage) -> None:
+async def test_a_cancel_before_the_saga_is_open_again_loses_nothing(harness: WorkerHarness) -> None:
     """P6 and P7: what an earlier run owes is made up for, although this one has not come to its saga."""
-    trip = await stage.start("hotel", "again", "nap-outside", "look")
-    later = await stage.next_run(trip)
+    trip = await harness.start_trip("hotel", "again", "short-sleep-before-block", "look")
+    later = await harness.wait_for_next_run(trip)
     await later.cancel()
 
-    assert await stage.ending(later) == Ending("CANCELED", "compensated")
-    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+    assert await harness.wait_for_ending(later) == Ending("CANCELED", "compensated")
+    assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
-async def test_a_cancel_after_the_pivot_changes_nothing_in_a_later_run(stage: Stage) -> None:
+async def test_a_cancel_after_the_pivot_changes_nothing_in_a_later_run(harness: WorkerHarness) -> None:
     """P6: not even before the saga is open again."""
-    trip = await stage.start("hotel", "pay", "again", "nap-outside", "ticket")
-    later = await stage.next_run(trip)
+    trip = await harness.start_trip("hotel", "pay", "again", "short-sleep-before-block", "ticket")
+    later = await harness.wait_for_next_run(trip)
     await later.cancel()
 
-    assert (await stage.ending(later)).closed == "COMPLETED"
-    assert stage.agency.story == ["book-hotel", "pay", "send-ticket"]
+    assert (await harness.wait_for_ending(later)).closed == "COMPLETED"
+    assert harness.participants.started == ["book-hotel", "pay", "send-ticket"]
 
 
-async def test_the_deadline_goes_on(stage: Stage) -> None:
+async def test_the_deadline_goes_on(harness: WorkerHarness) -> None:
     """It is one deadline for all runs."""
-    trip = await stage.start("hotel", "nap", "again", "nap", "again", "look", seconds=0.5)
+    trip = await harness.start_trip(
+        "hotel", "short-sleep", "again", "short-sleep", "again", "look", seconds=0.5
+    )
 
-    assert await stage.ending(trip) == Ending("FAILED", "compensated", "deadline_exceeded")
-    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "deadline_exceeded")
+    assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
-async def test_what_has_arrived_and_was_not_read_goes_along(stage: Stage) -> None:
+async def test_what_has_arrived_and_was_not_read_goes_along(harness: WorkerHarness) -> None:
     """It is not lost between two runs."""
-    hotel = stage.agency.hold("book-hotel")
-    trip = await stage.start("hotel", "again", "visa", "look")
+    hotel = harness.participants.block("book-hotel")
+    trip = await harness.start_trip("hotel", "again", "visa", "look")
     await hotel.entered.wait()
     await trip.signal("visa", Booking(number="v"))
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=2)
-    hotel.opened.set()
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=2)
+    hotel.released.set()
 
-    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
-async def test_a_saga_that_is_held_continues_as_new_when_it_is_resumed(stage: Stage) -> None:
+async def test_a_saga_that_is_held_continues_as_new_when_it_is_resumed(harness: WorkerHarness) -> None:
     """And its audit trail is one."""
-    hotel = stage.agency.hold("book-hotel")
+    hotel = harness.participants.block("book-hotel")
     note = OperatorRequest(by="mia", because="wait a moment")
-    trip = await stage.start("hotel", "again", "visa")
+    trip = await harness.start_trip("hotel", "again", "visa")
     await hotel.entered.wait()
-    await stage.ask(trip, HOLD, note)
-    hotel.opened.set()
-    await stage.event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
-    await stage.ask(trip, RESUME, note)
-    later = await stage.next_run(trip)
-    await stage.event(later, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
-    assert " hold by mia: " in await stage.details(later)
+    await harness.send_update(trip, HOLD, note)
+    hotel.released.set()
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
+    await harness.send_update(trip, RESUME, note)
+    later = await harness.wait_for_next_run(trip)
+    await harness.wait_for_event(later, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
+    assert " hold by mia: " in await harness.current_details(later)
     await later.signal("visa", Booking(number="v"))
 
-    assert (await stage.ending(later)).closed == "COMPLETED"
+    assert (await harness.wait_for_ending(later)).closed == "COMPLETED"
 
 
-async def test_scope_order_and_last_words_go_along(stage: Stage) -> None:
+async def test_scope_order_and_last_words_go_along(harness: WorkerHarness) -> None:
     """As they were given in the first run."""
-    stage.agency.when("book-flight", refuses())
-    trip = await stage.start(
+    harness.participants.when("book-flight", rejects())
+    trip = await harness.start_trip(
         "tell",
         "hotel",
         "anyway-flight",
@@ -166,55 +170,57 @@ async def test_scope_order_and_last_words_go_along(stage: Stage) -> None:
         order=CompensationOrder.PARALLEL,
     )
 
-    assert (await stage.ending(trip)).saga == "compensated"
-    assert stage.agency.story[-1] == "tell-customer"
-    assert sorted(stage.agency.story[2:4]) == ["cancel-flight", "cancel-hotel"]
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
+    assert harness.participants.started[-1] == "tell-customer"
+    assert sorted(harness.participants.started[2:4]) == ["cancel-flight", "cancel-hotel"]
 
 
-async def test_a_run_that_cannot_read_the_state_before_it_waits_for_mended_code(stage: Stage) -> None:
+async def test_a_run_that_cannot_read_the_state_before_it_waits_for_mended_code(
+    harness: WorkerHarness,
+) -> None:
     """P7: a new version may want more than the old one has sent, and owes what that has done."""
-    trip = await stage.client.start_workflow(
-        Rolling.run, Loans(number=1), id=f"rolling-{stage.task_queue}", task_queue=stage.task_queue
+    trip = await harness.client.start_workflow(
+        Rolling.run, Loans(number=1), id=f"rolling-{harness.task_queue}", task_queue=harness.task_queue
     )
-    stage.ids.append(trip.id)
-    later = await stage.next_run(trip)
-    failed = await stage.event(later, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    harness.workflow_ids.append(trip.id)
+    later = await harness.wait_for_next_run(trip)
+    failed = await harness.wait_for_event(later, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
     Loans.is_strict = False
 
-    assert (await stage.ending(later)).saga == "compensated"
+    assert (await harness.wait_for_ending(later)).saga == "compensated"
     causes = failed.workflow_task_failed_event_attributes.failure
     assert "cannot read the state of an earlier run" in str(causes)
-    assert stage.agency.story == ["book-hotel", "book-hotel", "cancel-hotel", "cancel-hotel"]
+    assert harness.participants.started == ["book-hotel", "book-hotel", "cancel-hotel", "cancel-hotel"]
 
 
-async def test_a_child_continues_as_new(stage: Stage) -> None:
+async def test_a_child_continues_as_new(harness: WorkerHarness) -> None:
     """Its parent waits for its last run, and owes what all of its runs have done."""
-    leg = Plan(do=("flight", "again", "hotel"))
-    trip = await stage.start("car", leg, "fail")
+    leg = TripPlan(do=("flight", "again", "hotel"))
+    trip = await harness.start_trip("car", leg, "fail")
 
-    assert (await stage.ending(trip)).saga == "compensated"
-    assert stage.agency.story[-3:] == ["cancel-hotel", "cancel-flight", "cancel-car"]
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
+    assert harness.participants.started[-3:] == ["cancel-hotel", "cancel-flight", "cancel-car"]
 
 
-@pytest.mark.parametrize("do", ["look,again|look", "again|nap"])
-async def test_it_is_refused_while_something_is_under_way(stage: Stage, do: str) -> None:
+@pytest.mark.parametrize("do", ["look,again|look", "again|short-sleep"])
+async def test_it_is_refused_while_something_is_under_way(harness: WorkerHarness, do: str) -> None:
     """The saga fails, and makes up for what it has done."""
-    trip = await stage.start("hotel", do)
+    trip = await harness.start_trip("hotel", do)
 
-    ending = await stage.ending(trip)
+    ending = await harness.wait_for_ending(trip)
     assert (ending.closed, ending.code) == ("FAILED", "DefinitionError")
-    assert stage.agency.story[-1] == "cancel-hotel"
+    assert harness.participants.started[-1] == "cancel-hotel"
 
 
-async def test_what_its_search_attribute_says_is_mended_in_a_later_run(stage: Stage) -> None:
+async def test_what_its_search_attribute_says_is_mended_in_a_later_run(harness: WorkerHarness) -> None:
     """It left the happy path in its first run; nobody may find it running when it has ended."""
-    hotel = stage.agency.hold("book-hotel")
+    hotel = harness.participants.block("book-hotel")
     note = OperatorRequest(by="mia", because="wait a moment")
-    trip = await stage.start("hotel", "again", "look")
+    trip = await harness.start_trip("hotel", "again", "look")
     await hotel.entered.wait()
-    await stage.ask(trip, HOLD, note)
-    await stage.ask(trip, RESUME, note)
-    hotel.opened.set()
+    await harness.send_update(trip, HOLD, note)
+    await harness.send_update(trip, RESUME, note)
+    hotel.released.set()
 
-    ending = await stage.ending(stage.client.get_workflow_handle(trip.id))
+    ending = await harness.wait_for_ending(harness.client.get_workflow_handle(trip.id))
     assert (ending.closed, ending.saga) == ("COMPLETED", "completed")

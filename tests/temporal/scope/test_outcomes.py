@@ -3,29 +3,30 @@
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus
-from temporalio.testing import TimeSkipper
 
 from sagas import CompensationScope
 
-from ..fixtures.trip_saga import answers, breaks, refuses
-from ..fixtures.trip_worker import Ending, Stage
+from ..fixtures.trip_participants import fails, rejects, returns
+from ..fixtures.worker_harness import Ending, WorkerHarness
 
 # The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
-pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
+pytestmark = pytest.mark.parametrize("harness", [0], indirect=True, ids=["evicted"])
 
 
-async def test_saga_without_a_failure_completes_and_says_nothing_in_history(stage: Stage) -> None:
+async def test_saga_without_a_failure_completes_and_says_nothing_in_history(harness: WorkerHarness) -> None:
     """The happy path sets no search attribute."""
-    trip = await stage.start("hotel", "flight", "pay", "ticket")
+    trip = await harness.start_trip("hotel", "flight", "pay", "ticket")
 
-    assert await stage.ending(trip) == Ending("COMPLETED", None, result=["hotel", "flight", "pay", "ticket"])
-    assert stage.agency.story == ["book-hotel", "book-flight", "pay", "send-ticket"]
+    assert await harness.wait_for_ending(trip) == Ending(
+        "COMPLETED", None, result=["hotel", "flight", "pay", "ticket"]
+    )
+    assert harness.participants.started == ["book-hotel", "book-flight", "pay", "send-ticket"]
 
 
-async def test_priorities_of_actions_and_compensations_reach_the_server(stage: Stage) -> None:
+async def test_priorities_of_actions_and_compensations_reach_the_server(harness: WorkerHarness) -> None:
     """It is the server that decides what a worker gets first."""
-    trip = await stage.start("urgent-hotel", "flight", "fail")
-    await stage.ending(trip)
+    trip = await harness.start_trip("hotel-with-priority", "flight", "fail")
+    await harness.wait_for_ending(trip)
 
     scheduled = [e.activity_task_scheduled_event_attributes async for e in trip.fetch_history_events()]
     assert {each.activity_id: each.priority.priority_key for each in scheduled if each.activity_id} == {
@@ -36,267 +37,177 @@ async def test_priorities_of_actions_and_compensations_reach_the_server(stage: S
     }
 
 
-async def test_fairness_of_an_action_reaches_the_server(stage: Stage) -> None:
-    """The key and the weight stand in the scheduled event, beside the priority."""
-    trip = await stage.start("fair-hotel", "fail")
-    await stage.ending(trip)
-
-    scheduled = [e.activity_task_scheduled_event_attributes async for e in trip.fetch_history_events()]
-    (booked, released) = (each.priority for each in scheduled if each.activity_id)
-    assert (booked.priority_key, booked.fairness_key, booked.fairness_weight) == (2, "tenant-7", 2.5)
-    assert (released.priority_key, released.fairness_key, released.fairness_weight) == (0, "", 0)
-
-
-async def test_rejected_step_is_not_compensated_and_the_others_are_newest_first(stage: Stage) -> None:
-    """A rejected action did not happen; what was done before it is made up for in reverse order."""
-    stage.agency.when("book-car", refuses())
-
-    trip = await stage.start("hotel", "flight", "car")
-
-    assert await stage.ending(trip) == Ending("FAILED", "compensated", "sold_out")
-    assert stage.agency.story == ["book-hotel", "book-flight", "book-car", "cancel-flight", "cancel-hotel"]
-
-
-async def test_rejected_step_is_compensated_where_the_scope_is_attempted(stage: Stage) -> None:
-    """For participants whose refusals may leave something behind."""
-    stage.agency.when("book-flight", refuses())
-
-    trip = await stage.start("hotel", "flight", scope=CompensationScope.ATTEMPTED)
-
-    assert (await stage.ending(trip)).saga == "compensated"
-    assert stage.agency.story == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
-
-
-async def test_step_that_fails_on_every_attempt_is_compensated(stage: Stage) -> None:
-    """Nobody knows whether it happened; its compensation gets no result, and the key of the action."""
-    stage.agency.when("book-hotel", breaks(), breaks())
-
-    trip = await stage.start("hotel")
-
-    assert await stage.ending(trip) == Ending("FAILED", "compensated", "unknown_outcome")
-    assert stage.agency.story == ["book-hotel", "book-hotel", "cancel-hotel"]
-    assert stage.agency.results == [None]
-    assert stage.agency.keys["cancel-hotel"] == [f"{trip.id}:book-hotel"]
-    assert stage.agency.keys["book-hotel"] == [f"{trip.id}:book-hotel"] * 2
-
-
-@pytest.mark.parametrize("kind", ["Broken", "Lost"])
-async def test_non_retryable_error_type_ends_the_attempts_with_an_unknown_outcome(
-    stage: Stage, kind: str
+async def test_rejected_step_is_not_compensated_and_the_others_are_newest_first(
+    harness: WorkerHarness,
 ) -> None:
-    """The action is not attempted again, and is compensated, as the action may have happened."""
-    stage.agency.when("book-hotel", breaks(kind=kind))
+    """A rejected action did not happen; what was done before it is made up for in reverse order."""
+    harness.participants.when("book-car", rejects())
 
-    trip = await stage.start("given-up-hotel")
+    trip = await harness.start_trip("hotel", "flight", "car")
 
-    assert await stage.ending(trip) == Ending("FAILED", "compensated", "unknown_outcome")
-    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
-
-
-async def test_other_error_types_are_attempted_again(stage: Stage) -> None:
-    """As often as the retry policy says."""
-    stage.agency.when("book-hotel", breaks(kind="Busy"), breaks(kind="Busy"))
-
-    trip = await stage.start("given-up-hotel")
-
-    assert (await stage.ending(trip)).closed == "COMPLETED"
-    assert stage.agency.story == ["book-hotel"] * 3
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "sold_out")
+    assert harness.participants.started == [
+        "book-hotel",
+        "book-flight",
+        "book-car",
+        "cancel-flight",
+        "cancel-hotel",
+    ]
 
 
-async def test_non_retryable_error_type_among_the_rejections_is_a_rejection(stage: Stage) -> None:
-    """The action is not attempted again, and is not compensated."""
-    stage.agency.when("book-hotel", breaks())
+async def test_rejected_step_is_compensated_where_the_scope_is_attempted(harness: WorkerHarness) -> None:
+    """For participants whose refusals may leave something behind."""
+    harness.participants.when("book-flight", rejects())
 
-    trip = await stage.start("flight", "refusing-hotel")
+    trip = await harness.start_trip("hotel", "flight", scope=CompensationScope.ATTEMPTED)
 
-    assert await stage.ending(trip) == Ending("FAILED", "compensated", "Broken")
-    assert stage.agency.story == ["book-flight", "book-hotel", "cancel-flight"]
-
-
-async def test_compensation_with_a_non_retryable_error_type_waits_for_an_operator(stage: Stage) -> None:
-    """No timer runs, as with any error that is not retryable; `saga-retry` ends the wait."""
-    stage.agency.when("cancel-hotel", breaks())
-    trip = await stage.start("given-up-hotel", "fail")
-    await stage.status(trip, "stuck")
-    assert await stage.pauses(trip) == []
-
-    await stage.retry(trip)
-
-    assert (await stage.ending(trip)).saga == "compensated"
-    assert stage.agency.story == ["book-hotel", "cancel-hotel", "cancel-hotel"]
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
+    assert harness.participants.started == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
 
 
-async def test_unlimited_attempts_end_with_the_schedule_to_close_timeout(stage: Stage) -> None:
-    """Then the outcome is unknown, and the saga compensates."""
-    stage.agency.when("book-hotel", *[breaks()] * 1_000)
+async def test_step_that_fails_on_every_attempt_is_compensated(harness: WorkerHarness) -> None:
+    """Nobody knows whether it happened; its compensation gets no result, and the key of the action."""
+    harness.participants.when("book-hotel", fails(), fails())
 
-    trip = await stage.start("unlimited-hotel")
+    trip = await harness.start_trip("hotel")
 
-    assert await stage.ending(trip) == Ending("FAILED", "compensated", "unknown_outcome")
-    assert stage.agency.story[-1] == "cancel-hotel"
-    assert stage.agency.story.count("book-hotel") > 2
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "unknown_outcome")
+    assert harness.participants.started == ["book-hotel", "book-hotel", "cancel-hotel"]
+    assert harness.participants.results == [None]
+    assert harness.participants.keys["cancel-hotel"] == [f"{trip.id}:book-hotel"]
+    assert harness.participants.keys["book-hotel"] == [f"{trip.id}:book-hotel"] * 2
 
 
-async def test_step_that_answers_too_late_is_compensated(stage: Stage) -> None:
+async def test_step_that_answers_too_late_is_compensated(harness: WorkerHarness) -> None:
     """An attempt that ran into its time limit may still be running."""
-    gate = stage.agency.hold("book-car")
+    latch = harness.participants.block("book-car")
 
-    trip = await stage.start("late-car")
+    trip = await harness.start_trip("car-with-short-timeout")
 
-    assert (await stage.ending(trip)).code == "unknown_outcome"
-    assert stage.agency.story == ["book-car", "cancel-car"]
-    gate.opened.set()
+    assert (await harness.wait_for_ending(trip)).code == "unknown_outcome"
+    assert harness.participants.started == ["book-car", "cancel-car"]
+    latch.released.set()
 
 
 @pytest.mark.parametrize(
     "answer", ["no booking", {"number": 7}, {"number": "7", "more": True}, ["x"]], ids=str
 )
-async def test_answer_of_another_type_is_unknown(stage: Stage, answer: object) -> None:
+async def test_answer_of_another_type_is_unknown(harness: WorkerHarness, answer: object) -> None:
     """An action whose answer nobody can read may have happened: it is compensated, and the saga goes on."""
-    stage.agency.when("book-flight", answers(answer))
+    harness.participants.when("book-flight", returns(answer))
 
-    trip = await stage.start("flight")
+    trip = await harness.start_trip("flight")
 
-    assert await stage.ending(trip) == Ending("FAILED", "compensated", "unknown_outcome")
-    assert stage.agency.story == ["book-flight", "cancel-flight"]
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "unknown_outcome")
+    assert harness.participants.started == ["book-flight", "cancel-flight"]
 
 
-async def test_answer_larger_than_temporal_takes_is_unknown(stage: Stage) -> None:
+async def test_answer_larger_than_temporal_takes_is_unknown(harness: WorkerHarness) -> None:
     """The action has happened, but Temporal refuses to carry its result."""
-    huge = answers({"number": "7" * 3_000_000})
-    stage.agency.when("book-flight", huge)
+    huge = returns({"number": "7" * 3_000_000})
+    harness.participants.when("book-flight", huge)
 
-    trip = await stage.start("flight")
+    trip = await harness.start_trip("flight")
 
-    assert await stage.ending(trip) == Ending("FAILED", "compensated", "unknown_outcome")
-    assert stage.agency.story == ["book-flight", "cancel-flight"]
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "unknown_outcome")
+    assert harness.participants.started == ["book-flight", "cancel-flight"]
 
 
-async def test_compensation_gets_the_result_of_its_action(stage: Stage) -> None:
+async def test_compensation_gets_the_result_of_its_action(harness: WorkerHarness) -> None:
     """A compensation with a second parameter is told what its action returned."""
-    trip = await stage.start("hotel", "fail")
+    trip = await harness.start_trip("hotel", "fail")
 
-    assert (await stage.ending(trip)).code == "ApplicationError"
-    assert [booking and booking.number for booking in stage.agency.results] == ["book-hotel-1"]
+    assert (await harness.wait_for_ending(trip)).code == "ApplicationError"
+    assert [booking and booking.number for booking in harness.participants.results] == ["book-hotel-1"]
 
 
-async def test_same_step_twice_has_two_keys_and_two_compensations(stage: Stage) -> None:
+async def test_same_step_twice_has_two_keys_and_two_compensations(harness: WorkerHarness) -> None:
     """The second booking of a hotel is another effect than the first."""
-    trip = await stage.start("hotel", "hotel", "fail")
+    trip = await harness.start_trip("hotel", "hotel", "fail")
 
-    await stage.ending(trip)
+    await harness.wait_for_ending(trip)
     keys = [f"{trip.id}:book-hotel", f"{trip.id}:book-hotel#2"]
-    assert stage.agency.keys["book-hotel"] == keys
-    assert stage.agency.keys["cancel-hotel"] == keys[::-1]
+    assert harness.participants.keys["book-hotel"] == keys
+    assert harness.participants.keys["cancel-hotel"] == keys[::-1]
 
 
-async def test_best_effort_never_fails_a_saga(stage: Stage) -> None:
+async def test_best_effort_never_fails_a_saga(harness: WorkerHarness) -> None:
     """What fails in it is left behind; the saga completes."""
-    stage.agency.when("book-flight", refuses())
-    stage.agency.when("send-ticket", breaks())
+    harness.participants.when("book-flight", rejects())
+    harness.participants.when("send-ticket", fails())
 
-    trip = await stage.start("hotel", "perhaps-flight", "pay", "perhaps-ticket")
+    trip = await harness.start_trip("hotel", "best-effort-flight", "pay", "best-effort-ticket")
 
-    assert (await stage.ending(trip)).closed == "COMPLETED"
-    assert stage.agency.story == ["book-hotel", "book-flight", "pay", "send-ticket"]
-
-
-async def test_best_effort_takes_an_action_without_a_compensation(stage: Stage) -> None:
-    """The effect stays when the saga compensates; a failure changes nothing, before and after the pivot."""
-    stage.agency.when("book-flight", breaks())
-    stage.agency.when("send-ticket", refuses())
-
-    trip = await stage.start(
-        "hotel", "perhaps-bare-flight", "perhaps-bare-flight", "perhaps-bare-ticket", "fail"
-    )
-
-    assert (await stage.ending(trip)).saga == "compensated"
-    assert stage.agency.story == ["book-hotel", "book-flight", "book-flight", "send-ticket", "cancel-hotel"]
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
+    assert harness.participants.started == ["book-hotel", "book-flight", "pay", "send-ticket"]
 
 
-async def test_step_after_the_pivot_takes_an_action_without_a_compensation(stage: Stage) -> None:
-    """Nothing is compensated there, and the action is attempted until done."""
-    stage.client = TimeSkipper(stage.client).client
-    stage.agency.when("send-ticket", breaks())
-
-    trip = await stage.start("hotel", "pay", "bare-ticket", "perhaps-bare-flight")
-
-    assert (await stage.ending(trip)).closed == "COMPLETED"
-    assert stage.agency.story == ["book-hotel", "pay", "send-ticket", "send-ticket", "book-flight"]
-
-
-async def test_step_before_the_pivot_refuses_an_action_without_a_compensation(stage: Stage) -> None:
-    """Such an effect would stay when the saga compensates."""
-    trip = await stage.start("hotel", "bare-flight")
-
-    assert "'book-flight' is no step yet" in (await stage.failure(trip)).message
-    assert (await stage.ending(trip)).saga == "compensated"
-    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
-
-
-async def test_best_effort_of_unknown_outcome_is_compensated_with_the_saga(stage: Stage) -> None:
+async def test_best_effort_of_unknown_outcome_is_compensated_with_the_saga(harness: WorkerHarness) -> None:
     """It may have happened, so it belongs to what is made up for."""
-    stage.agency.when("book-flight", breaks())
+    harness.participants.when("book-flight", fails())
 
-    trip = await stage.start("perhaps-flight", "fail")
+    trip = await harness.start_trip("best-effort-flight", "fail")
 
-    assert (await stage.ending(trip)).saga == "compensated"
-    assert stage.agency.story == ["book-flight", "cancel-flight"]
-
-
-@pytest.mark.parametrize("tell", ["tell", "tell-bare"])
-async def test_after_compensation_comes_last_and_its_failure_changes_nothing(stage: Stage, tell: str) -> None:
-    """The customer is told when everything is compensated, or is not told; a bare action will do."""
-    stage.agency.when("tell-customer", refuses())
-
-    trip = await stage.start(tell, "hotel", "fail")
-
-    assert (await stage.ending(trip)).saga == "compensated"
-    assert stage.agency.story == ["book-hotel", "cancel-hotel", "tell-customer"]
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
+    assert harness.participants.started == ["book-flight", "cancel-flight"]
 
 
-async def test_compensation_waits_for_a_step_that_is_under_way_in_another_task(stage: Stage) -> None:
+async def test_after_compensation_comes_last_and_its_failure_changes_nothing(harness: WorkerHarness) -> None:
+    """The customer is told when everything is made up for, or is not told."""
+    harness.participants.when("tell-customer", rejects())
+
+    trip = await harness.start_trip("tell", "hotel", "fail")
+
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
+    assert harness.participants.started == ["book-hotel", "cancel-hotel", "tell-customer"]
+
+
+async def test_compensation_waits_for_a_step_that_is_under_way_in_another_task(
+    harness: WorkerHarness,
+) -> None:
     """What runs beside the step that fails is made up for, but only once it has ended."""
-    gate = stage.agency.hold("book-flight")
-    stage.agency.when("book-car", refuses())
+    latch = harness.participants.block("book-flight")
+    harness.participants.when("book-car", rejects())
 
-    trip = await stage.start("hotel", "flight+car")
-    await gate.entered.wait()
-    await stage.status(trip, "compensating")
-    gate.opened.set()
+    trip = await harness.start_trip("hotel", "flight+car")
+    await latch.entered.wait()
+    await harness.wait_for_status(trip, "compensating")
+    latch.released.set()
 
-    assert (await stage.ending(trip)).saga == "compensated"
-    assert stage.agency.log.index("-book-flight") < stage.agency.log.index("+cancel-flight")
-    assert sorted(stage.agency.story[-2:]) == ["cancel-flight", "cancel-hotel"]
-    assert stage.agency.story[-1] == "cancel-hotel"
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
+    assert harness.participants.log.index("-book-flight") < harness.participants.log.index("+cancel-flight")
+    assert sorted(harness.participants.started[-2:]) == ["cancel-flight", "cancel-hotel"]
+    assert harness.participants.started[-1] == "cancel-hotel"
 
 
-async def test_saga_does_not_complete_before_a_step_that_nobody_waits_for(stage: Stage) -> None:
+async def test_saga_does_not_complete_before_a_step_that_nobody_waits_for(harness: WorkerHarness) -> None:
     """P2: what it does is part of the saga; the end of the block waits for it."""
-    gate = stage.agency.hold("book-flight")
-    trip = await stage.start("unawaited-flight", "look")
-    await gate.entered.wait()
-    looked = await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=looked.event_id)
+    latch = harness.participants.block("book-flight")
+    trip = await harness.start_trip("unawaited-flight", "look")
+    await latch.entered.wait()
+    looked = await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=looked.event_id)
     assert (await trip.describe()).status is WorkflowExecutionStatus.RUNNING
 
-    gate.opened.set()
+    latch.released.set()
 
-    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
-async def test_saga_does_not_complete_with_a_step_that_nobody_waited_for_in_doubt(stage: Stage) -> None:
+async def test_saga_does_not_complete_with_a_step_that_nobody_waited_for_in_doubt(
+    harness: WorkerHarness,
+) -> None:
     """P2: nobody has seen that its outcome is unknown, so the block does."""
-    stage.agency.when("book-flight", breaks())
-    trip = await stage.start("unawaited-flight", "look")
+    harness.participants.when("book-flight", fails())
+    trip = await harness.start_trip("unawaited-flight", "look")
 
-    assert await stage.ending(trip) == Ending("FAILED", "compensated", "unknown_outcome")
-    assert stage.agency.story[-1] == "cancel-flight"
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "unknown_outcome")
+    assert harness.participants.started[-1] == "cancel-flight"
 
 
-async def test_second_saga_in_a_run_is_refused(stage: Stage) -> None:
+async def test_second_saga_in_a_run_is_refused(harness: WorkerHarness) -> None:
     """Its keys would be those of the first; what was done is made up for."""
-    trip = await stage.start("hotel", "second-saga")
+    trip = await harness.start_trip("hotel", "second-saga")
 
-    assert await stage.ending(trip) == Ending("FAILED", "compensated", "DefinitionError")
-    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "DefinitionError")
+    assert harness.participants.started == ["book-hotel", "cancel-hotel"]

@@ -9,158 +9,164 @@ from temporalio.testing import TimeSkipper
 
 from sagas.operator import COMPLETE, RETRY, SKIP, CompleteRequest, SkipRequest
 
-from ..fixtures.trip_saga import answers, breaks, refuses
-from ..fixtures.trip_worker import Ending, Stage
+from ..fixtures.trip_participants import fails, rejects, returns
+from ..fixtures.worker_harness import Ending, WorkerHarness
 
 # The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
-pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
+pytestmark = pytest.mark.parametrize("harness", [0], indirect=True, ids=["evicted"])
 
 
-async def test_compensation_that_fails_and_then_succeeds_mends_itself(stage: Stage) -> None:
+async def test_compensation_that_fails_and_then_succeeds_mends_itself(harness: WorkerHarness) -> None:
     """The saga was stuck for a while, nobody did anything, and it ends compensated."""
-    stage.client = TimeSkipper(stage.client).client
-    stage.agency.when("cancel-flight", breaks(), breaks(), breaks())
+    harness.client = TimeSkipper(harness.client).client
+    harness.participants.when("cancel-flight", fails(), fails(), fails())
 
-    trip = await stage.start("hotel", "flight", "fail")
-    await stage.status(trip, "stuck")
+    trip = await harness.start_trip("hotel", "flight", "fail")
+    await harness.wait_for_status(trip, "stuck")
 
-    assert await stage.ending(trip) == Ending("FAILED", "compensated", "ApplicationError")
-    assert stage.agency.story[2:] == [
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "ApplicationError")
+    assert harness.participants.started[2:] == [
         "cancel-flight",
         "cancel-hotel",  # one that fails does not hold up the others
         *["cancel-flight"] * 3,
     ]
 
 
-async def test_pauses_between_the_rounds_grow(stage: Stage) -> None:
+async def test_pauses_between_the_rounds_grow(harness: WorkerHarness) -> None:
     """From five seconds to five minutes."""
-    stage.client = TimeSkipper(stage.client).client
-    stage.agency.when("cancel-flight", *[breaks()] * 8)
+    harness.client = TimeSkipper(harness.client).client
+    harness.participants.when("cancel-flight", *[fails()] * 8)
 
-    trip = await stage.start("flight", "fail")
+    trip = await harness.start_trip("flight", "fail")
 
-    assert (await stage.ending(trip)).saga == "compensated"
-    assert await stage.pauses(trip) == [5, 10, 20, 40, 80, 160, 300, 300]
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
+    assert await harness.timer_durations(trip) == [5, 10, 20, 40, 80, 160, 300, 300]
 
 
-async def test_pauses_are_longer_where_what_is_sent_is_large(stage: Stage) -> None:
+async def test_pauses_are_longer_where_what_is_sent_is_large(harness: WorkerHarness) -> None:
     """P7: the server terminates a saga whose history is full; an hour once a tenth of it is."""
-    stage.client = TimeSkipper(stage.client).client
-    stage.agency.when("cancel-flight", *[breaks()] * 8)
+    harness.client = TimeSkipper(harness.client).client
+    harness.participants.when("cancel-flight", *[fails()] * 8)
 
-    trip = await stage.start("big-900000", "fail")
+    trip = await harness.start_trip("big-900000", "fail")
 
-    assert (await stage.ending(trip)).saga == "compensated"
-    assert await stage.pauses(trip) == [5, 10, 20, 40, 80, 160, 320, 640]
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
+    assert await harness.timer_durations(trip) == [5, 10, 20, 40, 80, 160, 320, 640]
 
 
-async def test_what_has_failed_is_shown_before_its_round_is_over(stage: Stage) -> None:
+async def test_what_has_failed_is_shown_before_its_round_is_over(harness: WorkerHarness) -> None:
     """P8: the others may take long, and an operator can see to it meanwhile."""
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    hotel = stage.agency.hold("cancel-hotel")
-    trip = await stage.start("hotel", "flight", "fail")
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    hotel = harness.participants.block("cancel-hotel")
+    trip = await harness.start_trip("hotel", "flight", "fail")
     await hotel.entered.wait()
 
-    await stage.status(trip, "stuck")
-    details = await stage.details(trip)
+    await harness.wait_for_status(trip, "stuck")
+    details = await harness.current_details(trip)
     assert details.splitlines()[0] == "**stuck**: book-flight: too_late, sorry"
-    await stage.ask(trip, SKIP, SkipRequest(by="mia", because="it has left", step="book-flight"))
+    await harness.send_update(trip, SKIP, SkipRequest(by="mia", because="it has left", step="book-flight"))
 
-    hotel.opened.set()
-    assert (await stage.ending(trip)).saga == "settled"
-    assert stage.agency.story[2:] == ["cancel-flight", "cancel-hotel"]
+    hotel.released.set()
+    assert (await harness.wait_for_ending(trip)).saga == "settled"
+    assert harness.participants.started[2:] == ["cancel-flight", "cancel-hotel"]
 
 
-async def test_what_was_refused_is_left_alone_while_something_else_is_tried_again(stage: Stage) -> None:
+async def test_what_was_refused_is_left_alone_while_something_else_is_tried_again(
+    harness: WorkerHarness,
+) -> None:
     """Until a person asks for it; the saga rests without end once nothing else is left."""
-    stage.client = TimeSkipper(stage.client).client
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    stage.agency.when("cancel-hotel", *[breaks()] * 4)
-    trip = await stage.start("hotel", "flight", "fail")
+    harness.client = TimeSkipper(harness.client).client
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    harness.participants.when("cancel-hotel", *[fails()] * 4)
+    trip = await harness.start_trip("hotel", "flight", "fail")
 
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=3)
-    await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=9)
-    details = await stage.details(trip)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=3)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=9)
+    details = await harness.current_details(trip)
     assert details.splitlines()[0] == "**stuck**: book-flight: too_late, sorry"
-    assert stage.agency.story[2:] == ["cancel-flight", *["cancel-hotel"] * 5]
-    await stage.retry(trip)
+    assert harness.participants.started[2:] == ["cancel-flight", *["cancel-hotel"] * 5]
+    await harness.retry_stuck(trip)
 
-    assert (await stage.ending(trip)).saga == "compensated"
-    assert stage.agency.story[8:] == ["cancel-flight"]
-    assert await stage.pauses(trip) == [5, 10]
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
+    assert harness.participants.started[8:] == ["cancel-flight"]
+    assert await harness.timer_durations(trip) == [5, 10]
 
 
-async def test_what_was_refused_is_left_alone_while_another_one_is_settled(stage: Stage) -> None:
+async def test_what_was_refused_is_left_alone_while_another_one_is_settled(harness: WorkerHarness) -> None:
     """A person's word on one of them says nothing of the other."""
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    stage.agency.when("cancel-hotel", refuses("closed"))
-    trip = await stage.start("hotel", "flight", "fail")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=2)
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    harness.participants.when("cancel-hotel", rejects("closed"))
+    trip = await harness.start_trip("hotel", "flight", "fail")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=2)
 
-    await stage.ask(trip, SKIP, SkipRequest(by="mia", because="it has left", step="book-flight"))
-    assert stage.agency.story[2:] == ["cancel-flight", "cancel-hotel"]
-    await stage.retry(trip)
+    await harness.send_update(trip, SKIP, SkipRequest(by="mia", because="it has left", step="book-flight"))
+    assert harness.participants.started[2:] == ["cancel-flight", "cancel-hotel"]
+    await harness.retry_stuck(trip)
 
-    assert (await stage.ending(trip)).saga == "settled"
-    assert stage.agency.story[4:] == ["cancel-hotel"]
+    assert (await harness.wait_for_ending(trip)).saga == "settled"
+    assert harness.participants.started[4:] == ["cancel-hotel"]
 
 
 @pytest.mark.parametrize("verb", [SKIP, RETRY])
-async def test_a_compensation_that_no_worker_takes_makes_the_saga_stuck(stage: Stage, verb: str) -> None:
+async def test_a_compensation_that_no_worker_takes_makes_the_saga_stuck(
+    harness: WorkerHarness, verb: str
+) -> None:
     """P8: it says so, and takes verbs; it is tried again as anything else."""
-    trip = await stage.start("lonely-hotel", "fail")
+    trip = await harness.start_trip("hotel-with-unpolled-compensation", "fail")
 
-    await stage.status(trip, "stuck")
-    details = await stage.details(trip)
+    await harness.wait_for_status(trip, "stuck")
+    details = await harness.current_details(trip)
     assert details.splitlines()[0] == "**stuck**: book-hotel: no worker has taken it in time"
     if verb == SKIP:
-        await stage.ask(trip, SKIP, SkipRequest(by="mia", because="they are bankrupt", step="book-hotel"))
+        await harness.send_update(
+            trip, SKIP, SkipRequest(by="mia", because="they are bankrupt", step="book-hotel")
+        )
     else:
-        await stage.open("nobody", workflows=False)
-        await stage.retry(trip)
+        await harness.start_worker("unpolled-queue", workflows=False)
+        await harness.retry_stuck(trip)
 
-    assert (await stage.ending(trip)).saga == ("settled" if verb == SKIP else "compensated")
-    assert stage.agency.story[1:] == ([] if verb == SKIP else ["cancel-hotel"])
+    assert (await harness.wait_for_ending(trip)).saga == ("settled" if verb == SKIP else "compensated")
+    assert harness.participants.started[1:] == ([] if verb == SKIP else ["cancel-hotel"])
 
 
 async def test_a_worker_that_goes_away_between_two_attempts_does_not_prolong_their_round(
-    stage: Stage,
+    harness: WorkerHarness,
 ) -> None:
     """P8: the wait for the next worker is not added to what the attempts before have taken."""
-    gate = stage.agency.hold("cancel-hotel")
-    nobody = await stage.open("nobody", workflows=False)
-    trip = await stage.start("deserted-hotel", "fail")
-    await gate.entered.wait()
-    await stage.close(nobody)
+    latch = harness.participants.block("cancel-hotel")
+    nobody = await harness.start_worker("unpolled-queue", workflows=False)
+    trip = await harness.start_trip("hotel-with-late-compensation-worker", "fail")
+    await latch.entered.wait()
+    await harness.stop_workers(nobody)
 
-    timed_out = await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT)
+    timed_out = await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT)
     failure = timed_out.activity_task_timed_out_event_attributes.failure
     assert failure.timeout_failure_info.timeout_type == TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE
-    await stage.status(trip, "stuck")
-    await stage.open("nobody", workflows=False)
-    await stage.retry(trip)
+    await harness.wait_for_status(trip, "stuck")
+    await harness.start_worker("unpolled-queue", workflows=False)
+    await harness.retry_stuck(trip)
 
-    assert (await stage.ending(trip)).saga == "compensated"
-    assert stage.agency.story[1:] == ["cancel-hotel", "cancel-hotel"]
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
+    assert harness.participants.started[1:] == ["cancel-hotel", "cancel-hotel"]
 
 
 @pytest.mark.parametrize("verb", [COMPLETE, RETRY])
 async def test_a_step_after_the_pivot_that_no_worker_takes_makes_the_saga_stuck(
-    stage: Stage, verb: str
+    harness: WorkerHarness, verb: str
 ) -> None:
     """Its probe would find no worker either, so it is not asked."""
-    trip = await stage.start("pay", "lonely-car")
+    trip = await harness.start_trip("pay", "car-with-probe-on-unpolled-queue")
 
-    await stage.status(trip, "stuck")
+    await harness.wait_for_status(trip, "stuck")
     if verb == COMPLETE:
         request = CompleteRequest(by="mia", because="by bus", step="book-car", result={"number": "c-1"})
-        await stage.ask(trip, COMPLETE, request)
+        await harness.send_update(trip, COMPLETE, request)
     else:
-        await stage.open("nobody", workflows=False)
-        await stage.retry(trip)
+        await harness.start_worker("unpolled-queue", workflows=False)
+        await harness.retry_stuck(trip)
 
-    assert (await stage.ending(trip)).closed == "COMPLETED"
-    assert stage.agency.story == (["pay"] if verb == COMPLETE else ["pay", "book-car"])
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
+    assert harness.participants.started == (["pay"] if verb == COMPLETE else ["pay", "book-car"])
 
 
 @pytest.mark.parametrize(
@@ -174,16 +180,16 @@ async def test_a_step_after_the_pivot_that_no_worker_takes_makes_the_saga_stuck(
     ],
 )
 async def test_only_what_must_succeed_waits_for_a_worker_for_so_long(
-    stage: Stage, do: tuple[str, ...], waits: dict[str, int]
+    harness: WorkerHarness, do: tuple[str, ...], waits: dict[str, int]
 ) -> None:
     """The others wait as long as there is none; a probe of the pivot is past all waiting."""
-    stage.agency.when("pay", breaks())
-    stage.agency.when("book-hotel", *[breaks()] * ("pay-probed" in do))
-    found = answers({"outcome": "done", "result": {"number": "1"}})
-    stage.agency.when("find-payment", found)
-    stage.agency.when("find-hotel", found)
-    trip = await stage.start(*do)
-    await stage.ending(trip)
+    harness.participants.when("pay", fails())
+    harness.participants.when("book-hotel", *[fails()] * ("pay-probed" in do))
+    found = returns({"outcome": "done", "result": {"number": "1"}})
+    harness.participants.when("find-payment", found)
+    harness.participants.when("find-hotel", found)
+    trip = await harness.start_trip(*do)
+    await harness.wait_for_ending(trip)
 
     scheduled = [e.activity_task_scheduled_event_attributes async for e in trip.fetch_history_events()]
     assert {
@@ -193,16 +199,16 @@ async def test_only_what_must_succeed_waits_for_a_worker_for_so_long(
     } == {activity_id: timedelta(seconds=seconds) for activity_id, seconds in waits.items()}
 
 
-async def test_details_say_what_keeps_failing_and_what_is_owed(stage: Stage) -> None:
+async def test_details_say_what_keeps_failing_and_what_is_owed(harness: WorkerHarness) -> None:
     """Who looks into the Web UI sees at which step; and at which, when it is past the pivot."""
-    stage.agency.when("cancel-flight", refuses("too_late"))
-    stage.agency.when("cancel-hotel", refuses("closed"))
-    trip = await stage.start("hotel", "look", "flight", "car", "fail")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=2)
-    back = await stage.details(trip)
-    stage.agency.when("book-hotel", refuses("closed"))
-    forward = await stage.start("pay", "hotel")
-    await stage.status(forward, "stuck")
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    harness.participants.when("cancel-hotel", rejects("closed"))
+    trip = await harness.start_trip("hotel", "look", "flight", "car", "fail")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=2)
+    back = await harness.current_details(trip)
+    harness.participants.when("book-hotel", rejects("closed"))
+    forward = await harness.start_trip("pay", "hotel")
+    await harness.wait_for_status(forward, "stuck")
 
     assert back.splitlines()[0] == "**stuck**: book-flight: too_late, sorry; book-hotel: closed, sorry"
     assert back.splitlines()[4:] == [
@@ -211,59 +217,59 @@ async def test_details_say_what_keeps_failing_and_what_is_owed(stage: Stage) -> 
         "| book-flight | ✓ done | **keeps failing** |",
         "| book-car | ✓ done | ✓ compensated |",
     ]
-    assert (await stage.details(forward)).splitlines()[
+    assert (await harness.current_details(forward)).splitlines()[
         5
     ] == "| book-hotel | … under way, **keeps failing** |  |"
 
 
-async def test_final_refusal_of_a_compensation_waits_for_an_operator(stage: Stage) -> None:
+async def test_final_refusal_of_a_compensation_waits_for_an_operator(harness: WorkerHarness) -> None:
     """Another try would be answered the same, so no timer runs; `saga-retry` ends the wait."""
-    stage.agency.when("cancel-hotel", refuses("too_late"))
-    trip = await stage.start("hotel", "fail")
-    await stage.status(trip, "stuck")
+    harness.participants.when("cancel-hotel", rejects("too_late"))
+    trip = await harness.start_trip("hotel", "fail")
+    await harness.wait_for_status(trip, "stuck")
 
-    assert await stage.retry(trip) == "stuck"
+    assert await harness.retry_stuck(trip) == "stuck"
 
-    assert await stage.ending(trip) == Ending("FAILED", "compensated", "ApplicationError")
-    assert stage.agency.story == ["book-hotel", "cancel-hotel", "cancel-hotel"]
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "ApplicationError")
+    assert harness.participants.started == ["book-hotel", "cancel-hotel", "cancel-hotel"]
     kinds = {event.event_type async for event in trip.fetch_history_events()}
     assert EventType.EVENT_TYPE_TIMER_STARTED not in kinds
 
 
-async def test_retry_of_a_saga_that_is_not_stuck_is_refused(stage: Stage) -> None:
+async def test_retry_of_a_saga_that_is_not_stuck_is_refused(harness: WorkerHarness) -> None:
     """And leaves it as it was."""
-    trip = await stage.start("hotel", "wait")
-    await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    trip = await harness.start_trip("hotel", "wait")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
 
     with pytest.raises(WorkflowUpdateFailedError) as refused:
-        await stage.retry(trip)
+        await harness.retry_stuck(trip)
 
     assert "not stuck" in str(refused.value.cause)
     await trip.signal("go")
-    assert (await stage.ending(trip)).closed == "COMPLETED"
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
 @pytest.mark.parametrize("note", [{}, {"by": "", "because": "x"}, {"by": "mia", "because": "x", "x": 1}, 7])
-async def test_retry_without_a_proper_note_is_refused(stage: Stage, note: object) -> None:
+async def test_retry_without_a_proper_note_is_refused(harness: WorkerHarness, note: object) -> None:
     """Who and why are part of it; the saga stays stuck and unharmed."""
-    stage.agency.when("cancel-hotel", refuses())
-    trip = await stage.start("hotel", "fail")
-    await stage.status(trip, "stuck")
+    harness.participants.when("cancel-hotel", rejects())
+    trip = await harness.start_trip("hotel", "fail")
+    await harness.wait_for_status(trip, "stuck")
 
     with pytest.raises(WorkflowUpdateFailedError):
         await trip.execute_update(RETRY, note)
 
-    await stage.retry(trip)
-    assert (await stage.ending(trip)).saga == "compensated"
+    await harness.retry_stuck(trip)
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
 
 
-async def test_retry_wakes_a_pivot_that_is_stuck(stage: Stage) -> None:
+async def test_retry_wakes_a_pivot_that_is_stuck(harness: WorkerHarness) -> None:
     """Wherever a saga is stuck, the operator's word ends the pause at once."""
-    stage.agency.when("pay", breaks())
-    trip = await stage.start("hotel", "pay-patient")
-    await stage.status(trip, "stuck")
+    harness.participants.when("pay", fails())
+    trip = await harness.start_trip("hotel", "pay-with-long-backoff")
+    await harness.wait_for_status(trip, "stuck")
 
-    await stage.retry(trip)
+    await harness.retry_stuck(trip)
 
-    assert (await stage.ending(trip)).closed == "COMPLETED"
-    assert stage.agency.story == ["book-hotel", "pay", "pay"]
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
+    assert harness.participants.started == ["book-hotel", "pay", "pay"]

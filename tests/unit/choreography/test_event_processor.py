@@ -5,15 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from choreography import (
-    KEY_REUSE,
-    DeadLetterError,
-    Event,
-    EventType,
-    OperationRequest,
-    Reactions,
-    on,
-)
+from choreography import KEY_REUSE, DeadLetterError, Event, EventType, OperationRequest, Reactions, on
 from choreography._transaction.database import run_in_transaction
 from choreography._transaction.event_processor import EventProcessor, ProcessedEvent
 from choreography._transaction.failpoint import Failpoint, FailpointHook, ignore_failpoint

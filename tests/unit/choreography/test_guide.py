@@ -8,7 +8,7 @@ from typing import Any
 from choreography import Reactions
 from examples.order import event_types as facts
 from examples.order.services import inventory
-from tests.pages import DOCS
+from tests.guide_code import DOCS
 
 
 def test_reactions_of_the_guide_are_those_of_the_inventory() -> None:

@@ -7,13 +7,7 @@ from examples.order import event_types as facts
 from examples.order import operations as ops
 from examples.order.deployment import REACTIONS, TOPOLOGY
 from examples.order.event_types import order_placed, stock_refused, stock_reserved
-from examples.order.messages import (
-    CancellationRequest,
-    CreateShipment,
-    Order,
-    ReserveStock,
-    ScreenOrder,
-)
+from examples.order.messages import CancellationRequest, CreateShipment, Order, ReserveStock, ScreenOrder
 from examples.order.services import inventory, orders, shipping
 from examples.order.services.inventory import INVENTORY
 from examples.order.services.orders import ORDER

@@ -16,13 +16,12 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from sagas import StartError
 from sagas._client.outcome import Compensated, Completed, CutOff, Settled
 from sagas._client.outcome_of_record import manual_resolutions, outcome_of_record
-from sagas._core.ledger import Ledger
 from sagas._errors import CompensationRequestedError, RejectedError
 from sagas._history.closure import Closure, ClosureReader
 from sagas._history.event_values import PayloadReader
 from sagas._history.parser import read_history
 from sagas._history.saga_record import ChildRecord, SagaRecord, VerbRecord
-from sagas._wire.continued_state import ContinuedState
+from sagas._wire.continued_state import ContinuedState, LedgerSnapshot
 from sagas._wire.failures import SAGA_COMPENSATED, SAGA_REFUSED, SAGA_SETTLED, compensated
 from sagas.operator import COMPLETE, SKIP, AuditEntry, CloseStatus
 
@@ -136,7 +135,7 @@ SOLD_OUT = closed(
             ),
         ),
         (
-            record(REFUSED, carried=ContinuedState(ledger=Ledger())),
+            record(REFUSED, continued_state=ContinuedState(ledger=LedgerSnapshot())),
             CutOff(how="failed", code=SAGA_REFUSED, reason="it has a run timeout"),
         ),
     ],
@@ -220,7 +219,7 @@ def test_manual_resolutions_include_children_and_earlier_runs() -> None:
     open_leg = SagaRecord("trip-1/open", verbs=[verb(SKIP, "x")])
     read = record(
         closed(CloseStatus.COMPLETED),
-        carried=ContinuedState(ledger=Ledger(), by_hand={"earlier": "skipped"}),
+        continued_state=ContinuedState(ledger=LedgerSnapshot(), by_hand={"earlier": "skipped"}),
         verbs=[verb(COMPLETE, "book-hotel"), verb("saga-hold", "")],
         lines=[
             ChildRecord(address="leg", id="trip-1/leg", initiated_at=NOW, record=leg),

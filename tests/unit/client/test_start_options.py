@@ -16,7 +16,8 @@ from temporalio.common import (
 
 from sagas import StartError, start_saga
 from sagas._client.start_options import StartOptions, check_start_options
-from tests.temporal.fixtures.trip_saga import Plan, TripSaga
+from tests.temporal.fixtures.trip_plan import TripPlan
+from tests.temporal.fixtures.trip_saga import TripSaga
 
 
 async def refusal(error: type[Exception], **options: Any) -> str:
@@ -24,7 +25,7 @@ async def refusal(error: type[Exception], **options: Any) -> str:
     nowhere = await Client.connect("localhost:1", lazy=True)
     with pytest.raises(error) as refused:
         await start_saga(
-            nowhere, TripSaga.run, Plan(do=("hotel",)), id="trip-1", task_queue="trips", **options
+            nowhere, TripSaga.run, TripPlan(do=("hotel",)), id="trip-1", task_queue="trips", **options
         )
     return str(refused.value)
 

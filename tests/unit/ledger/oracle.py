@@ -1,10 +1,11 @@
-"""What the promises say of a saga, written from them and without a look at the ledger.
+"""The promises about compensation, written independently of the ledger.
 
-- P2: a saga completes only if everybody knows what became of each of its steps (`in_doubt`).
-- P4: what may have happened is made up for, and nothing else (`effects`).
-- P5: the newest *start* first, unless the saga says all at once; a child keeps its own order (`owed`).
-- P6: nothing crosses the pivot backwards (`owed`).
-- P8: of a child that ended without a word, nobody knows that it owes nothing (`lost`).
+- P2: a saga completes only if the outcome of each step is known (`steps_in_doubt`).
+- P4: exactly the actions that may have happened are compensated (`expected_effects`).
+- P5: the step that started last is compensated first, unless the saga compensates in parallel; the
+  compensations of a child keep the order of the child (`expected_plan`).
+- P6: a saga past the pivot compensates nothing (`expected_plan`).
+- P8: a child with an unknown outcome may have pending compensations (`unresolved_children`).
 """
 
 from dataclasses import dataclass
@@ -15,128 +16,128 @@ from typing import TypeAlias
 from sagas import CompensationOrder, CompensationScope
 from sagas._core.outcome import Outcome
 
-Shape: TypeAlias = "str | tuple[Shape, ...] | list[Shape]"
-"""What is to be made up for: one effect, a tuple of one after the other, a list of all at once."""
+PlanShape: TypeAlias = "str | tuple[PlanShape, ...] | list[PlanShape]"
+"""The shape of a plan: one effect, a tuple of sequential parts, or a list of parallel parts."""
 
 MAY_HAVE_HAPPENED = (Outcome.STARTED, Outcome.DONE, Outcome.UNKNOWN)
-"""P4: nobody says that it did not. One that is under way when the saga turns round is one of them."""
+"""P4: the outcomes without proof of the contrary, also of a step that is open when compensating starts."""
 
 
-class Kind(StrEnum):
-    """What the author of a saga has written."""
+class StepKind(StrEnum):
+    """The kinds of steps in a saga."""
 
     STEP = "step"
-    """Its compensation asks for the result."""
+    """A step whose compensation takes the result."""
     BEST_EFFORT = "best-effort"
-    """Its compensation does not."""
+    """A best effort whose compensation takes no result."""
     BARE = "step without compensation"
     CHILD = "child"
     PIVOT = "pivot"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A step, a child or the pivot, and what became of it."""
+class ExpectedStep:
+    """A step, a child or the pivot, with its outcome."""
 
     address: str
-    kind: Kind
+    kind: StepKind
     outcome: Outcome = Outcome.STARTED
-    owes: Shape = ()
-    """What a child that completed has said that it owes."""
+    pending: PlanShape = ()
+    """The pending compensations of a completed child."""
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """What is known of a saga at one moment.
+class SagaState:
+    """The state of a saga.
 
     Args:
-        parts: In the order of their start.
+        steps: The steps in the order of their start.
         is_past_pivot: Whether the pivot is done.
-        has_turned: Whether it compensates.
-        made_up: The effects whose compensation is through.
+        is_compensating: Whether the saga has started compensating.
+        compensated: The effects whose compensation is done.
     """
 
-    parts: tuple[Part, ...] = ()
+    steps: tuple[ExpectedStep, ...] = ()
     is_past_pivot: bool = False
-    has_turned: bool = False
-    made_up: frozenset[str] = frozenset()
+    is_compensating: bool = False
+    compensated: frozenset[str] = frozenset()
 
 
-def effects(part: Part, scope: CompensationScope) -> Shape:
-    """P4: the effects of a part that must be made up for."""
-    if part.kind is Kind.CHILD:
-        # One that failed has compensated by itself; of one that is lost nobody knows what it owes.
-        return part.owes if part.outcome is Outcome.DONE else ()
-    if part.kind in (Kind.BARE, Kind.PIVOT):
+def expected_effects(step: ExpectedStep, scope: CompensationScope) -> PlanShape:
+    """P4: the effects of a step that must be compensated."""
+    if step.kind is StepKind.CHILD:
+        # A failed child has compensated by itself; the effects of an unresolved child are unknown.
+        return step.pending if step.outcome is Outcome.DONE else ()
+    if step.kind in (StepKind.BARE, StepKind.PIVOT):
         return ()
-    counts_refusals = scope is CompensationScope.ATTEMPTED and part.outcome is Outcome.REJECTED
-    return part.address if part.outcome in MAY_HAVE_HAPPENED or counts_refusals else ()
+    counts_rejections = scope is CompensationScope.ATTEMPTED and step.outcome is Outcome.REJECTED
+    return step.address if step.outcome in MAY_HAVE_HAPPENED or counts_rejections else ()
 
 
-def owed(moment: Moment, scope: CompensationScope, order: CompensationOrder) -> Shape:
-    """P5 and P6: all that must be made up for, whether it is through or not."""
-    if moment.is_past_pivot:
+def expected_plan(saga: SagaState, scope: CompensationScope, order: CompensationOrder) -> PlanShape:
+    """P5 and P6: the plan of all compensations, including those that are done."""
+    if saga.is_past_pivot:
         return ()
-    newest_first = [effects(part, scope) for part in reversed(moment.parts)]
+    newest_first = [expected_effects(step, scope) for step in reversed(saga.steps)]
     return newest_first if order is CompensationOrder.PARALLEL else tuple(newest_first)
 
 
-def asks(moment: Moment) -> dict[str, tuple[object, ...]]:
-    """What the compensations that ask for a result are called with; the others get the message only."""
+def expected_arguments(saga: SagaState) -> dict[str, tuple[object, ...]]:
+    """The arguments of the compensations that take a result; the others take the message only."""
     return {
-        part.address: ("message", result_of(part.address) if part.outcome is Outcome.DONE else None)
-        for part in moment.parts
-        if part.kind is Kind.STEP
+        step.address: ("message", result_of(step.address) if step.outcome is Outcome.DONE else None)
+        for step in saga.steps
+        if step.kind is StepKind.STEP
     }
 
 
 def result_of(address: str) -> str:
-    """What the action of a step returns."""
+    """The result of the action of a step."""
     return f"result of {address}"
 
 
-def lost(moment: Moment) -> tuple[str, ...]:
-    """P8: the children of which nobody knows what they owe."""
-    no_word = (Outcome.STARTED, Outcome.UNKNOWN)
-    return tuple(p.address for p in moment.parts if p.kind is Kind.CHILD and p.outcome in no_word)
+def unresolved_children(saga: SagaState) -> tuple[str, ...]:
+    """P8: the children with unknown pending compensations."""
+    without_result = (Outcome.STARTED, Outcome.UNKNOWN)
+    return tuple(p.address for p in saga.steps if p.kind is StepKind.CHILD and p.outcome in without_result)
 
 
-def in_doubt(moment: Moment, scope: CompensationScope) -> tuple[str, ...]:
-    """P2: what may have left an effect that nobody counts on; its saga cannot complete.
+def steps_in_doubt(saga: SagaState, scope: CompensationScope) -> tuple[str, ...]:
+    """P2: the steps that may have left an unexpected effect; a saga with such a step cannot complete.
 
-    A best effort may fail in every way. A refusal may leave something behind where the author says so, by
-    the scope and by a compensation for it. One under way is not known to be done, either.
+    A best effort may end with any outcome. A rejection may leave an effect where the scope and a compensation
+    say so. An open step is not known to be done.
     """
     return tuple(
-        part.address
-        for part in moment.parts
-        if part.kind is not Kind.BEST_EFFORT
+        step.address
+        for step in saga.steps
+        if step.kind is not StepKind.BEST_EFFORT
         and (
-            part.outcome in (Outcome.UNKNOWN, Outcome.STARTED)
-            or (part.outcome is Outcome.REJECTED and effects(part, scope) != ())
+            step.outcome in (Outcome.UNKNOWN, Outcome.STARTED)
+            or (step.outcome is Outcome.REJECTED and expected_effects(step, scope) != ())
         )
     )
 
 
 def addresses(names: tuple[str, ...]) -> tuple[str, ...]:
-    """P3: the addresses of steps with these names, in the order of their start; no two are the same."""
+    """P3: the unique addresses of steps with these names, in the order of their start."""
     return tuple(
         name if (count := names[: n + 1].count(name)) == 1 else f"{name}#{count}"
         for n, name in enumerate(names)
     )
 
 
-def precedence(shape: Shape) -> tuple[list[str], set[tuple[str, str]]]:
-    """The effects in it in their order, and for which of them one must be through before the other begins."""
+def precedence(shape: PlanShape) -> tuple[list[str], set[tuple[str, str]]]:
+    """The effects of a plan in order, and the pairs of which the first must end before the second starts."""
     if isinstance(shape, str):
         return [shape], set()
     names: list[str] = []
     pairs: set[tuple[str, str]] = set()
-    for part in shape:
-        if isinstance(part, str):
-            more = [part]
+    for step in shape:
+        if isinstance(step, str):
+            more = [step]
         else:
-            more, within = precedence(part)
+            more, within = precedence(step)
             pairs |= within
         if isinstance(shape, tuple):
             pairs.update(product(names, more))

@@ -1,7 +1,7 @@
-"""The ledger against an oracle that was written from the promises, over everything that can happen.
+"""The ledger agrees with the oracle in all states of sagas.
 
-Each test walks through all sagas of a kind, and compares every moment of them under both scopes and both
-orders of compensation. How many ledgers were asked is part of the test: an empty walk proves nothing.
+Each test enumerates all states of a kind, and compares each state under both scopes and both orders of
+compensation. The test also checks the number of compared ledgers: an empty enumeration proves nothing.
 """
 
 from collections.abc import Iterator
@@ -14,38 +14,44 @@ from sagas._core.compensation import ParallelCompensations, PendingCompensation,
 from sagas._core.ledger import Ledger
 from sagas._core.outcome import Outcome
 
-from .oracle import Kind, Shape
-from .walks import (
+from .oracle import PlanShape, StepKind
+from .saga_enumeration import (
+    CLOSED_ENDINGS,
     DONE,
-    PLAIN,
     REJECTED,
-    UNDER_WAY,
+    STILL_OPEN,
     UNKNOWN,
     WITHDRAWN,
     Branch,
+    CheckedState,
     Ending,
-    Scene,
     check,
-    in_turn,
-    interleaved,
-    opening,
-    partly_made_up,
-    shapes,
+    initial_state,
+    interleaved_states,
+    partly_compensated,
+    plan_shapes,
+    sequential_states,
 )
 
-STEP, BARE, BEST_EFFORT, CHILD, PIVOT = Kind.STEP, Kind.BARE, Kind.BEST_EFFORT, Kind.CHILD, Kind.PIVOT
-FIVE: tuple[Ending, ...] = (*PLAIN, UNDER_WAY)
-THREE: tuple[Ending, ...] = ((DONE, ()), (REJECTED, ()), (UNKNOWN, ()))
-OF_THE_PIVOT: tuple[Ending, ...] = ((DONE, ()), (REJECTED, ()), (WITHDRAWN, ()), UNDER_WAY)
+STEP, BARE, BEST_EFFORT, CHILD, PIVOT = (
+    StepKind.STEP,
+    StepKind.BARE,
+    StepKind.BEST_EFFORT,
+    StepKind.CHILD,
+    StepKind.PIVOT,
+)
+ALL_ENDINGS: tuple[Ending, ...] = (*CLOSED_ENDINGS, STILL_OPEN)
+REPORTED_ENDINGS: tuple[Ending, ...] = ((DONE, ()), (REJECTED, ()), (UNKNOWN, ()))
+PIVOT_ENDINGS: tuple[Ending, ...] = ((DONE, ()), (REJECTED, ()), (WITHDRAWN, ()), STILL_OPEN)
 
 
-def of_a_child(*most: str) -> tuple[Ending, ...]:
-    """Closed with any of the first of these effects, in every shape; failed, lost, or under way."""
-    owed: list[Shape] = [shape for count in range(len(most) + 1) for shape in shapes(most[:count])]
-    return (*((DONE, shape) for shape in owed), (REJECTED, ()), (UNKNOWN, ()), UNDER_WAY)
+def child_endings(*most: str) -> tuple[Ending, ...]:
+    """A child that has completed with a plan of the first effects, has failed, is unresolved, or is open."""
+    plans: list[PlanShape] = [shape for count in range(len(most) + 1) for shape in plan_shapes(most[:count])]
+    return (*((DONE, shape) for shape in plans), (REJECTED, ()), (UNKNOWN, ()), STILL_OPEN)
 
 
-CLOSED: Ending = (DONE, ("a", ["b", "c"]))
+CLOSED_CHILD: Ending = (DONE, ("a", ["b", "c"]))
 
 
 def compensation(address: str, *, takes_result: bool = False) -> PendingCompensation:
@@ -55,84 +61,107 @@ def compensation(address: str, *, takes_result: bool = False) -> PendingCompensa
     )
 
 
-def test_what_may_have_happened_is_owed_newest_first() -> None:
-    """P4 and P5: neither less nor more, for every way in which up to six steps can end."""
-    assert sum(map(check, in_turn(opening(), {STEP: FIVE}, 6))) == 4 * sum(5**n for n in range(7))
+def test_actions_that_may_have_happened_are_compensated_newest_first() -> None:
+    """P4 and P5: no action more and no action less, for all endings of up to six steps."""
+    assert sum(map(check, sequential_states(initial_state(), {STEP: ALL_ENDINGS}, 6))) == 4 * sum(
+        5**n for n in range(7)
+    )
 
 
-def test_every_kind_of_step_and_child_follows_every_other() -> None:
-    """Steps with and without a compensation, best efforts, and children that owe up to two effects."""
-    kinds = {STEP: FIVE, BARE: THREE, BEST_EFFORT: (*THREE, UNDER_WAY), CHILD: of_a_child("b", "a")}
+def test_every_kind_of_step_may_follow_every_other_kind() -> None:
+    """Steps with and without a compensation, best efforts, and children with up to two effects."""
+    kinds = {
+        STEP: ALL_ENDINGS,
+        BARE: REPORTED_ENDINGS,
+        BEST_EFFORT: (*REPORTED_ENDINGS, STILL_OPEN),
+        CHILD: child_endings("b", "a"),
+    }
 
-    assert sum(map(check, in_turn(opening(), kinds, 3))) == 4 * sum(19**n for n in range(4))
+    assert sum(map(check, sequential_states(initial_state(), kinds, 3))) == 4 * sum(19**n for n in range(4))
 
 
-def test_every_pair_of_everything_that_a_saga_can_do() -> None:
-    """With children that owe up to three effects in every shape, and the pivot before and after them."""
-    kinds = {STEP: FIVE, BARE: FIVE, BEST_EFFORT: FIVE, CHILD: of_a_child("c", "b", "a"), PIVOT: OF_THE_PIVOT}
+def test_every_pair_of_steps_children_and_pivots_is_planned_as_promised() -> None:
+    """Children have up to three effects in every shape; the pivot comes first or second."""
+    kinds = {
+        STEP: ALL_ENDINGS,
+        BARE: ALL_ENDINGS,
+        BEST_EFFORT: ALL_ENDINGS,
+        CHILD: child_endings("c", "b", "a"),
+        PIVOT: PIVOT_ENDINGS,
+    }
 
-    assert sum(map(check, in_turn(opening(), kinds, 2))) == 4_084
+    assert sum(map(check, sequential_states(initial_state(), kinds, 2))) == 4_084
 
 
 @pytest.mark.parametrize(
     ("branches", "endings", "cases"),
     [
-        (((STEP, STEP), (STEP,)), {STEP: PLAIN}, 18_152),
-        (((STEP,), (STEP,), (STEP,)), {STEP: (THREE[0], THREE[2])}, 19_064),
-        (((STEP, STEP), (STEP, STEP)), {STEP: THREE[:2]}, 27_832),
+        (((STEP, STEP), (STEP,)), {STEP: CLOSED_ENDINGS}, 18_152),
+        (((STEP,), (STEP,), (STEP,)), {STEP: (REPORTED_ENDINGS[0], REPORTED_ENDINGS[2])}, 19_064),
+        (((STEP, STEP), (STEP, STEP)), {STEP: REPORTED_ENDINGS[:2]}, 27_832),
         (
             ((STEP, BEST_EFFORT), (CHILD,)),
-            {STEP: THREE, BEST_EFFORT: THREE, CHILD: (CLOSED, *THREE[1:])},
+            {
+                STEP: REPORTED_ENDINGS,
+                BEST_EFFORT: REPORTED_ENDINGS,
+                CHILD: (CLOSED_CHILD, *REPORTED_ENDINGS[1:]),
+            },
             8_416,
         ),
-        (((CHILD,), (CHILD,), (STEP,)), {STEP: THREE[:2], CHILD: (CLOSED, THREE[1])}, 19_064),
+        (
+            ((CHILD,), (CHILD,), (STEP,)),
+            {STEP: REPORTED_ENDINGS[:2], CHILD: (CLOSED_CHILD, REPORTED_ENDINGS[1])},
+            19_064,
+        ),
     ],
     ids=["two and one", "three", "two and two", "a child beside two", "two children and one"],
 )
-def test_in_branches_the_order_of_the_starts_counts(
-    branches: tuple[Branch, ...], endings: dict[Kind, tuple[Ending, ...]], cases: int
+def test_branches_are_compensated_in_the_reverse_order_of_the_starts(
+    branches: tuple[Branch, ...], endings: dict[StepKind, tuple[Ending, ...]], cases: int
 ) -> None:
-    """P5: in every order of starts and ends, and when the saga turns round in the middle of it.
+    """P5: for every order of starts and ends, and wherever the saga starts compensating.
 
-    What ends after the turn is owed as it ended; nothing starts any more.
+    A step that ends after compensating has started is compensated according to its outcome.
     """
-    assert sum(map(check, interleaved(opening(), branches, endings))) == cases
+    assert sum(map(check, interleaved_states(initial_state(), branches, endings))) == cases
 
 
-def test_what_is_made_up_for_is_owed_no_more_and_the_rest_still_is() -> None:
-    """P2 and P7: whichever compensations of up to four steps are through, in whatever order."""
+def test_a_done_compensation_is_no_longer_pending_and_the_others_are() -> None:
+    """P2 and P7: for every subset of done compensations of up to four steps."""
 
-    def scenes() -> Iterator[Scene]:
-        for scene in in_turn(opening(), {STEP: FIVE}, 4):
-            yield from partly_made_up(scene.turn())
+    def states() -> Iterator[CheckedState]:
+        for state in sequential_states(initial_state(), {STEP: ALL_ENDINGS}, 4):
+            yield from partly_compensated(state.start_compensating())
 
-    assert sum(map(check, scenes())) == 29_524
+    assert sum(map(check, states())) == 29_524
 
 
-def test_what_a_child_owes_keeps_its_order_while_it_is_made_up_for() -> None:
-    """P5: a child with up to four effects in every shape, between two steps; any of it may be through."""
+def test_the_compensations_of_a_child_keep_their_order_while_some_are_done() -> None:
+    """P5: a child with up to four effects in every shape, between two steps, with any subset done."""
 
-    def scenes() -> Iterator[Scene]:
+    def states() -> Iterator[CheckedState]:
         for count in range(5):
-            for shape in shapes(("d", "c", "b", "a")[:count]):
-                for ending in THREE[:2]:
-                    scene = opening().start("seat", STEP).end("seat", ending).start("payment", CHILD)
-                    scene = scene.end("payment", (DONE, shape)).start("mail", BEST_EFFORT).turn()
-                    yield from partly_made_up(scene)
+            for shape in plan_shapes(("d", "c", "b", "a")[:count]):
+                for ending in REPORTED_ENDINGS[:2]:
+                    state = initial_state().start("seat", STEP).end("seat", ending).start("payment", CHILD)
+                    state = (
+                        state.end("payment", (DONE, shape)).start("mail", BEST_EFFORT).start_compensating()
+                    )
+                    yield from partly_compensated(state)
 
-    assert sum(map(check, scenes())) == 13_152
+    assert sum(map(check, states())) == 13_152
 
 
-def test_shapes_are_all_there() -> None:
-    """The ways to do one after the other and at once: the large Schröder numbers."""
-    counts = [len(shapes(tuple("abcde"[:n]))) for n in range(6)]
+def test_the_enumeration_contains_all_plan_shapes() -> None:
+    """The numbers of sequential and parallel nestings are the large Schröder numbers."""
+    counts = [len(plan_shapes(tuple("abcde"[:n]))) for n in range(6)]
 
     assert counts == [1, 1, 2, 6, 22, 90]
-    assert len({str(shape) for shape in shapes(("a", "b", "c", "d"))}) == 22
+    assert len({str(shape) for shape in plan_shapes(("a", "b", "c", "d"))}) == 22
 
 
-def test_saga_compensates_what_is_in_doubt_one_after_the_other_unless_it_says_otherwise() -> None:
-    """The careful way is the default."""
+def test_a_saga_compensates_steps_in_doubt_sequentially_by_default() -> None:
+    """The defaults are the scope `IN_DOUBT` and the order `REVERSE`."""
     ledger = Ledger()
     for address, ending in (("a", DONE), ("b", UNKNOWN), ("c", REJECTED)):
         ledger.start(address, compensation(address))
@@ -141,8 +170,8 @@ def test_saga_compensates_what_is_in_doubt_one_after_the_other_unless_it_says_ot
     assert ledger.plan() == (compensation("b"), compensation("a"))
 
 
-def test_compensation_that_is_through_twice_is_through() -> None:
-    """A person may settle what has succeeded at the same moment."""
+def test_a_compensation_may_be_marked_as_done_twice() -> None:
+    """An operator may resolve a compensation manually while the compensation succeeds."""
     ledger = Ledger()
     for address in "ab":
         ledger.start(address, compensation(address))
@@ -153,8 +182,8 @@ def test_compensation_that_is_through_twice_is_through() -> None:
 
 
 @pytest.mark.parametrize("end", ["complete", "complete_child", "fail"])
-def test_what_never_started_does_not_end(end: str) -> None:
-    """Its address is wrong: that must not pass unnoticed."""
+def test_an_unknown_address_cannot_end(end: str) -> None:
+    """A wrong address is an error."""
     ledger = Ledger()
     ends = {
         "complete": lambda: ledger.complete("s"),
@@ -167,8 +196,8 @@ def test_what_never_started_does_not_end(end: str) -> None:
     assert ledger.entries == {}
 
 
-def test_lost_child_that_a_person_has_settled_is_lost_no_more() -> None:
-    """It counts as one that has made up for what it did."""
+def test_an_unresolved_child_that_an_operator_has_resolved_is_resolved() -> None:
+    """The child counts as compensated."""
     ledger = Ledger(CompensationScope.ATTEMPTED)
     ledger.start("payment", is_child=True)
     ledger.fail("payment", Outcome.UNKNOWN)
@@ -179,8 +208,8 @@ def test_lost_child_that_a_person_has_settled_is_lost_no_more() -> None:
     assert (ledger.unresolved_children(), ledger.pending()) == ((), ())
 
 
-def test_several_at_once_are_one_part_of_the_plan() -> None:
-    """Each step is a lane, the newest first, and a single one needs no company."""
+def test_parallel_compensations_are_one_item_of_the_plan() -> None:
+    """Each step is a branch, the newest first; a single step needs no parallel item."""
     ledger = Ledger(order=CompensationOrder.PARALLEL)
     ledger.start("a", compensation("a"))
     assert ledger.plan() == (compensation("a"),)
@@ -189,20 +218,20 @@ def test_several_at_once_are_one_part_of_the_plan() -> None:
     assert ledger.plan() == (ParallelCompensations(lanes=((compensation("b"),), (compensation("a"),))),)
 
 
-def test_nothing_of_a_compensation_is_lost_on_its_way_into_the_plan() -> None:
-    """Where its workers listen and how patiently it is tried come out as they went in."""
-    told = compensation("a", takes_result=True).model_copy(
+def test_a_compensation_in_the_plan_keeps_its_options() -> None:
+    """The task queue and the policy stay as declared."""
+    declared = compensation("a", takes_result=True).model_copy(
         update={"task_queue": "cinema", "policy": ActivityPolicy(attempts=7)}
     )
     ledger = Ledger()
-    ledger.start("a", told)
+    ledger.start("a", declared)
     ledger.complete("a", {"seat": 7})
 
-    assert ledger.pending() == (told.model_copy(update={"arguments": ("m", {"seat": 7})}),)
+    assert ledger.pending() == (declared.model_copy(update={"arguments": ("m", {"seat": 7})}),)
 
 
-def test_leaves_of_what_is_owed_come_in_its_order() -> None:
-    """However deep they lie."""
+def test_flatten_keeps_the_order_of_the_plan() -> None:
+    """At every depth of nesting."""
     a, b, c, d = map(compensation, "abcd")
     tree = (a, ParallelCompensations(lanes=((b, ParallelCompensations(lanes=((c,), ()))), (), (d,))))
 
@@ -210,8 +239,8 @@ def test_leaves_of_what_is_owed_come_in_its_order() -> None:
 
 
 @pytest.mark.parametrize("ending", [Outcome.STARTED, Outcome.UNKNOWN, Outcome.REJECTED])
-def test_compensation_gets_no_result_of_an_action_that_gave_none(ending: Outcome) -> None:
-    """`None` says that nobody knows what the action returned."""
+def test_a_compensation_of_an_action_without_result_gets_none(ending: Outcome) -> None:
+    """`None` stands for an unknown result."""
     ledger = Ledger(CompensationScope.ATTEMPTED)
     ledger.start("s", compensation("s", takes_result=True))
     if ending is not Outcome.STARTED:
@@ -220,8 +249,8 @@ def test_compensation_gets_no_result_of_an_action_that_gave_none(ending: Outcome
     assert [one.arguments for one in ledger.pending()] == [("m", None)]
 
 
-def test_compensation_gets_the_result_of_its_action() -> None:
-    """Only where it asked for it."""
+def test_a_compensation_gets_the_result_of_its_action() -> None:
+    """Only a compensation that takes a result."""
     ledger = Ledger()
     ledger.start("a", compensation("a", takes_result=True))
     ledger.start("b", compensation("b"))
@@ -232,14 +261,14 @@ def test_compensation_gets_the_result_of_its_action() -> None:
 
 
 def test_addresses_are_never_used_twice() -> None:
-    """A step that is repeated gets a number, and steps do not count each other."""
+    """A repeated step gets a number; each name has its own count."""
     ledger = Ledger()
 
     assert [ledger.next_address(name) for name in "abaa"] == ["a", "b", "a#2", "a#3"]
 
 
-def test_compensation_survives_being_written_down() -> None:
-    """It is data: what is read back from a history is what was written."""
+def test_a_compensation_survives_serialisation() -> None:
+    """A compensation read from a history equals the written compensation."""
     written = compensation("a:b", takes_result=True)
 
     assert PendingCompensation.model_validate_json(written.model_dump_json()).model_dump(

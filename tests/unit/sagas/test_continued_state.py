@@ -15,26 +15,32 @@ from sagas._core.outcome import Outcome
 from sagas._wire.continued_state import ContinuedState, LedgerSnapshot
 from sagas.operator import AuditEntry
 
-from ..ledger.oracle import Kind
-from ..ledger.walks import (
+from ..ledger.oracle import StepKind
+from ..ledger.saga_enumeration import (
+    CLOSED_ENDINGS,
     DONE,
-    PLAIN,
     POLICIES,
     REJECTED,
     UNKNOWN,
+    CheckedState,
     Ending,
-    Scene,
     check,
-    in_turn,
-    opening,
-    partly_made_up,
+    initial_state,
+    partly_compensated,
+    sequential_states,
 )
 
-STEP, BARE, BEST_EFFORT, CHILD, PIVOT = Kind.STEP, Kind.BARE, Kind.BEST_EFFORT, Kind.CHILD, Kind.PIVOT
-ENDINGS: dict[Kind, tuple[Ending, ...]] = {
-    STEP: PLAIN,
-    BARE: PLAIN,
-    BEST_EFFORT: PLAIN,
+STEP, BARE, BEST_EFFORT, CHILD, PIVOT = (
+    StepKind.STEP,
+    StepKind.BARE,
+    StepKind.BEST_EFFORT,
+    StepKind.CHILD,
+    StepKind.PIVOT,
+)
+ENDINGS: dict[StepKind, tuple[Ending, ...]] = {
+    STEP: CLOSED_ENDINGS,
+    BARE: CLOSED_ENDINGS,
+    BEST_EFFORT: CLOSED_ENDINGS,
     CHILD: ((DONE, ("b", ["a", "c"])), (DONE, ()), (REJECTED, ()), (UNKNOWN, ())),
     PIVOT: ((DONE, ()), (REJECTED, ())),
 }
@@ -53,39 +59,41 @@ def carried_on(carried: ContinuedState) -> ContinuedState:
     return convert.from_payloads(convert.to_payloads([carried]), [ContinuedState])[0]  # type: ignore[no-any-return]
 
 
-def after_a_continue(scene: Scene) -> Scene:
-    ledgers = tuple(carried_on(continued(ledger)).ledger.restore() for ledger in scene.ledgers)
-    return Scene(scene.moment, ledgers, scene.names)
+def after_a_continue(state: CheckedState) -> CheckedState:
+    ledgers = tuple(carried_on(continued(ledger)).ledger.restore() for ledger in state.ledgers)
+    return CheckedState(state.saga, ledgers, state.names)
 
 
 def test_ledger_says_the_same_after_it_was_carried_on() -> None:
     """P7: for every pair of steps, children and the pivot, however they have ended."""
-    scenes = map(after_a_continue, in_turn(opening(), ENDINGS, 2))
+    states = map(after_a_continue, sequential_states(initial_state(), ENDINGS, 2))
 
-    assert sum(map(check, scenes)) == 1_364
+    assert sum(map(check, states)) == 1_364
 
 
 def test_ledger_goes_on_where_it_was() -> None:
     """What starts, ends and is made up for in the next run joins what the earlier one has left."""
-    begun = [after_a_continue(scene) for scene in in_turn(opening(), ENDINGS, 1)]
-    scenes = (
+    begun = [after_a_continue(state) for state in sequential_states(initial_state(), ENDINGS, 1)]
+    states = (
         later
-        for scene in begun
-        for went_on in in_turn(scene, {STEP: PLAIN, CHILD: ENDINGS[CHILD]}, 1)
-        for later in ([went_on] if went_on.moment.is_past_pivot else partly_made_up(went_on.turn()))
+        for state in begun
+        for went_on in sequential_states(state, {STEP: CLOSED_ENDINGS, CHILD: ENDINGS[CHILD]}, 1)
+        for later in (
+            [went_on] if went_on.saga.is_past_pivot else partly_compensated(went_on.start_compensating())
+        )
     )
 
-    assert sum(map(check, scenes)) == 2_392
+    assert sum(map(check, states)) == 2_392
 
 
 def test_saga_that_continues_in_the_middle_of_its_compensations_goes_on_with_the_rest() -> None:
     """Which of them are through goes along."""
-    scene = opening().start("seat", STEP).end("seat", (DONE, ()))
-    scene = scene.start("payment", CHILD).end("payment", (DONE, ("b", ["a", "c"]))).turn()
+    state = initial_state().start("seat", STEP).end("seat", (DONE, ()))
+    state = state.start("payment", CHILD).end("payment", (DONE, ("b", ["a", "c"]))).start_compensating()
 
-    scenes = [after_a_continue(each) for each in partly_made_up(scene)]
+    states = [after_a_continue(each) for each in partly_compensated(state)]
 
-    assert sum(map(check, scenes)) == 4 * 2**4
+    assert sum(map(check, states)) == 4 * 2**4
 
 
 @pytest.mark.parametrize(("scope", "order"), POLICIES)

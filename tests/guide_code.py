@@ -1,4 +1,4 @@
-"""Code that stands in the documentation, as modules: what is printed is what runs."""
+"""The code of the guides, as modules: the tests run the printed code."""
 
 import re
 import sys
@@ -11,15 +11,15 @@ from typing import Any
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def modules_in(page: str) -> dict[str, str]:
-    """The code of a page: each block of Python that begins with the name of a file is that file."""
+def guide_modules(page: str) -> dict[str, str]:
+    """The modules of a guide: each Python block that starts with a file name is that file."""
     return dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", (DOCS / page).read_text(), re.DOTALL))
 
 
 @contextmanager
-def modules_of(page: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """The modules of a page, as files in a folder."""
-    blocks = modules_in(page)
+def imported_guide(page: str, folder: Path) -> Iterator[dict[str, Any]]:
+    """Writes the modules of a guide into a folder, and imports the modules."""
+    blocks = guide_modules(page)
     for name, code in blocks.items():
         (folder / f"{name}.py").write_text(code)
     sys.path.insert(0, str(folder))
@@ -28,5 +28,5 @@ def modules_of(page: str, folder: Path) -> Iterator[dict[str, Any]]:
     finally:
         sys.path.remove(str(folder))
         for name in blocks:
-            # Where one cannot be imported, those after it are not there.
+            # After a failed import, the later modules are missing.
             sys.modules.pop(name, None)

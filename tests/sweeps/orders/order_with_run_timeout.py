@@ -1,4 +1,4 @@
-"""An order saga that can run into a time limit, which a saga would refuse to begin with."""
+"""An order saga with a run timeout: sagas refuse run timeouts, so the timeout is hidden from the saga."""
 
 from temporalio import workflow
 
@@ -7,8 +7,8 @@ from examples.order.saga import OrderSaga
 
 
 @workflow.defn(name="OrderSaga")
-class LimitedOrderSaga(OrderSaga):
-    """The order saga, which does not see that it has a time limit."""
+class OrderSagaWithRunTimeout(OrderSaga):
+    """The order saga, unaware of its run timeout."""
 
     @workflow.run
     async def run(self, order: Order) -> Shipment:

@@ -1,0 +1,28 @@
+"""Orders exceed their run timeout at their interruption points, and are rescued."""
+
+from pathlib import Path
+
+import pytest
+
+from examples.stack.stack import Stack
+from tests.sampling import Sampler
+
+from .orders.interrupted_orders import interrupt_and_rescue, run_timeout
+from .orders.order_batches import BaselineOrder, order_cases
+
+pytestmark = [pytest.mark.sweep, pytest.mark.asyncio(loop_scope="session")]
+
+TIMEOUTS = 40
+
+
+async def test_an_order_that_exceeds_its_run_timeout_at_any_point_is_rescued(
+    stack: Stack,
+    baseline_orders: tuple[BaselineOrder, ...],
+    tmp_path: Path,
+    sampler: Sampler,
+    report: list[str],
+) -> None:
+    """The order is shipped with every effect once, or has no effect; a second rescue changes nothing."""
+    chosen = sampler.choose("run timeouts", order_cases(baseline_orders), TIMEOUTS)
+
+    report += await interrupt_and_rescue(stack, chosen, tmp_path, run_timeout())
