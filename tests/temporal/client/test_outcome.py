@@ -64,7 +64,7 @@ class PlainWorkflow:
     @workflow.run
     async def run(self, plan: Plan) -> str:
         if plan.name == "fails":
-            raise ApplicationError("the plan says so", type="Planned")
+            raise ApplicationError("this plan fails", type="Planned")
         return plan.name
 
 
@@ -319,7 +319,7 @@ async def test_workflow_without_a_saga_has_an_outcome(stage: Stage) -> None:
 
     assert await SagaHandle.for_id(stage.client, good, PlainWorkflow.run).outcome() == Completed("good")
     assert await SagaHandle.for_id(stage.client, bad).outcome() == CutOff(
-        how="failed", code="Planned", reason="the plan says so"
+        how="failed", code="Planned", reason="this plan fails"
     )
     outcome = await SagaHandle.for_id(stage.client, unreadable).outcome()
     assert isinstance(outcome, CutOff)
