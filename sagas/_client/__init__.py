@@ -1,1 +1,1 @@
-"""Starting sagas from a client."""
+"""Starts sagas from a client, and reads the outcome of a saga."""

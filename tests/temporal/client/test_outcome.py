@@ -52,7 +52,7 @@ class PlainWorkflow:
     @workflow.run
     async def run(self, plan: TripPlan) -> str:
         if plan.name == "fails":
-            raise ApplicationError("the plan says so", type="Planned")
+            raise ApplicationError("this plan fails", type="Planned")
         return plan.name
 
 
@@ -317,7 +317,7 @@ async def test_workflow_without_a_saga_has_an_outcome(harness: WorkerHarness) ->
 
     assert await SagaHandle.for_id(harness.client, good, PlainWorkflow.run).outcome() == Completed("good")
     assert await SagaHandle.for_id(harness.client, bad).outcome() == CutOff(
-        how="failed", code="Planned", reason="the plan says so"
+        how="failed", code="Planned", reason="this plan fails"
     )
     outcome = await SagaHandle.for_id(harness.client, unreadable).outcome()
     assert isinstance(outcome, CutOff)

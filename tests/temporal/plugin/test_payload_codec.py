@@ -18,7 +18,7 @@ from temporalio.converter import (
     WorkflowSerializationContext,
 )
 
-from sagas import DuplicateSagaError, SagaPlugin, start_saga
+from sagas import Compensated, Completed, DuplicateSagaError, SagaHandle, SagaPlugin, start_saga
 from sagas.operator import SagaClient
 from tests.waiting import until
 
@@ -195,3 +195,12 @@ async def test_a_name_of_no_converter_is_refused(name: str, sentence: str) -> No
 
 def _seal_of(payload: Payload) -> str:
     return payload.metadata["for"].decode()
+
+
+async def test_outcome_of_a_sealed_saga_is_read(stage: Stage) -> None:
+    """The status, the result of a child, and the failure are decoded for the right workflow."""
+    trip = await stage.start("hotel", Plan(do=("flight",)), "fail")
+    child = SagaHandle.for_id(stage.client, f"{trip.id}/leg", TripSaga.run)
+
+    assert await trip.outcome() == Compensated("ApplicationError", reason="Planned: the plan says so")
+    assert await child.outcome() == Completed(["flight"])
