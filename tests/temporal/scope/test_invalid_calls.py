@@ -142,7 +142,7 @@ async def test_what_was_never_awaited_fails_the_saga(stage: Stage, what: str, th
     trip = await begin(stage, Forgetful, what, then)
 
     failure = await stage.failure(trip)
-    assert failure.message == f"never awaited: {what}; write `await` before what a saga is to do"
+    assert failure.message == f"never awaited: {what}; write `await` before each call of a saga"
     assert (await stage.ending(trip)).saga == "compensated"
     assert stage.agency.story == ["book-hotel", "cancel-hotel"]
 
@@ -173,7 +173,7 @@ async def test_what_nobody_expected_stands_in_the_log(stage: Stage, caplog: pyte
     trip = await begin(stage, Wrong, "nothing of the kind")
 
     assert (await stage.ending(trip)).saga == "compensated"
-    (logged,) = (line for line in caplog.records if line.exc_info and "turns round" in line.message)
+    (logged,) = (line for line in caplog.records if line.exc_info and "the saga compensates because of" in line.message)
     assert logged.exc_info
     assert logged.exc_info[0] is KeyError
 
