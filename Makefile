@@ -1,4 +1,4 @@
-# Every target sets up what it needs by itself; a second run finds it done.
+# Every target first sets up its requirements; when everything is up to date, the set-up is silent.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help

@@ -1,7 +1,7 @@
-"""What steps do: calls to participants, with an idempotency key and a classified answer."""
+"""Building blocks for activities: HTTP calls to participants, idempotency keys, and saved progress."""
 
-from ._http import HttpParticipant
-from ._key import idempotency_key
+from ._http_participant import HttpParticipant
+from ._idempotency_key import idempotency_key
 from ._progress import Progress
 
 __all__ = ["HttpParticipant", "Progress", "idempotency_key"]

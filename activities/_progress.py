@@ -1,6 +1,6 @@
-"""How far a long activity has come, kept by its heartbeats."""
+"""The progress of a long activity, kept by heartbeats."""
 
-from typing import Any, Generic, TypeVar, get_args
+from typing import Generic, TypeVar, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
 from temporalio import activity
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Progress(Generic[T]):
-    """Where a long activity is; another attempt goes on where this one stopped.
+    """The position of a long activity; a retry continues at the position that the previous attempt saved.
 
     Read `value` first, and call `save` after each part of the work::
 
@@ -20,52 +20,56 @@ class Progress(Generic[T]):
             await send(row)
             progress.save(progress.value + 1)
 
-    Saving is a heartbeat, so it also tells the server that the worker is alive, and lets a cancel reach the
-    activity. Heartbeats are sent at intervals of up to 80 % of the policy's `heartbeat`: what was done since
-    the last one that arrived is done again after a crash, so each part must be idempotent.
+    Saving is a heartbeat: the server learns that the worker is alive, and the activity learns of its
+    cancellation. Heartbeats are sent at intervals of up to 80 % of the policy's `heartbeat`; after a crash,
+    the parts since the last sent heartbeat are repeated, hence each part must be idempotent.
 
     Args:
-        start: Where the first attempt begins. Its type is that of every position, unless another one is
-            given, as in `Progress[str | None](None)`.
+        start: The position of the first attempt. The type of `start` is the type of every position, unless
+            given in brackets, as in `Progress[str | None](None)`.
 
     Raises:
-        DefinitionError: The step's policy has no `heartbeat`: a crash would be noticed only at `timeout`.
+        DefinitionError: The policy of the step has no `heartbeat`: a crash would be noticed only at the
+            attempt's timeout.
     """
 
     def __init__(self, start: T) -> None:
         info = activity.info()
         if not info.heartbeat_timeout:
             raise DefinitionError(
-                f"activity {info.activity_type!r} saves its progress: give its policy a `heartbeat`"
+                f"activity {info.activity_type!r} saves progress: set `heartbeat` in the policy of its step"
             )
         self._value = start
-        # Read when it is asked for: a type in brackets is not known before the constructor is through.
+        # Parsed by `value`: the type in brackets is not known before the end of the constructor.
         self._saved = tuple(info.heartbeat_details)
 
     @property
     def value(self) -> T:
-        """The position that was saved last, by this attempt or an earlier one."""
+        """The last saved position, of this attempt or an earlier attempt; the start when none was saved."""
         if self._saved:
             (saved, *_), self._saved = self._saved, ()
             try:
-                self._value = TypeAdapter(self._kind()).validate_python(saved)
+                self._value = self._adapter().validate_python(saved)
             except ValidationError:
-                # An attempt of another version has saved it in its own way.
-                activity.logger.warning("the saved progress cannot be read, so the work begins again")
+                # Saved by another version of the activity, with positions of another type.
+                activity.logger.warning(
+                    "the saved progress is unreadable; the activity starts from the beginning"
+                )
         return self._value
 
     def save(self, value: T) -> None:
-        """Notes that everything before `value` is done.
+        """Records that the work before position `value` is done.
 
         Raises:
-            asyncio.CancelledError: At the next `await`, if the step was cancelled.
+            asyncio.CancelledError: At the next `await`, when the activity was cancelled.
         """
         self._value, self._saved = value, ()
         activity.heartbeat(value)
 
-    def _kind(self) -> Any:
-        """The type in brackets, or else that of the start; `None` says nothing of what comes later."""
+    def _adapter(self) -> TypeAdapter[T]:
+        """Adapts to the type in brackets, else to the type of the start; None accepts every position."""
         (given,) = get_args(getattr(self, "__orig_class__", None)) or (None,)
         if given is not None and not isinstance(given, TypeVar):
-            return given
-        return Any if self._value is None else self._value.__class__
+            return TypeAdapter(given)
+        kind = object if self._value is None else type(self._value)
+        return cast("TypeAdapter[T]", TypeAdapter(kind))

@@ -67,7 +67,7 @@ class WorkerUnderTest:
             [sys.executable, "-m", "benchmarks.worker", variant, address, name],
             name=f"the worker of {name}",
             log=folder / f"{name}.log",
-            folder=ROOT,
+            working_directory=ROOT,
         )
         self._measured = server or self._worker
         self._ids = (f"{name}-{number}" for number in itertools.count(1))

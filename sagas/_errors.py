@@ -10,9 +10,9 @@
     ├── TurnedBackError      an operator had the saga compensate
     ├── StartError           a saga was not started; nothing has happened
     │   └── DuplicateSagaError  its id belongs to a saga with other content
-    ├── SagaNotFoundError    no saga has this id: look for the right one
-    ├── VerbRefusedError     what an operator asked is not for this saga now; nothing has changed
-    └── NoWorkerError        no worker answered in time: start one; it may still happen
+    ├── SagaNotFoundError    the server has no saga with this id: check the id
+    ├── VerbRefusedError     the saga's state does not allow an operator's verb; nothing has changed
+    └── NoWorkerError        no worker executed a verb in time: start a worker; the verb may still be executed
 """
 
 from typing import ClassVar
@@ -137,11 +137,11 @@ class DuplicateSagaError(StartError):
 
 
 class SagaNotFoundError(SagaError):
-    """No saga has this id, or it is older than what the server keeps.
+    """The server has no saga with this id, or has deleted the saga after the retention period.
 
     Args:
         saga_id: The id.
-        rescued: The saga whose rescue this would be, where it is the id of one.
+        rescued: The rescued saga, if the id is the id of a rescue; else empty.
     """
 
     wire_type = "SagaNotFoundError"
@@ -151,13 +151,22 @@ class SagaNotFoundError(SagaError):
         self.saga_id, self.rescued = saga_id, rescued
 
     def __str__(self) -> str:
-        if self.rescued:
-            return f"there is no such rescue of {self.rescued!r}, or the server no longer keeps it"
-        return f"there is no saga {self.saga_id!r}, or the server no longer keeps it"
+        kind = (
+            f"rescue {self.saga_id!r} of saga {self.rescued!r}" if self.rescued else f"saga {self.saga_id!r}"
+        )
+        return (
+            f"{kind} was not found; check the id (the server deletes closed sagas after the retention period)"
+        )
 
 
 class VerbRefusedError(SagaError):
-    """What an operator asked of a saga is not for it now; nothing has changed."""
+    """The state of a saga does not allow the verb of an operator; nothing has changed.
+
+    Args:
+        saga_id: The id of the saga.
+        verb: The verb: `hold`, `skip`.
+        reason: The reason, as a sentence without a full stop.
+    """
 
     wire_type = "VerbRefusedError"
 
@@ -166,11 +175,17 @@ class VerbRefusedError(SagaError):
         self.saga_id, self.verb, self.reason = saga_id, verb, reason
 
     def __str__(self) -> str:
-        return f"saga {self.saga_id!r} refuses to {self.verb}: {self.reason}"
+        return f"{self.verb!r} was refused for saga {self.saga_id!r}: {self.reason}"
 
 
 class NoWorkerError(SagaError):
-    """No worker has carried out in time what was asked of a saga; it may still happen when one comes."""
+    """No worker executed the verb of an operator in time; a worker may still execute the verb later.
+
+    Args:
+        saga_id: The id of the saga.
+        verb: The verb: `hold`, `skip`.
+        seconds: The timeout.
+    """
 
     wire_type = "NoWorkerError"
 
@@ -180,8 +195,8 @@ class NoWorkerError(SagaError):
 
     def __str__(self) -> str:
         return (
-            f"no worker has answered for saga {self.saga_id!r} within {self.seconds:g} s; start one, and "
-            f"look at the saga before you ask again to {self.verb}: it may still be carried out"
+            f"no worker executed {self.verb!r} for saga {self.saga_id!r} within {self.seconds:g} s; start a "
+            "worker, and check the saga before you repeat the request, which may still be executed"
         )
 
 

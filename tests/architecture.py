@@ -54,6 +54,18 @@ LAYERS = {
         "_transaction",
         "_runtime",
     ),
+    "workers": (
+        "_errors",
+        "_polling",
+        "_configuration",
+        "_search_attributes",
+        "_servers",
+        "_connections",
+        "_telemetry",
+        "_worker",
+        "_histories",
+        "_cli",
+    ),
 }
 """The packages inside a package from the lowest to the highest; each may only import lower ones."""
 
@@ -66,6 +78,21 @@ APART = {
         "sagas._plugin",
     ),
     "choreography._messaging": ("choreography._tracing",),
+    "workers._telemetry": ("workers._servers", "workers._connections"),
+    "workers._worker": (
+        "workers._configuration",
+        "workers._servers",
+        "workers._connections",
+        "workers._telemetry",
+    ),
+    "workers._histories": (
+        "workers._configuration",
+        "workers._servers",
+        "workers._connections",
+        "workers._telemetry",
+        "workers._worker",
+    ),
+    "workers._cli": ("workers._telemetry",),
     "examples.payment.services": ("examples.stack", "examples.demo"),
     "examples.order.services": ("examples.stack", "examples.demo"),
     "examples.compare.measurement": ("examples.compare.reporting",),
@@ -82,19 +109,19 @@ ONLY_IN = {
     "httpx": ["activities/*", "examples/*", "benchmarks/*", "tests/*"],
     "hypothesis": ["*/testing/*", "tests/*"],
     "matplotlib": ["examples/compare/reporting/charts.py", "tests/*"],
-    "opentelemetry.exporter": ["workers/_telemetry.py", "tests/*"],
-    "opentelemetry.sdk": ["workers/_telemetry.py", "tests/*"],
-    "pydantic_settings": ["workers/_settings.py", "tests/*"],
+    "opentelemetry.exporter": ["workers/_telemetry/tracing.py", "tests/*"],
+    "opentelemetry.sdk": ["workers/_telemetry/tracing.py", "tests/*"],
+    "pydantic_settings": ["workers/_configuration/settings.py", "tests/*"],
     "pytest": ["*/testing/*", "tests/*"],
-    "rich": ["workers/_cli.py", "examples/*", "benchmarks/*", "tests/*"],
+    "rich": ["workers/_cli/*", "examples/*", "benchmarks/*", "tests/*"],
     "sqlite3": ["choreography/*", "examples/*", "tests/*"],
-    "temporalio.contrib.opentelemetry": ["workers/_telemetry.py", "tests/*"],
-    "typer": ["workers/_cli*.py", "workers/_operate.py", "examples/*", "tests/*"],
+    "temporalio.contrib.opentelemetry": ["workers/_telemetry/tracing.py", "tests/*"],
+    "typer": ["workers/_cli/*", "examples/*", "tests/*"],
     "uvicorn": ["examples/service_kit/*", "tests/*"],
 }
 """In which files a library may be imported, and nowhere else."""
 
-READS_ENVIRONMENT = {"workers/_settings.py", "workers/_process.py"}
+READS_ENVIRONMENT = {"workers/_configuration/settings.py", "workers/_servers/child_process.py"}
 """Settings are read in one file; a child process gets what its parent has."""
 
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager"}

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.programs import require
-from tests.rabbit_node import RabbitNode
-from workers import find_rabbitmq
+from tests.rabbitmq_node import RabbitMQNode
+from tests.required_programs import require_program
+from workers import find_rabbitmq_program
 
 COVERED = "covered"
 """The property of a test that is a line about what it has covered."""
@@ -43,13 +43,13 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def rabbitmq_program() -> None:
     """RabbitMQ is installed: without it, a visible skip at home and a failure in CI."""
-    require(find_rabbitmq)
+    require_program(find_rabbitmq_program)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def rabbit(
     rabbitmq_program: None, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[RabbitNode]:
+) -> AsyncIterator[RabbitMQNode]:
     """A node on ports of its own; do not stop it: start another one for that."""
-    async with RabbitNode(tmp_path_factory.mktemp("rabbitmq"), port=0) as node:
+    async with RabbitMQNode(tmp_path_factory.mktemp("rabbitmq"), port=0) as node:
         yield node

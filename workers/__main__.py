@@ -1,6 +1,6 @@
-"""`python -m workers` is the `sagas` command, for where scripts are not on the PATH."""
+"""`python -m workers` runs the `sagas` command, for environments without scripts on the PATH."""
 
-from ._cli import main
+from ._cli.main import main
 
 if __name__ == "__main__":
     main()

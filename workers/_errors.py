@@ -1,13 +1,13 @@
-"""What can go wrong where sagas run; each class exists because a caller acts differently on it.
+"""Errors of `workers`: a class exists where callers act differently.
 
 ::
 
     SagaError
-    ├── ConfigurationError       a setting cannot be used: mend it
-    ├── MissingProgramError      a program is not installed: install it
-    ├── FolderInUseError         another server runs on this data folder: use it, or choose another folder
-    ├── ProcessError             a process ended early, did not become ready, or does not run
-    └── UnreachableServerError   nothing answers where a server should be: start it
+    ├── ConfigurationError       a setting is unusable: correct the setting
+    ├── MissingProgramError      a program is not installed: install the program
+    ├── DataFolderInUseError     another server uses the data folder: stop that server or take another folder
+    ├── ProcessError             a child process ended early, was not ready in time, or does not run
+    └── UnreachableServerError   no Temporal server answers, or the server refused the client
 """
 
 from pathlib import Path
@@ -16,11 +16,11 @@ from sagas import SagaError
 
 
 class ConfigurationError(SagaError):
-    """A setting cannot be used; the message names it and says what would do."""
+    """A setting or an argument is unusable; the message names the setting and a usable value."""
 
 
 class MissingProgramError(SagaError):
-    """A program that is needed is not installed."""
+    """A required program is not installed."""
 
     def __init__(self, program: str, advice: str) -> None:
         super().__init__(program, advice)
@@ -30,8 +30,8 @@ class MissingProgramError(SagaError):
         return f"the program {self.program!r} was not found; {self.advice}"
 
 
-class FolderInUseError(SagaError):
-    """A server already runs on this data folder; two would destroy each other's data."""
+class DataFolderInUseError(SagaError):
+    """Another server runs on the data folder; two servers would corrupt each other's data."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -40,24 +40,24 @@ class FolderInUseError(SagaError):
     def __str__(self) -> str:
         return (
             f"the data folder {str(self.folder)!r} is in use by another server; "
-            "stop that one, or choose another folder"
+            "stop the other server, or choose another folder"
         )
 
 
 class ProcessError(SagaError):
-    """A child process ended early, did not become ready in time, or does not run."""
+    """A child process ended early, was not ready in time, or does not run."""
 
     def __init__(self, name: str, reason: str, log: Path, last_lines: str) -> None:
         super().__init__(name, reason, log, last_lines)
         self.name, self.reason, self.log, self.last_lines = name, reason, log, last_lines
 
     def __str__(self) -> str:
-        text = f"{self.name} {self.reason}; its log is {str(self.log)!r}"
-        return f"{text} and ends with:\n{self.last_lines}" if self.last_lines else text
+        text = f"{self.name} {self.reason}; see the log {str(self.log)!r}"
+        return f"{text}, which ends with:\n{self.last_lines}" if self.last_lines else text
 
 
 class UnreachableServerError(SagaError):
-    """No Temporal server answers, or it does not let us in."""
+    """No Temporal server answers at the address, or the server refused the client."""
 
     def __init__(self, address: str, reason: str, advice: str) -> None:
         super().__init__(address, reason, advice)

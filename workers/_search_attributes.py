@@ -1,4 +1,4 @@
-"""The search attributes of sagas, made known to a namespace."""
+"""The search attributes of sagas, and their registration in a namespace."""
 
 import logging
 import re
@@ -10,9 +10,12 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from sagas import SagaPlugin
+from sagas.operator import SAGA_STATUS
 
 from ._errors import ConfigurationError
-from ._temporal_options import SEARCH_ATTRIBUTES
+
+SEARCH_ATTRIBUTES = {SAGA_STATUS.name: "Keyword"}
+"""Names and types of the search attributes that sagas write."""
 
 logger = logging.getLogger(__name__)
 
@@ -20,9 +23,10 @@ logger = logging.getLogger(__name__)
 async def register_search_attributes(
     client: Client, wanted: Mapping[str, str] = SEARCH_ATTRIBUTES
 ) -> frozenset[str]:
-    """Registers the search attributes that the namespace does not know, and returns those it still does not.
+    """Registers the search attributes that the namespace lacks, and never raises.
 
-    It never raises; where a server does not let us look, all are returned.
+    Returns:
+        The names that are still missing; all names when the server refuses to list search attributes.
     """
     try:
         missing = await _missing(client, wanted)
@@ -38,14 +42,14 @@ async def register_search_attributes(
 
 
 async def require_search_attributes(client: Client) -> None:
-    """Makes sure that sagas on this client can write the search attributes that they will write.
+    """Refuses a client whose sagas would write search attributes that the namespace lacks.
 
-    Writing one that is not registered fails the workflow task for ever, and no compensation runs. Whether
-    they are written is a matter of the plugin alone: were it decided here, two workers could replay the
-    same history to different commands.
+    Writing an unregistered search attribute fails the workflow task for ever, and no compensation runs.
+    Only the plugin decides whether sagas write search attributes: a decision made here could differ between
+    two workers, which would then replay the same history to different commands.
 
     Raises:
-        ConfigurationError: One is missing, and cannot be registered.
+        ConfigurationError: A search attribute is missing and cannot be registered.
     """
     plugins = client.config(active_config=True).get("plugins", [])
     if not any(isinstance(plugin, SagaPlugin) and plugin.search_attributes for plugin in plugins):
@@ -53,8 +57,8 @@ async def require_search_attributes(client: Client) -> None:
     if missing := await register_search_attributes(client):
         names = ", ".join(f"{name} ({SEARCH_ATTRIBUTES[name]})" for name in sorted(missing))
         raise ConfigurationError(
-            f"namespace {client.namespace!r} has no search attribute {names}, and it cannot be registered; "
-            "ask its administrator to add it, or use SagaPlugin(search_attributes=False)"
+            f"namespace {client.namespace!r} has no search attribute {names}, and registering failed; "
+            "ask the administrator of the namespace to add it, or use SagaPlugin(search_attributes=False)"
         )
 
 
@@ -62,10 +66,10 @@ async def _missing(client: Client, wanted: Mapping[str, str]) -> dict[str, Index
     known = await client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace=client.namespace)
     )
-    return {name: _type(kind) for name, kind in wanted.items() if name not in known.custom_attributes}
+    return {name: _value_type(kind) for name, kind in wanted.items() if name not in known.custom_attributes}
 
 
-def _type(kind: str) -> IndexedValueType.ValueType:
-    """The wire's name of a type: `KeywordList` is `INDEXED_VALUE_TYPE_KEYWORD_LIST`."""
+def _value_type(kind: str) -> IndexedValueType.ValueType:
+    """Translates a type's name to the enum of Temporal's API: `KeywordList` to `..._KEYWORD_LIST`."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind)
     return IndexedValueType.Value(f"INDEXED_VALUE_TYPE_{words.upper()}")

@@ -33,7 +33,7 @@ from examples.stack.end_state import EndState, read_end_state
 from examples.stack.service_databases import ServiceDatabases
 from examples.stack.stack import Stack
 from examples.stack.styles import Choreographed, Orchestrated, Style
-from workers import Settings, find_rabbitmq
+from workers import Settings, find_rabbitmq_program
 
 WARM_UP_ORDERS = 10
 """Orders of each style before the measurement: processes import, connect and compile at their first use."""
@@ -76,7 +76,7 @@ async def compare_on(stack: Stack, load: Load, progress: Progress) -> Comparison
         MissingProgramError: The stack has no broker, because RabbitMQ is not installed.
     """
     if stack.broker is None:
-        find_rabbitmq()
+        find_rabbitmq_program()
     limits = httpx.Limits(max_connections=load.concurrency, max_keepalive_connections=load.concurrency)
     async with httpx.AsyncClient(trust_env=False, timeout=CLIENT_TIMEOUT_SECONDS, limits=limits) as http:
         with closing(ServiceDatabases(stack.deployment.services, stack.databases)) as databases:

@@ -13,16 +13,16 @@ from temporalio.client import Client
 from sagas import SagaPlugin
 from workers import (
     ChildProcess,
-    EmbeddedRabbit,
+    EmbeddedRabbitMQ,
     EmbeddedTemporal,
     MissingProgramError,
     PortLease,
     Settings,
     TemporalOptions,
     connect,
-    find_broker,
-    find_rabbitmq,
-    find_server,
+    find_rabbitmq_broker,
+    find_rabbitmq_program,
+    find_temporal_server,
     telemetry,
 )
 
@@ -53,7 +53,7 @@ class Stack:
             name: settings.data_folder.absolute() / f"{name}.sqlite3" for name in deployment.services
         }
         self.temporal: EmbeddedTemporal | None = None
-        self.rabbit: EmbeddedRabbit | None = None
+        self.rabbit: EmbeddedRabbitMQ | None = None
         self.broker: str | None = None
         self._exit = AsyncExitStack()
 
@@ -129,7 +129,7 @@ class Stack:
         await self.start_worker()
 
     async def _start_temporal(self) -> None:
-        if find_server(self.settings) is None:
+        if find_temporal_server(self.settings) is None:
             options = TemporalOptions(
                 port=self.settings.temporal_port,
                 ui_port=self.settings.ui_port,
@@ -144,14 +144,14 @@ class Stack:
         await self._start_services()
 
     async def _start_broker(self) -> None:
-        if found := find_broker(self.settings):
+        if found := find_rabbitmq_broker(self.settings):
             self.broker = found.url
             return
         try:
-            find_rabbitmq()
+            find_rabbitmq_program()
         except MissingProgramError:
             return
-        node = EmbeddedRabbit(self.settings.data_folder, port=self.settings.amqp_port)
+        node = EmbeddedRabbitMQ(self.settings.data_folder, port=self.settings.amqp_port)
         self.rabbit = await self._exit.enter_async_context(node)
         self.broker = node.url
 
@@ -190,7 +190,7 @@ class Stack:
             name="the worker" if module == self.deployment.worker_module else f"the {name} service",
             log=self.settings.data_folder / "logs" / f"{name}.log",
             environment=self._environment(),
-            folder=ROOT,
+            working_directory=ROOT,
         )
 
     def _environment(self) -> dict[str, str]:

@@ -71,8 +71,8 @@ class Orchestrated:
             message,
             id=saga_type.saga_id(message),
             task_queue=self._task_queue,
-            summary=saga_type.summary(message),
-            details=details or None,
+            static_summary=saga_type.summary(message),
+            static_details=details or None,
         )
         return handle.id
 

@@ -55,7 +55,7 @@ async def _work(
             task_queue=task_queue or settings.task_queue,
             workflows=workflows,
             activities=[call for each in participants for call in each.activities(operations)],
-            graceful_shutdown=settings.graceful_shutdown,
+            graceful_shutdown_timeout=settings.graceful_shutdown,
         )
 
 

@@ -23,11 +23,10 @@ from .._run.cancellation_shield import current_shield
 from .._run.context import current_context
 from .._wire.activity_header import plain_header
 from .._wire.failures import NO_WORKER, outcome_of_failure
+from .._wire.size_limits import LARGEST_MESSAGE
 
 T = TypeVar("T")
 
-LARGEST_ARGUMENTS = 1024 * 1024
-"""Bytes of all arguments of an activity; Temporal fails every workflow task that sends more than 2 MiB."""
 MESSAGE_TOO_LARGE = "message_too_large"
 """The code of a step whose message was not sent, because the message is larger than 1 MiB."""
 MESSAGE_UNREADABLE = "message_unreadable"
@@ -62,7 +61,7 @@ def snapshot(value: T) -> T:
 
 
 def encode_arguments(
-    arguments: Sequence[object], name: str, *, largest: int = LARGEST_ARGUMENTS
+    arguments: Sequence[object], name: str, *, largest: int = LARGEST_MESSAGE
 ) -> list[RawValue] | ActivityOutcome:
     """The arguments as payloads, or a rejection of `name` if the payloads would block the workflow.
 

@@ -1,70 +1,83 @@
-"""How a workflow ended, told from the event of its end, in its own history or in its parent's."""
+"""The close of a workflow, read from the workflow's own history or from the history of the parent."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import cast
 
 from pydantic import ValidationError
-from temporalio.api.common.v1 import Memo, Payload
+from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
 from .._core.compensation import PlanItem
-from .._wire.child_saga import CHILD_MEMO, ChildResult
-from .._wire.continued_state import CARRIED_MEMO, ContinuedState
+from .._core.lifecycle import ManualResolution
+from .._wire.child_saga import ChildResult
 from .._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED, reports_pending
+from .event_values import PayloadReader, event_time
 
 
 class CloseStatus(StrEnum):
-    """How a workflow closed."""
+    """The close status of a workflow."""
 
     COMPLETED = "completed"
+    """The workflow returned a result."""
     FAILED = "failed"
+    """The workflow raised an error; a compensated saga closes so as well."""
     CANCELED = "canceled"
+    """The workflow ended after a cancel request; a saga has compensated before."""
     TERMINATED = "terminated"
+    """An operator terminated the workflow, and no code of the workflow ran any more."""
     TIMED_OUT = "timed-out"
+    """The server closed the workflow at the end of a workflow timeout."""
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the server closed the workflow before workflow code could compensate."""
+        return self in (CloseStatus.TERMINATED, CloseStatus.TIMED_OUT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
-    """The end of a workflow, and what it says to a parent."""
+    """The close of a workflow."""
 
-    how: CloseStatus
-    at: datetime
-    kind: str = ""
-    """The type of the error that it failed with."""
-    is_silent: bool = False
-    """Whether that error does not say what is owed."""
+    status: CloseStatus
+    closed_at: datetime
+    error_type: str = ""
+    """The type of the error of a failed workflow."""
     code: str = ""
     reason: str = ""
-    owed: tuple[PlanItem, ...] | None = None
-    """What a completed child says that it owes; None where its answer does not say."""
+    input_field: str | None = None
+    """The input that broke a rule, where the error of a compensated saga names a field."""
+    manual_resolutions: Mapping[str, ManualResolution] = field(default_factory=dict[str, ManualResolution])
+    """The steps that the error of a settled saga reports as resolved manually, by address."""
+    pending: tuple[PlanItem, ...] | None = None
+    """The pending compensations that the close reports to a parent; None where the close reports none.
+
+    A child that failed or was cancelled has compensated before, and reports an empty tuple.
+    """
 
     @property
-    def is_a_word(self) -> bool:
-        """Whether a child that closes so has said what it owes; one that failed has made up for all."""
-        if self.how is CloseStatus.COMPLETED:
-            return self.owed is not None
-        return self.how in (CloseStatus.FAILED, CloseStatus.CANCELED) and not self.is_silent
+    def is_completed(self) -> bool:
+        """Whether the workflow returned a result."""
+        return self.status is CloseStatus.COMPLETED
 
 
 class ClosureReader:
-    """Reads the ends of workflows.
+    """Reads the closes of workflows from events.
 
     Args:
-        converter: Reads payloads and failures; what a codec has encoded must be decoded already.
+        payloads: Converts results and failures.
     """
 
-    def __init__(self, converter: DataConverter) -> None:
-        self._converter = converter
+    def __init__(self, payloads: PayloadReader) -> None:
+        self._payloads = payloads
 
-    def of_workflow(self, event: HistoryEvent) -> Closure | None:
-        """How the workflow ended with this event, if it did."""
+    def read_own(self, event: HistoryEvent) -> Closure | None:
+        """The close of the workflow in its own history; None for every other event."""
         at = event_time(event)
         match event.event_type:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
@@ -74,88 +87,75 @@ class ClosureReader:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
                 return self._failed(event.workflow_execution_failed_event_attributes.failure, at)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED:
-                return Closure(how=CloseStatus.CANCELED, at=at, code="cancelled", reason="it was cancelled")
+                return _canceled(at)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
                 reason = event.workflow_execution_terminated_event_attributes.reason
-                return Closure(how=CloseStatus.TERMINATED, at=at, reason=reason)
+                return Closure(status=CloseStatus.TERMINATED, closed_at=at, reason=reason)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
-                return Closure(how=CloseStatus.TIMED_OUT, at=at, reason="its time was over")
+                return Closure(
+                    status=CloseStatus.TIMED_OUT, closed_at=at, reason="a workflow timeout expired"
+                )
             case _:
                 return None
 
-    def of_child(self, event: HistoryEvent) -> tuple[int, Closure | None]:
-        """The event that asked for the child, and how the child ended with this event, if it did."""
+    def read_child(self, event: HistoryEvent) -> tuple[int, Closure | None]:
+        """The id of the event of the child's initiation, and the close of the child or None."""
         at = event_time(event)
         match event.event_type:
             case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED:
-                done = event.child_workflow_execution_completed_event_attributes
-                return done.initiated_event_id, self._completed(done.result.payloads, at)
+                completed = event.child_workflow_execution_completed_event_attributes
+                return completed.initiated_event_id, self._completed(completed.result.payloads, at)
             case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED:
                 failed = event.child_workflow_execution_failed_event_attributes
                 return failed.initiated_event_id, self._failed(failed.failure, at)
             case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED:
-                cancelled = event.child_workflow_execution_canceled_event_attributes
-                close = Closure(how=CloseStatus.CANCELED, at=at, code="cancelled", reason="it was cancelled")
-                return cancelled.initiated_event_id, close
+                canceled = event.child_workflow_execution_canceled_event_attributes
+                return canceled.initiated_event_id, _canceled(at)
             case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED:
-                ended = event.child_workflow_execution_terminated_event_attributes
-                return ended.initiated_event_id, Closure(how=CloseStatus.TERMINATED, at=at)
+                terminated = event.child_workflow_execution_terminated_event_attributes
+                return terminated.initiated_event_id, Closure(status=CloseStatus.TERMINATED, closed_at=at)
             case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT:
-                late = event.child_workflow_execution_timed_out_event_attributes
-                return late.initiated_event_id, Closure(how=CloseStatus.TIMED_OUT, at=at)
+                timed_out = event.child_workflow_execution_timed_out_event_attributes
+                return timed_out.initiated_event_id, Closure(status=CloseStatus.TIMED_OUT, closed_at=at)
             case _:
                 return 0, None
 
-    def value(self, payloads: Sequence[Payload]) -> object:
-        """The first of them, as JSON has it; None where there is none."""
-        if not payloads:
-            return None
-        value: object = self._converter.payload_converter.from_payload(payloads[0])
-        return value
-
-    def carried(self, memo: Memo) -> ContinuedState | None:
-        """What a run was given by the one before, where its workflow continued as new."""
-        if CARRIED_MEMO not in memo.fields:
-            return None
-        carried: ContinuedState = self._converter.payload_converter.from_payload(
-            memo.fields[CARRIED_MEMO], ContinuedState
-        )
-        return carried
-
-    def is_pivot(self, memo: Memo) -> bool:
-        """Whether a child is its parent's pivot."""
-        said = self.value([memo.fields[CHILD_MEMO]])
-        return isinstance(said, dict) and bool(cast("dict[str, object]", said).get("is_pivot"))
-
-    def error(self, failure: Failure) -> BaseException:
-        """The error that a workflow's code would get."""
-        return self._converter.failure_converter.from_failure(failure, self._converter.payload_converter)
-
     def _completed(self, payloads: Sequence[Payload], at: datetime) -> Closure:
         try:
-            closed = ChildResult[object].model_validate(self.value(payloads))
+            result = ChildResult[object].model_validate(self._payloads.first_value(payloads))
         except ValidationError:
-            return Closure(how=CloseStatus.COMPLETED, at=at)
-        return Closure(how=CloseStatus.COMPLETED, at=at, owed=closed.owed)
+            return Closure(status=CloseStatus.COMPLETED, closed_at=at)
+        return Closure(status=CloseStatus.COMPLETED, closed_at=at, pending=result.owed)
 
     def _failed(self, failure: Failure, at: datetime) -> Closure:
-        error = self.error(failure)
+        error = self._payloads.error(failure)
         if not isinstance(error, ApplicationError):
-            return Closure(how=CloseStatus.FAILED, at=at, is_silent=True, reason=str(error))
+            return Closure(status=CloseStatus.FAILED, closed_at=at, reason=str(error))
         code, reason = error.type or "failed", error.message
+        input_field: str | None = None
+        manual_resolutions: Mapping[str, ManualResolution] = {}
         if error.type in (SAGA_COMPENSATED, SAGA_SETTLED):
-            first = (*cast("tuple[str | None, ...]", tuple(error.details)), None, None)
-            code, reason = first[0] or code, first[1] or reason
+            details = (*cast("tuple[str | None, ...]", tuple(error.details[:3])), None, None, None)
+            code, reason, input_field = details[0] or code, details[1] or reason, details[2]
+            if error.details[3:]:
+                manual_resolutions = cast("Mapping[str, ManualResolution]", error.details[3])
         return Closure(
-            how=CloseStatus.FAILED,
-            at=at,
-            kind=error.type or code,
-            is_silent=not reports_pending(error),
+            status=CloseStatus.FAILED,
+            closed_at=at,
+            error_type=error.type or code,
             code=code,
             reason=reason,
+            input_field=input_field,
+            manual_resolutions=manual_resolutions,
+            pending=() if reports_pending(error) else None,
         )
 
 
-def event_time(event: HistoryEvent) -> datetime:
-    """When it happened, in UTC."""
-    return event.event_time.ToDatetime(tzinfo=UTC)
+def _canceled(at: datetime) -> Closure:
+    return Closure(
+        status=CloseStatus.CANCELED,
+        closed_at=at,
+        code="cancelled",
+        reason="it was cancelled",
+        pending=(),
+    )

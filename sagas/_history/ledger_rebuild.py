@@ -1,4 +1,4 @@
-"""The ledger of a saga, rebuilt from its history: what it owes, also where its code can no longer say."""
+"""Rebuilds the ledger of a saga from the history, without workflow code."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,34 +14,42 @@ from .._core.purpose import Purpose
 from .._declarations.probe_result import ProbeResult
 from .._wire.failures import SAGA_UNACCOUNTED
 from .._wire.operator_requests import COMPLETE, SKIP
-from .resets import RunView, is_past_pivot, left_by_resets, merge_runs
-from .saga_record import COUNTED, ActivityRecord, ChildRecord, SagaRecord, by_hand, closure_of_child
+from .saga_record import (
+    LEDGER_PURPOSES,
+    ActivityRecord,
+    ChildRecord,
+    SagaRecord,
+    closure_of_child,
+    manually_resolved,
+)
+from .superseded_runs import RunView, is_any_past_pivot, merge_runs, superseded_plan
 
 
 class RecoveryDirection(StrEnum):
-    """Where a saga that was cut off can still go."""
+    """The direction in which an interrupted saga can recover."""
 
-    BACK = "back"
-    """The pivot has not happened, and will not: what was done is made up for."""
+    BACKWARD = "back"
+    """The pivot has not happened: the saga is compensated."""
     FORWARD = "forward"
-    """The pivot is done, or may be: nothing crosses it backwards."""
+    """The pivot is done or in doubt: the saga continues, and nothing is compensated."""
 
 
 @dataclass(frozen=True, slots=True)
 class RebuiltSaga:
-    """What history says that a saga stands for.
+    """The state of a saga by the history.
 
     Args:
-        ledger: As the saga itself would have it, with what only runs have done that a reset has left behind,
-            and with what its rescues have made up for.
-        way: Where it can go from here.
-        left: What only those runs have done: the saga does not know of it, so only a rescue makes up for it.
+        ledger: The ledger of the saga, with the entries of superseded runs, and with the effects of rescues.
+        lifecycle: The phase of the saga.
+        direction: The direction of the recovery.
+        superseded: The pending compensations of steps from superseded runs only. The saga does not know these
+            steps; only a rescue compensates the steps.
     """
 
     ledger: Ledger
     lifecycle: Lifecycle
-    way: RecoveryDirection
-    left: tuple[PlanItem, ...] = ()
+    direction: RecoveryDirection
+    superseded: tuple[PlanItem, ...] = ()
 
     def plan(self) -> tuple[PlanItem, ...]:
         """The compensations that would have to run now, in their order."""
@@ -53,210 +61,220 @@ class RebuiltSaga:
 
 
 def rebuild_saga(record: SagaRecord) -> RebuiltSaga:
-    """Rebuilds the ledger of a saga, with what its children owe as far as their histories were read."""
-    now, bases = _told(record), [_told(base) for base in record.bases]
-    ledger, lifecycle, left = merge_runs(now, bases)
-    way = RecoveryDirection.FORWARD if is_past_pivot(now, bases) else RecoveryDirection.BACK
-    return RebuiltSaga(ledger, lifecycle, way, left_by_resets(ledger, left) if left else ())
+    """Rebuilds the state of a saga; pending compensations of children count where their records were read."""
+    current, runs = _view(record), [_view(run) for run in record.superseded_runs]
+    ledger, lifecycle, superseded = merge_runs(current, runs)
+    is_past_pivot = is_any_past_pivot(current, runs)
+    return RebuiltSaga(
+        ledger,
+        lifecycle,
+        RecoveryDirection.FORWARD if is_past_pivot else RecoveryDirection.BACKWARD,
+        superseded_plan(ledger, superseded) if superseded else (),
+    )
 
 
-def outcome_of_attempts(efforts: list[ActivityRecord]) -> ActivityOutcome:
-    """How an action ended that was scheduled and asked about so often; the last word counts.
+def outcome_of_attempts(activities: list[ActivityRecord]) -> ActivityOutcome:
+    """The outcome of an action, by all activities and probes in order; the last answer counts.
 
-    One that was withdrawn is only withdrawn if nothing before it can have begun.
+    A withdrawn activity counts as withdrawn only if no earlier activity of the action can have started.
     """
-    verdict = ActivityOutcome(Outcome.WITHDRAWN)
-    may_have_begun = False
-    for effort in efforts:
-        if effort.mark.purpose is Purpose.PROBE:
-            verdict = _finding(effort) or verdict
+    result = ActivityOutcome(Outcome.WITHDRAWN)
+    may_have_started = False
+    for activity in activities:
+        if activity.header.purpose is Purpose.PROBE:
+            result = _outcome_of_probe(activity) or result
             continue
-        verdict = effort.verdict
-        if verdict.outcome is Outcome.WITHDRAWN and may_have_begun:
-            verdict = ActivityOutcome(Outcome.UNKNOWN, reason=verdict.reason)
-        may_have_begun = may_have_begun or verdict.outcome is not Outcome.WITHDRAWN
-    return verdict
+        result = activity.result
+        if result.outcome is Outcome.WITHDRAWN and may_have_started:
+            result = ActivityOutcome(Outcome.UNKNOWN, reason=result.reason)
+        may_have_started = may_have_started or result.outcome is not Outcome.WITHDRAWN
+    return result
 
 
-def _told(record: SagaRecord) -> RunView:
-    """What the history of one run says."""
-    ledger, lifecycle = _as_it_began(record)
+def _view(record: SagaRecord) -> RunView:
+    """Rebuilds the ledger of a run."""
+    ledger, lifecycle = _initial_ledger(record)
     pivot = Outcome.DONE if lifecycle.is_past_pivot else None
-    left = set[str]()
+    superseded = set[str]()
     for child in record.children:
-        # One that ended without a word before its saga continued as new.
+        # A child with unknown outcome stays in the ledger when its parent continues as new.
         if child.address in ledger.unresolved_children():
-            left |= _end_child(ledger, child)
-    for address, efforts in _by_address(record).items():
-        if isinstance(efforts, ChildRecord):
+            superseded |= _end_child(ledger, child)
+    for address, item in _group_by_address(record).items():
+        if isinstance(item, ChildRecord):
             ledger.start(address, is_child=True)
-            if efforts.is_pivot:
-                pivot = _end_pivot_child(ledger, record, efforts)
+            if item.is_pivot:
+                pivot = _end_pivot_child(ledger, record, item)
             else:
-                left |= _end_child(ledger, efforts)
-        elif efforts[0].mark.purpose is Purpose.PIVOT:
+                superseded |= _end_child(ledger, item)
+        elif item[0].header.purpose is Purpose.PIVOT:
             ledger.start(address)
-            verdict = _by_hand_verdict(record, address) or outcome_of_attempts(efforts)
-            pivot = verdict.outcome
-            _end(ledger, address, verdict)
+            result = _manual_outcome(record, address) or outcome_of_attempts(item)
+            pivot = result.outcome
+            _end(ledger, address, result)
         else:
-            _enter_step(ledger, lifecycle, record, efforts)
+            _enter_step(ledger, lifecycle, record, item)
         if pivot is Outcome.DONE and lifecycle.phase is Phase.FORWARD:
             lifecycle.start_pivot(address)
             lifecycle.pass_pivot()
-    has_turned = _make_up(ledger, lifecycle, record)
-    return RunView(record, ledger, lifecycle, pivot, has_turned, frozenset(left))
+    has_compensated = _apply_compensations(ledger, lifecycle, record)
+    return RunView(record, ledger, lifecycle, pivot, has_compensated, frozenset(superseded))
 
 
-def _as_it_began(record: SagaRecord) -> tuple[Ledger, Lifecycle]:
+def _initial_ledger(record: SagaRecord) -> tuple[Ledger, Lifecycle]:
     """The ledger and the lifecycle at the start of the run."""
-    lifecycle = Lifecycle(starts_past_pivot=record.carried is not None and record.carried.is_past_pivot)
+    state = record.continued_state
+    lifecycle = Lifecycle(starts_past_pivot=state is not None and state.is_past_pivot)
     lifecycle.open()
-    if record.carried is not None:
-        return record.carried.ledger.restore(), lifecycle
-    for effort in record.efforts:
-        if effort.mark.purpose in COUNTED:
-            return Ledger(effort.mark.scope, effort.mark.order), lifecycle
+    if state is not None:
+        return state.ledger.restore(), lifecycle
+    for activity in record.activities:
+        if activity.header.purpose in LEDGER_PURPOSES:
+            return Ledger(activity.header.scope, activity.header.order), lifecycle
     return Ledger(), lifecycle
 
 
-def _by_address(record: SagaRecord) -> dict[str, ChildRecord | list[ActivityRecord]]:
-    """The lines of the ledger, each with everything that was done for it; a probe belongs to its action."""
-    lines: dict[str, ChildRecord | list[ActivityRecord]] = {}
-    for line in record.lines[record.first :]:
-        if isinstance(line, ChildRecord):
-            lines[line.address] = line
-        elif line.mark.purpose in COUNTED:
-            efforts = lines.setdefault(line.address, [])
-            # A name is a step's or a child's: a ledger has one address for each.
-            assert isinstance(efforts, list)
-            efforts.append(line)
-        elif line.mark.purpose is Purpose.PROBE and isinstance(asked := lines.get(line.address), list):
-            asked.append(line)
-    return lines
+def _group_by_address(record: SagaRecord) -> dict[str, ChildRecord | list[ActivityRecord]]:
+    """The items of the last run by ledger entry: a child, or the activities and probes of an action."""
+    groups: dict[str, ChildRecord | list[ActivityRecord]] = {}
+    for item in record.scheduled[record.last_run_index :]:
+        if isinstance(item, ChildRecord):
+            groups[item.address] = item
+        elif item.header.purpose in LEDGER_PURPOSES:
+            activities = groups.setdefault(item.address, [])
+            # A ledger never gives a step the address of a child.
+            assert isinstance(activities, list)
+            activities.append(item)
+        elif item.header.purpose is Purpose.PROBE and isinstance(probed := groups.get(item.address), list):
+            probed.append(item)
+    return groups
 
 
-def _make_up(ledger: Ledger, lifecycle: Lifecycle, record: SagaRecord) -> bool:
-    """Notes what is made up for already; returns whether the saga has turned round."""
-    efforts = [effort for effort in record.efforts if effort.mark.purpose is Purpose.COMPENSATION]
-    if efforts and lifecycle.phase is Phase.FORWARD:
+def _apply_compensations(ledger: Ledger, lifecycle: Lifecycle, record: SagaRecord) -> bool:
+    """Marks compensated and manually resolved steps; returns whether the saga has started compensating."""
+    compensations = record.compensations
+    if compensations and lifecycle.phase is Phase.FORWARD:
         lifecycle.begin_compensation()
-    for effort in efforts:
-        if effort.verdict.outcome is Outcome.DONE:
-            ledger.mark_compensated(effort.address)
-    settled = by_hand(record)
-    lost = set(ledger.unresolved_children())
-    for address in settled & lost:
+    for compensation in compensations:
+        if compensation.is_done:
+            ledger.mark_compensated(compensation.address)
+    resolved, unresolved_children = manually_resolved(record), set(ledger.unresolved_children())
+    for address in resolved & unresolved_children:
         ledger.fail(address, Outcome.REJECTED)
-    if efforts:
-        for address in settled - lost:
+    if compensations:
+        for address in resolved - unresolved_children:
             ledger.mark_compensated(address)
-    return bool(efforts)
+    return bool(compensations)
 
 
-def _by_hand_verdict(record: SagaRecord, address: str) -> ActivityOutcome | None:
-    """What a person has said became of the pivot: that it was skipped, or done by hand."""
+def _manual_outcome(record: SagaRecord, address: str) -> ActivityOutcome | None:
+    """The outcome of a manually resolved pivot; None without a resolution."""
     for verb in reversed(record.verbs):
         if verb.entry.about == address and verb.entry.verb in (SKIP, COMPLETE):
-            is_done = verb.entry.verb == COMPLETE
-            return ActivityOutcome(Outcome.DONE if is_done else Outcome.REJECTED, verb.result)
+            is_completed = verb.entry.verb == COMPLETE
+            return ActivityOutcome(Outcome.DONE if is_completed else Outcome.REJECTED, verb.result)
     return None
 
 
-def _finding(probe: ActivityRecord) -> ActivityOutcome | None:
-    """What a participant has answered when it was asked; None where it did not know either."""
-    if probe.verdict.outcome is not Outcome.DONE:
+def _outcome_of_probe(probe: ActivityRecord) -> ActivityOutcome | None:
+    """The outcome by a probe; None if the participant does not know the outcome either."""
+    if not probe.is_done:
         return None
     try:
-        return ProbeResult[object].model_validate(probe.verdict.value).to_outcome()
+        return ProbeResult[object].model_validate(probe.result.value).to_outcome()
     except ValidationError:
         return None
 
 
 def _enter_step(
-    ledger: Ledger, lifecycle: Lifecycle, record: SagaRecord, efforts: list[ActivityRecord]
+    ledger: Ledger, lifecycle: Lifecycle, record: SagaRecord, activities: list[ActivityRecord]
 ) -> None:
-    first = efforts[0]
-    is_best_effort = first.mark.purpose is Purpose.BEST_EFFORT
-    compensation = None if lifecycle.is_past_pivot else _compensation(first)
-    ledger.start(first.address, compensation, is_best_effort=is_best_effort)
-    verdict = outcome_of_attempts(efforts)
-    if first.mark.purpose is Purpose.RETRIABLE and first.address in by_hand(record):
-        verdict = ActivityOutcome(Outcome.DONE)
-    _end(ledger, first.address, verdict)
-    for sent in record.efforts:
-        # What was sent once is sent again: an answer that the saga could not read was not passed on either.
-        if sent.mark.purpose is Purpose.COMPENSATION and sent.address == first.address:
-            ledger.complete(first.address, sent.arguments[1] if len(sent.arguments) > 1 else None)
-            ledger.fail(first.address, verdict.outcome)
+    first = activities[0]
+    address, purpose, spec = first.address, first.header.purpose, first.header.owes
+    message = first.arguments[0] if first.arguments else None
+    ledger.start(
+        address,
+        spec.to_pending(address, message) if spec and not lifecycle.is_past_pivot else None,
+        is_best_effort=purpose is Purpose.BEST_EFFORT,
+    )
+    result = outcome_of_attempts(activities)
+    if purpose is Purpose.RETRIABLE and address in manually_resolved(record):
+        result = ActivityOutcome(Outcome.DONE)
+    _end(ledger, address, result)
+    for compensation in record.compensations:
+        # The arguments of a scheduled compensation do not change, although the history of the action may have
+        # a result: a result that the workflow could not read was not passed to the compensation.
+        if compensation.address == address:
+            arguments = compensation.arguments
+            ledger.complete(address, arguments[1] if len(arguments) > 1 else None)
+            ledger.fail(address, result.outcome)
 
 
-def _compensation(effort: ActivityRecord) -> PendingCompensation | None:
-    spec = effort.mark.owes
-    message = effort.arguments[0] if effort.arguments else None
-    return None if spec is None else spec.pending(effort.address, message)
-
-
-def _end(ledger: Ledger, address: str, verdict: ActivityOutcome) -> None:
-    if verdict.outcome is Outcome.DONE:
-        ledger.complete(address, verdict.value)
-    elif verdict.outcome is not Outcome.STARTED:
-        ledger.fail(address, verdict.outcome)
+def _end(ledger: Ledger, address: str, result: ActivityOutcome) -> None:
+    if result.outcome is Outcome.DONE:
+        ledger.complete(address, result.value)
+    elif result.outcome is not Outcome.STARTED:
+        ledger.fail(address, result.outcome)
 
 
 def _end_child(ledger: Ledger, child: ChildRecord) -> set[str]:
-    """A child that said what it owes is believed; of any other one its own history tells.
+    """Enters the end of a child: as the child reported, or else by the child's own history.
 
     Returns:
-        The addresses of what only a run of it has done that a reset has left behind.
+        The addresses of steps from superseded runs of the child only.
     """
-    close = closure_of_child(child)
-    if child.was_refused or child.is_missing:
-        ledger.fail(child.address, Outcome.REJECTED if child.was_refused else Outcome.WITHDRAWN)
-    elif close is None:
+    closure = closure_of_child(child)
+    if child.has_start_failed or child.is_missing:
+        ledger.fail(child.address, Outcome.REJECTED if child.has_start_failed else Outcome.WITHDRAWN)
+    elif closure is None:
         return set()
-    elif not close.is_a_word:
-        _end_lost_child(ledger, child)
-    elif close.owed is None:
+    elif closure.pending is None:
+        _end_unreported_child(ledger, child)
+    elif not closure.is_completed:
         ledger.fail(child.address, Outcome.REJECTED)
     else:
-        ledger.complete_child(child.address, plan_in_parent(child.address, close.owed, child.task_queue))
+        ledger.complete_child(child.address, plan_in_parent(child.address, closure.pending, child.task_queue))
     if child.record is None or not _was_reset(child.record):
         return set()
-    left = plan_in_parent(child.address, rebuild_saga(child.record).left, child.task_queue)
-    if left and close is not None and close.is_a_word:
-        ledger.complete_child(child.address, (*ledger.entries[child.address].compensations, *left))
-    return {owed.address for owed in flatten(left)}
+    superseded = plan_in_parent(child.address, rebuild_saga(child.record).superseded, child.task_queue)
+    if superseded and closure is not None and closure.pending is not None:
+        ledger.complete_child(child.address, (*ledger.entries[child.address].compensations, *superseded))
+    return {pending.address for pending in flatten(superseded)}
 
 
 def _was_reset(record: SagaRecord) -> bool:
-    return bool(record.bases) or any(child.record and _was_reset(child.record) for child in record.children)
+    return bool(record.superseded_runs) or any(
+        child.record and _was_reset(child.record) for child in record.children
+    )
 
 
-def _end_lost_child(ledger: Ledger, child: ChildRecord) -> None:
-    """What it owes, less what its own rescues have made up for; one with other activities cannot be told."""
+def _end_unreported_child(ledger: Ledger, child: ChildRecord) -> None:
+    """Enters the child's pending compensations by its history, without those that its rescues have run.
+
+    A child with activities outside of the saga stays unknown: no history has their compensations.
+    """
     record = child.record
-    if record is None or record.close is None or record.close.kind == SAGA_UNACCOUNTED:
+    if record is None or record.closure is None or record.closure.error_type == SAGA_UNACCOUNTED:
         ledger.fail(child.address, Outcome.UNKNOWN)
         return
-    owed = rebuild_saga(record).plan()
-    ledger.complete_child(child.address, plan_in_parent(child.address, owed, child.task_queue))
+    plan = rebuild_saga(record).plan()
+    ledger.complete_child(child.address, plan_in_parent(child.address, plan, child.task_queue))
 
 
 def _end_pivot_child(ledger: Ledger, record: SagaRecord, child: ChildRecord) -> Outcome:
-    """What became of a pivot that is a child; one that was cut off is where its own history says."""
-    verdict = _by_hand_verdict(record, child.address)
-    if verdict is not None:
-        _end(ledger, child.address, verdict)
-        return verdict.outcome
+    """Enters the end of a child that is the pivot, and returns the outcome of the pivot.
+
+    The history of an interrupted child says whether the child has passed the child's own pivot.
+    """
+    result = _manual_outcome(record, child.address)
+    if result is not None:
+        _end(ledger, child.address, result)
+        return result.outcome
     _end_child(ledger, child)
     outcome = ledger.entries[child.address].outcome
-    close = closure_of_child(child)
-    if outcome is Outcome.DONE and close is not None and not close.is_a_word:
+    closure = closure_of_child(child)
+    if outcome is Outcome.DONE and closure is not None and closure.pending is None:
         assert child.record is not None
-        return (
-            Outcome.UNKNOWN
-            if rebuild_saga(child.record).way is RecoveryDirection.FORWARD
-            else Outcome.REJECTED
-        )
+        is_forward = rebuild_saga(child.record).direction is RecoveryDirection.FORWARD
+        return Outcome.UNKNOWN if is_forward else Outcome.REJECTED
     return outcome

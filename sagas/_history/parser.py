@@ -1,4 +1,4 @@
-"""Reads a workflow's history, without running any of its code: no I/O, no clock."""
+"""Parses the events of a workflow history into a `SagaRecord`, without I/O and without workflow code."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,24 +12,33 @@ from temporalio.converter import DataConverter
 from temporalio.exceptions import ActivityError, CancelledError, FailureError
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.ids import COMPENSATE, PROBE
+from .._core.ids import address_of
 from .._core.outcome import Outcome
 from .._core.status import Status
 from .._wire.activity_header import HEADER, read_header
 from .._wire.child_saga import CHILD_MEMO
 from .._wire.failures import outcome_of_failure
-from .._wire.operator_requests import APPROVE, COMPLETE, HOLD, RESUME, RETRY, SKIP, AuditEntry
-from .._wire.operator_requests import COMPENSATE as COMPENSATE_NOW
+from .._wire.operator_requests import (
+    APPROVE,
+    COMPENSATE,
+    COMPLETE,
+    HOLD,
+    RESUME,
+    RETRY,
+    SKIP,
+    AuditEntry,
+)
 from .._wire.rescue import PART
 from .._wire.search_attribute import SAGA_STATUS
-from .closure import ClosureReader, event_time
-from .saga_record import ActivityRecord, ChildRecord, SagaRecord, VerbRecord
+from .closure import ClosureReader
+from .event_values import PayloadReader, event_time
+from .saga_record import ActivityRecord, ChildRecord, SagaRecord, TimedReason, TimerRecord, VerbRecord
 
-VERBS = frozenset({HOLD, RESUME, RETRY, SKIP, COMPLETE, COMPENSATE_NOW, APPROVE})
-PASSED_ON = {HOLD: Status.HELD, RESUME: Status.RUNNING}
-"""What a saga has its children do as well, and what each says when it has done so."""
+VERBS = frozenset({HOLD, RESUME, RETRY, SKIP, COMPLETE, COMPENSATE, APPROVE})
+FORWARDED_VERBS = {HOLD: Status.HELD, RESUME: Status.RUNNING}
+"""The verbs that a saga forwards to its children as signals, with the status that a child then publishes."""
 
-FAULTS = frozenset(
+CODE_FAILURES = frozenset(
     {
         WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE,
         WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR,
@@ -38,37 +47,38 @@ FAULTS = frozenset(
         WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_GRPC_MESSAGE_TOO_LARGE,
     }
 )
-"""Why a workflow task fails whose code is wrong; the others are the server's, or mend themselves."""
+"""The causes of failed workflow tasks that only a change of the workflow code removes."""
 
 
 def read_history(saga_id: str, events: Iterable[HistoryEvent], converter: DataConverter) -> SagaRecord:
-    """Reads the events of a saga's run, or of its runs one after the other where it continued as new.
+    """Reads the events of a run, or of successive runs of a continued workflow.
 
     Args:
-        saga_id: Whose history it is.
-        events: From the first on; they may end anywhere.
-        converter: Reads payloads and failures; what a codec has encoded must be decoded already.
+        saga_id: The workflow id.
+        events: The events from the first on; the history may end after any event.
+        converter: Converts payloads and failures; payloads must have passed the payload codec already.
     """
-    reader = _Reader(SagaRecord(saga_id), converter)
+    parser = _Parser(SagaRecord(saga_id), PayloadReader(converter))
     for event in events:
-        reader.read(event)
-    return reader.record
+        parser.read(event)
+    return parser.record
 
 
-class _Reader:
-    """Goes through events; what belongs together is joined by the ids of events."""
+class _Parser:
+    """Reads events in order, and joins the events of an activity, child or update by event ids."""
 
-    def __init__(self, record: SagaRecord, converter: DataConverter) -> None:
+    def __init__(self, record: SagaRecord, payloads: PayloadReader) -> None:
         self.record = record
-        self._closes = ClosureReader(converter)
-        self._efforts: dict[int, ActivityRecord] = {}
-        self._begun: dict[int, int] = {}
+        self._payloads = payloads
+        self._closures = ClosureReader(payloads)
+        self._activities: dict[int, ActivityRecord] = {}
+        self._started_event_ids: dict[int, int] = {}
         self._children: dict[int, ChildRecord] = {}
-        self._asked: dict[int, VerbRecord] = {}
-        self._told: VerbRecord | None = None
+        self._accepted_verbs: dict[int, VerbRecord] = {}
+        self._forwarded_verb: VerbRecord | None = None
 
     def read(self, event: HistoryEvent) -> None:
-        """Notes what an event says; one that says nothing of a saga is passed over."""
+        """Reads an event; unrelated events have no effect."""
         name = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_")
         if name.startswith("ACTIVITY_TASK_"):
             self._read_activity(name.removeprefix("ACTIVITY_TASK_"), event)
@@ -77,57 +87,64 @@ class _Reader:
         elif name.startswith("WORKFLOW_EXECUTION_UPDATE_"):
             self._read_update(event)
         elif name.startswith("WORKFLOW_TASK_"):
-            self._read_task(event)
+            self._read_workflow_task(event)
         elif name.startswith("TIMER_"):
             self._read_timer(event)
         else:
             self._read_workflow(event)
 
     def _read_workflow(self, event: HistoryEvent) -> None:
-        record, at = self.record, event_time(event)
+        record = self.record
         match event.event_type:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
                 self._start(event)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
                 cause = event.workflow_execution_cancel_requested_event_attributes.cause
-                record.cancels.append((at, cause))
-            case (
-                EventType.EVENT_TYPE_WORKFLOW_EXECUTION_PAUSED
-                | EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UNPAUSED
-            ):
-                record.is_paused = event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_PAUSED
+                record.cancel_requests.append(TimedReason(event_time(event), cause))
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_PAUSED:
+                record.is_paused = True
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UNPAUSED:
+                record.is_paused = False
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
-                signal = event.workflow_execution_signaled_event_attributes
-                if signal.signal_name == PART and len(signal.input.payloads) == 1:
-                    record.parts.append(self._closes.value(signal.input.payloads))
-                elif signal.signal_name in PASSED_ON:
-                    self._told = _verb(signal.signal_name, at, self._closes.value(signal.input.payloads))
-            case EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES:
-                fields = (
-                    event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
-                )
-                if SAGA_STATUS.name in fields:
-                    self._note_status(TypeAdapter(str).validate_json(fields[SAGA_STATUS.name].data), at)
-            case EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED:
-                memo = event.workflow_properties_modified_event_attributes.upserted_memo.fields
-                if SAGA_STATUS.name in memo:
-                    self._note_status(str(self._closes.value([memo[SAGA_STATUS.name]])), at)
+                self._read_signal(event)
+            case (
+                EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES
+                | EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED
+            ):
+                self._read_status(event)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
                 record.continued_as = (
                     event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
                 )
             case _:
-                record.close = record.close or self._closes.of_workflow(event)
+                record.closure = record.closure or self._closures.read_own(event)
 
-    def _note_status(self, status: str, at: datetime) -> None:
-        """Notes what it says of itself; if that is what its parent was told, it has followed."""
-        self.record.note_status(status, at)
-        if self._told is not None and PASSED_ON[self._told.entry.verb] == status:
-            self.record.verbs.append(self._told)
-        self._told = None
+    def _read_signal(self, event: HistoryEvent) -> None:
+        signal = event.workflow_execution_signaled_event_attributes
+        payloads = signal.input.payloads
+        if signal.signal_name == PART and len(payloads) == 1:
+            self.record.chunks.append(self._payloads.first_value(payloads))
+        elif signal.signal_name in FORWARDED_VERBS:
+            request = self._payloads.first_value(payloads)
+            self._forwarded_verb = _verb(signal.signal_name, request, event_time(event))
+
+    def _read_status(self, event: HistoryEvent) -> None:
+        """Reads a published status, which shows whether a child has executed a forwarded verb."""
+        attributes = event.upsert_workflow_search_attributes_event_attributes.search_attributes
+        memo = event.workflow_properties_modified_event_attributes.upserted_memo
+        if SAGA_STATUS.name in attributes.indexed_fields:
+            status = TypeAdapter(str).validate_json(attributes.indexed_fields[SAGA_STATUS.name].data)
+        elif SAGA_STATUS.name in memo.fields:
+            status = str(self._payloads.first_value([memo.fields[SAGA_STATUS.name]]))
+        else:
+            return
+        self.record.set_status(status, event_time(event))
+        verb, self._forwarded_verb = self._forwarded_verb, None
+        if verb is not None and FORWARDED_VERBS[verb.entry.verb] == status:
+            self.record.verbs.append(verb)
 
     def _start(self, event: HistoryEvent) -> None:
-        """The start of a run; one that goes on from another begins with what that had come to."""
+        """Reads the start of a first or continued run."""
         record, started = self.record, event.workflow_execution_started_event_attributes
         record.type, record.task_queue = started.workflow_type.name, started.task_queue.name
         record.continued_from = record.continued_from or started.continued_execution_run_id
@@ -136,166 +153,163 @@ class _Reader:
             record.parent = started.parent_workflow_execution.workflow_id
             record.root = started.root_workflow_execution.workflow_id or record.parent
         record.started_at = record.started_at or event_time(event)
-        record.request = self._closes.value(started.input.payloads)
+        record.input = self._payloads.first_value(started.input.payloads)
         record.continued_as, record.is_paused = "", False
         record.timers.clear()
-        if carried := self._closes.carried(started.memo):
-            record.carried, record.first = carried, len(record.lines)
-        for known in (self._efforts, self._begun, self._children, self._asked):
-            known.clear()
+        if state := self._payloads.continued_state(started.memo):
+            record.continued_state, record.last_run_index = state, len(record.scheduled)
+        # Event ids begin anew in each run.
+        for by_event_id in (self._activities, self._started_event_ids, self._children, self._accepted_verbs):
+            by_event_id.clear()
 
-    def _read_task(self, event: HistoryEvent) -> None:
+    def _read_workflow_task(self, event: HistoryEvent) -> None:
+        record = self.record
         has_ended = event.event_type not in (
             EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED,
             EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED,
         )
-        self.record.has_news = not has_ended
-        self.record.reset_point = event.event_id if has_ended else event.event_id + 1
+        record.has_pending_workflow_task = not has_ended
+        record.reset_point = event.event_id if has_ended else event.event_id + 1
         failed = event.workflow_task_failed_event_attributes
         if failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW:
-            self.record.resets.append((event_time(event), failed.failure.message))
-            self.record.fault = None
-        elif failed.cause in FAULTS:
-            since = self.record.fault[0] if self.record.fault else event_time(event)
-            error = self._closes.error(failed.failure)
+            record.resets.append(TimedReason(event_time(event), failed.failure.message))
+            record.task_failure = None
+        elif failed.cause in CODE_FAILURES:
+            since = record.task_failure.at if record.task_failure else event_time(event)
+            error = self._payloads.error(failed.failure)
             message = error.message if isinstance(error, FailureError) else ""
-            self.record.fault = since, message or str(error)
+            record.task_failure = TimedReason(since, message or str(error))
         elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
-            self.record.fault = None
+            record.task_failure = None
 
     def _read_timer(self, event: HistoryEvent) -> None:
-        """What a saga waits for stands in the summaries of its timers."""
         if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
-            fires_after = event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
-            summary = event.user_metadata.summary
-            what = self._closes.value([summary]) if event.user_metadata.HasField("summary") else ""
-            self.record.timers[event.event_id] = (event_time(event) + fires_after, str(what))
+            duration = event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
+            has_summary = event.user_metadata.HasField("summary")
+            summary = self._payloads.first_value([event.user_metadata.summary]) if has_summary else ""
+            self.record.timers[event.event_id] = TimerRecord(event_time(event) + duration, str(summary))
             return
-        ended = event.timer_fired_event_attributes, event.timer_canceled_event_attributes
-        for attributes in ended:
-            self.record.timers.pop(attributes.started_event_id, None)
+        for ended in (event.timer_fired_event_attributes, event.timer_canceled_event_attributes):
+            self.record.timers.pop(ended.started_event_id, None)
 
     def _read_activity(self, name: str, event: HistoryEvent) -> None:
         match name:
             case "SCHEDULED":
                 self._schedule(event)
             case "STARTED":
-                begun = event.activity_task_started_event_attributes
-                if effort := self._efforts.get(begun.scheduled_event_id):
-                    effort.attempts = begun.attempt
-                    self._begun[begun.scheduled_event_id] = event.event_id
+                started = event.activity_task_started_event_attributes
+                if activity := self._activities.get(started.scheduled_event_id):
+                    activity.attempts = started.attempt
+                    self._started_event_ids[started.scheduled_event_id] = event.event_id
             case "COMPLETED":
                 completed = event.activity_task_completed_event_attributes
-                result = self._closes.value(completed.result.payloads)
+                result = self._payloads.first_value(completed.result.payloads)
                 self._end(event, completed.scheduled_event_id, ActivityOutcome(Outcome.DONE, result))
             case "FAILED":
                 failed = event.activity_task_failed_event_attributes
                 self._fail(event, failed.scheduled_event_id, failed.failure)
             case "TIMED_OUT":
-                late = event.activity_task_timed_out_event_attributes
-                self._fail(event, late.scheduled_event_id, late.failure)
+                timed_out = event.activity_task_timed_out_event_attributes
+                self._fail(event, timed_out.scheduled_event_id, timed_out.failure)
             case "CANCELED":
-                cancelled = event.activity_task_canceled_event_attributes
-                self._fail(event, cancelled.scheduled_event_id, None)
+                canceled = event.activity_task_canceled_event_attributes
+                self._fail(event, canceled.scheduled_event_id, None)
             case _:
                 return
 
     def _schedule(self, event: HistoryEvent) -> None:
-        """Only what has a saga's mark is a saga's; any other activity is the workflow's own business."""
+        """Reads a scheduled activity; activities without the header of a saga belong to no saga."""
         scheduled = event.activity_task_scheduled_event_attributes
         try:
-            mark = read_header(scheduled.header.fields[HEADER])
+            header = read_header(scheduled.header.fields[HEADER])
         except ValidationError:
             return
-        address = scheduled.activity_id.removeprefix(COMPENSATE).removeprefix(PROBE)
-        effort = ActivityRecord(
-            address=address,
+        activity = ActivityRecord(
+            address=address_of(scheduled.activity_id),
             activity=scheduled.activity_type.name,
-            mark=mark,
-            arguments=tuple(self._closes.value([payload]) for payload in scheduled.input.payloads),
+            header=header,
+            arguments=tuple(self._payloads.first_value([payload]) for payload in scheduled.input.payloads),
             scheduled_at=event_time(event),
-            most=scheduled.retry_policy.maximum_attempts,
+            maximum_attempts=scheduled.retry_policy.maximum_attempts,
         )
-        self._efforts[event.event_id] = effort
-        self.record.lines.append(effort)
+        self._activities[event.event_id] = activity
+        self.record.scheduled.append(activity)
 
-    def _fail(self, event: HistoryEvent, scheduled: int, failure: Failure | None) -> None:
-        """An end other than well: told by the same rules as in the workflow."""
-        if (effort := self._efforts.get(scheduled)) is None:
+    def _fail(self, event: HistoryEvent, scheduled_event_id: int, failure: Failure | None) -> None:
+        """Classifies a failure by the workflow's rules; without a failure, the activity was cancelled."""
+        if (activity := self._activities.get(scheduled_event_id)) is None:
             return
-        cause = CancelledError("Cancelled") if failure is None else self._closes.error(failure)
         error = ActivityError(
             "",
-            scheduled_event_id=scheduled,
-            started_event_id=self._begun.get(scheduled, 0),
+            scheduled_event_id=scheduled_event_id,
+            started_event_id=self._started_event_ids.get(scheduled_event_id, 0),
             identity="",
-            activity_type=effort.activity,
-            activity_id=effort.address,
+            activity_type=activity.activity,
+            activity_id=activity.address,
             retry_state=None,
         )
-        error.__cause__ = cause
-        most = effort.most or 2
-        self._end(
-            event, scheduled, outcome_of_failure(error, frozenset(effort.mark.rejections), attempts=most)
-        )
+        error.__cause__ = CancelledError("Cancelled") if failure is None else self._payloads.error(failure)
+        # Without a limit, an earlier attempt may have started: every number above 1 has the same effect.
+        attempts = activity.maximum_attempts or 2
+        rejections = frozenset(activity.header.rejections)
+        self._end(event, scheduled_event_id, outcome_of_failure(error, rejections, attempts=attempts))
 
-    def _end(self, event: HistoryEvent, scheduled: int, verdict: ActivityOutcome) -> None:
-        if effort := self._efforts.get(scheduled):
-            effort.ended_at, effort.verdict = event_time(event), verdict
+    def _end(self, event: HistoryEvent, scheduled_event_id: int, result: ActivityOutcome) -> None:
+        if activity := self._activities.get(scheduled_event_id):
+            activity.ended_at, activity.result = event_time(event), result
 
     def _read_child(self, name: str, event: HistoryEvent) -> None:
         match name:
             case "START_CHILD_WORKFLOW_EXECUTION_INITIATED":
-                asked = event.start_child_workflow_execution_initiated_event_attributes
-                if CHILD_MEMO not in asked.memo.fields:
-                    return
-                queue = asked.task_queue.name
-                child = ChildRecord(
-                    address=asked.workflow_id.removeprefix(f"{self.record.id}/"),
-                    id=asked.workflow_id,
-                    asked_in=asked.workflow_task_completed_event_id,
-                    task_queue=None if queue == self.record.task_queue else queue,
-                    is_pivot=self._closes.is_pivot(asked.memo),
-                    asked_at=event_time(event),
-                )
-                self._children[event.event_id] = child
-                self.record.lines.append(child)
+                self._initiate_child(event)
             case "START_CHILD_WORKFLOW_EXECUTION_FAILED":
-                refused = event.start_child_workflow_execution_failed_event_attributes
-                if known := self._children.get(refused.initiated_event_id):
-                    known.was_refused = True
+                failed = event.start_child_workflow_execution_failed_event_attributes
+                if child := self._children.get(failed.initiated_event_id):
+                    child.has_start_failed = True
             case "CHILD_WORKFLOW_EXECUTION_STARTED":
                 started = event.child_workflow_execution_started_event_attributes
-                if known := self._children.get(started.initiated_event_id):
-                    known.has_started = True
-                    known.run_id = started.workflow_execution.run_id
+                if child := self._children.get(started.initiated_event_id):
+                    child.has_started = True
+                    child.run_id = started.workflow_execution.run_id
             case _:
-                initiated, close = self._closes.of_child(event)
-                if known := self._children.get(initiated):
-                    known.close = close
+                initiated_event_id, closure = self._closures.read_child(event)
+                if child := self._children.get(initiated_event_id):
+                    child.closure = closure
+
+    def _initiate_child(self, event: HistoryEvent) -> None:
+        """Reads the start of a child; children without the memo of a child saga belong to no saga."""
+        initiated = event.start_child_workflow_execution_initiated_event_attributes
+        if CHILD_MEMO not in initiated.memo.fields:
+            return
+        task_queue = initiated.task_queue.name
+        child = ChildRecord(
+            address=initiated.workflow_id.removeprefix(f"{self.record.id}/"),
+            id=initiated.workflow_id,
+            initiated_at=event_time(event),
+            workflow_task_completed_event_id=initiated.workflow_task_completed_event_id,
+            task_queue=None if task_queue == self.record.task_queue else task_queue,
+            is_pivot=self._payloads.is_pivot_child(initiated.memo),
+        )
+        self._children[event.event_id] = child
+        self.record.scheduled.append(child)
 
     def _read_update(self, event: HistoryEvent) -> None:
-        """A verb counts when its handler has ended well; one that was refused leaves nothing in history."""
+        """Reads a verb, which counts when its update completes; a rejected update leaves no event."""
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
-            asked = event.workflow_execution_update_accepted_event_attributes.accepted_request.input
-            if asked.name in VERBS and (request := self._closes.value(asked.args.payloads)) is not None:
-                self._asked[event.event_id] = _verb(asked.name, event_time(event), request)
+            accepted = event.workflow_execution_update_accepted_event_attributes.accepted_request.input
+            if accepted.name not in VERBS:
+                return
+            if (request := self._payloads.first_value(accepted.args.payloads)) is not None:
+                self._accepted_verbs[event.event_id] = _verb(accepted.name, request, event_time(event))
         elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
             completed = event.workflow_execution_update_completed_event_attributes
-            verb = self._asked.pop(completed.accepted_event_id, None)
+            verb = self._accepted_verbs.pop(completed.accepted_event_id, None)
             if verb is not None and completed.outcome.HasField("success"):
                 self.record.verbs.append(verb)
 
 
-def _verb(name: str, at: datetime, request: object) -> VerbRecord:
-    said = cast("dict[str, object]", request) if isinstance(request, dict) else {}
-    about = said.get("step") or said.get("approval") or ""
-    entry = AuditEntry(
-        verb=name,
-        at=at.isoformat(timespec="seconds"),
-        by=str(said.get("by", "")),
-        because=str(said.get("because", "")),
-        about=str(about),
-        is_approved=said.get("is_approved") is True if name == APPROVE else None,
+def _verb(name: str, request: object, at: datetime) -> VerbRecord:
+    fields = cast("dict[str, object]", request) if isinstance(request, dict) else {}
+    return VerbRecord(
+        entry=AuditEntry.from_request(name, fields, at), executed_at=at, result=fields.get("result")
     )
-    return VerbRecord(entry=entry, at=at, result=said.get("result"))

@@ -1,4 +1,4 @@
-"""Decodes a history: what a codec, or a store of large payloads, has made of its payloads."""
+"""Decodes the payloads of history events with the payload codec and the external storage of a client."""
 
 from collections.abc import Iterable, Iterator, MutableMapping, MutableSequence, Sequence
 from typing import Any, cast
@@ -16,23 +16,24 @@ from temporalio.converter import (
 
 
 class PayloadDecoder:
-    """Decodes the events of one workflow, from the first on.
+    """Decodes the events of a workflow, in order from the first.
 
-    A codec may have been told what a payload belongs to, an activity or a workflow; so it is told again.
+    A codec may depend on the serialization context. The decoder gives each payload the context of the
+    encoding by the SDK: of an activity, a child workflow, or the workflow.
 
     Args:
-        workflow_id: The workflow.
-        namespace: Where it has run.
-        converter: With the codec, if there is one.
+        workflow_id: The workflow id.
+        namespace: The namespace of the workflow.
+        converter: The data converter of the client.
     """
 
     def __init__(self, workflow_id: str, namespace: str, converter: DataConverter) -> None:
         self._workflow_id, self._namespace, self._converter = workflow_id, namespace, converter
-        self._type = ""
+        self._workflow_type = ""
         self._activities: dict[int, SerializationContext] = {}
 
     async def decode(self, event: HistoryEvent) -> None:
-        """Decodes, in place, what is ever read of an event."""
+        """Decodes the payloads of an event in place; payloads without use for the parser stay encoded."""
         if self._converter.payload_codec is None and self._converter.external_storage is None:
             return
         name = event.WhichOneof("attributes") or ""
@@ -42,8 +43,8 @@ class PayloadDecoder:
             await self._decode(getattr(event, name), context)
 
     def _context_of(self, name: str, event: HistoryEvent) -> SerializationContext | None:
-        """What its payloads belong to; None where nobody reads them: of markers, Nexus and so on."""
-        # Which message it is depends on the name; what it must have then is asked of it below.
+        """The context of the payloads of an event; None for markers, Nexus events and others."""
+        # `name` selects one of many message types; each branch reads only fields that its types have.
         attributes: Any = getattr(event, name, None)
         if name.startswith("activity_task_"):
             if name.startswith("activity_task_scheduled"):
@@ -55,10 +56,9 @@ class PayloadDecoder:
         if name.startswith("child_workflow_execution_"):
             return self._workflow(attributes.workflow_execution.workflow_id)
         if name.startswith("workflow_execution_started"):
-            self._type = attributes.workflow_type.name
-        read = ("workflow_execution_", "workflow_properties_modified_event", "workflow_task_failed")
-        is_read = name.startswith(read)
-        return self._workflow(self._workflow_id) if is_read else None
+            self._workflow_type = attributes.workflow_type.name
+        own = ("workflow_execution_", "workflow_properties_modified_event", "workflow_task_failed")
+        return self._workflow(self._workflow_id) if name.startswith(own) else None
 
     def _workflow(self, workflow_id: str) -> SerializationContext:
         return WorkflowSerializationContext(namespace=self._namespace, workflow_id=workflow_id)
@@ -71,7 +71,7 @@ class PayloadDecoder:
             activity_type=scheduled.activity_type.name,
             activity_task_queue=scheduled.task_queue.name,
             workflow_id=self._workflow_id,
-            workflow_type=self._type,
+            workflow_type=self._workflow_type,
             is_local=False,
         )
 
@@ -83,7 +83,7 @@ class PayloadDecoder:
 
 
 def _payloads(message: Message) -> Iterator[Payload]:
-    """All but headers and search attributes, which nobody encodes."""
+    """The payloads in a message, except the unencoded headers and search attributes."""
     if isinstance(message, Payload):
         yield message
         return

@@ -1,4 +1,4 @@
-"""What would be made up for if a saga failed now, and what would stay; from its history alone."""
+"""The preview of a saga: compensations that would run if the saga failed now, and remaining effects."""
 
 from collections.abc import Iterator, Set
 
@@ -10,10 +10,9 @@ from .._core.ledger import Ledger
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._wire.operator_requests import SKIP
-from .closure import CloseStatus
 from .ledger_rebuild import RecoveryDirection, rebuild_saga
-from .resets import with_bases
 from .saga_record import SagaRecord, closure_of_child
+from .superseded_runs import with_superseded_runs
 
 MAY_HAVE_HAPPENED = (Outcome.DONE, Outcome.STARTED, Outcome.UNKNOWN)
 
@@ -22,9 +21,10 @@ class PlannedCompensation(BaseModel):
     """A compensation that would run.
 
     Args:
-        address: Of the step that it makes up for.
-        activity: The type of its activity.
-        lane: Where several could run at the same time, which lane it is in: `1`, `2`, within lane 2 `2.1`.
+        address: The address of the compensated step.
+        activity: The type of the compensating activity.
+        lane: The number of the sequence, where several sequences would run in parallel: `1`, `2`; `2.1` is a
+            parallel sequence inside of sequence 2.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -35,12 +35,12 @@ class PlannedCompensation(BaseModel):
 
 
 class RemainingEffect(BaseModel):
-    """An effect that would not be made up for.
+    """An effect that would remain.
 
     Args:
-        address: Of the step that has it.
-        outcome: Whether it is done, or nobody knows.
-        because: Who has left out its compensation, and why; the reason that a step gives stays in its code.
+        address: The address of the step.
+        outcome: The outcome of the step: done, started or unknown.
+        because: The operator and the reason of a skipped compensation; else empty.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,20 +51,20 @@ class RemainingEffect(BaseModel):
 
 
 class Preview(BaseModel):
-    """What would happen to what a saga has done, if it failed now.
+    """The compensations and the remaining effects of a saga, as if the saga failed now.
 
     Args:
-        id: The saga's id.
-        way: `back`, or `forward` where the pivot is done or may be: nothing is made up for any more.
-        compensations: What would run, the first to run first.
-        stays: What would stay.
-        has_completed: Whether it has ended well, so that what it did is meant to stay.
-        has_turned: Whether it is compensating already.
-        root: For a child that has completed, whose preview says what would be made up for: its parent does.
-        unknown: Children that ended without a word, or of which no history was read; what they owe is not
-            in it. What one that is open would make up for itself is.
-        left: What was done before a reset, and not since. The saga does not know of it: only a rescue makes
-            up for it, when the saga has ended.
+        id: The id of the saga.
+        way: `back`, or `forward` where the pivot is done or in doubt, so that nothing would be compensated.
+        compensations: The compensations that would run, the first to run first.
+        stays: The remaining effects.
+        has_completed: Whether the saga has completed, so that its effects are final.
+        has_turned: Whether the saga compensates already.
+        root: The root saga of a completed child; the root's preview has the child's compensations.
+        unknown: The children with unknown pending compensations. The compensations of an open child are
+            known, and are part of `compensations`.
+        left: The pending compensations of steps from superseded runs only. The saga does not know these
+            steps; only a rescue of the closed saga compensates the steps.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -81,52 +81,49 @@ class Preview(BaseModel):
 
     @property
     def sentence(self) -> str:
-        """What it comes to, for people."""
+        """The preview as a sentence, without a full stop."""
+        if not self.left:
+            return self._summary()
         count = len(self.left)
-        effects = f"{count} effect{'' if count == 1 else 's'}"
-        left = f"; for {effects} from before a reset, only a rescue makes up" if self.left else ""
-        return self._of_itself() + left
+        effects = "1 effect" if count == 1 else f"{count} effects"
+        verb = "needs" if count == 1 else "need"
+        return f"{self._summary()}; {effects} from before a reset {verb} a rescue"
 
-    def _of_itself(self) -> str:
-        """What it would do itself, or has still to do."""
+    def _summary(self) -> str:
         if self.has_completed:
-            return "nothing would be compensated: it has completed"
+            return "nothing would be compensated: the saga has completed"
         if self.root:
-            return f"what it did is its parent's to make up for: ask for the preview of {self.root!r}"
+            return f"the saga is a completed child: see the preview of its root {self.root!r}"
         if self.way is RecoveryDirection.FORWARD:
-            return "nothing would be compensated: the pivot is done, or may be, so it only goes forward"
+            return "nothing would be compensated: the pivot is done or in doubt"
         if not self.compensations:
-            return "nothing is owed"
+            return "no compensation is pending"
         count = len(self.compensations)
-        if count == 1:
-            return "1 compensation has still to run" if self.has_turned else "1 compensation would run"
-        return f"{count} compensations {'have still to' if self.has_turned else 'would'} run, in this order"
+        compensations = "1 compensation" if count == 1 else f"{count} compensations"
+        order = "" if count == 1 else ", in this order"
+        return f"{compensations} {'still to run' if self.has_turned else 'would run'}{order}"
 
 
 def build_preview(record: SagaRecord) -> Preview:
-    """Says what would be made up for, and what would stay; children count where their records were read."""
+    """Builds the preview of a saga; children count where their records were read."""
     rebuilt = rebuild_saga(record)
-    is_forward = rebuilt.way is RecoveryDirection.FORWARD
+    is_forward = rebuilt.direction is RecoveryDirection.FORWARD
     plan = () if is_forward or record.has_completed else rebuilt.plan()
-    turning = {} if is_forward else _open_children(record)
-    own = tuple(_of_children(turning))
-    left = {each.address for each in flatten(rebuilt.left)}
-    planned = {each.address for each in own} | {each.address for each in flatten(plan)} | left
-    if (
-        record.close is not None
-        and record.close.how in (CloseStatus.TERMINATED, CloseStatus.TIMED_OUT)
-        and not is_forward
-    ):
-        # All of it is for a rescue.
-        left = set[str]()
-    would_run = () if record.is_handed_over else select(plan, lambda address: address not in left)
+    open_children = {} if is_forward else _open_children(record)
+    of_children = tuple(_compensations_of(open_children))
+    superseded = {each.address for each in flatten(rebuilt.superseded)}
+    planned = {each.address for each in of_children} | {each.address for each in flatten(plan)} | superseded
+    if record.closure is not None and record.closure.status.is_interrupted and not is_forward:
+        # The rescue of an interrupted saga compensates the steps of all runs together.
+        superseded = set[str]()
+    own_plan = () if record.is_handed_over else select(plan, lambda address: address not in superseded)
     return Preview(
         id=record.id,
-        way=rebuilt.way,
-        compensations=(*own, *_planned(would_run)),
-        stays=tuple(_stays(record, planned)),
-        unknown=() if is_forward else tuple(_unknown(rebuilt.ledger, turning)),
-        left=tuple(_planned(rebuilt.left)) if left else (),
+        way=rebuilt.direction,
+        compensations=(*of_children, *_planned(own_plan)),
+        stays=tuple(_remaining_effects(record, planned)),
+        unknown=() if is_forward else tuple(_unknown_children(rebuilt.ledger, open_children)),
+        left=tuple(_planned(rebuilt.superseded)) if superseded else (),
         has_completed=record.has_completed,
         has_turned=rebuilt.lifecycle.has_compensated,
         root=record.root if record.is_handed_over and not is_forward else "",
@@ -134,7 +131,7 @@ def build_preview(record: SagaRecord) -> Preview:
 
 
 def _open_children(record: SagaRecord) -> dict[str, Preview]:
-    """The children that make up for their own steps before their parent does, by their addresses."""
+    """The previews of the open children by address; open children compensate before their parent."""
     return {
         child.address: build_preview(child.record)
         for child in record.children
@@ -142,8 +139,8 @@ def _open_children(record: SagaRecord) -> dict[str, Preview]:
     }
 
 
-def _of_children(previews: dict[str, Preview]) -> Iterator[PlannedCompensation]:
-    """What open children would make up for; several do so at the same time."""
+def _compensations_of(previews: dict[str, Preview]) -> Iterator[PlannedCompensation]:
+    """The compensations of open children; several children compensate in parallel."""
     for number, (child, preview) in enumerate(previews.items(), start=1):
         for each in preview.compensations:
             lanes = filter(None, (str(number) if len(previews) > 1 else "", each.lane))
@@ -151,7 +148,7 @@ def _of_children(previews: dict[str, Preview]) -> Iterator[PlannedCompensation]:
             yield PlannedCompensation(address=address, activity=each.activity, lane=".".join(lanes))
 
 
-def _unknown(ledger: Ledger, previews: dict[str, Preview]) -> Iterator[str]:
+def _unknown_children(ledger: Ledger, previews: dict[str, Preview]) -> Iterator[str]:
     for address in ledger.unresolved_children():
         if address not in previews:
             yield address
@@ -160,32 +157,32 @@ def _unknown(ledger: Ledger, previews: dict[str, Preview]) -> Iterator[str]:
 
 
 def _planned(plan: tuple[PlanItem, ...], lane: str = "") -> Iterator[PlannedCompensation]:
-    for part in plan:
-        if isinstance(part, PendingCompensation):
-            yield PlannedCompensation(address=part.address, activity=part.activity, lane=lane)
+    for item in plan:
+        if isinstance(item, PendingCompensation):
+            yield PlannedCompensation(address=item.address, activity=item.activity, lane=lane)
         else:
-            for number, parts in enumerate(part.lanes, start=1):
-                yield from _planned(parts, f"{lane}.{number}" if lane else str(number))
+            for number, items in enumerate(item.lanes, start=1):
+                yield from _planned(items, f"{lane}.{number}" if lane else str(number))
 
 
-def _stays(record: SagaRecord, planned: Set[str] = frozenset()) -> Iterator[RemainingEffect]:
-    """The effects, done or in doubt, that nothing makes up for; a child's as its parent sees them."""
-    ledger, record = rebuild_saga(record).ledger, with_bases(record)
+def _remaining_effects(record: SagaRecord, planned: Set[str] = frozenset()) -> Iterator[RemainingEffect]:
+    """The effects, done or in doubt, without a compensation, with the addresses of `record`."""
+    ledger, record = rebuild_saga(record).ledger, with_superseded_runs(record)
     skipped = {
         verb.entry.about: f"skipped by {verb.entry.by}: {verb.entry.because}"
         for each in (record, *record.own_rescues)
         for verb in each.verbs
         if verb.entry.verb == SKIP
     }
-    settled = (ledger.compensated - skipped.keys()) | planned
+    compensated = (ledger.compensated - skipped.keys()) | planned
     for address, entry in ledger.entries.items():
-        if not entry.is_child and address not in settled and entry.outcome in MAY_HAVE_HAPPENED:
+        if not entry.is_child and address not in compensated and entry.outcome in MAY_HAVE_HAPPENED:
             yield RemainingEffect(address=address, outcome=entry.outcome, because=skipped.get(address, ""))
     for child in record.children:
-        for stay in _stays(child.record) if child.record else ():
-            address = in_parent(child.address, stay.address)
-            if address not in settled:
-                yield stay.model_copy(update={"address": address})
-    for effort in record.efforts:
-        if effort.mark.purpose is Purpose.AFTERWARDS and effort.verdict.outcome is Outcome.DONE:
-            yield RemainingEffect(address=effort.address, outcome=Outcome.DONE)
+        for effect in _remaining_effects(child.record) if child.record else ():
+            address = in_parent(child.address, effect.address)
+            if address not in compensated:
+                yield effect.model_copy(update={"address": address})
+    for activity in record.activities:
+        if activity.header.purpose is Purpose.AFTERWARDS and activity.is_done:
+            yield RemainingEffect(address=activity.address, outcome=Outcome.DONE)

@@ -1,178 +1,222 @@
-"""A saga as its history tells of it: what was scheduled, how it ended, and who stepped in.
+"""The content of a saga's history: scheduled activities and children, their ends, and the operators' verbs.
 
-It is only told by `reading`; the ledger (`rebuild_saga`) and the timeline are both made from it,
-so they cannot disagree about what has happened.
+`parser` fills a record; the rebuilt ledger and the timeline are both derived from the record.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._core.status import Status
 from .._wire.activity_header import ActivityHeader
 from .._wire.continued_state import ContinuedState
-from .._wire.operator_requests import COMPLETE, SKIP, AuditEntry
-from .closure import CloseStatus, Closure
+from .._wire.operator_requests import COMPLETE, SKIP, AuditEntry, ManualResolution
+from .closure import Closure
 
-COUNTED = (Purpose.STEP, Purpose.BEST_EFFORT, Purpose.PIVOT, Purpose.RETRIABLE)
-"""What is a line of the ledger; the others are about one."""
+LEDGER_PURPOSES = (Purpose.STEP, Purpose.BEST_EFFORT, Purpose.PIVOT, Purpose.RETRIABLE)
+"""The purposes of actions, each of which is an entry of the ledger."""
 
 
 @dataclass(slots=True, kw_only=True)
 class ActivityRecord:
-    """An activity that was scheduled; a pivot or a compensation may have several, one after the other."""
+    """A scheduled activity. A step can have several: probes, compensations, and further rounds."""
 
     address: str
     activity: str
-    mark: ActivityHeader
+    """The activity type."""
+    header: ActivityHeader
     arguments: tuple[object, ...]
     scheduled_at: datetime
-    most: int
-    """How often it is tried at most; 0 is without end."""
+    maximum_attempts: int
+    """The limit of the retry policy; 0 means no limit."""
     attempts: int = 0
-    """How often it was begun, as far as history says: the attempt that runs is not in it."""
+    """The number of started attempts in the history, which does not have a running attempt."""
     ended_at: datetime | None = None
-    verdict: ActivityOutcome = field(default_factory=lambda: ActivityOutcome(Outcome.STARTED))
-    left_by: str = ""
-    """The run that did it, where a reset has left that behind."""
+    result: ActivityOutcome = field(default_factory=lambda: ActivityOutcome(Outcome.STARTED))
+    superseded_run_id: str = ""
+    """The run that scheduled the activity, where a reset superseded that run; else empty."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the activity completed."""
+        return self.result.outcome is Outcome.DONE
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the activity has not ended."""
+        return self.result.outcome is Outcome.STARTED
 
 
 @dataclass(slots=True, kw_only=True)
 class ChildRecord:
-    """A child saga, as its parent's history tells of it."""
+    """A child saga, read from the history of the parent."""
 
     address: str
     id: str
-    asked_at: datetime
+    initiated_at: datetime
     run_id: str = ""
-    """Its first run, once it has started."""
-    left_by: str = ""
-    """The run that asked for it, where a reset has left that behind."""
-    asked_in: int = 0
-    """The end of the workflow task in which it was asked for."""
+    """The first run of the child; empty before the start."""
+    superseded_run_id: str = ""
+    """The run of the parent that initiated the child, where a reset superseded that run; else empty."""
+    workflow_task_completed_event_id: int = 0
+    """The event of the parent's workflow task that initiated the child."""
     task_queue: str | None = None
-    """Where its workers listen, where that is not where its parent's do."""
+    """The task queue of the child; None if the parent has the same."""
     is_pivot: bool = False
     has_started: bool = False
-    was_refused: bool = False
-    """It was never started, as another workflow has its id."""
-    close: Closure | None = None
+    has_start_failed: bool = False
+    """Whether the server did not start the child, because another workflow has the same id."""
+    closure: Closure | None = None
     record: "SagaRecord | None" = None
-    """What its own history says, where somebody has read it."""
+    """The child's own history; None if that was not read."""
     is_missing: bool = False
-    """The server knows no such workflow."""
+    """Whether the server has no workflow with the id of the child."""
+
+
+Scheduled = ActivityRecord | ChildRecord
+"""An activity or a child that a saga has scheduled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerbRecord:
-    """An operator's word that was carried out, and the result that it came with."""
+    """An executed verb of an operator."""
 
     entry: AuditEntry
-    at: datetime = field(compare=False)
-    """As its history has it; the entry tells of seconds."""
+    executed_at: datetime = field(compare=False)
+    """The time of the event; the entry has whole seconds only."""
     result: object = None
+    """The result in the request, where the verb completes a step."""
+
+
+class TimedReason(NamedTuple):
+    """The time and the reason of an incident."""
+
+    at: datetime
+    reason: str
+
+
+class TimerRecord(NamedTuple):
+    """An open timer."""
+
+    fires_at: datetime
+    summary: str
 
 
 @dataclass(slots=True)
 class SagaRecord:
-    """A saga by its history; its activities and children stand in the order of their start."""
+    """A saga, read from its history.
+
+    Args:
+        id: The workflow id.
+        run_id: The current run.
+        first_run_id: The first run; resets and continue-as-new keep the first run.
+        parent: The workflow id of the parent of a child saga.
+        root: The workflow id of the root of a child saga.
+        type: The workflow type.
+        task_queue: The task queue of the workflow.
+        input: The input of the workflow, in the types of JSON.
+        started_at: The time of the first start in the history.
+        chunks: The received chunks of a rescue workflow.
+        scheduled: Activities and children, in the order of scheduling.
+        continued_state: The state from the run before the last, where the workflow continued as new.
+        last_run_index: The index in `scheduled` of the first item after the continued state.
+        verbs: The executed verbs.
+        cancel_requests: The cancel requests.
+        status: The last published status.
+        status_at: The time of the last published status.
+        has_compensated: Whether the saga ever published the status compensating.
+        timers: The open timers, by the ids of their start events.
+        is_paused: Whether the workflow is paused in Temporal.
+        task_failure: The current failure of workflow tasks, with the time of the first failed task.
+        has_pending_workflow_task: Whether the workflow code has not processed the latest events.
+        closure: The close of the workflow; None while the workflow is open.
+        continued_from: The run before the first run in the history.
+        continued_as: The run after the last run in the history.
+        reset_point: The latest event for a reset: the end of the last workflow task.
+        resets: The resets before the current run.
+        superseded_runs: The runs before resets, the oldest first, each from the start of the saga.
+        rescues: The rescue workflows of sagas with this id, in the order of their numbers.
+    """
 
     id: str
     run_id: str = ""
-    """The run that counts; told by who has fetched the history."""
     first_run_id: str = ""
-    """The run with which it began: the same before and after it was reset, or continued as new."""
     parent: str = ""
-    """The saga that it is a child of."""
     root: str = ""
-    """The saga at the top, where it is a child."""
     type: str = ""
     task_queue: str = ""
-    request: object = None
-    """What it was started with, as JSON has it."""
+    input: object = None
     started_at: datetime | None = None
-    parts: list[object] = field(default_factory=list[object])
-    """What a rescue was sent of its request in parts."""
-    lines: list[ActivityRecord | ChildRecord] = field(default_factory=list[ActivityRecord | ChildRecord])
-    carried: ContinuedState | None = None
-    """What its last run was given by the one before, where it continued as new."""
-    first: int = 0
-    """The first of its lines that is not in what was carried."""
+    chunks: list[object] = field(default_factory=list[object])
+    scheduled: list[Scheduled] = field(default_factory=list[Scheduled])
+    continued_state: ContinuedState | None = None
+    last_run_index: int = 0
     verbs: list[VerbRecord] = field(default_factory=list[VerbRecord])
-    cancels: list[tuple[datetime, str]] = field(default_factory=list[tuple[datetime, str]])
+    cancel_requests: list[TimedReason] = field(default_factory=list[TimedReason])
     status: str = ""
-    """What it last wrote into its search attribute, or its memo."""
     status_at: datetime | None = None
-    """When it wrote that."""
-    has_turned: bool = False
-    """Whether it has said that it compensates."""
-    timers: dict[int, tuple[datetime, str]] = field(default_factory=dict[int, tuple[datetime, str]])
-    """When each that is open fires, and what it is for; by the events that have started them."""
+    has_compensated: bool = False
+    timers: dict[int, TimerRecord] = field(default_factory=dict[int, TimerRecord])
     is_paused: bool = False
-    """Whether somebody has paused its workflow in Temporal: none of its code runs meanwhile."""
-    fault: tuple[datetime, str] | None = None
-    """Since when its code fails, and how: the server asks for the same workflow task again and again."""
-    has_news: bool = False
-    """Whether something has come that its code has not answered yet."""
-    close: Closure | None = None
+    task_failure: TimedReason | None = None
+    has_pending_workflow_task: bool = False
+    closure: Closure | None = None
     continued_from: str = ""
     continued_as: str = ""
     reset_point: int = 0
-    """A reset keeps what is before this event: the end of the last workflow task, or where it would be."""
-    resets: list[tuple[datetime, str]] = field(default_factory=list[tuple[datetime, str]])
-    """When it was reset to go on from here, and why."""
-    bases: list["SagaRecord"] = field(default_factory=list["SagaRecord"])
-    """What resets have left behind, the oldest first: runs that are not in its lines, from their start on."""
+    resets: list[TimedReason] = field(default_factory=list[TimedReason])
+    superseded_runs: list["SagaRecord"] = field(default_factory=list["SagaRecord"])
     rescues: list["SagaRecord"] = field(default_factory=list["SagaRecord"])
-    """The workflows that made up for a saga of this id after it had been cut off, by their numbers."""
 
-    def note_status(self, status: str, at: datetime) -> None:
-        """Notes what it says of itself."""
+    def set_status(self, status: str, at: datetime) -> None:
+        """Sets the published status."""
         self.status, self.status_at = status, at
-        self.has_turned = self.has_turned or status == Status.COMPENSATING
+        self.has_compensated = self.has_compensated or status == Status.COMPENSATING
 
     @property
     def has_completed(self) -> bool:
-        """Whether what it did is meant to stay; a child has to wait for its root.
+        """Whether the effects of the saga are final; a child's effects are final when the root closes.
 
-        Its workflow may go on after its block, and be cut off there; it has said then that the block ended.
+        The published status counts: a workflow can go on after its saga, and be terminated later.
         """
-        is_closed = self.close is not None and self.close.how is CloseStatus.COMPLETED
-        has_said = self.status == Status.COMPLETED or (self.status == Status.SETTLED and not self.has_turned)
-        return (is_closed or has_said) and self.status != Status.COMPENSATED and not self.parent
+        is_closed = self.closure is not None and self.closure.is_completed
+        is_published = self.status == Status.COMPLETED or (
+            self.status == Status.SETTLED and not self.has_compensated
+        )
+        return (is_closed or is_published) and self.status != Status.COMPENSATED and not self.parent
 
     @property
     def is_handed_over(self) -> bool:
-        """Whether it is a child that has completed: from then on its parent makes up for what it did."""
-        return bool(self.parent) and self.close is not None and self.close.how is CloseStatus.COMPLETED
+        """Whether the saga is a completed child: the parent runs the compensations."""
+        return bool(self.parent) and self.closure is not None and self.closure.is_completed
 
     @property
     def own_rescues(self) -> list["SagaRecord"]:
-        """Its rescues, without those of an earlier saga that had the same id."""
-        began = self.carried.began_at if self.carried else self.started_at
+        """The rescues of this saga, without the rescues of an earlier saga with the same id."""
+        began = self.continued_state.began_at if self.continued_state else self.started_at
         return [each for each in self.rescues if not (began and each.started_at) or each.started_at >= began]
 
     @property
-    def efforts(self) -> list[ActivityRecord]:
-        """The activities among its lines."""
-        return [line for line in self.lines if isinstance(line, ActivityRecord)]
+    def activities(self) -> list[ActivityRecord]:
+        """The scheduled activities."""
+        return [each for each in self.scheduled if isinstance(each, ActivityRecord)]
 
     @property
     def children(self) -> list[ChildRecord]:
-        """The child sagas among its lines."""
-        return [line for line in self.lines if isinstance(line, ChildRecord)]
+        """The scheduled children."""
+        return [each for each in self.scheduled if isinstance(each, ChildRecord)]
 
-
-def by_hand(record: SagaRecord) -> frozenset[str]:
-    """The addresses that a person has settled, by leaving something out or by doing it."""
-    return frozenset(manual_resolutions_of(record))
+    @property
+    def compensations(self) -> list[ActivityRecord]:
+        """The scheduled compensations."""
+        return [each for each in self.activities if each.header.purpose is Purpose.COMPENSATION]
 
 
 def manual_resolutions_of(record: SagaRecord) -> dict[str, ManualResolution]:
-    """How a person has settled what is at these addresses."""
+    """How operators resolved steps manually, by the addresses of the steps."""
     return {
         verb.entry.about: "skipped" if verb.entry.verb == SKIP else "completed by hand"
         for verb in record.verbs
@@ -180,8 +224,13 @@ def manual_resolutions_of(record: SagaRecord) -> dict[str, ManualResolution]:
     }
 
 
+def manually_resolved(record: SagaRecord) -> frozenset[str]:
+    """The addresses of the manually resolved steps."""
+    return frozenset(manual_resolutions_of(record))
+
+
 def closure_of_child(child: ChildRecord) -> Closure | None:
-    """How a child has ended, by its own history where that was read; its parent may not have heard of it."""
-    if child.record is not None and child.record.close is not None:
-        return child.record.close
-    return child.close
+    """The close of a child by the child's own history, or else by the parent's history."""
+    if child.record is not None and child.record.closure is not None:
+        return child.record.closure
+    return child.closure

@@ -1,4 +1,4 @@
-"""The story of one saga, for people and programs: what it did, what it owes, and who stepped in."""
+"""The timeline of a saga as data: steps, compensations, children, waits, and the verbs of operators."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,22 +11,28 @@ from .._wire.operator_requests import AuditEntry
 from .closure import CloseStatus
 from .ledger_rebuild import RecoveryDirection
 
+FOR_OPERATOR = "for a person"
+UNTIL_UNPAUSED = "until its workflow is unpaused in Temporal"
+"""Two values of `PendingWait.what`; every other value is the summary of an open timer."""
+
 
 class CompensationState(StrEnum):
-    """How far the compensation of a step is."""
+    """The progress of a compensation."""
 
-    OWED = "owed"
-    """It would run if the saga failed now, or is about to run."""
-    PARENTS = "its parent's"
-    """Its saga is a child that has completed: only its parent knows."""
+    PENDING = "owed"
+    """The compensation would run if the saga failed now, or is about to run."""
+    OF_PARENT = "its parent's"
+    """The saga is a completed child: the parent runs the compensation if the parent fails."""
     UNDER_WAY = "under way"
+    """The compensation runs."""
     FAILING = "failing"
-    """Its last round failed; it is tried again, or waits for a person."""
+    """The last round of attempts failed; another round follows, or an operator must act."""
     DONE = "done"
-    BY_HAND = "by hand"
-    """A person has done it."""
+    """The compensation is done."""
+    DONE_MANUALLY = "by hand"
+    """An operator marked the compensation as done manually."""
     SKIPPED = "skipped"
-    """A person has left it out."""
+    """An operator skipped the compensation."""
 
 
 class _Model(BaseModel):
@@ -34,16 +40,16 @@ class _Model(BaseModel):
 
 
 class CompensationLine(_Model):
-    """What makes up for a step, and how far it is.
+    """The compensation of a step in a timeline.
 
     Args:
-        address: Of the step, as the saga that runs the compensation sees it.
-        activity: The type of the activity.
-        state: How far it is.
-        started_at: When it was first scheduled.
-        ended_at: When it was done.
-        attempts: How often it was begun, as far as history says.
-        reason: Why its last round failed.
+        address: The address of the step, in the compensating saga.
+        activity: The type of the compensating activity.
+        state: The progress.
+        started_at: The time of the first scheduling.
+        ended_at: The time at which the compensation was done.
+        attempts: The number of started attempts in the history.
+        reason: The reason for which the last round failed.
     """
 
     address: str
@@ -56,22 +62,22 @@ class CompensationLine(_Model):
 
 
 class StepLine(_Model):
-    """A step, the pivot, or a child saga, and how it ended.
+    """A step, pivot or child saga in a timeline.
 
     Args:
-        address: Where it is in the saga.
-        purpose: What it is: `step`, `best-effort`, `pivot`, `retriable`, `afterwards`, or `child`.
-        outcome: Done, rejected or unknown; *started* where no end is known yet.
-        activity: The type of its activity; for a child, of its workflow where that is known.
-        started_at: When it was scheduled.
-        ended_at: When it ended, where it did.
-        attempts: How often it was begun, as far as history says.
-        code: The code of a refusal or failure.
-        reason: One sentence on it.
-        compensations: What makes up for it; a child that has closed may owe several.
-        child: The child's own story, where it was read.
-        left_by: The run that has done it, where a reset has left that behind.
-        by_hand: How a person has settled it, where one has: the outcome is what that person says.
+        address: The address in the saga.
+        purpose: `step`, `best-effort`, `pivot`, `retriable`, `afterwards`, or `child`.
+        outcome: The outcome; `started` while the outcome is open.
+        activity: The activity type, or the workflow type of a child.
+        started_at: The time of scheduling.
+        ended_at: The time of the end.
+        attempts: The number of started attempts in the history.
+        code: The code of a rejection or failure.
+        reason: The reason of a rejection or failure.
+        compensations: The compensation of the step, or the compensations of a completed child.
+        child: The timeline of a child.
+        left_by: The superseded run of the step; empty for a step of the current run.
+        by_hand: The manual resolution; the outcome is then the operator's decision.
     """
 
     address: str
@@ -90,49 +96,59 @@ class StepLine(_Model):
 
 
 class TaskFailure(_Model):
-    """The code of a saga fails; its workers try it again until it is mended."""
+    """A failure of the workflow code; workers retry the workflow task until the code is fixed.
+
+    Args:
+        reason: The message of the latest error.
+        since: The time of the first failed task.
+    """
 
     reason: str
     since: datetime
 
 
 class PendingWait(_Model):
-    """What a saga waits for, and until when at the latest; nothing else ends the wait for a person."""
+    """A condition for which an open saga waits.
+
+    Args:
+        what: The condition: the summary of a timer, or a sentence of this module.
+        until: The latest end of the wait; None if only the condition ends the wait.
+    """
 
     what: str
     until: datetime | None = None
 
 
 class CancelRequest(_Model):
-    """Somebody asked the saga to end early."""
+    """A request to cancel the workflow of a saga."""
 
     at: datetime
     reason: str = ""
 
 
 class Timeline(_Model):
-    """The story of a saga.
+    """The timeline of a saga.
 
     Args:
-        id: The saga's id.
-        run_id: The run of its workflow that counts.
-        type: The type of its workflow.
-        status: Its status; for a saga that was cut off, how: `terminated`, `timed-out`, `failed`.
-        way: For a saga that has not ended by itself: whether it can still go `back`, or only `forward`.
-        since: When it said so; a saga on the happy path, and one that was cut off, says nothing.
-        started_at: When it started.
-        ended_at: When it ended, where it did.
-        closed: How its workflow closed.
-        code: The code of the failure that it ended with.
-        reason: One sentence on it.
-        steps: Its steps and children, in the order of their start.
-        fault: That its code fails, where it is open: it does nothing and takes no verb until that is mended.
-        waits: What it waits for, where it is open; what its workflow has no timer for is not told.
-        verbs: What operators did.
-        cancels: Who asked it to end early, and when.
-        continued_from: The run before this one, where it continued as new.
-        continued_as: The run after this one that was not read.
-        rescues: What was done after it had been cut off, each time that it was.
+        id: The id of the saga.
+        run_id: The current run of the workflow.
+        type: The workflow type.
+        status: The status; `terminated`, `timed-out` or `failed` for a workflow without a final saga status.
+        way: The direction of the recovery: `back` or `forward`.
+        since: The time of the published status; None for an unpublished status.
+        started_at: The time of the start.
+        ended_at: The time of the close.
+        closed: The close status of the workflow.
+        code: The code of the failure of the workflow.
+        reason: The reason of the failure.
+        steps: The steps and children, in the order of their start.
+        fault: The failure of the workflow code, which must be fixed before the saga can go on.
+        waits: The conditions for which the saga waits.
+        verbs: The audit trail.
+        cancels: The cancel requests.
+        continued_from: The run before the first run in the timeline, where the workflow continued as new.
+        continued_as: The run after the last run in the timeline.
+        rescues: The timelines of the rescues, in the order of their start.
     """
 
     id: str
@@ -157,5 +173,5 @@ class Timeline(_Model):
 
     @property
     def rescue(self) -> "Timeline | None":
-        """The last of its rescues, where there is one."""
+        """The last rescue; None without a rescue."""
         return self.rescues[-1] if self.rescues else None

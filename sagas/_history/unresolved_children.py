@@ -1,81 +1,97 @@
-"""The children that have ended and have not told their saga what they owe, so that a person has to see to it.
+"""Finds the closed children of an open saga whose pending compensations the saga does not know.
 
-Of most, its own history says so: they were terminated, for one. An answer that its code could not read may be
-read from the history all the same. What tells of that is that the saga is stuck, and leaves the child out.
+An unresolved child keeps its parent stuck until an operator resolves the child. The close of the child, for
+example a termination, shows most problems. A child whose result the parent's code cannot read has a regular
+close; then only the parent's behaviour shows the problem: the parent is stuck, and schedules no compensation
+of the child.
 """
 
 from collections.abc import Sequence
 
 from .._core.compensation import flatten
 from .._core.ids import in_parent
-from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._core.status import Status
 from .closure import CloseStatus
-from .saga_record import ActivityRecord, ChildRecord, SagaRecord, by_hand
+from .saga_record import ActivityRecord, ChildRecord, SagaRecord, Scheduled, manually_resolved
 
 
 def unresolved_children(record: SagaRecord) -> dict[str, str]:
-    """Why an open saga does not know what children of it owe, by their addresses."""
-    if record.close is not None:
+    """Why a saga does not know the pending compensations of a child, by the address of the child.
+
+    Empty for a closed saga.
+    """
+    if record.closure is not None:
         return {}
-    lines = [line for line in record.lines if not line.left_by]
-    settled = by_hand(record)
-    children = [line for line in lines if isinstance(line, ChildRecord) and line.address not in settled]
-    silent = [child for child in children if child.close and not child.close.is_a_word]
-    completed = [child for child in children if child.close and child.close.owed is not None]
+    scheduled = [item for item in record.scheduled if not item.superseded_run_id]
+    resolved = manually_resolved(record)
+    children = [item for item in scheduled if isinstance(item, ChildRecord) and item.address not in resolved]
+    unreported = [child for child in children if child.closure and child.closure.pending is None]
+    completed = [
+        child
+        for child in children
+        if child.closure and child.closure.is_completed and child.closure.pending is not None
+    ]
     unread: list[ChildRecord] = []
-    if record.status == Status.STUCK and not record.has_news:
-        if not record.has_turned:
-            # The pivot is passed alone, and something follows it unless nobody knows what became of it.
-            unread = [child for child in completed if child.is_pivot and child is lines[-1]]
+    if record.status == Status.STUCK and not record.has_pending_workflow_task:
+        if not record.has_compensated:
+            # No step runs beside the pivot, and a step follows a pivot with a known outcome.
+            unread = [child for child in completed if child.is_pivot and child is scheduled[-1]]
         else:
-            unread = _left_out(lines, completed, settled, is_explained=bool(silent))
-    return {child.address: _why(child) for child in (*silent, *unread)}
+            unread = _not_compensated(scheduled, completed, resolved, has_other_reason=bool(unreported))
+    return {child.address: _explain(child) for child in (*unreported, *unread)}
 
 
-def _left_out(
-    lines: Sequence[ActivityRecord | ChildRecord],
+def _not_compensated(
+    scheduled: Sequence[Scheduled],
     completed: Sequence[ChildRecord],
-    settled: frozenset[str],
+    resolved: frozenset[str],
     *,
-    is_explained: bool,
+    has_other_reason: bool,
 ) -> list[ChildRecord]:
-    """The children that a saga leaves out which is stuck on its way back; it does all that it can do first.
+    """The children without compensations in a stuck, compensating saga.
+
+    A compensating saga first runs all known compensations.
 
     Args:
-        lines: Of the saga.
-        completed: Those of its children that have completed.
-        settled: What a person has settled.
-        is_explained: Whether it waits for other children in any case.
+        scheduled: The activities and children of the saga.
+        completed: The completed children.
+        resolved: The addresses of manually resolved steps.
+        has_other_reason: Whether other children already explain why the saga is stuck.
     """
-    efforts = [line for line in lines if isinstance(line, ActivityRecord)]
-    last = {each.address: each for each in efforts if each.mark.purpose is Purpose.COMPENSATION}
-    if any(last[each].verdict.outcome is not Outcome.DONE for each in last.keys() - settled):
+    activities = [item for item in scheduled if isinstance(item, ActivityRecord)]
+    last = {each.address: each for each in activities if each.header.purpose is Purpose.COMPENSATION}
+    if any(not last[address].is_done for address in last.keys() - resolved):
         return []
-    owing = [child for child in completed if not _owed_by(child) <= last.keys()]
-    owing_nothing = [child for child in completed if not _owed_by(child)]
-    if owing or is_explained:
-        return owing
-    # It turns round as soon as it cannot read an answer, so it was hardly an earlier one.
-    return sorted(owing_nothing, key=lambda child: child.close.at if child.close else child.asked_at)[-1:]
+    with_missing = [child for child in completed if not _pending_addresses(child) <= last.keys()]
+    with_none = [child for child in completed if not _pending_addresses(child)]
+    if with_missing or has_other_reason:
+        return with_missing
+    # A saga starts compensating as soon as it cannot read a result: the last child to close is the likely
+    # cause.
+    return sorted(
+        with_none, key=lambda child: child.closure.closed_at if child.closure else child.initiated_at
+    )[-1:]
 
 
-def _owed_by(child: ChildRecord) -> set[str]:
-    """The addresses of what a child says that it owes, as its parent would have them."""
-    owed = child.close.owed if child.close else None
-    return {in_parent(child.address, each.address) for each in flatten(owed or ())}
+def _pending_addresses(child: ChildRecord) -> set[str]:
+    """The addresses of the reported pending compensations in the parent."""
+    pending = child.closure.pending if child.closure else None
+    return {in_parent(child.address, each.address) for each in flatten(pending or ())}
 
 
-def _why(child: ChildRecord) -> str:
-    how = child.close.how if child.close else None
-    closes = (child.close, child.record and child.record.close)
-    reason = next((close.reason for close in closes if close and close.reason), "")
-    match how:
+def _explain(child: ChildRecord) -> str:
+    status = child.closure.status if child.closure else None
+    closures = (child.closure, child.record and child.record.closure)
+    reason = next((each.reason for each in closures if each and each.reason), "")
+    match status:
         case CloseStatus.COMPLETED:
-            ended = "it completed with an answer that its parent could not read"
+            problem = "the child completed, but the parent could not read the result"
         case CloseStatus.TERMINATED:
-            ended = f"it was terminated: {reason}" if reason else "it was terminated"
+            problem = f"the child was terminated: {reason}" if reason else "the child was terminated"
+        case CloseStatus.TIMED_OUT:
+            problem = "the child timed out"
         case _:
-            ended = reason or "its time was over"
-    return f"{ended}; a person has to {'say what became of it' if child.is_pivot else 'see to what it owes'}"
+            problem = reason or "the child failed"
+    action = "find out whether the pivot happened" if child.is_pivot else "resolve its compensations"
+    return f"{problem}; an operator must {action}"

@@ -7,7 +7,7 @@ from temporalio import workflow
 
 from .._errors import DeadlineExceededError, DefinitionError, RejectedError
 from .._run.scope import Scope
-from .._wire.operator_requests import ApprovalRequest
+from .._wire.operator_requests import ApproveRequest
 
 NOT_APPROVED = "not_approved"
 """The code of the rejection when a person decides against the saga."""
@@ -38,9 +38,9 @@ class Approvals:
 
     def __init__(self, scope: Scope) -> None:
         self._awaited = scope.awaited_approvals
-        self._decided: dict[str, ApprovalRequest] = {}
+        self._decided: dict[str, ApproveRequest] = {}
 
-    async def wait(self, name: str, role: str, timeout: timedelta) -> ApprovalDecision:  # noqa: ASYNC109 - a timer
+    async def wait(self, name: str, role: str, timeout: timedelta) -> ApprovalDecision:
         """Waits for a decision.
 
         Raises:
@@ -65,7 +65,7 @@ class Approvals:
             raise RejectedError(NOT_APPROVED, f"{name}: {request.by} decided against it: {request.because}")
         return ApprovalDecision(by=request.by, because=request.because, at=workflow.now())
 
-    def refusal(self, request: ApprovalRequest) -> str | None:
+    def refusal(self, request: ApproveRequest) -> str | None:
         """The reason why a decision cannot be taken, as a sentence."""
         role = self._awaited.get(request.approval)
         if role is None or request.approval in self._decided:
@@ -76,12 +76,12 @@ class Approvals:
             )
         return None
 
-    def decide(self, request: ApprovalRequest) -> None:
+    def decide(self, request: ApproveRequest) -> None:
         """Takes a decision that was not refused."""
         self._decided[request.approval] = request
 
 
-def refusal_of_unawaited(request: ApprovalRequest, awaited: dict[str, str]) -> str:
+def refusal_of_unawaited(request: ApproveRequest, awaited: dict[str, str]) -> str:
     """The sentence with which an approval is refused that the saga does not wait for."""
     waits = [f"waits for approval {name!r} by {role}" for name, role in awaited.items()]
     return f"approval {request.approval!r} is not waited for: {', '.join(waits) or 'it waits for none'}"

@@ -96,7 +96,7 @@ class ExternalEvents:
             count = f"{len(values)} times " if len(values) > 1 else ""
             self._report(f"{name} came {count}and was never asked for")
 
-    async def wait(self, expected: ExpectedEvent[T], timeout: timedelta) -> T:  # noqa: ASYNC109 - a timer
+    async def wait(self, expected: ExpectedEvent[T], timeout: timedelta) -> T:
         """Waits for an event, and returns the oldest one that has arrived.
 
         Raises:

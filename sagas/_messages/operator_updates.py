@@ -27,10 +27,10 @@ from .._wire.operator_requests import (
     RESUME,
     RETRY,
     SKIP,
-    ApprovalRequest,
+    ApproveRequest,
     AuditEntry,
     CompleteRequest,
-    OperatorNote,
+    OperatorRequest,
     SkipRequest,
 )
 from .approvals import Approvals, refusal_of_unawaited
@@ -61,13 +61,13 @@ class OperatorUpdates:
 
     def open(self) -> None:
         """Takes verbs from now on."""
-        self._set_update(HOLD, OperatorNote, self._refusal_of_hold, lambda _: self._hold())
-        self._set_update(RESUME, OperatorNote, self._refusal_of_resume, lambda _: self._resume())
-        self._set_update(RETRY, OperatorNote, self._refusal_of_retry, lambda _: self._retry_loop.retry())
-        self._set_update(COMPENSATE, OperatorNote, self._refusal_of_compensate, self._compensate)
+        self._set_update(HOLD, OperatorRequest, self._refusal_of_hold, lambda _: self._hold())
+        self._set_update(RESUME, OperatorRequest, self._refusal_of_resume, lambda _: self._resume())
+        self._set_update(RETRY, OperatorRequest, self._refusal_of_retry, lambda _: self._retry_loop.retry())
+        self._set_update(COMPENSATE, OperatorRequest, self._refusal_of_compensate, self._compensate)
         self._set_update(SKIP, SkipRequest, self._refusal_of_skip, self._skip)
         self._set_update(COMPLETE, CompleteRequest, self._refusal_of_complete, self._complete)
-        self._set_update(APPROVE, ApprovalRequest, self._refusal_of_approve, self._approve)
+        self._set_update(APPROVE, ApproveRequest, self._refusal_of_approve, self._approve)
         if self._context.is_child:
             self._set_signal(HOLD, self._refusal_of_parents_hold, self._hold)
             self._set_signal(RESUME, self._refusal_of_resume, self._resume)
@@ -75,7 +75,7 @@ class OperatorUpdates:
     def _set_update(
         self,
         verb: str,
-        request: type[OperatorNote],
+        request: type[OperatorRequest],
         refusal_of: Callable[[Any], str | None],
         carry_out: Callable[[Any], None],
     ) -> None:
@@ -108,43 +108,34 @@ class OperatorUpdates:
         )
 
     def _set_signal(
-        self, verb: str, refusal_of: Callable[[OperatorNote], str | None], carry_out: Callable[[], None]
+        self, verb: str, refusal_of: Callable[[OperatorRequest], str | None], carry_out: Callable[[], None]
     ) -> None:
         """Follows a verb of the parent; a verb that makes no sense here is passed over."""
 
         async def handle(*content: Any) -> None:
             note = content[0] if len(content) == 1 else None
             has_ended = self._scope.lifecycle.status in ENDED
-            if not isinstance(note, OperatorNote) or has_ended or refusal_of(note):
+            if not isinstance(note, OperatorRequest) or has_ended or refusal_of(note):
                 return
             self._audit(verb, note)
             carry_out()
             await self._context.open_children.pass_on(verb, note)
 
-        declare_message(handle, OperatorNote)
+        declare_message(handle, OperatorRequest)
         # Temporal types handlers loosely.
         workflow.set_signal_handler(verb, handle)  # pyright: ignore[reportUnknownMemberType]
 
-    def _audit(self, verb: str, note: OperatorNote) -> None:
-        self._scope.audit.append(
-            AuditEntry(
-                verb=verb,
-                at=workflow.now().isoformat(timespec="seconds"),
-                by=note.by,
-                because=note.because,
-                about=getattr(note, "step", "") or getattr(note, "approval", ""),
-                is_approved=getattr(note, "is_approved", None),
-            )
-        )
+    def _audit(self, verb: str, note: OperatorRequest) -> None:
+        self._scope.audit.append(AuditEntry.from_request(verb, dict(note), workflow.now()))
 
-    def _refusal_of_hold(self, _: OperatorNote) -> str | None:
+    def _refusal_of_hold(self, _: OperatorRequest) -> str | None:
         if is_compensation_requested(self._scope):
             return "the saga is about to compensate: that cannot be held"
         if (status := self._scope.lifecycle.status) is not Status.RUNNING:
             return f"the saga is {status}: only one that is running can be held"
         return None
 
-    def _refusal_of_parents_hold(self, note: OperatorNote) -> str | None:
+    def _refusal_of_parents_hold(self, note: OperatorRequest) -> str | None:
         """As `_refusal_of_hold`; but a child that is stuck is held, and stops after the stuck step."""
         lifecycle = self._scope.lifecycle
         is_going_forward = lifecycle.phase is not Phase.COMPENSATING
@@ -157,7 +148,7 @@ class OperatorUpdates:
         if self._scope.lifecycle.status is Status.HELD:
             self._scope.publish()
 
-    def _refusal_of_resume(self, _: OperatorNote) -> str | None:
+    def _refusal_of_resume(self, _: OperatorRequest) -> str | None:
         if not self._scope.lifecycle.is_held:
             return "the saga is not held: there is nothing to resume"
         return None
@@ -168,14 +159,14 @@ class OperatorUpdates:
         if was_held:
             self._scope.publish()
 
-    def _refusal_of_retry(self, _: OperatorNote) -> str | None:
+    def _refusal_of_retry(self, _: OperatorRequest) -> str | None:
         if self._scope.lifecycle.stuck_steps:
             return None
         if self._scope.lifecycle.status is Status.STUCK:
             return f"there is nothing to retry: {self._scope.publisher.note}"
         return f"the saga is {self._scope.lifecycle.status}, not stuck: there is nothing to retry"
 
-    def _refusal_of_compensate(self, _: OperatorNote) -> str | None:
+    def _refusal_of_compensate(self, _: OperatorRequest) -> str | None:
         lifecycle = self._scope.lifecycle
         if lifecycle.is_past_pivot:
             return "the saga is past its pivot: it only goes forward"
@@ -189,7 +180,7 @@ class OperatorUpdates:
                 )
         return None
 
-    def _compensate(self, note: OperatorNote) -> None:
+    def _compensate(self, note: OperatorRequest) -> None:
         # The saga stays held until it compensates: past its pivot, or that of its child, the request is void.
         self._scope.request_compensation(CompensationRequestedError(note.by, note.because))
 
@@ -229,12 +220,12 @@ class OperatorUpdates:
         outcome = ActivityOutcome(Outcome.DONE, result)
         self._retry_loop.resolve(request.step, "completed by hand", outcome)
 
-    def _refusal_of_approve(self, request: ApprovalRequest) -> str | None:
+    def _refusal_of_approve(self, request: ApproveRequest) -> str | None:
         if self._approvals is None:
             return refusal_of_unawaited(request, {})
         return self._approvals.refusal(request)
 
-    def _approve(self, request: ApprovalRequest) -> None:
+    def _approve(self, request: ApproveRequest) -> None:
         if self._approvals is not None:
             self._approvals.decide(request)
 

@@ -13,7 +13,7 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError
 
 from .._core.lifecycle import Lifecycle, Phase
-from .._wire.operator_requests import HOLD, OperatorNote
+from .._wire.operator_requests import HOLD, OperatorRequest
 
 ChildHandle = workflow.ChildWorkflowHandle[Any, Any]
 
@@ -29,7 +29,7 @@ class OpenChildren:
         self._lifecycle = lifecycle
         self._open: dict[str, ChildHandle] = {}
         self._cancelled: set[str] = set()
-        self._hold_note: OperatorNote | None = None
+        self._hold_note: OperatorRequest | None = None
         self._sending = asyncio.Lock()
 
     @contextmanager
@@ -60,7 +60,7 @@ class OpenChildren:
             if self._lifecycle.is_held and self._hold_note is not None:
                 await _send(child, HOLD, self._hold_note)
 
-    async def pass_on(self, verb: str, note: OperatorNote) -> None:
+    async def pass_on(self, verb: str, note: OperatorRequest) -> None:
         """Sends a verb to all open children, one verb after the other; returns when all have received it."""
         self._hold_note = note if verb == HOLD else None
         async with self._sending:
@@ -68,7 +68,7 @@ class OpenChildren:
                 await _send(child, verb, note)
 
 
-async def _send(child: ChildHandle, verb: str, note: OperatorNote) -> None:
+async def _send(child: ChildHandle, verb: str, note: OperatorRequest) -> None:
     try:
         await child.signal(verb, note)
     except FailureError as error:

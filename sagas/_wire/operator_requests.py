@@ -1,21 +1,27 @@
-"""What an operator may ask of a running saga: the requests, by the names of their updates."""
+"""Requests that operators send to running sagas, and the audit trail of the requests that were executed."""
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 HOLD, RESUME, RETRY = "saga-hold", "saga-resume", "saga-retry"
 SKIP, COMPLETE, COMPENSATE, APPROVE = "saga-skip", "saga-complete", "saga-compensate", "saga-approve"
 
+ManualResolution = Literal["skipped", "completed by hand"]
+"""How an operator resolved a step manually."""
 
-class OperatorNote(BaseModel):
-    """Who steps in, and why; it stays in the saga's history.
+
+class OperatorRequest(BaseModel):
+    """The request of an operator: the fields that the requests of all verbs share.
+
+    The saga's history keeps the request of every executed verb.
 
     Args:
-        by: Who asks.
-        because: The reason, for those who read the audit trail.
-        roles: What the person may do here, as far as whoever passes the request on knows.
+        by: The operator.
+        because: The reason, for readers of the audit trail.
+        roles: The roles of the operator, as claimed by the sender of the request.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,34 +31,34 @@ class OperatorNote(BaseModel):
     roles: frozenset[str] = frozenset()
 
 
-class SkipRequest(OperatorNote):
-    """A compensation that will not be done, or a pivot of which a person knows that it did not happen.
+class SkipRequest(OperatorRequest):
+    """Skips a compensation that cannot run and need not run, or a pivot that did not happen.
 
     Args:
-        step: The address of the step that is stuck: `reserve-stock`, `payment:capture-payment`.
+        step: The address of the stuck step: `reserve-stock`, `payment:capture-payment`.
     """
 
     step: str
 
 
-class CompleteRequest(OperatorNote):
-    """Something was done by hand: a compensation, the pivot, or a step after it.
+class CompleteRequest(OperatorRequest):
+    """Marks a compensation, the pivot, or a step after the pivot as done manually.
 
     Args:
-        step: The address of the step that is stuck.
-        result: What its action would have returned, as JSON; not for a compensation.
+        step: The address of the stuck step.
+        result: The result of the action, as JSON; None for a compensation.
     """
 
     step: str
     result: object = None
 
 
-class ApprovalRequest(OperatorNote):
-    """A decision that a saga waits for.
+class ApproveRequest(OperatorRequest):
+    """Decides an approval.
 
     Args:
-        approval: Its name in the saga.
-        is_approved: Whether it may go on.
+        approval: The name of the approval in the saga.
+        is_approved: The decision.
     """
 
     approval: str
@@ -60,15 +66,15 @@ class ApprovalRequest(OperatorNote):
 
 
 class AuditEntry(BaseModel):
-    """One verb that was carried out.
+    """An executed verb in the audit trail of a saga.
 
     Args:
-        verb: The name of its update.
-        at: When, in ISO 8601, UTC.
-        by: Who asked for it.
-        because: Why.
-        about: The step or the approval that it was about, if any.
-        is_approved: The decision, where it was one.
+        verb: The name of the update: `saga-hold`.
+        at: The time in ISO 8601, UTC, in whole seconds.
+        by: The operator.
+        because: The reason.
+        about: The step or the approval that the request names, else empty.
+        is_approved: The decision on an approval; None for every other verb.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -80,12 +86,35 @@ class AuditEntry(BaseModel):
     about: str = ""
     is_approved: bool | None = None
 
+    @classmethod
+    def from_request(cls, verb: str, request: Mapping[str, object], at: datetime) -> Self:
+        """Makes the entry of an executed request.
+
+        Args:
+            verb: The name of the update.
+            request: The fields of the request, by name; missing texts become empty.
+            at: The time of execution, with a time zone.
+        """
+        return cls.model_validate(
+            {
+                "verb": verb,
+                "at": at.isoformat(timespec="seconds"),
+                "by": str(request.get("by", "")),
+                "because": str(request.get("because", "")),
+                "about": str(request.get("step") or request.get("approval") or ""),
+                "is_approved": request.get("is_approved", True) if verb == APPROVE else None,
+            }
+        )
+
     @property
     def words(self) -> str:
-        """What was asked, for people: `skip reserve-stock`, `approve large-order (no)`."""
-        answer = "" if self.is_approved is None else "(yes)" if self.is_approved else "(no)"
-        return " ".join(filter(None, (self.verb.removeprefix("saga-"), self.about, answer)))
+        """The verb and its target for people: `skip reserve-stock`, `approve large-order (no)`."""
+        decision = "" if self.is_approved is None else "(yes)" if self.is_approved else "(no)"
+        return " ".join(filter(None, (self.verb.removeprefix("saga-"), self.about, decision)))
 
 
-Authorize = Callable[[str, OperatorNote], str | None]
-"""Says why somebody may not use a verb, in a sentence, or nothing; see `SagaPlugin`."""
+Authorize = Callable[[str, OperatorRequest], str | None]
+"""A check of requests, given to `SagaPlugin(authorize=...)`.
+
+The function takes the verb and the request, and returns the reason of a refusal, or None to allow the
+request."""

@@ -3,22 +3,20 @@
 from pydantic import BaseModel, ConfigDict
 
 from .._core.compensation import PlanItem
-from .._core.lifecycle import ManualResolution
-from .operator_requests import OperatorNote
+from .operator_requests import ManualResolution, OperatorRequest
 
 RESCUE_TYPE = "saga-rescue"
-
-
+"""The type of the rescue workflow."""
 PART = "saga-rescue-part"
-"""The signal with a part of what is owed, where that is too large for one message."""
+"""The signal with one chunk of the pending compensations, where they are too large for one message."""
 
 
 class PendingCompensations(BaseModel):
-    """What a saga owes that can no longer pay it itself; plain data, made from its history.
+    """The pending compensations of a saga that cannot run them itself; plain data, rebuilt from its history.
 
     Args:
-        owed: What must be made up for, the first part first.
-        unaccounted: Its children of which nobody can tell what they owe.
+        owed: The compensations, the first to run first.
+        unaccounted: The children whose pending compensations are unknown.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -27,15 +25,15 @@ class PendingCompensations(BaseModel):
     unaccounted: tuple[str, ...] = ()
 
 
-class RescueRequest(OperatorNote):
-    """Has a workflow make up for what a saga owes.
+class RescueRequest(OperatorRequest):
+    """Starts a workflow that runs the pending compensations of a saga.
 
     Args:
-        saga: Its id.
-        run_id: The run that was cut off.
-        owed: As in `PendingCompensations`.
-        unaccounted: As in `PendingCompensations`.
-        is_in_parts: Whether that was too large to be sent at once, and follows in parts.
+        saga: The id of the saga.
+        run_id: The run that was terminated or timed out.
+        owed: See `PendingCompensations`.
+        unaccounted: See `PendingCompensations`.
+        is_in_parts: Whether both are too large for the request and follow in signals.
     """
 
     saga: str
@@ -45,17 +43,17 @@ class RescueRequest(OperatorNote):
     is_in_parts: bool = False
 
     @property
-    def debt(self) -> PendingCompensations:
-        """What has come with it."""
+    def pending(self) -> PendingCompensations:
+        """The pending compensations in the request itself; empty where they follow in signals."""
         return PendingCompensations(owed=self.owed, unaccounted=self.unaccounted)
 
 
 class RescueResult(BaseModel):
-    """What a rescue has come to.
+    """The result of a rescue workflow.
 
     Args:
-        compensated: The addresses of what it has made up for, in the order in which it was owed.
-        by_hand: What a person has settled instead, and how.
+        compensated: The addresses of the compensated steps, in the order of the request.
+        by_hand: The manually resolved steps, by address.
     """
 
     model_config = ConfigDict(frozen=True)

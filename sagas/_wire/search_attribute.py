@@ -1,8 +1,8 @@
-"""The search attribute by which sagas are found."""
+"""The search attribute with the status of a saga."""
 
 from temporalio.common import SearchAttributeKey
 
 SAGA_STATUS = SearchAttributeKey.for_keyword("SagaStatus")
-"""The search attribute by which sagas that left the happy path are found; register it as a Keyword.
+"""The search attribute with the status of a saga that has left the forward path; register it as a Keyword.
 
-Where it is not written, a memo of the same name says the same."""
+With `SagaPlugin(search_attributes=False)` a memo of the same name has the status instead."""

@@ -8,9 +8,9 @@ from temporalio.common import RawValue
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
 from .._errors import DefinitionError, SagaError
-from .._execution.activity_call import LARGEST_ARGUMENTS
 from .._temporal.handler_arguments import argument_mismatch
 from .._wire.continued_state import CARRIED_MEMO, STATE, ContinuedState
+from .._wire.size_limits import LARGEST_MESSAGE
 
 
 def continue_as_new(state: object, continued: ContinuedState) -> NoReturn:
@@ -25,9 +25,9 @@ def continue_as_new(state: object, continued: ContinuedState) -> NoReturn:
         DefinitionError: The next run could not read `state`.
     """
     payloads = workflow.payload_converter().to_payloads([state, continued])
-    if (size := sum(len(payload.data) for payload in payloads)) > LARGEST_ARGUMENTS:
+    if (size := sum(len(payload.data) for payload in payloads)) > LARGEST_MESSAGE:
         raise SagaError(
-            f"state and ledger of the saga have {size} bytes; at most {LARGEST_ARGUMENTS} are carried on"
+            f"state and ledger of the saga have {size} bytes; at most {LARGEST_MESSAGE} are carried on"
         )
     _refuse_unreadable(payloads[0])
     payloads[0].metadata[STATE] = b"true"

@@ -71,7 +71,7 @@ class RescueSaga:
     async def _pending(self, request: RescueRequest, scope: Scope) -> PendingCompensations:
         """Waits until all chunks have arrived; where they do not, the sender was interrupted as well."""
         if not request.is_in_parts:
-            return request.debt
+            return request.pending
         with suppress(TimeoutError):
             await workflow.wait_condition(lambda: self._chunks.whole is not None, timeout=PROMPTLY)
         if self._chunks.whole is None:

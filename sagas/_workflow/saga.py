@@ -379,7 +379,7 @@ class Saga:
         check_action(action)
         return await self._forward.pivot(action, message)
 
-    async def _wait_for(self, expected: ExpectedEvent[T], timeout: timedelta) -> T:  # noqa: ASYNC109 - a timer
+    async def _wait_for(self, expected: ExpectedEvent[T], timeout: timedelta) -> T:
         check_expected(expected)
         check_duration("timeout", timeout)
         await wait_until_forward(self._scope)
@@ -387,7 +387,7 @@ class Saga:
         check_forward(self._scope)
         return message
 
-    async def _approval(self, name: str, role: str, timeout: timedelta) -> ApprovalDecision:  # noqa: ASYNC109 - a timer
+    async def _approval(self, name: str, role: str, timeout: timedelta) -> ApprovalDecision:
         check_duration("timeout", timeout)
         await wait_until_forward(self._scope)
         decision = await self._approvals.wait(name, role, timeout)
@@ -448,7 +448,7 @@ class Saga:
         if isinstance(refusal, ActivityOutcome):
             raise RejectedError(refusal.code, refusal.reason)
 
-    async def _compensate_after(self, timeout: timedelta) -> None:  # noqa: ASYNC109 - the timer of the server
+    async def _compensate_after(self, timeout: timedelta) -> None:
         if timeout > timedelta(0):
             await workflow.sleep(timeout, summary=DEADLINE)
         if self._expires_at is not None:

@@ -1,1 +1,84 @@
 """Operations on running and closed sagas: list, show, preview, verbs and rescue."""
+
+from .._core.outcome import Outcome
+from .._core.status import Status
+from .._errors import NoWorkerError, SagaNotFoundError, VerbRefusedError
+from .._history.closure import CloseStatus
+from .._history.ledger_rebuild import RecoveryDirection
+from .._history.preview import PlannedCompensation, Preview, RemainingEffect
+from .._history.timeline import (
+    CancelRequest,
+    CompensationLine,
+    CompensationState,
+    PendingWait,
+    StepLine,
+    TaskFailure,
+    Timeline,
+)
+from .._temporal.metrics import METRIC_BUCKETS
+from .._wire.operator_requests import (
+    APPROVE,
+    COMPENSATE,
+    COMPLETE,
+    HOLD,
+    RESUME,
+    RETRY,
+    SKIP,
+    ApproveRequest,
+    AuditEntry,
+    Authorize,
+    CompleteRequest,
+    ManualResolution,
+    OperatorRequest,
+    SkipRequest,
+)
+from .._wire.search_attribute import SAGA_STATUS
+from ._client import SagaClient
+from ._render_mermaid import render_mermaid
+from ._render_text import render_list, render_preview, render_timeline
+from ._rescue import Rescue, RescueDecision
+from ._saga_list import SagaSummary
+
+__all__ = [
+    "APPROVE",
+    "COMPENSATE",
+    "COMPLETE",
+    "HOLD",
+    "METRIC_BUCKETS",
+    "RESUME",
+    "RETRY",
+    "SAGA_STATUS",
+    "SKIP",
+    "ApproveRequest",
+    "AuditEntry",
+    "Authorize",
+    "CancelRequest",
+    "CloseStatus",
+    "CompensationLine",
+    "CompensationState",
+    "CompleteRequest",
+    "ManualResolution",
+    "NoWorkerError",
+    "OperatorRequest",
+    "Outcome",
+    "PendingWait",
+    "PlannedCompensation",
+    "Preview",
+    "RecoveryDirection",
+    "RemainingEffect",
+    "Rescue",
+    "RescueDecision",
+    "SagaClient",
+    "SagaNotFoundError",
+    "SagaSummary",
+    "SkipRequest",
+    "Status",
+    "StepLine",
+    "TaskFailure",
+    "Timeline",
+    "VerbRefusedError",
+    "render_list",
+    "render_mermaid",
+    "render_preview",
+    "render_timeline",
+]

@@ -1,6 +1,7 @@
-"""Sagas as operators see them: which there are, what they have done, and the verbs to step in."""
+"""The client with which operators list, inspect and control sagas."""
 
 import asyncio
+from datetime import timedelta
 
 from temporalio.api.errordetails.v1 import WorkflowNotReadyFailure
 from temporalio.client import (
@@ -13,7 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from .._core.ids import rescued_by
 from .._errors import NoWorkerError, SagaNotFoundError, VerbRefusedError
-from .._history.fetch import HistoryFetcher
+from .._history.fetcher import HistoryFetcher
 from .._history.preview import Preview, build_preview
 from .._history.saga_record import SagaRecord
 from .._history.timeline import Timeline
@@ -27,103 +28,103 @@ from .._wire.operator_requests import (
     RESUME,
     RETRY,
     SKIP,
-    ApprovalRequest,
+    ApproveRequest,
     CompleteRequest,
-    OperatorNote,
+    OperatorRequest,
     SkipRequest,
 )
 from ._rescue import Rescue, rescue_saga
-from ._search import CUT_OFF, SagaSummary, search
+from ._saga_list import UNFINISHED, SagaSummary, list_sagas
 
-PATIENCE = 10.0
-"""Seconds in which a worker has to carry out a verb."""
-CHILDREN = 60.0
-"""Seconds in which the children of a saga that was cut off have to make up for their own steps."""
+TIMEOUT = timedelta(seconds=10)
+CHILD_TIMEOUT = timedelta(minutes=1)
 NO_ROLES = frozenset[str]()
 
 
 class SagaClient:
-    """What an operator can see of sagas, and do to them.
+    """Lists and inspects sagas, and executes the verbs of operators.
 
-    What is seen is read from histories alone, so it needs no worker. A verb is carried out by the saga
-    itself, so it needs one; it stays in the saga's history with who asked for it and why. Each verb returns
-    the saga's status after it.
+    `list`, `show` and `preview` read from the server and need no worker. A verb is an update of the saga's
+    workflow and needs a worker; the saga's history keeps every executed verb with operator and reason. Each
+    verb returns the status of the saga after the verb.
 
-    Every verb takes `by` (who asks), `because` (the reason) and `roles` (what the person may do, as far as
-    the caller knows), and raises:
+    Every verb takes `by` (the operator), `because` (the reason) and `roles` (the roles of the operator, not
+    verified by the SDK), and raises:
 
-    - `SagaNotFoundError`: there is no such saga.
-    - `VerbRefusedError`: it is not for this saga now; the sentence says why, and nothing has changed.
-    - `NoWorkerError`: no worker has answered in time.
+    - `SagaNotFoundError`: the server has no such saga.
+    - `VerbRefusedError`: the state of the saga does not allow the verb; nothing has changed.
+    - `NoWorkerError`: no worker executed the verb in time; the verb may still be executed later.
     - `pydantic.ValidationError`: `by` or `because` is empty or too long.
 
     Args:
-        client: Connected with the data converter that the sagas use; `SagaPlugin` brings it.
-        patience: Seconds in which a worker has to answer.
+        client: A client with the data converter of the sagas and with `SagaPlugin`.
+        timeout: The time in which a worker has to execute a verb.
     """
 
-    def __init__(self, client: Client, *, patience: float = PATIENCE) -> None:
+    def __init__(self, client: Client, *, timeout: timedelta = TIMEOUT) -> None:
         self._client = client
-        self._archive = HistoryFetcher(client)
-        self._patience = patience
+        self._fetcher = HistoryFetcher(client)
+        self._timeout = timeout
 
     async def list(
         self, *, status: str | None = None, query: str | None = None, limit: int = 100
     ) -> tuple[SagaSummary, ...]:
-        """Finds sagas; without a status those that are open, first those that need a person.
+        """Lists sagas; without a status the open sagas, in order of urgency.
 
-        These are the stuck ones, then held, compensating, and those on the happy path. A saga on the happy
-        path says nothing of itself, so the last are all open workflows that are nobody's child, sagas or
-        not: narrow them down with `query`.
+        The order is stuck, held, compensating, running. Running sagas publish no status: all open workflows
+        without a parent and without a status count, even workflows without a saga; exclude the latter by a
+        query.
 
         Args:
-            status: Only sagas of this status; `terminated`, `timed-out` and `failed` are those that were
-                cut off, and may have to be rescued.
-            query: Only workflows that fit it as well, in the language of Temporal's visibility:
+            status: Lists only sagas with a status. `terminated`, `timed-out` and `failed` select workflows
+                that closed without a final saga status, and may need a rescue.
+            query: Lists only workflows that match a query in the language of Temporal's visibility:
                 `WorkflowType = 'OrderSaga'`.
-            limit: At most so many.
+            limit: The maximum number of sagas.
 
         Raises:
-            ValueError: There is no such status, or the server does not understand the query.
-            SagaError: A workflow cannot be read: its memo is sealed, or it is paused.
+            ValueError: The status does not exist, or the server does not understand the query.
+            SagaError: A workflow is paused, or the client cannot decode the memo of a workflow.
         """
-        return await search(self._client, status=status, query=query, limit=limit)
+        return await list_sagas(self._client, status=status, query=query, limit=limit)
 
     async def show(self, saga_id: str) -> Timeline:
-        """Tells a saga's story, with those of its children, and of its rescues where it had any.
+        """Returns the timeline of a saga with its children and rescues.
 
-        The id of a rescue, `order-7~rescue`, is as good as that of its saga.
+        Args:
+            saga_id: The id of the saga, or of a rescue: `order-7~rescue`.
 
         Raises:
-            SagaNotFoundError: There is no such saga.
+            SagaNotFoundError: The server has no such saga.
         """
-        return build_timeline(await self._read(saga_id))
+        return build_timeline(await self._fetch(saga_id))
 
     async def preview(self, saga_id: str) -> Preview:
-        """Says what would be made up for if the saga failed now, and what would stay.
+        """Returns the compensations that would run if the saga failed now, and the effects that would remain.
 
         Raises:
-            SagaNotFoundError: There is no such saga.
+            SagaNotFoundError: The server has no such saga.
         """
-        return build_preview(await self._read(saga_id))
+        return build_preview(await self._fetch(saga_id))
 
     async def hold(self, saga_id: str, *, by: str, because: str, roles: frozenset[str] = NO_ROLES) -> str:
-        """Has a saga wait before its next step, and its open children with it."""
-        return await self._ask(saga_id, HOLD, OperatorNote(by=by, because=because, roles=roles))
+        """Holds a saga and its open children before their next steps."""
+        return await self._execute(saga_id, HOLD, OperatorRequest(by=by, because=because, roles=roles))
 
     async def resume(self, saga_id: str, *, by: str, because: str, roles: frozenset[str] = NO_ROLES) -> str:
-        """Ends a hold, of the saga and of its open children."""
-        return await self._ask(saga_id, RESUME, OperatorNote(by=by, because=because, roles=roles))
+        """Resumes a held saga and its open children."""
+        return await self._execute(saga_id, RESUME, OperatorRequest(by=by, because=because, roles=roles))
 
     async def retry(self, saga_id: str, *, by: str, because: str, roles: frozenset[str] = NO_ROLES) -> str:
-        """Has a stuck saga try again at once."""
-        return await self._ask(saga_id, RETRY, OperatorNote(by=by, because=because, roles=roles))
+        """Retries all failing steps and compensations of a stuck saga at once."""
+        return await self._execute(saga_id, RETRY, OperatorRequest(by=by, because=because, roles=roles))
 
     async def skip(
         self, saga_id: str, step: str, *, by: str, because: str, roles: frozenset[str] = NO_ROLES
     ) -> str:
-        """Leaves out the compensation of a step, or says of the pivot that it did not happen."""
-        return await self._ask(saga_id, SKIP, SkipRequest(step=step, by=by, because=because, roles=roles))
+        """Skips the compensation of a stuck step, or marks a pivot in doubt as not happened."""
+        request = SkipRequest(step=step, by=by, because=because, roles=roles)
+        return await self._execute(saga_id, SKIP, request)
 
     async def complete(
         self,
@@ -135,15 +136,24 @@ class SagaClient:
         because: str,
         roles: frozenset[str] = NO_ROLES,
     ) -> str:
-        """Says of a step that it was done by hand, and what its action would have returned."""
+        """Marks a stuck compensation, pivot or later step as done manually.
+
+        Args:
+            saga_id: The id of the saga.
+            step: The address of the step.
+            result: The result of the action, as JSON; None for a compensation.
+            by: The operator.
+            because: The reason.
+            roles: The roles of the operator.
+        """
         request = CompleteRequest(step=step, result=result, by=by, because=because, roles=roles)
-        return await self._ask(saga_id, COMPLETE, request)
+        return await self._execute(saga_id, COMPLETE, request)
 
     async def compensate(
         self, saga_id: str, *, by: str, because: str, roles: frozenset[str] = NO_ROLES
     ) -> str:
-        """Turns a saga round: what it has done is made up for."""
-        return await self._ask(saga_id, COMPENSATE, OperatorNote(by=by, because=because, roles=roles))
+        """Compensates a saga that has not passed its pivot."""
+        return await self._execute(saga_id, COMPENSATE, OperatorRequest(by=by, because=because, roles=roles))
 
     async def approve(
         self,
@@ -155,11 +165,11 @@ class SagaClient:
         because: str,
         roles: frozenset[str] = NO_ROLES,
     ) -> str:
-        """Gives the decision that a saga waits for."""
-        request = ApprovalRequest(
+        """Decides an approval for which a saga waits."""
+        request = ApproveRequest(
             approval=approval, is_approved=is_approved, by=by, because=because, roles=roles
         )
-        return await self._ask(saga_id, APPROVE, request)
+        return await self._execute(saga_id, APPROVE, request)
 
     async def rescue(
         self,
@@ -168,95 +178,98 @@ class SagaClient:
         by: str,
         because: str,
         roles: frozenset[str] = NO_ROLES,
-        patience: float = CHILDREN,
+        child_timeout: timedelta = CHILD_TIMEOUT,
     ) -> Rescue:
-        """Makes up for what a saga owes that was terminated or has timed out; nothing happens twice.
+        """Rescues a terminated or timed-out saga; a repeated rescue finds the first rescue.
 
-        Once the pivot may have happened there is only one way, and the saga itself goes on from where it
-        was. Both are begun here, and carried out by the saga's workers. Of a saga that was reset, what it did
-        before and not since is made up for as well, also where it has ended by itself.
+        Before the pivot, a rescue workflow runs the pending compensations. Once the pivot is done or in
+        doubt, the saga continues. Both need workers, and `rescue` does not wait for their end. After a reset,
+        a rescue also compensates the steps of superseded runs, whatever the status of the saga.
 
         Args:
-            saga_id: The saga; a child alone only while its parent waits for that.
-            by: Who asks for it.
+            saga_id: The id of the saga; a child alone only while the root is open.
+            by: The operator.
             because: The reason.
-            roles: What the person may do.
-            patience: Seconds in which its children, which hear of its end as a cancel, have to make up for
-                their own steps.
+            roles: The roles of the operator.
+            child_timeout: The time in which open children have to compensate. Temporal cancels them with
+                their parent.
         """
-        note = OperatorNote(by=by, because=because, roles=roles)
-        await self._check_rescue(saga_id)
-        return await rescue_saga(self._client, saga_id, note, patience=patience)
+        request = OperatorRequest(by=by, because=because, roles=roles)
+        await self._check_rescue_exists(saga_id)
+        return await rescue_saga(self._client, saga_id, request, child_timeout=child_timeout)
 
-    async def _read(self, saga_id: str) -> SagaRecord:
-        """A saga, with the workflows that made up for it; found by the id of any of them."""
-        await self._check_rescue(saga_id)
+    async def _fetch(self, saga_id: str) -> SagaRecord:
+        """Fetches a saga by the id of the saga or of a rescue."""
+        await self._check_rescue_exists(saga_id)
         try:
-            return await self._archive.family(rescued_by(saga_id))
+            return await self._fetcher.fetch_family(rescued_by(saga_id))
         except SagaNotFoundError:
-            # A rescue may be stuck for longer than the server keeps its saga.
-            rescues = await self._archive.rescues_of(rescued_by(saga_id))
+            # A rescue can be stuck longer than the retention of its saga.
+            rescues = await self._fetcher.fetch_rescues(rescued_by(saga_id))
             if not rescues:
                 raise
             return rescues[-1]
 
-    async def _check_rescue(self, workflow_id: str) -> None:
-        """Where it is the id of a rescue, there must be one: its saga must not be taken for it."""
+    async def _check_rescue_exists(self, workflow_id: str) -> None:
+        """Refuses the id of a missing rescue; otherwise the id would stand for the rescued saga."""
         if (saga_id := rescued_by(workflow_id)) == workflow_id:
             return
         try:
-            await self._archive.execution(workflow_id)
+            await self._fetcher.current_run(workflow_id)
         except SagaNotFoundError as error:
             raise SagaNotFoundError(workflow_id, saga_id) from error
 
-    async def _ask(self, saga_id: str, verb: str, request: OperatorNote) -> str:
-        words = verb.removeprefix("saga-")
+    async def _execute(self, saga_id: str, update: str, request: OperatorRequest) -> str:
+        verb = update.removeprefix("saga-")
         handle = self._client.get_workflow_handle(saga_id)
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout.total_seconds()):
                 # Temporal types updates by name loosely.
                 status: str = await handle.execute_update(  # pyright: ignore[reportUnknownMemberType]
-                    verb, request, result_type=str
+                    update, request, result_type=str
                 )
         except WorkflowUpdateFailedError as error:
-            raise VerbRefusedError(saga_id, words, _refusal(error, verb)) from error
+            raise VerbRefusedError(saga_id, verb, _reason_of_refusal(error, update)) from error
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
-            # Temporal says the same where the caller was cancelled, which must not be swallowed.
+            # Temporal raises the same error when the calling task is cancelled, which must stay a
+            # cancellation.
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise asyncio.CancelledError from error
-            raise NoWorkerError(saga_id, words, self._patience) from error
+            raise NoWorkerError(saga_id, verb, self._timeout.total_seconds()) from error
         except RPCError as error:
             if error.status is RPCStatusCode.FAILED_PRECONDITION:
-                raise VerbRefusedError(saga_id, words, _not_ready(error)) from error
+                raise VerbRefusedError(saga_id, verb, _reason_of_not_ready(error)) from error
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-            # The server says the same of a saga that has ended, and of one that never was.
-            raise VerbRefusedError(saga_id, words, _end_of(saga_id, await self.show(saga_id))) from error
+            # The server answers the same for a closed workflow and for an unknown one; `show` tells them
+            # apart.
+            reason = _reason_of_end(saga_id, await self.show(saga_id))
+            raise VerbRefusedError(saga_id, verb, reason) from error
         return status
 
 
-def _refusal(error: WorkflowUpdateFailedError, verb: str) -> str:
-    """Why a verb was not taken, in a sentence; where no saga is open, Temporal says that nobody knows it."""
+def _reason_of_refusal(error: WorkflowUpdateFailedError, update: str) -> str:
+    """The reason in a refusal; without an open saga, the workflow has no handler for the update."""
     cause = error.cause
     if not isinstance(cause, ApplicationError):
         return str(cause)
-    if cause.type != SAGA_REFUSED and verb in cause.message:
-        return "it has no saga open: it is none, or has not come to its block yet, or is over"
+    if cause.type != SAGA_REFUSED and update in cause.message:
+        return "the workflow is not a saga, has not started its saga yet, or has finished it"
     return cause.message
 
 
-def _not_ready(error: RPCError) -> str:
-    """Why no code of it runs; of one that was paused, Temporal has a sentence."""
-    if any(each.Is(WorkflowNotReadyFailure.DESCRIPTOR) for each in error.grpc_status.details):
-        return "its code fails, so it takes no verb: 'sagas show' says why; mend it, and ask again"
+def _reason_of_not_ready(error: RPCError) -> str:
+    """The reason of failing workflow code, or Temporal's message for a paused workflow."""
+    if any(detail.Is(WorkflowNotReadyFailure.DESCRIPTOR) for detail in error.grpc_status.details):
+        return "the workflow code fails: see `sagas show`, fix the code, and repeat the request"
     return error.message
 
 
-def _end_of(saga_id: str, story: Timeline) -> str:
-    """That a saga, or the rescue of one, has ended, in a sentence that says what can still be asked."""
+def _reason_of_end(saga_id: str, timeline: Timeline) -> str:
+    """The status of a closed saga or rescue, with advice."""
     if rescued_by(saga_id) != saga_id:
-        return f"it has ended, and is {(story.rescue or story).status}"
-    advice = ": rescue it" if story.status in CUT_OFF else ""
-    if story.rescue is not None:
-        advice = f", and its rescue {story.rescue.id!r} is {story.rescue.status}"
-    return f"it has ended, and is {story.status}{advice}"
+        return f"the rescue has ended as {(timeline.rescue or timeline).status}"
+    ended = f"the saga has ended as {timeline.status}"
+    if timeline.rescue is not None:
+        return f"{ended}, and its rescue {timeline.rescue.id!r} is {timeline.rescue.status}"
+    return f"{ended}; rescue the saga" if timeline.status in UNFINISHED else ended

@@ -1,16 +1,22 @@
-"""A saga's timeline as a Mermaid flowchart: down the left what it did, to the right what makes up for it."""
+"""Renders the timeline of a saga as a Mermaid flowchart, with the compensation beside each step."""
 
 from collections.abc import Iterator
 
 from .._core.outcome import Outcome
-from .._history.timeline import StepLine, Timeline
+from .._history.timeline import CompensationState, StepLine, Timeline
 
-CLASSES = {
+OUTCOME_CLASSES = {
     Outcome.STARTED: "open",
     Outcome.DONE: "done",
     Outcome.REJECTED: "rejected",
     Outcome.UNKNOWN: "unknown",
     Outcome.WITHDRAWN: "rejected",
+}
+STATE_CLASSES = {
+    CompensationState.DONE: "done",
+    CompensationState.DONE_MANUALLY: "done",
+    CompensationState.SKIPPED: "done",
+    CompensationState.FAILING: "rejected",
 }
 STYLES = (
     "classDef done fill:#e6f4ea,stroke:#1e8e3e,color:#000",
@@ -18,61 +24,57 @@ STYLES = (
     "classDef unknown fill:#fef7e0,stroke:#f9ab00,color:#000",
     "classDef open fill:#ffffff,stroke:#5f6368,color:#000,stroke-dasharray:4 3",
 )
+LONGEST_LABEL = 120
 
 
 def render_mermaid(timeline: Timeline) -> str:
-    """The flowchart, from its first line to its last."""
-    chart = _Chart()
-    body = list(chart.saga(timeline))
-    lines = ["flowchart TD", *body, *STYLES]
+    """Renders a complete flowchart."""
+    lines = ["flowchart TD", *_Flowchart().saga(timeline), *STYLES]
     return "\n".join(lines) + "\n"
 
 
-class _Chart:
-    """Gives each box an id of its own: names of steps are no ids in Mermaid."""
+class _Flowchart:
+    """Numbers the nodes: the names of steps are no valid node ids."""
 
     def __init__(self) -> None:
-        self._boxes = 0
+        self._nodes = 0
 
     def saga(self, timeline: Timeline) -> Iterator[str]:
-        """A saga from its beginning to its end."""
-        start, end = self._box(), self._box()
-        yield f"  {start}([{_text(timeline.type, timeline.id)}])"
-        before = start
+        """The nodes and edges of a saga from start to end."""
+        start, end = self._node(), self._node()
+        yield f"  {start}([{_label(timeline.type, timeline.id)}])"
+        previous = start
         for line in timeline.steps:
-            box = self._box()
-            yield from self._line(line, box)
-            yield f"  {before} --> {box}"
-            before = box
-        yield f"  {end}([{_text(timeline.status, timeline.reason)}])"
-        yield f"  {before} --> {end}"
+            node = self._node()
+            yield from self._step(line, node)
+            yield f"  {previous} --> {node}"
+            previous = node
+        yield f"  {end}([{_label(timeline.status, timeline.reason)}])"
+        yield f"  {previous} --> {end}"
 
-    def _line(self, line: StepLine, box: str) -> Iterator[str]:
-        label = _text(line.address, f"{line.purpose}, {line.by_hand or line.outcome.value}", line.reason)
+    def _step(self, line: StepLine, node: str) -> Iterator[str]:
+        label = _label(line.address, f"{line.purpose}, {line.by_hand or line.outcome.value}", line.reason)
         shape = f"{{{{{label}}}}}" if line.purpose == "pivot" else f"[{label}]"
-        yield f"  {box}{shape}:::{CLASSES[line.outcome]}"
+        yield f"  {node}{shape}:::{OUTCOME_CLASSES[line.outcome]}"
         for compensation in line.compensations if line.child is None else ():
-            other = self._box()
-            said = _text(compensation.activity, compensation.state.value, compensation.reason)
-            kind = {"done": "done", "by hand": "done", "skipped": "done", "failing": "rejected"}.get(
-                compensation.state.value, "open"
-            )
-            yield f"  {other}[/{said}/]:::{kind}"
-            yield f"  {box} -. made up for by .-> {other}"
+            other = self._node()
+            text = _label(compensation.activity, compensation.state.value, compensation.reason)
+            yield f"  {other}[/{text}/]:::{STATE_CLASSES.get(compensation.state, 'open')}"
+            yield f"  {node} -. compensated by .-> {other}"
         if line.child is not None:
-            group = self._box()
-            yield f"  subgraph {group}[{_text(line.child.id)}]"
+            group = self._node()
+            yield f"  subgraph {group}[{_label(line.child.id)}]"
             yield from self.saga(line.child)
             yield "  end"
-            yield f"  {box} --- {group}"
+            yield f"  {node} --- {group}"
 
-    def _box(self) -> str:
-        self._boxes += 1
-        return f"n{self._boxes}"
+    def _node(self) -> str:
+        self._nodes += 1
+        return f"n{self._nodes}"
 
 
-def _text(*parts: str) -> str:
-    """A label in quotes, in which nothing has a meaning for Mermaid or for HTML."""
-    cut = [part if len(part) <= 120 else f"{part[:119]}…" for part in parts if part]
+def _label(*parts: str) -> str:
+    """A quoted label with a line for each part; characters with a meaning in Mermaid or HTML are escaped."""
+    cut = [part if len(part) <= LONGEST_LABEL else f"{part[: LONGEST_LABEL - 1]}…" for part in parts if part]
     safe = ["".join(c if c.isalnum() or c in " -_.:,/'…" else f"#{ord(c)};" for c in part) for part in cut]
     return '"' + "<br>".join(safe) + '"'

@@ -1,204 +1,274 @@
-"""A saga's timeline and preview as plain text, to be read in a terminal, without colours."""
+"""Renders timelines, previews and lists of sagas as plain text for a terminal, without colours."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from operator import itemgetter
 from textwrap import wrap
 
-from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.status import Status
-from .._history.closure import CloseStatus
 from .._history.ledger_rebuild import RecoveryDirection
 from .._history.preview import Preview
-from .._history.timeline import CompensationLine, StepLine, TaskFailure, Timeline
-from ._search import SagaSummary
+from .._history.timeline import (
+    FOR_OPERATOR,
+    UNTIL_UNPAUSED,
+    CompensationLine,
+    CompensationState,
+    StepLine,
+    TaskFailure,
+    Timeline,
+)
+from .._wire.operator_requests import ManualResolution
+from ._saga_list import SagaSummary
 
-WIDTH = 100
-"""Columns, where nobody says how many there are."""
-SIGNS = {
+WIDTH = 80
+"""The default number of columns."""
+OUTCOMES = {
     Outcome.STARTED: "under way",
     Outcome.DONE: "done",
     Outcome.REJECTED: "REJECTED",
     Outcome.UNKNOWN: "UNKNOWN",
     Outcome.WITHDRAWN: "withdrawn",
 }
-BY_HAND: dict[ManualResolution, str] = {"completed by hand": "done by hand", "skipped": "skipped"}
-HEADINGS = ("step", "outcome", "tried", "at", "took", "compensation")
+RESOLUTIONS: dict[ManualResolution, str] = {"completed by hand": "completed", "skipped": "skipped"}
+STATES = {
+    CompensationState.PENDING: "pending",
+    CompensationState.OF_PARENT: "by parent",
+    CompensationState.UNDER_WAY: "under way",
+    CompensationState.FAILING: "failing",
+    CompensationState.DONE: "done",
+    CompensationState.DONE_MANUALLY: "completed",
+    CompensationState.SKIPPED: "skipped",
+}
+WAITS = {FOR_OPERATOR: "for an operator", UNTIL_UNPAUSED: "until the workflow is unpaused in Temporal"}
+HEADINGS = ("step", "outcome", "attempts", "start", "duration", "compensation")
+GAP = "  "
 
 
 def render_timeline(timeline: Timeline, *, width: int = WIDTH) -> str:
-    """A saga's story: how it stands, its steps, and who stepped in."""
-    return _wrapped(_timeline(timeline), width)
+    """Renders the status, a table of steps, and the audit trail of a saga.
+
+    Args:
+        timeline: The timeline.
+        width: The number of columns. Text is wrapped between words; a longer word is never cut.
+    """
+    return _lines(_timeline(timeline, width), width)
 
 
 def render_preview(preview: Preview, *, width: int = WIDTH) -> str:
-    """What would be compensated now, in its order, and what would stay."""
+    """Renders the compensations that would run, in order, and the remaining effects."""
     lines = [f"{preview.id}: {preview.sentence}."]
     if preview.compensations:
         rows = [
-            (f"{number}.", each.address, each.activity, f"in lane {each.lane}" if each.lane else "")
+            (f"{number}.", each.address, each.activity, f"sequence {each.lane}" if each.lane else "")
             for number, each in enumerate(preview.compensations, start=1)
         ]
-        lines += ["", *_table(rows)]
+        lines += ["", *_table(rows, width)]
+    if any(each.lane for each in preview.compensations):
+        lines += ["", "Sequences run in parallel."]
     if preview.stays:
-        lines += ["", "These effects stay:"]
-        for stay in preview.stays:
-            why = f": {stay.because}" if stay.because else ""
-            lines.append(f"  {stay.address} ({SIGNS[stay.outcome].lower()}){why}")
+        lines += ["", "Remaining effects:"]
+        for effect in preview.stays:
+            reason = f": {effect.because}" if effect.because else ""
+            lines.append(f"{GAP}{effect.address} ({OUTCOMES[effect.outcome].lower()}){reason}")
     if preview.left:
-        lines += ["", "Done before a reset, and not since; only a rescue makes up for it:"]
-        lines += _table((each.address, each.activity) for each in preview.left)
+        lines += ["", "From before a reset; only a rescue compensates these steps:"]
+        lines += _table([(each.address, each.activity) for each in preview.left], width)
     for child in preview.unknown:
-        lines += ["", f"Child {child!r} has not said what it owes; that comes on top."]
-    return _wrapped(lines, width)
+        lines += ["", f"The compensations of child {child!r} are unknown, and come on top."]
+    return _lines(lines, width)
 
 
 def render_list(sagas: Sequence[SagaSummary], *, width: int = WIDTH) -> str:
-    """Sagas as a table."""
+    """Renders sagas as a table."""
     if not sagas:
         return "no sagas\n"
-    rows = [(saga.id, _standing(saga), saga.type, _moment(saga.started_at)) for saga in sagas]
-    return _wrapped(_table([("saga", "status", "type", "started (UTC)"), *rows]), width)
+    rows = [(saga.id, _status(saga), saga.type, _time(saga.started_at)) for saga in sagas]
+    return _lines(_table([("saga", "status", "type", "started (UTC)"), *rows], width), width)
 
 
-def _standing(saga: SagaSummary) -> str:
+def _status(saga: SagaSummary) -> str:
     return f"{saga.status.upper()}, rescue {saga.rescue.upper()}" if saga.rescue else saga.status.upper()
 
 
-def _timeline(timeline: Timeline) -> Iterator[str]:
+def _timeline(timeline: Timeline, width: int) -> Iterator[str]:
     yield f"{timeline.id}  {timeline.type}  {timeline.status.upper()}"
-    yield _how_it_stands(timeline)
+    yield _progress(timeline)
     if timeline.fault is not None:
-        yield _fault(timeline.fault)
+        yield _task_failure(timeline.fault)
     for wait in timeline.waits:
-        until = f" (at the latest {_moment(wait.until)} UTC)" if wait.until else ""
-        yield f"waits: {wait.what}{until}"
+        until = f" (at the latest {_time(wait.until)} UTC)" if wait.until else ""
+        yield f"waits: {WAITS.get(wait.what, wait.what)}{until}"
     if timeline.steps:
         yield ""
-        yield from _steps(timeline)
+        yield from _steps(timeline, width)
     if timeline.verbs or timeline.cancels:
         yield ""
-        yield from _who_stepped_in(timeline)
+        yield from _audit_trail(timeline)
     for rescue in timeline.rescues:
         yield ""
-        yield from _timeline(rescue)
+        yield from _timeline(rescue, width)
 
 
-def _fault(fault: TaskFailure) -> str:
-    since = f"since {_moment(fault.since)} UTC"
-    return f"its code fails: {fault.reason} ({since}): mend it, its workers try it again"
+def _task_failure(failure: TaskFailure) -> str:
+    return (
+        f"the workflow code fails since {_time(failure.since)} UTC: {failure.reason}; "
+        "fix the code, workers retry by themselves"
+    )
 
 
-def _how_it_stands(timeline: Timeline) -> str:
+def _progress(timeline: Timeline) -> str:
     parts: list[str] = []
     if timeline.started_at is not None:
-        parts.append(f"started {_moment(timeline.started_at)} UTC")
+        parts.append(f"started {_time(timeline.started_at)} UTC")
         if timeline.ended_at is not None and timeline.closed is not None:
-            took = _span(timeline.ended_at - timeline.started_at)
-            was_cut_off = timeline.closed in (CloseStatus.TERMINATED, CloseStatus.TIMED_OUT)
-            parts.append(
-                f"{timeline.closed.value.replace('-', ' ') if was_cut_off else 'ended'} after {took}"
-            )
+            end = timeline.closed.value.replace("-", " ") if timeline.closed.is_interrupted else "ended"
+            parts.append(f"{end} after {_duration(timeline.ended_at - timeline.started_at)}")
     if timeline.closed is None and timeline.since is not None:
-        parts.append(f"{timeline.status} since {_moment(timeline.since)} UTC")
+        parts.append(f"{timeline.status} since {_time(timeline.since)} UTC")
     if timeline.continued_from:
         parts.append("continued as new")
     if timeline.closed is None and timeline.way is RecoveryDirection.FORWARD:
-        parts.append("past the pivot, or may be: it only goes forward")
+        parts.append("pivot done or in doubt")
     reason = f": {timeline.reason}" if timeline.reason else ""
     return ", ".join(parts) + reason
 
 
-def _steps(timeline: Timeline) -> Iterator[str]:
-    """The table of its steps and its children's; what went wrong stands under each."""
-    lines = list(_lines(timeline, timeline.started_at, ""))
-    table = _table([HEADINGS, *(row for row, _ in lines)])
-    yield table[0]
-    for text, (_, notes) in zip(table[1:], lines, strict=True):
-        yield text
+def _steps(timeline: Timeline, width: int) -> Iterator[str]:
+    """The table of the steps of a saga and all children, with the problems of a step below the row."""
+    rows = list(_rows(timeline, timeline.started_at, ""))
+    heading, *lines = _layout([HEADINGS, *(row for row, _ in rows)], width)
+    yield from heading
+    for row, (_, notes) in zip(lines, rows, strict=True):
+        yield from row
         for note in notes:
             yield f"      {note}"
 
 
-def _lines(
+def _rows(
     timeline: Timeline, since: datetime | None, indent: str
 ) -> Iterator[tuple[tuple[str, ...], list[str]]]:
     for line in timeline.steps:
         yield _row(line, since, indent), list(_notes(line))
         if line.child is not None:
-            yield from _lines(line.child, since, indent + "  ")
+            yield from _rows(line.child, since, indent + "  ")
 
 
 def _row(line: StepLine, since: datetime | None, indent: str) -> tuple[str, ...]:
     name = line.address if line.purpose == "step" else f"{line.address} ({line.purpose})"
-    began = f"+{_span(line.started_at - since)}" if since else ""
-    took = _span(line.ended_at - line.started_at) if line.ended_at else ""
-    states = ", ".join(dict.fromkeys(each.state.value for each in line.compensations))
-    tried = str(line.attempts) if line.attempts else ""
-    sign = BY_HAND[line.by_hand] if line.by_hand else SIGNS[line.outcome]
-    return (indent + name, sign, tried, began, took, states)
+    start = f"+{_duration(line.started_at - since)}" if since else ""
+    duration = _duration(line.ended_at - line.started_at) if line.ended_at else ""
+    states = ", ".join(dict.fromkeys(STATES[each.state] for each in line.compensations))
+    attempts = str(line.attempts) if line.attempts else ""
+    outcome = RESOLUTIONS[line.by_hand] if line.by_hand else OUTCOMES[line.outcome]
+    return (indent + name, outcome, attempts, start, duration, states)
 
 
 def _notes(line: StepLine) -> Iterator[str]:
     if line.left_by:
-        yield f"done before a reset, by run {line.left_by}"
+        yield f"executed before a reset, by run {line.left_by}"
     if line.reason:
         yield f"{line.code}: {line.reason}" if line.code else line.reason
     if line.child is not None and line.child.closed is None and line.child.status != Status.RUNNING:
         yield f"{line.child.id} is {line.child.status}"
     if line.child is not None and line.child.fault is not None:
-        yield f"{line.child.id}: {_fault(line.child.fault)}"
-    # What makes up for a child's steps stands with these, where the child is told of.
+        yield f"{line.child.id}: {_task_failure(line.child.fault)}"
+    # The rows of a child's steps have the compensations of the child.
     for compensation in line.compensations if line.child is None else ():
-        yield from _compensation_notes(compensation, is_alone=len(line.compensations) == 1)
+        yield from _compensation_notes(compensation, is_only=len(line.compensations) == 1)
 
 
-def _compensation_notes(compensation: CompensationLine, *, is_alone: bool) -> Iterator[str]:
-    what = compensation.activity if is_alone else f"{compensation.activity} of {compensation.address}"
+def _compensation_notes(compensation: CompensationLine, *, is_only: bool) -> Iterator[str]:
+    name = compensation.activity if is_only else f"{compensation.activity} of {compensation.address}"
+    state = STATES[compensation.state]
     if compensation.reason:
-        tries = f", tried {compensation.attempts} times" if compensation.attempts > 1 else ""
-        yield f"{what} ({compensation.state.value}{tries}): {compensation.reason}"
-    elif not is_alone:
-        yield f"{what}: {compensation.state.value}"
+        attempts = f", {compensation.attempts} attempts" if compensation.attempts > 1 else ""
+        yield f"{name} ({state}{attempts}): {compensation.reason}"
+    elif not is_only:
+        yield f"{name}: {state}"
 
 
-def _who_stepped_in(timeline: Timeline) -> Iterator[str]:
+def _audit_trail(timeline: Timeline) -> Iterator[str]:
     verbs = [(entry.at, entry.words, entry.by, entry.because) for entry in timeline.verbs]
     cancels = [(cancel.at.isoformat(), "cancel", "", cancel.reason) for cancel in timeline.cancels]
-    for at, what, by, because in sorted([*verbs, *cancels], key=itemgetter(0)):
-        who = f" by {by}" if by else ""
-        why = f": {because}" if because else ""
-        yield f"{_moment(datetime.fromisoformat(at))} {what}{who}{why}"
+    for at, verb, by, because in sorted([*verbs, *cancels], key=itemgetter(0)):
+        operator = f" by {by}" if by else ""
+        reason = f": {because}" if because else ""
+        yield f"{_time(datetime.fromisoformat(at))} {verb}{operator}{reason}"
 
 
-def _table(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Columns as wide as they need to be."""
-    cells = [tuple(row) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    ]
+def _table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    return [line for row in _layout(rows, width) for line in row]
 
 
-def _wrapped(lines: Iterable[str], width: int) -> str:
-    """The lines; one that is too long is broken between words, so that ids stay in one piece."""
-    return "".join(f"{part}\n" for line in lines for part in _broken(line, width))
+def _layout(rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
+    """The lines of each row of a table.
+
+    Columns are as wide as their longest cell. To fit the width, the widest columns are narrowed, at most to
+    their longest word, and cells are wrapped. If the table is still too wide, each first cell has a separate
+    line.
+    """
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    least = [max(map(_narrowest, column)) for column in columns]
+    if len(columns) > 1 and _total(least) > width:
+        rests = _layout([row[1:] for row in rows], width - len(GAP))
+        return [
+            [GAP + row[0], *(GAP + line for line in lines)] for row, lines in zip(rows, rests, strict=True)
+        ]
+    while _total(widths) > width and widths != least:
+        slacks = [now - minimum for now, minimum in zip(widths, least, strict=True)]
+        widths[slacks.index(max(slacks))] -= 1
+    return [list(_row_lines(row, widths)) for row in rows]
 
 
-def _broken(line: str, width: int) -> list[str]:
-    indent = " " * (len(line) - len(line.lstrip()) + 2)
-    broken = wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-    return broken or [""]
+def _total(widths: Sequence[int]) -> int:
+    return len(GAP) * len(widths) + sum(widths)
 
 
-def _moment(at: datetime) -> str:
+def _narrowest(cell: str) -> int:
+    """The width to which a cell can be narrowed without cutting a word, a time or a duration."""
+    if cell.lstrip("+")[:1].isdigit():
+        return len(cell)
+    return _indent(cell) + max(map(len, cell.split()), default=0)
+
+
+def _row_lines(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    cells = [_wrapped(cell, width, hanging=0) for cell, width in zip(row, widths, strict=True)]
+    for parts in zip_longest(*cells, fillvalue=""):
+        padded = (part.ljust(width) for part, width in zip(parts, widths, strict=True))
+        yield (GAP + GAP.join(padded)).rstrip()
+
+
+def _lines(lines: Iterable[str], width: int) -> str:
+    """The text of the lines, each wrapped with a hanging indent."""
+    return "".join(f"{part}\n" for line in lines for part in _wrapped(line, width))
+
+
+def _wrapped(line: str, width: int, *, hanging: int = 2) -> list[str]:
+    """A line in parts of a width. Ids stay whole, as words and hyphenated words are never cut.
+
+    Args:
+        line: The line.
+        width: The number of columns.
+        hanging: The additional indentation of all parts after the first.
+    """
+    if len(line) <= width:
+        return [line]
+    indent = " " * (_indent(line) + hanging)
+    return wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _time(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S}"
 
 
-def _span(span: timedelta) -> str:
-    """How long, in the unit that reads best."""
+def _duration(span: timedelta) -> str:
     seconds = max(0.0, span.total_seconds())
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"

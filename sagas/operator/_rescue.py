@@ -1,5 +1,6 @@
-"""Rescues a saga that was cut off: what it owes is read from its history, and made up for; or it goes on."""
+"""Rescues interrupted sagas: runs their pending compensations, or continues them past the pivot."""
 
+from datetime import timedelta
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
@@ -8,39 +9,39 @@ from temporalio.client import Client
 from .._core.compensation import flatten, select
 from .._core.ids import rescue_id, rescued_by
 from .._errors import SagaNotFoundError, VerbRefusedError
-from .._history.closure import CloseStatus
-from .._history.fetch import HistoryFetcher
+from .._history.fetcher import HistoryFetcher
 from .._history.ledger_rebuild import RecoveryDirection, rebuild_saga
 from .._history.saga_record import SagaRecord
-from .._wire.operator_requests import OperatorNote
+from .._wire.operator_requests import OperatorRequest
 from .._wire.rescue import PendingCompensations, RescueRequest
-from ._rescue_children import under_way, when_children_have_ended
-from ._rescue_request import VERB, is_waiting, pending_of, send_parts, start_rescue
-from ._reset import reset_and_continue, was_reset_by_rescue
+from ._rescue_children import open_descendants, wait_for_children
+from ._rescue_request import VERB, has_missing_chunks, pending_of, send_missing_chunks, start_rescue
+from ._rescue_reset import reset_and_continue, was_reset_by_rescue
 
 
 class RescueDecision(StrEnum):
-    """What a rescue comes to."""
+    """What a rescue does."""
 
     COMPENSATING = "compensating"
-    """What was done is made up for, by a workflow of its own."""
-    GOING_ON = "going on"
-    """The pivot is done, or may be: the saga itself goes on from where it was cut off."""
-    NOTHING_OWED = "nothing owed"
-    """There is nothing to make up for; nothing was started."""
+    """A rescue workflow runs the pending compensations."""
+    CONTINUING = "going on"
+    """The saga continues, because its pivot is done or in doubt."""
+    NOTHING_PENDING = "nothing owed"
+    """No compensation is pending, and nothing was started."""
 
 
 class Rescue(BaseModel):
-    """What was done for a saga that had been cut off.
+    """The rescue of a saga.
 
     Args:
-        saga: Its id.
-        course: What is done.
-        workflow_id: The workflow that does it, where there is one.
-        run_id: Its run.
-        owed: What it makes up for, the first to be done first.
-        unaccounted: Children of which nobody can tell what they owe; a person has to look at them.
-        is_new: Whether this very request has started it.
+        saga: The id of the saga.
+        course: What the rescue does.
+        workflow_id: The rescue workflow or the continued saga; empty without either.
+        run_id: The run of the workflow.
+        owed: The addresses of the steps to compensate, the first to be compensated first.
+        unaccounted: The children with unknown pending compensations, to be resolved by an operator in the
+            rescue workflow.
+        is_new: Whether this request has started the rescue; False if an earlier request has.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,168 +56,175 @@ class Rescue(BaseModel):
 
     @property
     def sentence(self) -> str:
-        """What it comes to, for people."""
-        before = "" if self.is_new else "was rescued before: "
+        """The rescue as a sentence, without a full stop."""
         match self.course:
-            case RescueDecision.NOTHING_OWED:
-                what = "nothing is owed, so nothing was started"
-            case RescueDecision.GOING_ON:
-                what = "it goes on from where it was cut off, as its pivot is done, or may be"
+            case RescueDecision.NOTHING_PENDING:
+                action = "no compensation is pending, and nothing was started"
+            case RescueDecision.CONTINUING:
+                action = "the saga continues where it was interrupted, because its pivot is done or in doubt"
             case RescueDecision.COMPENSATING if not self.owed:
-                what = f"{self.workflow_id} waits for a person"
+                action = f"{self.workflow_id} waits for an operator"
             case RescueDecision.COMPENSATING:
-                what = f"{self.workflow_id} makes up for {', '.join(self.owed)}"
-        lost = "; nobody can tell what these children owe: " + ", ".join(self.unaccounted)
-        return f"{self.saga}: {before}{what}{lost if self.unaccounted else ''}"
+                action = f"{self.workflow_id} compensates {', '.join(self.owed)}"
+        before = "" if self.is_new else "already rescued, "
+        children = ", ".join(self.unaccounted)
+        unknown = f"; the compensations of these children are unknown: {children}" if children else ""
+        return f"{self.saga}: {before}{action}{unknown}"
 
 
-async def rescue_saga(client: Client, saga_id: str, note: OperatorNote, *, patience: float) -> Rescue:
-    """Rescues a saga; asked twice, it finds what was done the first time.
+async def rescue_saga(
+    client: Client, saga_id: str, request: OperatorRequest, *, child_timeout: timedelta
+) -> Rescue:
+    """Rescues a saga, or finds the rescue of an earlier request.
 
     Args:
-        client: Connected to where the saga has run.
-        saga_id: A saga; its children are rescued with it. A child alone only while its parent waits for that.
-        note: Who asks for it, and why.
-        patience: Seconds for the children that are still making up for their own steps.
+        client: A client for the namespace of the saga.
+        saga_id: The id of a saga, rescued with all children; a child alone only while the root is open.
+        request: The operator and the reason.
+        child_timeout: The time in which open children have to compensate.
 
     Raises:
-        SagaNotFoundError: There is no such saga.
-        VerbRefusedError: It can help itself, or a child of it is not done yet.
+        SagaNotFoundError: The server has no such saga.
+        VerbRefusedError: The saga needs no rescue, or a child is still open.
     """
     saga_id = rescued_by(saga_id)
-    archive = HistoryFetcher(client)
+    fetcher = HistoryFetcher(client)
     try:
-        record = await archive.family(saga_id)
+        record = await fetcher.fetch_family(saga_id)
     except SagaNotFoundError:
-        # A rescue may be stuck for longer than the server keeps its saga.
-        if not (rescues := await archive.rescues_of(saga_id)):
+        # A rescue can be stuck longer than the retention of its saga.
+        if not (rescues := await fetcher.fetch_rescues(saga_id)):
             raise
-        await _resume(client, archive, rescues, note)
-        return await _known(client, rescues[-1])
+        await _continue_interrupted(client, fetcher, rescues, request)
+        return await _existing_rescue(client, rescues[-1])
     if was_reset_by_rescue(record):
-        return _going_on(record.id, record.run_id, is_new=False)
-    if record.close is None:
-        raise VerbRefusedError(record.id, VERB, _why_not(record))
-    await _refuse_child_of_closed_parent(archive, record)
-    if under_way(record):
-        record = await when_children_have_ended(client, archive, record, patience)
+        return _continuing(record.id, record.run_id, is_new=False)
+    if record.closure is None:
+        raise VerbRefusedError(record.id, VERB, _reason_of_open(record))
+    await _refuse_child_of_closed_root(fetcher, record)
+    if open_descendants(record):
+        record = await wait_for_children(client, fetcher, record, child_timeout)
     rebuilt = rebuild_saga(record)
-    if rebuilt.way is RecoveryDirection.BACK or _is_over(record):
-        return await _make_up(client, archive, record, note)
+    if rebuilt.direction is RecoveryDirection.BACKWARD or _is_final(record):
+        return await _compensate(client, fetcher, record, request)
     if rebuilt.lifecycle.has_compensated:
         raise VerbRefusedError(
             record.id,
             VERB,
-            "it has turned back after a reset, but its pivot is done, or may be, by a run before that: find "
-            "out by hand what has to stay",
+            "the saga compensated after a reset, but the pivot of an earlier run is done or in doubt: decide "
+            "manually which effects remain",
         )
-    run_id, is_new = await reset_and_continue(client, archive, record, note)
-    return _going_on(record.id, run_id, is_new=is_new)
+    run_id, is_new = await reset_and_continue(client, fetcher, record, request)
+    return _continuing(record.id, run_id, is_new=is_new)
 
 
-def _why_not(record: SagaRecord) -> str:
-    """Why a saga that is open is not rescued."""
-    if record.fault is not None:
+def _reason_of_open(record: SagaRecord) -> str:
+    if record.task_failure is not None:
         return (
-            f"its code fails ({record.fault[1]}): mend it, its workers try it again; or terminate it, and "
-            "rescue it then"
+            f"the workflow code fails ({record.task_failure.reason}): fix the code, "
+            "workers retry by themselves; or terminate the saga, and rescue it then"
         )
-    return "it is still running and can help itself; rescue it when it was terminated or has timed out"
+    return "the saga is still running; only a saga that was terminated or timed out needs a rescue"
 
 
-async def _make_up(client: Client, archive: HistoryFetcher, record: SagaRecord, note: OperatorNote) -> Rescue:
-    """Has a workflow make up for what no other one does yet, unless somebody else was faster."""
+async def _compensate(
+    client: Client, fetcher: HistoryFetcher, record: SagaRecord, request: OperatorRequest
+) -> Rescue:
+    """Starts a rescue workflow for the compensations that no open rescue runs."""
     rebuilt, rescues = rebuild_saga(record), record.own_rescues
-    await _resume(client, archive, rescues, note)
-    under_way = [pending_of(rescue) for rescue in rescues if not _is_done(rescue)]
-    taken = {each.address for debt in under_way for each in flatten(debt.owed)}
-    lost = {child for debt in under_way for child in debt.unaccounted}
-    debt = PendingCompensations(
+    await _continue_interrupted(client, fetcher, rescues, request)
+    in_rescues = [pending_of(rescue) for rescue in rescues if not _is_completed(rescue)]
+    taken = {each.address for pending in in_rescues for each in flatten(pending.owed)}
+    taken_children = {child for pending in in_rescues for child in pending.unaccounted}
+    pending = PendingCompensations(
         owed=select(
-            rebuilt.left if _is_over(record) else rebuilt.plan(),
+            rebuilt.superseded if _is_final(record) else rebuilt.plan(),
             lambda address: address not in taken,
         ),
-        unaccounted=tuple(child for child in rebuilt.ledger.unresolved_children() if child not in lost),
+        unaccounted=tuple(
+            child for child in rebuilt.ledger.unresolved_children() if child not in taken_children
+        ),
     )
-    if rescues and (debt == PendingCompensations() or is_waiting(rescues[-1])):
-        return await _known(client, rescues[-1], debt)
-    if debt == PendingCompensations():
-        if _is_over(record):
-            raise VerbRefusedError(record.id, VERB, "it has completed: what it did is meant to stay")
-        return Rescue(saga=record.id, course=RescueDecision.NOTHING_OWED)
+    is_empty = pending == PendingCompensations()
+    if rescues and (is_empty or has_missing_chunks(rescues[-1])):
+        return await _existing_rescue(client, rescues[-1], pending)
+    if is_empty:
+        if _is_final(record):
+            raise VerbRefusedError(record.id, VERB, "the saga has completed: its effects are final")
+        return Rescue(saga=record.id, course=RescueDecision.NOTHING_PENDING)
     next_id = rescue_id(record.id, len(record.rescues) + 1)
-    request = RescueRequest(
+    rescue_request = RescueRequest(
         saga=record.id,
         run_id=record.run_id,
-        owed=debt.owed,
-        unaccounted=debt.unaccounted,
-        by=note.by,
-        because=note.because,
-        roles=note.roles,
+        owed=pending.owed,
+        unaccounted=pending.unaccounted,
+        by=request.by,
+        because=request.because,
+        roles=request.roles,
     )
-    run_id = await start_rescue(client, next_id, request, task_queue=record.task_queue)
+    run_id = await start_rescue(client, next_id, rescue_request, task_queue=record.task_queue)
     if run_id is None:
-        return await _known(client, await archive.record(next_id), debt)
-    return _making_up(record.id, next_id, run_id, debt, is_new=True)
+        return await _existing_rescue(client, await fetcher.fetch_saga(next_id), pending)
+    return _compensating(SagaRecord(next_id, run_id=run_id), pending, is_new=True)
 
 
-async def _resume(
-    client: Client, archive: HistoryFetcher, rescues: list[SagaRecord], note: OperatorNote
+async def _continue_interrupted(
+    client: Client, fetcher: HistoryFetcher, rescues: list[SagaRecord], request: OperatorRequest
 ) -> None:
-    """Has those go on that were cut off themselves."""
+    """Continues interrupted rescue workflows."""
     for rescue in rescues:
-        if rescue.close is not None and not _is_done(rescue):
-            rescue.run_id, _ = await reset_and_continue(client, archive, rescue, note)
+        if rescue.closure is not None and not _is_completed(rescue):
+            rescue.run_id, _ = await reset_and_continue(client, fetcher, rescue, request)
 
 
-async def _known(client: Client, rescue: SagaRecord, debt: PendingCompensations | None = None) -> Rescue:
-    """The rescue that was started before; it gets what it was not sent."""
-    if debt is not None and is_waiting(rescue):
-        await send_parts(client, rescue, debt)
-    else:
-        debt = pending_of(rescue)
-    return _making_up(rescued_by(rescue.id), rescue.id, rescue.run_id, debt, is_new=False)
-
-
-def _is_over(record: SagaRecord) -> bool:
-    """Whether what it did is meant to stay, or is its parent's to make up for."""
-    return _is_done(record) or record.has_completed
-
-
-def _is_done(record: SagaRecord) -> bool:
-    return record.close is not None and record.close.how is CloseStatus.COMPLETED
-
-
-def _making_up(
-    saga_id: str, workflow_id: str, run_id: str, debt: PendingCompensations, *, is_new: bool
+async def _existing_rescue(
+    client: Client, rescue: SagaRecord, pending: PendingCompensations | None = None
 ) -> Rescue:
-    return Rescue(
-        saga=saga_id,
-        course=RescueDecision.COMPENSATING,
-        workflow_id=workflow_id,
-        run_id=run_id,
-        owed=tuple(compensation.address for compensation in flatten(debt.owed)),
-        unaccounted=debt.unaccounted,
-        is_new=is_new,
-    )
+    """The rescue that an earlier request started, after sending chunks that are missing there."""
+    if pending is not None and has_missing_chunks(rescue):
+        await send_missing_chunks(client, rescue, pending)
+    else:
+        pending = pending_of(rescue)
+    return _compensating(rescue, pending, is_new=False)
 
 
-async def _refuse_child_of_closed_parent(archive: HistoryFetcher, record: SagaRecord) -> None:
-    """A child may be rescued alone while its parent waits for that; otherwise it is rescued with its root."""
+def _is_final(record: SagaRecord) -> bool:
+    """Whether the effects of a saga are final, or the parent runs their compensations."""
+    return _is_completed(record) or record.has_completed
+
+
+def _is_completed(record: SagaRecord) -> bool:
+    return record.closure is not None and record.closure.is_completed
+
+
+async def _refuse_child_of_closed_root(fetcher: HistoryFetcher, record: SagaRecord) -> None:
+    """Refuses a child of a closed root: the rescue of the root covers the child."""
     root, is_open, parent = record.id, True, record.parent
     while parent:
         root = parent
         try:
-            above = await archive.record(parent)
+            ancestor = await fetcher.fetch_saga(parent)
         except SagaNotFoundError:
             is_open = False
             break
-        is_open, parent = above.close is None, above.parent
+        is_open, parent = ancestor.closure is None, ancestor.parent
     if not is_open:
-        raise VerbRefusedError(record.id, VERB, f"it is a child, rescued together with its root {root!r}")
+        raise VerbRefusedError(record.id, VERB, f"the saga is a child; rescue its root {root!r} instead")
 
 
-def _going_on(saga_id: str, run_id: str, *, is_new: bool) -> Rescue:
+def _compensating(rescue: SagaRecord, pending: PendingCompensations, *, is_new: bool) -> Rescue:
     return Rescue(
-        saga=saga_id, course=RescueDecision.GOING_ON, workflow_id=saga_id, run_id=run_id, is_new=is_new
+        saga=rescued_by(rescue.id),
+        course=RescueDecision.COMPENSATING,
+        workflow_id=rescue.id,
+        run_id=rescue.run_id,
+        owed=tuple(compensation.address for compensation in flatten(pending.owed)),
+        unaccounted=pending.unaccounted,
+        is_new=is_new,
+    )
+
+
+def _continuing(saga_id: str, run_id: str, *, is_new: bool) -> Rescue:
+    return Rescue(
+        saga=saga_id, course=RescueDecision.CONTINUING, workflow_id=saga_id, run_id=run_id, is_new=is_new
     )

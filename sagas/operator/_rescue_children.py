@@ -1,7 +1,8 @@
-"""The children of a saga that was cut off: they make up for their own steps before it is rescued."""
+"""Waits until the open children of an interrupted saga have compensated."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
@@ -11,78 +12,90 @@ from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._core.status import Status
 from .._errors import VerbRefusedError
-from .._history.fetch import HistoryFetcher
+from .._history.fetcher import HistoryFetcher
 from .._history.ledger_rebuild import rebuild_saga
-from .._history.saga_record import SagaRecord, by_hand
+from .._history.saga_record import SagaRecord, manually_resolved
 from .._history.unresolved_children import unresolved_children
 from ._rescue_request import VERB
 
-INSISTED_ON = (Purpose.COMPENSATION, Purpose.PIVOT, Purpose.RETRIABLE)
-"""What makes a saga stuck that keeps failing."""
+RETRIED_UNTIL_DONE = (Purpose.COMPENSATION, Purpose.PIVOT, Purpose.RETRIABLE)
+"""The purposes of activities that can make a saga stuck."""
 
 
-def under_way(record: SagaRecord) -> dict[str, SagaRecord]:
-    """The children, theirs, and their rescues, that have not ended."""
-    running: dict[str, SagaRecord] = {}
-    for child in (child for each in (record, *record.bases) for child in each.children):
+def open_descendants(record: SagaRecord) -> dict[str, SagaRecord]:
+    """The open children at any depth, and their open rescues, by workflow id."""
+    found: dict[str, SagaRecord] = {}
+    for child in (child for each in (record, *record.superseded_runs) for child in each.children):
         if child.record is None:
             continue
-        both = (child.record, *child.record.rescues)
-        running |= {each.id: each for each in both if each.close is None} | under_way(child.record)
-    return running
+        sagas = (child.record, *child.record.rescues)
+        found |= {each.id: each for each in sagas if each.closure is None} | open_descendants(child.record)
+    return found
 
 
-async def when_children_have_ended(
-    client: Client, archive: HistoryFetcher, record: SagaRecord, patience: float
+async def wait_for_children(
+    client: Client, fetcher: HistoryFetcher, record: SagaRecord, child_timeout: timedelta
 ) -> SagaRecord:
-    """Children hear of the end of their parent as a cancel, and make up for their own steps."""
-    running = dict[str, SagaRecord]()
+    """Cancels the open children of a closed saga, and waits until all have compensated.
+
+    Returns:
+        The record of the saga after the end of the children.
+
+    Raises:
+        VerbRefusedError: A child needs an operator, or has not ended within the timeout.
+    """
+    found = dict[str, SagaRecord]()
     try:
-        async with asyncio.timeout(patience):
-            while running := under_way(record):
-                _refuse_to_wait_for(record, running.values())
-                for child_id in running:
+        async with asyncio.timeout(child_timeout.total_seconds()):
+            while found := open_descendants(record):
+                _refuse_blocked(record, found.values())
+                for child_id in found:
                     handle = client.get_workflow_handle(child_id)
                     if rescued_by(child_id) == child_id:
                         await _cancel(handle)
-                    await _end_of(handle)
-                record = await archive.family(record.id)
+                    await _wait(handle)
+                record = await fetcher.fetch_family(record.id)
     except TimeoutError:
-        running = under_way(await archive.family(record.id)) or running
-        _refuse_to_wait_for(record, running.values())
+        found = open_descendants(await fetcher.fetch_family(record.id)) or found
+        _refuse_blocked(record, found.values())
         raise VerbRefusedError(
             record.id,
             VERB,
-            f"its child {next(iter(running))!r} has not ended within {patience:g} s of its parent's end; "
-            "see what holds it up, and ask again when it has ended",
+            f"child {next(iter(found))!r} has not ended within {child_timeout.total_seconds():g} s; check "
+            "the child, and repeat the rescue when the child has ended",
         ) from None
     return record
 
 
-def _refuse_to_wait_for(record: SagaRecord, running: Iterable[SagaRecord]) -> None:
-    """A child that only a person can help is not waited for."""
-    for child in running:
-        is_tried = any(effort.verdict.outcome is Outcome.STARTED for effort in child.efforts)
-        if child.fault is not None:
-            why = f"the code of its child {child.id!r} fails ({child.fault[1]}): mend it, or terminate it"
-        elif child.status == Status.STUCK and not child.has_news and not is_tried:
-            asked = " or ".join(f"`sagas {each}`" for each in (f"retry {child.id}", *_settling(child)))
-            why = f"its child {child.id!r} is stuck: see to it by {asked}, with `--because`"
+def _refuse_blocked(record: SagaRecord, children: Iterable[SagaRecord]) -> None:
+    """Refuses a rescue while a child cannot end without an operator."""
+    for child in children:
+        is_busy = any(activity.is_under_way for activity in child.activities)
+        if child.task_failure is not None:
+            reason = (
+                f"the workflow code of child {child.id!r} fails ({child.task_failure.reason}): "
+                "fix the code, or terminate the child"
+            )
+        elif child.status == Status.STUCK and not child.has_pending_workflow_task and not is_busy:
+            verbs = (f"retry {child.id}", *_resolving_verbs(child))
+            commands = " or ".join(f"`sagas {verb}`" for verb in verbs)
+            reason = f"child {child.id!r} is stuck: resolve the child with {commands}, each with `--because`"
         else:
             continue
-        raise VerbRefusedError(record.id, VERB, f"{why}; ask again when it has ended")
+        raise VerbRefusedError(record.id, VERB, f"{reason}; repeat the rescue when the child has ended")
 
 
-def _settling(child: SagaRecord) -> Iterator[str]:
-    """What else can be asked of a child that is stuck."""
-    entries, settled = rebuild_saga(child).ledger.entries, by_hand(child)
-    last = {effort.address: effort for effort in child.efforts if effort.mark.purpose in INSISTED_ON}
-    for address, effort in last.items():
-        if effort.verdict.outcome is Outcome.DONE or address in settled:
+def _resolving_verbs(child: SagaRecord) -> Iterator[str]:
+    """The verbs that can resolve a stuck child."""
+    entries, resolved = rebuild_saga(child).ledger.entries, manually_resolved(child)
+    last = {each.address: each for each in child.activities if each.header.purpose in RETRIED_UNTIL_DONE}
+    for address, activity in last.items():
+        purpose = activity.header.purpose
+        if activity.is_done or address in resolved:
             continue
-        if effort.mark.purpose is Purpose.PIVOT and entries[address].outcome is not Outcome.UNKNOWN:
+        if purpose is Purpose.PIVOT and entries[address].outcome is not Outcome.UNKNOWN:
             continue
-        if effort.mark.purpose is not Purpose.RETRIABLE:
+        if purpose is not Purpose.RETRIABLE:
             yield f"skip {child.id} {address}"
         yield f"complete {child.id} {address}"
     for address in unresolved_children(child):
@@ -93,12 +106,12 @@ async def _cancel(handle: WorkflowHandle[object, object]) -> None:
     try:
         await handle.cancel()
     except RPCError as error:
-        # It may have ended since it was looked at.
+        # The workflow may have closed after its history was read.
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
 
 
-async def _end_of(handle: WorkflowHandle[object, object]) -> None:
+async def _wait(handle: WorkflowHandle[object, object]) -> None:
     try:
         await handle.result()
     except WorkflowFailureError:

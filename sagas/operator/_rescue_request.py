@@ -1,4 +1,4 @@
-"""What a rescue is asked for: sent to its workflow, at once or in parts, and read again from its history."""
+"""Starts rescue workflows with pending compensations, and reads both from histories."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -9,39 +9,43 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from .._errors import VerbRefusedError
-from .._execution.activity_call import LARGEST_ARGUMENTS
 from .._history.saga_record import SagaRecord
 from .._wire.chunked_text import ChunkAssembler, split
-from .._wire.rescue import PART, PendingCompensations, RescueRequest
-from .._workflow.rescue_workflow import RescueSaga
+from .._wire.rescue import PART, RESCUE_TYPE, PendingCompensations, RescueRequest
+from .._wire.size_limits import LARGEST_MESSAGE
 
 VERB = "rescue"
 
 
 def pending_of(rescue: SagaRecord) -> PendingCompensations:
-    """What a rescue makes up for; nothing yet where not all of it has arrived."""
-    request = RescueRequest.model_validate(rescue.request)
-    whole = _arrived(rescue).whole
-    return request.debt if whole is None else PendingCompensations.model_validate_json(whole)
+    """The pending compensations that a rescue workflow has received; empty while chunks are missing."""
+    request = RescueRequest.model_validate(rescue.input)
+    text = _assemble(rescue).whole
+    return request.pending if text is None else PendingCompensations.model_validate_json(text)
 
 
-def is_waiting(rescue: SagaRecord) -> bool:
-    """Whether not all of what a rescue makes up for has arrived."""
-    request = RescueRequest.model_validate(rescue.request)
-    return request.is_in_parts and _arrived(rescue).whole is None
+def has_missing_chunks(rescue: SagaRecord) -> bool:
+    """Whether a rescue workflow waits for chunks of pending compensations."""
+    request = RescueRequest.model_validate(rescue.input)
+    return request.is_in_parts and _assemble(rescue).whole is None
 
 
 async def start_rescue(
     client: Client, rescue_id: str, request: RescueRequest, *, task_queue: str
 ) -> str | None:
-    """Starts a rescue, and sends it all that it needs; its run, or None if there is one already."""
-    debt = request.debt
-    if len(client.data_converter.payload_converter.to_payload(request).data) > LARGEST_ARGUMENTS:
+    """Starts a rescue workflow with all pending compensations; large ones follow in chunks.
+
+    Returns:
+        The run id, or None if a rescue with this id exists already.
+    """
+    pending = request.pending
+    if len(client.data_converter.payload_converter.to_payload(request).data) > LARGEST_MESSAGE:
         request = request.model_copy(update={"owed": (), "unaccounted": (), "is_in_parts": True})
-    with _sizes_told(request.saga):
+    with _explained_size_limits(request.saga):
         try:
+            # By name: the workflow class would need workflow code in the operator's process.
             handle = await client.start_workflow(
-                RescueSaga.run,
+                RESCUE_TYPE,
                 request,
                 id=rescue_id,
                 task_queue=task_queue,
@@ -51,35 +55,39 @@ async def start_rescue(
         except WorkflowAlreadyStartedError:
             return None
     if request.is_in_parts:
-        await send_parts(client, SagaRecord(rescue_id), debt)
+        await send_missing_chunks(client, SagaRecord(rescue_id), pending)
     return handle.first_execution_run_id or ""
 
 
-async def send_parts(client: Client, rescue: SagaRecord, debt: PendingCompensations) -> None:
-    """Sends what has not arrived; that twice does no harm, nor that somebody else was faster."""
+async def send_missing_chunks(client: Client, rescue: SagaRecord, pending: PendingCompensations) -> None:
+    """Sends the chunks missing in the history of a rescue; a chunk may arrive more than once."""
     handle = client.get_workflow_handle(rescue.id)
-    for part in _arrived(rescue).missing(split(debt.model_dump_json())):
-        with _sizes_told(rescue.id):
+    for chunk in _assemble(rescue).missing(split(pending.model_dump_json())):
+        with _explained_size_limits(rescue.id):
             try:
-                await handle.signal(PART, part)
+                await handle.signal(PART, chunk)
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND:
                     raise
+                # Another sender was faster, and the rescue has ended.
                 return
 
 
-def _arrived(rescue: SagaRecord) -> ChunkAssembler:
-    return ChunkAssembler().add_those_in(rescue.parts)
+def _assemble(rescue: SagaRecord) -> ChunkAssembler:
+    return ChunkAssembler().add_those_in(rescue.chunks)
 
 
 @contextmanager
-def _sizes_told(saga_id: str) -> Generator[None]:
-    """Says in a sentence that a server, or a proxy before it, takes less at once than Temporal does."""
+def _explained_size_limits(saga_id: str) -> Generator[None]:
+    """Explains the error of a server or proxy with size limits below Temporal's defaults."""
     try:
         yield
     except RPCError as error:
         if error.status not in (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.RESOURCE_EXHAUSTED):
             raise
         raise VerbRefusedError(
-            saga_id, VERB, f"the server does not take what it owes ({error}); raise its limits and ask again"
+            saga_id,
+            VERB,
+            f"the server rejects the pending compensations ({error}); raise its size "
+            "limits, and repeat the rescue",
         ) from error

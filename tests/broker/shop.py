@@ -27,7 +27,7 @@ from choreography import (
     Topology,
     UnroutableError,
 )
-from tests.rabbit_node import RabbitNode
+from tests.rabbitmq_node import RabbitMQNode
 from tests.waiting import until
 
 LIMIT = 3
@@ -73,16 +73,16 @@ class Shop:
 
 @asynccontextmanager
 async def open_bus(
-    node: RabbitNode, shop: Shop, options: RabbitOptions = OPTIONS
+    node: RabbitMQNode, shop: Shop, options: RabbitOptions = OPTIONS
 ) -> AsyncIterator[RabbitBus]:
     async with RabbitBus(node.url, options=options) as bus:
         await bus.declare(shop.topology)
-        await node.settle()
+        await node.flush_queue_index()
         yield bus
 
 
 @asynccontextmanager
-async def channel_of(node: RabbitNode) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
+async def channel_of(node: RabbitMQNode) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
     """A channel for the actions of other clients."""
     async with await aio_pika.connect(node.url) as connection:
         yield await connection.channel()
@@ -130,7 +130,7 @@ async def fails_to_publish(bus: RabbitBus, event: Event) -> bool:
     return False
 
 
-async def put_unreadable_date(node: RabbitNode, queue: str) -> None:
+async def put_unreadable_date(node: RabbitMQNode, queue: str) -> None:
     """Sends a message with a date beyond the year 9999, as another client may."""
     where = urlsplit(node.url)
     login = f"\0{where.username}\0{where.password}"
@@ -191,7 +191,7 @@ def count_consumers(bus: RabbitBus) -> int:
 
 
 @contextmanager
-def suspended(node: RabbitNode) -> Iterator[None]:
+def suspended(node: RabbitMQNode) -> Iterator[None]:
     """Suspends a broker: the broker accepts bytes and never answers."""
     os.killpg(node.process.pid, signal.SIGSTOP)
     try:

@@ -17,9 +17,9 @@ from examples.order.deployment import DEPLOYMENT, SERVICES, TOPOLOGY
 from examples.order.scenarios import ORDERS
 from examples.stack.service_databases import ServiceDatabases
 from examples.stack.styles import Choreographed
-from tests.collector import Collector, collector
-from tests.rabbit_node import RabbitNode
-from tests.tracing import on_page
+from tests.otlp_collector import OtlpCollector, collector
+from tests.rabbitmq_node import RabbitMQNode
+from tests.recorded_spans import spans_on_page
 from tests.waiting import until
 from workers import ChildProcess, PortLease
 
@@ -58,7 +58,7 @@ class ExportedSpan:
 
 
 async def test_one_saga_is_one_trace_across_all_service_processes(
-    rabbit: RabbitNode, collector: Collector, tmp_path: Path
+    rabbit: RabbitMQNode, collector: OtlpCollector, tmp_path: Path
 ) -> None:
     """The root is the client's request; below the root is every creation and every processing of an event."""
     scenarios = {each.name: each for each in ORDERS if each.name in PUBLISHED}
@@ -102,7 +102,7 @@ def check(trace: list[ExportedSpan], scenario: str) -> None:
     assert names(trace, "create ") == Counter(created)
     assert names(trace, "process ") == Counter(handled)
     assert {service for service, _ in handled} == set(SERVICES)
-    assert on_page("choreographed") <= {(span.name, span.kind) for span in trace}
+    assert spans_on_page("choreographed") <= {(span.name, span.kind) for span in trace}
 
 
 def names(trace: list[ExportedSpan], kind: str) -> Counter[tuple[str, str]]:
@@ -114,7 +114,7 @@ def names(trace: list[ExportedSpan], kind: str) -> Counter[tuple[str, str]]:
 
 @asynccontextmanager
 async def services(
-    folder: Path, rabbit: RabbitNode, collector: Collector
+    folder: Path, rabbit: RabbitMQNode, collector: OtlpCollector
 ) -> AsyncGenerator[Choreographed, None]:
     """Runs the processes of all services; the processes send the last spans before their end."""
     databases = {name: folder / f"{name}.sqlite3" for name in SERVICES}
@@ -149,10 +149,10 @@ def is_ready(service: ChildProcess) -> bool:
     return " ready at http" in service.last_log_lines(100)
 
 
-def exported(collector: Collector) -> Iterator[ExportedSpan]:
+def exported(collector: OtlpCollector) -> Iterator[ExportedSpan]:
     """Every span of every process."""
-    for _, body in collector.taken:
-        for of_process in ExportTraceServiceRequest.FromString(body).resource_spans:
+    for request in collector.requests:
+        for of_process in ExportTraceServiceRequest.FromString(request.body).resource_spans:
             service = texts(of_process.resource.attributes)["service.name"]
             for of_scope in of_process.scope_spans:
                 for span in of_scope.spans:

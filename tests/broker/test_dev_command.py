@@ -1,4 +1,4 @@
-"""`sagas dev` with a broker, as a person runs it: as a process, stopped by a signal."""
+"""`sagas dev` with a broker, as a process, stopped by a signal."""
 
 import os
 import signal
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import require
+from tests.required_programs import require_program
 from tests.waiting import is_alive, until
-from workers import ChildProcess, find_running_broker, find_running_server, find_temporal
+from workers import ChildProcess
+from workers._servers.rabbitmq_node import find_running_rabbitmq
+from workers._servers.temporal_server import find_running_temporal, find_temporal_program
 
 BOOT = 90.0
 """Seconds in which both servers are up, also on a busy machine."""
@@ -17,8 +19,8 @@ BOOT = 90.0
 
 @pytest.fixture(scope="module", autouse=True)
 def both_programs(rabbitmq_program: None) -> None:
-    """These tests start Temporal and RabbitMQ."""
-    require(find_temporal)
+    """Requires Temporal and RabbitMQ."""
+    require_program(find_temporal_program)
 
 
 def sagas_dev(tmp_path: Path, *flags: str, **environment: str) -> ChildProcess:
@@ -30,16 +32,16 @@ def sagas_dev(tmp_path: Path, *flags: str, **environment: str) -> ChildProcess:
     )
 
 
-async def test_it_runs_both_servers_and_stops_both(tmp_path: Path) -> None:
-    """It says where both are, keeps the password to itself, and a signal stops both and ends it with 0."""
+async def test_both_servers_run_and_stop(tmp_path: Path) -> None:
+    """Addresses are printed without the password, and a signal stops both servers with exit code 0."""
     async with sagas_dev(tmp_path) as dev:
         await until(lambda: "Ready" in dev.last_log_lines(), within=BOOT)
-        temporal, broker = find_running_server(tmp_path / "data"), find_running_broker(tmp_path / "data")
+        temporal, broker = find_running_temporal(tmp_path / "data"), find_running_rabbitmq(tmp_path / "data")
         assert temporal is not None
         assert broker is not None
-        user, _, place = broker.url.partition("@")
-        for told in (temporal.address, f"amqp://sagas@{place}", str(tmp_path / "data" / "rabbitmq.json")):
-            assert told in dev.last_log_lines()
+        user, _, host = broker.url.partition("@")
+        for text in (temporal.address, f"amqp://sagas@{host}", str(tmp_path / "data" / "rabbitmq.json")):
+            assert text in dev.last_log_lines()
         assert user.rpartition(":")[2] not in dev.log.read_text()
 
         os.kill(dev.pid, signal.SIGINT)
@@ -50,11 +52,11 @@ async def test_it_runs_both_servers_and_stops_both(tmp_path: Path) -> None:
         assert not is_alive(broker.pid)
 
 
-async def test_it_notices_that_its_broker_died(tmp_path: Path) -> None:
-    """A person does not publish to a dead broker, and Temporal is not left running."""
+async def test_the_death_of_the_broker_ends_the_command(tmp_path: Path) -> None:
+    """Temporal is stopped too, and the exit code is 1."""
     async with sagas_dev(tmp_path) as dev:
         await until(lambda: "Ready" in dev.last_log_lines(), within=BOOT)
-        temporal, broker = find_running_server(tmp_path / "data"), find_running_broker(tmp_path / "data")
+        temporal, broker = find_running_temporal(tmp_path / "data"), find_running_rabbitmq(tmp_path / "data")
         assert temporal is not None
         assert broker is not None
 
@@ -65,22 +67,22 @@ async def test_it_notices_that_its_broker_died(tmp_path: Path) -> None:
         assert not is_alive(temporal.pid)
 
 
-async def test_it_runs_the_broker_alone_beside_a_configured_temporal(tmp_path: Path) -> None:
-    """Who has a Temporal cluster still needs a broker here."""
+async def test_only_the_broker_runs_beside_a_configured_temporal(tmp_path: Path) -> None:
+    """A Temporal cluster does not replace the broker."""
     async with sagas_dev(tmp_path, TEMPORAL_ADDRESS="temporal.example:7233") as dev:
         await until(lambda: "Ready" in dev.last_log_lines(), within=BOOT)
 
         assert "temporal.example:7233" in dev.last_log_lines()
-        assert find_running_server(tmp_path / "data") is None
-        assert find_running_broker(tmp_path / "data") is not None
+        assert find_running_temporal(tmp_path / "data") is None
+        assert find_running_rabbitmq(tmp_path / "data") is not None
 
 
-async def test_it_starts_no_broker_where_another_one_is_configured(tmp_path: Path) -> None:
-    """It says which one is used, without its password."""
+async def test_no_broker_is_started_when_another_is_configured(tmp_path: Path) -> None:
+    """The output names the configured broker without its password."""
     url = "amqps://shop:top-secret@broker.example/shop"
     async with sagas_dev(tmp_path, SAGAS_AMQP_URL=url) as dev:
         await until(lambda: "Ready" in dev.last_log_lines())
 
         assert "SAGAS_AMQP_URL names the broker at amqps://shop@broker.example/shop" in dev.last_log_lines()
         assert "top-secret" not in dev.log.read_text()
-        assert find_running_broker(tmp_path / "data") is None
+        assert find_running_rabbitmq(tmp_path / "data") is None

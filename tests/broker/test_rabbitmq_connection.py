@@ -12,14 +12,14 @@ from choreography import (
     Topology,
     TopologyError,
 )
-from tests.rabbit_node import RabbitNode
+from tests.rabbitmq_node import RabbitMQNode
 from tests.waiting import until
 
 from .shop import IMPATIENT, LIMIT, Shop, declares, open_bus, publish_until_safe
 
 
 async def test_an_unavailable_broker_is_an_error_at_first_and_a_pause_later(
-    crashable: RabbitNode, shop: Shop, caplog: pytest.LogCaptureFixture
+    crashable: RabbitMQNode, shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Declaring and publishing raise while the broker is unavailable, and work when the broker is back."""
     crashable.kill()
@@ -28,7 +28,7 @@ async def test_an_unavailable_broker_is_an_error_at_first_and_a_pause_later(
             await bus.declare(shop.topology)
         await crashable.restart()
         await until(lambda: declares(bus, shop))
-        await crashable.settle()
+        await crashable.flush_queue_index()
         async with bus.consume(shop.payment, shop.handle):
             await publish_until_safe(bus, shop.event())
             await until(lambda: bool(shop.events))
@@ -46,13 +46,13 @@ async def test_an_unavailable_broker_is_an_error_at_first_and_a_pause_later(
     assert all("\n" not in record.getMessage() and not record.exc_info for record in ours)
 
 
-async def test_a_bus_can_be_closed_without_a_broker(crashable: RabbitNode, shop: Shop) -> None:
+async def test_a_bus_can_be_closed_without_a_broker(crashable: RabbitMQNode, shop: Shop) -> None:
     """Closing does not wait for an unavailable broker."""
     async with open_bus(crashable, shop) as bus, bus.consume(shop.payment, shop.handle):
         crashable.kill()
 
 
-async def test_a_queue_with_other_arguments_is_refused(rabbit: RabbitNode, shop: Shop) -> None:
+async def test_a_queue_with_other_arguments_is_refused(rabbit: RabbitMQNode, shop: Shop) -> None:
     """A queue with other arguments would break a guarantee of the bus."""
     async with open_bus(rabbit, shop) as bus:
         other = RabbitOptions(delivery_limit=LIMIT + 1)
@@ -64,7 +64,7 @@ async def test_a_queue_with_other_arguments_is_refused(rabbit: RabbitNode, shop:
 
 @pytest.mark.parametrize("url", ["amqp://user:s3cret@{}/", "amqp://user:%73s3cret@{}/vhost?heartbeat=5"])
 async def test_the_password_is_never_shown(
-    rabbit: RabbitNode, url: str, caplog: pytest.LogCaptureFixture
+    rabbit: RabbitMQNode, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Neither the most verbose log nor an error has the password."""
     caplog.set_level(logging.DEBUG)

@@ -13,7 +13,7 @@ from choreography import (
 )
 from choreography._declarations.names import queue_name
 from choreography._messaging.rabbitmq.broker_topology import DEAD
-from tests.rabbit_node import RabbitNode
+from tests.rabbitmq_node import RabbitMQNode
 from tests.waiting import until
 
 from .shop import (
@@ -33,7 +33,7 @@ from .shop import (
 )
 
 
-async def test_a_crash_of_the_broker_during_a_handler(crashable: RabbitNode, shop: Shop) -> None:
+async def test_a_crash_of_the_broker_during_a_handler(crashable: RabbitMQNode, shop: Shop) -> None:
     """The handler runs to its end; the event is redelivered afterwards, not concurrently."""
     started, gate, running, most, ended = (
         asyncio.Event(),
@@ -66,7 +66,7 @@ async def test_a_crash_of_the_broker_during_a_handler(crashable: RabbitNode, sho
         assert [event.data["number"] for event in shop.events] == [1, 1, 2]
 
 
-async def test_a_closed_connection_is_reestablished(crashable: RabbitNode, shop: Shop) -> None:
+async def test_a_closed_connection_is_reestablished(crashable: RabbitMQNode, shop: Shop) -> None:
     """Publishing and consuming resume by themselves."""
     async with open_bus(crashable, shop) as bus, bus.consume(shop.payment, shop.handle):
         for number in range(3):
@@ -78,7 +78,7 @@ async def test_a_closed_connection_is_reestablished(crashable: RabbitNode, shop:
 
 
 async def test_a_queue_is_consumed_again_after_its_removal_and_declaration(
-    rabbit: RabbitNode, shop: Shop, caplog: pytest.LogCaptureFixture
+    rabbit: RabbitMQNode, shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The cancelled consumer logs a line and subscribes again when the queue exists."""
     async with open_bus(rabbit, shop) as bus, bus.consume(shop.payment, shop.handle):
@@ -93,7 +93,7 @@ async def test_a_queue_is_consumed_again_after_its_removal_and_declaration(
 
 
 async def test_a_consumer_without_deliveries_subscribes_again(
-    rabbit: RabbitNode, shop: Shop, caplog: pytest.LogCaptureFixture
+    rabbit: RabbitMQNode, shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The broker has dropped the consumer without a notice."""
     async with open_bus(rabbit, shop) as bus, bus.consume(shop.payment, shop.handle):
@@ -107,7 +107,7 @@ async def test_a_consumer_without_deliveries_subscribes_again(
 
 
 async def test_an_unresponsive_connection_is_replaced(
-    crashable: RabbitNode, shop: Shop, caplog: pytest.LogCaptureFixture
+    crashable: RabbitMQNode, shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The replacement happens long before the heartbeats are missed."""
     options = RabbitOptions(
@@ -125,7 +125,7 @@ async def test_an_unresponsive_connection_is_replaced(
 
 
 async def test_an_event_that_always_ends_its_process_becomes_a_dead_letter(
-    rabbit: RabbitNode, shop: Shop
+    rabbit: RabbitMQNode, shop: Shop
 ) -> None:
     """The broker moves an unanswered event to the dead letters, with the participant."""
     async with open_bus(rabbit, shop) as bus:
@@ -140,7 +140,7 @@ async def test_an_event_that_always_ends_its_process_becomes_a_dead_letter(
 
 
 async def test_a_message_that_breaks_connections_does_not_harm_other_messages(
-    rabbit: RabbitNode, shop: Shop
+    rabbit: RabbitMQNode, shop: Shop
 ) -> None:
     """The library closes a connection at an unreadable date; only this message becomes a dead letter."""
     async with open_bus(rabbit, shop) as bus:
@@ -155,7 +155,7 @@ async def test_a_message_that_breaks_connections_does_not_harm_other_messages(
             await (await channel.get_queue(DEAD)).purge()
 
 
-async def test_headers_of_any_type_are_accepted(rabbit: RabbitNode, shop: Shop) -> None:
+async def test_headers_of_any_type_are_accepted(rabbit: RabbitMQNode, shop: Shop) -> None:
     """A message of another client may carry every type of AMQP."""
     headers: aio_pika.abc.HeadersType = {
         "table": {"a": [1, bytearray(b"\xff"), None]},
@@ -178,7 +178,7 @@ async def test_headers_of_any_type_are_accepted(rabbit: RabbitNode, shop: Shop) 
         assert "x-death" not in letter.headers
 
 
-async def test_a_dead_letter_waits_for_the_broker(crashable: RabbitNode, shop: Shop) -> None:
+async def test_a_dead_letter_waits_for_the_broker(crashable: RabbitMQNode, shop: Shop) -> None:
     """A refused event is not lost if the broker crashes before the dead letter is published."""
     started, gate = asyncio.Event(), asyncio.Event()
 
@@ -198,7 +198,7 @@ async def test_a_dead_letter_waits_for_the_broker(crashable: RabbitNode, shop: S
 
 
 async def test_a_dead_letter_waits_for_its_queue(
-    crashable: RabbitNode, shop: Shop, caplog: pytest.LogCaptureFixture
+    crashable: RabbitMQNode, shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A refused event stays in its queue until the queue of the dead letters exists."""
 
@@ -214,7 +214,7 @@ async def test_a_dead_letter_waits_for_its_queue(
             await until(lambda: dead_letters_of(bus, shop, 1))
 
 
-async def test_reading_dead_letters_keeps_them(rabbit: RabbitNode, shop: Shop) -> None:
+async def test_reading_dead_letters_keeps_them(rabbit: RabbitMQNode, shop: Shop) -> None:
     """Any number of reads keeps the dead letters."""
     async with open_bus(rabbit, shop) as bus:
 

@@ -11,7 +11,7 @@ from choreography import (
     UnroutableError,
 )
 from choreography._declarations.names import queue_name
-from tests.rabbit_node import RabbitNode
+from tests.rabbitmq_node import RabbitMQNode
 from tests.waiting import until
 
 from .shop import (
@@ -25,7 +25,7 @@ from .shop import (
 )
 
 
-async def test_a_crash_of_the_broker_loses_no_event(crashable: RabbitNode, shop: Shop) -> None:
+async def test_a_crash_of_the_broker_loses_no_event(crashable: RabbitMQNode, shop: Shop) -> None:
     """After a SIGKILL, published events are there, and other events can be published again."""
     published = list[str]()
 
@@ -51,7 +51,7 @@ async def test_a_crash_of_the_broker_loses_no_event(crashable: RabbitNode, shop:
     assert all(numbers == sorted(numbers) for numbers in order.values())
 
 
-async def test_a_published_event_survives_a_crash_of_the_broker(crashable: RabbitNode, shop: Shop) -> None:
+async def test_a_published_event_survives_a_crash_of_the_broker(crashable: RabbitMQNode, shop: Shop) -> None:
     """Published is safe, also without a consumer."""
     async with open_bus(crashable, shop) as bus:
         await bus.publish(shop.event())
@@ -61,7 +61,7 @@ async def test_a_published_event_survives_a_crash_of_the_broker(crashable: Rabbi
             await until(lambda: bool(shop.events))
 
 
-async def test_a_publish_to_an_unresponsive_broker_times_out(crashable: RabbitNode, shop: Shop) -> None:
+async def test_a_publish_to_an_unresponsive_broker_times_out(crashable: RabbitMQNode, shop: Shop) -> None:
     """A publish ends at its timeout, and may be repeated with the same id."""
     event = shop.event()
     async with open_bus(crashable, shop, IMPATIENT) as bus:
@@ -73,7 +73,7 @@ async def test_a_publish_to_an_unresponsive_broker_times_out(crashable: RabbitNo
             await until(lambda: event.id in shop.ids)
 
 
-async def test_a_publish_continues_when_its_caller_is_cancelled(rabbit: RabbitNode, shop: Shop) -> None:
+async def test_a_publish_continues_when_its_caller_is_cancelled(rabbit: RabbitMQNode, shop: Shop) -> None:
     """Otherwise the same id could be published twice at the same time."""
     async with open_bus(rabbit, shop) as bus:
         publishing = asyncio.create_task(bus.publish(shop.event()))
@@ -84,7 +84,7 @@ async def test_a_publish_continues_when_its_caller_is_cancelled(rabbit: RabbitNo
         assert publishing.cancelled()
 
 
-async def test_a_returned_event_is_an_error(rabbit: RabbitNode, shop: Shop) -> None:
+async def test_a_returned_event_is_an_error(rabbit: RabbitMQNode, shop: Shop) -> None:
     """The queue exists without its binding; concurrent publishes of other events succeed."""
     other = Shop()
     async with open_bus(rabbit, shop) as bus, channel_of(rabbit) as channel:
@@ -100,7 +100,7 @@ async def test_a_returned_event_is_an_error(rabbit: RabbitNode, shop: Shop) -> N
         assert [type(end) for end in ended] == [UnroutableError] * 25 + [type(None)] * 20
 
 
-async def test_a_memory_alarm_blocks_publishing_only(crashable: RabbitNode, shop: Shop) -> None:
+async def test_a_memory_alarm_blocks_publishing_only(crashable: RabbitMQNode, shop: Shop) -> None:
     """Consumers continue during the alarm, and publishing resumes after the alarm."""
     gate = asyncio.Event()
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import httpx
 
-from tests.rabbit_node import RabbitNode
+from tests.rabbitmq_node import RabbitMQNode
 from tests.waiting import until
 from workers import ChildProcess, PortLease
 
 
-async def test_a_service_waits_for_an_unavailable_broker(crashable: RabbitNode, tmp_path: Path) -> None:
+async def test_a_service_waits_for_an_unavailable_broker(crashable: RabbitMQNode, tmp_path: Path) -> None:
     """The log names the broker without its password, and the service is ready as soon as the broker is."""
     url = crashable.url
     crashable.kill()

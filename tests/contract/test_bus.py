@@ -27,7 +27,7 @@ from choreography import (
     UnroutableError,
 )
 from choreography._messaging.cloudevents import CONTENT_TYPE, BrokerMessage, decode
-from tests.rabbit_node import RabbitNode
+from tests.rabbitmq_node import RabbitMQNode
 from tests.waiting import until
 
 LIMIT = 3
@@ -478,7 +478,7 @@ class TestMemoryBus(BusContract):
 
 class TestRabbitBus(BusContract):
     @pytest.fixture
-    def new_broker(self, rabbit: RabbitNode) -> Broker:
+    def new_broker(self, rabbit: RabbitMQNode) -> Broker:
         return RabbitBroker(rabbit.url)
 
     @pytest_asyncio.fixture

@@ -27,7 +27,8 @@ from examples.payment.scenarios import PAYMENTS
 from examples.stack.stack import Stack
 from sagas import start_saga
 from tests.histories.order_saga_before_screening import OrderSagaBeforeScreening
-from workers import ConfigurationError, Settings, record_history, run_main
+from workers import ConfigurationError, Settings, run_main
+from workers._histories.recorder import record_history
 
 FOLDER = Path(__file__).parent
 TODAY = version("durable-sagas")

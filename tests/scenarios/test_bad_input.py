@@ -10,12 +10,14 @@ from temporalio.client import WorkflowFailureError
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from examples.order.messages import Order, Shipment
 from examples.order.saga import OrderSaga
 from examples.order.scenarios import an_order
 from examples.payment.scenarios import a_payment
 from examples.stack.end_state import NO_EFFECTS, read_end_state
 from examples.stack.stack import Stack
 from sagas import DuplicateSagaError, StartError, start_saga
+from sagas._client.saga_handle import SagaHandle
 from tests.scenarios.history_replay import replay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -104,12 +106,16 @@ async def test_an_order_id_is_not_used_for_another_order(stack: Stack) -> None:
     """The same order again is the same saga; another order with its id is refused before the start."""
     order_id = secrets.token_hex(6)
     order = an_order()(order_id)
-    about = {"id": f"order-{order_id}", "task_queue": stack.task_queue}
-    first = await start_saga(stack.client, OrderSaga.run, order, **about)
 
-    again = await start_saga(stack.client, OrderSaga.run, order, **about)
+    async def start(order: Order) -> SagaHandle[Shipment]:
+        return await start_saga(
+            stack.client, OrderSaga.run, order, id=f"order-{order_id}", task_queue=stack.task_queue
+        )
+
+    first = await start(order)
+    again = await start(order)
     with pytest.raises(DuplicateSagaError, match=order_id):
-        await start_saga(stack.client, OrderSaga.run, order.model_copy(update={"amount": 1}), **about)
+        await start(order.model_copy(update={"amount": 1}))
 
     assert await again.result() == await first.result()
 

@@ -7,12 +7,13 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client, Plugin
 
-from tests.programs import require
-from workers import EmbeddedTemporal, TemporalOptions, find_temporal
+from tests.required_programs import require_program
+from workers import EmbeddedTemporal, TemporalOptions
+from workers._servers.temporal_server import find_temporal_program
 
 
 class ConnectClient(Protocol):
-    """Connects to the shared server, with the plugins that a test gives to it."""
+    """Connects to the shared server with plugins."""
 
     async def __call__(self, *plugins: Plugin) -> Client:
         """Connects."""
@@ -21,15 +22,15 @@ class ConnectClient(Protocol):
 
 @pytest.fixture(scope="session")
 def temporal_program() -> None:
-    """The `temporal` program is installed: without it, a visible skip at home and a failure in CI."""
-    require(find_temporal)
+    """Requires the `temporal` program: a skip at home, and a failure in CI."""
+    require_program(find_temporal_program)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def temporal(
     temporal_program: None, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[EmbeddedTemporal]:
-    """A tuned server on ports of its own; do not stop it: start another one for that."""
+    """A tuned server on ports of its own; tests that stop a server start their own."""
     options = TemporalOptions(port=0, ui_port=0)
     async with EmbeddedTemporal(tmp_path_factory.mktemp("temporal"), options=options) as server:
         yield server
@@ -37,7 +38,7 @@ async def temporal(
 
 @pytest.fixture
 def connect_client(temporal: EmbeddedTemporal) -> ConnectClient:
-    """Connects to the shared server, with the plugins that the test gives to it."""
+    """Connects to the shared server with plugins."""
 
     async def connect(*plugins: Plugin) -> Client:
         return await Client.connect(temporal.address, plugins=plugins)

@@ -1,4 +1,4 @@
-"""`sagas dev` as a person runs it: as a process, stopped by a signal."""
+"""`sagas dev` as a process, stopped by a signal."""
 
 import os
 import signal
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.waiting import is_alive, until
-from workers import ChildProcess, find_running_server
+from workers import ChildProcess
+from workers._servers.temporal_server import find_running_temporal
 
 pytestmark = pytest.mark.usefixtures("temporal_program")
 
@@ -23,14 +24,16 @@ def sagas_dev(tmp_path: Path, **environment: str) -> ChildProcess:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_it_says_where_everything_is_and_ends_well(tmp_path: Path, number: signal.Signals) -> None:
-    """The lines it prints are true, and a signal ends it with 0 and leaves nothing running."""
+async def test_addresses_are_printed_and_a_signal_stops_everything(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """The printed addresses are valid, the exit code is 0, and no process is left."""
     async with sagas_dev(tmp_path) as dev:
         await until(lambda: "Ready" in dev.last_log_lines())
-        found = find_running_server(tmp_path / "data")
+        found = find_running_temporal(tmp_path / "data")
         assert found is not None
-        for told in (found.address, found.ui_url, str(tmp_path / "data" / "temporal.log")):
-            assert told in dev.last_log_lines()
+        for text in (found.address, found.ui_url, str(tmp_path / "data" / "temporal.log")):
+            assert text in dev.last_log_lines()
 
         os.kill(dev.pid, number)
 
@@ -38,11 +41,11 @@ async def test_it_says_where_everything_is_and_ends_well(tmp_path: Path, number:
         assert not is_alive(found.pid)
 
 
-async def test_it_notices_that_its_server_died(tmp_path: Path) -> None:
-    """A person does not look at a dead server."""
+async def test_the_death_of_the_server_ends_the_command(tmp_path: Path) -> None:
+    """The error names the signal, and the exit code is 1."""
     async with sagas_dev(tmp_path) as dev:
         await until(lambda: "Ready" in dev.last_log_lines())
-        found = find_running_server(tmp_path / "data")
+        found = find_running_temporal(tmp_path / "data")
         assert found is not None
 
         os.kill(found.pid, signal.SIGKILL)
@@ -51,8 +54,8 @@ async def test_it_notices_that_its_server_died(tmp_path: Path) -> None:
         assert "error: the Temporal server was killed by SIGKILL" in dev.last_log_lines(50)
 
 
-async def test_a_second_one_on_the_same_folder_is_refused(tmp_path: Path) -> None:
-    """It ends with 1 and says what to do."""
+async def test_a_second_command_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    """The error says how to continue, and the exit code is 1."""
     async with sagas_dev(tmp_path) as first:
         await until(lambda: "Ready" in first.last_log_lines())
         second = ChildProcess(
@@ -66,16 +69,16 @@ async def test_a_second_one_on_the_same_folder_is_refused(tmp_path: Path) -> Non
         assert "is in use by another server" in second.last_log_lines()
 
 
-async def test_it_starts_none_where_another_server_is_configured(tmp_path: Path) -> None:
-    """Two servers, one of which nobody talks to, would only confuse."""
+async def test_no_server_is_started_when_another_is_configured(tmp_path: Path) -> None:
+    """The output names the configured server."""
     async with sagas_dev(tmp_path, TEMPORAL_ADDRESS="temporal.example:7233") as dev:
         assert await dev.wait() == 0
         assert "temporal.example:7233" in dev.last_log_lines()
         assert not (tmp_path / "data").exists()
 
 
-async def test_a_bad_setting_is_a_sentence_and_code_2(tmp_path: Path) -> None:
-    """No traceback for a typing error."""
+async def test_an_unusable_setting_is_one_sentence(tmp_path: Path) -> None:
+    """The exit code is 2."""
     async with sagas_dev(tmp_path, SAGAS_UI_PORT="nine") as dev:
         assert await dev.wait() == 2
         assert dev.last_log_lines().startswith("error: SAGAS_UI_PORT is 'nine'")

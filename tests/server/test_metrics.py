@@ -1,4 +1,4 @@
-"""What a worker offers to Prometheus has the names and the buckets that the alert rules ask for."""
+"""The metrics of a worker have the names and buckets that the alert rules use."""
 
 import httpx
 import pytest
@@ -6,15 +6,8 @@ from temporalio import workflow
 from temporalio.worker import Worker
 
 from sagas import Saga, SagaPlugin, start_saga
-from workers import (
-    ConfigurationError,
-    EmbeddedTemporal,
-    PortLease,
-    Settings,
-    connect,
-    metrics_runtime,
-    register_search_attributes,
-)
+from workers import ConfigurationError, EmbeddedTemporal, PortLease, Settings, connect, metrics_runtime
+from workers._search_attributes import register_search_attributes
 
 
 @workflow.defn
@@ -25,8 +18,8 @@ class QuietSaga:
             return text
 
 
-async def test_prometheus_finds_what_sagas_count(temporal: EmbeddedTemporal) -> None:
-    """With its suffixes, in seconds, in buckets that reach a month."""
+async def test_saga_metrics_are_offered_to_prometheus(temporal: EmbeddedTemporal) -> None:
+    """Counters have the suffix, durations are in seconds, and the buckets reach a month."""
     lease = PortLease(0)
     settings = Settings(data_folder=temporal.folder, metrics=f"127.0.0.1:{lease.port}")
     client = await connect(settings, plugins=[SagaPlugin()], runtime=metrics_runtime(settings))
@@ -46,12 +39,12 @@ async def test_prometheus_finds_what_sagas_count(temporal: EmbeddedTemporal) -> 
 
 
 @pytest.mark.parametrize("address", ["here", "localhost:9464", "127.0.0.1"])
-def test_an_address_that_cannot_be_used_is_named(address: str) -> None:
-    """As every setting."""
+def test_an_unusable_address_is_named(address: str) -> None:
+    """The sentence has the form of every setting."""
     with pytest.raises(ConfigurationError, match=f"SAGAS_METRICS is '{address}'.*127.0.0.1:9464"):
         metrics_runtime(Settings(metrics=address))
 
 
 def test_without_an_address_there_is_no_endpoint() -> None:
-    """Nothing listens that nobody asked for."""
+    """No port is opened by default."""
     assert metrics_runtime(Settings()) is None

@@ -1,4 +1,4 @@
-"""docs/telemetry.md, done for real: its code, its metrics and its queries."""
+"""The code, the metrics and the queries of docs/telemetry.md, on a real server."""
 
 import ast
 import asyncio
@@ -19,10 +19,13 @@ from temporalio import activity, workflow
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.worker import Worker
 
-from sagas import RejectedError, Saga, SagaClient, SagaPlugin, action, start_saga
+from sagas import RejectedError, Saga, SagaPlugin, action, start_saga
+from sagas.operator import SagaClient
 from tests.pages import DOCS
 from tests.waiting import until
-from workers import EmbeddedTemporal, PortLease, find_temporal, register_search_attributes
+from workers import EmbeddedTemporal, PortLease
+from workers._search_attributes import register_search_attributes
+from workers._servers.temporal_server import find_temporal_program
 
 PAGE = (DOCS / "telemetry.md").read_text()
 TRACES, METRICS, OWN_RUNTIME = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -36,24 +39,24 @@ async def book(name: str) -> None: ...
 
 @activity.defn
 async def cancel(name: str) -> None:
-    """Refuses, until somebody has asked twice."""
-    if activity.info().activity_id not in ASKED:
-        ASKED.add(activity.info().activity_id)
-        raise RejectedError("closed", "nobody is there")
+    """Fails twice, then succeeds."""
+    if activity.info().activity_id not in CALLED:
+        CALLED.add(activity.info().activity_id)
+        raise RejectedError("closed", "the office is closed")
 
 
 @activity.defn
 async def pay(name: str) -> None:
-    raise RejectedError("no_money", "there is none")
+    raise RejectedError("no_money", "the account is empty")
 
 
-ASKED = set[str]()
+CALLED = set[str]()
 STEP, PIVOT = action(book).compensated_by(cancel), action(pay)
 
 
 @workflow.defn
 class StuckSaga:
-    """Gets stuck, and comes free when it is tried again."""
+    """Gets stuck, and completes its compensation after a retry."""
 
     @workflow.run
     async def run(self, name: str) -> None:
@@ -63,7 +66,7 @@ class StuckSaga:
 
 
 async def run_block(code: str) -> Client:
-    """Runs code of the page, and returns the client that it has made."""
+    """Runs code of the page, and returns the client that the code creates."""
     names: dict[str, Any] = {}
     await eval(compile(code, "telemetry.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
     client: Client = names["client"]
@@ -72,7 +75,7 @@ async def run_block(code: str) -> Client:
 
 @pytest.fixture
 async def address() -> AsyncIterator[str]:
-    """Where metrics are offered."""
+    """The address for metrics."""
     lease = PortLease(0)
     yield f"127.0.0.1:{lease.port}"
     lease.release()
@@ -80,8 +83,8 @@ async def address() -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def stuck(client: Client) -> AsyncIterator[WorkflowHandle[Any, Any]]:
-    """A saga of a client's worker that is stuck, and comes free and ends afterwards."""
-    ASKED.clear()
+    """A stuck saga of a worker with metrics; the saga ends after the test."""
+    CALLED.clear()
     queue = f"telemetry-{uuid4().hex[:8]}"
     async with Worker(client, task_queue=queue, workflows=[StuckSaga], activities=[book, cancel, pay]):
         saga = await start_saga(client, StuckSaga.run, "x", id=queue, task_queue=queue)
@@ -92,16 +95,16 @@ async def stuck(client: Client) -> AsyncIterator[WorkflowHandle[Any, Any]]:
 
         await until(is_stuck)
         yield saga
-        await operator.retry(saga.id, by="mia", because="they are back")
+        await operator.retry(saga.id, by="mia", because="the office is open")
         with pytest.raises(WorkflowFailureError):
             await saga.result()
 
 
-@pytest.mark.parametrize("code", [METRICS, OWN_RUNTIME], ids=["ours", "own runtime"])
+@pytest.mark.parametrize("code", [METRICS, OWN_RUNTIME], ids=["metrics_runtime", "own runtime"])
 async def test_a_worker_offers_every_metric_of_the_page(
     temporal: EmbeddedTemporal, address: str, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    """By its name, with the attribute that the page says and no id, in buckets that are long enough."""
+    """Names and attributes match the page, no metric has an id, and the buckets are long enough."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.address)
     monkeypatch.setenv("SAGAS_METRICS", address)
     client = await run_block(
@@ -126,8 +129,8 @@ async def test_a_worker_offers_every_metric_of_the_page(
     assert 'le="2592000"' in text
 
 
-async def test_the_query_of_the_page_counts_what_is_stuck(temporal: EmbeddedTemporal) -> None:
-    """As Temporal's own command takes it."""
+async def test_the_query_of_the_page_counts_stuck_sagas(temporal: EmbeddedTemporal) -> None:
+    """The query runs through Temporal's own command."""
     (command,) = re.findall(r"```\n(temporal workflow count .*?)\n```", PAGE)
     client = await Client.connect(temporal.address, plugins=[SagaPlugin()])
     await register_search_attributes(client)
@@ -138,10 +141,10 @@ async def test_the_query_of_the_page_counts_what_is_stuck(temporal: EmbeddedTemp
         async def is_listed() -> bool:
             return saga.id in {each.id async for each in client.list_workflows(words[-1])}
 
-        # The server's list follows a moment later, and nobody is told when.
+        # The visibility store of the server lags behind, and no event announces the update.
         await until(is_listed)
         process = await asyncio.create_subprocess_exec(
-            find_temporal(),
+            find_temporal_program(),
             *words[1:],
             "--address",
             temporal.address,
@@ -155,9 +158,9 @@ async def test_the_query_of_the_page_counts_what_is_stuck(temporal: EmbeddedTemp
 
 
 async def test_the_code_of_the_page_sends_spans(temporal: EmbeddedTemporal, tmp_path: Path) -> None:
-    """In a process of its own: what its client does is a line on stderr."""
+    """In a new process, each span of the client is a line on stderr."""
     begin = "    await client.start_workflow('NobodysSaga', id='telemetry-1', task_queue='nobodys')\n"
-    # `run_main`, as without it a short process may abort at its exit; see `workers._exit`.
+    # `run_main`, because a short process with a client may abort at its exit: see `workers._cli.exit_codes`.
     body = indent(TRACES + begin, "    ")
     program = f"from workers import run_main\n\n\nasync def main():\n{body}\n\nrun_main(main())\n"
     process = await asyncio.create_subprocess_exec(

@@ -24,8 +24,8 @@ from examples.order.worker import OPERATIONS
 from examples.payment.saga import PaymentSaga
 from examples.service_kit.http_api import create_app
 from sagas import SagaPlugin, start_saga
+from tests.recorded_spans import RecordedSpans, span_id_of, spans, spans_on_page
 from tests.server.conftest import ConnectClient
-from tests.tracing import Spans, id_of, on_page, spans
 
 __all__ = ["spans"]
 
@@ -44,7 +44,8 @@ async def participants(path: Path) -> AsyncGenerator[list[HttpParticipant], None
             )
             transport = httpx.ASGITransport(create_app(each, database), raise_app_exceptions=False)
             url = f"http://{name}:hunter2@{name}.example:8001"
-            found.append(await stack.enter_async_context(HttpParticipant(name, url, transport=transport)))
+            http = await stack.enter_async_context(httpx.AsyncClient(transport=transport))
+            found.append(await stack.enter_async_context(HttpParticipant(name, url, client=http)))
         yield found
 
 
@@ -81,7 +82,7 @@ def counted(found: Sequence[ReadableSpan]) -> Counter[tuple[str, str]]:
 
 
 async def test_one_saga_is_one_trace_from_the_client_to_the_business_code(
-    connect_client: ConnectClient, tmp_path: Path, spans: Spans
+    connect_client: ConnectClient, tmp_path: Path, spans: RecordedSpans
 ) -> None:
     """Every span is under the one with which the client started it, in the order of who asked whom."""
     client = await connect_client(OpenTelemetryPlugin(add_temporal_spans=True), SagaPlugin())
@@ -106,7 +107,7 @@ async def test_one_saga_is_one_trace_from_the_client_to_the_business_code(
     assert (asked.attributes or {})["http.response.status_code"] == 200
     assert (asked.attributes or {})["url.full"] == "http://payment.example:8001/capture-payment"
     assert all(spans.path(span)[0] == "StartWorkflow:OrderSaga" for span in spans.all)
-    assert on_page("orchestrated") <= {(span.name, span.kind.name.lower()) for span in spans.all}
+    assert spans_on_page("orchestrated") <= {(span.name, span.kind.name.lower()) for span in spans.all}
     (ran,) = spans.named("RunActivity:capture-payment")
     assert (ran.attributes or {}).items() >= {
         ("saga.id", saga_id),
@@ -117,7 +118,7 @@ async def test_one_saga_is_one_trace_from_the_client_to_the_business_code(
 
 @pytest.mark.parametrize("scenario", [0, 1], ids=["completed", "compensated"])
 async def test_a_replay_creates_no_span(
-    connect_client: ConnectClient, tmp_path: Path, spans: Spans, scenario: int
+    connect_client: ConnectClient, tmp_path: Path, spans: RecordedSpans, scenario: int
 ) -> None:
     """Neither in a worker that forgets every workflow between two tasks, nor when a history is replayed."""
     client = await connect_client(OpenTelemetryPlugin(add_temporal_spans=True), SagaPlugin())
@@ -128,7 +129,7 @@ async def test_a_replay_creates_no_span(
 
     again = spans.all[len(once) :]
     assert counted(again) == counted(once)
-    assert len({id_of(span) for span in spans.all}) == len(spans.all)
+    assert len({span_id_of(span) for span in spans.all}) == len(spans.all)
     assert len(spans.traces) == 2
     history = await client.get_workflow_handle(saga_id).fetch_history()
     plugins = [OpenTelemetryPlugin(add_temporal_spans=True), SagaPlugin()]
@@ -137,7 +138,7 @@ async def test_a_replay_creates_no_span(
 
 
 async def test_a_refusal_and_what_makes_up_for_it_are_in_the_trace_without_a_secret(
-    connect_client: ConnectClient, tmp_path: Path, spans: Spans
+    connect_client: ConnectClient, tmp_path: Path, spans: RecordedSpans
 ) -> None:
     """The outcome is told; e-mail, card, address, passwords and the texts of errors are not (P17)."""
     client = await connect_client(OpenTelemetryPlugin(add_temporal_spans=True), SagaPlugin())

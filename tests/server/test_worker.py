@@ -1,4 +1,4 @@
-"""A worker process polls, says so, drains when it is told to stop, and ends with its own exit code."""
+"""A worker process polls, reports polling, shuts down gracefully, and ends with an exit code."""
 
 import os
 import signal
@@ -14,14 +14,8 @@ from temporalio.client import Client, WorkflowHandle
 
 from sagas import SagaPlugin
 from tests.waiting import until
-from workers import (
-    ChildProcess,
-    ConfigurationError,
-    EmbeddedTemporal,
-    TemporalOptions,
-    register_search_attributes,
-    require_search_attributes,
-)
+from workers import ChildProcess, ConfigurationError, EmbeddedTemporal, TemporalOptions
+from workers._search_attributes import register_search_attributes, require_search_attributes
 
 from .worker_program import RunsOneActivity
 
@@ -32,12 +26,12 @@ async def worker(
     task_queue: str,
     folder: Path,
     *,
-    grace: str = "30",
+    graceful_shutdown: str = "30",
     namespace: str = "default",
 ) -> AsyncGenerator[ChildProcess]:
     """A worker process that polls."""
     program = [sys.executable, "-m", "tests.server.worker_program"]
-    command = [*program, temporal.address, task_queue, grace, namespace]
+    command = [*program, temporal.address, task_queue, graceful_shutdown, namespace]
     async with ChildProcess(command, name="the worker", log=folder / "worker.log") as process:
         await until(lambda: "polls task queue" in process.last_log_lines() or not process.is_running)
         yield process
@@ -67,8 +61,10 @@ async def results_in(handle: WorkflowHandle[RunsOneActivity, None]) -> list[byte
     ]
 
 
-async def test_it_says_what_it_polls_and_ends_well(temporal: EmbeddedTemporal, tmp_path: Path) -> None:
-    """One line when it is ready, no noise, and exit code 0 on SIGTERM."""
+async def test_a_worker_reports_its_task_queue_and_ends_on_sigterm(
+    temporal: EmbeddedTemporal, tmp_path: Path
+) -> None:
+    """The output is one line, and the exit code is 0."""
     async with worker(temporal, "idle", tmp_path) as process:
         assert process.last_log_lines() == (
             f"worker polls task queue 'idle' of namespace 'default' at {temporal.address}"
@@ -76,15 +72,15 @@ async def test_it_says_what_it_polls_and_ends_well(temporal: EmbeddedTemporal, t
         assert await process.stop() == 0
 
 
-async def test_a_running_activity_finishes_before_it_ends(
+async def test_a_running_activity_finishes_during_the_shutdown(
     temporal: EmbeddedTemporal, client: Client, tmp_path: Path
 ) -> None:
-    """What can be finished within the graceful time is finished, and its result is kept."""
+    """An activity that ends within the graceful shutdown keeps its result."""
     async with worker(temporal, "finishes", tmp_path) as process:
         release = tmp_path / "release"
         handle = await start_activity(client, "finishes_when_released", "finishes", release)
 
-        # The server counts it as running before it does: a stop in between is never told to the activity.
+        # The server counts the activity as running earlier; a stop in between would not reach the activity.
         await until(lambda: "running" in process.last_log_lines(1000))
         os.kill(process.pid, signal.SIGTERM)
         await until(lambda: "draining" in process.last_log_lines(1000))
@@ -95,11 +91,11 @@ async def test_a_running_activity_finishes_before_it_ends(
     assert await results_in(handle) == [b'"finished"']
 
 
-async def test_an_endless_activity_does_not_keep_it(
+async def test_an_endless_activity_does_not_delay_the_shutdown(
     temporal: EmbeddedTemporal, client: Client, tmp_path: Path
 ) -> None:
-    """What cannot be finished is cut off, and the worker still ends well."""
-    async with worker(temporal, "endless", tmp_path, grace="0.5") as process:
+    """The activity is cancelled, and the exit code is 0."""
+    async with worker(temporal, "endless", tmp_path, graceful_shutdown="0.5") as process:
         handle = await start_activity(client, "never_finishes", "endless", tmp_path)
 
         assert await process.stop() == 0
@@ -108,22 +104,22 @@ async def test_an_endless_activity_does_not_keep_it(
     assert await results_in(handle) == []
 
 
-async def test_a_namespace_that_does_not_exist_is_one_sentence(
-    temporal: EmbeddedTemporal, tmp_path: Path
-) -> None:
-    """The error says what to do, and the exit code is 1."""
+async def test_an_unknown_namespace_is_one_sentence(temporal: EmbeddedTemporal, tmp_path: Path) -> None:
+    """The error says how to continue, and the exit code is 1."""
     async with worker(temporal, "lost", tmp_path, namespace="no-such-namespace") as process:
         assert await process.wait() == 1
 
-    # Temporal's client may still have something to say while it goes down.
-    (said,) = (line for line in process.last_log_lines(1000).splitlines() if line.startswith("error: "))
-    assert said.startswith(f"error: the Temporal server at '{temporal.address}' does not let a worker poll")
-    assert "no-such-namespace" in said
+    # Temporal's client may still log while shutting down.
+    (message,) = (line for line in process.last_log_lines(1000).splitlines() if line.startswith("error: "))
+    assert message.startswith(
+        f"error: the Temporal server at '{temporal.address}' does not let a worker poll"
+    )
+    assert "no-such-namespace" in message
     assert "Traceback" not in process.last_log_lines(1000)
 
 
 async def test_a_missing_search_attribute_is_registered(tmp_path: Path, temporal_program: None) -> None:
-    """A server that never heard of sagas is taught what it needs."""
+    """A namespace without the search attributes gets them."""
     async with EmbeddedTemporal(tmp_path, options=TemporalOptions(search_attributes={})) as server:
         client = await Client.connect(server.address)
 
@@ -139,15 +135,15 @@ async def test_a_missing_search_attribute_is_registered(tmp_path: Path, temporal
 async def test_a_search_attribute_that_cannot_be_registered_refuses_the_worker(
     temporal: EmbeddedTemporal,
 ) -> None:
-    """A saga that would be wedged when it wants to compensate is refused before it starts."""
+    """The worker fails at its start, instead of every workflow task at the first compensation."""
     client = await Client.connect(temporal.address, namespace="no-such-namespace", plugins=[SagaPlugin()])
 
     with pytest.raises(ConfigurationError, match=r"SagaStatus \(Keyword\).*search_attributes=False"):
         await require_search_attributes(client)
 
 
-async def test_a_plugin_that_writes_no_search_attributes_needs_none(temporal: EmbeddedTemporal) -> None:
-    """Nobody is asked for what is not written."""
+async def test_a_plugin_without_search_attributes_needs_no_registration(temporal: EmbeddedTemporal) -> None:
+    """`search_attributes=False` skips the check."""
     client = await Client.connect(
         temporal.address, namespace="no-such-namespace", plugins=[SagaPlugin(search_attributes=False)]
     )

@@ -1,4 +1,4 @@
-"""A worker process: `python -m tests.server.worker_program ADDRESS QUEUE GRACE [NAMESPACE]`."""
+"""A worker process: `python -m tests.server.worker_program ADDRESS QUEUE SECONDS [NAMESPACE]`."""
 
 import asyncio
 import sys
@@ -15,7 +15,7 @@ from workers import run_main, run_worker
 
 @activity.defn
 async def finishes_when_released(file: str) -> str:
-    """Says that the worker begins to stop, and ends by itself when somebody then makes the file."""
+    """Reports the start of the shutdown, and ends when the file exists."""
     print("running", flush=True)
     await activity.wait_for_worker_shutdown()
     print("draining", flush=True)
@@ -25,17 +25,17 @@ async def finishes_when_released(file: str) -> str:
 
 @activity.defn
 async def never_finishes(_: str) -> None:
-    """Ends only by being cancelled."""
+    """Ends only by cancellation."""
     await asyncio.Event().wait()
 
 
 @workflow.defn
 class RunsOneActivity:
-    """Runs the activity of that name on that file, once."""
+    """Runs the named activity on a file, once."""
 
     @workflow.run
     async def run(self, name: str, file: str) -> None:
-        """Runs it."""
+        """Runs the activity."""
         await workflow.execute_activity(
             name,
             file,
@@ -44,15 +44,15 @@ class RunsOneActivity:
         )
 
 
-async def main(address: str, task_queue: str, grace: str, namespace: str = "default") -> None:
-    """Polls until it is told to stop."""
+async def main(address: str, task_queue: str, graceful_shutdown: str, namespace: str = "default") -> None:
+    """Polls until a signal."""
     client = await Client.connect(address, namespace=namespace)
     await run_worker(
         client,
         task_queue=task_queue,
         workflows=[RunsOneActivity],
         activities=[finishes_when_released, never_finishes],
-        graceful_shutdown=timedelta(seconds=float(grace)),
+        graceful_shutdown_timeout=timedelta(seconds=float(graceful_shutdown)),
         options={"max_cached_workflows": 10},
     )
 

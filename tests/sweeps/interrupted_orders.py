@@ -19,8 +19,7 @@ from examples.order.scenarios import CANCELLED_AFTER_RECEIPT_NOTICES, ORDER_EFFE
 from examples.payment.saga import PaymentSaga
 from examples.stack.end_state import NO_EFFECTS, EndState
 from examples.stack.stack import Stack
-from sagas import Rescue, SagaClient, VerbRefusedError
-from sagas.operator._rescue import RescueDecision
+from sagas.operator import Rescue, RescueDecision, SagaClient, VerbRefusedError
 from tests.waiting import until
 
 from .cancel_points import Moment, When
@@ -161,21 +160,21 @@ class CutOrder:
         # Its payment comes right before its shipment.
         at = begins["create-shipment"] - 1 if self.moment.path else self.moment.event
         if at < begins["create-order"]:
-            return RescueDecision.NOTHING_OWED
+            return RescueDecision.NOTHING_PENDING
         if at < begins["create-shipment"]:
             return RescueDecision.COMPENSATING
         if self.whole.postal_code == SHIPPED or at < ends["create-shipment"]:
-            return RescueDecision.GOING_ON
+            return RescueDecision.CONTINUING
         return (
             RescueDecision.COMPENSATING
             if at < ends["compensate.create-order"]
-            else RescueDecision.NOTHING_OWED
+            else RescueDecision.NOTHING_PENDING
         )
 
     @property
     def is_fulfilled(self) -> bool:
         """Whether it goes through in the end, as its pivot may be done and is not refused."""
-        return self.course is RescueDecision.GOING_ON and self.whole.postal_code == SHIPPED
+        return self.course is RescueDecision.CONTINUING and self.whole.postal_code == SHIPPED
 
     @property
     def handle(self) -> Any:
@@ -235,9 +234,9 @@ class CutOrder:
                 await self._rescue()
         else:
             again = rescue.model_copy(update={"is_new": not rescue.workflow_id})
-            if self.course is RescueDecision.GOING_ON:
+            if self.course is RescueDecision.CONTINUING:
                 # Its pivot was refused, so it has compensated by itself since.
-                again = Rescue(saga=self.id, course=RescueDecision.NOTHING_OWED)
+                again = Rescue(saga=self.id, course=RescueDecision.NOTHING_PENDING)
             assert await self._rescue() == again, self
         assert await self._ending() == ending, self
         await self._replay(rescue)
@@ -250,7 +249,7 @@ class CutOrder:
             await self._handle(workflow_id).result()
         except WorkflowFailureError:
             # Only the saga itself may fail, as it does when its pivot is refused.
-            if self.course is not RescueDecision.GOING_ON or self.is_fulfilled:
+            if self.course is not RescueDecision.CONTINUING or self.is_fulfilled:
                 raise
 
     async def _ending(self) -> EndState:

@@ -87,7 +87,7 @@ class Wave:
     async def start_worker(self) -> None:
         """Starts the worker, which is the caller's to kill, and returns when it polls."""
         self.worker.start()
-        await self.worker.wait_ready(self._is_ready, within=timedelta(seconds=PATIENCE))
+        await self.worker.wait_ready(self._is_ready, timeout=timedelta(seconds=PATIENCE))
 
     async def start_order(self, saga_id: str) -> None:
         """Starts one of the orders."""
@@ -192,7 +192,7 @@ class Wave:
             name="the holding worker",
             log=self.folder / "worker.log",
             environment={"SAGAS_DATA_FOLDER": str(self._stack.settings.data_folder)},
-            folder=ROOT,
+            working_directory=ROOT,
         )
 
     async def _is_ready(self) -> bool:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from sagas import SAGA_STATUS, CompensationOrder
+from sagas import CompensationOrder
+from sagas.operator import SAGA_STATUS
 from tests.temporal.fixtures.trip_saga import PIVOTS, STEPS, TELL
 
 from .cancel_points import When

@@ -7,7 +7,8 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagas import APPROVE, ApprovalRequest, CompensationOrder, CompensationScope
+from sagas import CompensationOrder, CompensationScope
+from sagas.operator import APPROVE, ApproveRequest
 from tests.temporal.fixtures.trip_saga import Answer, Booking, Plan, breaks, refuses
 from tests.temporal.fixtures.trip_worker import Handle
 
@@ -91,7 +92,7 @@ async def grant_visa(handle: Handle) -> None:
 async def approve(handle: Handle) -> None:
     """The decision that a saga waits for."""
     boss = frozenset({"boss"})
-    request = ApprovalRequest(by="mia", because="it is cheap", approval="big-trip", roles=boss)
+    request = ApproveRequest(by="mia", because="it is cheap", approval="big-trip", roles=boss)
     await handle.execute_update(APPROVE, request)
 
 

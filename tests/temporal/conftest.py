@@ -34,7 +34,12 @@ BARE_FLAGS = [
     "--dynamic-config-value",
     "matching.numTaskqueueWritePartitions=1",
 ]
-FLAGS = ["--search-attribute", "SagaStatus=Keyword", *BARE_FLAGS]
+FLAGS = [
+    *("--search-attribute", "SagaStatus=Keyword"),
+    # Stands for the attributes of users.
+    *("--search-attribute", "Customer=Keyword"),
+    *BARE_FLAGS,
+]
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import NoReturn, assert_type
+from typing import NoReturn, Unpack, assert_type
 
 from pydantic import BaseModel
 from temporalio import activity, workflow
-from temporalio.client import Client
-from temporalio.common import Priority, RetryPolicy
+from temporalio.client import Client, WorkflowHandle
+from temporalio.common import Priority, RetryPolicy, TypedSearchAttributes
 
 from activities import Progress
 from sagas import (
@@ -20,19 +20,18 @@ from sagas import (
     ExpectedEvent,
     OnFailure,
     Operation,
-    OperatorNote,
-    Preview,
     ProbeResult,
-    Rescue,
     Saga,
-    SagaClient,
     SagaPlugin,
-    SagaSummary,
     Step,
-    Timeline,
     action,
     start_saga,
 )
+from sagas._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
+from sagas._client.saga_handle import SagaHandle
+from sagas._client.start import execute_saga
+from sagas._client.start_options import StartOptions
+from sagas.operator import OperatorRequest, Preview, Rescue, SagaClient, SagaSummary, Timeline
 
 
 class Order(BaseModel):
@@ -270,9 +269,14 @@ def opening() -> Saga:
 
 async def from_outside(client: Client, order: Order) -> None:
     """A saga is started, seen and steered with the types that it has."""
-    handle = await start_saga(client, OrderSaga.run, order, id="order-7", task_queue="orders", summary="7")
+    handle = await start_saga(client, OrderSaga.run, order, id="order-7", task_queue="orders")
+    assert_type(handle, SagaHandle[Charge])
     assert_type(await handle.result(), Charge)
-    operator = SagaClient(client, patience=5)
+    assert_type(await handle.outcome(), Completed[Charge] | Compensated | Settled[Charge] | CutOff)
+    as_workflow: WorkflowHandle[OrderSaga, Charge] = handle
+    of_anything: SagaHandle[object] = handle
+    print(as_workflow, of_anything)
+    operator = SagaClient(client, timeout=timedelta(seconds=5))
     assert_type(await operator.list(status="stuck"), tuple[SagaSummary, ...])
     assert_type(await operator.show("order-7"), Timeline)
     assert_type(await operator.preview("order-7"), Preview)
@@ -282,7 +286,56 @@ async def from_outside(client: Client, order: Order) -> None:
     assert_type(await operator.rescue("order-7", by="mia", because="x"), Rescue)
 
 
-def managers_only(verb: str, note: OperatorNote) -> str | None:
+async def with_options(client: Client, order: Order, **options: Unpack[StartOptions]) -> SagaOutcome[Charge]:
+    """The options of Temporal's `start_workflow`, under their names; a caller can pass them on."""
+    await execute_saga(
+        client,
+        OrderSaga.run,
+        order,
+        id="order-7",
+        task_queue="orders",
+        static_summary="7",
+        static_details="a large order",
+        memo={"basket": 7},
+        search_attributes=TypedSearchAttributes.empty,
+        start_delay=timedelta(seconds=1),
+        priority=Priority(priority_key=1, fairness_key="acme"),
+        versioning_override=None,
+    )
+    return await execute_saga(client, OrderSaga.run, order, id="order-8", task_queue="orders", **options)
+
+
+async def started_elsewhere(client: Client) -> None:
+    """The run method gives the type of the result."""
+    assert_type(SagaHandle.for_id(client, "order-7", OrderSaga.run), SagaHandle[Charge])
+    assert_type(SagaHandle.for_id(client, "order-7"), SagaHandle[object])
+    assert_type(SagaHandle.for_id(client, "order-7/payment", PaymentSaga.run), SagaHandle[Charge])
+
+
+def told(outcome: SagaOutcome[Charge]) -> str:
+    """A `match` over the four outcomes is complete."""
+    match outcome:
+        case Completed(charge):
+            return assert_type(charge, Charge).id
+        case Compensated("card_declined", reason=reason):
+            return reason
+        case Compensated(code, field=field, is_cancelled=is_cancelled, rescue_id=rescue_id):
+            assert_type(code, str)
+            assert_type(field, str | None)
+            assert_type(is_cancelled, bool)
+            assert_type(rescue_id, str | None)
+            return code
+        case Settled(charge, code, is_compensated=False, manual_resolutions=resolutions):
+            assert_type(charge, Charge | None)
+            return f"{code}, {resolutions['reserve-stock']}"
+        case Settled(remaining_effects=effects):
+            return ", ".join(effect.address for effect in effects)
+        case CutOff(how=how, code=code, pending_compensations=pending, has_completed=has_completed):
+            assert_type(has_completed, bool)
+            return ", ".join([how, code, *(compensation.activity for compensation in pending)])
+
+
+def managers_only(verb: str, note: OperatorRequest) -> str | None:
     return None if "manager" in note.roles else f"{verb} takes a manager"
 
 

@@ -1,6 +1,7 @@
 """What type checkers must reject: every line that is marked `no`, and no other."""
 
 from datetime import timedelta
+from typing import assert_never
 
 from temporalio import activity
 from temporalio.client import Client
@@ -14,14 +15,16 @@ from sagas import (
     ExpectedEvent,
     OnFailure,
     Operation,
-    OperatorNote,
     ProbeResult,
     Saga,
-    SagaClient,
     SagaPlugin,
     action,
     start_saga,
 )
+from sagas._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
+from sagas._client.saga_handle import SagaHandle
+from sagas._client.start import execute_saga
+from sagas.operator import OperatorRequest, SagaClient
 
 from .accepted import (
     FIND,
@@ -238,6 +241,12 @@ async def from_outside(client: Client, order: Order, payment: Payment) -> None:
     await start_saga(client, "OrderSaga", order, id="order-7", task_queue="orders")  # no
     handle = await start_saga(client, OrderSaga.run, order, id="order-7", task_queue="orders")
     not_a_charge: Order = await handle.result()  # no
+    outcome: Completed[Charge] = await handle.outcome()  # no
+    of_an_order: SagaHandle[Order] = handle  # no
+    print((await handle.outcome()).result)  # no
+    SagaHandle.for_id(client, "order-7", Order)  # no
+    SagaHandle.for_id(client, "order-7", run=OrderSaga.run)  # no
+    print(outcome, of_an_order)
     operator = SagaClient(client)
     SagaClient(client, 5)  # no
     await operator.list("stuck")  # no
@@ -249,7 +258,51 @@ async def from_outside(client: Client, order: Order, payment: Payment) -> None:
     print(not_a_charge, story)
 
 
-def is_manager(verb: str, note: OperatorNote) -> bool:
+async def with_options(client: Client, order: Order) -> None:
+    week, seven = timedelta(weeks=1), "7"
+    await start_saga(client, OrderSaga.run, order, id="7", task_queue="orders", run_timeout=week)  # no
+    await start_saga(client, OrderSaga.run, order, id="7", task_queue="orders", execution_timeout=week)  # no
+    await start_saga(client, OrderSaga.run, order, id="7", task_queue="orders", cron_schedule="@daily")  # no
+    await start_saga(client, OrderSaga.run, order, id="7", task_queue="orders", summary=seven)  # no
+    await start_saga(client, OrderSaga.run, order, id="7", task_queue="orders", start_delay=7)  # no
+    await execute_saga(client, OrderSaga.run, order, id="7", task_queue="orders", priority=7)  # no
+    await execute_saga(client, OrderSaga.run, order, id="7", task_queue="orders", memo=[seven])  # no
+    number: int = await execute_saga(client, OrderSaga.run, order, id="7", task_queue="orders")  # no
+    print(number)
+
+
+def outcomes(charge: Charge) -> None:
+    Completed()  # no
+    Completed(charge, ())  # no
+    Compensated()  # no
+    Compensated("card_declined", "there is no money")  # no
+    Settled(charge)  # no
+    Settled(charge, "", "skipped")  # no
+    CutOff("terminated")  # no
+    CutOff(how="forgotten")  # no
+
+
+def forgotten(outcome: SagaOutcome[Charge]) -> str:
+    match outcome:
+        case Completed(charge):
+            return charge.id
+        case Compensated(code) | Settled(code=code):
+            return code
+        case _:
+            assert_never(outcome)  # no
+
+
+def by_position(outcome: SagaOutcome[Charge]) -> str:
+    match outcome:
+        case Compensated(code, reason):  # no
+            return f"{code}: {reason}"
+        case CutOff(_):  # no
+            return "terminated"
+        case _:
+            return ""
+
+
+def is_manager(verb: str, note: OperatorRequest) -> bool:
     return "manager" in note.roles
 
 

@@ -13,19 +13,20 @@ from typer.main import get_command
 import activities
 import choreography
 import sagas
+import sagas.operator
 import workers
 from examples.compare.__main__ import app as compare
 from examples.order.deployment import REACTIONS, SERVICES
 from examples.order.services.__main__ import app as services
 from sagas._core.status import ENDED
 from tests.pages import DOCS
-from workers._cli import app
-from workers._settings import PREFIX, Settings
+from workers._cli.main import app
+from workers._configuration.settings import PREFIX, Settings
 
 ROOT = DOCS.parent
 PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *sorted(DOCS.glob("*.md")))}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-PACKAGES = (sagas, activities, workers, choreography)
+PACKAGES = (sagas, sagas.operator, activities, workers, choreography)
 UNNAMED = {"README.md": 2, "choreography.md": 1, "telemetry.md": 3}
 """How many blocks of Python a page has that are no modules; a test of the page runs each of them."""
 

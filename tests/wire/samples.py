@@ -38,15 +38,15 @@ from temporalio.exceptions import (
 from temporalio.worker import Replayer, WorkflowRunner
 from temporalio.workflow import _Definition as WorkflowDefinition
 
-import activities._answers as http_answers
-import activities._tracing as http_tracing
+import activities._http_response as http_answers
+import activities._http_tracing as http_tracing
 import choreography
 import choreography._tracing as event_tracing
 import sagas
 import sagas._errors as saga_errors
-import workers._settings as worker_settings
+import workers._configuration.settings as worker_settings
 from activities import HttpParticipant
-from activities._answers import Answer, read_answer
+from activities._http_response import HttpResponse, read_result
 from choreography import (
     CommandType,
     Event,
@@ -87,27 +87,15 @@ from examples.payment.saga import PaymentSaga
 from examples.payment.services import notification
 from examples.payment.services import payment as service
 from sagas import (
-    METRIC_BUCKETS,
-    SAGA_STATUS,
     ActivityOptions,
-    ApprovalRequest,
-    AuditEntry,
     CompensationOrder,
     CompensationRequestedError,
     CompensationScope,
-    CompleteRequest,
     DeadlineExceededError,
     OnFailure,
     Operation,
-    OperatorNote,
-    Preview,
     ProbeResult,
     RejectedError,
-    Rescue,
-    SagaSummary,
-    SkipRequest,
-    Status,
-    Timeline,
     UnknownOutcomeError,
     action,
     idempotency_key,
@@ -120,20 +108,10 @@ from sagas._core.lifecycle import Phase
 from sagas._core.outcome import Outcome
 from sagas._core.purpose import Purpose
 from sagas._execution import activity_call as attempt
-from sagas._history.closure import CloseStatus
-from sagas._history.ledger_rebuild import RecoveryDirection
 from sagas._history.parser import VERBS, read_history
-from sagas._history.preview import PlannedCompensation, RemainingEffect, build_preview
+from sagas._history.preview import build_preview
 from sagas._history.saga_record import SagaRecord
-from sagas._history.timeline import (
-    CancelRequest,
-    CompensationLine,
-    CompensationState,
-    PendingWait,
-    StepLine,
-    TaskFailure,
-    _Model,
-)
+from sagas._history.timeline import _Model
 from sagas._history.timeline_builder import build_timeline
 from sagas._messages import external_events as mailbox
 from sagas._messages.approvals import NOT_APPROVED, ApprovalDecision, Approvals
@@ -165,20 +143,45 @@ from sagas._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT
 from sagas._workflow import child_saga as children
 from sagas._workflow import rescue_workflow
 from sagas._workflow.compensation_execution import CompensationExecution
+from sagas.operator import (
+    METRIC_BUCKETS,
+    SAGA_STATUS,
+    ApproveRequest,
+    AuditEntry,
+    CancelRequest,
+    CloseStatus,
+    CompensationLine,
+    CompensationState,
+    CompleteRequest,
+    OperatorRequest,
+    PendingWait,
+    PlannedCompensation,
+    Preview,
+    RecoveryDirection,
+    RemainingEffect,
+    Rescue,
+    SagaSummary,
+    SkipRequest,
+    Status,
+    StepLine,
+    TaskFailure,
+    Timeline,
+)
 from sagas.operator import _rescue as rescuing
 from sagas.operator import _rescue_request as asking
-from sagas.operator import _reset as reset
-from sagas.operator import _search as searching
+from sagas.operator import _rescue_reset as reset
+from sagas.operator import _saga_list as searching
 from tests.temporal.fixtures.trip_saga import TripSaga
-from workers import SEARCH_ATTRIBUTES, Settings, read_recordings
-from workers._claims import RunningServer, _address_file, _lock_file
-from workers._histories import ELSEWHERE, MANIFEST, Manifest, RecordedRun
-from workers._operate import Done, Wanted, _json, _json_list
-from workers._rabbitmq_files import NODE, USER
-from workers._rabbitmq_node import SERVER as RABBITMQ
-from workers._rabbitmq_node import BrokerAddress
-from workers._temporal_server import SERVER as TEMPORAL
-from workers._temporal_server import ServerAddress
+from workers import Settings, read_recordings
+from workers._cli.operator_commands import CommandResult, ListedStatus, _json, _json_list
+from workers._histories.recording import LEFT_OUT, MANIFEST, Manifest, RecordedRun
+from workers._search_attributes import SEARCH_ATTRIBUTES
+from workers._servers.data_folder_lock import RunningServer, _address_file, _lock_file
+from workers._servers.rabbitmq_files import NODE, USER
+from workers._servers.rabbitmq_node import KIND as RABBITMQ
+from workers._servers.rabbitmq_node import RunningRabbitMQNode
+from workers._servers.temporal_server import KIND as TEMPORAL
+from workers._servers.temporal_server import RunningTemporalServer
 
 T = TypeVar("T")
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
@@ -350,7 +353,7 @@ DECIDED = AuditEntry(
     about="large-order",
     is_approved=False,
 )
-NOTE = OperatorNote(by="mia", because="the bank said so", roles=frozenset({"clerk"}))
+NOTE = OperatorRequest(by="mia", because="the bank said so", roles=frozenset({"clerk"}))
 
 
 TRAVELLING_PHASES = (Phase.FORWARD, Phase.PAST_PIVOT, Phase.COMPENSATING)
@@ -431,14 +434,14 @@ def models() -> dict[str, Sample[Any]]:
         ),
         "finding, unknown": as_payload(ProbeResult[str](outcome="unknown"), ProbeResult[str]),
         "note": as_payload(NOTE),
-        "note, default": as_payload(OperatorNote(by="mia", because="b")),
+        "note, default": as_payload(OperatorRequest(by="mia", because="b")),
         "skip": as_payload(SkipRequest(step="seat", by="mia", because="b")),
         "complete": as_payload(CompleteRequest(step="seat", result={"n": 7}, by="mia", because="b")),
         "complete, default": as_payload(CompleteRequest(step="seat", by="mia", because="b")),
         "approval": as_payload(
-            ApprovalRequest(approval="large", is_approved=False, by="m", because="b", roles=frozenset({"r"}))
+            ApproveRequest(approval="large", is_approved=False, by="m", because="b", roles=frozenset({"r"}))
         ),
-        "approval, default": as_payload(ApprovalRequest(approval="large", by="m", because="b")),
+        "approval, default": as_payload(ApproveRequest(approval="large", by="m", because="b")),
         "audit entry, default": as_payload(HOLD_ENTRY),
         "audit entry": as_payload(DECIDED),
         "rescue request": as_payload(REQUEST),
@@ -446,9 +449,9 @@ def models() -> dict[str, Sample[Any]]:
         "rescue request, in parts": as_payload(
             rescue.RescueRequest(saga="order-7", is_in_parts=True, by="m", because="b")
         ),
-        "debt": as_payload(REQUEST.debt),
+        "debt": as_payload(REQUEST.pending),
         "debt, as the text of parts": Sample(
-            REQUEST.debt,
+            REQUEST.pending,
             rescue.PendingCompensations.model_dump_json,
             rescue.PendingCompensations.model_validate_json,
         ),
@@ -687,7 +690,7 @@ ENUMS: dict[str, type[StrEnum]] = {
     "how": CloseStatus,
     "state of a compensation": CompensationState,
     "course of a rescue": rescuing.RescueDecision,
-    "wanted": Wanted,
+    "wanted": ListedStatus,
 }
 
 
@@ -884,7 +887,9 @@ def http() -> dict[str, object]:
 
     async def ask() -> None:
         async with HttpParticipant(
-            "cinema", "http://cinema.example:8001", transport=httpx.MockTransport(answer)
+            "cinema",
+            "http://cinema.example:8001",
+            client=httpx.AsyncClient(transport=httpx.MockTransport(answer)),
         ) as cinema:
             await cinema.call(RESERVE, "Zoë", "order-7:reserve-seat")
 
@@ -914,7 +919,7 @@ def http() -> dict[str, object]:
 def _told(status: int, code: str, retry_after: str | None) -> object:
     body = {"code": code, "detail": "no seat", "field": "row.seat"} if code else "seat 7"
     try:
-        return read_answer(RESERVE, Answer(status, json.dumps(body).encode(), retry_after))
+        return read_result(RESERVE, HttpResponse(status, json.dumps(body).encode(), retry_after))
     except RejectedError as error:
         return ["rejected", error.code, error.reason, error.field]
     except ApplicationError as error:
@@ -978,7 +983,7 @@ def spans() -> dict[str, object]:
     """Names and attributes of all spans of this project."""
     with _spans() as found:
         for error in (None, RejectedError("sold_out", "no seat"), event_errors.ContractError("no")):
-            with suppress(saga_errors.SagaError), http_tracing.calling("cinema", "reserve-seat", _URL):
+            with suppress(saga_errors.SagaError), http_tracing.trace_call("cinema", "reserve-seat", _URL):
                 _raise(error)
             with (
                 suppress(saga_errors.SagaError),
@@ -1306,9 +1311,13 @@ def files() -> dict[str, Sample[Any]]:
         "manifest": as_json(manifest),
         "claim": as_json(RunningServer(pid=1, owner_pid=2)),
         "claim of Temporal": as_json(
-            ServerAddress(pid=1, owner_pid=2, address="127.0.0.1:7233", ui_url="http://127.0.0.1:8233")
+            RunningTemporalServer(
+                pid=1, owner_pid=2, address="127.0.0.1:7233", ui_url="http://127.0.0.1:8233"
+            )
         ),
-        "claim of RabbitMQ": as_json(BrokerAddress(pid=1, owner_pid=2, url="amqp://u:p@127.0.0.1:5672/")),
+        "claim of RabbitMQ": as_json(
+            RunningRabbitMQNode(pid=1, owner_pid=2, url="amqp://u:p@127.0.0.1:5672/")
+        ),
     }
 
 
@@ -1324,7 +1333,7 @@ def settings() -> dict[str, object]:
             for path in (_address_file(folder, server), _lock_file(folder, server))
         ],
         "manifest": MANIFEST,
-        "left out of histories": sorted(ELSEWHERE),
+        "left out of histories": sorted(LEFT_OUT),
         "node": [NODE, USER],
         "default task queue": Settings.model_fields["task_queue"].default,
     }
@@ -1336,13 +1345,15 @@ def settings() -> dict[str, object]:
 def cli_json() -> dict[str, Sample[Any]]:
     """The answers of `sagas ... --json`."""
     return {
-        "timeline, default": _answer(Timeline(id="order-7", status="running", way=RecoveryDirection.BACK)),
+        "timeline, default": _answer(
+            Timeline(id="order-7", status="running", way=RecoveryDirection.BACKWARD)
+        ),
         "timeline": _answer(_timeline()),
         "preview, default": _answer(Preview(id="order-7", way=RecoveryDirection.FORWARD)),
         "preview": _answer(
             Preview(
                 id="order-7",
-                way=RecoveryDirection.BACK,
+                way=RecoveryDirection.BACKWARD,
                 compensations=(PlannedCompensation(address="seat", activity="free-seat", lane="2.1"),),
                 stays=(RemainingEffect(address="news", outcome=Outcome.DONE, because="skipped by mia: b"),),
                 unknown=("trip",),
@@ -1368,8 +1379,8 @@ def cli_json() -> dict[str, Sample[Any]]:
                 is_new=False,
             )
         ),
-        "rescue, default": _answer(Rescue(saga="order-7", course=rescuing.RescueDecision.NOTHING_OWED)),
-        "verb": _answer(Done(saga="order-7", verb="hold", status="held")),
+        "rescue, default": _answer(Rescue(saga="order-7", course=rescuing.RescueDecision.NOTHING_PENDING)),
+        "verb": _answer(CommandResult(saga="order-7", verb="hold", status="held")),
     }
 
 
@@ -1398,7 +1409,7 @@ def _timeline() -> Timeline:
     line = CompensationLine(
         address="seat",
         activity="free-seat",
-        state=CompensationState.BY_HAND,
+        state=CompensationState.DONE_MANUALLY,
         started_at=WHEN,
         ended_at=LATER,
         attempts=2,
@@ -1415,7 +1426,7 @@ def _timeline() -> Timeline:
         code="sold_out",
         reason="no seat",
         compensations=(line,),
-        child=Timeline(id="order-7/trip", status="running", way=RecoveryDirection.BACK),
+        child=Timeline(id="order-7/trip", status="running", way=RecoveryDirection.BACKWARD),
         left_by="r-0",
         by_hand="skipped",
     )
@@ -1438,7 +1449,7 @@ def _timeline() -> Timeline:
         cancels=(CancelRequest(at=WHEN, reason="no more"),),
         continued_from="r-0",
         continued_as="r-2",
-        rescues=(Timeline(id="order-7~rescue", status="compensated", way=RecoveryDirection.BACK),),
+        rescues=(Timeline(id="order-7~rescue", status="compensated", way=RecoveryDirection.BACKWARD),),
     )
 
 

@@ -12,19 +12,8 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from sagas import (
-    APPROVE,
-    HOLD,
-    RESUME,
-    SKIP,
-    ApprovalRequest,
-    CompensationOrder,
-    OperatorNote,
-    ProbeResult,
-    SagaPlugin,
-    SkipRequest,
-    start_saga,
-)
+from sagas import CompensationOrder, ProbeResult, SagaPlugin, start_saga
+from sagas.operator import APPROVE, HOLD, RESUME, SKIP, ApproveRequest, OperatorRequest, SkipRequest
 from tests.temporal.conftest import FLAGS
 from tests.temporal.fixtures.trip_saga import (
     Agency,
@@ -37,10 +26,12 @@ from tests.temporal.fixtures.trip_saga import (
     refuses,
 )
 from tests.temporal.fixtures.trip_worker import Handle, Stage
-from workers import find_temporal, record_history, run_main
+from workers import run_main
+from workers._histories.recorder import record_history
+from workers._servers.temporal_server import find_temporal_program
 
 FOLDER = Path(__file__).parent
-NOTE = OperatorNote(by="mia", because="the line is mended")
+NOTE = OperatorRequest(by="mia", because="the line is mended")
 LEGS = (Plan(do=("flight",), name="left"), Plan(do=("car",), name="right"))
 FOUND = ProbeResult[Booking](outcome="done", result=Booking(number="found-1"))
 
@@ -81,7 +72,7 @@ async def approve(stage: Stage, trip: Handle) -> None:
     await stage.event(trip, COMPLETED)
     roles = frozenset({"boss"})
     await stage.ask(
-        trip, APPROVE, ApprovalRequest(by="mia", because="cheap", approval="big-trip", roles=roles)
+        trip, APPROVE, ApproveRequest(by="mia", because="cheap", approval="big-trip", roles=roles)
     )
 
 
@@ -154,7 +145,7 @@ TRIPS = {
 async def record() -> None:
     """Runs each trip once, and writes its history, and those of its children, beside this file."""
     environment = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(find_temporal()), dev_server_extra_args=FLAGS
+        dev_server_existing_path=str(find_temporal_program()), dev_server_extra_args=FLAGS
     )
     async with environment:
         address = environment.client.service_client.config.target_host

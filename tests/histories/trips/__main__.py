@@ -9,7 +9,8 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from sagas import SKIP, SagaPlugin, SkipRequest
+from sagas import SagaPlugin
+from sagas.operator import SKIP, SkipRequest
 from tests.temporal.conftest import FLAGS
 from tests.temporal.fixtures.trip_saga import Plan, refuses
 from tests.temporal.fixtures.trip_worker import Handle, Stage

@@ -3,7 +3,7 @@
 import pytest
 from temporalio.api.enums.v1 import EventType
 
-from sagas import SagaClient
+from sagas.operator import SagaClient
 
 from ..fixtures.trip_saga import Plan, refuses
 from ..fixtures.trip_worker import Ending, Stage

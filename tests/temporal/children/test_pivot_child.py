@@ -3,7 +3,7 @@
 import pytest
 from temporalio.api.enums.v1 import EventType
 
-from sagas import COMPLETE, SKIP, CompleteRequest, SkipRequest
+from sagas.operator import COMPLETE, SKIP, CompleteRequest, SkipRequest
 
 from ..fixtures.trip_saga import Plan, breaks
 from ..fixtures.trip_worker import Ending, Stage

@@ -1,4 +1,4 @@
-"""A child that has not told its parent what it owes: `show` of the parent says why it waits for a person."""
+"""Children whose pending compensations the parent does not know, in the timeline of the parent."""
 
 from uuid import uuid4
 
@@ -6,9 +6,10 @@ import pytest
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 
-from sagas import Saga, SagaClient, VerbRefusedError, render_timeline
+from sagas import Saga
 from sagas._history.parser import read_history
 from sagas._history.timeline_builder import build_timeline
+from sagas.operator import SagaClient, VerbRefusedError, render_timeline
 
 from ..fixtures.trip_rescues import not_made_up, rescue, rescued
 from ..fixtures.trip_saga import STEPS, Plan, TripSaga, refuses
@@ -18,13 +19,13 @@ from ..fixtures.trip_worker import Handle, Stage
 pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
 
 TASK_SCHEDULED = EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
-UNREADABLE = "it completed with an answer that its parent could not read"
-OWES = "a person has to see to what it owes"
+UNREADABLE = "the child completed, but the parent could not read the result"
+RESOLVE = "an operator must resolve its compensations"
 
 
 @workflow.defn
 class EndlessChild:
-    """Its result has no JSON."""
+    """Returns a result that JSON does not have."""
 
     @workflow.run
     async def run(self, plan: Plan) -> float:
@@ -36,7 +37,7 @@ class EndlessChild:
 
 @workflow.defn(failure_exception_types=[Exception])
 class FailingBehindChild:
-    """Fails behind its block, whatever it owes."""
+    """Fails after its saga has completed, with pending compensations."""
 
     @workflow.run
     async def run(self, plan: Plan) -> None:
@@ -46,8 +47,8 @@ class FailingBehindChild:
 
 
 @workflow.defn
-class Asker:
-    """Has legs whose answers it can read, and then one that it has not."""
+class UnreadableChildParent:
+    """Runs children with readable results, and then a child without one."""
 
     @workflow.run
     async def run(self, plan: Plan) -> None:
@@ -63,90 +64,94 @@ class Asker:
                 await saga.child(EndlessChild.run, plan, name="last")
 
 
-WORKFLOWS = [*USUAL, EndlessChild, FailingBehindChild, Asker]
+WORKFLOWS = [*USUAL, EndlessChild, FailingBehindChild, UnreadableChildParent]
 FLIGHT = Plan(do=("flight",), name="first")
 LOOK = Plan(do=("look",), name="second")
 
 
-async def ask(stage: Stage, plan: Plan) -> Handle:
-    """Starts a saga whose last child says nothing, and waits until it is stuck."""
-    stage.ids.append(f"asker-{uuid4().hex[:8]}")
-    asker: Handle = await stage.client.start_workflow(
-        "Asker", plan, id=stage.ids[-1], task_queue=stage.task_queue
+async def start_parent(stage: Stage, plan: Plan) -> Handle:
+    """Starts a saga whose last child reports nothing, and waits until the saga is stuck."""
+    stage.ids.append(f"parent-{uuid4().hex[:8]}")
+    parent: Handle = await stage.client.start_workflow(
+        "UnreadableChildParent", plan, id=stage.ids[-1], task_queue=stage.task_queue
     )
-    await stage.status(asker, "stuck")
-    return asker
+    await stage.status(parent, "stuck")
+    return parent
 
 
 async def children_of(stage: Stage, saga_id: str) -> dict[str, tuple[str, str]]:
-    """How the children of a saga stand, and why."""
-    story = await SagaClient(stage.client).show(saga_id)
-    return {step.address: (step.outcome, step.reason) for step in story.steps if step.purpose == "child"}
+    """The outcome and the reason of each child in the timeline of a saga."""
+    timeline = await SagaClient(stage.client).show(saga_id)
+    return {line.address: (line.outcome, line.reason) for line in timeline.steps if line.purpose == "child"}
 
 
 @pytest.mark.parametrize("do", [("car",), ("look",)], ids=str)
 @pytest.mark.parametrize("legs", [(), (FLIGHT, LOOK)], ids=["alone", "with others"])
-async def test_child_whose_answer_cannot_be_read_is_named(
+async def test_child_with_an_unreadable_result_is_unresolved(
     stage: Stage, do: tuple[str, ...], legs: tuple[Plan, ...]
 ) -> None:
-    """It is not simply done, whether it owes something or not; the others are."""
-    asker = await ask(stage, Plan(do=do, legs=legs))
+    """The child is unknown, with or without pending compensations; other children are done."""
+    parent = await start_parent(stage, Plan(do=do, legs=legs))
 
-    assert await children_of(stage, asker.id) == {
+    assert await children_of(stage, parent.id) == {
         **{leg.name: ("done", "") for leg in legs},
-        "last": ("unknown", f"{UNREADABLE}; {OWES}"),
+        "last": ("unknown", f"{UNREADABLE}; {RESOLVE}"),
     }
-    text = render_timeline(await SagaClient(stage.client).show(asker.id), width=200)
-    assert f"\n      {UNREADABLE}; {OWES}\n" in text
+    text = render_timeline(await SagaClient(stage.client).show(parent.id), width=200)
+    assert f"\n      {UNREADABLE}; {RESOLVE}\n" in text
 
 
-async def test_child_that_failed_behind_its_block_is_named(stage: Stage) -> None:
-    """Its error says nothing of what it owes; its history does."""
-    asker = await ask(stage, Plan(do=(), name="behind"))
+async def test_child_that_failed_after_its_saga_is_unresolved(stage: Stage) -> None:
+    """The error does not report the pending compensations; the child's history has them."""
+    parent = await start_parent(stage, Plan(do=(), name="behind"))
 
-    (outcome, reason) = (await children_of(stage, asker.id))["last"]
+    (outcome, reason) = (await children_of(stage, parent.id))["last"]
     assert outcome == "unknown"
     assert reason == (
-        "RuntimeError was raised in a child after its saga was completed: behind the block; " + OWES
+        "RuntimeError was raised in a child after its saga was completed: behind the block; " + RESOLVE
     )
-    assert (await rescued(stage, f"{asker.id}/last")).owed == ("book-flight",)
+    assert (await rescued(stage, f"{parent.id}/last")).owed == ("book-flight",)
 
 
-async def test_child_that_was_terminated_is_named(stage: Stage) -> None:
-    """With the reason that somebody gave."""
+async def test_terminated_child_is_unresolved(stage: Stage) -> None:
+    """The timeline has the reason of the termination."""
     trip = await stage.start("hotel", Plan(do=("flight", "wait")))
     await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     await stage.child_of(trip, "leg").terminate(reason="by mistake")
     await stage.status(trip, "stuck")
 
-    assert await children_of(stage, trip.id) == {"leg": ("unknown", f"it was terminated: by mistake; {OWES}")}
+    assert await children_of(stage, trip.id) == {
+        "leg": ("unknown", f"the child was terminated: by mistake; {RESOLVE}")
+    }
 
 
-async def test_pivot_child_whose_answer_cannot_be_read_is_named(stage: Stage) -> None:
-    """Until a person has said what became of it."""
-    asker = await ask(stage, Plan(do=("car",), is_pivot=True))
+async def test_pivot_child_with_an_unreadable_result_is_unresolved(stage: Stage) -> None:
+    """An operator must find out whether the pivot happened, and completes the child then."""
+    parent = await start_parent(stage, Plan(do=("car",), is_pivot=True))
 
-    before = await children_of(stage, asker.id)
-    await SagaClient(stage.client).complete(asker.id, "last", 1.0, by="mia", because="it is booked")
-    assert (await stage.ending(asker)).saga == "settled"
+    before = await children_of(stage, parent.id)
+    await SagaClient(stage.client).complete(parent.id, "last", 1.0, by="mia", because="it is booked")
+    assert (await stage.ending(parent)).saga == "settled"
 
-    assert before == {"last": ("unknown", f"{UNREADABLE}; a person has to say what became of it")}
-    assert await children_of(stage, asker.id) == {"last": ("done", "")}
+    assert before == {
+        "last": ("unknown", f"{UNREADABLE}; an operator must find out whether the pivot happened")
+    }
+    assert await children_of(stage, parent.id) == {"last": ("done", "")}
 
 
-async def test_saga_that_is_stuck_for_another_reason_names_no_child(stage: Stage) -> None:
-    """It has not come to that yet."""
+async def test_child_is_done_while_the_saga_is_stuck_at_another_compensation(stage: Stage) -> None:
+    """The child is unresolved only when nothing else keeps the saga stuck."""
     stage.agency.when("cancel-hotel", refuses("too_late"))
-    asker = await ask(stage, Plan(do=("car",)))
-    before = await children_of(stage, asker.id)
-    await SagaClient(stage.client).skip(asker.id, "book-hotel", by="mia", because="a credit note was sent")
+    parent = await start_parent(stage, Plan(do=("car",)))
+    before = await children_of(stage, parent.id)
+    await SagaClient(stage.client).skip(parent.id, "book-hotel", by="mia", because="a credit note was sent")
 
     assert before == {"last": ("done", "")}
-    assert (await children_of(stage, asker.id))["last"][0] == "unknown"
+    assert (await children_of(stage, parent.id))["last"][0] == "unknown"
 
 
-async def test_child_that_was_heard_is_never_named(stage: Stage) -> None:
-    """Also while a workflow task is due, in which its saga goes on: a worker may take it much later."""
+async def test_child_with_a_readable_result_is_never_unresolved(stage: Stage) -> None:
+    """Events that a worker has not processed yet do not count, however late the worker is."""
     stage.agency.when("cancel-flight", refuses("too_late"))
     trip = await stage.start("hotel", Plan(do=("look",)), Plan(do=("car",), name="other"), "flight", "fail")
     await stage.status(trip, "stuck")
@@ -156,26 +161,26 @@ async def test_child_that_was_heard_is_never_named(stage: Stage) -> None:
 
     due = [n for n, event in enumerate(events, start=1) if event.event_type == TASK_SCHEDULED]
     for number in due:
-        told = build_timeline(read_history(trip.id, events[:number], stage.client.data_converter))
-        assert [step.reason for step in told.steps if step.purpose == "child" and step.reason] == []
+        timeline = build_timeline(read_history(trip.id, events[:number], stage.client.data_converter))
+        assert [line.reason for line in timeline.steps if line.purpose == "child" and line.reason] == []
 
 
-async def test_saga_is_rescued_for_a_child_whose_answer_it_could_not_read(stage: Stage) -> None:
-    """A person completes the child, which ends the saga; the history knows what the child owes."""
-    asker = await ask(stage, Plan(do=("car",)))
+async def test_saga_is_rescued_for_a_child_with_an_unreadable_result(stage: Stage) -> None:
+    """An operator completes the child, which ends the saga; the history has the child's compensations."""
+    parent = await start_parent(stage, Plan(do=("car",)))
     client = SagaClient(stage.client)
-    with pytest.raises(VerbRefusedError, match="it has completed"):
-        await rescue(stage, f"{asker.id}/last")
+    with pytest.raises(VerbRefusedError, match="the saga has completed"):
+        await rescue(stage, f"{parent.id}/last")
 
-    await client.complete(asker.id, "last", by="mia", because="it will be rescued")
-    assert (await stage.ending(asker)).saga == "settled"
+    await client.complete(parent.id, "last", by="mia", because="it will be rescued")
+    assert (await stage.ending(parent)).saga == "settled"
 
-    assert (await rescued(stage, asker.id)).owed == ("last:book-car",)
-    assert not_made_up(stage, asker.id) == []
+    assert (await rescued(stage, parent.id)).owed == ("last:book-car",)
+    assert not_made_up(stage, parent.id) == []
 
 
-async def test_child_that_could_not_read_an_answer_is_terminated_and_rescued(stage: Stage) -> None:
-    """Once it has ended by itself, its root takes its word that all is made up for."""
+async def test_child_that_could_not_read_a_result_is_terminated_and_rescued(stage: Stage) -> None:
+    """A child that ends by itself would report to its root that nothing is pending."""
     trip = await stage.start("hotel", Plan(do=("flight", "broken-child")))
     child = stage.child_of(trip, "leg")
     await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)

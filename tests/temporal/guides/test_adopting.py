@@ -17,7 +17,8 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
 from temporalio.workflow import NondeterminismError
 
-from sagas import SAGA_COMPENSATED, SAGA_STATUS, SagaPlugin, idempotency_key
+from sagas import SAGA_COMPENSATED, SagaPlugin, idempotency_key
+from sagas.operator import SAGA_STATUS
 from tests.pages import DOCS, modules_of
 from tests.waiting import until
 

@@ -1,4 +1,4 @@
-"""docs/operating.md, done for real: its commands and its code, on sagas that stand as the page says."""
+"""The commands and the code of docs/operating.md, executed for sagas in the described states."""
 
 import ast
 import asyncio
@@ -19,27 +19,17 @@ from temporalio.client import Client
 from temporalio.worker import Replayer, Worker
 from typer.main import get_command
 
-from sagas import (
-    HOLD,
-    RESUME,
-    RETRY,
-    SKIP,
-    OperatorNote,
-    SagaClient,
-    SagaPlugin,
-    Timeline,
-    VerbRefusedError,
-    start_saga,
-)
+from sagas import SagaPlugin, start_saga
 from sagas._core.purpose import Purpose
 from sagas._core.status import ENDED
-from sagas.operator._search import CUT_OFF
+from sagas.operator import HOLD, RESUME, RETRY, SKIP, OperatorRequest, SagaClient, Timeline, VerbRefusedError
+from sagas.operator._saga_list import UNFINISHED
 from tests.pages import DOCS, modules_in, modules_of
 from tests.waiting import until
-from workers._cli import app
-from workers._operate import Wanted
+from workers._cli.main import app
+from workers._cli.operator_commands import ListedStatus
 
-from ..fixtures.sagas_command import Ended, sagas
+from ..fixtures.sagas_command import CommandResult, sagas
 from ..fixtures.shop_saga import Order, OrderSaga, Parcel, Warehouse
 from ..fixtures.trip_worker import PATIENCE, Ending, Handle, Stage
 from ..operator.test_reset import reset
@@ -55,14 +45,14 @@ TIMER = EventType.EVENT_TYPE_TIMER_STARTED
 
 @dataclass
 class Shop:
-    """A worker of the shop, and orders that are brought where a command makes sense."""
+    """A worker of the shop, and orders in the states that the commands need."""
 
     stage: Stage
     warehouse: Warehouse = field(default_factory=Warehouse)
     orders: list[Handle] = field(default_factory=list)
 
     async def order(self, *, is_large: bool = False) -> Handle:
-        """Starts one."""
+        """Starts an order."""
         order = Order(id=uuid4().hex[:8], is_large=is_large)
         handle = await start_saga(
             self.stage.client,
@@ -75,63 +65,63 @@ class Shop:
         return handle
 
     async def undecided(self) -> Handle:
-        """One that waits for a decision."""
+        """An order that waits for an approval."""
         order = await self.order(is_large=True)
         await self.stage.event(order, TIMER)
         return order
 
     async def held(self) -> Handle:
-        """One that an operator has told to wait."""
+        """A held order."""
         order = await self.undecided()
-        await self.stage.ask(order, HOLD, OperatorNote(by="tom", because="let me look"))
+        await self.stage.ask(order, HOLD, OperatorRequest(by="tom", because="let me look"))
         return order
 
     async def stuck(self) -> Handle:
-        """One that cannot be made up for; the next try would succeed."""
+        """An order with a rejected compensation; the next attempt would succeed."""
         self.warehouse.refuses["create-shipment"] = self.warehouse.refuses["release-stock"] = 1
         order = await self.order()
         await self.stage.status(order, "stuck")
         return order
 
     async def in_doubt(self) -> Handle:
-        """One of whose pivot nobody knows whether it happened; it is tried again in an hour."""
+        """An order whose pivot is in doubt; the next attempt is an hour away."""
         self.warehouse.breaks["create-shipment"] = 1
         order = await self.order()
         await self.stage.status(order, "stuck")
         return order
 
     async def terminated(self) -> Handle:
-        """One that was cut off."""
+        """A terminated order."""
         order = await self.undecided()
         await order.terminate(reason="by mistake")
         return order
 
     async def stuck_among_others(self) -> Handle:
-        """One that is stuck, after one that is running and one that is held."""
-        await self.known(await self.undecided(), "ExecutionStatus = 'Running'")
-        await self.known(await self.held(), "SagaStatus = 'held'")
-        return await self.known(await self.stuck(), "SagaStatus = 'stuck'")
+        """A stuck order, after a running and a held one."""
+        await self.listed(await self.undecided(), "ExecutionStatus = 'Running'")
+        await self.listed(await self.held(), "SagaStatus = 'held'")
+        return await self.listed(await self.stuck(), "SagaStatus = 'stuck'")
 
     async def terminated_after_another(self) -> Handle:
-        """One that was cut off, after one that was rescued."""
-        rescued = await self.known(await self.terminated(), "ExecutionStatus = 'Terminated'")
+        """A terminated order, after a rescued one."""
+        rescued = await self.listed(await self.terminated(), "ExecutionStatus = 'Terminated'")
         await SagaClient(self.stage.client).rescue(rescued.id, by="tom", because="x")
         rescue = self.stage.client.get_workflow_handle(f"{rescued.id}~rescue")
-        await self.known(rescue, "SagaStatus = 'compensated'")
-        return await self.known(await self.terminated(), "ExecutionStatus = 'Terminated'")
+        await self.listed(rescue, "SagaStatus = 'compensated'")
+        return await self.listed(await self.terminated(), "ExecutionStatus = 'Terminated'")
 
-    async def known(self, order: Handle, what: str) -> Handle:
-        """Waits until the server lists it so, which it does a moment later, and tells nobody when."""
+    async def listed(self, order: Handle, condition: str) -> Handle:
+        """Waits until the server's list has an order with a condition; the list lags behind."""
 
-        async def is_known() -> bool:
-            found = await self.stage.client.count_workflows(f"WorkflowId = '{order.id}' AND {what}")
-            return found.count == 1
+        async def is_listed() -> bool:
+            count = await self.stage.client.count_workflows(f"WorkflowId = '{order.id}' AND {condition}")
+            return count.count == 1
 
-        await until(is_known)
+        await until(is_listed)
         return order
 
     def story(self, order: Handle) -> list[str]:
-        """What was done for an order, by its participants."""
+        """The executed operations of an order."""
         return [name for name, about in self.warehouse.done if f"order-{about}" == order.id]
 
 
@@ -155,111 +145,111 @@ async def shop(client: Client) -> AsyncIterator[Shop]:
 
 
 @dataclass(frozen=True)
-class UnawaitedCalls:
-    """A command of the page that was carried out for an order of the shop."""
+class ExecutedCommand:
+    """A command of the page that was executed for an order."""
 
     shop: Shop
     order: Handle
-    ended: Ended
+    result: CommandResult
 
     async def ending(self) -> Ending:
         return await self.shop.stage.ending(self.order)
 
 
-Check = Callable[[UnawaitedCalls], Awaitable[None]]
+Check = Callable[[ExecutedCommand], Awaitable[None]]
 
 
-def listed(asked: UnawaitedCalls) -> list[tuple[str, str]]:
-    """Who is listed, and as what, from the first to the last."""
-    _, *rows = re.findall(r"^ +(\S+)  +(\S.*?)  +", asked.ended.out, re.MULTILINE)
+def listed(command: ExecutedCommand) -> list[tuple[str, str]]:
+    """The ids and statuses of the listed sagas, in order."""
+    _, *rows = re.findall(r"^ +(\S+)  +(\S.*?)  +", command.result.out, re.MULTILINE)
     return rows
 
 
-async def lists_first_who_needs_a_person(asked: UnawaitedCalls) -> None:
-    ours = [order.id for order in asked.shop.orders]
-    rows = [(saga, status) for saga, status in listed(asked) if saga in ours]
+async def lists_the_most_urgent_first(command: ExecutedCommand) -> None:
+    ours = [order.id for order in command.shop.orders]
+    rows = [(saga, status) for saga, status in listed(command) if saga in ours]
     running, held, stuck = ours
     assert rows == [(stuck, "STUCK"), (held, "HELD"), (running, "RUNNING")]
 
 
-async def lists_who_is_stuck(asked: UnawaitedCalls) -> None:
-    assert (asked.order.id, "STUCK") in listed(asked)
-    assert {status for _, status in listed(asked)} == {"STUCK"}
+async def lists_stuck_orders(command: ExecutedCommand) -> None:
+    assert (command.order.id, "STUCK") in listed(command)
+    assert {status for _, status in listed(command)} == {"STUCK"}
 
 
-async def lists_it_as_terminated(asked: UnawaitedCalls) -> None:
-    rescued, order = asked.shop.orders
-    rows = listed(asked)
+async def lists_terminated_orders(command: ExecutedCommand) -> None:
+    rescued, order = command.shop.orders
+    rows = listed(command)
     assert {(rescued.id, "TERMINATED, rescue COMPENSATED"), (order.id, "TERMINATED")} <= set(rows)
     assert all(status.startswith("TERMINATED") for _, status in rows)
 
 
-async def shows_its_story(asked: UnawaitedCalls) -> None:
-    assert asked.ended.out.startswith(f"{asked.order.id}  OrderSaga  STUCK\n")
+async def shows_the_timeline(command: ExecutedCommand) -> None:
+    assert command.result.out.startswith(f"{command.order.id}  OrderSaga  STUCK\n")
 
 
-async def shows_json(asked: UnawaitedCalls) -> None:
-    assert Timeline.model_validate_json(asked.ended.out).status == "stuck"
+async def shows_json(command: ExecutedCommand) -> None:
+    assert Timeline.model_validate_json(command.result.out).status == "stuck"
 
 
-async def shows_a_chart(asked: UnawaitedCalls) -> None:
-    assert asked.ended.out.startswith("flowchart TD\n")
+async def shows_a_chart(command: ExecutedCommand) -> None:
+    assert command.result.out.startswith("flowchart TD\n")
 
 
-async def previews(asked: UnawaitedCalls) -> None:
-    assert asked.ended.out.startswith(f"{asked.order.id}: 2 compensations would run, in this order.\n")
+async def previews(command: ExecutedCommand) -> None:
+    assert command.result.out.startswith(f"{command.order.id}: 2 compensations would run, in this order.\n")
 
 
-async def is_held(asked: UnawaitedCalls) -> None:
-    assert asked.ended.out == f"{asked.order.id} is held\n"
-    # Only one that is held can be resumed.
-    await asked.shop.stage.ask(asked.order, RESUME, OperatorNote(by="tom", because="x"))
+async def is_held(command: ExecutedCommand) -> None:
+    assert command.result.out == f"{command.order.id} is held\n"
+    # Only a held saga can be resumed.
+    await command.shop.stage.ask(command.order, RESUME, OperatorRequest(by="tom", because="x"))
 
 
-async def is_running(asked: UnawaitedCalls) -> None:
-    assert asked.ended.out == f"{asked.order.id} is running\n"
+async def is_running(command: ExecutedCommand) -> None:
+    assert command.result.out == f"{command.order.id} is running\n"
 
 
-async def is_compensated(asked: UnawaitedCalls) -> None:
-    ending = await asked.ending()
+async def is_compensated(command: ExecutedCommand) -> None:
+    ending = await command.ending()
     assert (ending.closed, ending.saga) == ("FAILED", "compensated")
-    assert asked.shop.story(asked.order)[-2:] == ["refund-card", "release-stock"]
+    assert command.shop.story(command.order)[-2:] == ["refund-card", "release-stock"]
 
 
-async def is_completed(asked: UnawaitedCalls) -> None:
-    ending = await asked.ending()
-    assert (ending.closed, asked.shop.story(asked.order)[-1]) == ("COMPLETED", "create-shipment")
+async def is_completed(command: ExecutedCommand) -> None:
+    ending = await command.ending()
+    assert (ending.closed, command.shop.story(command.order)[-1]) == ("COMPLETED", "create-shipment")
 
 
-async def is_not_approved(asked: UnawaitedCalls) -> None:
-    assert (await asked.ending()).code == "not_approved"
-    await is_compensated(asked)
+async def is_not_approved(command: ExecutedCommand) -> None:
+    assert (await command.ending()).code == "not_approved"
+    await is_compensated(command)
 
 
-async def is_settled(asked: UnawaitedCalls) -> None:
-    ending = await asked.ending()
+async def is_settled(command: ExecutedCommand) -> None:
+    ending = await command.ending()
     assert (ending.closed, ending.saga) == ("FAILED", "settled")
-    assert asked.shop.story(asked.order)[-1] == "refund-card"
+    assert command.shop.story(command.order)[-1] == "refund-card"
 
 
-async def is_settled_with_a_parcel(asked: UnawaitedCalls) -> None:
-    ending = await asked.ending()
+async def is_settled_with_a_parcel(command: ExecutedCommand) -> None:
+    ending = await command.ending()
     assert (ending.closed, ending.saga, ending.result) == ("COMPLETED", "settled", Parcel(parcel_id="p-1"))
-    assert "create-shipment" not in asked.shop.story(asked.order)
+    assert "create-shipment" not in command.shop.story(command.order)
 
 
-async def is_rescued(asked: UnawaitedCalls) -> None:
+async def is_rescued(command: ExecutedCommand) -> None:
     (name,) = re.findall(r"a workflow `<saga>(.*?)`", PAGE)
-    rescue = asked.shop.stage.client.get_workflow_handle(f"{asked.order.id}{name}")
-    assert (await asked.shop.stage.ending(rescue)).saga == "compensated"
-    assert asked.shop.story(asked.order)[-2:] == ["refund-card", "release-stock"]
+    rescue = command.shop.stage.client.get_workflow_handle(f"{command.order.id}{name}")
+    assert (await command.shop.stage.ending(rescue)).saga == "compensated"
+    assert command.shop.story(command.order)[-2:] == ["refund-card", "release-stock"]
 
 
-MEANT: dict[str, tuple[Callable[[Shop], Awaitable[Handle]], Check]] = {
-    "sagas list": (Shop.stuck_among_others, lists_first_who_needs_a_person),
-    "sagas list --status stuck": (Shop.stuck_among_others, lists_who_is_stuck),
-    "sagas list --status terminated": (Shop.terminated_after_another, lists_it_as_terminated),
-    "sagas show order-7": (Shop.stuck, shows_its_story),
+EXPECTED: dict[str, tuple[Callable[[Shop], Awaitable[Handle]], Check]] = {
+    "sagas list": (Shop.stuck_among_others, lists_the_most_urgent_first),
+    "sagas list --status stuck": (Shop.stuck_among_others, lists_stuck_orders),
+    "sagas list --status terminated": (Shop.terminated_after_another, lists_terminated_orders),
+    "sagas show order-7": (Shop.stuck, shows_the_timeline),
     "sagas show order-7 --format json": (Shop.stuck, shows_json),
     "sagas show order-7 --format mermaid": (Shop.stuck, shows_a_chart),
     "sagas preview order-7": (Shop.undecided, previews),
@@ -277,59 +267,59 @@ MEANT: dict[str, tuple[Callable[[Shop], Awaitable[Handle]], Check]] = {
     ),
     "sagas rescue order-7": (Shop.terminated, is_rescued),
 }
-"""What each command of the page, but for its reason, is asked of, and what then is so."""
+"""For each command of the page, without its reason: the order to prepare, and the check afterwards."""
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-async def test_each_command_of_the_page_does_what_the_page_says(shop: Shop, server: str, line: str) -> None:
-    """Word by word, with the id of an order that stands where the command makes sense."""
-    words, _, because = line.partition(" --because ")
-    bring, check = MEANT[words]
-    order = await bring(shop)
+async def test_each_command_of_the_page_works(shop: Shop, server: str, line: str) -> None:
+    """The command runs word by word, with the id of a prepared order."""
+    command, _, because = line.partition(" --because ")
+    prepare, check = EXPECTED[command]
+    order = await prepare(shop)
     arguments = [order.id if word == "order-7" else word for word in shlex.split(line)[1:]]
 
-    ended = await sagas(server, *arguments)
-    assert (ended.code, ended.err) == (0, "")
-    await check(UnawaitedCalls(shop, order, ended))
+    result = await sagas(server, *arguments)
+    assert (result.code, result.err) == (0, "")
+    await check(ExecutedCommand(shop, order, result))
 
     if because:
-        story = await SagaClient(shop.stage.client).show(order.id)
-        trail = (story.rescue or story).verbs
+        timeline = await SagaClient(shop.stage.client).show(order.id)
+        trail = (timeline.rescue or timeline).verbs
         assert ("mia", shlex.split(because)[0]) in [(verb.by, verb.because) for verb in trail]
 
 
-def test_no_command_is_left_out() -> None:
-    """What is meant here stands on the page, and every command that there is for operators."""
-    assert sorted(line.partition(" --because ")[0] for line in COMMANDS) == sorted(MEANT)
+def test_every_operator_command_is_in_the_page() -> None:
+    """Every command of the page has an expectation here."""
+    assert sorted(line.partition(" --because ")[0] for line in COMMANDS) == sorted(EXPECTED)
     commands = get_command(app).commands.keys()  # type: ignore[attr-defined]  # it is a group
     assert {line.split()[1] for line in COMMANDS} == commands - {"dev", "histories"}
 
 
-def test_every_status_stands_in_the_table_of_the_page() -> None:
-    """Those of a saga, and those of a workflow that was cut off; final are those that a saga ends with."""
+def test_every_status_is_in_the_table_of_the_page() -> None:
+    """The column *final* is right as well."""
     _, *rows = re.findall(r"^\| ([a-z, -]+) \| (\S+) \|", PAGE, re.MULTILINE)
     finals = {status: final for names, final in rows for status in names.split(", ")}
 
-    assert finals.keys() == set(Wanted)
+    assert finals.keys() == set(ListedStatus)
     assert {status for status, final in finals.items() if final == "yes"} == ENDED
-    assert {status for status, final in finals.items() if final not in ("yes", "no")} == CUT_OFF.keys()
+    assert {status for status, final in finals.items() if final not in ("yes", "no")} == UNFINISHED.keys()
 
 
-def test_every_mark_of_a_step_stands_in_the_table_of_the_page() -> None:
-    """What an activity is for, where `show` has a line for it that is no plain step; and a child."""
+def test_every_kind_of_step_is_in_the_table_of_the_page() -> None:
+    """Each purpose of an activity with a line of its own has a row, and children have one."""
     marks = set(re.findall(r"^\| `\(([a-z-]+)\)` \|", PAGE, re.MULTILINE))
 
     assert marks == {*Purpose, "child"} - {Purpose.STEP, Purpose.COMPENSATION, Purpose.PROBE}
 
 
 def in_page(code: str) -> CodeType:
-    """An expression of the page that awaits, as it stands there."""
+    """Compiles an expression of the page that contains `await`."""
     compiled: CodeType = compile(code, "operating.md", "eval", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     return compiled
 
 
-def normal(text: str) -> str:
-    """What is different each time taken out."""
+def normalized(text: str) -> str:
+    """Replaces ids, times and durations."""
     for pattern, word in (
         (r"order-([78]|\w{8})\b", "the order"),
         (r"[\d-]{10} [\d:]{8}", "then"),
@@ -339,14 +329,14 @@ def normal(text: str) -> str:
     return re.sub(r" +", " ", text)
 
 
-def shown(command: str) -> str:
-    """What the page says that a command answers."""
+def documented(command: str) -> str:
+    """The output of a command in the page."""
     (answer,) = re.findall(rf"```\n\$ {re.escape(command)}\n(.*?)```", PAGE, re.DOTALL)
-    return normal(answer)
+    return normalized(answer)
 
 
-async def test_what_show_says_is_what_the_page_shows(shop: Shop, server: str) -> None:
-    """A saga that was held, resumed, and could not be made up for."""
+async def test_output_of_show_equals_the_page(shop: Shop, server: str) -> None:
+    """The saga was held, resumed, and has a rejected compensation."""
     shop.warehouse.refuses["create-shipment"] = shop.warehouse.refuses["release-stock"] = 1
     gate = shop.warehouse.gates["charge-card"] = asyncio.Event()
     order = await shop.order()
@@ -357,29 +347,29 @@ async def test_what_show_says_is_what_the_page_shows(shop: Shop, server: str) ->
     gate.set()
     await shop.stage.status(order, "stuck")
 
-    assert normal((await sagas(server, "show", order.id)).out) == shown("sagas show order-7")
+    assert normalized((await sagas(server, "show", order.id)).out) == documented("sagas show order-7")
 
 
-async def test_what_preview_says_is_what_the_page_shows(shop: Shop, server: str) -> None:
-    """A saga that waits for a decision."""
+async def test_output_of_preview_equals_the_page(shop: Shop, server: str) -> None:
+    """The saga waits for an approval."""
     order = await shop.undecided()
 
-    assert normal((await sagas(server, "preview", order.id)).out) == shown("sagas preview order-7")
+    assert normalized((await sagas(server, "preview", order.id)).out) == documented("sagas preview order-7")
 
 
-async def test_what_preview_says_after_a_reset_is_what_the_page_shows(shop: Shop, server: str) -> None:
-    """What the old run did beyond the reset point, the new one does not know of."""
+async def test_output_of_preview_after_a_reset_equals_the_page(shop: Shop, server: str) -> None:
+    """The new run does not know the later steps of the old run."""
     order = await shop.undecided()
     gate = shop.warehouse.gates["reserve-stock"] = asyncio.Event()
     anew = await reset(shop.stage.client, order.id, before="reserve-stock")
     await shop.stage.event(anew, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
 
-    assert normal((await sagas(server, "preview", order.id)).out) == shown("sagas preview order-8")
+    assert normalized((await sagas(server, "preview", order.id)).out) == documented("sagas preview order-8")
     gate.set()
 
 
-async def test_the_audit_trail_stands_where_the_page_says(shop: Shop, server: str) -> None:
-    """In JSON, in Python and in the Web UI's details; a verb that was refused stands nowhere."""
+async def test_audit_trail_is_where_the_page_says(shop: Shop, server: str) -> None:
+    """JSON, Python and the current details have the executed verb, and no refused one."""
     order = await shop.held()
     refused = await sagas(server, "hold", order.id, "--because", "once more")
     assert (refused.code, refused.err.count("\n")) == (1, 1)
@@ -394,8 +384,10 @@ async def test_the_audit_trail_stands_where_the_page_says(shop: Shop, server: st
     assert " hold by tom: let me look\n" in await shop.stage.details(order)
 
 
-async def test_the_python_of_the_page_retries_what_is_stuck(shop: Shop, server: str, tmp_path: Path) -> None:
-    """A program as it stands there, which finds the server by the environment."""
+async def test_python_program_of_the_page_retries_stuck_sagas(
+    shop: Shop, server: str, tmp_path: Path
+) -> None:
+    """The program finds the server by the environment."""
     order = await shop.stuck()
     operator = SagaClient(shop.stage.client)
 
@@ -421,50 +413,48 @@ async def test_the_python_of_the_page_retries_what_is_stuck(shop: Shop, server: 
     ]
 
 
-async def test_the_query_of_the_page_finds_what_is_stuck(shop: Shop) -> None:
-    """As the Web UI sends it."""
+async def test_query_of_the_page_finds_stuck_sagas(shop: Shop) -> None:
+    """The Web UI sends the same query."""
     order = await shop.stuck()
     (query,) = re.findall(r"```\n(SagaStatus = .*?)\n```", PAGE)
 
     async def is_found() -> bool:
         return order.id in {each.id async for each in shop.stage.client.list_workflows(query)}
 
-    # The server's list follows a moment later, and nobody is told when.
+    # The server's list lags behind by an unknown time.
     await until(is_found)
 
 
-async def test_the_rights_of_the_page_decide_who_may_do_what(
-    client: Client, server: str, tmp_path: Path
-) -> None:
-    """And the sentence that it quotes is the one that the operator reads."""
+async def test_permissions_of_the_page_are_checked(client: Client, server: str, tmp_path: Path) -> None:
+    """The message in the page is the message of the command."""
     with modules_of("operating.md", tmp_path) as modules:
         plugin = modules["rights"].plugin
     shop = Shop(Stage(client, cache=0))
-    worked_for = await Client.connect(server, plugins=[plugin])
+    client_of_worker = await Client.connect(server, plugins=[plugin])
     async with Worker(
-        worked_for,
+        client_of_worker,
         task_queue=shop.stage.task_queue,
         workflows=[OrderSaga],
         activities=shop.warehouse.activities(),
     ):
         order = await shop.undecided()
         operator = SagaClient(client)
-        with pytest.raises(VerbRefusedError, match="kim is no support"):
+        with pytest.raises(VerbRefusedError, match="kim needs the role 'support'"):
             await operator.hold(order.id, by="kim", because="x")
         assert await operator.hold(order.id, by="mia", because="x") == "held"
         assert await operator.resume(order.id, by="tom", because="x") == "running"
         with pytest.raises(VerbRefusedError, match="takes the role 'manager'"):
             await operator.approve(order.id, "large-order", by="tom", because="x")
         manager = frozenset({"manager"})
-        with pytest.raises(VerbRefusedError, match="mia is no manager"):
+        with pytest.raises(VerbRefusedError, match="mia needs the role 'manager'"):
             await operator.approve(order.id, "large-order", by="mia", because="x", roles=manager)
         await operator.approve(order.id, "large-order", by="tom", because="x", roles=manager)
         assert (await shop.stage.ending(order)).closed == "COMPLETED"
 
         stuck = await shop.stuck()
         refused = await sagas(server, "skip", stuck.id, "reserve-stock", "--because", "x")
-        (quoted,) = re.findall(r"`(saga 'order-7'\s[^`]*no manager)`", PAGE)
-        assert normal(refused.err) == normal(f"error: {' '.join(quoted.split())}\n")
-        assert await shop.stage.ask(stuck, RETRY, OperatorNote(by="mia", because="x")) == "stuck"
+        (quoted,) = re.findall(r"`('skip' was refused for\s[^`]*)`", PAGE)
+        assert normalized(refused.err) == normalized(f"error: {' '.join(quoted.split())}\n")
+        assert await shop.stage.ask(stuck, RETRY, OperatorRequest(by="mia", because="x")) == "stuck"
         assert (await shop.stage.ending(stuck)).saga == "compensated"
     assert SKIP in modules["rights"].FOR_MANAGERS

@@ -21,7 +21,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import TimeSkipper
 from temporalio.worker import Replayer, Worker
 
-from sagas import APPROVE, ApprovalRequest, RejectedError, SagaClient, SagaPlugin, start_saga
+from sagas import RejectedError, SagaPlugin, start_saga
+from sagas.operator import APPROVE, ApproveRequest, SagaClient
 from tests.pages import DOCS, modules_in, modules_of
 
 from ..fixtures.trip_worker import PATIENCE, Stage
@@ -122,7 +123,7 @@ async def test_a_loan_is_approved_signed_and_paid_out(bank: Bank) -> None:
     await bank.sign(loan)
     # The saga's own deadline is the first timer.
     await bank.event(loan, EventType.EVENT_TYPE_TIMER_STARTED, nth=2)
-    officer = ApprovalRequest(
+    officer = ApproveRequest(
         by="tom", because="she is known", roles=frozenset({"credit-officer"}), approval="large-loan"
     )
     await loan.execute_update(APPROVE, officer)

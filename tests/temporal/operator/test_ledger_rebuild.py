@@ -1,4 +1,4 @@
-"""What a saga owes, rebuilt from its history alone, is what the saga itself says that it owes."""
+"""The ledger that is rebuilt from a history equals the ledger of the saga itself."""
 
 import json
 import re
@@ -9,17 +9,18 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
-from sagas import COMPLETE, SKIP, CompensationScope, CompleteRequest, SkipRequest
+from sagas import CompensationScope
 from sagas._core.compensation import flatten
 from sagas._core.ids import COMPENSATE, PROBE
 from sagas._core.ledger import Ledger
 from sagas._core.outcome import Outcome
 from sagas._core.purpose import Purpose
-from sagas._history.fetch import HistoryFetcher
-from sagas._history.ledger_rebuild import RecoveryDirection, rebuild_saga
+from sagas._history.fetcher import HistoryFetcher
+from sagas._history.ledger_rebuild import rebuild_saga
 from sagas._history.parser import read_history
 from sagas._history.saga_record import SagaRecord
 from sagas._wire.activity_header import HEADER, ActivityHeader, read_header
+from sagas.operator import COMPLETE, SKIP, CompleteRequest, RecoveryDirection, SkipRequest
 
 from ..fixtures.trip_saga import Answer, Plan, answers, breaks, refuses
 from ..fixtures.trip_worker import Handle, Stage
@@ -35,18 +36,19 @@ WORDS = {
 }
 
 
-async def said_by_the_saga(handle: Handle) -> list[tuple[str, Outcome, bool]]:
-    """The table that the saga makes of its own ledger: address, outcome, whether it is compensated."""
+async def ledger_in_details(handle: Handle) -> list[tuple[str, Outcome, bool]]:
+    """The ledger in the current details of the saga: address, outcome, and whether compensated."""
     metadata = await handle.query("__temporal_workflow_metadata")
     rows = re.findall(r"^\| ([a-z][^|]*) \| ([^|]*) \| ([^|]*)\|$", metadata.current_details, re.MULTILINE)
     return [
-        (address, next(o for word, o in WORDS.items() if word in said), "✓" in made_up)
-        for address, said, made_up in rows
+        (address, next(o for word, o in WORDS.items() if word in outcome), "✓" in compensated)
+        for address, outcome, compensated in rows
         if address != "step"
     ]
 
 
-def said_by_history(ledger: Ledger) -> list[tuple[str, Outcome, bool]]:
+def entries_of(ledger: Ledger) -> list[tuple[str, Outcome, bool]]:
+    """The entries of a ledger: address, outcome, and whether compensated."""
     return [
         (
             e.address,
@@ -58,44 +60,44 @@ def said_by_history(ledger: Ledger) -> list[tuple[str, Outcome, bool]]:
 
 
 def check_against_events(events: Sequence[HistoryEvent], record: SagaRecord) -> None:
-    """What must hold at any moment, told from the events by other means than the code under test."""
+    """Checks a rebuilt ledger against the events, without the code under test."""
     rebuilt = rebuild_saga(record)
-    owed = {compensation.address for compensation in rebuilt.pending()}
-    marks: dict[str, ActivityHeader] = {}
+    pending = {compensation.address for compensation in rebuilt.pending()}
+    headers: dict[str, ActivityHeader] = {}
     ids: dict[int, str] = {}
-    done, made_up, without_effect = set[str](), set[str](), set[str]()
+    done, compensated, rejected = set[str](), set[str](), set[str]()
     has_pivot = False
     for event in events:
         scheduled = event.activity_task_scheduled_event_attributes
         if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
             ids[event.event_id] = scheduled.activity_id
-            marks[scheduled.activity_id] = read_header(scheduled.header.fields[HEADER])
+            headers[scheduled.activity_id] = read_header(scheduled.header.fields[HEADER])
         elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
             completed = event.activity_task_completed_event_attributes
             name = ids[completed.scheduled_event_id]
             if b'"rejected"' in completed.result.payloads[0].data:
-                without_effect.add(name.removeprefix(PROBE))
-            (made_up if name.startswith(COMPENSATE) else done).add(name.removeprefix(COMPENSATE))
-            has_pivot = has_pivot or marks[name].purpose is Purpose.PIVOT
+                rejected.add(name.removeprefix(PROBE))
+            (compensated if name.startswith(COMPENSATE) else done).add(name.removeprefix(COMPENSATE))
+            has_pivot = has_pivot or headers[name].purpose is Purpose.PIVOT
         elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
             failed = event.activity_task_failed_event_attributes
             if failed.failure.application_failure_info.type == "Rejected":
-                without_effect.add(ids[failed.scheduled_event_id])
+                rejected.add(ids[failed.scheduled_event_id])
         elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
             accepted = event.workflow_execution_update_accepted_event_attributes.accepted_request.input
             ids[event.event_id] = json.loads(accepted.args.payloads[0].data)["step"]
         elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
-            made_up.add(ids[event.workflow_execution_update_completed_event_attributes.accepted_event_id])
-    counted = {name for name, mark in marks.items() if mark.owes is not None}
-    own = {address for address in owed if ":" not in address}
+            compensated.add(ids[event.workflow_execution_update_completed_event_attributes.accepted_event_id])
+    compensatable = {name for name, header in headers.items() if header.owes is not None}
+    own = {address for address in pending if ":" not in address}
     if has_pivot:
-        assert not owed
+        assert not pending
         return
-    is_attempted = any(mark.scope is CompensationScope.ATTEMPTED for mark in marks.values())
-    must = counted - made_up - (set() if is_attempted else without_effect)
+    is_attempted = any(header.scope is CompensationScope.ATTEMPTED for header in headers.values())
+    expected = compensatable - compensated - (set() if is_attempted else rejected)
     withdrawn = {e.address for e in rebuilt.ledger.entries.values() if e.outcome is Outcome.WITHDRAWN}
-    assert own == must - withdrawn
-    assert (done & counted) - made_up <= own
+    assert own == expected - withdrawn
+    assert (done & compensatable) - compensated <= own
 
 
 PLANS: dict[str, tuple[str | Plan, ...]] = {
@@ -120,11 +122,11 @@ PLANS: dict[str, tuple[str | Plan, ...]] = {
 
 
 async def check_everything(stage: Stage, handle: Handle) -> SagaRecord:
-    """At the end it says the same as the saga; at any moment, nothing that cannot be."""
-    record = await HistoryFetcher(stage.client).family(handle.id)
-    # A handle knows the first run of a saga that has continued as new; the archive has read them all.
+    """Checks the final ledger against the saga's own, and the ledger after each event for consistency."""
+    record = await HistoryFetcher(stage.client).fetch_family(handle.id)
+    # The handle stands for the first run of a saga that has continued as new.
     handle = stage.client.get_workflow_handle(handle.id)
-    assert said_by_history(rebuild_saga(record).ledger) == await said_by_the_saga(handle)
+    assert entries_of(rebuild_saga(record).ledger) == await ledger_in_details(handle)
     await check_prefixes(stage.client, handle.id)
     for child in record.children:
         if child.has_started:
@@ -136,13 +138,13 @@ async def check_prefixes(client: Client, saga_id: str) -> None:
     events = [event async for event in client.get_workflow_handle(saga_id).fetch_history_events()]
     for length in range(1, len(events) + 1):
         record = read_history(saga_id, events[:length], client.data_converter)
-        if record.carried is None and not any(child.is_pivot for child in record.children):
+        if record.continued_state is None and not any(child.is_pivot for child in record.children):
             check_against_events(events[:length], record)
 
 
 @pytest.mark.parametrize("do", PLANS.values(), ids=PLANS.keys())
-async def test_ledger_rebuilt_from_history_is_the_sagas_own(stage: Stage, do: tuple[str | Plan, ...]) -> None:
-    """With outcomes, compensations and children, at its end; and consistent after each event."""
+async def test_rebuilt_ledger_equals_the_sagas_own(stage: Stage, do: tuple[str | Plan, ...]) -> None:
+    """Both have the same entries at the end, and the rebuilt ledger is consistent after each event."""
     trip = await stage.start(*do)
     await stage.ending(trip)
 
@@ -152,10 +154,10 @@ async def test_ledger_rebuilt_from_history_is_the_sagas_own(stage: Stage, do: tu
 @pytest.mark.parametrize("scope", list(CompensationScope))
 @pytest.mark.parametrize("operation", ["book-flight", "book-car", "pay"])
 @pytest.mark.parametrize("answer", [refuses(), breaks()], ids=["refused", "unknown"])
-async def test_ledger_knows_what_was_refused_and_what_is_unknown(
+async def test_rebuilt_ledger_has_rejected_and_unknown_outcomes(
     stage: Stage, scope: CompensationScope, operation: str, answer: Answer
 ) -> None:
-    """By the same rules as the saga."""
+    """Outcomes follow the same rules as in the workflow."""
     stage.agency.when(operation, answer)
 
     trip = await stage.start("hotel", Plan(do=("flight",)), "car", "pay", "ticket", scope=scope)
@@ -164,23 +166,23 @@ async def test_ledger_knows_what_was_refused_and_what_is_unknown(
     await check_everything(stage, trip)
 
 
-async def test_child_says_what_its_history_says(stage: Stage) -> None:
-    """What a completed child hands to its parent is, to the letter, what is rebuilt from its history."""
+async def test_reported_compensations_of_a_child_equal_its_rebuilt_ledger(stage: Stage) -> None:
+    """A completed child reports exactly the plan that is rebuilt from its history."""
     plan = Plan(do=("car", Plan(do=("hotel", "flight"), name="night"), "look", "hotel"))
     trip = await stage.start("flight", plan, "fail")
     await stage.ending(trip)
 
-    record = await HistoryFetcher(stage.client).family(trip.id)
+    record = await HistoryFetcher(stage.client).fetch_family(trip.id)
     child = record.children[0]
 
-    assert child.close is not None
+    assert child.closure is not None
     assert child.record is not None
-    assert child.close.owed == rebuild_saga(child.record).ledger.plan()
-    assert child.close.owed
+    assert child.closure.pending == rebuild_saga(child.record).ledger.plan()
+    assert child.closure.pending
 
 
-async def test_cancelled_saga_is_rebuilt_with_what_was_withdrawn(stage: Stage) -> None:
-    """What no worker took cannot have happened."""
+async def test_activity_without_a_worker_is_withdrawn_by_a_cancel(stage: Stage) -> None:
+    """An action that no worker received cannot have happened."""
     trip = await stage.start("hotel", "once-far-car")
     await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=2)
     await trip.cancel()
@@ -195,33 +197,36 @@ COMPLETED, FAILED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, EventType.EVEN
 
 
 @pytest.mark.parametrize(
-    ("script", "ended", "way"),
+    ("script", "ended", "direction"),
     [
         ([], (COMPLETED, 2), RecoveryDirection.FORWARD),
-        ([refuses()], (FAILED, 1), RecoveryDirection.BACK),
+        ([refuses()], (FAILED, 1), RecoveryDirection.BACKWARD),
         ([breaks()], (FAILED, 1), RecoveryDirection.FORWARD),
     ],
     ids=["done", "rejected", "unknown"],
 )
-async def test_way_is_decided_by_the_pivot(
-    stage: Stage, script: list[Answer], ended: "tuple[EventType.ValueType, int]", way: RecoveryDirection
+async def test_pivot_decides_the_recovery_direction(
+    stage: Stage, script: list[Answer], ended: "tuple[EventType.ValueType, int]", direction: RecoveryDirection
 ) -> None:
-    """Where it was refused a saga can go back; where it is done or may have happened, it cannot."""
+    """After a rejected pivot a saga recovers backward; after a pivot that is done or in doubt, forward."""
     stage.agency.when("pay", *script)
     trip = await stage.start("hotel", "pay-patient")
     await stage.event(trip, ended[0], nth=ended[1])
 
-    rebuilt = rebuild_saga(await HistoryFetcher(stage.client).record(trip.id))
+    rebuilt = rebuild_saga(await HistoryFetcher(stage.client).fetch_saga(trip.id))
 
-    assert rebuilt.way is way
+    assert rebuilt.direction is direction
 
 
-async def test_way_is_back_until_the_pivot_is_sent(stage: Stage) -> None:
-    """Nothing else stands between a saga and its compensations."""
+async def test_recovery_is_backward_before_the_pivot(stage: Stage) -> None:
+    """A saga can compensate until the pivot is scheduled."""
     trip = await stage.start("hotel", "flight", "wait", "pay")
     await stage.event(trip, COMPLETED, nth=2)
 
-    assert rebuild_saga(await HistoryFetcher(stage.client).record(trip.id)).way is RecoveryDirection.BACK
+    assert (
+        rebuild_saga(await HistoryFetcher(stage.client).fetch_saga(trip.id)).direction
+        is RecoveryDirection.BACKWARD
+    )
 
 
 FOUND: list[dict[str, object]] = [
@@ -232,8 +237,8 @@ FOUND: list[dict[str, object]] = [
 
 
 @pytest.mark.parametrize("found", FOUND, ids=str)
-async def test_what_a_probe_has_found_counts(stage: Stage, found: dict[str, object]) -> None:
-    """It is the participant's last word on an action of which nobody knew."""
+async def test_result_of_a_probe_decides_the_outcome(stage: Stage, found: dict[str, object]) -> None:
+    """The participant's answer resolves an unknown outcome."""
     stage.agency.when("book-hotel", breaks())
     stage.agency.when("find-hotel", answers(found))
     trip = await stage.start("flight", "probed-hotel", "fail")
@@ -246,29 +251,31 @@ async def test_what_a_probe_has_found_counts(stage: Stage, found: dict[str, obje
 
 
 @pytest.mark.parametrize(
-    ("found", "way"),
+    ("found", "direction"),
     list(
         zip(
-            FOUND, [RecoveryDirection.FORWARD, RecoveryDirection.BACK, RecoveryDirection.FORWARD], strict=True
+            FOUND,
+            [RecoveryDirection.FORWARD, RecoveryDirection.BACKWARD, RecoveryDirection.FORWARD],
+            strict=True,
         )
     ),
     ids=str,
 )
-async def test_probe_decides_about_the_pivot(
-    stage: Stage, found: dict[str, object], way: RecoveryDirection
+async def test_result_of_a_probe_decides_the_recovery_direction(
+    stage: Stage, found: dict[str, object], direction: RecoveryDirection
 ) -> None:
-    """Only where it was rejected for good can a saga go back."""
+    """Only a rejected pivot allows compensation."""
     stage.agency.when("pay", breaks())
     stage.agency.when("find-payment", answers(found))
     trip = await stage.start("hotel", "pay-probed", "wait")
     await stage.event(trip, COMPLETED, nth=2)
 
-    assert rebuild_saga(await HistoryFetcher(stage.client).record(trip.id)).way is way
+    assert rebuild_saga(await HistoryFetcher(stage.client).fetch_saga(trip.id)).direction is direction
 
 
 @pytest.mark.parametrize("verb", [SKIP, COMPLETE])
-async def test_what_a_person_has_settled_counts(stage: Stage, verb: str) -> None:
-    """It is not owed any more, and not said to be done by the saga."""
+async def test_manually_resolved_compensation_is_not_pending(stage: Stage, verb: str) -> None:
+    """Both verbs end the pending compensation, and the saga as settled."""
     stage.agency.when("cancel-flight", refuses("too_late"))
     trip = await stage.start("hotel", "flight", "fail")
     await stage.status(trip, "stuck")
@@ -283,21 +290,21 @@ async def test_what_a_person_has_settled_counts(stage: Stage, verb: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("verb", "way"), [(SKIP, RecoveryDirection.BACK), (COMPLETE, RecoveryDirection.FORWARD)]
+    ("verb", "direction"), [(SKIP, RecoveryDirection.BACKWARD), (COMPLETE, RecoveryDirection.FORWARD)]
 )
-async def test_what_a_person_says_of_the_pivot_decides_the_way(
-    stage: Stage, verb: str, way: RecoveryDirection
+async def test_manually_resolved_pivot_decides_the_recovery_direction(
+    stage: Stage, verb: str, direction: RecoveryDirection
 ) -> None:
-    """Skipped, it has not happened; completed, it has."""
+    """A skipped pivot has not happened, and a completed one has."""
     stage.agency.when("pay", breaks(final=True))
     trip = await stage.start("hotel", "pay-once", "wait")
     await stage.status(trip, "stuck")
     result = {"result": {"number": "7"}} if verb == COMPLETE else {}
     request = {SKIP: SkipRequest, COMPLETE: CompleteRequest}[verb]
-    await stage.ask(trip, verb, request(step="pay", by="mia", because="the bank says so", **result))
+    await stage.ask(trip, verb, request(step="pay", by="mia", because="the bank confirms", **result))
 
-    rebuilt = rebuild_saga(await HistoryFetcher(stage.client).record(trip.id))
+    rebuilt = rebuild_saga(await HistoryFetcher(stage.client).fetch_saga(trip.id))
 
-    assert rebuilt.way is way
-    wanted = Outcome.REJECTED if way is RecoveryDirection.BACK else Outcome.DONE
-    assert rebuilt.ledger.entries["pay"].outcome is wanted
+    assert rebuilt.direction is direction
+    outcome = Outcome.REJECTED if direction is RecoveryDirection.BACKWARD else Outcome.DONE
+    assert rebuilt.ledger.entries["pay"].outcome is outcome

@@ -1,4 +1,4 @@
-"""Histories are recorded with everything that belongs to a saga, and replay from their files."""
+"""Recordings contain the histories of a saga and its children, and replay from files."""
 
 import asyncio
 import sys
@@ -9,7 +9,8 @@ import pytest
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from workers import ConfigurationError, read_recordings, record_history, replay_recordings
+from workers import ConfigurationError, read_recordings, replay_recordings
+from workers._histories.recorder import record_history
 
 from ..fixtures.continuing_saga import RelaySaga
 from ..fixtures.trip_saga import Plan, TripSaga
@@ -20,7 +21,7 @@ once = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
 
 @once
 async def test_children_are_recorded_with_their_root(stage: Stage, tmp_path: Path) -> None:
-    """Each in its own file; the manifest says which is which, and all of them replay."""
+    """Each history has a file of its own, the manifest lists the files, and all of them replay."""
     trip = await stage.start("hotel", Plan(do=("flight", Plan(do=("car",), name="far")), name="leg"), "fail")
     await stage.ending(trip)
 
@@ -36,8 +37,8 @@ async def test_children_are_recorded_with_their_root(stage: Stage, tmp_path: Pat
     assert [each.difference for each in replayed] == ["", "", ""]
 
 
-async def test_runs_that_continued_as_new_are_recorded_from_the_first(client: Client, tmp_path: Path) -> None:
-    """Although the server answers a question for the workflow with its last run."""
+async def test_all_runs_of_a_continued_workflow_are_recorded(client: Client, tmp_path: Path) -> None:
+    """The server's answer for the workflow id is the last run only."""
     name = f"relay-{uuid4().hex[:8]}"
     async with Worker(client, task_queue=name, workflows=[RelaySaga]):
         await client.execute_workflow(RelaySaga.run, 3, id=name, task_queue=name)
@@ -53,8 +54,8 @@ async def test_runs_that_continued_as_new_are_recorded_from_the_first(client: Cl
 
 
 @once
-async def test_saga_that_is_open_is_recorded_as_far_as_it_has_come(stage: Stage, tmp_path: Path) -> None:
-    """What is under way is what a change has to get along with."""
+async def test_open_saga_is_recorded_up_to_its_last_event(stage: Stage, tmp_path: Path) -> None:
+    """Changed workflow code must be able to continue open sagas."""
     gate = stage.agency.hold("book-hotel")
     trip = await stage.start("hotel")
     await gate.entered.wait()
@@ -67,19 +68,19 @@ async def test_saga_that_is_open_is_recorded_as_far_as_it_has_come(stage: Stage,
 
 
 @once
-async def test_a_recording_is_never_overwritten(stage: Stage, tmp_path: Path) -> None:
-    """It stands for sagas that run at a user's."""
+async def test_recording_is_never_overwritten(stage: Stage, tmp_path: Path) -> None:
+    """The recording may belong to sagas that still run."""
     trip = await stage.start("hotel")
     await stage.ending(trip)
     await record_history(stage.client, trip.id, tmp_path)
 
-    with pytest.raises(ConfigurationError, match="is there already"):
+    with pytest.raises(ConfigurationError, match="exists already"):
         await record_history(stage.client, trip.id, tmp_path)
 
 
 @once
-async def test_the_command_records_what_the_server_has(stage: Stage, server: str, tmp_path: Path) -> None:
-    """One line for each saga; an id that nobody knows is one sentence."""
+async def test_record_command_records_known_sagas(stage: Stage, server: str, tmp_path: Path) -> None:
+    """The command prints one line for each recorded saga, and an error for an unknown id."""
     trip = await stage.start("hotel")
     await stage.ending(trip)
 
@@ -92,5 +93,5 @@ async def test_the_command_records_what_the_server_has(stage: Stage, server: str
     output, errors = await asyncio.wait_for(record.communicate(), timeout=60)
 
     assert output.decode() == f"recorded {trip.id!r}: 1 history in {tmp_path / trip.id}\n"
-    assert errors.decode() == "error: there is no saga 'nobody' in namespace 'default'\n"
+    assert errors.decode() == "error: there is no saga 'nobody', or the server no longer keeps it\n"
     assert record.returncode == 1

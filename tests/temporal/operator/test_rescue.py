@@ -1,4 +1,4 @@
-"""A saga that was cut off is rescued from its history: what it owes is made up for, once."""
+"""Interrupted sagas are rescued from their histories: each pending compensation runs once."""
 
 import asyncio
 import json
@@ -12,10 +12,9 @@ from temporalio.client import Client, Interceptor, OutboundInterceptor, SignalWo
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper
 
-from sagas import SagaClient, SagaNotFoundError, VerbRefusedError, render_timeline
 from sagas._history.ledger_rebuild import rebuild_saga
 from sagas._history.parser import read_history
-from sagas.operator._rescue import RescueDecision
+from sagas.operator import RescueDecision, SagaClient, SagaNotFoundError, VerbRefusedError, render_timeline
 from tests.waiting import until
 
 from ..fixtures.trip_rescues import calls_of, not_made_up, rescue, rescued
@@ -25,9 +24,9 @@ from ..fixtures.trip_worker import PATIENCE, Ending, Handle, Stage
 pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
 
 
-@workflow.defn(name="CutShortTrip")
-class CutShortTrip(TripSaga):
-    """A trip that does not see that it has a time limit, which a saga would refuse."""
+@workflow.defn(name="TimedOutTrip")
+class TimedOutTrip(TripSaga):
+    """A trip that does not see its run timeout; a saga with a run timeout would refuse to start."""
 
     @workflow.run
     async def run(self, plan: Plan) -> list[str]:
@@ -35,20 +34,20 @@ class CutShortTrip(TripSaga):
         return await super().run(plan)
 
 
-async def rescued_by_hand(stage: Stage, handle: Handle) -> None:
-    """Waits for the end of a rescue in which a person has settled something."""
+async def settled(stage: Stage, handle: Handle) -> None:
+    """Waits for the end of a rescue with a manually resolved step."""
     ending = await stage.ending(handle)
     assert (ending.closed, ending.saga) == ("COMPLETED", "settled")
 
 
-async def cut_after(handle: Handle, number: int) -> bool:
-    """Terminates a saga as soon as it has so many events; whether there was still something to terminate."""
+async def terminate_after(handle: Handle, number: int) -> bool:
+    """Terminates a saga as soon as its history has so many events; False if the saga had closed before."""
     async with asyncio.timeout(PATIENCE):
         async for event in handle.fetch_history_events(wait_new_event=True):
             if event.event_id >= number:
                 break
     try:
-        await handle.terminate("cut off by the test")
+        await handle.terminate("interrupted by the test")
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
@@ -66,14 +65,16 @@ SHAPES: dict[str, tuple[str | Plan, ...]] = {
 }
 
 
-async def test_operator_sees_what_has_become_of_a_saga_that_was_cut_off(stage: Stage) -> None:
-    """That it has to be rescued, how far its rescue is, and that nothing is left to do."""
+async def test_interrupted_saga_and_its_rescue_are_listed_and_shown(stage: Stage) -> None:
+    """List, timeline and preview have the interruption, the progress of the rescue, and its end."""
     stage.agency.when("cancel-hotel", refuses("too_late"))
     trip = await stage.start("hotel", "flight", "wait")
     await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
     await trip.terminate(reason="x")
-    # A workflow that is no saga may have an id with anything in it.
-    other = await stage.client.start_workflow("Nobodys", id=f"it's {trip.id} \\", task_queue=stage.task_queue)
+    # The id of a workflow without a saga may contain any character.
+    other = await stage.client.start_workflow(
+        "WorkflowWithoutWorker", id=f"it's {trip.id} \\", task_queue=stage.task_queue
+    )
     await other.terminate()
     client = SagaClient(stage.client)
 
@@ -81,42 +82,43 @@ async def test_operator_sees_what_has_become_of_a_saga_that_was_cut_off(stage: S
         here = f"TaskQueue = '{stage.task_queue}'"
         return [(each.id, each.rescue) for each in await client.list(status="terminated", query=here)]
 
-    async def will_be_listed(*wanted: tuple[str, str]) -> None:
+    async def will_be_listed(*expected: tuple[str, str]) -> None:
         async def is_up_to_date() -> bool:
-            return sorted(await listed()) == sorted([(other.id, ""), *wanted])
+            return sorted(await listed()) == sorted([(other.id, ""), *expected])
 
-        # The server's list follows a moment later, and nobody is told when.
+            # The server's list lags behind by an unknown time.
+
         await until(is_up_to_date)
 
     await will_be_listed((trip.id, ""))
-    with pytest.raises(VerbRefusedError, match=r"it has ended, and is terminated: rescue it$"):
+    with pytest.raises(VerbRefusedError, match=r"the saga has ended as terminated; rescue the saga$"):
         await client.hold(trip.id, by="mia", because="x")
     stuck = stage.client.get_workflow_handle((await rescue(stage, trip.id)).workflow_id)
     await stage.status(stuck, "stuck")
     await will_be_listed((trip.id, "stuck"))
     preview = await client.preview(trip.id)
-    assert preview.sentence == "1 compensation has still to run"
+    assert preview.sentence == "1 compensation still to run"
     assert [each.address for each in preview.compensations] == ["book-hotel"]
-    story = await client.show(stuck.id)
-    assert story == await client.show(trip.id)
-    assert "waits: for a person\n" in render_timeline(story)
-    assert story.steps[0].compensations[0].reason == "too_late, sorry"
+    timeline = await client.show(stuck.id)
+    assert timeline == await client.show(trip.id)
+    assert "waits: for an operator\n" in render_timeline(timeline)
+    assert timeline.steps[0].compensations[0].reason == "too_late, sorry"
     await client.skip(stuck.id, "book-hotel", by="mia", because="a credit note was sent")
-    await rescued_by_hand(stage, stuck)
+    await settled(stage, stuck)
     await will_be_listed((trip.id, "settled"))
     ended = await client.preview(stuck.id)
-    assert ended.sentence == "nothing is owed"
+    assert ended.sentence == "no compensation is pending"
     assert [(s.address, s.because) for s in ended.stays] == [
         ("book-hotel", "skipped by mia: a credit note was sent")
     ]
     with pytest.raises(VerbRefusedError, match=r"its rescue '.*~rescue' is settled$"):
         await client.hold(trip.id, by="mia", because="x")
-    with pytest.raises(VerbRefusedError, match=r"it has ended, and is settled$"):
+    with pytest.raises(VerbRefusedError, match=r"the rescue has ended as settled$"):
         await client.hold(stuck.id, by="mia", because="x")
 
 
-async def test_saga_that_goes_on_is_not_listed_as_cut_off(stage: Stage) -> None:
-    """Its run was terminated, the saga was not."""
+async def test_continued_saga_is_not_listed_as_terminated(stage: Stage) -> None:
+    """The first run was terminated, and the saga continues in another run."""
     gate = stage.agency.hold("pay")
     trip = await stage.start("hotel", "pay", "ticket")
     await gate.entered.wait()
@@ -139,21 +141,19 @@ async def test_saga_that_goes_on_is_not_listed_as_cut_off(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("do", SHAPES.values(), ids=SHAPES.keys())
-async def test_saga_that_is_terminated_after_any_event_is_rescued(
-    stage: Stage, do: tuple[str | Plan, ...]
-) -> None:
-    """Every effect is made up for, or the saga goes on past its pivot; asked twice, nothing happens twice."""
-    whole = await stage.start(*do)
-    await stage.ending(whole)
-    length = len((await whole.fetch_history()).events)
+async def test_saga_terminated_after_any_event_is_rescued(stage: Stage, do: tuple[str | Plan, ...]) -> None:
+    """Every effect is compensated, or the saga continues past its pivot, also after a repeated rescue."""
+    uninterrupted = await stage.start(*do)
+    await stage.ending(uninterrupted)
+    length = len((await uninterrupted.fetch_history()).events)
 
     async def terminate_and_rescue(number: int) -> str:
         trip = await stage.start(*do)
-        if not await cut_after(trip, number):
-            return "ended before"
+        if not await terminate_after(trip, number):
+            return "closed before"
         outcome = await rescued(stage, trip.id)
         calls = calls_of(stage, trip.id, fenced=True)
-        if outcome.course is RescueDecision.GOING_ON:
+        if outcome.course is RescueDecision.CONTINUING:
             assert ("send-ticket", f"{trip.id}:send-ticket") in calls
             assert not [name for name, _ in calls if name.startswith("cancel-")]
             with pytest.raises(VerbRefusedError, match="completed"):
@@ -165,21 +165,21 @@ async def test_saga_that_is_terminated_after_any_event_is_rescued(
         assert calls_of(stage, trip.id, fenced=True) == calls
         return outcome.course.value
 
-    seen = Counter(await asyncio.gather(*(terminate_and_rescue(n) for n in range(1, length))))
+    decisions = Counter(await asyncio.gather(*(terminate_and_rescue(n) for n in range(1, length))))
 
-    assert seen[RescueDecision.COMPENSATING] > 0
-    assert bool(seen[RescueDecision.GOING_ON]) is ("pay" in do)
-    print(length, dict(seen))
+    assert decisions[RescueDecision.COMPENSATING] > 0
+    assert bool(decisions[RescueDecision.CONTINUING]) is ("pay" in do)
+    print(length, dict(decisions))
 
 
 @pytest.mark.parametrize("do", [("hotel", "flight", "wait"), ("hotel", Plan(do=("flight", "wait")))], ids=str)
-async def test_saga_that_ran_into_a_timeout_is_rescued(stage: Stage, do: tuple[str | Plan, ...]) -> None:
-    """The server ended it for real, without a word."""
+async def test_timed_out_saga_is_rescued(stage: Stage, do: tuple[str | Plan, ...]) -> None:
+    """The server closes the workflow, and no workflow code runs."""
     await stage.close()
-    stage.workflows = [CutShortTrip, TripSaga]
+    stage.workflows = [TimedOutTrip, TripSaga]
     await stage.open()
     trip = await stage.client.start_workflow(
-        CutShortTrip.run,
+        TimedOutTrip.run,
         Plan(do=do),
         id=f"late-{len(do)}-{stage.task_queue}",
         task_queue=stage.task_queue,
@@ -195,8 +195,8 @@ async def test_saga_that_ran_into_a_timeout_is_rescued(stage: Stage, do: tuple[s
     assert sorted(stage.agency.story[2:]) == ["cancel-flight", "cancel-hotel"]
 
 
-async def test_compensations_of_a_rescue_have_the_keys_and_results_of_the_saga(stage: Stage) -> None:
-    """The participant cannot tell them from the saga's own; they come newest first."""
+async def test_rescue_uses_the_keys_and_results_of_the_saga(stage: Stage) -> None:
+    """The compensations run newest first, and equal the saga's own for the participants."""
     trip = await stage.start("hotel", Plan(do=("flight", "car")), "wait")
     await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
     await trip.terminate("x")
@@ -211,7 +211,7 @@ async def test_compensations_of_a_rescue_have_the_keys_and_results_of_the_saga(s
 
 
 async def test_terminated_child_is_rescued_with_its_parent(stage: Stage) -> None:
-    """Nobody told the parent what the child owes; the child's own history does."""
+    """The parent does not know the child's compensations; the child's own history has them."""
     trip = await stage.start("hotel", Plan(do=("flight", Plan(do=("car",), name="night"), "wait")))
     await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     child = stage.child_of(trip, "leg")
@@ -227,8 +227,8 @@ async def test_terminated_child_is_rescued_with_its_parent(stage: Stage) -> None
     assert Counter(stage.agency.story)["cancel-hotel"] == 1
 
 
-async def test_child_that_makes_up_for_its_steps_is_waited_for_with_a_limit(stage: Stage) -> None:
-    """A second one who did that too would do it twice."""
+async def test_rescue_waits_for_compensating_children_with_a_timeout(stage: Stage) -> None:
+    """A second workflow must not run the same compensations."""
     gate = stage.agency.hold("cancel-flight")
     trip = await stage.start("hotel", Plan(do=("flight", "wait")))
     child = stage.child_of(trip, "leg")
@@ -238,7 +238,7 @@ async def test_child_that_makes_up_for_its_steps_is_waited_for_with_a_limit(stag
     await gate.entered.wait()
 
     with pytest.raises(VerbRefusedError, match="leg' has not ended"):
-        await rescue(stage, trip.id, patience=0.2)
+        await rescue(stage, trip.id, timeout=0.2)
     assert "cancel-hotel" not in stage.agency.story
 
     gate.opened.set()
@@ -247,8 +247,8 @@ async def test_child_that_makes_up_for_its_steps_is_waited_for_with_a_limit(stag
     assert not_made_up(stage, trip.id) == []
 
 
-async def test_child_that_is_stuck_is_not_waited_for(stage: Stage) -> None:
-    """Only a person helps, who reads at once what to type."""
+async def test_rescue_refuses_to_wait_for_a_stuck_child(stage: Stage) -> None:
+    """The reason has the commands that resolve the child."""
     stage.agency.when("cancel-flight", refuses("too_late"))
     trip = await stage.start("hotel", Plan(do=("flight", "wait")))
     child = stage.child_of(trip, "leg")
@@ -258,8 +258,8 @@ async def test_child_that_is_stuck_is_not_waited_for(stage: Stage) -> None:
     await stage.status(child, "stuck")
 
     async with asyncio.timeout(5):
-        with pytest.raises(VerbRefusedError, match=f"its child '{child.id}' is stuck") as refused:
-            await rescue(stage, trip.id, patience=600)
+        with pytest.raises(VerbRefusedError, match=f"child '{child.id}' is stuck") as refused:
+            await rescue(stage, trip.id, timeout=600)
     assert f"`sagas retry {child.id}`" in str(refused.value)
     assert f"`sagas skip {child.id} book-flight`" in str(refused.value)
     assert f"`sagas complete {child.id} book-flight`" in str(refused.value)
@@ -271,8 +271,8 @@ async def test_child_that_is_stuck_is_not_waited_for(stage: Stage) -> None:
     assert not_made_up(stage, trip.id) == []
 
 
-async def test_child_that_gets_stuck_meanwhile_is_named_as_stuck(stage: Stage) -> None:
-    """Who has waited for it reads what to type, too."""
+async def test_child_that_gets_stuck_during_the_wait_is_reported_as_stuck(stage: Stage) -> None:
+    """The reason after the timeout has the commands that resolve the child."""
     gate = Gate()
     stage.agency.when("cancel-flight", gate.hold, refuses("too_late"))
     trip = await stage.start("hotel", Plan(do=("flight", "flight", "wait")))
@@ -282,17 +282,17 @@ async def test_child_that_gets_stuck_meanwhile_is_named_as_stuck(stage: Stage) -
     await trip.terminate("x")
     await gate.entered.wait()
 
-    asking = asyncio.create_task(rescue(stage, trip.id, patience=2))
+    rescuing = asyncio.create_task(rescue(stage, trip.id, timeout=2))
     gate.opened.set()
     await stage.status(child, "stuck")
     with pytest.raises(VerbRefusedError, match=f"`sagas skip {child.id} book-flight`"):
-        await asking
+        await rescuing
     await stage.retry(child)
     await rescued(stage, trip.id)
 
 
-async def test_child_whose_code_fails_is_not_waited_for(stage: Stage) -> None:
-    """It cannot hear of the end of its parent; once it is terminated, it is rescued with it."""
+async def test_rescue_refuses_to_wait_for_a_child_with_failing_code(stage: Stage) -> None:
+    """Such a child cannot compensate; after its termination, the rescue of the parent covers the child."""
     trip = await stage.start("hotel", Plan(do=("flight", "fail-outside")))
     child = stage.child_of(trip, "leg")
     await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
@@ -300,47 +300,47 @@ async def test_child_whose_code_fails_is_not_waited_for(stage: Stage) -> None:
     await trip.terminate("x")
 
     async with asyncio.timeout(5):
-        with pytest.raises(VerbRefusedError, match=rf"code of its child '{child.id}' fails \(.*or terminate"):
-            await rescue(stage, trip.id, patience=600)
+        with pytest.raises(VerbRefusedError, match=rf"code of child '{child.id}' fails \(.*or terminate"):
+            await rescue(stage, trip.id, timeout=600)
     await child.terminate("x")
     outcome = await rescued(stage, trip.id)
     assert outcome.owed == ("leg:book-flight", "book-hotel")
     stage.ids.remove(trip.id)  # what failed its tasks fails in replay
 
 
-async def test_several_who_rescue_at_once_rescue_once(stage: Stage) -> None:
-    """One of them starts it; the others find it."""
+async def test_concurrent_rescues_start_one_rescue_workflow(stage: Stage) -> None:
+    """One request starts the workflow, and the others find the workflow."""
     trip = await stage.start("hotel", "flight", "wait")
     await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
     await trip.terminate("x")
 
-    operators = [rescue(stage, trip.id, by=f"o{n}") for n in range(5)]
-    found = await asyncio.gather(*operators)
+    requests = [rescue(stage, trip.id, by=f"o{n}") for n in range(5)]
+    outcomes = await asyncio.gather(*requests)
     await rescued(stage, trip.id)
 
-    assert len({each.run_id for each in found}) == 1
-    assert [each.is_new for each in found].count(True) == 1
+    assert len({each.run_id for each in outcomes}) == 1
+    assert [each.is_new for each in outcomes].count(True) == 1
     assert stage.agency.story == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
 
 
-async def test_several_who_have_a_saga_go_on_at_once_have_it_go_on_once(stage: Stage) -> None:
-    """The server takes the first of them, and tells the others of it."""
+async def test_concurrent_rescues_past_the_pivot_continue_the_saga_once(stage: Stage) -> None:
+    """One request resets the workflow, and the others find the new run."""
     gate = stage.agency.hold("pay")
     trip = await stage.start("hotel", "pay", "ticket")
     await gate.entered.wait()
     await trip.terminate("x")
 
-    found = await asyncio.gather(*(rescue(stage, trip.id) for _ in range(5)))
+    outcomes = await asyncio.gather(*(rescue(stage, trip.id) for _ in range(5)))
     gate.opened.set()
 
-    assert len({each.run_id for each in found}) == 1
+    assert len({each.run_id for each in outcomes}) == 1
     assert (await stage.ending(stage.client.get_workflow_handle(trip.id))).closed == "COMPLETED"
     assert stage.agency.story == ["book-hotel", "pay", "pay", "send-ticket"]
     assert len(set(stage.agency.keys["pay"])) == 1
 
 
-async def test_rescue_that_is_stuck_says_so_and_is_retried(stage: Stage) -> None:
-    """It is a saga like any other in that."""
+async def test_stuck_rescue_is_shown_and_retried(stage: Stage) -> None:
+    """A rescue workflow takes verbs like every saga."""
     stage.agency.when("cancel-hotel", refuses("too_late"))
     trip = await stage.start("hotel", "wait")
     await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
@@ -350,16 +350,16 @@ async def test_rescue_that_is_stuck_says_so_and_is_retried(stage: Stage) -> None
     outcome = await rescue(stage, trip.id)
     stuck = stage.client.get_workflow_handle(outcome.workflow_id)
     await stage.status(stuck, "stuck")
-    story = await client.show(trip.id)
-    assert story.rescue is not None
-    assert (story.status, story.rescue.status) == ("terminated", "stuck")
+    timeline = await client.show(trip.id)
+    assert timeline.rescue is not None
+    assert (timeline.status, timeline.rescue.status) == ("terminated", "stuck")
 
     await client.retry(outcome.workflow_id, by="mia", because="the hotel is open again")
     assert (await stage.ending(stuck)).saga == "compensated"
 
 
 async def test_cancel_does_not_stop_a_rescue(stage: Stage) -> None:
-    """It only makes up for things, also while it is stuck."""
+    """A rescue only compensates, and ignores a cancel even while stuck."""
     stage.agency.when("cancel-hotel", refuses("too_late"))
     trip = await stage.start("hotel", "wait")
     await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
@@ -376,8 +376,8 @@ async def test_cancel_does_not_stop_a_rescue(stage: Stage) -> None:
     assert not_made_up(stage, trip.id) == []
 
 
-async def test_saga_that_can_help_itself_is_not_rescued(stage: Stage) -> None:
-    """One that runs, one that has completed, one that has compensated, and none at all."""
+async def test_running_completed_and_compensated_sagas_need_no_rescue(stage: Stage) -> None:
+    """A rescue is refused, or starts nothing."""
     running = await stage.start("hotel", "wait")
     with pytest.raises(VerbRefusedError, match="still running"):
         await rescue(stage, running.id)
@@ -387,14 +387,14 @@ async def test_saga_that_can_help_itself_is_not_rescued(stage: Stage) -> None:
         await rescue(stage, running.id)
     failed = await stage.start("hotel", "fail")
     assert (await stage.ending(failed)) == Ending("FAILED", "compensated", "ApplicationError")
-    assert (await rescue(stage, failed.id)).course is RescueDecision.NOTHING_OWED
-    with pytest.raises(SagaNotFoundError, match="no saga 'nobody'"):
+    assert (await rescue(stage, failed.id)).course is RescueDecision.NOTHING_PENDING
+    with pytest.raises(SagaNotFoundError, match="saga 'nobody' was not found"):
         await rescue(stage, "nobody")
     assert stage.agency.story == ["book-hotel", "book-hotel", "cancel-hotel"]
 
 
-async def test_child_is_rescued_alone_while_its_parent_waits_for_that(stage: Stage) -> None:
-    """The parent is stuck with it until a person says that it is made up for; then nothing is done twice."""
+async def test_child_is_rescued_alone_while_its_parent_is_stuck(stage: Stage) -> None:
+    """The operator completes the child in the parent afterwards, and no compensation runs twice."""
     trip = await stage.start("hotel", Plan(do=("flight", "wait")))
     await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     child = stage.child_of(trip, "leg")
@@ -403,14 +403,14 @@ async def test_child_is_rescued_alone_while_its_parent_waits_for_that(stage: Sta
     await stage.status(trip, "stuck")
 
     assert (await rescued(stage, child.id)).owed == ("book-flight",)
-    await SagaClient(stage.client).complete(trip.id, "leg", by="mia", because="it is rescued")
+    await SagaClient(stage.client).complete(trip.id, "leg", by="mia", because="the child was rescued")
 
     assert (await stage.ending(trip)).saga == "settled"
     assert stage.agency.keys["cancel-flight"] == [f"{trip.id}/leg:book-flight"]
 
 
-async def test_child_that_has_completed_is_not_rescued(stage: Stage) -> None:
-    """What it did is its parent's to make up for, if anybody has to."""
+async def test_completed_child_is_not_rescued(stage: Stage) -> None:
+    """The parent runs the compensations of a completed child."""
     trip = await stage.start(Plan(do=("flight",)), "wait")
     await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
 
@@ -419,7 +419,7 @@ async def test_child_that_has_completed_is_not_rescued(stage: Stage) -> None:
 
 
 async def test_child_of_a_closed_parent_is_rescued_with_its_root(stage: Stage) -> None:
-    """Alone, it would be forgotten when its root is rescued."""
+    """A rescue of the child alone would be unknown to the rescue of the root."""
     trip = await stage.start("hotel", Plan(do=("flight", "wait")))
     await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     child = stage.child_of(trip, "leg")
@@ -432,8 +432,8 @@ async def test_child_of_a_closed_parent_is_rescued_with_its_root(stage: Stage) -
         await rescue(stage, child.id)
 
 
-async def test_child_that_was_rescued_is_not_made_up_for_again_with_its_parent(stage: Stage) -> None:
-    """What its own rescue has done counts, also where nobody told the parent."""
+async def test_rescued_child_is_not_compensated_again_with_its_parent(stage: Stage) -> None:
+    """The rescue of the parent knows the rescue of the child."""
     trip = await stage.start("hotel", Plan(do=("flight", "wait")))
     await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     child = stage.child_of(trip, "leg")
@@ -449,8 +449,8 @@ async def test_child_that_was_rescued_is_not_made_up_for_again_with_its_parent(s
     assert Counter(stage.agency.story)["cancel-flight"] == 1
 
 
-async def test_rescue_that_is_terminated_itself_goes_on(stage: Stage) -> None:
-    """Who asks again has it go on from where it was."""
+async def test_terminated_rescue_is_continued(stage: Stage) -> None:
+    """A repeated rescue continues the rescue workflow where it was interrupted."""
     stage.agency.when("cancel-hotel", refuses("too_late"))
     trip = await stage.start("hotel", "flight", "wait")
     await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
@@ -463,7 +463,7 @@ async def test_rescue_that_is_terminated_itself_goes_on(stage: Stage) -> None:
     again = await rescue(stage, trip.id)
     assert again.run_id != first.run_id
     await stage.status(stage.client.get_workflow_handle(again.workflow_id), "stuck")
-    await SagaClient(stage.client).retry(again.workflow_id, by="mia", because="they are open again")
+    await SagaClient(stage.client).retry(again.workflow_id, by="mia", because="the hotel is open again")
     await rescued(stage, trip.id)
 
     assert not_made_up(stage, trip.id) == []
@@ -473,7 +473,7 @@ async def test_rescue_that_is_terminated_itself_goes_on(stage: Stage) -> None:
 
 
 async def test_saga_that_continued_as_new_is_rescued(stage: Stage) -> None:
-    """What it owed in an earlier run has travelled along, and is made up for in its order."""
+    """The pending compensations of earlier runs are part of the continued state, and keep their order."""
     trip = await stage.start("hotel", Plan(do=("flight",)), "again", "car", "wait")
     last = await stage.next_run(trip)
     await stage.event(last, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
@@ -484,9 +484,9 @@ async def test_saga_that_continued_as_new_is_rescued(stage: Stage) -> None:
     outcome = await rescued(stage, trip.id)
 
     assert outcome.owed == ("book-car", "leg:book-flight", "book-hotel")
-    # The server may no longer keep the first run; the last one knows it all.
-    alone = rebuild_saga(read_history(trip.id, events, stage.client.data_converter)).ledger
-    assert tuple(compensation.address for compensation in alone.pending()) == outcome.owed
+    # The last run has everything, as the server may no longer keep the first run.
+    last_run = rebuild_saga(read_history(trip.id, events, stage.client.data_converter)).ledger
+    assert tuple(compensation.address for compensation in last_run.pending()) == outcome.owed
     assert not_made_up(stage, trip.id) == []
     assert [booking and booking.number for booking in stage.agency.results] == ["book-hotel-1"]
 
@@ -494,8 +494,8 @@ async def test_saga_that_continued_as_new_is_rescued(stage: Stage) -> None:
 LEG = Plan(do=("flight", "pay", "look"), is_pivot=True)
 
 
-async def test_saga_whose_pivot_is_a_child_goes_on_when_that_is_done(stage: Stage) -> None:
-    """The child ended after its parent was terminated; its steps are answered by their keys."""
+async def test_saga_continues_after_a_completed_pivot_child(stage: Stage) -> None:
+    """The child completed after the termination of the parent; participants repeat their answers by key."""
     gate = stage.agency.hold("look-around")
     trip = await stage.start("hotel", LEG, "ticket")
     await gate.entered.wait()
@@ -505,15 +505,15 @@ async def test_saga_whose_pivot_is_a_child_goes_on_when_that_is_done(stage: Stag
     gate.opened.set()
     assert (await stage.ending(stage.child_of(trip, "leg"))).closed == "COMPLETED"
 
-    assert (await rescued(stage, trip.id)).course is RescueDecision.GOING_ON
+    assert (await rescued(stage, trip.id)).course is RescueDecision.CONTINUING
 
     assert stage.agency.story[-1] == "send-ticket"
     assert not [name for name in stage.agency.story if name.startswith("cancel-")]
     assert all(len(set(keys)) == 1 for keys in stage.agency.keys.values())
 
 
-async def test_saga_whose_pivot_is_a_child_that_was_cut_off_past_its_pivot_goes_on(stage: Stage) -> None:
-    """Both were terminated; nothing crosses the pivot of the child backwards."""
+async def test_saga_continues_after_a_pivot_child_interrupted_past_its_pivot(stage: Stage) -> None:
+    """Parent and child were terminated, and nothing before the child's pivot is compensated."""
     gate = stage.agency.hold("look-around")
     trip = await stage.start("hotel", LEG, "ticket")
     await gate.entered.wait()
@@ -522,40 +522,38 @@ async def test_saga_whose_pivot_is_a_child_that_was_cut_off_past_its_pivot_goes_
     await child.terminate("x")
     gate.opened.set()
 
-    assert (await rescued(stage, trip.id)).course is RescueDecision.GOING_ON
+    assert (await rescued(stage, trip.id)).course is RescueDecision.CONTINUING
 
     assert stage.agency.story[-1] == "send-ticket"
     assert not [name for name in stage.agency.story if name.startswith("cancel-")]
 
 
 @pytest.mark.parametrize("do", [("wait", "ticket"), ("again", "wait", "ticket")], ids=str)
-async def test_pivot_child_that_a_person_has_completed_is_not_run_again(
-    stage: Stage, do: tuple[str, ...]
-) -> None:
-    """It was paid by hand: whoever goes on from there must not pay as well."""
+async def test_manually_completed_pivot_child_is_not_started_again(stage: Stage, do: tuple[str, ...]) -> None:
+    """The continued saga must not repeat a payment that was made manually."""
     gate = stage.agency.hold("book-flight")
     trip = await stage.start("hotel", LEG, *do)
     await gate.entered.wait()
-    await stage.child_of(trip, "leg").terminate("before it has paid")
+    await stage.child_of(trip, "leg").terminate("before the payment")
     gate.opened.set()
     await stage.status(trip, "stuck")
     client = SagaClient(stage.client)
-    await client.complete(trip.id, "leg", by="mia", because="it is paid", result=["pay"])
+    await client.complete(trip.id, "leg", by="mia", because="paid by bank transfer", result=["pay"])
     latest = stage.client.get_workflow_handle(trip.id)
     if "again" in do:
         latest = await stage.next_run(trip)
         await stage.event(latest, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
     await latest.terminate("x")
 
-    assert (await rescue(stage, trip.id)).course is RescueDecision.GOING_ON
+    assert (await rescue(stage, trip.id)).course is RescueDecision.CONTINUING
     await latest.signal("go")
 
     assert (await stage.ending(latest)).saga == "settled"
     assert stage.agency.story == ["book-hotel", "book-flight", "send-ticket"]
 
 
-async def test_saga_whose_pivot_is_a_child_that_was_cut_off_before_its_pivot_goes_back(stage: Stage) -> None:
-    """The pivot has not happened: what both have done is made up for."""
+async def test_saga_is_compensated_with_a_pivot_child_interrupted_before_its_pivot(stage: Stage) -> None:
+    """The pivot has not happened, so the steps of parent and child are compensated."""
     gate = stage.agency.hold("book-flight")
     trip = await stage.start("hotel", LEG, "ticket")
     await gate.entered.wait()
@@ -570,8 +568,8 @@ async def test_saga_whose_pivot_is_a_child_that_was_cut_off_before_its_pivot_goe
     assert "pay" not in stage.agency.story
 
 
-async def test_saga_whose_pivot_child_turned_back_goes_back(stage: Stage) -> None:
-    """The child heard of its parent's end as a cancel, and made up for its own steps."""
+async def test_saga_is_compensated_after_a_compensated_pivot_child(stage: Stage) -> None:
+    """Temporal cancelled the child at the end of its parent, and the child compensated."""
     trip = await stage.start("hotel", Plan(do=("flight", "sleep", "pay"), is_pivot=True), "ticket")
     await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     await stage.event(stage.child_of(trip, "leg"), EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
@@ -582,18 +580,18 @@ async def test_saga_whose_pivot_child_turned_back_goes_back(stage: Stage) -> Non
     assert not_made_up(stage, trip.id) == []
 
 
-async def test_a_cancel_after_a_rescue_does_not_cross_the_pivot_backwards(stage: Stage) -> None:
-    """P6: the pivot is asked for again, and withdrawn before anybody has taken it; but it was done before."""
+async def test_cancel_after_a_rescue_does_not_compensate_a_done_pivot(stage: Stage) -> None:
+    """P6: the repeated pivot is withdrawn before a worker receives it, but the pivot was done before."""
     await stage.open("nobody", workflows=False)
     pay = stage.agency.hold("pay")
     trip = await stage.start("hotel", "pay-far", "wait")
     await pay.entered.wait()
-    await trip.terminate("somebody did")
+    await trip.terminate("x")
     pay.opened.set()
     await stage.close()
-    found = await rescue(stage, trip.id)
-    assert found.course is RescueDecision.GOING_ON
-    again = stage.client.get_workflow_handle(trip.id, run_id=found.run_id)
+    outcome = await rescue(stage, trip.id)
+    assert outcome.course is RescueDecision.CONTINUING
+    again = stage.client.get_workflow_handle(trip.id, run_id=outcome.run_id)
     await stage.open()
     await stage.event(again, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=2)
 
@@ -606,8 +604,8 @@ async def test_a_cancel_after_a_rescue_does_not_cross_the_pivot_backwards(stage:
     assert "cancel-hotel" not in stage.agency.story
 
 
-async def test_rescue_is_stuck_with_a_child_of_which_it_cannot_account(stage: Stage) -> None:
-    """It has made up for the rest meanwhile, and waits for a person."""
+async def test_rescue_is_stuck_with_a_child_with_unknown_compensations(stage: Stage) -> None:
+    """The rescue runs all other compensations, and waits for an operator."""
     stage.agency.when("cancel-hotel", refuses("too_late"))
     trip = await stage.start("hotel", "careless-child")
     await stage.status(trip, "stuck")
@@ -623,13 +621,13 @@ async def test_rescue_is_stuck_with_a_child_of_which_it_cannot_account(stage: St
     assert Counter(stage.agency.story)["cancel-hotel"] == 2
     assert (await client.preview(trip.id)).unknown == ("careless",)
     await client.complete(stuck.id, "careless", by="mia", because="the car was given back")
-    await rescued_by_hand(stage, stuck)
+    await settled(stage, stuck)
     assert (await client.preview(trip.id)).unknown == ()
     assert await rescue(stage, trip.id) == outcome.model_copy(update={"is_new": False})
 
 
-async def test_rescue_that_only_has_a_child_to_account_for_waits_for_a_person(stage: Stage) -> None:
-    """Nothing else is owed; the child must not be forgotten."""
+async def test_rescue_with_only_unknown_compensations_waits_for_an_operator(stage: Stage) -> None:
+    """No other compensation is pending, but the child must not be forgotten."""
     trip = await stage.start("careless-child")
     await stage.status(trip, "stuck")
     await trip.terminate("x")
@@ -640,14 +638,15 @@ async def test_rescue_that_only_has_a_child_to_account_for_waits_for_a_person(st
     await stage.status(stuck, "stuck")
 
     assert outcome.sentence == (
-        f"{trip.id}: {stuck.id} waits for a person; nobody can tell what these children owe: careless"
+        f"{trip.id}: {stuck.id} waits for an operator; "
+        "the compensations of these children are unknown: careless"
     )
-    await SagaClient(stage.client).skip(stuck.id, "careless", by="mia", because="there never was a car")
-    await rescued_by_hand(stage, stuck)
+    await SagaClient(stage.client).skip(stuck.id, "careless", by="mia", because="no car was booked")
+    await settled(stage, stuck)
 
 
-async def test_saga_with_a_slash_in_its_id_is_nobodys_child(stage: Stage) -> None:
-    """Whose child a workflow is stands in its history, not in its id."""
+async def test_saga_with_a_slash_in_its_id_is_not_a_child(stage: Stage) -> None:
+    """The history, and not the id, says whether a workflow is a child."""
     root_id = f"tenant/{stage.task_queue}"
     plan = Plan(do=("hotel", Plan(do=("flight",)), "wait"))
 
@@ -664,31 +663,31 @@ async def test_saga_with_a_slash_in_its_id_is_nobodys_child(stage: Stage) -> Non
     assert (await rescued(stage, root_id)).owed == ("leg:book-flight", "book-hotel")
     assert not_made_up(stage, root_id) == []
 
-    whole = await start()
-    await whole.signal("go")
-    assert (await stage.ending(whole)).closed == "COMPLETED"
+    uninterrupted = await start()
+    await uninterrupted.signal("go")
+    assert (await stage.ending(uninterrupted)).closed == "COMPLETED"
     assert (await SagaClient(stage.client).preview(root_id)).has_completed
 
 
-class CutOff(Interceptor):
-    """A connection that breaks behind some signals.
+class BrokenConnection(Interceptor):
+    """A connection that breaks after some signals.
 
     Args:
-        after: How many go through.
-        error: With what it breaks.
+        after: The number of signals that are sent.
+        error: The error of every further signal.
     """
 
     def __init__(self, after: int, error: Exception) -> None:
-        self.left, self.error = after, error
+        self.remaining, self.error = after, error
 
     def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:  # noqa: A002 - Temporal's
-        cut_off = self
+        connection = self
 
         class Outbound(OutboundInterceptor):
             async def signal_workflow(self, input: SignalWorkflowInput) -> None:  # noqa: A002 - Temporal's
-                if not cut_off.left:
-                    raise cut_off.error
-                cut_off.left -= 1
+                if not connection.remaining:
+                    raise connection.error
+                connection.remaining -= 1
                 await super().signal_workflow(input)
 
         return Outbound(next)
@@ -698,22 +697,22 @@ LARGE = ("big-900000", "big-900000", "big-900000", "big-900000", "big-900000", "
 
 
 async def large_trip(stage: Stage) -> Handle:
-    """A trip that owes more than a server takes at once, and was cut off."""
+    """Starts and terminates a trip with more pending compensations than one message can have."""
     trip = await stage.start(*LARGE)
     await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=len(LARGE) - 1)
     await trip.terminate("x")
     return trip
 
 
-async def rescue_through(stage: Stage, connection: CutOff, trip: Handle) -> None:
-    """Rescues a trip on another connection, by a workflow that skips time."""
+async def rescue_through(stage: Stage, connection: BrokenConnection, trip: Handle) -> None:
+    """Rescues a trip on another connection, with a rescue workflow that skips time."""
     config = TimeSkipper(stage.client).client.config()
     config["interceptors"] = [*config["interceptors"], connection]
     await SagaClient(Client(**config)).rescue(trip.id, by="mia", because="x")
 
 
-async def test_saga_that_owes_more_than_a_message_takes_is_rescued(stage: Stage) -> None:
-    """It is sent in parts, and asked twice nothing is sent again."""
+async def test_large_pending_compensations_are_sent_in_chunks(stage: Stage) -> None:
+    """A repeated rescue sends no chunk again."""
     trip = await large_trip(stage)
 
     outcome = await rescued(stage, trip.id)
@@ -723,11 +722,11 @@ async def test_saga_that_owes_more_than_a_message_takes_is_rescued(stage: Stage)
     assert await rescue(stage, trip.id) == outcome.model_copy(update={"is_new": False})
 
 
-async def test_rescue_that_was_not_sent_everything_says_so_and_is_sent_the_rest(stage: Stage) -> None:
-    """Nothing is compensated before all of it is there."""
+async def test_missing_chunks_are_reported_and_sent_by_a_repeated_rescue(stage: Stage) -> None:
+    """No compensation runs before all chunks have arrived."""
     trip = await large_trip(stage)
     with pytest.raises(ConnectionError):
-        await rescue_through(stage, CutOff(3, ConnectionError("cut off by the test")), trip)
+        await rescue_through(stage, BrokenConnection(3, ConnectionError("interrupted by the test")), trip)
     waiting = stage.client.get_workflow_handle(f"{trip.id}~rescue")
     await stage.status(waiting, "stuck")
     assert "arrived here: ask for the rescue again" in await stage.details(waiting)
@@ -747,26 +746,26 @@ async def test_rescue_that_was_not_sent_everything_says_so_and_is_sent_the_rest(
     assert len(signals) == len(set(signals)) == json.loads(signals[0])["count"]
 
 
-async def test_what_a_rescue_is_sent_that_is_no_part_of_it_is_passed_over(stage: Stage) -> None:
-    """P7: whoever may signal a workflow may send anything, and it still owes all that it did."""
+async def test_foreign_chunks_are_ignored(stage: Stage) -> None:
+    """P7: any client can send signals, and no compensation is lost by them."""
     trip = await large_trip(stage)
     with pytest.raises(ConnectionError):
-        await rescue_through(stage, CutOff(3, ConnectionError("cut off by the test")), trip)
+        await rescue_through(stage, BrokenConnection(3, ConnectionError("interrupted by the test")), trip)
     waiting = stage.client.get_workflow_handle(f"{trip.id}~rescue")
-    debtless = {"of": "x", "number": 0, "count": 1, "text": "{}"}
-    for content in ([], [None], [{"of": "x"}], [debtless], [debtless, debtless]):
+    empty = {"of": "x", "number": 0, "count": 1, "text": "{}"}
+    for content in ([], [None], [{"of": "x"}], [empty], [empty, empty]):
         await waiting.signal("saga-rescue-part", args=content)
 
     assert len((await rescued(stage, trip.id)).owed) == len(LARGE) - 1
     assert not_made_up(stage, trip.id) == []
 
 
-async def test_server_that_takes_less_than_usual_is_told_of_in_a_sentence(stage: Stage) -> None:
-    """Who has set its limits can raise them, and ask again."""
+async def test_size_limit_of_the_server_is_explained(stage: Stage) -> None:
+    """An operator can raise the limit and repeat the rescue."""
     trip = await large_trip(stage)
     refusal = RPCError("Blob data size exceeds limit", RPCStatusCode.INVALID_ARGUMENT, b"")
 
-    with pytest.raises(VerbRefusedError, match=r"exceeds limit\); raise its limits and ask again"):
-        await rescue_through(stage, CutOff(1, refusal), trip)
+    with pytest.raises(VerbRefusedError, match=r"exceeds limit\); raise its size limits, and repeat"):
+        await rescue_through(stage, BrokenConnection(1, refusal), trip)
 
     assert len((await rescued(stage, trip.id)).owed) == len(LARGE) - 1

@@ -1,4 +1,4 @@
-"""A saga that was reset in the Web UI: what it did after the reset point is known, and made up for, once."""
+"""Sagas that were reset in the Web UI: steps of superseded runs are shown, and compensated once."""
 
 import asyncio
 from collections import Counter
@@ -11,8 +11,7 @@ from temporalio.api.enums.v1 import EventType, ResetReapplyExcludeType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client
 
-from sagas import SagaClient, VerbRefusedError, render_preview, render_timeline
-from sagas.operator._rescue import RescueDecision
+from sagas.operator import RescueDecision, SagaClient, VerbRefusedError, render_preview, render_timeline
 from tests.waiting import until
 
 from ..fixtures.trip_rescues import calls_of, not_made_up, rescue, rescued
@@ -27,7 +26,7 @@ NO_SIGNALS = ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL
 
 @workflow.defn(name="TripSaga")
 class OtherTrip(TripSaga):
-    """A newer version, which goes by car where the older one flies."""
+    """A newer version that books a car instead of a flight."""
 
     @workflow.run
     async def run(self, plan: Plan) -> list[str]:
@@ -41,7 +40,7 @@ async def run_of(handle: Handle) -> str:
 
 
 async def reset(client: Client, saga_id: str, *, before: str, run_id: str = "") -> Handle:
-    """Resets a saga to where it asked for a step, as the Web UI does; signals are not sent again."""
+    """Resets a saga to the start of a step as the Web UI does, without its signals."""
     run_id = run_id or await run_of(client.get_workflow_handle(saga_id))
     point = 0
     async for event in client.get_workflow_handle(saga_id, run_id=run_id).fetch_history_events():
@@ -50,12 +49,12 @@ async def reset(client: Client, saga_id: str, *, before: str, run_id: str = "") 
         if scheduled.activity_id == before or (child.workflow_id == f"{saga_id}/{before}" and before):
             point = scheduled.workflow_task_completed_event_id or child.workflow_task_completed_event_id
             break
-    assert point, f"{saga_id} has never asked for {before}"
+    assert point, f"{saga_id} has not started {before}"
     answer = await client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=client.namespace,
             workflow_execution=WorkflowExecution(workflow_id=saga_id, run_id=run_id),
-            reason="somebody did in the Web UI",
+            reason="reset by the test",
             workflow_task_finish_event_id=point,
             request_id=str(uuid4()),
             reset_reapply_exclude_types=[NO_SIGNALS],
@@ -64,46 +63,46 @@ async def reset(client: Client, saga_id: str, *, before: str, run_id: str = "") 
     return client.get_workflow_handle(saga_id, run_id=answer.run_id)
 
 
-async def cut_off_before(stage: Stage, trip: Handle, step: str) -> None:
-    """Resets a trip, and terminates it before a worker has taken up its new run."""
+async def reset_and_terminate(stage: Stage, trip: Handle, step: str) -> None:
+    """Resets a trip, and terminates the new run before a worker receives its first task."""
     await stage.close()
     anew = await reset(stage.client, trip.id, before=step)
-    await anew.terminate("somebody gave up")
+    await anew.terminate("interrupted by the test")
     await stage.open()
 
 
 async def booked(stage: Stage, *do: "str | Plan", bookings: int = 2) -> Handle:
-    """A trip that has done so many steps, and heard of it."""
+    """Starts a trip, and waits until its workflow has the results of some bookings."""
     trip = await stage.start(*do)
     last = await stage.event(trip, DONE, nth=bookings)
     await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=last.event_id)
     return trip
 
 
-async def test_what_a_reset_has_left_behind_is_made_up_for(stage: Stage) -> None:
-    """It is seen, it is owed in its place, and asked twice nothing happens twice."""
+async def test_steps_of_a_superseded_run_are_compensated(stage: Stage) -> None:
+    """The steps are shown and pending in their order, and a repeated rescue changes nothing."""
     trip = await booked(stage, "hotel", "flight", "wait")
-    await cut_off_before(stage, trip, "book-flight")
+    await reset_and_terminate(stage, trip, "book-flight")
     client = SagaClient(stage.client)
 
-    story, preview = await client.show(trip.id), await client.preview(trip.id)
+    timeline, preview = await client.show(trip.id), await client.preview(trip.id)
     outcome = await rescued(stage, trip.id)
 
-    assert [(step.address, bool(step.left_by)) for step in story.steps] == [
+    assert [(line.address, bool(line.left_by)) for line in timeline.steps] == [
         ("book-hotel", False),
         ("book-flight", True),
     ]
-    assert "done before a reset, by run " in render_timeline(story)
+    assert "executed before a reset, by run " in render_timeline(timeline, width=100)
     assert [each.address for each in preview.compensations] == ["book-flight", "book-hotel"]
     assert outcome.owed == ("book-flight", "book-hotel")
     assert stage.agency.story == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
     assert not_made_up(stage, trip.id) == []
     assert await rescue(stage, trip.id) == outcome.model_copy(update={"is_new": False})
-    assert (await client.preview(trip.id)).sentence == "nothing is owed"
+    assert (await client.preview(trip.id)).sentence == "no compensation is pending"
 
 
-async def test_what_was_done_again_after_a_reset_is_made_up_for_once(stage: Stage) -> None:
-    """It is the same effect, under the same key."""
+async def test_repeated_step_is_compensated_once(stage: Stage) -> None:
+    """The step has the same key in both runs, and is one effect."""
     trip = await booked(stage, "hotel", "flight", "wait")
     anew = await reset(stage.client, trip.id, before="book-flight")
     await stage.event(anew, DONE, nth=2)
@@ -115,8 +114,8 @@ async def test_what_was_done_again_after_a_reset_is_made_up_for_once(stage: Stag
     assert len(set(stage.agency.keys["book-flight"])) == 1
 
 
-async def test_saga_that_waits_for_a_person_after_a_reset_says_so(stage: Stage) -> None:
-    """What was under way when it was reset never ends, and nobody waits for that."""
+async def test_stuck_saga_waits_for_an_operator_after_a_reset(stage: Stage) -> None:
+    """An activity of the superseded run has no end, and does not count as running."""
     gate = stage.agency.hold("book-flight")
     stage.agency.when("cancel-hotel", refuses("too_late"))
     trip = await stage.start("hotel", "flight", "fail")
@@ -125,24 +124,24 @@ async def test_saga_that_waits_for_a_person_after_a_reset_says_so(stage: Stage) 
     await stage.status(anew, "stuck")
     gate.opened.set()
 
-    story = await SagaClient(stage.client).show(trip.id)
+    timeline = await SagaClient(stage.client).show(trip.id)
 
-    assert [wait.what for wait in story.waits] == ["for a person"]
+    assert [wait.what for wait in timeline.waits] == ["for a person"]
 
 
-async def test_a_saga_that_was_reset_twice_remembers_both(stage: Stage) -> None:
-    """Each run knows only of the one that it was copied from."""
+async def test_both_superseded_runs_of_two_resets_are_read(stage: Stage) -> None:
+    """Each history names only the run from which it was copied."""
     trip = await booked(stage, "hotel", "flight", "car", "wait", bookings=3)
     await stage.close()
     await reset(stage.client, trip.id, before="book-car")
-    await cut_off_before(stage, trip, "book-flight")
+    await reset_and_terminate(stage, trip, "book-flight")
 
     assert (await rescued(stage, trip.id)).owed == ("book-car", "book-flight", "book-hotel")
     assert not_made_up(stage, trip.id) == []
 
 
-async def test_a_run_that_was_reset_twice_has_left_two_behind(stage: Stage) -> None:
-    """No history names the first of them, but the server lists it."""
+async def test_run_superseded_by_a_second_reset_of_the_same_run_is_read(stage: Stage) -> None:
+    """No history names that run, but the server lists it."""
     trip = await booked(stage, "hotel", "wait", "flight", "sleep", bookings=1)
     first = await run_of(trip)
     second = await reset(stage.client, trip.id, before="book-hotel", run_id=first)
@@ -164,8 +163,8 @@ async def test_a_run_that_was_reset_twice_has_left_two_behind(stage: Stage) -> N
     assert not_made_up(stage, trip.id) == []
 
 
-async def test_a_reset_to_before_a_saga_continued_as_new_leaves_all_the_rest_behind(stage: Stage) -> None:
-    """The runs after the one that was reset are left behind with it."""
+async def test_reset_to_before_a_continue_as_new_supersedes_all_later_runs(stage: Stage) -> None:
+    """The runs after the reset run are superseded as well."""
     trip = await stage.start("hotel", "flight", "again", "car", "wait")
     first = await run_of(trip)
     await stage.event(await stage.next_run(trip), DONE)
@@ -178,8 +177,8 @@ async def test_a_reset_to_before_a_saga_continued_as_new_leaves_all_the_rest_beh
     assert not_made_up(stage, trip.id) == []
 
 
-async def test_a_saga_continues_as_new_after_a_reset_and_is_rescued(stage: Stage) -> None:
-    """What was left behind stands between what it did before and after the reset."""
+async def test_saga_that_continued_as_new_after_a_reset_is_rescued(stage: Stage) -> None:
+    """The superseded steps keep their place between earlier and later steps."""
     trip = await booked(stage, "hotel", "wait", "flight", "sleep", bookings=1)
     await trip.signal("go")
     await stage.event(trip, DONE, nth=2)
@@ -194,39 +193,39 @@ async def test_a_saga_continues_as_new_after_a_reset_and_is_rescued(stage: Stage
     assert (await rescued(stage, trip.id)).owed == ("book-car", "book-flight", "book-hotel")
 
 
-async def test_what_was_compensated_before_a_reset_is_not_owed(stage: Stage) -> None:
-    """Its key is void: there is nothing to take back."""
+async def test_step_compensated_before_a_reset_is_not_pending(stage: Stage) -> None:
+    """The idempotency key of the step is void."""
     trip = await stage.start("hotel", "flight", "fail")
     assert (await stage.ending(trip)).saga == "compensated"
-    await cut_off_before(stage, trip, "book-flight")
+    await reset_and_terminate(stage, trip, "book-flight")
 
-    assert (await rescue(stage, trip.id)).course is RescueDecision.NOTHING_OWED
+    assert (await rescue(stage, trip.id)).course is RescueDecision.NOTHING_PENDING
 
     assert stage.agency.story == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
 
 
-async def test_what_a_person_has_settled_before_a_reset_is_not_owed(stage: Stage) -> None:
-    """It is told who that was."""
+async def test_step_resolved_before_a_reset_is_not_pending(stage: Stage) -> None:
+    """The timeline and the preview name the operator."""
     stage.agency.when("cancel-flight", refuses("too_late"))
     trip = await stage.start("hotel", "flight", "fail")
     await stage.status(trip, "stuck")
     client = SagaClient(stage.client)
     await client.skip(trip.id, "book-flight", by="mia", because="a credit note was sent")
     assert (await stage.ending(trip)).saga == "settled"
-    await cut_off_before(stage, trip, "book-flight")
+    await reset_and_terminate(stage, trip, "book-flight")
 
-    assert (await rescue(stage, trip.id)).course is RescueDecision.NOTHING_OWED
+    assert (await rescue(stage, trip.id)).course is RescueDecision.NOTHING_PENDING
 
-    story, preview = await client.show(trip.id), await client.preview(trip.id)
-    assert "skip book-flight by mia: a credit note was sent" in render_timeline(story)
-    assert [step.compensations[0].state.value for step in story.steps] == ["done", "skipped"]
+    timeline, preview = await client.show(trip.id), await client.preview(trip.id)
+    assert "skip book-flight by mia: a credit note was sent" in render_timeline(timeline)
+    assert [line.compensations[0].state.value for line in timeline.steps] == ["done", "skipped"]
     assert [(stay.address, stay.because) for stay in preview.stays] == [
         ("book-flight", "skipped by mia: a credit note was sent")
     ]
 
 
-async def test_saga_that_ended_by_itself_is_rescued_for_what_it_did_before_a_reset(stage: Stage) -> None:
-    """It has made up for all that it knew of; only the rest is left."""
+async def test_compensated_saga_is_rescued_for_a_superseded_step(stage: Stage) -> None:
+    """The saga has compensated its own steps, and the rescue compensates the superseded step."""
     trip = await booked(stage, "hotel", "wait", "flight", "sleep", bookings=1)
     await trip.signal("go")
     await stage.event(trip, DONE, nth=2)
@@ -241,20 +240,18 @@ async def test_saga_that_ended_by_itself_is_rescued_for_what_it_did_before_a_res
 
     outcome = await rescued(stage, trip.id)
 
-    assert while_it_runs.sentence == (
-        "1 compensation would run; for 1 effect from before a reset, only a rescue makes up"
+    assert while_it_runs.sentence == ("1 compensation would run; 1 effect from before a reset needs a rescue")
+    assert "only a rescue compensates these steps:\n  book-flight  cancel-flight" in render_preview(
+        while_it_runs
     )
-    assert "only a rescue makes up for it:\n  book-flight  cancel-flight" in render_preview(while_it_runs)
     assert outcome.owed == ("book-flight",)
     assert not_made_up(stage, trip.id) == []
     assert (await rescue(stage, trip.id)).run_id == outcome.run_id
 
 
 @pytest.mark.parametrize("after", ["look", "pay"])
-async def test_saga_that_completed_is_rescued_for_what_only_an_earlier_run_did(
-    stage: Stage, after: str
-) -> None:
-    """It was refused what that had done, so it must have asked for something else; its own work stays."""
+async def test_completed_saga_is_rescued_for_a_superseded_step(stage: Stage, after: str) -> None:
+    """The later run was rejected for another message, so the earlier effect exists; own effects remain."""
     trip = await booked(stage, "hotel", "perhaps-flight", "wait", after)
     stage.agency.when("book-flight", refuses("key_reuse"))
     anew = await reset(stage.client, trip.id, before="book-hotel")
@@ -272,8 +269,8 @@ async def test_saga_that_completed_is_rescued_for_what_only_an_earlier_run_did(
     assert (await client.preview(trip.id)).left == ()
 
 
-async def test_nothing_of_a_run_that_has_passed_the_pivot_is_taken_back(stage: Stage) -> None:
-    """Also where the run after it was refused some of it."""
+async def test_steps_of_a_superseded_run_past_its_pivot_are_not_compensated(stage: Stage) -> None:
+    """The rejection of a step in a later run changes nothing."""
     trip = await booked(stage, "hotel", "perhaps-flight", "pay", "wait", bookings=3)
     stage.agency.when("book-flight", refuses("key_reuse"))
     anew = await reset(stage.client, trip.id, before="book-hotel")
@@ -284,13 +281,13 @@ async def test_nothing_of_a_run_that_has_passed_the_pivot_is_taken_back(stage: S
         await rescue(stage, trip.id)
 
 
-async def test_saga_goes_on_where_its_pivot_was_done_before_a_reset(stage: Stage) -> None:
-    """Nothing crosses the pivot backwards, whichever run has passed it."""
+async def test_saga_continues_when_a_superseded_run_has_passed_the_pivot(stage: Stage) -> None:
+    """Nothing is compensated after the pivot, whichever run has passed the pivot."""
     trip = await booked(stage, "hotel", "flight", "pay", "wait", bookings=3)
-    await cut_off_before(stage, trip, "book-flight")
+    await reset_and_terminate(stage, trip, "book-flight")
 
     outcome = await rescue(stage, trip.id)
-    assert outcome.course is RescueDecision.GOING_ON
+    assert outcome.course is RescueDecision.CONTINUING
     again = stage.client.get_workflow_handle(trip.id)
     await again.signal("go")
 
@@ -298,8 +295,10 @@ async def test_saga_goes_on_where_its_pivot_was_done_before_a_reset(stage: Stage
     assert not [name for name in stage.agency.story if name.startswith("cancel-")]
 
 
-async def test_saga_that_turned_back_behind_the_pivot_of_an_earlier_run_is_for_a_person(stage: Stage) -> None:
-    """There is no way back, and none forward."""
+async def test_saga_compensated_after_the_pivot_of_a_superseded_run_needs_a_manual_decision(
+    stage: Stage,
+) -> None:
+    """A rescue can neither compensate nor continue such a saga."""
     trip = await booked(stage, "hotel", "flight", "pay", "wait", bookings=3)
     gate = stage.agency.hold("book-flight")
     anew = await reset(stage.client, trip.id, before="book-flight")
@@ -308,13 +307,13 @@ async def test_saga_that_turned_back_behind_the_pivot_of_an_earlier_run_is_for_a
     gate.opened.set()
     assert (await stage.ending(anew)).saga == "compensated"
 
-    with pytest.raises(VerbRefusedError, match="turned back after a reset"):
+    with pytest.raises(VerbRefusedError, match="compensated after a reset"):
         await rescue(stage, trip.id)
 
 
 @pytest.mark.parametrize("is_open", [True, False], ids=["under-way", "closed"])
-async def test_child_that_a_reset_has_left_behind_is_made_up_for(stage: Stage, *, is_open: bool) -> None:
-    """Where it still runs, it is told to turn back first."""
+async def test_child_of_a_superseded_run_is_compensated(stage: Stage, *, is_open: bool) -> None:
+    """An open child is cancelled first, and compensates its own steps."""
     leg = Plan(do=("flight", "car", "wait") if is_open else ("flight", "car"))
     trip = await stage.start("hotel", leg, "wait")
     await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
@@ -322,7 +321,7 @@ async def test_child_that_a_reset_has_left_behind_is_made_up_for(stage: Stage, *
     await stage.event(child, DONE, nth=2)
     if not is_open:
         await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
-    await cut_off_before(stage, trip, "leg")
+    await reset_and_terminate(stage, trip, "leg")
 
     outcome = await rescued(stage, trip.id)
 
@@ -331,10 +330,10 @@ async def test_child_that_a_reset_has_left_behind_is_made_up_for(stage: Stage, *
 
 
 @pytest.mark.parametrize("do", [("flight", "wait", "car"), ("flight", "wait", "again", "car")], ids=str)
-async def test_child_that_was_begun_anew_after_a_reset_leaves_nothing_behind(
+async def test_steps_of_a_child_that_was_started_again_are_compensated(
     stage: Stage, do: tuple[str, ...]
 ) -> None:
-    """The one before had come further, under the same keys; perhaps it had continued as new."""
+    """The earlier child had executed more steps, under the same keys; one of them continued as new."""
     trip = await stage.start("hotel", Plan(do=do), "sleep")
     await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     child = stage.child_of(trip, "leg")
@@ -355,7 +354,7 @@ async def test_child_that_was_begun_anew_after_a_reset_leaves_nothing_behind(
 
 
 async def test_saga_that_was_rescued_and_reset_is_rescued_again(stage: Stage) -> None:
-    """What it has done since is owed; who asks twice, or at the same time, has it done once."""
+    """Concurrent and repeated requests start one further rescue, for the steps since the first one."""
     trip = await booked(stage, "hotel", "wait", "flight", "sleep", bookings=1)
     await trip.terminate("x")
     first = await rescued(stage, trip.id)
@@ -365,31 +364,31 @@ async def test_saga_that_was_rescued_and_reset_is_rescued_again(stage: Stage) ->
     await stage.event(anew, DONE, nth=2)
     await anew.terminate("y")
 
-    found = await asyncio.gather(*(rescue(stage, trip.id, by=f"o{n}") for n in range(4)))
+    outcomes = await asyncio.gather(*(rescue(stage, trip.id, by=f"o{n}") for n in range(4)))
     again = await rescued(stage, trip.id)
 
     assert first.workflow_id == f"{trip.id}~rescue"
-    assert {each.workflow_id for each in found} == {again.workflow_id} == {f"{trip.id}~rescue-2"}
-    assert [each.is_new for each in found].count(True) == 1
+    assert {each.workflow_id for each in outcomes} == {again.workflow_id} == {f"{trip.id}~rescue-2"}
+    assert [each.is_new for each in outcomes].count(True) == 1
     assert again.owed == ("book-flight", "book-hotel")
     assert not_made_up(stage, trip.id) == []
     client = SagaClient(stage.client)
-    story = await client.show(again.workflow_id)
-    assert [each.id for each in story.rescues] == [first.workflow_id, again.workflow_id]
+    timeline = await client.show(again.workflow_id)
+    assert [each.id for each in timeline.rescues] == [first.workflow_id, again.workflow_id]
 
     async def is_listed() -> bool:
-        found = await client.list(status="terminated", query=f"WorkflowId = '{trip.id}'")
-        return [each.rescue for each in found] == ["compensated"]
+        sagas = await client.list(status="terminated", query=f"WorkflowId = '{trip.id}'")
+        return [each.rescue for each in sagas] == ["compensated"]
 
     await until(is_listed)
 
 
-async def test_what_a_rescue_has_made_up_for_is_not_owed_after_a_reset(stage: Stage) -> None:
-    """Nobody has done it again since."""
+async def test_step_compensated_by_a_rescue_is_not_pending_after_a_reset(stage: Stage) -> None:
+    """The step was not repeated since."""
     trip = await booked(stage, "hotel", "flight", "wait")
     await trip.terminate("x")
     first = await rescued(stage, trip.id)
-    await cut_off_before(stage, trip, "book-flight")
+    await reset_and_terminate(stage, trip, "book-flight")
 
     assert (await rescue(stage, trip.id)).run_id == first.run_id
 
@@ -397,7 +396,7 @@ async def test_what_a_rescue_has_made_up_for_is_not_owed_after_a_reset(stage: St
 
 
 async def test_rescue_of_an_earlier_saga_with_the_same_id_does_not_count(stage: Stage) -> None:
-    """It was another one, though its steps had the same keys."""
+    """The later saga needs a rescue of its own, although the keys of the steps are the same."""
     trip = await booked(stage, "hotel", "wait", bookings=1)
     await trip.terminate("x")
     await rescued(stage, trip.id)

@@ -1,4 +1,4 @@
-"""What an operator may ask of a saga: carried out and written down, or refused by a sentence."""
+"""Verbs of operators: executed and recorded in the audit trail, or refused with a reason."""
 
 import asyncio
 
@@ -6,7 +6,8 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowUpdateFailedError
 
-from sagas import (
+from sagas import SagaPlugin
+from sagas.operator import (
     COMPENSATE,
     COMPLETE,
     HOLD,
@@ -14,34 +15,33 @@ from sagas import (
     RETRY,
     SKIP,
     CompleteRequest,
-    OperatorNote,
+    OperatorRequest,
     SagaClient,
-    SagaPlugin,
     SkipRequest,
 )
 
 from ..fixtures.trip_saga import Booking, Gate, Plan, breaks, refuses
 from ..fixtures.trip_worker import Ending, Handle, Stage
 
-# The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
+# Tests of cancels, pivots and children run with a cache as well; here, each workflow task is a replay.
 pytestmark = pytest.mark.parametrize("stage", [0], indirect=True, ids=["evicted"])
 
-MIA = OperatorNote(by="mia", because="a call from the customer")
+MIA = OperatorRequest(by="mia", because="a call from the customer")
 COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 FAILED = EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED
 FIRED = EventType.EVENT_TYPE_TIMER_FIRED
 
 
 def skip(step: str) -> SkipRequest:
-    return SkipRequest(by="mia", because="it was never there", step=step)
+    return SkipRequest(by="mia", because="the booking does not exist", step=step)
 
 
 def complete(step: str, result: object = None) -> CompleteRequest:
     return CompleteRequest(by="mia", because="done by telephone", step=step, result=result)
 
 
-async def test_a_saga_that_is_held_begins_nothing_until_it_is_resumed(stage: Stage) -> None:
-    """What is under way goes on to its end."""
+async def test_held_saga_starts_no_step_until_resumed(stage: Stage) -> None:
+    """A running activity goes on to its end."""
     hotel = stage.agency.hold("book-hotel")
     trip = await stage.start("hotel", "flight")
     await hotel.entered.wait()
@@ -58,8 +58,8 @@ async def test_a_saga_that_is_held_begins_nothing_until_it_is_resumed(stage: Sta
     assert stage.agency.story == ["book-hotel", "book-flight"]
 
 
-async def test_children_are_held_with_their_parent_and_resumed_with_it(stage: Stage) -> None:
-    """At any depth; what is under way in them goes on to its end, and each says who has held it."""
+async def test_children_are_held_and_resumed_with_their_parent(stage: Stage) -> None:
+    """The verbs reach children at any depth, and each audit trail has the operator."""
     car = stage.agency.hold("book-car")
     trip = await stage.start("hotel", Plan(do=(Plan(do=("car", "flight"), name="night"), "look")), "ticket")
     await car.entered.wait()
@@ -74,10 +74,10 @@ async def test_children_are_held_with_their_parent_and_resumed_with_it(stage: St
     assert stage.agency.story == ["book-hotel", "book-car"]
     assert "hold by mia: a call from the customer" in await stage.details(family[2])
     operator = SagaClient(stage.client)
-    told = (await operator.show(trip.id)).steps[1].child
-    assert told is not None
+    leg = (await operator.show(trip.id)).steps[1].child
+    assert leg is not None
     assert [
-        (each.status, [verb.verb for verb in each.verbs]) for each in (told, told.steps[0].child) if each
+        (each.status, [verb.verb for verb in each.verbs]) for each in (leg, leg.steps[0].child) if each
     ] == [("held", ["saga-hold"])] * 2
 
     assert await stage.ask(trip, RESUME, MIA) == "running"
@@ -86,8 +86,8 @@ async def test_children_are_held_with_their_parent_and_resumed_with_it(stage: St
     assert [verb.words for verb in (await operator.show(family[2].id)).verbs] == ["hold", "resume"]
 
 
-async def test_a_child_that_starts_while_its_parent_is_being_held_is_held(stage: Stage) -> None:
-    """Its start cannot be taken back, but it begins nothing."""
+async def test_child_that_starts_during_a_hold_is_held(stage: Stage) -> None:
+    """The start of the child is already on the way, but the child starts no step."""
     asked_for = EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED
     trips = [await stage.start("hotel", Plan(do=("visa",))) for _ in range(10)]
 
@@ -104,24 +104,24 @@ async def test_a_child_that_starts_while_its_parent_is_being_held_is_held(stage:
         assert (await stage.ending(trip)).closed == "COMPLETED"
 
 
-@pytest.mark.parametrize("what", ["compensating", "closed"])
-async def test_a_child_that_makes_up_for_itself_is_not_held(stage: Stage, what: str) -> None:
-    """Nothing holds a compensation, nor that of the parent, which turns round when it hears of it."""
-    gate = stage.agency.hold("cancel-flight" if what == "compensating" else "look-around")
-    child = Plan(do=("flight", "fail") if what == "compensating" else ("flight",))
+@pytest.mark.parametrize("state", ["compensating", "closed"])
+async def test_compensating_child_is_not_held(stage: Stage, state: str) -> None:
+    """A hold stops neither the compensations of the child nor those of its parent."""
+    gate = stage.agency.hold("cancel-flight" if state == "compensating" else "look-around")
+    child = Plan(do=("flight", "fail") if state == "compensating" else ("flight",))
     trip = await stage.start("hotel", child, "look")
     await gate.entered.wait()
 
     assert await stage.ask(trip, HOLD, MIA) == "held"
     gate.opened.set()
-    if what == "closed":
+    if state == "closed":
         await stage.ask(trip, RESUME, MIA)
 
-    assert (await stage.ending(trip)).closed == ("COMPLETED" if what == "closed" else "FAILED")
+    assert (await stage.ending(trip)).closed == ("COMPLETED" if state == "closed" else "FAILED")
 
 
-async def test_a_child_that_is_stuck_is_held_with_its_parent_once_it_is_through(stage: Stage) -> None:
-    """It would begin its next step else; a `resume` that comes before is heard as well."""
+async def test_stuck_child_is_held_after_its_stuck_step(stage: Stage) -> None:
+    """The child starts no further step; a resume before the end of the stuck step counts as well."""
     for is_early in (False, True):
         stage.agency.when("book-flight", refuses())
         trip = await stage.start("hotel", Plan(do=("pay", "flight", "look"), is_pivot=True), "ticket")
@@ -147,8 +147,8 @@ async def test_a_child_that_is_stuck_is_held_with_its_parent_once_it_is_through(
         assert stage.agency.story[-2:] == ["look-around", "send-ticket"]
 
 
-async def test_a_child_that_is_stuck_on_its_way_back_is_not_held(stage: Stage) -> None:
-    """Nothing holds a compensation, so nobody is said to have done so."""
+async def test_child_with_a_stuck_compensation_is_not_held(stage: Stage) -> None:
+    """The audit trail of the child has no hold, because a hold stops no compensation."""
     stage.agency.when("cancel-flight", refuses("too_late"))
     trip = await stage.start("hotel", Plan(do=("flight", "fail")))
     await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
@@ -164,8 +164,8 @@ async def test_a_child_that_is_stuck_on_its_way_back_is_not_held(stage: Stage) -
     assert (await stage.ending(trip)).saga == "compensated"
 
 
-async def test_a_saga_that_is_held_stays_so_where_its_child_is_past_the_pivot(stage: Stage) -> None:
-    """P6: to compensate is too late then, and whoever resumes it gets both going."""
+async def test_parent_stays_held_after_compensate_when_its_child_is_past_the_pivot(stage: Stage) -> None:
+    """P6: compensating is too late then, and a resume continues parent and child."""
     pay = stage.agency.hold("pay")
     trip = await stage.start("hotel", Plan(do=("pay", "look"), is_pivot=True), "ticket")
     await pay.entered.wait()
@@ -187,8 +187,8 @@ async def test_a_saga_that_is_held_stays_so_where_its_child_is_past_the_pivot(st
     assert stage.agency.story == ["book-hotel", "pay", "look-around", "send-ticket"]
 
 
-async def test_a_saga_that_is_held_stays_so_where_it_is_told_to_compensate_too_late(stage: Stage) -> None:
-    """P6: its pivot may have happened already, and has."""
+async def test_saga_stays_held_after_compensate_when_its_pivot_is_done(stage: Stage) -> None:
+    """P6: the pivot was under way at the time of the request, and has happened."""
     pay = stage.agency.hold("pay")
     trip = await stage.start("hotel", "pay", "look")
     await pay.entered.wait()
@@ -205,8 +205,8 @@ async def test_a_saga_that_is_held_stays_so_where_it_is_told_to_compensate_too_l
     assert stage.agency.story == ["book-hotel", "pay", "look-around"]
 
 
-async def test_a_child_that_is_held_with_its_parent_compensates_with_it(stage: Stage) -> None:
-    """Nobody has to resume it first."""
+async def test_held_child_compensates_with_its_parent(stage: Stage) -> None:
+    """No resume is needed first."""
     trip = await stage.start("hotel", Plan(do=("flight", "visa")))
     await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     await stage.event(stage.child_of(trip, "leg"), COMPLETED)
@@ -219,24 +219,24 @@ async def test_a_child_that_is_held_with_its_parent_compensates_with_it(stage: S
     assert stage.agency.story[2:] == ["cancel-flight", "cancel-hotel"]
 
 
-async def test_a_saga_that_is_held_can_be_cancelled(stage: Stage) -> None:
-    """And told to compensate; neither waits for `resume`."""
-    for way in ("cancel", COMPENSATE):
+async def test_held_saga_can_be_cancelled_and_compensated(stage: Stage) -> None:
+    """Neither a cancel nor a compensate waits for a resume."""
+    for verb in ("cancel", COMPENSATE):
         hotel = stage.agency.hold("book-hotel")
         trip = await stage.start("hotel", "flight")
         await hotel.entered.wait()
         await stage.ask(trip, HOLD, MIA)
         hotel.opened.set()
         await stage.event(trip, COMPLETED)
-        await (trip.cancel() if way == "cancel" else stage.ask(trip, COMPENSATE, MIA))
+        await (trip.cancel() if verb == "cancel" else stage.ask(trip, COMPENSATE, MIA))
 
         assert (await stage.ending(trip)).saga == "compensated"
     assert "book-flight" not in stage.agency.story
 
 
 @pytest.mark.parametrize("word", ["sleep", "wait", "car", "flight|sleep", "leg"])
-async def test_an_operator_has_a_saga_compensate(stage: Stage, word: str) -> None:
-    """Wherever it waits; the failure says who wanted it."""
+async def test_compensate_works_wherever_the_saga_waits(stage: Stage, word: str) -> None:
+    """The failure of the saga has the code of a requested compensation."""
     stage.agency.when("book-car", Gate().hold_and_beat)
     leg = Plan(do=("flight", "sleep"))
     trip = await stage.start("hotel", leg if word == "leg" else word, "look")
@@ -258,8 +258,8 @@ async def test_an_operator_has_a_saga_compensate(stage: Stage, word: str) -> Non
     assert stage.agency.story[-1] == "cancel-hotel"
 
 
-async def test_a_compensation_is_skipped(stage: Stage) -> None:
-    """The saga says that it was settled, and by which step; its other compensations have run."""
+async def test_compensation_is_skipped(stage: Stage) -> None:
+    """The saga ends as settled with the skipped step; the other compensations run."""
     stage.agency.when("cancel-flight", refuses("too_late"))
     trip = await stage.start("hotel", "flight", "fail")
     await stage.status(trip, "stuck")
@@ -274,8 +274,8 @@ async def test_a_compensation_is_skipped(stage: Stage) -> None:
     assert error.details[3] == {"book-flight": "skipped"}
 
 
-async def test_a_compensation_is_completed_by_hand(stage: Stage) -> None:
-    """Also one that is still being tried."""
+async def test_compensation_is_completed_manually(stage: Stage) -> None:
+    """A compensation that is still being retried can be completed as well."""
     stage.agency.when("cancel-flight", *[breaks()] * 50)
     trip = await stage.start("flight", "fail")
     await stage.status(trip, "stuck")
@@ -286,8 +286,8 @@ async def test_a_compensation_is_completed_by_hand(stage: Stage) -> None:
     assert (await stage.failure(trip)).details[3] == {"book-flight": "completed by hand"}
 
 
-async def test_a_step_after_the_pivot_is_completed_by_hand(stage: Stage) -> None:
-    """With the result that it would have had; it cannot be skipped, as the saga counts on it."""
+async def test_step_after_the_pivot_is_completed_manually(stage: Stage) -> None:
+    """The operator gives the result of the action; the step cannot be skipped."""
     stage.agency.when("book-hotel", refuses("closed"))
     trip = await stage.start("pay", "hotel", "look")
     await stage.status(trip, "stuck")
@@ -304,8 +304,8 @@ async def test_a_step_after_the_pivot_is_completed_by_hand(stage: Stage) -> None
 
 
 @pytest.mark.parametrize("verb", [SKIP, COMPLETE])
-async def test_a_person_gives_the_verdict_on_the_pivot(stage: Stage, verb: str) -> None:
-    """Who skips it says that it has not happened, who completes it says that it has."""
+async def test_pivot_in_doubt_is_resolved_manually(stage: Stage, verb: str) -> None:
+    """A skipped pivot has not happened, and a completed one has."""
     stage.agency.when("pay", *[breaks(final=True)] * 50)
     trip = await stage.start("hotel", "pay-once", "look")
     await stage.status(trip, "stuck")
@@ -321,8 +321,8 @@ async def test_a_person_gives_the_verdict_on_the_pivot(stage: Stage, verb: str) 
     )
 
 
-async def test_a_parent_knows_what_was_settled_in_its_child(stage: Stage) -> None:
-    """Under the address that it has there."""
+async def test_parent_reports_manual_resolutions_of_its_child(stage: Stage) -> None:
+    """The resolution has the address of the step in the parent."""
     stage.agency.when("cancel-flight", refuses("too_late"))
     leg = Plan(do=("flight", "fail"))
     trip = await stage.start("hotel", leg)
@@ -337,15 +337,15 @@ async def test_a_parent_knows_what_was_settled_in_its_child(stage: Stage) -> Non
     assert (await stage.failure(trip)).details[3] == {"leg:book-flight": "skipped"}
 
 
-@pytest.mark.parametrize("who", ["parent", "child"])
-async def test_a_parent_knows_what_was_settled_in_a_child_that_was_cancelled(stage: Stage, who: str) -> None:
-    """So does who waits for the root; closed as cancelled, nothing of it would seem to be left."""
+@pytest.mark.parametrize("cancelled", ["parent", "child"])
+async def test_parent_reports_manual_resolutions_of_a_cancelled_child(stage: Stage, cancelled: str) -> None:
+    """Parent and child fail as settled, because a cancelled workflow could not report the resolution."""
     stage.agency.when("cancel-flight", refuses("too_late"))
     trip = await stage.start("hotel", Plan(do=("flight", "sleep")))
     child = stage.child_of(trip, "leg")
     await stage.event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     await stage.event(child, EventType.EVENT_TYPE_TIMER_STARTED)
-    await (trip if who == "parent" else child).cancel()
+    await (trip if cancelled == "parent" else child).cancel()
     await stage.status(child, "stuck")
 
     await stage.ask(child, SKIP, skip("book-flight"))
@@ -356,8 +356,8 @@ async def test_a_parent_knows_what_was_settled_in_a_child_that_was_cancelled(sta
     assert (await SagaClient(stage.client).show(trip.id)).status == "settled"
 
 
-async def test_a_saga_that_is_held_at_its_end_waits_for_resume(stage: Stage) -> None:
-    """It is not completed over the head of an operator who wants to look first."""
+async def test_saga_that_is_held_during_its_last_step_does_not_complete(stage: Stage) -> None:
+    """The operator can still have the saga compensated."""
     hotel = stage.agency.hold("book-hotel")
     trip = await stage.start("hotel")
     await hotel.entered.wait()
@@ -370,8 +370,8 @@ async def test_a_saga_that_is_held_at_its_end_waits_for_resume(stage: Stage) -> 
     assert await stage.ending(trip) == Ending("FAILED", "compensated", "turned_back")
 
 
-async def test_a_saga_that_was_cancelled_cannot_be_held(stage: Stage) -> None:
-    """It is about to compensate, which is not held: the verb would change nothing."""
+async def test_cancelled_saga_cannot_be_held(stage: Stage) -> None:
+    """The saga is about to compensate, and a hold stops no compensation."""
     flight = stage.agency.hold("book-flight")
     trip = await stage.start("hotel", "flight")
     await flight.entered.wait()
@@ -385,10 +385,10 @@ async def test_a_saga_that_was_cancelled_cannot_be_held(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("do", [("pay-once",), ("pay", "hotel")])
-async def test_a_saga_that_gets_stuck_while_it_is_held_is_held_afterwards(
+async def test_saga_that_gets_stuck_during_a_hold_is_held_afterwards(
     stage: Stage, do: tuple[str, ...]
 ) -> None:
-    """It says so, and can be resumed: also before it mends."""
+    """A resume is possible before and after the stuck step is done."""
     for is_early in (True, False):
         gate = Gate()
         stage.agency.when("pay" if do == ("pay-once",) else "book-hotel", gate.hold_and_break)
@@ -407,8 +407,8 @@ async def test_a_saga_that_gets_stuck_while_it_is_held_is_held_afterwards(
 
 
 @pytest.mark.parametrize("verb", [SKIP, COMPLETE])
-async def test_nobody_settles_a_pivot_that_is_being_tried(stage: Stage, verb: str) -> None:
-    """P6: who looked before this attempt does not know what it does."""
+async def test_pivot_is_not_resolved_during_an_attempt(stage: Stage, verb: str) -> None:
+    """P6: an operator cannot know the result of the running attempt."""
     gate = Gate()
     stage.agency.when("pay", breaks(), gate.hold)
     trip = await stage.start("hotel", "pay-once", "look")
@@ -424,8 +424,8 @@ async def test_nobody_settles_a_pivot_that_is_being_tried(stage: Stage, verb: st
     assert (ending.closed, ending.saga) == ("COMPLETED", "completed")
 
 
-async def test_a_compensation_that_was_done_by_hand_is_not_tried_again(stage: Stage) -> None:
-    """Not even in a round that has begun; one that is being tried is not settled."""
+async def test_completed_compensation_is_not_retried(stage: Stage) -> None:
+    """The current round leaves the compensation out; a running compensation cannot be resolved."""
     gate = Gate()
     stage.agency.when("cancel-flight", refuses("too_late"), gate.hold)
     stage.agency.when("cancel-hotel", refuses("too_late"))
@@ -443,8 +443,8 @@ async def test_a_compensation_that_was_done_by_hand_is_not_tried_again(stage: St
     assert stage.agency.story[2:] == ["cancel-flight", "cancel-hotel", "cancel-flight"]
 
 
-async def test_the_first_word_of_two_counts(stage: Stage) -> None:
-    """Also when both reach the saga at once: the second is refused."""
+async def test_first_of_two_resolutions_counts(stage: Stage) -> None:
+    """The second request is refused, even if both reach the saga at once."""
     stage.agency.when("cancel-hotel", refuses("too_late"))
     trip = await stage.start("hotel", "fail")
     await stage.status(trip, "stuck")
@@ -462,8 +462,8 @@ async def test_the_first_word_of_two_counts(stage: Stage) -> None:
     assert (await stage.ending(trip)).saga == "settled"
 
 
-async def test_a_retry_during_a_round_has_another_one_follow(stage: Stage) -> None:
-    """What was mended meanwhile may have been refused before in this round."""
+async def test_retry_during_a_round_starts_another_round(stage: Stage) -> None:
+    """A compensation that was rejected earlier in the round is attempted again."""
     stage.agency.when("cancel-flight", refuses("too_late"))
     car = stage.agency.hold("cancel-car")
     trip = await stage.start("car", "flight", "fail")
@@ -476,8 +476,8 @@ async def test_a_retry_during_a_round_has_another_one_follow(stage: Stage) -> No
     assert stage.agency.story[2:] == ["cancel-flight", "cancel-car", "cancel-flight"]
 
 
-async def test_verbs_that_make_no_sense_are_refused(stage: Stage) -> None:
-    """By a sentence, and the saga goes on as if nothing had been asked."""
+async def test_impossible_verbs_are_refused(stage: Stage) -> None:
+    """A refused verb has a reason, and leaves no event."""
     trip = await stage.start("hotel", "wait")
     await stage.event(trip, COMPLETED)
 
@@ -492,8 +492,8 @@ async def test_verbs_that_make_no_sense_are_refused(stage: Stage) -> None:
     assert EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED not in kinds
 
 
-async def test_verbs_come_too_late_once_the_saga_has_ended(stage: Stage) -> None:
-    """While the workflow still runs."""
+async def test_verbs_are_refused_after_the_end_of_the_saga(stage: Stage) -> None:
+    """The workflow still runs."""
     trip = await stage.start("hotel", "pay", "then-outside")
     await stage.event(trip, COMPLETED, nth=2)
     await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=3)
@@ -503,12 +503,12 @@ async def test_verbs_come_too_late_once_the_saga_has_ended(stage: Stage) -> None
     assert (await stage.ending(trip)).closed == "COMPLETED"
 
 
-async def test_the_audit_trail_says_who_and_why(stage: Stage) -> None:
-    """For everybody who looks at the saga."""
+async def test_audit_trail_is_part_of_the_current_details(stage: Stage) -> None:
+    """Each line has the verb, the operator and the reason."""
     trip = await stage.start("hotel", "wait")
     await stage.event(trip, COMPLETED)
     await stage.ask(trip, HOLD, MIA)
-    await stage.ask(trip, RESUME, OperatorNote(by="tom", because="all is well"))
+    await stage.ask(trip, RESUME, OperatorRequest(by="tom", because="all is well"))
 
     details = await stage.details(trip)
 
@@ -517,11 +517,11 @@ async def test_the_audit_trail_says_who_and_why(stage: Stage) -> None:
     await trip.signal("go")
 
 
-async def test_a_check_of_ones_own_decides_who_may_do_what(stage: Stage, server: str) -> None:
-    """It is asked in the worker, before anything is written."""
+async def test_authorize_decides_about_verbs(stage: Stage, server: str) -> None:
+    """The function runs in the worker, before the verb is recorded."""
 
-    def only_tom(verb: str, note: OperatorNote) -> str | None:
-        return None if note.by == "tom" else f"{note.by} may not {verb}"
+    def only_tom(verb: str, request: OperatorRequest) -> str | None:
+        return None if request.by == "tom" else f"{request.by} may not {verb}"
 
     await stage.close()
     stage.client = await Client.connect(server, plugins=[SagaPlugin(authorize=only_tom)])
@@ -530,16 +530,16 @@ async def test_a_check_of_ones_own_decides_who_may_do_what(stage: Stage, server:
     await stage.event(trip, COMPLETED)
 
     assert "mia may not saga-hold" in await stage.refusal(trip, HOLD, MIA)
-    assert await stage.ask(trip, HOLD, OperatorNote(by="tom", because="x")) == "held"
-    await stage.ask(trip, RESUME, OperatorNote(by="tom", because="x"))
+    assert await stage.ask(trip, HOLD, OperatorRequest(by="tom", because="x")) == "held"
+    await stage.ask(trip, RESUME, OperatorRequest(by="tom", because="x"))
     await trip.signal("go")
     assert (await stage.ending(trip)).closed == "COMPLETED"
 
 
 @pytest.mark.parametrize("verb", [HOLD, SKIP])
 @pytest.mark.parametrize("content", [[], [None]], ids=["nothing", "null"])
-async def test_a_request_by_nobody_is_refused(stage: Stage, verb: str, content: list[None]) -> None:
-    """Whoever sends an update by hand may forget what belongs to it."""
+async def test_request_without_operator_is_refused(stage: Stage, verb: str, content: list[None]) -> None:
+    """An update without arguments or with null has no operator."""
     trip = await stage.start("hotel", "wait")
     await stage.event(trip, COMPLETED)
 
@@ -553,8 +553,8 @@ async def test_a_request_by_nobody_is_refused(stage: Stage, verb: str, content: 
 @pytest.mark.parametrize(
     "request_", [{}, {"by": "mia", "because": "x"}, {"by": "mia", "because": "x", "step": 7}]
 )
-async def test_a_malformed_request_is_refused(stage: Stage, request_: dict[str, object]) -> None:
-    """Before anything has happened; the saga is as it was."""
+async def test_malformed_request_is_refused(stage: Stage, request_: dict[str, object]) -> None:
+    """The saga does not change."""
     trip = await stage.start("hotel", "wait")
     await stage.event(trip, COMPLETED)
 

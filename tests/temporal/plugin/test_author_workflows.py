@@ -7,8 +7,8 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.common import RetryPolicy
 
-from sagas import SagaClient
 from sagas._run import task_size_limit as load
+from sagas.operator import SagaClient
 
 from ..fixtures import author_workflows as habits
 from ..fixtures.trip_saga import Booking, Gate, Plan, breaks, refuses

@@ -7,7 +7,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateStage
 from temporalio.exceptions import ApplicationError
 
-from sagas import HOLD, RESUME, OperatorNote, SagaClient
+from sagas.operator import HOLD, RESUME, OperatorRequest, SagaClient
 
 from ..fixtures import handler_workflows as listeners
 from ..fixtures.trip_saga import Gate, Plan, refuses
@@ -22,7 +22,7 @@ CANCEL_INITIATED = EventType.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTI
 SIGNALED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
 TASK_COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 TIMER_STARTED = EventType.EVENT_TYPE_TIMER_STARTED
-MIA = OperatorNote(by="mia", because="a call from the customer")
+MIA = OperatorRequest(by="mia", because="a call from the customer")
 
 
 async def with_child(stage: Stage, kind: str) -> tuple[Handle, Handle]:

@@ -18,7 +18,8 @@ from temporalio.converter import (
     WorkflowSerializationContext,
 )
 
-from sagas import DuplicateSagaError, SagaClient, SagaPlugin, start_saga
+from sagas import DuplicateSagaError, SagaPlugin, start_saga
+from sagas.operator import SagaClient
 from tests.waiting import until
 
 from ..fixtures.sagas_command import sagas
@@ -143,13 +144,13 @@ async def test_the_command_reads_what_is_sealed(stage: Stage, server: str, tmp_p
     assert "hold by mia: let me look" in shown.out
     await trip.terminate("by mistake")
     rescued = await sagas(server, "rescue", trip.id, "--because", "it was a mistake", **NAMED)
-    assert rescued.out == f"{trip.id}: {trip.id}~rescue makes up for book-hotel\n"
+    assert rescued.out == f"{trip.id}: {trip.id}~rescue compensates book-hotel\n"
     await stage.ending(stage.client.get_workflow_handle(f"{trip.id}~rescue"))
     listed = await sagas(server, "list", "--status", "terminated", *query, **NAMED)
     assert (listed.code, listed.err) == (0, "")
     blind = await sagas(server, "show", trip.id)
     assert (blind.code, blind.out, blind.err.count("\n")) == (1, "", 1)
-    assert "connect with the data converter that it was written with" in blind.err
+    assert "connect with the data converter of the saga's workers" in blind.err
 
     kept = await sagas(server, "histories", "record", trip.id, "--to", str(tmp_path), **NAMED)
     assert (kept.code, kept.err) == (0, "")

@@ -8,7 +8,8 @@ import pytest_asyncio
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
-from sagas import SagaClient, SagaPlugin
+from sagas import SagaPlugin
+from sagas.operator import SagaClient
 from tests.waiting import until
 
 from ..conftest import BARE_FLAGS, running_server
@@ -174,8 +175,8 @@ async def test_a_query_that_makes_no_sense_is_a_sentence(
     stage: Stage, operator: SagaClient, server: str
 ) -> None:
     """Nothing of the server's own reaches whoever asks."""
-    with pytest.raises(ValueError, match=r"the query cannot be understood: .*syntax error"):
+    with pytest.raises(ValueError, match=r"the server does not understand the query: .*syntax error"):
         await operator.list(query="order seven")
     ended = await sagas(server, "list", "--query", "order seven")
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
-    assert ended.err.startswith("error: --query: the query cannot be understood: ")
+    assert ended.err.startswith("error: --query: the server does not understand the query: ")

@@ -3,7 +3,7 @@
 import pytest
 from temporalio.api.enums.v1 import EventType
 
-from sagas import SagaClient, VerbRefusedError
+from sagas.operator import SagaClient, VerbRefusedError
 from tests.waiting import until
 
 from ..fixtures.trip_saga import Plan
@@ -36,7 +36,8 @@ async def test_one_that_goes_on_says_that_it_has_completed(stage: Stage) -> None
 
     await until(is_listed)
     assert (await operator.show(trip.id)).status == "completed"
-    assert (await operator.preview(trip.id)).sentence == "nothing would be compensated: it has completed"
+    preview = await operator.preview(trip.id)
+    assert preview.sentence == "nothing would be compensated: the saga has completed"
     await trip.cancel()
     await stage.event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
     await trip.signal("go")
@@ -53,7 +54,7 @@ async def test_one_that_was_terminated_there_is_not_rescued(stage: Stage, do: tu
     await stage.status(trip, "completed")
     await trip.terminate("by mistake")
 
-    with pytest.raises(VerbRefusedError, match="it has completed: what it did is meant to stay"):
+    with pytest.raises(VerbRefusedError, match="the saga has completed: its effects are final"):
         await operator.rescue(trip.id, by="mia", because="to be sure")
 
     story = await operator.show(trip.id)
@@ -73,7 +74,7 @@ async def test_one_that_fails_there_is_not_rescued(stage: Stage) -> None:
     trip = await stage.start("hotel", "fail-outside")
     assert await stage.ending(trip) == Ending("FAILED", "completed", "Planned")
 
-    with pytest.raises(VerbRefusedError, match="it has completed"):
+    with pytest.raises(VerbRefusedError, match="the saga has completed"):
         await operator.rescue(trip.id, by="mia", because="to be sure")
 
     assert (await operator.show(trip.id)).status == "completed"

@@ -10,7 +10,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import UpdateActivityOptionsRequest
 
-from sagas import SagaClient
+from sagas.operator import SagaClient
 
 from ..fixtures.trip_saga import refuses
 from ..fixtures.trip_worker import Handle, Stage

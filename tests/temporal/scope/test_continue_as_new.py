@@ -8,7 +8,8 @@ from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.exceptions import ApplicationError
 
-from sagas import HOLD, RESUME, CompensationOrder, CompensationScope, OperatorNote, Saga
+from sagas import CompensationOrder, CompensationScope, Saga
+from sagas.operator import HOLD, RESUME, OperatorRequest
 
 from ..fixtures.trip_saga import STEPS, Booking, Plan, refuses
 from ..fixtures.trip_worker import WORKFLOWS as USUAL
@@ -137,7 +138,7 @@ async def test_what_has_arrived_and_was_not_read_goes_along(stage: Stage) -> Non
 async def test_a_saga_that_is_held_continues_as_new_when_it_is_resumed(stage: Stage) -> None:
     """And its audit trail is one."""
     hotel = stage.agency.hold("book-hotel")
-    note = OperatorNote(by="mia", because="wait a moment")
+    note = OperatorRequest(by="mia", because="wait a moment")
     trip = await stage.start("hotel", "again", "visa")
     await hotel.entered.wait()
     await stage.ask(trip, HOLD, note)
@@ -208,7 +209,7 @@ async def test_it_is_refused_while_something_is_under_way(stage: Stage, do: str)
 async def test_what_its_search_attribute_says_is_mended_in_a_later_run(stage: Stage) -> None:
     """It left the happy path in its first run; nobody may find it running when it has ended."""
     hotel = stage.agency.hold("book-hotel")
-    note = OperatorNote(by="mia", because="wait a moment")
+    note = OperatorRequest(by="mia", because="wait a moment")
     trip = await stage.start("hotel", "again", "look")
     await hotel.entered.wait()
     await stage.ask(trip, HOLD, note)

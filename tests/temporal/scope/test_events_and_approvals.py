@@ -8,7 +8,8 @@ from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowUpdateFailedError
 
-from sagas import APPROVE, HOLD, ApprovalDecision, ApprovalRequest, DeadlineExceededError, OnFailure, Saga
+from sagas import ApprovalDecision, DeadlineExceededError, OnFailure, Saga
+from sagas.operator import APPROVE, HOLD, ApproveRequest
 
 from ..fixtures.trip_saga import Booking, Gate, Plan
 from ..fixtures.trip_worker import WORKFLOWS as USUAL
@@ -64,7 +65,7 @@ WORKFLOWS = [*USUAL, AskingSaga, NoddingSaga, HopingSaga]
 async def decide(
     trip: Handle, *, is_approved: bool = True, roles: frozenset[str] = frozenset({"boss"})
 ) -> str:
-    request = ApprovalRequest(
+    request = ApproveRequest(
         by="mia", because="it is cheap", roles=roles, approval="big-trip", is_approved=is_approved
     )
     status: str = await trip.execute_update(APPROVE, request)
@@ -297,7 +298,7 @@ async def test_a_decision_is_refused_without_the_role_or_without_a_question(stag
     """And nothing has happened."""
     trip = await stage.start("look", "wait", "hotel", "boss")
     await stage.event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
-    request = ApprovalRequest(by="mia", because="x", approval="big-trip", roles=frozenset({"boss"}))
+    request = ApproveRequest(by="mia", because="x", approval="big-trip", roles=frozenset({"boss"}))
     assert "is not waited for" in await stage.refusal(trip, APPROVE, request)
     await trip.signal("go")
     await stage.event(trip, TIMER_STARTED)

@@ -173,7 +173,9 @@ async def test_what_nobody_expected_stands_in_the_log(stage: Stage, caplog: pyte
     trip = await begin(stage, Wrong, "nothing of the kind")
 
     assert (await stage.ending(trip)).saga == "compensated"
-    (logged,) = (line for line in caplog.records if line.exc_info and "the saga compensates because of" in line.message)
+    (logged,) = (
+        line for line in caplog.records if line.exc_info and "the saga compensates because of" in line.message
+    )
     assert logged.exc_info
     assert logged.exc_info[0] is KeyError
 

@@ -7,7 +7,7 @@ from temporalio.api.enums.v1 import EventType, TimeoutType
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.testing import TimeSkipper
 
-from sagas import COMPLETE, RETRY, SKIP, CompleteRequest, SkipRequest
+from sagas.operator import COMPLETE, RETRY, SKIP, CompleteRequest, SkipRequest
 
 from ..fixtures.trip_saga import answers, breaks, refuses
 from ..fixtures.trip_worker import Ending, Stage

@@ -10,7 +10,7 @@ from examples.order import event_types as facts
 from examples.order.deployment import SERVICES
 from examples.order.messages import Order
 from examples.order.scenarios import ORDERS
-from tests.tracing import Spans, id_of, spans
+from tests.recorded_spans import RecordedSpans, span_id_of, spans
 from tests.waiting import until
 
 from .fake_bus import FakeBus
@@ -35,7 +35,9 @@ async def run(path: Path, bus: FakeBus, scenario: Scenario) -> Order:
 
 @pytest.mark.parametrize("copies", [1, 2])
 @pytest.mark.parametrize("scenario", [ORDERS[0], REFUSED], ids=lambda scenario: scenario.name)
-async def test_one_saga_is_one_trace(tmp_path: Path, spans: Spans, scenario: Scenario, copies: int) -> None:
+async def test_one_saga_is_one_trace(
+    tmp_path: Path, spans: RecordedSpans, scenario: Scenario, copies: int
+) -> None:
     """All spans have the client's request as their root, also when every event is delivered twice."""
     await run(tmp_path, FakeBus(copies=copies), scenario)
 
@@ -51,7 +53,7 @@ async def test_one_saga_is_one_trace(tmp_path: Path, spans: Spans, scenario: Sce
 
 
 async def test_the_creation_of_an_event_is_the_parent_of_its_later_spans(
-    tmp_path: Path, spans: Spans
+    tmp_path: Path, spans: RecordedSpans
 ) -> None:
     """Sending and processing have the creation as their parent, and link to the creation."""
     await run(tmp_path, FakeBus(), ORDERS[0])
@@ -71,13 +73,15 @@ async def test_the_creation_of_an_event_is_the_parent_of_its_later_spans(
     assert asked.name == "place-order"
     for span in (sent, handled):
         assert spans.parent_of(span) is created
-        assert [link.context.span_id for link in span.links] == [id_of(created)]
+        assert [link.context.span_id for link in span.links] == [span_id_of(created)]
     for span in (reserved, follows):
         assert spans.parent_of(span) is handled
     assert (reserved.attributes or {})["saga.outcome"] == "done"
 
 
-async def test_spans_have_the_attributes_of_the_messaging_conventions(tmp_path: Path, spans: Spans) -> None:
+async def test_spans_have_the_attributes_of_the_messaging_conventions(
+    tmp_path: Path, spans: RecordedSpans
+) -> None:
     """The traces look like the traces of other messaging systems."""
     bus = FakeBus()
     async with service(tmp_path, bus) as (running, _):
@@ -99,7 +103,7 @@ async def test_spans_have_the_attributes_of_the_messaging_conventions(tmp_path: 
     }
 
 
-async def test_a_failed_publish_is_an_error_of_its_span(tmp_path: Path, spans: Spans) -> None:
+async def test_a_failed_publish_is_an_error_of_its_span(tmp_path: Path, spans: RecordedSpans) -> None:
     """The span has the type of the error, and not its text."""
     bus = FakeBus()
     bus.is_down = True
@@ -112,7 +116,7 @@ async def test_a_failed_publish_is_an_error_of_its_span(tmp_path: Path, spans: S
     assert (failed.status.is_ok, failed.status.description, failed.events) == (False, None, ())
 
 
-async def test_no_span_holds_personal_data(tmp_path: Path, spans: Spans) -> None:
+async def test_no_span_holds_personal_data(tmp_path: Path, spans: RecordedSpans) -> None:
     """E-mail, card and address are in no exported span (P17)."""
     message = await run(tmp_path, FakeBus(), REFUSED)
 

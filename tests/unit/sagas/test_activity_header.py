@@ -117,6 +117,17 @@ def test_header_has_the_whole_compensation() -> None:
     }
 
 
+@pytest.mark.parametrize(("step", "arguments"), [(RESERVED, ("A1",)), (KNOWING, ("A1", None))])
+def test_pending_compensation_of_a_header(step: Step[str, int], arguments: tuple[object, ...]) -> None:
+    """The header and the input of an action are enough for its compensation."""
+    spec = read_header(action_header(step, Purpose.STEP, IN_DOUBT, REVERSE)).owes
+
+    assert spec is not None
+    pending = spec.to_pending("reserve-seat#2", "A1")
+    assert (pending.address, pending.arguments) == ("reserve-seat#2", arguments)
+    assert pending.model_dump(exclude={"address", "arguments"}) == spec.model_dump()
+
+
 def test_header_is_small_and_the_same_every_time() -> None:
     """Every activity of every saga has a header, and P9 wants the same bytes from the same history."""
     one = action_header(RESERVED, Purpose.STEP, IN_DOUBT, REVERSE)

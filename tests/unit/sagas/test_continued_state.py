@@ -6,13 +6,14 @@ from itertools import islice
 import pytest
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from sagas import AuditEntry, CompensationOrder, CompensationScope
+from sagas import CompensationOrder, CompensationScope
 from sagas._core.activity_policy import ActivityPolicy
 from sagas._core.compensation import ParallelCompensations, PendingCompensation
 from sagas._core.ledger import Ledger
 from sagas._core.lifecycle import Phase
 from sagas._core.outcome import Outcome
 from sagas._wire.continued_state import ContinuedState, LedgerSnapshot
+from sagas.operator import AuditEntry
 
 from ..ledger.oracle import Kind
 from ..ledger.walks import (

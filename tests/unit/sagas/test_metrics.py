@@ -17,8 +17,8 @@ from temporalio.common import (
     MetricMeter,
 )
 
-from sagas import METRIC_BUCKETS
 from sagas._temporal.metrics import DESCRIPTIONS, SagaMetrics
+from sagas.operator import METRIC_BUCKETS
 
 HOUR = timedelta(hours=1)
 

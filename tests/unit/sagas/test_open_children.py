@@ -5,11 +5,11 @@ from typing import Any, cast
 
 from temporalio.workflow import ChildWorkflowHandle
 
-from sagas import HOLD, RESUME, OperatorNote
 from sagas._core.lifecycle import Lifecycle
 from sagas._run.open_children import OpenChildren
+from sagas.operator import HOLD, RESUME, OperatorRequest
 
-MIA = OperatorNote(by="mia", because="a call from the customer")
+MIA = OperatorRequest(by="mia", because="a call from the customer")
 
 
 class SlowChild:
@@ -21,7 +21,7 @@ class SlowChild:
         self.sent: list[str] = []
         self.is_delivered = asyncio.Event()
 
-    async def signal(self, verb: str, _: OperatorNote) -> None:
+    async def signal(self, verb: str, _: OperatorRequest) -> None:
         self.sent.append(verb)
         await self.is_delivered.wait()
 

@@ -1,4 +1,4 @@
-"""What operators see of a saga, made from recorded histories: no server, no worker, no code of the saga."""
+"""Timelines, previews and charts of recorded histories, without a server and without workflow code."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,6 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, PayloadCodec
 
-from sagas import render_mermaid, render_preview, render_timeline
 from sagas._core.activity_outcome import ActivityOutcome
 from sagas._core.outcome import Outcome
 from sagas._core.purpose import Purpose
@@ -22,11 +21,10 @@ from sagas._history.ledger_rebuild import outcome_of_attempts, rebuild_saga
 from sagas._history.parser import read_history
 from sagas._history.payload_decoder import PayloadDecoder
 from sagas._history.preview import build_preview
-from sagas._history.saga_record import ActivityRecord, SagaRecord
-from sagas._history.timeline import Timeline
+from sagas._history.saga_record import ActivityRecord, SagaRecord, TimedReason
 from sagas._history.timeline_builder import build_timeline
 from sagas._wire.activity_header import HEADER, ActivityHeader
-from sagas._wire.operator_requests import AuditEntry
+from sagas.operator import AuditEntry, Timeline, render_mermaid, render_preview, render_timeline
 
 FOLDER = Path(__file__).parents[2] / "histories" / "trips"
 UPDATE_ACCEPTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
@@ -46,21 +44,21 @@ def record_of(events: Sequence[HistoryEvent]) -> SagaRecord:
     return record
 
 
-def told(name: str) -> str:
-    """The text, with what is different in each recording taken out."""
+def rendered(name: str) -> str:
+    """The rendered timeline of a history, with ids, times and durations replaced."""
     text = render_timeline(build_timeline(record_of(events_of(name))))
     for pattern, word in ((r"trip-\w{8}", "trip"), (r"[\d-]{10} [\d:]{8}", "then"), (r"\+?\d+ ms", "some")):
         text = re.sub(pattern, word, text)
     return re.sub(r" +", " ", text)
 
 
-def test_stuck_saga_reads_well() -> None:
-    """What is in the way stands under its step, and a child's steps under the child."""
-    assert told("stuck") == (
+def test_timeline_of_a_stuck_saga_is_rendered() -> None:
+    """A failing compensation stands below its step, and the steps of a child below the child."""
+    assert rendered("stuck") == (
         "trip TripSaga STUCK\n"
         "started then UTC, stuck since then UTC\n"
-        "waits: for a person\n\n"
-        " step outcome tried at took compensation\n"
+        "waits: for an operator\n\n"
+        " step outcome attempts start duration compensation\n"
         " book-hotel done 1 some some done\n"
         " book-flight done 1 some some failing\n"
         " cancel-flight (failing): too_late, sorry\n"
@@ -70,21 +68,21 @@ def test_stuck_saga_reads_well() -> None:
     )
 
 
-def test_terminated_saga_says_what_it_owes() -> None:
-    """And why it was terminated."""
-    assert told("terminated") == (
+def test_timeline_of_a_terminated_saga_has_its_pending_compensations() -> None:
+    """The reason of the termination is part of the timeline."""
+    assert rendered("terminated") == (
         "trip TripSaga TERMINATED\n"
         "started then UTC, terminated after some: by mistake\n\n"
-        " step outcome tried at took compensation\n"
-        " book-hotel done 1 some some owed\n"
-        " book-flight done 1 some some owed\n"
+        " step outcome attempts start duration compensation\n"
+        " book-hotel done 1 some some pending\n"
+        " book-flight done 1 some some pending\n"
     )
 
 
-def test_completed_saga_owes_nothing() -> None:
-    """Nothing of it waits to be made up for."""
-    assert "owed" not in told("completed")
-    assert "pay (pivot) done" in told("completed")
+def test_timeline_of_a_completed_saga_has_no_pending_compensation() -> None:
+    """No compensation of the saga is pending after the pivot."""
+    assert "pending" not in rendered("completed")
+    assert "pay (pivot) done" in rendered("completed")
 
 
 @pytest.mark.parametrize(
@@ -98,54 +96,57 @@ def test_completed_saga_owes_nothing() -> None:
                 "2. book-hotel cancel-hotel",
             ],
         ),
-        ("stuck", ["1 compensation has still to run.", "look-around (done)"]),
-        ("settled", ["nothing is owed.", "book-flight (done): skipped by mia: a credit note was sent"]),
-        ("completed", ["it has completed.", "pay (done)", "send-ticket (done)"]),
+        ("stuck", ["1 compensation still to run.", "look-around (done)"]),
+        (
+            "settled",
+            ["no compensation is pending.", "book-flight (done): skipped by mia: a credit note was sent"],
+        ),
+        ("completed", ["the saga has completed.", "pay (done)", "send-ticket (done)"]),
     ],
 )
-def test_preview_reads_well(name: str, lines: list[str]) -> None:
-    """What would run, in its order, and what would stay, and why."""
+def test_preview_is_rendered(name: str, lines: list[str]) -> None:
+    """The preview has compensations in order, remaining effects, and the reasons of skipped ones."""
     text = re.sub(r" +", " ", render_preview(build_preview(record_of(events_of(name)))))
 
     assert [line for line in lines if line not in text] == []
 
 
-def test_preview_of_a_saga_past_its_pivot() -> None:
-    """It has not ended, and nothing would be made up for all the same."""
+def test_preview_of_an_open_saga_past_its_pivot_is_empty() -> None:
+    """Nothing would be compensated, although the saga has not completed."""
     preview = build_preview(record_of(events_of("completed")[:-1]))
 
     assert preview.compensations == ()
-    assert "only goes forward" in preview.sentence
+    assert preview.sentence == "nothing would be compensated: the pivot is done or in doubt"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_history_that_ends_anywhere_is_read(name: str) -> None:
-    """After any event there is a story, a preview and a ledger; what once was made up for stays so."""
+def test_every_prefix_of_a_history_is_read(name: str) -> None:
+    """Timeline, chart, preview and ledger exist after each event, and compensated steps stay so."""
     events = events_of(name)
-    made_up = set[str]()
+    compensated = set[str]()
     for length in range(1, len(events) + 1):
         record = record_of(events[:length])
-        story = build_timeline(record)
-        assert render_timeline(story)
-        assert render_mermaid(story)
-        assert Timeline.model_validate_json(story.model_dump_json()) == story
+        timeline = build_timeline(record)
+        assert render_timeline(timeline)
+        assert render_mermaid(timeline)
+        assert Timeline.model_validate_json(timeline.model_dump_json()) == timeline
         assert build_preview(record).id == record.id
         ledger = rebuild_saga(record).ledger
-        assert ledger.compensated >= made_up
-        made_up = ledger.compensated
+        assert ledger.compensated >= compensated
+        compensated = ledger.compensated
 
 
-def test_activities_of_other_making_are_passed_over() -> None:
-    """A workflow may have its own; they are nobody's step."""
+def test_activities_without_a_header_belong_to_no_saga() -> None:
+    """A workflow may run activities outside of its saga."""
     events = events_of("terminated")
     for event in events:
         event.activity_task_scheduled_event_attributes.header.fields.pop(HEADER, None)
 
-    assert record_of(events).lines == []
+    assert record_of(events).scheduled == []
 
 
 def test_action_without_an_end_may_have_happened() -> None:
-    """It was scheduled, and the history says no more."""
+    """The compensation of a scheduled action without a result is pending."""
     events = events_of("terminated")
     kinds = [event.event_type for event in events]
     record = record_of(events[: kinds.index(EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED)])
@@ -166,72 +167,95 @@ def task(event_id: int, kind: str, cause: str = "", message: str = "") -> Histor
     return event
 
 
-def test_fault_of_the_code_is_told_until_a_task_is_completed() -> None:
-    """With the last error, since the first; what is no fault of the code is not told as one."""
+def test_failure_of_the_code_is_reported_until_a_task_completes() -> None:
+    """The timeline has the latest error and the time of the first; other causes do not count."""
     events = [
         *events_of("terminated")[:4],
-        task(5, "FAILED", "UNHANDLED_COMMAND", "something has come meanwhile"),
-        task(6, "FAILED", "WORKFLOW_WORKER_UNHANDLED_FAILURE", "it is broken"),
-        task(7, "FAILED", "NON_DETERMINISTIC_ERROR", "it is another one"),
+        task(5, "FAILED", "UNHANDLED_COMMAND", "an event arrived meanwhile"),
+        task(6, "FAILED", "WORKFLOW_WORKER_UNHANDLED_FAILURE", "first error"),
+        task(7, "FAILED", "NON_DETERMINISTIC_ERROR", "second error"),
         task(8, "COMPLETED"),
     ]
-    faults = [build_timeline(record_of(events[:length])).fault for length in (5, 6, 7, 8)]
+    failures = [build_timeline(record_of(events[:length])).fault for length in (5, 6, 7, 8)]
 
-    assert [fault and (fault.reason, fault.since.second) for fault in faults] == [
+    assert [failure and (failure.reason, failure.since.second) for failure in failures] == [
         None,
-        ("it is broken", 6),
-        ("it is another one", 6),
+        ("first error", 6),
+        ("second error", 6),
         None,
     ]
 
 
-def test_text_keeps_to_its_width() -> None:
-    """However long a reason is."""
-    story = build_timeline(record_of(events_of("stuck")))
-    line = story.steps[1].model_copy(update={"reason": "because of this and that " * 40})
-    long = story.model_copy(update={"steps": (line,), "reason": "why-that " * 200})
+def test_long_text_is_wrapped() -> None:
+    """Lines have at most the given width, 80 columns by default, and no word is lost."""
+    timeline = build_timeline(record_of(events_of("stuck")))
+    line = timeline.steps[1].model_copy(update={"reason": "because of this and that " * 40})
+    long = timeline.model_copy(update={"steps": (line,), "reason": "why-that " * 200})
 
-    assert 75 < max(map(len, render_timeline(long, width=80).splitlines())) <= 80
-    assert 95 < max(map(len, render_timeline(long).splitlines())) <= 100
-    assert render_timeline(long, width=80).count("why-that") == 200
+    assert 95 < max(map(len, render_timeline(long, width=100).splitlines())) <= 100
+    assert 75 < max(map(len, render_timeline(long).splitlines())) <= 80
+    assert render_timeline(long).count("why-that") == 200
 
 
-def test_verbs_of_the_same_second_stand_in_their_order() -> None:
-    """Who reads the trail at night must not take it for another one."""
-    words = ["hold", "resume", "hold", "compensate"]
+@pytest.mark.parametrize(
+    "address",
+    ["reserve-two-seats", "reserve-a-seat-in-the-first-row-of-the-cinema#2"],
+    ids=["long", "too long"],
+)
+def test_wide_table_is_wrapped_between_words(address: str) -> None:
+    """The table keeps 80 columns, and every word, time and duration stays whole."""
+    timeline = build_timeline(record_of(events_of("stuck")))
+    line = timeline.steps[1].model_copy(
+        update={
+            "address": address,
+            "purpose": "best-effort",
+            "outcome": Outcome.REJECTED,
+            "reason": "",
+        }
+    )
+
+    text = render_timeline(timeline.model_copy(update={"steps": (line,)}))
+
+    assert max(map(len, text.splitlines())) <= 80
+    assert {address, "(best-effort)", "REJECTED", "failing"} <= set(text.split())
+    assert re.search(r"\+\d+ ms  +\d+ ms", text)
+
+
+def test_verbs_of_the_same_second_keep_their_order() -> None:
+    """The audit trail has whole seconds, and is sorted without changing the order of equal times."""
+    order = ["hold", "resume", "hold", "compensate"]
     at = "2026-01-01T00:00:00+00:00"
-    verbs = tuple(AuditEntry(verb=f"saga-{word}", at=at, by="mia", because="x") for word in words)
-    story = build_timeline(record_of(events_of("stuck"))).model_copy(update={"verbs": verbs})
+    verbs = tuple(AuditEntry(verb=f"saga-{verb}", at=at, by="mia", because="x") for verb in order)
+    timeline = build_timeline(record_of(events_of("stuck"))).model_copy(update={"verbs": verbs})
 
-    told = re.findall(r"00:00:00 (\w+) by mia", render_timeline(story))
-
-    assert told == words
+    assert re.findall(r"00:00:00 (\w+) by mia", render_timeline(timeline)) == order
 
 
-@pytest.mark.parametrize(("later", "told"), [(1, ["saga-skip", "reset"]), (-1, ["reset", "saga-skip"])])
-def test_a_reset_stands_where_it_was_among_the_verbs_of_its_second(later: int, told: list[str]) -> None:
-    """The trail tells of seconds; the history knows better."""
+@pytest.mark.parametrize(("later", "order"), [(1, ["saga-skip", "reset"]), (-1, ["reset", "saga-skip"])])
+def test_reset_and_verb_of_the_same_second_keep_their_order(later: int, order: list[str]) -> None:
+    """The microseconds of the events decide."""
     events = events_of("settled")
     (accepted,) = (e for e in events if e.event_type == UPDATE_ACCEPTED)
     record = record_of(events)
-    record.resets = [(accepted.event_time.ToDatetime(tzinfo=UTC) + later * timedelta(microseconds=1), "x")]
+    at = accepted.event_time.ToDatetime(tzinfo=UTC) + later * timedelta(microseconds=1)
+    record.resets = [TimedReason(at, "x")]
 
-    assert [entry.verb for entry in build_timeline(record).verbs] == told
+    assert [entry.verb for entry in build_timeline(record).verbs] == order
 
 
-def test_chart_has_every_box_and_nothing_breaks_out_of_a_label() -> None:
-    """What a participant has written is shown, and means nothing to Mermaid."""
-    story = build_timeline(record_of(events_of("stuck")))
+def test_chart_escapes_labels_and_connects_known_nodes() -> None:
+    """Text of a participant has no meaning for Mermaid or HTML."""
+    timeline = build_timeline(record_of(events_of("stuck")))
     hostile = 'x"]; click n1 "javascript:alert(1)" %% <script> end `#quot;'
-    line = story.steps[0].model_copy(update={"reason": hostile})
+    line = timeline.steps[0].model_copy(update={"reason": hostile})
 
-    chart = render_mermaid(story.model_copy(update={"steps": (line, *story.steps[1:])}))
+    chart = render_mermaid(timeline.model_copy(update={"steps": (line, *timeline.steps[1:])}))
 
     lines = chart.splitlines()
     assert lines[0] == "flowchart TD"
     shape = r'(\(\["[^"<]*(<br>[^"<]*)*"\]\)|\[/?"[^"<]*(<br>[^"<]*)*"/?\]|\{\{"[^"<]*(<br>[^"<]*)*"\}\})'
     box = re.compile(rf"  n\d+{shape}(:::\w+)?|  subgraph n\d+\[\"[^\"<]*\"\]|  end")
-    arrow = re.compile(r"  (n\d+) (-->|---|-\. made up for by \.->) (n\d+)")
+    arrow = re.compile(r"  (n\d+) (-->|---|-\. compensated by \.->) (n\d+)")
     boxes = {
         m[1] for each in lines if (m := re.match(r"  (?:subgraph )?(n\d+)\W", each)) and box.fullmatch(each)
     }
@@ -242,7 +266,7 @@ def test_chart_has_every_box_and_nothing_breaks_out_of_a_label() -> None:
 
 
 class Backwards(PayloadCodec):
-    """Encodes everything, and refuses what it has not encoded."""
+    """Encodes all payloads, and refuses payloads that are not encoded."""
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         return [Payload(metadata={"encoding": b"back"}, data=p.SerializeToString()[::-1]) for p in payloads]
@@ -253,8 +277,8 @@ class Backwards(PayloadCodec):
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_encoded_history_is_decoded_before_it_is_read(name: str) -> None:
-    """With the codec of the client; headers and search attributes are not encoded."""
+async def test_encoded_history_is_decoded(name: str) -> None:
+    """The decoder uses the payload codec; headers and search attributes are not encoded."""
     codec = Backwards()
     converter = DataConverter(
         payload_converter_class=pydantic_data_converter.payload_converter_class, payload_codec=codec
@@ -285,7 +309,7 @@ PLACES = {
 
 
 async def _encode(event: HistoryEvent, codec: PayloadCodec) -> None:
-    """As the SDK does: lists of payloads, memos, and summaries, of which those of timers are read."""
+    """Encodes the payloads of an event as the SDK does: lists of payloads, memos, and summaries of timers."""
     kind = event.WhichOneof("attributes") or ""
     for place in PLACES.get(kind, []):
         value = attrgetter(place)(getattr(event, kind))
@@ -298,38 +322,41 @@ async def _encode(event: HistoryEvent, codec: PayloadCodec) -> None:
         event.user_metadata.summary.CopyFrom((await codec.encode([event.user_metadata.summary]))[0])
 
 
-def effort(outcome: Outcome, purpose: Purpose = Purpose.PIVOT, value: object = None) -> ActivityRecord:
+def attempt(outcome: Outcome, purpose: Purpose = Purpose.PIVOT, value: object = None) -> ActivityRecord:
     return ActivityRecord(
         address="pay",
         activity="pay",
-        mark=ActivityHeader(purpose=purpose),
+        header=ActivityHeader(purpose=purpose),
         arguments=(),
         scheduled_at=datetime(2026, 1, 1, tzinfo=UTC),
-        most=1,
-        verdict=ActivityOutcome(outcome, value),
+        maximum_attempts=1,
+        result=ActivityOutcome(outcome, value),
     )
 
 
 def probe(answer: object) -> ActivityRecord:
-    return effort(Outcome.DONE, Purpose.PROBE, answer)
+    return attempt(Outcome.DONE, Purpose.PROBE, answer)
 
 
 @pytest.mark.parametrize(
-    ("efforts", "outcome"),
+    ("attempts", "outcome"),
     [
-        ([effort(Outcome.WITHDRAWN)], Outcome.WITHDRAWN),
-        ([effort(Outcome.UNKNOWN), effort(Outcome.WITHDRAWN)], Outcome.UNKNOWN),
-        ([effort(Outcome.DONE), effort(Outcome.WITHDRAWN)], Outcome.UNKNOWN),
-        ([effort(Outcome.DONE), effort(Outcome.STARTED)], Outcome.STARTED),
-        ([effort(Outcome.UNKNOWN), effort(Outcome.REJECTED)], Outcome.REJECTED),
-        ([effort(Outcome.UNKNOWN), probe({"outcome": "rejected"})], Outcome.REJECTED),
-        ([effort(Outcome.UNKNOWN), probe({"outcome": "done"})], Outcome.DONE),
-        ([effort(Outcome.UNKNOWN), probe({"outcome": "unknown"})], Outcome.UNKNOWN),
-        ([effort(Outcome.UNKNOWN), probe("gibberish")], Outcome.UNKNOWN),
-        ([effort(Outcome.UNKNOWN), effort(Outcome.STARTED, Purpose.PROBE)], Outcome.UNKNOWN),
-        ([effort(Outcome.UNKNOWN), probe({"outcome": "unknown"}), effort(Outcome.STARTED)], Outcome.STARTED),
+        ([attempt(Outcome.WITHDRAWN)], Outcome.WITHDRAWN),
+        ([attempt(Outcome.UNKNOWN), attempt(Outcome.WITHDRAWN)], Outcome.UNKNOWN),
+        ([attempt(Outcome.DONE), attempt(Outcome.WITHDRAWN)], Outcome.UNKNOWN),
+        ([attempt(Outcome.DONE), attempt(Outcome.STARTED)], Outcome.STARTED),
+        ([attempt(Outcome.UNKNOWN), attempt(Outcome.REJECTED)], Outcome.REJECTED),
+        ([attempt(Outcome.UNKNOWN), probe({"outcome": "rejected"})], Outcome.REJECTED),
+        ([attempt(Outcome.UNKNOWN), probe({"outcome": "done"})], Outcome.DONE),
+        ([attempt(Outcome.UNKNOWN), probe({"outcome": "unknown"})], Outcome.UNKNOWN),
+        ([attempt(Outcome.UNKNOWN), probe("gibberish")], Outcome.UNKNOWN),
+        ([attempt(Outcome.UNKNOWN), attempt(Outcome.STARTED, Purpose.PROBE)], Outcome.UNKNOWN),
+        (
+            [attempt(Outcome.UNKNOWN), probe({"outcome": "unknown"}), attempt(Outcome.STARTED)],
+            Outcome.STARTED,
+        ),
     ],
 )
-def test_last_word_on_an_action_counts(efforts: list[ActivityRecord], outcome: Outcome) -> None:
-    """Except that what may have begun once can not be withdrawn any more."""
-    assert outcome_of_attempts(efforts).outcome is outcome
+def test_last_answer_about_an_action_counts(attempts: list[ActivityRecord], outcome: Outcome) -> None:
+    """An action that may have started once is unknown, and not withdrawn."""
+    assert outcome_of_attempts(attempts).outcome is outcome

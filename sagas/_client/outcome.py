@@ -1,0 +1,117 @@
+"""The endings of a saga, as values for `match`."""
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+from .._core.lifecycle import ManualResolution
+from .._history.preview import PlannedCompensation, RemainingEffect
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Completed(Generic[T_co]):
+    """The saga completed, and the effects of the saga are meant to stay.
+
+    A completed child can still be compensated by the parent until the root saga has closed.
+
+    Args:
+        result: The value returned by the run method of the saga.
+        remaining_effects: Always empty: all effects remain, and `SagaClient.show` lists each step.
+    """
+
+    result: T_co
+    _: KW_ONLY
+    remaining_effects: tuple[RemainingEffect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Compensated:
+    """The saga failed or was cancelled, and every compensation has run.
+
+    Args:
+        code: The code of the first failure, for example `card_declined`; `cancelled` after a cancel. After a
+            rescue: `terminated`, `timed_out`, or the type of the workflow's error. Empty for a workflow that
+            handled the failure of the saga and returned a result.
+        reason: The reason of the first failure, for people.
+        field: The input that broke a rule, as a dotted path, if the participant named the field.
+        is_cancelled: Whether the saga compensated because the workflow was cancelled.
+        rescue_id: The workflow id of the rescue that compensated the saga; None for a saga without a rescue.
+        remaining_effects: Effects without a compensation, for example from `best_effort`, and effects from
+            before a reset.
+    """
+
+    code: str
+    _: KW_ONLY
+    reason: str = ""
+    field: str | None = None
+    is_cancelled: bool = False
+    rescue_id: str | None = None
+    remaining_effects: tuple[RemainingEffect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settled(Generic[T_co]):
+    """The saga ended, and a person resolved at least one step manually.
+
+    Args:
+        result: The value returned by the run method; None for a saga that compensated.
+        code: As in `Compensated`; empty for a saga that completed.
+        is_compensated: Whether the saga compensated; a saga that completed has a `result` instead.
+        manual_resolutions: `skipped` or `completed by hand` for each manually resolved step, by address.
+        reason: As in `Compensated`.
+        field: As in `Compensated`.
+        is_cancelled: As in `Compensated`.
+        rescue_id: As in `Compensated`.
+        remaining_effects: As in `Compensated`, with the effects of skipped compensations; empty for a saga
+            that completed.
+    """
+
+    result: T_co | None = None
+    code: str = ""
+    _: KW_ONLY
+    is_compensated: bool
+    manual_resolutions: Mapping[str, ManualResolution]
+    reason: str = ""
+    field: str | None = None
+    is_cancelled: bool = False
+    rescue_id: str | None = None
+    remaining_effects: tuple[RemainingEffect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutOff:
+    """The workflow was terminated, timed out or failed without compensating, and was not rescued.
+
+    `SagaClient.rescue` compensates or resumes the saga. The failure of a workflow without a saga is a
+    `CutOff` without pending compensations.
+
+    Args:
+        how: How the workflow ended.
+        code: The type of the error, for a workflow that failed.
+        reason: The reason given for terminating the workflow, or the message of the error.
+        pending_compensations: The compensations that a rescue would run, in order; empty once the pivot may
+            have happened.
+        unresolved_children: The addresses of children with an unknown outcome; `pending_compensations` does
+            not include the compensations of these children.
+        is_past_pivot: Whether the pivot is done, or may be: a rescue resumes the saga without compensating.
+        has_completed: Whether the saga had completed and the workflow was interrupted in the code after the
+            saga: the effects stay, and only the result is missing.
+        rescue_id: The workflow id of the last rescue, if the rescue was interrupted, too.
+        remaining_effects: Effects that no rescue would compensate; empty for a saga that had completed.
+    """
+
+    how: Literal["terminated", "timed-out", "failed"]
+    code: str = ""
+    reason: str = ""
+    pending_compensations: tuple[PlannedCompensation, ...] = ()
+    unresolved_children: tuple[str, ...] = ()
+    is_past_pivot: bool = False
+    has_completed: bool = False
+    rescue_id: str | None = None
+    remaining_effects: tuple[RemainingEffect, ...] = ()
+
+
+SagaOutcome: TypeAlias = Completed[T_co] | Compensated | Settled[T_co] | CutOff
+"""How a saga ended."""

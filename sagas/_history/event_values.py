@@ -1,0 +1,54 @@
+"""Reads times, payloads, memos and failures out of history events."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import cast
+
+from temporalio.api.common.v1 import Memo, Payload
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.converter import DataConverter
+
+from .._wire.child_saga import CHILD_MEMO
+from .._wire.continued_state import CARRIED_MEMO, ContinuedState
+
+
+def event_time(event: HistoryEvent) -> datetime:
+    """The time of an event, in UTC."""
+    return event.event_time.ToDatetime(tzinfo=UTC)
+
+
+class PayloadReader:
+    """Converts payloads without their Python types.
+
+    Args:
+        converter: Converts payloads and failures; payloads must have passed the payload codec already.
+    """
+
+    def __init__(self, converter: DataConverter) -> None:
+        self._converter = converter
+
+    def first_value(self, payloads: Sequence[Payload]) -> object:
+        """The value of the first payload, in the types of JSON; None without payloads."""
+        if not payloads:
+            return None
+        value: object = self._converter.payload_converter.from_payload(payloads[0])
+        return value
+
+    def error(self, failure: Failure) -> BaseException:
+        """The exception for a failure, as in workflow code."""
+        return self._converter.failure_converter.from_failure(failure, self._converter.payload_converter)
+
+    def continued_state(self, memo: Memo) -> ContinuedState | None:
+        """The state from the previous run, where the workflow continued as new; else None."""
+        if CARRIED_MEMO not in memo.fields:
+            return None
+        state: ContinuedState = self._converter.payload_converter.from_payload(
+            memo.fields[CARRIED_MEMO], ContinuedState
+        )
+        return state
+
+    def is_pivot_child(self, memo: Memo) -> bool:
+        """Whether the memo of a child saga marks the child as the pivot of the parent."""
+        value = self.first_value([memo.fields[CHILD_MEMO]])
+        return isinstance(value, dict) and bool(cast("dict[str, object]", value).get("is_pivot"))

@@ -1,0 +1,381 @@
+"""The outcome of a saga as a value: completed, compensated, settled or cut off."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio import workflow
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
+
+from sagas import Saga, SagaError, SagaPlugin, StartError
+from sagas._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
+from sagas._client.saga_handle import SagaHandle
+from sagas._client.start import execute_saga
+from sagas._core.outcome import Outcome
+from sagas.operator import COMPLETE, SKIP, CompleteRequest, RemainingEffect, SagaNotFoundError, SkipRequest
+
+from ..fixtures.trip_saga import STEPS, Plan, TripSaga, breaks, refuses
+from ..fixtures.trip_worker import Handle, Stage
+from .lost_history import LostHistory
+
+pytestmark = pytest.mark.parametrize("stage", [1000], indirect=True, ids=["cached"])
+DONE = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+CHILD_STARTED = EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
+SKIP_FLIGHT = SkipRequest(by="mia", because="it was never there", step="book-flight")
+
+
+@workflow.defn
+class PoliteTrip:
+    """Handles the failure of the saga, and returns a sentence."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> str:
+        try:
+            async with Saga() as saga:
+                await saga.step(STEPS["hotel"], plan)
+                await saga.step(STEPS["flight"], plan)
+        except ApplicationError:
+            return "sorry"
+        return "done"
+
+
+@workflow.defn
+class PlainWorkflow:
+    """A workflow without a saga."""
+
+    @workflow.run
+    async def run(self, plan: Plan) -> str:
+        if plan.name == "fails":
+            raise ApplicationError("the plan says so", type="Planned")
+        return plan.name
+
+
+WORKFLOWS: list[type] = [TripSaga, PoliteTrip, PlainWorkflow]
+
+
+def told(outcome: SagaOutcome[list[str]]) -> str:
+    """A caller's reaction to each outcome."""
+    match outcome:
+        case Completed(words):
+            return f"did {', '.join(words)}"
+        case Compensated("sold_out", reason=reason):
+            return f"sold out: {reason}"
+        case Compensated(code):
+            return f"nothing is left, because of {code}"
+        case Settled(None, code, manual_resolutions=resolutions):
+            return f"{code}, and somebody saw to {', '.join(resolutions)}"
+        case Settled(words):
+            return f"did {words}, with help"
+        case CutOff(how=how, pending_compensations=pending):
+            return f"{how}, pending: {', '.join(each.address for each in pending)}"
+
+
+async def execute(stage: Stage, *do: "str | Plan") -> SagaOutcome[list[str]]:
+    """Runs a trip to the end."""
+    trip_id = f"trip-{uuid4().hex[:8]}"
+    stage.ids.append(trip_id)
+    return await execute_saga(
+        stage.client, TripSaga.run, Plan(do=do), id=trip_id, task_queue=stage.task_queue
+    )
+
+
+async def test_completed_saga_has_a_result(stage: Stage) -> None:
+    """The result has the type declared by the run method."""
+    outcome = await execute(stage, "hotel", "pay", "look")
+
+    assert outcome == Completed(["hotel", "pay", "look"])
+    assert told(outcome) == "did hotel, pay, look"
+
+
+async def test_rejected_saga_has_code_reason_and_field(stage: Stage) -> None:
+    """The participant's words, and the effects without a compensation."""
+    stage.agency.when("pay", refuses())
+
+    outcome = await execute(stage, "hotel", "look", "pay")
+
+    assert outcome == Compensated(
+        "sold_out",
+        reason="sold_out, sorry",
+        field="seat",
+        remaining_effects=(RemainingEffect(address="look-around", outcome=Outcome.DONE),),
+    )
+    assert told(outcome) == "sold out: sold_out, sorry"
+    assert stage.agency.story[-1] == "cancel-hotel"
+
+
+@pytest.mark.parametrize(
+    ("do", "code", "reason"),
+    [
+        ("fail", "ApplicationError", "Planned: the plan says so"),
+        ("flight", "unknown_outcome", "the outcome of step 'book-flight' is unknown: the line is dead"),
+        ("visa-0.1", "deadline_exceeded", "the wait for 'visa' ran out of time"),
+    ],
+)
+async def test_failed_saga_has_the_code_of_the_first_failure(
+    stage: Stage, do: str, code: str, reason: str
+) -> None:
+    """An error of the workflow, an unknown outcome, a timeout."""
+    stage.agency.when("book-flight", breaks())
+
+    assert await execute(stage, "hotel", do) == Compensated(code, reason=reason)
+
+
+async def test_cancelled_saga_is_compensated(stage: Stage) -> None:
+    """The reason is the reason of the cancel request."""
+    trip = await stage.start("hotel", "sleep")
+    await stage.event(trip, DONE)
+    await trip.cancel(reason="the customer has changed her mind")
+
+    outcome = await trip.outcome()
+
+    reason = "the customer has changed her mind"
+    assert outcome == Compensated("cancelled", reason=reason, is_cancelled=True)
+    assert told(outcome) == "nothing is left, because of cancelled"
+    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+
+
+async def test_skipped_compensation_settles_the_saga(stage: Stage) -> None:
+    """The remaining effect is named, with the person and the reason."""
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    trip = await stage.start("hotel", "flight", "fail")
+    await stage.status(trip, "stuck")
+    await stage.ask(trip, SKIP, SKIP_FLIGHT)
+
+    outcome = await trip.outcome()
+
+    assert outcome == Settled(
+        None,
+        "ApplicationError",
+        is_compensated=True,
+        manual_resolutions={"book-flight": "skipped"},
+        reason="Planned: the plan says so",
+        remaining_effects=(
+            RemainingEffect(
+                address="book-flight",
+                outcome=Outcome.DONE,
+                because="skipped by mia: it was never there",
+            ),
+        ),
+    )
+    assert told(outcome) == "ApplicationError, and somebody saw to book-flight"
+
+
+@pytest.mark.parametrize("whose", ["parent", "child"])
+async def test_cancelled_saga_with_a_skipped_compensation_is_settled(stage: Stage, whose: str) -> None:
+    """Addresses are the parent's. Cancelling only the child does not count as cancelling the parent."""
+    stage.agency.when("cancel-flight", refuses("too_late"))
+    trip = await stage.start("hotel", Plan(do=("flight", "sleep")))
+    child = stage.child_of(trip, "leg")
+    await stage.event(trip, CHILD_STARTED)
+    await stage.event(child, EventType.EVENT_TYPE_TIMER_STARTED)
+    await (trip if whose == "parent" else child).cancel()
+    await stage.status(child, "stuck")
+    await stage.ask(child, SKIP, SKIP_FLIGHT)
+
+    outcome = await trip.outcome()
+
+    assert isinstance(outcome, Settled)
+    assert (outcome.code, outcome.is_cancelled) == ("cancelled", whose == "parent")
+    assert outcome.manual_resolutions == {"leg:book-flight": "skipped"}
+    of_child = await SagaHandle.for_id(stage.client, child.id).outcome()
+    assert isinstance(of_child, Settled)
+    assert (of_child.is_cancelled, of_child.manual_resolutions) == (True, {"book-flight": "skipped"})
+
+
+async def test_saga_with_a_manually_completed_step_has_a_result(stage: Stage) -> None:
+    """After the pivot, a person completed a failing step of a child."""
+    stage.agency.when("book-hotel", refuses("closed"))
+    leg = Plan(do=("pay", "hotel"), is_pivot=True)
+    trip = await stage.start("flight", leg, "look")
+    child = stage.child_of(trip, "leg")
+    await stage.event(trip, CHILD_STARTED)
+    await stage.status(child, "stuck")
+    request = CompleteRequest(by="mia", because="by telephone", step="book-hotel", result={"number": "h-9"})
+    await stage.ask(child, COMPLETE, request)
+
+    outcome = await trip.outcome()
+
+    assert outcome == Settled(
+        ["flight", "leg", "look"],
+        is_compensated=False,
+        manual_resolutions={"leg:book-hotel": "completed by hand"},
+    )
+    assert told(outcome) == "did ['flight', 'leg', 'look'], with help"
+    assert await SagaHandle.for_id(stage.client, child.id, TripSaga.run).outcome() == Settled(
+        ["pay", "hotel"], is_compensated=False, manual_resolutions={"book-hotel": "completed by hand"}
+    )
+
+
+async def test_outcome_follows_continue_as_new(stage: Stage) -> None:
+    """The handle of the first run gives the result of the last run."""
+    trip = await stage.start("hotel", "again", "flight", "wait")
+    later = await stage.next_run(trip)
+    await later.signal("go")
+
+    assert await trip.outcome() == Completed(["hotel", "again", "flight", "wait"])
+
+
+async def test_steps_of_earlier_runs_are_compensated(stage: Stage) -> None:
+    """A failure in a later run compensates the steps of an earlier run."""
+    outcome = await execute(stage, "hotel", "again", "fail")
+
+    assert told(outcome) == "nothing is left, because of ApplicationError"
+    assert stage.agency.story == ["book-hotel", "cancel-hotel"]
+
+
+async def test_for_id_gives_the_outcome_on_another_client(stage: Stage, server: str) -> None:
+    """From another client; without a run method the result is plain JSON data."""
+    trip = await stage.start("hotel", Plan(do=("flight",)))
+    other = await Client.connect(server, plugins=[SagaPlugin()])
+
+    by_type = SagaHandle.for_id(other, trip.id, TripSaga.run)
+
+    assert await by_type.outcome() == Completed(["hotel", "leg"])
+    assert await by_type.result() == ["hotel", "leg"]
+    assert await SagaHandle.for_id(other, trip.id).outcome() == Completed(["hotel", "leg"])
+
+
+async def test_child_has_an_outcome_of_its_own(stage: Stage) -> None:
+    """The result without the pending compensations, or the failure."""
+    trip = await stage.start("hotel", Plan(do=("flight",), name="good"), Plan(do=("car", "fail"), name="bad"))
+    await stage.ending(trip)
+
+    good = SagaHandle.for_id(stage.client, f"{trip.id}/good", TripSaga.run)
+    bad = SagaHandle.for_id(stage.client, f"{trip.id}/bad", TripSaga.run)
+
+    assert await good.outcome() == Completed(["flight"])
+    assert await SagaHandle.for_id(stage.client, good.id).outcome() == Completed(["flight"])
+    assert told(await bad.outcome()) == "nothing is left, because of ApplicationError"
+    assert told(await trip.outcome()) == "nothing is left, because of ApplicationError"
+
+
+async def test_saga_is_compensated_although_the_workflow_handles_the_failure(stage: Stage) -> None:
+    """The workflow completed, but no effect of the saga remains."""
+    stage.agency.when("book-flight", refuses())
+    trip_id = f"polite-{stage.task_queue}"
+    stage.ids.append(trip_id)
+
+    outcome = await execute_saga(
+        stage.client, PoliteTrip.run, Plan(do=()), id=trip_id, task_queue=stage.task_queue
+    )
+
+    assert outcome == Compensated(
+        "", reason="the workflow handled the failure of its saga and returned a result"
+    )
+    assert await SagaHandle.for_id(stage.client, trip_id, PoliteTrip.run).result() == "sorry"
+
+
+@pytest.mark.parametrize("do", [("hotel", "then-outside"), ("hotel", "pay", "then-outside")])
+async def test_workflow_terminated_after_a_completed_saga_has_no_pending_compensations(
+    stage: Stage, do: tuple[str, ...]
+) -> None:
+    """The saga had completed, so the effects stay; only the result is missing."""
+    trip = await stage.start(*do)
+    await stage.status(trip, "completed")
+    await trip.terminate(reason="by mistake")
+
+    assert await trip.outcome() == CutOff(how="terminated", reason="by mistake", has_completed=True)
+
+
+async def test_workflow_that_fails_after_a_completed_saga_has_a_code_and_a_reason(stage: Stage) -> None:
+    """The outcome has the type and the message of the error."""
+    outcome = await execute(stage, "hotel", "fail-outside")
+
+    assert outcome == CutOff(how="failed", code="Planned", reason="the plan says so", has_completed=True)
+
+
+async def start_plain(stage: Stage, workflow_type: str, plan: object, **options: Any) -> str:
+    """Starts a workflow without `start_saga`."""
+    handle: Handle = await stage.client.start_workflow(
+        workflow_type, plan, id=f"plain-{uuid4().hex[:8]}", task_queue=stage.task_queue, **options
+    )
+    stage.ids.append(handle.id)
+    return handle.id
+
+
+async def test_workflow_without_a_saga_has_an_outcome(stage: Stage) -> None:
+    """The result or the failure of the workflow."""
+    good = await start_plain(stage, "PlainWorkflow", Plan(do=(), name="good"))
+    bad = await start_plain(stage, "PlainWorkflow", Plan(do=(), name="fails"))
+    unreadable = await start_plain(stage, "TripSaga", {"do": "hotel"})
+
+    assert await SagaHandle.for_id(stage.client, good, PlainWorkflow.run).outcome() == Completed("good")
+    assert await SagaHandle.for_id(stage.client, bad).outcome() == CutOff(
+        how="failed", code="Planned", reason="the plan says so"
+    )
+    outcome = await SagaHandle.for_id(stage.client, unreadable).outcome()
+    assert isinstance(outcome, CutOff)
+    assert (outcome.how, outcome.code) == ("failed", "ValidationError")
+
+
+@pytest.mark.parametrize("option", ["execution_timeout", "run_timeout"])
+async def test_saga_refused_before_the_first_step_raises_a_start_error(stage: Stage, option: str) -> None:
+    """The error tells the reason, and no step has run."""
+    trip_id = await start_plain(stage, "TripSaga", Plan(do=("hotel",)), **{option: timedelta(hours=1)})
+
+    with pytest.raises(StartError, match=f"{trip_id}' was refused before its first step: an execution"):
+        await SagaHandle.for_id(stage.client, trip_id).outcome()
+    assert stage.agency.story == []
+
+
+async def test_unknown_saga_is_not_found(stage: Stage) -> None:
+    """Also for the id of a rescue, and of a child."""
+    for saga_id in ("nobody", "nobody~rescue", "nobody/leg"):
+        with pytest.raises(SagaNotFoundError, match="there is no saga 'nobody"):
+            await SagaHandle.for_id(stage.client, saga_id).outcome()
+
+
+@pytest.mark.parametrize("do", [("hotel",), ("hotel", "fail")], ids=["completed", "compensated"])
+async def test_saga_without_a_kept_history_is_not_found(
+    stage: Stage, server: str, do: tuple[str, ...]
+) -> None:
+    """The error mentions the retention of the server."""
+    trip = await stage.start(*do)
+    await trip.outcome()
+    lost = LostHistory(trip.first_execution_run_id)
+    client = await Client.connect(server, plugins=[SagaPlugin()], interceptors=[lost])
+
+    with pytest.raises(SagaNotFoundError, match="or the server no longer keeps it"):
+        await SagaHandle.for_id(client, trip.id, TripSaga.run).outcome()
+
+
+async def test_result_of_another_type_is_refused(stage: Stage) -> None:
+    """The error names the expected type."""
+    trip = await stage.start("hotel")
+
+    with pytest.raises(SagaError, match=f"the result of saga '{trip.id}' cannot be read as str"):
+        await SagaHandle.for_id(stage.client, trip.id, PlainWorkflow.run).outcome()
+
+
+async def test_later_workflow_with_the_same_id_is_refused(stage: Stage) -> None:
+    """A plain `start_workflow` had used the id again."""
+    trip = await stage.start("hotel")
+    assert await trip.outcome() == Completed(["hotel"])
+    await stage.client.start_workflow(
+        TripSaga.run, Plan(do=("hotel",)), id=trip.id, task_queue=stage.task_queue
+    )
+
+    with pytest.raises(SagaError, match="another workflow was started with this id"):
+        await trip.outcome()
+    assert await SagaHandle.for_id(stage.client, trip.id, TripSaga.run).outcome() == Completed(["hotel"])
+
+
+async def test_status_is_read_from_the_memo_without_search_attributes(stage: Stage, server: str) -> None:
+    """A manually completed step settles the saga in this case, too."""
+    client = await Client.connect(server, plugins=[SagaPlugin(search_attributes=False)])
+    queue = f"memo-{stage.task_queue}"
+    stage.agency.when("book-hotel", refuses("closed"))
+    async with Worker(client, task_queue=queue, workflows=[TripSaga], activities=stage.agency.activities()):
+        await client.start_workflow(TripSaga.run, Plan(do=("pay", "hotel")), id=queue, task_queue=queue)
+        trip = SagaHandle.for_id(client, queue, TripSaga.run)
+        await stage.status(trip, "stuck")
+        request = CompleteRequest(by="mia", because="x", step="book-hotel", result={"number": "h-9"})
+        await stage.ask(trip, COMPLETE, request)
+
+        assert await trip.outcome() == Settled(
+            ["pay", "hotel"], is_compensated=False, manual_resolutions={"book-hotel": "completed by hand"}
+        )

@@ -1,0 +1,1 @@
+"""Tests of `activities` that need no server."""

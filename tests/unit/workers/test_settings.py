@@ -1,0 +1,69 @@
+"""Settings come from environment variables, and an unusable value is refused in one sentence."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from workers import ConfigurationError, load_settings
+
+
+def test_every_setting_has_a_default() -> None:
+    """A first run needs no configuration."""
+    settings = load_settings()
+
+    assert settings.data_folder == Path(".sagas")
+    assert (settings.temporal_port, settings.ui_port) == (7233, 8233)
+    assert settings.retention == timedelta(days=90)
+
+
+@pytest.mark.parametrize(
+    ("text", "duration"),
+    [
+        ("30s", timedelta(seconds=30)),
+        ("1.5m", timedelta(seconds=90)),
+        ("2h", timedelta(hours=2)),
+        ("P1D", timedelta(days=1)),
+    ],
+)
+def test_durations_have_units(monkeypatch: pytest.MonkeyPatch, text: str, duration: timedelta) -> None:
+    """Both short durations and ISO 8601 are parsed."""
+    monkeypatch.setenv("SAGAS_GRACEFUL_SHUTDOWN", text)
+
+    assert load_settings().graceful_shutdown == duration
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "advice"),
+    [
+        ("SAGAS_TEMPORAL_PORT", "seven", "valid integer"),
+        ("SAGAS_UI_PORT", "70000", "less than or equal to 65535"),
+        ("SAGAS_AMQP_PORT", "0", "greater than or equal to 1"),
+        ("SAGAS_RETENTION", "soon", "30s, 5m, 1h or 90d"),
+        ("SAGAS_RETENTION", "5m", "must be at least 1d"),
+        ("SAGAS_GRACEFUL_SHUTDOWN", "-P1D", "must be at least 0s"),
+        ("SAGAS_TASK_QUEUE", "", "must not be empty"),
+    ],
+)
+def test_an_unusable_value_is_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, advice: str
+) -> None:
+    """The sentence names the variable, the value and the rule."""
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+
+    text = str(caught.value)
+    assert f"{variable} is {value!r}" in text
+    assert advice in text
+    assert "\n" not in text
+
+
+def test_all_unusable_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two mistakes need one run."""
+    monkeypatch.setenv("SAGAS_UI_PORT", "x")
+    monkeypatch.setenv("SAGAS_TEMPORAL_PORT", "y")
+
+    with pytest.raises(ConfigurationError, match=r"SAGAS_TEMPORAL_PORT.*SAGAS_UI_PORT"):
+        load_settings()

@@ -1,0 +1,88 @@
+"""Sagas that were recorded before a change are replayed by the code of today."""
+
+from pathlib import Path
+
+import pytest
+from temporalio import workflow
+
+from examples.order.messages import Order, ReserveStock, Shipment
+from examples.order.saga import OrderSaga, create, reserve, ship
+from examples.payment.saga import PaymentSaga
+from sagas import Saga
+from tests.temporal.fixtures.trip_saga import TripSaga
+from workers import read_recordings, replay_recordings
+from workers._histories.recording import Recording, write_recording
+
+FOLDER = Path(__file__).parents[2] / "histories"
+STORED = read_recordings(FOLDER)
+EXAMPLES = [OrderSaga, PaymentSaga]
+OF_THE_AGENCY = {
+    *("branches", "failing-branch", "children-in-branches", "all-at-once"),
+    *("event-came", "event-did-not-come", "event-too-late", "approved"),
+    *("continued-as-new", "continued-and-failed", "held", "skipped", "stuck", "stuck-after-pivot"),
+    *("out-of-time", "probed", "pivot-child"),
+}
+"""What the examples do not do."""
+
+
+# In the sandbox, this file would read all histories again for each replay.
+@workflow.defn(name="OrderSaga", sandboxed=False)
+class ReserveBeforeCreate:
+    """An edit that running sagas do not survive: two steps have changed places."""
+
+    @workflow.run
+    async def run(self, order: Order) -> Shipment:
+        async with Saga() as saga:
+            await saga.step(reserve, ReserveStock.of(order))
+            await saga.step(create, order)
+        raise AssertionError(ship)
+
+
+def named(recording: Recording) -> str:
+    return str(recording.folder.relative_to(FOLDER))
+
+
+def test_there_are_stored_histories_of_each_kind() -> None:
+    """Completed, compensated, cancelled; and those of before the screening."""
+    examples = [each for each in STORED if each.folder.parent.name == "0.1.0"]
+    assert {each.manifest.runs[0].last_event for each in examples} == {
+        "WorkflowExecutionCompleted",
+        "WorkflowExecutionFailed",
+        "WorkflowExecutionCanceled",
+    }
+    assert {each.manifest.workflow_type for each in examples} == {"OrderSaga", "PaymentSaga"}
+    assert len([each for each in STORED if each.folder.parent.name == "before_screening"]) == 4
+    assert {each.folder.name for each in STORED if each.folder.parent.name == "agency"} == OF_THE_AGENCY
+
+
+@pytest.mark.parametrize("recording", STORED, ids=named)
+async def test_a_saga_that_was_recorded_is_replayed(recording: Recording) -> None:
+    """Sagas that were under way when the code changed go on, and so do their children."""
+    is_trip = recording.manifest.workflow_type == "TripSaga"
+    replayed = await replay_recordings([recording], [TripSaga] if is_trip else EXAMPLES)
+
+    assert [each.difference for each in replayed] == [""] * len(recording.histories)
+
+
+@pytest.mark.parametrize(
+    "recording", [each for each in STORED if each.manifest.workflow_type == "OrderSaga"], ids=named
+)
+async def test_an_incompatible_edit_is_found(recording: Recording) -> None:
+    """Had the edit not been compatible, the stored histories would have told."""
+    replayed = await replay_recordings([recording], [ReserveBeforeCreate, PaymentSaga])
+
+    assert replayed[0].difference == (
+        "event 5, ActivityTaskScheduled 'create-order': Activity id of scheduled event 'create-order' "
+        "does not match activity id of activity command 'reserve-stock'"
+    )
+    assert [each.difference for each in replayed[1:]] == [""] * len(replayed[1:])
+
+
+@pytest.mark.parametrize("recording", STORED, ids=named)
+def test_what_is_stored_is_what_would_be_written(recording: Recording, tmp_path: Path) -> None:
+    """The same history gives the same file, so a change of one can be seen."""
+    again = write_recording(tmp_path / "again", recording.histories)
+
+    assert again.manifest == recording.manifest.model_copy(update={"sdk": again.manifest.sdk})
+    for run in recording.manifest.runs:
+        assert (again.folder / run.file).read_text() == (recording.folder / run.file).read_text()

@@ -1,0 +1,1 @@
+"""Finding Temporal and RabbitMQ, and connecting to Temporal."""

@@ -1,0 +1,1 @@
+"""Embedded Temporal and RabbitMQ servers, and the child processes that run them."""
