@@ -44,8 +44,8 @@ class CompensationSpec(BaseModel):
     task_queue: str | None = None
     policy: ActivityPolicy = COMPENSATION_POLICY
 
-    def pending(self, address: str, message: object) -> "PendingCompensation":
-        """The compensation of one execution of the step; the result is not known yet.
+    def to_pending(self, address: str, message: object) -> "PendingCompensation":
+        """The compensation of one execution of the step, whose action is about to start.
 
         Args:
             address: The address of the step.

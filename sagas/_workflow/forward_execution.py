@@ -287,4 +287,4 @@ def _pending(
     step: Step[Any, Any] | Action[Any, Any], address: str, message: object
 ) -> PendingCompensation | None:
     spec = step.compensation if isinstance(step, Step) else None
-    return None if spec is None else spec.pending(address, message)
+    return None if spec is None else spec.to_pending(address, message)

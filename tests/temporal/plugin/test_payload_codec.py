@@ -197,10 +197,10 @@ def _seal_of(payload: Payload) -> str:
     return payload.metadata["for"].decode()
 
 
-async def test_outcome_of_a_sealed_saga_is_read(stage: Stage) -> None:
+async def test_outcome_of_a_sealed_saga_is_read(harness: WorkerHarness) -> None:
     """The status, the result of a child, and the failure are decoded for the right workflow."""
-    trip = await stage.start("hotel", Plan(do=("flight",)), "fail")
-    child = SagaHandle.for_id(stage.client, f"{trip.id}/leg", TripSaga.run)
+    trip = await harness.start("hotel", TripPlan(do=("flight",)), "fail")
+    child = SagaHandle.for_id(harness.client, f"{trip.id}/leg", TripSaga.run)
 
     assert await trip.outcome() == Compensated("ApplicationError", reason="Planned: the plan says so")
     assert await child.outcome() == Completed(["flight"])

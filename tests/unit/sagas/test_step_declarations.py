@@ -353,7 +353,7 @@ def test_pending_compensation_has_the_message_and_room_for_the_result() -> None:
     """The result is filled in once the action is done."""
     specs = [action(book_seat).compensated_by(each).compensation for each in (cancel_seat, cancel_knowing)]
 
-    pending = [spec and spec.pending("book-seat#2", "7 B") for spec in specs]
+    pending = [spec and spec.to_pending("book-seat#2", "7 B") for spec in specs]
 
     assert pending == [
         PendingCompensation(address="book-seat#2", activity="cancel_seat", arguments=("7 B",)),
