@@ -194,7 +194,7 @@ def _enter_step(
     message = first.arguments[0] if first.arguments else None
     ledger.start(
         address,
-        spec.pending(address, message) if spec and not lifecycle.is_past_pivot else None,
+        spec.to_pending(address, message) if spec and not lifecycle.is_past_pivot else None,
         is_best_effort=purpose is Purpose.BEST_EFFORT,
     )
     result = outcome_of_attempts(activities)

@@ -123,7 +123,7 @@ def test_pending_compensation_of_a_header(step: Step[str, int], arguments: tuple
     spec = read_header(action_header(step, Purpose.STEP, IN_DOUBT, REVERSE)).owes
 
     assert spec is not None
-    pending = spec.pending("reserve-seat#2", "A1")
+    pending = spec.to_pending("reserve-seat#2", "A1")
     assert (pending.address, pending.arguments) == ("reserve-seat#2", arguments)
     assert pending.model_dump(exclude={"address", "arguments"}) == spec.model_dump()
 
