@@ -199,7 +199,7 @@ def _seal_of(payload: Payload) -> str:
 
 async def test_outcome_of_a_sealed_saga_is_read(harness: WorkerHarness) -> None:
     """The status, the result of a child, and the failure are decoded for the right workflow."""
-    trip = await harness.start("hotel", TripPlan(do=("flight",)), "fail")
+    trip = await harness.start_trip("hotel", TripPlan(do=("flight",)), "fail")
     child = SagaHandle.for_id(harness.client, f"{trip.id}/leg", TripSaga.run)
 
     assert await trip.outcome() == Compensated("ApplicationError", reason="Planned: the plan says so")

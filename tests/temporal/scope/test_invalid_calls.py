@@ -114,7 +114,7 @@ async def test_what_was_never_awaited_fails_the_saga(harness: WorkerHarness, wha
     trip = await begin(harness, Forgetful, what, then)
 
     failure = await harness.wait_for_failure(trip)
-    assert failure.message == f"never awaited: {what}; write `await` before what a saga is to do"
+    assert failure.message == f"never awaited: {what}; write `await` before each call of a saga"
     assert (await harness.wait_for_ending(trip)).saga == "compensated"
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
@@ -147,7 +147,9 @@ async def test_what_nobody_expected_stands_in_the_log(
     trip = await begin(harness, Wrong, "nothing of the kind")
 
     assert (await harness.wait_for_ending(trip)).saga == "compensated"
-    (logged,) = (line for line in caplog.records if line.exc_info and "turns round" in line.message)
+    (logged,) = (
+        line for line in caplog.records if line.exc_info and "the saga compensates because of" in line.message
+    )
     assert logged.exc_info
     assert logged.exc_info[0] is KeyError
 
