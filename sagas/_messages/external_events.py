@@ -18,7 +18,7 @@ from .handler_signature import declare_message
 
 T = TypeVar("T")
 
-COMPENSATES, ENDED = "the saga has turned round", "the saga has ended"
+COMPENSATES, ENDED = "the saga is compensating", "the saga has ended"
 """Why the saga takes no event any more."""
 
 

@@ -83,7 +83,7 @@ class OperatorUpdates:
             refusal: str | None
             if not isinstance(note, request):
                 # Temporal decodes null without regard to the type.
-                refusal = "nobody is named who asks for it, and no reason"
+                refusal = "by= must name the operator, and because= the reason"
             elif (status := self._scope.lifecycle.status) in ENDED:
                 refusal = f"the saga is {status}: it has ended"
             else:
@@ -175,7 +175,7 @@ class OperatorUpdates:
         for address, step in lifecycle.stuck_steps.items():
             if step.purpose is Purpose.PIVOT:
                 return (
-                    f"nobody knows whether its pivot {address!r} has happened: "
+                    f"the outcome of its pivot {address!r} is unknown: "
                     "complete it if it has, skip it if it has not"
                 )
         return None

@@ -86,7 +86,7 @@ async def run_child(run: Callable[[Any, I], Awaitable[O]], message: I, child: Ch
         closed = workflow.payload_converter().from_payload(answer.payload, result_type)
     except Exception as error:
         raise ChildOutcomeUnknownError(
-            f"child {name!r} completed with an answer that nobody can read"
+            f"child {name!r} completed with an unreadable result"
         ) from error
     return ChildResult(
         result=closed.result,

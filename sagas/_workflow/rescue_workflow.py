@@ -76,7 +76,7 @@ class RescueSaga:
             await workflow.wait_condition(lambda: self._chunks.whole is not None, timeout=PROMPTLY)
         if self._chunks.whole is None:
             scope.lifecycle.mark_blocked()
-            scope.publish("not all of what is owed has arrived here: ask for the rescue again")
+            scope.publish("only a part of the pending compensations has arrived: run `sagas rescue` again")
             await workflow.wait_condition(lambda: self._chunks.whole is not None)
         assert self._chunks.whole is not None
         return PendingCompensations.model_validate_json(self._chunks.whole)

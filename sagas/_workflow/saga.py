@@ -444,7 +444,7 @@ class Saga:
         if not self._context.is_child:
             return
         plan = ledger.plan(is_past_pivot=lifecycle.is_past_pivot)
-        refusal = encode_arguments([plan], "what it owes to its parent")
+        refusal = encode_arguments([plan], "the list of its pending compensations")
         if isinstance(refusal, ActivityOutcome):
             raise RejectedError(refusal.code, refusal.reason)
 

@@ -26,7 +26,7 @@ class RescueDecision(StrEnum):
     """A rescue workflow runs the pending compensations."""
     CONTINUING = "going on"
     """The saga continues, because its pivot is done or in doubt."""
-    NOTHING_PENDING = "nothing owed"
+    NOTHING_PENDING = "nothing pending"
     """No compensation is pending, and nothing was started."""
 
 

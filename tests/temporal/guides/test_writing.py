@@ -357,7 +357,7 @@ async def test_the_desk_understands_every_end(client: Client, guide: Guide) -> N
         cancelled = await lend(zoe)
 
     assert too_late.startswith("not taken: ")
-    assert too_late.endswith("contract-signed comes too late: the saga has turned round")
+    assert too_late.endswith("contract-signed comes too late: the saga is compensating")
     assert settled == (
         "no loan, because the customer's account is closed; somebody saw to {'reserve-funds': 'skipped'}"
     )

@@ -562,7 +562,7 @@ async def test_request_without_operator_is_refused(
 
     with pytest.raises(WorkflowUpdateFailedError) as refused:
         await trip.execute_update(verb, args=content)
-    assert "nobody is named who asks for it" in str(refused.value.cause)
+    assert "by= must name the operator" in str(refused.value.cause)
     await trip.signal("go")
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 

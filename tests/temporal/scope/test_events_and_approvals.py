@@ -206,18 +206,18 @@ async def test_an_event_that_comes_when_the_saga_has_turned_round_is_reported(ha
     await trip.cancel()
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED)
 
-    assert "too late: the saga has turned round" in await harness.rejected_update(trip, "visa", VISA)
+    assert "too late: the saga is compensating" in await harness.rejected_update(trip, "visa", VISA)
     await trip.signal("visa", VISA)
     flight.released.set()
     await hotel.entered.wait()
-    assert "too late: the saga has turned round" in await harness.rejected_update(trip, "visa", VISA)
+    assert "too late: the saga is compensating" in await harness.rejected_update(trip, "visa", VISA)
     await trip.signal("visa", VISA)
     hotel.released.set()
 
     assert await harness.wait_for_ending(trip) == Ending("CANCELED", "compensated")
     assert (await harness.current_details(trip)).splitlines()[-2:] == [
         "- visa came and was never asked for",
-        "- visa came too late: the saga has turned round",
+        "- visa came too late: the saga is compensating",
     ]
 
 

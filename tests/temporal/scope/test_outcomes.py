@@ -93,7 +93,7 @@ async def test_step_that_answers_too_late_is_compensated(harness: WorkerHarness)
     "answer", ["no booking", {"number": 7}, {"number": "7", "more": True}, ["x"]], ids=str
 )
 async def test_answer_of_another_type_is_unknown(harness: WorkerHarness, answer: object) -> None:
-    """An action whose answer nobody can read may have happened: it is compensated, and the saga goes on."""
+    """An action with an unreadable result may have happened: the action is compensated."""
     harness.participants.when("book-flight", returns(answer))
 
     trip = await harness.start_trip("flight")
