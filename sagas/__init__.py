@@ -24,21 +24,16 @@ from ._errors import (
     StartError,
     UnknownOutcomeError,
 )
-from ._execution.activity_call import MESSAGE_TOO_LARGE, MESSAGE_UNREADABLE
-from ._messages.approvals import NOT_APPROVED, ApprovalDecision
+from ._messages.approvals import ApprovalDecision
 from ._messages.external_events import ExpectedEvent
 from ._plugin.plugin import SagaPlugin
 from ._version import __version__
-from ._wire.failures import SAGA_COMPENSATED, SAGA_REFUSED, SAGA_SETTLED
+from ._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED
 from ._workflow.parallel import OnFailure
 from ._workflow.saga import Saga
 
 __all__ = [
-    "MESSAGE_TOO_LARGE",
-    "MESSAGE_UNREADABLE",
-    "NOT_APPROVED",
     "SAGA_COMPENSATED",
-    "SAGA_REFUSED",
     "SAGA_SETTLED",
     "Action",
     "ActivityOptions",

@@ -85,9 +85,7 @@ async def run_child(run: Callable[[Any, I], Awaitable[O]], message: I, child: Ch
     try:
         closed = workflow.payload_converter().from_payload(answer.payload, result_type)
     except Exception as error:
-        raise ChildOutcomeUnknownError(
-            f"child {name!r} completed with an unreadable result"
-        ) from error
+        raise ChildOutcomeUnknownError(f"child {name!r} completed with an unreadable result") from error
     return ChildResult(
         result=closed.result,
         owed=plan_in_parent(name, closed.owed, child.task_queue),

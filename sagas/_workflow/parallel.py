@@ -24,12 +24,12 @@ class OnFailure(StrEnum):
 
 
 class _Branch:
-    def __init__(self, body: Coroutine[Any, Any, Any], failures: list[BaseException]) -> None:
+    def __init__(self, body: Coroutine[object, None, object], failures: list[BaseException]) -> None:
         self.shield = CancellationShield()
         self._failures = failures
         self.task = asyncio.create_task(self._run(body))
 
-    async def _run(self, body: Coroutine[Any, Any, Any]) -> object:
+    async def _run(self, body: Coroutine[object, None, object]) -> object:
         try:
             return await self.shield.protect(body)
         except Exception as error:
@@ -38,7 +38,7 @@ class _Branch:
 
 
 async def run_parallel(
-    bodies: Sequence[Coroutine[Any, Any, Any]], scope: Scope, on_failure: OnFailure
+    bodies: Sequence[Coroutine[object, None, object]], scope: Scope, on_failure: OnFailure
 ) -> tuple[Any, ...]:
     """Runs all branches, and returns their results once every branch has ended.
 

@@ -204,18 +204,23 @@ class Saga:
 
     @overload
     def parallel(
-        self, b1: Coroutine[Any, Any, T1], /, *, on_failure: OnFailure = ...
+        self, b1: Coroutine[object, None, T1], /, *, on_failure: OnFailure = ...
     ) -> Coroutine[object, None, tuple[T1]]: ...
     @overload
     def parallel(
-        self, b1: Coroutine[Any, Any, T1], b2: Coroutine[Any, Any, T2], /, *, on_failure: OnFailure = ...
+        self,
+        b1: Coroutine[object, None, T1],
+        b2: Coroutine[object, None, T2],
+        /,
+        *,
+        on_failure: OnFailure = ...,
     ) -> Coroutine[object, None, tuple[T1, T2]]: ...
     @overload
     def parallel(
         self,
-        b1: Coroutine[Any, Any, T1],
-        b2: Coroutine[Any, Any, T2],
-        b3: Coroutine[Any, Any, T3],
+        b1: Coroutine[object, None, T1],
+        b2: Coroutine[object, None, T2],
+        b3: Coroutine[object, None, T3],
         /,
         *,
         on_failure: OnFailure = ...,
@@ -223,20 +228,20 @@ class Saga:
     @overload
     def parallel(
         self,
-        b1: Coroutine[Any, Any, T1],
-        b2: Coroutine[Any, Any, T2],
-        b3: Coroutine[Any, Any, T3],
-        b4: Coroutine[Any, Any, T4],
+        b1: Coroutine[object, None, T1],
+        b2: Coroutine[object, None, T2],
+        b3: Coroutine[object, None, T3],
+        b4: Coroutine[object, None, T4],
         /,
         *,
         on_failure: OnFailure = ...,
     ) -> Coroutine[object, None, tuple[T1, T2, T3, T4]]: ...
     @overload
     def parallel(
-        self, *branches: Coroutine[Any, Any, T], on_failure: OnFailure = ...
+        self, *branches: Coroutine[object, None, T], on_failure: OnFailure = ...
     ) -> Coroutine[object, None, tuple[T, ...]]: ...
     def parallel(
-        self, *branches: Coroutine[Any, Any, Any], on_failure: OnFailure = OnFailure.FINISH
+        self, *branches: Coroutine[object, None, object], on_failure: OnFailure = OnFailure.FINISH
     ) -> Coroutine[object, None, tuple[Any, ...]]:
         """Runs branches at the same time, and returns their results in the order of the arguments.
 
@@ -363,7 +368,7 @@ class Saga:
         self._compensation.raise_final(error, was_cancelled=was_cancelled)
 
     def _track(
-        self, method: str, argument: object, call: Coroutine[Any, Any, T]
+        self, method: str, argument: object, call: Coroutine[object, None, T]
     ) -> Coroutine[object, None, T]:
         return self._unawaited.track(name_of_call(method, argument), call)
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from inspect import CORO_CREATED, getcoroutinestate
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from .._errors import DefinitionError
 
@@ -14,9 +14,9 @@ class UnawaitedCalls:
     """The calls of one saga whose coroutines have not begun."""
 
     def __init__(self) -> None:
-        self._calls: list[tuple[str, Coroutine[Any, Any, Any]]] = []
+        self._calls: list[tuple[str, Coroutine[object, None, object]]] = []
 
-    def track(self, name: str, call: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+    def track(self, name: str, call: Coroutine[object, None, T]) -> Coroutine[object, None, T]:
         """Remembers a call until its coroutine begins, and returns the coroutine.
 
         Args:
@@ -42,5 +42,5 @@ class UnawaitedCalls:
             names = ", ".join(name for name, _ in forgotten)
             raise DefinitionError(f"never awaited: {names}; write `await` before each call of a saga")
 
-    def _not_begun(self) -> list[tuple[str, Coroutine[Any, Any, Any]]]:
+    def _not_begun(self) -> list[tuple[str, Coroutine[object, None, object]]]:
         return [(name, call) for name, call in self._calls if getcoroutinestate(call) == CORO_CREATED]

@@ -15,7 +15,7 @@ from examples.order.deployment import SERVICES
 from examples.order.scenarios import ORDERS
 from examples.payment.scenarios import PAYMENTS
 from examples.stack.stack import Stack
-from tests.unit.choreography.simulated_world import SimulatedWorld, fence_rows
+from tests.unit.choreography.fixtures.simulated_world import SimulatedWorld, fence_rows
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

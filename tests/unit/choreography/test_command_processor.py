@@ -16,8 +16,8 @@ from examples.order.messages import CancellationRequest, Order
 from examples.order.services import orders
 from sagas import RejectedError
 
-from .databases import count_rows, database_of, outbox_types
-from .sample_events import order, order_event
+from .fixtures.databases import count_rows, database_of, outbox_types
+from .fixtures.sample_events import order, order_event
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from examples.order.services import payment_reactions as payments
 from examples.payment.messages import Notice
 from examples.payment.services.payment import PAYMENT
 
-from .databases import count_rows, database_of, outbox_types
-from .sample_events import order, order_event, sample_event
+from .fixtures.databases import count_rows, database_of, outbox_types
+from .fixtures.sample_events import order, order_event, sample_event
 
 
 class Crash(BaseException):

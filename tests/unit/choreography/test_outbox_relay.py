@@ -17,8 +17,8 @@ from examples.order import event_types as facts
 from examples.order.services.shipping import SHIPPING
 from tests.waiting import until
 
-from .fake_bus import FakeBus, types
-from .sample_events import order, order_event
+from .fixtures.fake_bus import FakeBus, types
+from .fixtures.sample_events import order, order_event
 
 NEVER = timedelta(hours=1)
 AT_ONCE = timedelta(milliseconds=1)

@@ -13,7 +13,7 @@ from examples.order.services import inventory
 from examples.order.services.inventory import release, reserve
 from sagas import DefinitionError, Operation
 
-from .databases import database_of
+from .fixtures.databases import database_of
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ from examples.service_kit.process import react_to_events
 from examples.stack.end_state import EndState, read_end_state
 from tests.waiting import until
 
-from .fake_bus import FakeBus, types
-from .sample_events import order, order_event
+from .fixtures.fake_bus import FakeBus, types
+from .fixtures.sample_events import order, order_event
 
 
 class Crash(BaseException):

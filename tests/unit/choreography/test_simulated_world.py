@@ -16,7 +16,7 @@ from examples.payment.scenarios import PAYMENTS
 from examples.payment.services.ledger import LedgerError
 from examples.stack.end_state import NO_EFFECTS, EndState
 
-from .simulated_world import FaultRates, SimulatedWorld
+from .fixtures.simulated_world import FaultRates, SimulatedWorld
 
 WITHOUT_CANCELLATION = [each for each in (*ORDERS, *PAYMENTS) if each.status != "cancelled"]
 SEEDS = range(25)

@@ -13,8 +13,8 @@ from examples.order.scenarios import ORDERS
 from tests.recorded_spans import RecordedSpans, span_id_of, spans
 from tests.waiting import until
 
-from .fake_bus import FakeBus
-from .sample_events import order, order_event
+from .fixtures.fake_bus import FakeBus
+from .fixtures.sample_events import order, order_event
 from .test_participant_runner import run_services, service
 
 __all__ = ["spans"]

@@ -1,0 +1,1 @@
+"""The models of headers, memos, signals and continued state."""
