@@ -1,29 +1,32 @@
-"""What can go wrong, as one tree; each class exists because a caller acts differently on it.
+"""The tree of errors; a class exists where a caller acts differently.
 
 ::
 
     SagaError
-    ├── DefinitionError      the saga is badly written: mend the code
-    ├── RejectedError        a participant refused: it did not happen, and another try would not help
-    ├── UnknownOutcomeError  nobody can say whether it happened: it is compensated, as it may have
-    ├── DeadlineError        what was waited for did not come, or the saga took too long
-    ├── TurnedBackError      an operator had the saga compensate
-    ├── StartError           a saga was not started; nothing has happened
-    │   └── DuplicateSagaError  its id belongs to a saga with other content
-    ├── SagaNotFoundError    the server has no saga with this id: check the id
-    ├── VerbRefusedError     the saga's state does not allow an operator's verb; nothing has changed
-    └── NoWorkerError        no worker executed a verb in time: start a worker; the verb may still be executed
+    ├── DefinitionError             a saga, a step or a call is badly written: fix the code
+    │   └── TooLateError            a call or a message came too late for the phase of the saga
+    ├── RejectedError               a participant rejected the action: no effect, and a retry would not help
+    │   └── ChildCompensatedError   a child saga failed and has compensated; in `_workflow/child_saga.py`
+    ├── UnknownOutcomeError         the action may have happened: the saga compensates the step
+    ├── DeadlineExceededError       an awaited message was overdue, or the saga took too long
+    ├── CompensationRequestedError  an operator requested the compensation of the saga
+    ├── ChildOutcomeUnknownError    a child closed without reporting pending compensations: check the child
+    ├── StartError                  the saga was not started, and has no effect
+    │   └── DuplicateSagaError      another saga with other content has the id: choose another id
+    ├── SagaNotFoundError           the server has no saga with the id: check the id
+    ├── VerbRefusedError            the saga's state does not allow an operator's verb; the saga is unchanged
+    └── NoWorkerError               no worker executed a verb in time; a worker may still execute the verb
 """
 
 from typing import ClassVar
 
 
 class SagaError(Exception):
-    """The root of every error of this package.
+    """The root of all errors of this package.
 
-    The `wire_type` of a class is the name of the error in histories, in what is sent, and in what is stored.
-    Each class of this project states its own, so that a class can be renamed and its `wire_type` stays. A
-    class that states none, such as one of a user, has its own name.
+    The `wire_type` of a class is the name of the error in histories, messages and stored data. Each class of
+    this project declares a `wire_type`, so that the class can be renamed without a change on the wire. A
+    class without a declared `wire_type`, for example a user's class, has the name of the class.
     """
 
     wire_type: ClassVar[str] = "SagaError"
@@ -35,21 +38,21 @@ class SagaError(Exception):
 
 
 class DefinitionError(SagaError):
-    """A saga, a step or a policy is badly written; raised when it is constructed, before anything ran."""
+    """A saga, a step or a policy is badly written; raised by the constructor, before any step has run."""
 
     wire_type = "DefinitionError"
 
 
 class RejectedError(SagaError):
-    """An action was refused for good: it did not happen, it has no effect, and it is not compensated.
+    """An action was rejected for good: the action has no effect, and is not compensated.
 
-    Business code raises it to refuse an action. `saga.step` raises it into the saga when a participant
-    refused.
+    Business code raises this error to reject an action. `saga.step` raises this error into the saga when a
+    participant has rejected the action.
 
     Args:
         code: Stable and machine-readable, in snake case: `card_declined`.
         reason: One sentence for people.
-        field: The input that broke a rule, as a dotted path, where there is one: `amount.value`.
+        field: The invalid input as a dotted path, if the rejection has a cause in the input: `amount.value`.
     """
 
     wire_type = "RejectedError"
@@ -64,7 +67,7 @@ class RejectedError(SagaError):
 
 
 class UnknownOutcomeError(SagaError):
-    """An action was tried as often as its policy allows, and nobody can say whether it happened."""
+    """All attempts of an action have failed, and the action may have happened."""
 
     wire_type = "UnknownOutcomeError"
 
@@ -77,7 +80,7 @@ class UnknownOutcomeError(SagaError):
 
 
 class DeadlineExceededError(SagaError):
-    """What was waited for did not come in time, or the saga took longer than it may."""
+    """An external event, an approval or a reply did not arrive in time, or the saga exceeded the timeout."""
 
     wire_type = "DeadlineError"
 
@@ -90,7 +93,7 @@ class DeadlineExceededError(SagaError):
 
 
 class CompensationRequestedError(SagaError):
-    """An operator had the saga compensate."""
+    """An operator requested the compensation of the saga."""
 
     wire_type = "TurnedBackError"
 
@@ -103,25 +106,25 @@ class CompensationRequestedError(SagaError):
 
 
 class TooLateError(DefinitionError):
-    """Something comes where it may not any more; who asks for it in a handler could not know."""
+    """A call or a message came too late; the code of a handler cannot prevent a late call."""
 
     wire_type = "TooLateError"
 
 
 class ChildOutcomeUnknownError(SagaError):
-    """A child ended without a word about what it owes: it was terminated, or ran into a timeout."""
+    """A child ended without reporting pending compensations: the child was terminated or timed out."""
 
     wire_type = "Lost"
 
 
 class StartError(SagaError):
-    """A saga could not be started; nothing has happened."""
+    """A saga was not started; no step has run."""
 
     wire_type = "StartError"
 
 
 class DuplicateSagaError(StartError):
-    """A saga with this id was started before, with other content."""
+    """Another saga with this id and other content was started before."""
 
     wire_type = "DuplicateSagaError"
 
@@ -160,7 +163,7 @@ class SagaNotFoundError(SagaError):
 
 
 class VerbRefusedError(SagaError):
-    """The state of a saga does not allow the verb of an operator; nothing has changed.
+    """The state of a saga does not allow the verb of an operator; the saga is unchanged.
 
     Args:
         saga_id: The id of the saga.
@@ -201,5 +204,5 @@ class NoWorkerError(SagaError):
 
 
 def wire_type_of(error: BaseException) -> str:
-    """The name of an error on the wire: its `wire_type`, or for an error of another package its class."""
+    """Returns the `wire_type` of an error, or the class name for an error of another package."""
     return error.wire_type if isinstance(error, SagaError) else type(error).__name__

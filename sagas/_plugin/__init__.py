@@ -1,1 +1,1 @@
-"""The Temporal plugin that makes sagas usable in the workflows of a client."""
+"""The Temporal plugin for the use of sagas in the workflows of a client."""

@@ -1,8 +1,8 @@
-"""Errors of a workflow's own handlers, with which Temporal would close the workflow and lose compensations.
+"""Errors of a workflow's own handlers; without translation, Temporal would close the workflow.
 
-An error of a signal handler fails the saga, as if the block of the saga had raised the error; past the pivot
-the error changes nothing. An error of an update is returned to the sender of the update, and the saga goes
-on.
+A workflow that is closed by the error of a handler would lose compensations. An error of a signal handler
+fails the saga, as if the block of the saga had raised the error; past the pivot the error changes nothing. An
+error of an update is returned to the sender of the update, and the saga goes on.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from .._wire.failures import LONGEST_REASON, SAGA_REFUSED, SAGA_UNACCOUNTED, to_
 
 
 def absorb_signal_error(context: RunContext, error: Exception | asyncio.CancelledError, signal: str) -> bool:
-    """Hands the error of a signal handler to the saga; returns whether the workflow goes on.
+    """Passes the error of a signal handler to the saga; returns whether the workflow goes on.
 
     Raises:
-        DefinitionError: The error ends a child that has pending compensations.
+        DefinitionError: The error ends a child with pending compensations.
         ApplicationError: The error ends a child whose work outside of a saga cannot be compensated.
     """
     if context.has_returned:
@@ -52,7 +52,7 @@ def update_error(context: RunContext, error: SagaError) -> Exception:
 
 
 def refuse_to_parent(context: RunContext, error: BaseException) -> None:
-    """Refuses to end a child with an error from which the parent would conclude that the child compensated.
+    """Refuses to end a child with an error from which the parent would conclude a completed compensation.
 
     Raises:
         DefinitionError: The child has pending compensations.
@@ -78,7 +78,7 @@ def _is_bug(error: BaseException) -> bool:
 
 
 def _is_too_late(context: RunContext, error: BaseException) -> bool:
-    """Whether a handler called the saga too late, which a handler could not know."""
+    """Whether a handler called the saga too late; the code of a handler cannot prevent a late call."""
     if isinstance(error, TooLateError):
         return True
     return isinstance(error, DefinitionError) and context.has_saga and not context.lifecycle.is_open

@@ -1,4 +1,4 @@
-"""The interceptor between Temporal and the code of workflows and activities, which makes sagas possible."""
+"""The interceptor between Temporal and the code of workflows and activities."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -50,7 +50,8 @@ class SagaInterceptor(Interceptor):
 
     def __init__(self, *, search_attributes: bool, authorize: Authorize | None) -> None:
         self.settings = (search_attributes, authorize)
-        # Temporal makes the instances, so the settings of the plugin go into a class.
+        # Temporal creates the instances from a class, so the settings of the plugin are attributes of the
+        # class.
         settings = {
             "search_attributes": search_attributes,
             "authorize": staticmethod(authorize) if authorize else None,
@@ -69,7 +70,7 @@ class SagaInterceptor(Interceptor):
 
 class _ActivityInbound(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - Temporal's
-        # The span of Temporal's own OpenTelemetry plugin, where there is one.
+        # The current span belongs to Temporal's own OpenTelemetry plugin, where the plugin is installed.
         span = trace.get_current_span()
         try:
             result = await super().execute_activity(input)
@@ -165,13 +166,13 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
 
     @property
     def context(self) -> RunContext:
-        """The context of the workflow run; Temporal may run a handler before the workflow itself."""
+        """The context of the run; created on demand, as Temporal may run a handler first."""
         if self._context is None:
             self._context = self._make_context()
         return self._context
 
     def _enter_handler(self) -> RunContext:
-        """Lets a handler run steps of the saga; Temporal runs a handler in a task of its own."""
+        """Prepares the current task, in which Temporal runs a handler, for steps of the saga."""
         enter_context(self.context)
         self.context.shield.make_current()
         return self.context
@@ -193,7 +194,7 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
                 resolutions=dict(continued.by_hand) if continued else {},
             ),
         )
-        # Temporal has no other sign of a reset, after which a workflow may take another course.
+        # A new random seed is the only sign of a reset, after which a workflow may take another course.
         workflow.register_random_seed_callback(context.note_reset)
         return context
 

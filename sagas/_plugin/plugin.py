@@ -1,4 +1,4 @@
-"""What a Temporal client needs so that sagas can be opened in its workflows."""
+"""The plugin that a Temporal client needs for sagas."""
 
 import dataclasses
 import logging
@@ -21,34 +21,34 @@ logger = logging.getLogger(__name__)
 
 
 class SagaPlugin(SimplePlugin):
-    """Makes `Saga` usable in every workflow of a client; existing workflows are replayed as ever.
+    """Makes `Saga` usable in every workflow of a client; the replay of existing workflows does not change.
 
-    Give it to the client: its workers get it from there, and once, even if they are given it as well. A
-    `Replayer` needs its own::
+    Pass the plugin to the client. Workers inherit the plugin from the client; a second registration with the
+    worker is ignored. A `Replayer` needs a plugin too::
 
         client = await Client.connect("localhost:7233", plugins=[SagaPlugin()])
 
-    It converts pydantic models, lets the sandbox pass `sagas` through, turns `RejectedError` of an activity
-    into Temporal's non-retryable kind, fails a workflow whose input does not fit its type, and keeps a
-    cancel away from compensations.
+    The plugin converts pydantic models, passes `sagas` through the sandbox, turns a `RejectedError` of an
+    activity into a non-retryable `ApplicationError`, fails a workflow whose input does not match the declared
+    type, and protects compensations from cancellation.
 
     Args:
-        search_attributes: Whether sagas set the search attribute `SagaStatus` when they leave the happy path.
-            It must be registered, or a saga that wants to compensate is wedged, and one whose workflow goes
-            on after its end. Otherwise they set a memo
-            of that name, by which no server finds them: `sagas list` looks through all that there are.
-            Choose once per namespace: what a running saga has written must be written again in replay.
-        authorize: Asked before an operator's verb is carried out: given the verb and the request, it says in
-            a sentence why it may not be, or `None`. It runs in the workflow, so it must neither wait nor
-            look outside. Without it, an approval takes the role that the request claims, and the first worker
-            with workflows logs that.
+        search_attributes: Whether sagas set the search attribute `SagaStatus` when leaving the happy path.
+            The search attribute must be registered. Otherwise every workflow task fails in a saga that starts
+            compensating, and in a workflow that goes on after the end of the saga. With `False`, sagas set a
+            memo of the same name instead. The server cannot search memos: `sagas list` reads all workflows.
+            Choose once per namespace: replay must repeat the commands of a running saga.
+        authorize: Called before an operator's verb is executed, with the verb and the request; returns the
+            reason of a refusal as a sentence, or `None`. The function runs in the workflow, and must neither
+            block nor do I/O. Without the function, an approval trusts the role in the request, and the first
+            worker with workflows logs a warning.
     """
 
     def __init__(self, *, search_attributes: bool = True, authorize: Authorize | None = None) -> None:
         self.search_attributes = search_attributes
         own = SagaInterceptor(search_attributes=search_attributes, authorize=authorize)
         self._own = own
-        self._has_logged = authorize is not None  # then there is nothing to log
+        self._has_logged = authorize is not None
         # Temporal types the activities of a plugin loosely.
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             "sagas",
@@ -60,20 +60,20 @@ class SagaPlugin(SimplePlugin):
         )
 
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
-        """Adds what sagas need, unless the worker has it from its client.
+        """Configures a worker for sagas, unless the worker inherits the plugin from the client.
 
         Raises:
-            DefinitionError: It has another plugin from there.
+            DefinitionError: The client has a `SagaPlugin` with other settings.
         """
         if self._is_there(config):
             return config
-        # A worker without workflows carries out no approval.
+        # A worker without workflows executes no approval.
         if config.get("workflows"):  # pyright: ignore[reportUnknownMemberType] - Temporal types options loosely
             self._log_missing_authorization()
         return super().configure_worker(config)
 
     def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
-        """As for a worker."""
+        """Configures a replayer for sagas, like a worker."""
         return config if self._is_there(config) else super().configure_replayer(config)
 
     def _log_missing_authorization(self) -> None:
@@ -87,7 +87,11 @@ class SagaPlugin(SimplePlugin):
         )
 
     def _is_there(self, config: WorkerConfig | ReplayerConfig) -> bool:
-        """Two would wrap the answer of a child twice, and its parent could not read it."""
+        """Whether the plugin is installed: a second plugin would wrap the result of a child twice.
+
+        Raises:
+            DefinitionError: A `SagaPlugin` with other settings is installed.
+        """
         if "interceptors" not in config:
             return False
         others = [each for each in config["interceptors"] if isinstance(each, SagaInterceptor)]
@@ -108,5 +112,5 @@ def _converter(existing: DataConverter | None) -> DataConverter:
 
 
 def _with_rescue(existing: Sequence[type] | None) -> Sequence[type]:
-    """Every worker that runs sagas can rescue them; one that only runs activities gets no workflow."""
+    """Adds the rescue workflow to a worker with workflows; a worker with only activities gets no workflow."""
     return [*existing, RescueSaga] if existing else []

@@ -13,18 +13,18 @@ from .._temporal.handler_arguments import argument_mismatch
 from .._wire.failures import SAGA_REFUSED
 
 LARGEST_AT_ONCE = 2 * 1024 * 1024
-"""Bytes of one payload that a Temporal server takes by default."""
+"""The default limit of a Temporal server for one payload, in bytes."""
 
 
 def check_foreign_activity(input: StartActivityInput, context: RunContext) -> None:  # noqa: A002 - Temporal's
-    """Refuses an activity of the workflow's own that would wedge it, and the compensations of its saga.
+    """Refuses an activity outside of the saga that would block the workflow and the pending compensations.
 
     Raises:
-        DefinitionError: So would it be with any message.
-        RejectedError: It was not sent, as its message is too large.
+        DefinitionError: The activity is refused with any message.
+        RejectedError: The message is too large; the activity was not scheduled.
     """
     if input.cancellation_type is workflow.ActivityCancellationType.ABANDON:
-        # Temporal 1.35: one that fails after its cancel wedges the workflow.
+        # Temporal 1.35: an ABANDON activity that fails after a cancel blocks the workflow with failing tasks.
         raise DefinitionError(
             f"activity {input.activity!r} has cancellation type ABANDON, which can wedge a saga: "
             "give it TRY_CANCEL or WAIT_CANCELLATION_COMPLETED"
@@ -43,10 +43,10 @@ def check_foreign_activity(input: StartActivityInput, context: RunContext) -> No
 
 
 def refuse_open_saga(context: RunContext) -> None:
-    """Refuses to end a workflow before its saga.
+    """Refuses to end a workflow whose saga is open.
 
     Raises:
-        DefinitionError: Its saga is open.
+        DefinitionError: The saga is open.
     """
     if context.lifecycle.is_open:
         raise DefinitionError(
@@ -55,10 +55,10 @@ def refuse_open_saga(context: RunContext) -> None:
 
 
 def refuse_oversized(answer: object) -> None:
-    """Refuses a result that the server would take for an error of the task, in words of its own.
+    """Refuses a result for which the server would fail the workflow task; the error names the limit.
 
     Raises:
-        DefinitionError: It is larger than the server takes.
+        DefinitionError: The result is larger than the server's limit.
     """
     size = workflow.payload_converter().to_payload(answer).ByteSize()
     if size > LARGEST_AT_ONCE:
@@ -69,12 +69,12 @@ def refuse_oversized(answer: object) -> None:
 
 
 def check_workflow_arguments(started: ExecuteWorkflowInput, context: RunContext) -> None:
-    """Fails a workflow that was started with other arguments than it takes; it would be wedged otherwise.
+    """Fails a workflow whose arguments do not match the run method; otherwise every workflow task would fail.
 
     Raises:
-        ApplicationError: It was.
-        DefinitionError: It has continued as new, and another version of it takes other arguments: its task
-            fails until the code is mended, as it owes what it has done.
+        ApplicationError: The arguments do not match.
+        DefinitionError: The workflow has continued as new, and the current version takes other arguments. The
+            workflow task fails until the code is fixed, because the saga has pending compensations.
     """
     definition = WorkflowDefinition.must_from_run_fn(started.run_fn)
     refusal = argument_mismatch(started.run_fn, definition.arg_types or (), started.args)

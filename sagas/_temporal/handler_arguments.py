@@ -19,7 +19,7 @@ find_update_handler = cast("FindHandler", workflow.get_update_handler)  # pyrigh
 
 
 def signal_mismatch(sent: HandleSignalInput) -> str:
-    """Why a signal cannot be handled, in words; nothing where it can."""
+    """Returns the reason why a signal cannot be handled, or an empty text."""
     defined = _own_definition().signals.get(sent.signal)
     if defined is None or _is_set(find_signal_handler, sent.signal):
         return ""
@@ -27,10 +27,10 @@ def signal_mismatch(sent: HandleSignalInput) -> str:
 
 
 def check_update_arguments(sent: HandleUpdateInput) -> None:
-    """Refuses an update that its handler does not take, to who has asked.
+    """Refuses an update whose arguments do not match the parameters of the update handler.
 
     Raises:
-        ApplicationError: It has more arguments, or fewer.
+        ApplicationError: The update has more or fewer arguments than the handler has parameters.
     """
     defined = _own_definition().updates.get(sent.update)
     if defined is None or _is_set(find_update_handler, sent.update):
@@ -46,28 +46,29 @@ def _own_definition() -> WorkflowDefinition:
 
 
 def _is_set(find: FindHandler, name: str) -> bool:
-    """Whether the workflow has set a handler in its method's place, which looks for itself."""
-    # Temporal binds a method anew each time that it is asked for it.
+    """Whether the handler was set at run time; a handler set at run time checks the arguments."""
+    # Temporal binds a decorated method anew at each lookup, but returns a handler set at run time unchanged.
     return find(name) is find(name)
 
 
 def argument_mismatch(method: Callable[..., Any], kinds: Sequence[object], args: Sequence[object]) -> str:
-    """Why a method cannot be called with these arguments, in words; nothing where it can."""
+    """Returns the reason why a method cannot be called with the arguments, or an empty text."""
     try:
         if not _takes_so_many(method, len(args)):
-            # A decorator may add arguments of its own.
+            # A decorator may add arguments.
             signature(method, follow_wrapped=False).bind(None, *args)
     except TypeError as error:
         return str(error)
     for kind, value in zip(kinds, args, strict=False):
-        # Null and binary payloads are read without regard to the type, as are others than it takes in all.
+        # Null payloads, binary payloads and surplus arguments are decoded without regard to the declared
+        # type.
         if isinstance(kind, type) and issubclass(kind, BaseModel) and not isinstance(value, kind):
             return f"{kind.__name__} is wanted, and {'null' if value is None else type(value).__name__} came"
     return ""
 
 
 def _takes_so_many(method: Callable[..., Any], count: int) -> bool:
-    """Whether that is plain from its code, as it is of nearly all; to bind them takes ten times as long."""
+    """Whether the code object takes `count` arguments; ten times faster than binding the arguments."""
     if not isfunction(method):
         return False
     return method.__code__.co_argcount == 1 + count and not method.__code__.co_kwonlyargcount

@@ -1,11 +1,11 @@
-"""What a fleet of sagas is counted by: how many start, how they end, and which of them are stuck.
+"""Metrics of sagas: starts, endings, compensations and stuck sagas.
 
-The instruments are those of the workflow's own meter, which stays silent in replay and adds the workflow
-type, the task queue and the namespace to everything. No id is ever an attribute: which sagas it is about is
-asked of Temporal, by the search attribute.
+The instruments belong to the workflow's meter, which is silent during replay and adds the workflow type, the
+task queue and the namespace to every measurement. Ids are never metric attributes: to find individual sagas,
+query Temporal by the search attribute.
 
-A workflow task that fails or is lost is done again, and what it counted is counted again: these are figures
-to watch a system by, not to settle accounts.
+When a workflow task fails or is lost, Temporal executes the task again, and the measurements of the task are
+recorded again: the metrics are for monitoring, not for accounting.
 """
 
 from collections.abc import Mapping
@@ -19,9 +19,10 @@ STUCK_ENTERED, STUCK_LEFT = "saga_stuck_entered", "saga_stuck_left"
 DURATION, STUCK_DURATION = "saga_duration", "saga_stuck_duration"
 
 STATUS = "status"
-"""The attribute of what has ended: how."""
+"""The metric attribute with the final status of a saga."""
 
-# Neither `_total` nor `_seconds`: Prometheus' exporter adds them, to names that have them too.
+# Neither `_total` nor `_seconds`: the Prometheus exporter appends the suffixes, also to names that end in
+# one.
 DESCRIPTIONS: Mapping[str, str] = {
     STARTED: "Sagas that have begun",
     ENDED: "Sagas that have ended",
@@ -39,47 +40,47 @@ METRIC_BUCKETS: Mapping[str, list[float]] = {
     DURATION: [0.1, 0.5, _SECOND, 5.0, 30.0, _MINUTE, 5 * _MINUTE, _HOUR, _DAY, 7 * _DAY, 30 * _DAY],
     STUCK_DURATION: [_SECOND, 10.0, _MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 4 * _HOUR, _DAY, 7 * _DAY],
 }
-"""Buckets in seconds for `PrometheusConfig` and `OpenTelemetryConfig`, whose own end at ten seconds; a saga
-may take a month."""
+"""Histogram buckets in seconds for `PrometheusConfig` and `OpenTelemetryConfig`. The default buckets end at
+ten seconds; a saga may take a month."""
 
 
 class SagaMetrics:
-    """Counts one saga.
+    """Records the metrics of one saga.
 
     Args:
-        meter: That of its workflow.
+        meter: The meter of the workflow.
     """
 
     def __init__(self, meter: MetricMeter) -> None:
         self._meter = meter
 
     def started(self) -> None:
-        """It has begun; not where it continues as new."""
+        """Counts the start of a saga; not called in a run that continues an earlier run."""
         self._count(STARTED)
-        # A series that begins with one shows no increase to who asks for it, so these begin with nothing.
+        # A time series whose first value is 1 shows no increase in queries, so these counters start at 0.
         for name in (STUCK_ENTERED, STUCK_LEFT, COMPENSATION_FAILED):
             self._count(name, 0)
 
     def ended(self, status: str, after: timedelta) -> None:
-        """It is completed, compensated or settled, so long after its start."""
+        """Counts a completed, compensated or settled saga, and records the duration since the start."""
         attributes = {STATUS: status}
         self._meter.create_counter(ENDED, DESCRIPTIONS[ENDED]).add(1, attributes)
         self._record(DURATION, after, attributes)
 
     def compensation_done(self) -> None:
-        """Something has been made up for."""
+        """Counts a compensation that is done."""
         self._count(COMPENSATION_DONE)
 
     def compensation_failed(self) -> None:
-        """All attempts of a round are spent, or it was refused."""
+        """Counts a round of compensation whose attempts all failed, or a compensation that was rejected."""
         self._count(COMPENSATION_FAILED)
 
     def stuck_entered(self) -> None:
-        """From now on it waits for better times, or for a person."""
+        """Counts a saga that becomes stuck."""
         self._count(STUCK_ENTERED)
 
     def stuck_left(self, after: timedelta) -> None:
-        """It goes on, after so long."""
+        """Counts a saga that is no longer stuck, and records how long the saga was stuck."""
         self._count(STUCK_LEFT)
         self._record(STUCK_DURATION, after, {})
 
@@ -87,7 +88,7 @@ class SagaMetrics:
         self._meter.create_counter(name, DESCRIPTIONS[name]).add(value)
 
     def _record(self, name: str, duration: timedelta, attributes: Mapping[str, str]) -> None:
-        # With this unit the exporter says seconds or milliseconds, whichever it was told to.
+        # The unit "duration" lets the exporter record seconds or milliseconds, as configured.
         self._meter.create_histogram_timedelta(name, DESCRIPTIONS[name], "duration").record(
             duration, attributes
         )

@@ -1,4 +1,4 @@
-"""Temporal's converter for pydantic, such that who cannot read its input fails, and is not wedged."""
+"""The pydantic payload converter: undecodable payloads fail instead of retrying tasks forever."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,17 +17,17 @@ Reader = Callable[[bytes], Any]
 
 
 class SagaPayloadConverter(PydanticPayloadConverter):
-    """As its base; but what cannot be read is an error that ends what has to read it.
+    """Extends Temporal's pydantic converter: a payload that cannot be decoded fails the reader for good.
 
-    Temporal takes any other error for a bug in the code, and tries again until the code is mended; but it
-    is the sender of the payload who is to blame.
+    Temporal treats any other error as a bug in the workflow's code and retries the workflow task until the
+    code is fixed. An undecodable payload is the fault of the sender, and retries would not help.
 
-    Models and text, which are most of what sagas send, take the shortest way: the base asks one converter
-    after the other, and each workflow run makes its adapters of types anew.
+    Models and texts, the most frequent payloads of sagas, are decoded directly. The base class tries one
+    converter after the other, and each workflow run creates new pydantic type adapters.
     """
 
     def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
-        """Turns values into payloads, as its base does."""
+        """Encodes values as payloads, like the base class."""
         as_json = self.converters[JSON].to_payload
         payloads: list[Payload] = []
         for value in values:
@@ -38,12 +38,12 @@ class SagaPayloadConverter(PydanticPayloadConverter):
         return payloads
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
-        """Reads payloads.
+        """Decodes payloads.
 
         Raises:
-            DefinitionError: It is the state of a saga that has continued as new.
-            pydantic.ValidationError: One of them is JSON, and does not fit its type.
-            ApplicationError: One of them is something else.
+            DefinitionError: The state of a saga that continued as new cannot be decoded.
+            pydantic.ValidationError: A JSON payload does not match the type.
+            ApplicationError: Any other payload cannot be decoded.
         """
         try:
             is_json = len(payloads) == 1 and payloads[0].metadata.get("encoding") == JSON
@@ -52,20 +52,22 @@ class SagaPayloadConverter(PydanticPayloadConverter):
             return super().from_payloads(payloads, type_hints)
         except Exception as error:
             if payloads and payloads[0].metadata.get(STATE):
-                # Its saga owes what it has done, so the run must not end with this.
+                # The saga has pending compensations, so the error must fail the workflow task and not end the
+                # run.
                 raise DefinitionError(
                     f"this version of the workflow cannot read the state of an earlier run: "
                     f"{type(error).__name__}"
                 ) from error
             if isinstance(error, (FailureError, ValidationError)):
                 raise
-            # Never its text, which may quote the payload.
+            # The text of the error is left out, because the text may quote the payload.
             raise ApplicationError(
                 f"a payload cannot be read: {type(error).__name__}", type=SAGA_REFUSED, non_retryable=True
             ) from error
 
 
 def _reader_of(kind: object) -> Reader | None:
-    """What reads a model; `issubclass` would take pydantic longer than all the rest."""
-    # What is no type may pass for the model that it is about, and has rules of its own: `Annotated` does.
+    """Returns the JSON decoder of a model; an `issubclass` check would take longer than decoding."""
+    # A hint like `Annotated[Model, ...]` also has the model's attributes, but adds validation rules; only a
+    # plain class is decoded directly.
     return getattr(kind, "model_validate_json", None) if isinstance(kind, type) else None

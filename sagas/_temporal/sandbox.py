@@ -1,4 +1,4 @@
-"""Temporal's sandbox for workflows: what it lets through for sagas, and how rarely it is entered."""
+"""Temporal's sandbox for workflows: passes `sagas` through, and caches answers to save sandbox entries."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ PASSED_THROUGH = ("sagas", "pydantic", "pydantic_core", "annotated_types", "http
 
 
 def with_sagas(existing: WorkflowRunner | None) -> WorkflowRunner:
-    """The runner of a worker, such that sagas can be opened in its workflows; any other kind is kept."""
+    """Passes `sagas` through the sandbox of a runner; other runners are returned unchanged."""
     runner = existing or SandboxedWorkflowRunner()
     if not isinstance(runner, SandboxedWorkflowRunner):
         return runner
@@ -22,10 +22,10 @@ def with_sagas(existing: WorkflowRunner | None) -> WorkflowRunner:
 
 
 def once_each(ask: Callable[[object], object]) -> Callable[[object], object]:
-    """The same method, whose answers are kept, and which keeps nothing else: an instance is large."""
+    """Caches the answers of a method; holds the instance by a weak reference, because instances are large."""
     asked = WeakMethod(ask)
 
-    # More than the commands of a task, and those whose answers come with the next one.
+    # More entries than the commands of one task and of the next task, in which the results arrive.
     @lru_cache(maxsize=256)
     def answer(command: object) -> object:
         method = asked()
@@ -37,16 +37,16 @@ def once_each(ask: Callable[[object], object]) -> Callable[[object], object]:
 
 @dataclass(frozen=True)
 class _Runner(SandboxedWorkflowRunner):
-    """Asks a workflow only once for what it answers always the same.
+    """Caches the serialization contexts of a workflow's commands.
 
-    Temporal asks for the context of every payload three times, or four, and enters the sandbox for each
-    answer. The context is that of a command, which has it for good: the id of an activity or of a child.
+    Temporal asks for the context of every payload three or four times, and enters the sandbox each time. The
+    context belongs to a command, and is constant: the id of an activity or of a child workflow.
     """
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         instance = super().create_instance(det)
         for question in ("get_serialization_context", "get_external_store_context"):
-            # Nothing depends on these: a later Temporal may have no use for one of them.
+            # The cache is optional: a later version of Temporal may have dropped either method.
             if (ask := getattr(instance, question, None)) is not None:
                 setattr(instance, question, once_each(ask))
         return instance

@@ -22,7 +22,7 @@ HEADER = "saga"
 
 
 class ActivityHeader(BaseModel):
-    """The header of one activity; the address of the step is the activity id, see `sagas._core.ids`.
+    """The header of one activity; the activity id contains the address of the step, see `sagas._core.ids`.
 
     Args:
         purpose: The purpose of the activity.

@@ -1,4 +1,4 @@
-"""The memo of a child saga, and the result that a child saga returns to its parent."""
+"""The memo of a child saga, and the result of a child saga for the parent."""
 
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -11,17 +11,17 @@ from .._core.lifecycle import ManualResolution
 CHILD_MEMO = "saga"
 """The memo of a child saga; the value is a `ChildMemo`."""
 UNACCOUNTED_MEMO = "saga-unaccounted"
-"""The memo of a child that continued as new outside of its saga, after activities outside of the saga."""
+"""The memo of a child that ran activities outside of the saga and then continued as new."""
 
 ResultT = TypeVar("ResultT")
 
 
 class ChildResult(BaseModel, Generic[ResultT]):
-    """The result of a completed child saga, with the compensations that the parent takes over.
+    """The result of a completed child saga, with the compensations for the parent.
 
     Args:
-        result: Of the child's run method.
-        owed: The pending compensations, in the order in which they run.
+        result: The result of the child's run method.
+        owed: The pending compensations, in the order of execution.
         by_hand: The manual resolutions, by address.
     """
 
@@ -60,7 +60,7 @@ def _specialized(result: type[object]) -> type[ChildResult[Any]]:
     return ChildResult.__class_getitem__(result)  # type: ignore[return-value]
 
 
-# Pydantic drops a specialized model that nothing refers to, and takes a millisecond to make the model again.
-# The cache is small: a type of the workflow's own module is another type in each run, and keeps that run's
-# module.
+# Without a reference, pydantic drops a specialized model, and specializing the model again takes a
+# millisecond. The cache is small: a type from the workflow's module is a new type in each run, and keeps the
+# module of the run in memory.
 _cached = lru_cache(maxsize=32)(_specialized)

@@ -1,4 +1,4 @@
-"""A text that is too large for one message: sent in parts, and put together where they arrive."""
+"""Texts larger than one message: split into chunks by the sender, and assembled by the receiver."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -8,17 +8,17 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 LARGEST_PART = 256 * 1024
-"""Characters; whatever they are, less than the 2 MiB that a server takes."""
+"""Characters; less than the server's limit of 2 MiB for any characters."""
 
 
 class TextChunk(BaseModel):
-    """A piece of a text.
+    """A chunk of a text.
 
     Args:
-        of: Which text it is a part of: the beginning of its hash.
-        number: Which part, from 0 on.
-        count: How many parts there are.
-        text: The piece.
+        of: The beginning of the hash of the text.
+        number: The position of the chunk, counted from 0.
+        count: The number of chunks of the text.
+        text: The content of the chunk.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -30,35 +30,35 @@ class TextChunk(BaseModel):
 
 
 class ChunkAssembler:
-    """Those that have arrived, in any order and as often as they like; the first whole text counts."""
+    """Assembles chunks that arrive in any order and any number of times; the first complete text counts."""
 
     def __init__(self) -> None:
         self.whole: str | None = None
         self._found: dict[str, dict[int, TextChunk]] = {}
 
     def add(self, part: TextChunk) -> None:
-        """Takes a part."""
+        """Adds a chunk."""
         found = self._found.setdefault(part.of, {})
         found[part.number] = part
         if self.whole is None and all(number in found for number in range(part.count)):
             text = "".join(found[number].text for number in range(part.count))
-            # Whoever may signal may send what is no part of anything.
+            # Any sender of signals can send chunks that form no text with the declared hash.
             self.whole = text if _name(text) == part.of else None
 
     def add_those_in(self, contents: Iterable[object]) -> Self:
-        """Takes the parts among what has been sent, as JSON has it."""
+        """Adds the chunks among decoded JSON values; ignores other values."""
         for content in contents:
             with suppress(ValidationError):
                 self.add(TextChunk.model_validate(content))
         return self
 
     def missing(self, parts: tuple[TextChunk, ...]) -> tuple[TextChunk, ...]:
-        """Those of a text that have not arrived, or in whose place another one has."""
+        """Returns the chunks of a text that have not arrived, or were replaced by other chunks."""
         return tuple(part for part in parts if self._found.get(part.of, {}).get(part.number) != part)
 
 
 def split(text: str) -> tuple[TextChunk, ...]:
-    """The parts of a text, the same each time."""
+    """Splits a text into chunks, the same chunks each time."""
     pieces = [text[start : start + LARGEST_PART] for start in range(0, len(text), LARGEST_PART)]
     name = _name(text)
     return tuple(

@@ -1,4 +1,4 @@
-"""The state that a saga hands to its next run when its workflow continues as new."""
+"""The state of a saga that continues as new, for the next run."""
 
 from datetime import datetime
 from typing import Any, Self
@@ -15,11 +15,11 @@ from .operator_requests import AuditEntry
 CARRIED_MEMO = "saga-carried"
 """The memo of a run that continues an earlier run of the same saga; the value is a `ContinuedState`."""
 STATE = "saga-state"
-"""The metadata key of the payload with which a saga continues as new."""
+"""The metadata key of the payload with the input of a saga that continues as new."""
 
 
 class EntrySnapshot(BaseModel):
-    """One line of the ledger."""
+    """A line of the ledger."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -64,7 +64,7 @@ class LedgerSnapshot(BaseModel):
         )
 
     def restore(self) -> Ledger:
-        """A ledger of its own, as the ledger was."""
+        """Returns a new ledger with the content of the snapshot."""
         return Ledger(
             scope=self.scope,
             order=self.order,
@@ -84,7 +84,7 @@ class LedgerSnapshot(BaseModel):
 
 
 class ContinuedState(BaseModel):
-    """Everything that the next run needs besides the input of the workflow; stored in the workflow's memo."""
+    """The state of a saga, apart from the input of the workflow; stored in the workflow's memo."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -96,9 +96,9 @@ class ContinuedState(BaseModel):
     by_hand: dict[str, ManualResolution] = {}
     audit: tuple[AuditEntry, ...] = ()
     unread: dict[str, list[Any]] = {}
-    """External events that arrived and were not awaited yet, by name."""
+    """The external events that arrived and were not awaited yet, by name."""
     given_up: dict[str, datetime] = {}
-    """The external events whose wait timed out, and since when, by name."""
+    """The external events whose wait timed out, with the time of the timeout, by name."""
     expires_at: datetime | None = None
 
     @property

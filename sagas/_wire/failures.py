@@ -1,4 +1,4 @@
-"""How an attempt ended: done, rejected, or unknown; told from what Temporal reports."""
+"""Translation between Temporal's failures and the outcomes of actions: done, rejected, unknown."""
 
 from collections.abc import Collection, Mapping
 from types import TracebackType
@@ -26,46 +26,46 @@ from .._errors import (
 )
 
 REJECTED = "Rejected"
-"""The type of the application error with which an activity says that its action was refused for good."""
+"""The type of the application error of an activity whose action was rejected."""
 
 SAGA_COMPENSATED = "SagaCompensated"
-"""The type of the application error with which a compensated saga ends; its details are the code, the
-reason and the field of the first failure."""
+"""The type of the application error of a compensated saga; the details are the code, the reason and the field
+of the first failure."""
 
 SAGA_SETTLED = "SagaSettled"
-"""As `SagaCompensated`, of a saga some of whose compensations were skipped or done by hand; the fourth detail
-says which, as an object of address and what was done."""
+"""Like `SagaCompensated`, for a saga with manually resolved compensations; the fourth detail is an object
+with the resolution of each address."""
 
 SAGA_UNACCOUNTED = "SagaUnaccounted"
-"""The type of the application error of a child that failed after activities which belong to no saga."""
+"""The type of the application error of a child that failed after activities outside of the saga."""
 
 _WORDLESS = frozenset({SAGA_UNACCOUNTED, DefinitionError.wire_type, DefinitionError.__name__})
-"""The types of application errors with which a child closes without saying what it owes.
+"""The types of application errors of children that closed without reporting pending compensations.
 
-Temporal's SDK itself writes the type of a `DefinitionError` that ends a workflow, and takes the name of the
-class for it; histories may have the name that the class had when they were written.
+For a `DefinitionError` that ends a workflow, Temporal's SDK uses the name of the class as the type. Older
+histories may contain an earlier name of the class.
 """
 _NONDETERMINISM = "[TMPRL1100]"
-"""How Temporal begins the message of such an error, which has no type."""
+"""The beginning of the message of Temporal's nondeterminism errors, which have no type."""
 
 SAGA_REFUSED = "SagaRefused"
-"""The type of the application error of what is refused at the door: a start that could lose compensations, a
-verb or an event that comes at the wrong time, a payload that cannot be read."""
+"""The type of the application error of refused requests: a start that could lose compensations, a verb or an
+event at the wrong time, a payload that cannot be decoded."""
 
 NO_WORKER = "no_worker"
-"""The code of what no worker has taken in time."""
+"""The code of an activity that no worker has started in time."""
 
 CHILD_LOST = "child_lost"
-"""The code of a child that ended without a word about what it owes."""
+"""The code of a child that ended without reporting pending compensations."""
 
 OURS = f"{__name__.partition('.')[0]}."
 LONGEST_REASON = 2_000
 LARGEST_CAUSE = 256 * 1024
-"""Characters; Temporal wedges a workflow whose failure has more than 2 MiB."""
+"""Characters. A workflow whose failure has more than 2 MiB fails each workflow task."""
 
 
 def to_application_error(error: RejectedError) -> ApplicationError:
-    """A refusal as Temporal carries it; `outcome_of_failure` is the way back."""
+    """Converts a rejection to Temporal's error; `outcome_of_failure` is the reverse."""
     return ApplicationError(
         _cut(error.reason),
         _cut(error.code),
@@ -77,11 +77,11 @@ def to_application_error(error: RejectedError) -> ApplicationError:
 
 
 def compensated(error: BaseException, by_hand: Mapping[str, str]) -> ApplicationError:
-    """What a compensated saga fails with: its first failure, as code, reason and field.
+    """Returns the error that ends a compensated saga: the code, reason and field of the first failure.
 
     Args:
-        error: What made the saga turn round.
-        by_hand: The compensations that a person has settled, and how.
+        error: The error that started the compensation.
+        by_hand: The manually resolved compensations, with the resolutions.
     """
     is_expected = isinstance(error, (RejectedError, DeadlineExceededError, CompensationRequestedError))
     first: tuple[str, str, str | None]
@@ -110,24 +110,25 @@ def compensated(error: BaseException, by_hand: Mapping[str, str]) -> Application
 
 
 def _cut(text: str) -> str:
-    """So long that it arrives; made text if it is none, as a refusal must not become something else."""
+    """Cuts a text to `LONGEST_REASON`; converts other values first, to keep a rejection a rejection."""
     return str(text)[:LONGEST_REASON]
 
 
 def reports_pending(error: ApplicationError) -> bool:
-    """Whether a child that closes with it has made up for what it did.
+    """Whether a child that closes with the error has reported the pending compensations.
 
-    One whose workflow has `failure_exception_types` closes with bugs, too, wherever it stands.
+    A workflow with `failure_exception_types` also closes with bugs, without compensation.
     """
     is_of_temporal = not error.type and error.message.startswith(_NONDETERMINISM)
     return error.type not in _WORDLESS and not is_of_temporal
 
 
 def trimmed_cause(error: BaseException) -> BaseException | None:
-    """The error as the cause of a failure; `None` if it would wedge the workflow that fails with it.
+    """Returns the error as the cause of a failure, or `None` if the error is too large for the failure.
 
-    Its traceback says where in the workflow it was raised. The SDK's own frames are left out: they say
-    nothing to who reads it, and are most of what it costs to write it down.
+    A failure that is too large would block the workflow. The traceback shows the line of the workflow. The
+    frames of this SDK are left out: the frames do not help readers, and are most of the cost of the
+    serialization.
     """
     size = 0
     link: BaseException | None = error
@@ -152,14 +153,14 @@ def _outside_of_sagas(traceback: TracebackType | None) -> TracebackType | None:
 def outcome_of_failure(
     error: ActivityError, rejections: frozenset[str], *, attempts: int, non_retryable: Collection[str] = ()
 ) -> ActivityOutcome:
-    """What a failed activity says about its action.
+    """Converts the failure of an activity to the outcome of the action.
 
     Args:
-        error: As it arrives in the workflow.
-        rejections: The error types that mean a refusal, besides `Rejected`.
-        attempts: How often the activity was tried at most. With a single attempt, one that never
-            reached a worker cannot have begun.
-        non_retryable: The error types after which no further attempt is made.
+        error: The error that the workflow received.
+        rejections: The error types that reject the action, besides `Rejected`.
+        attempts: The maximum number of attempts. After a single attempt that never reached a worker, the
+            action cannot have begun.
+        non_retryable: The error types that end the attempts.
     """
     cause = error.cause
     if isinstance(cause, CancelledError):

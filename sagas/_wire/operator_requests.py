@@ -1,4 +1,4 @@
-"""Requests that operators send to running sagas, and the audit trail of the requests that were executed."""
+"""Requests of operators to running sagas, and the audit trail of the executed requests."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ ManualResolution = Literal["skipped", "completed by hand"]
 
 
 class OperatorRequest(BaseModel):
-    """The request of an operator: the fields that the requests of all verbs share.
+    """The request of an operator: the fields shared by the requests of all verbs.
 
     The saga's history keeps the request of every executed verb.
 
@@ -73,7 +73,7 @@ class AuditEntry(BaseModel):
         at: The time in ISO 8601, UTC, in whole seconds.
         by: The operator.
         because: The reason.
-        about: The step or the approval that the request names, else empty.
+        about: The step or the approval in the request, else empty.
         is_approved: The decision on an approval; None for every other verb.
     """
 
@@ -108,7 +108,7 @@ class AuditEntry(BaseModel):
 
     @property
     def words(self) -> str:
-        """The verb and its target for people: `skip reserve-stock`, `approve large-order (no)`."""
+        """The verb and the target for people: `skip reserve-stock`, `approve large-order (no)`."""
         decision = "" if self.is_approved is None else "(yes)" if self.is_approved else "(no)"
         return " ".join(filter(None, (self.verb.removeprefix("saga-"), self.about, decision)))
 

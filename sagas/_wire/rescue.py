@@ -8,11 +8,11 @@ from .operator_requests import ManualResolution, OperatorRequest
 RESCUE_TYPE = "saga-rescue"
 """The type of the rescue workflow."""
 PART = "saga-rescue-part"
-"""The signal with one chunk of the pending compensations, where they are too large for one message."""
+"""The signal with one chunk of the pending compensations, for requests larger than one message."""
 
 
 class PendingCompensations(BaseModel):
-    """The pending compensations of a saga that cannot run them itself; plain data, rebuilt from its history.
+    """The pending compensations of a saga that was terminated or timed out, rebuilt from the saga's history.
 
     Args:
         owed: The compensations, the first to run first.
@@ -44,7 +44,7 @@ class RescueRequest(OperatorRequest):
 
     @property
     def pending(self) -> PendingCompensations:
-        """The pending compensations in the request itself; empty where they follow in signals."""
+        """The pending compensations in the request; empty where the chunks follow in signals."""
         return PendingCompensations(owed=self.owed, unaccounted=self.unaccounted)
 
 
