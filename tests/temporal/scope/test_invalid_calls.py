@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 
-from sagas import Saga
+from sagas import DefinitionError, Saga
 
 from ..fixtures.trip_plan import Booking, TripPlan
 from ..fixtures.trip_saga import PIVOTS, STEPS
@@ -35,6 +36,19 @@ WRONG: dict[str, Ask] = {
     "'book-flight' is a step, and a pivot is": lambda saga, plan: saga.pivot(FLIGHT, plan),
     "a pivot is made by `action(...)`, not <": lambda saga, plan: saga.pivot(print, plan),
     "has returned, not for 'visa'": lambda saga, _: saga.wait_for("visa"),
+    "timeout must be a timedelta, not 3": lambda saga, _: saga.wait_for(
+        saga.expect("visa", Booking), timeout=3
+    ),
+    "timeout must be a timedelta, not 'soon'": lambda saga, _: saga.approval(
+        "trip", role="boss", timeout="soon"
+    ),
+    "timeout must be a timedelta, not None": lambda saga, _: saga.approval("trip", role="boss", timeout=None),
+    "a step is made by `action(...)`, not 7": lambda saga, plan: saga.after_compensation(7, plan),
+}
+TIMEOUTS = {
+    "timeout must be a timedelta, not 5": 5,
+    "timeout must be a timedelta, not True": True,
+    "timeout must be a timedelta above 0, not 0:00:00": timedelta(0),
 }
 
 
@@ -94,7 +108,22 @@ class Wrong:
             await asked
 
 
-WORKFLOWS = [*USUAL, Forgetful, ForgetfulAfterwards, Late, Wrong]
+@workflow.defn
+class WrongTimeouts:
+    """Opens sagas with invalid timeouts, and returns the messages of the errors."""
+
+    @workflow.run
+    async def run(self, plan: TripPlan) -> list[str]:
+        refusals: list[str] = []
+        for timeout in TIMEOUTS.values():
+            try:
+                Saga(timeout=cast("Any", timeout))
+            except DefinitionError as error:
+                refusals.append(str(error))
+        return refusals
+
+
+WORKFLOWS = [*USUAL, Forgetful, ForgetfulAfterwards, Late, Wrong, WrongTimeouts]
 
 
 async def begin(harness: WorkerHarness, kind: type[Any], *do: str) -> Handle:
@@ -165,3 +194,10 @@ async def test_what_is_no_step_pivot_or_event_is_refused_in_a_sentence(
     assert failure.details[0] == "DefinitionError"
     assert why in failure.message
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
+
+
+async def test_timeout_of_a_saga_is_a_duration(harness: WorkerHarness) -> None:
+    """The saga refuses another value by name, before the block is entered."""
+    trip = await begin(harness, WrongTimeouts)
+
+    assert (await harness.wait_for_ending(trip)).result == list(TIMEOUTS)

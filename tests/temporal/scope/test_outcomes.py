@@ -3,6 +3,7 @@
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus
+from temporalio.testing import TimeSkipper
 
 from sagas import CompensationScope
 
@@ -35,6 +36,17 @@ async def test_priorities_of_actions_and_compensations_reach_the_server(harness:
         "compensate.book-flight": 0,
         "compensate.book-hotel": 5,
     }
+
+
+async def test_fairness_of_an_action_reaches_the_server(harness: WorkerHarness) -> None:
+    """The scheduled event has the fairness key and the weight, beside the priority."""
+    trip = await harness.start_trip("hotel-with-fairness", "fail")
+    await harness.wait_for_ending(trip)
+
+    scheduled = [e.activity_task_scheduled_event_attributes async for e in trip.fetch_history_events()]
+    (booked, released) = (each.priority for each in scheduled if each.activity_id)
+    assert (booked.priority_key, booked.fairness_key, booked.fairness_weight) == (2, "tenant-7", 2.5)
+    assert (released.priority_key, released.fairness_key, released.fairness_weight) == (0, "", 0)
 
 
 async def test_rejected_step_is_not_compensated_and_the_others_are_newest_first(
@@ -76,6 +88,65 @@ async def test_step_that_fails_on_every_attempt_is_compensated(harness: WorkerHa
     assert harness.participants.results == [None]
     assert harness.participants.keys["cancel-hotel"] == [f"{trip.id}:book-hotel"]
     assert harness.participants.keys["book-hotel"] == [f"{trip.id}:book-hotel"] * 2
+
+
+@pytest.mark.parametrize("error_type", ["Broken", "Lost"])
+async def test_non_retryable_error_type_ends_the_attempts_with_an_unknown_outcome(
+    harness: WorkerHarness, error_type: str
+) -> None:
+    """The saga does not attempt the action again, and compensates, because the action may have happened."""
+    harness.participants.when("book-hotel", fails(error_type=error_type))
+
+    trip = await harness.start_trip("hotel-with-non-retryable-errors")
+
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "unknown_outcome")
+    assert harness.participants.started == ["book-hotel", "cancel-hotel"]
+
+
+async def test_other_error_types_are_attempted_again(harness: WorkerHarness) -> None:
+    """The retry policy limits the attempts of an error type that the policy does not name."""
+    harness.participants.when("book-hotel", fails(error_type="Busy"), fails(error_type="Busy"))
+
+    trip = await harness.start_trip("hotel-with-non-retryable-errors")
+
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
+    assert harness.participants.started == ["book-hotel"] * 3
+
+
+async def test_non_retryable_error_type_among_the_rejections_is_a_rejection(harness: WorkerHarness) -> None:
+    """The saga neither attempts the action again nor compensates the action."""
+    harness.participants.when("book-hotel", fails())
+
+    trip = await harness.start_trip("flight", "hotel-with-non-retryable-rejection")
+
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "Broken")
+    assert harness.participants.started == ["book-flight", "book-hotel", "cancel-flight"]
+
+
+async def test_compensation_with_a_non_retryable_error_type_waits_for_an_operator(
+    harness: WorkerHarness,
+) -> None:
+    """No timer runs, as with any error that is not retryable; `saga-retry` ends the wait."""
+    harness.participants.when("cancel-hotel", fails())
+    trip = await harness.start_trip("hotel-with-non-retryable-errors", "fail")
+    await harness.wait_for_status(trip, "stuck")
+    assert await harness.timer_durations(trip) == []
+
+    await harness.retry_stuck(trip)
+
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
+    assert harness.participants.started == ["book-hotel", "cancel-hotel", "cancel-hotel"]
+
+
+async def test_unlimited_attempts_end_with_the_schedule_to_close_timeout(harness: WorkerHarness) -> None:
+    """After the timeout, the outcome is unknown, and the saga compensates."""
+    harness.participants.when("book-hotel", *[fails()] * 1_000)
+
+    trip = await harness.start_trip("hotel-with-unlimited-attempts")
+
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "unknown_outcome")
+    assert harness.participants.started[-1] == "cancel-hotel"
+    assert harness.participants.started.count("book-hotel") > 2
 
 
 async def test_step_that_answers_too_late_is_compensated(harness: WorkerHarness) -> None:
@@ -142,6 +213,45 @@ async def test_best_effort_never_fails_a_saga(harness: WorkerHarness) -> None:
     assert harness.participants.started == ["book-hotel", "book-flight", "pay", "send-ticket"]
 
 
+async def test_best_effort_takes_an_action_without_a_compensation(harness: WorkerHarness) -> None:
+    """The effect stays when the saga compensates, and a failure of the action changes nothing."""
+    harness.participants.when("book-flight", fails())
+    harness.participants.when("send-ticket", rejects())
+
+    trip = await harness.start_trip(
+        "hotel", "best-effort-bare-flight", "best-effort-bare-flight", "best-effort-bare-ticket", "fail"
+    )
+
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
+    assert harness.participants.started == [
+        "book-hotel",
+        "book-flight",
+        "book-flight",
+        "send-ticket",
+        "cancel-hotel",
+    ]
+
+
+async def test_step_after_the_pivot_takes_an_action_without_a_compensation(harness: WorkerHarness) -> None:
+    """The saga compensates nothing after the pivot, and attempts the action until the action is done."""
+    harness.client = TimeSkipper(harness.client).client
+    harness.participants.when("send-ticket", fails())
+
+    trip = await harness.start_trip("hotel", "pay", "bare-ticket", "best-effort-bare-flight")
+
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
+    assert harness.participants.started == ["book-hotel", "pay", "send-ticket", "send-ticket", "book-flight"]
+
+
+async def test_step_before_the_pivot_refuses_an_action_without_a_compensation(harness: WorkerHarness) -> None:
+    """The effect of such an action would stay when the saga compensates."""
+    trip = await harness.start_trip("hotel", "bare-flight")
+
+    assert "'book-flight' is no step yet" in (await harness.wait_for_failure(trip)).message
+    assert (await harness.wait_for_ending(trip)).saga == "compensated"
+    assert harness.participants.started == ["book-hotel", "cancel-hotel"]
+
+
 async def test_best_effort_of_unknown_outcome_is_compensated_with_the_saga(harness: WorkerHarness) -> None:
     """It may have happened, so it belongs to what is made up for."""
     harness.participants.when("book-flight", fails())
@@ -152,11 +262,14 @@ async def test_best_effort_of_unknown_outcome_is_compensated_with_the_saga(harne
     assert harness.participants.started == ["book-flight", "cancel-flight"]
 
 
-async def test_after_compensation_comes_last_and_its_failure_changes_nothing(harness: WorkerHarness) -> None:
-    """The customer is told when everything is made up for, or is not told."""
+@pytest.mark.parametrize("notify", ["tell", "notify-by-bare-action"])
+async def test_after_compensation_comes_last_and_its_failure_changes_nothing(
+    harness: WorkerHarness, notify: str
+) -> None:
+    """The saga notifies the customer after all compensations, with a step or with a bare action."""
     harness.participants.when("tell-customer", rejects())
 
-    trip = await harness.start_trip("tell", "hotel", "fail")
+    trip = await harness.start_trip(notify, "hotel", "fail")
 
     assert (await harness.wait_for_ending(trip)).saga == "compensated"
     assert harness.participants.started == ["book-hotel", "cancel-hotel", "tell-customer"]

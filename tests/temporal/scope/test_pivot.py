@@ -112,6 +112,21 @@ async def test_pivot_of_unknown_outcome_is_stuck_until_there_is_a_verdict(harnes
     assert await harness.timer_durations(trip) == [0.02, 5, 10, 20, 40, 80]
 
 
+async def test_pivot_with_unlimited_attempts_is_stuck_after_its_schedule_to_close_timeout(
+    harness: WorkerHarness,
+) -> None:
+    """The timeout ends the fast attempts; then the saga attempts the pivot at growing intervals."""
+    harness.client = TimeSkipper(harness.client).client
+    harness.participants.when("pay", *[fails()] * 5)
+
+    trip = await harness.start_trip("hotel", "pay-with-unlimited-attempts")
+    await harness.wait_for_status(trip, "stuck")
+
+    assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
+    # Two attempts of 0.2 s fit into 0.5 s.
+    assert await harness.timer_durations(trip) == [0.02, 5, 10, 20, 40]
+
+
 async def test_pauses_of_a_pivot_are_never_shorter_than_those_of_its_policy(harness: WorkerHarness) -> None:
     """Whoever declares them knows its participant."""
     harness.client = TimeSkipper(harness.client).client
