@@ -286,8 +286,8 @@ async def _connect_and_print(answer: Callable[[SagaClient], Awaitable[str]]) -> 
 
 
 def _terminal_width() -> int:
-    """The width of the terminal in columns; 100 when stdout is not a terminal."""
-    return get_terminal_size((100, 24)).columns
+    """The width of the terminal in columns; 80 when stdout is not a terminal."""
+    return get_terminal_size((80, 24)).columns
 
 
 def _roles(role: list[str] | None) -> frozenset[str]:

@@ -359,11 +359,11 @@ async def test_the_desk_understands_every_end(client: Client, guide: Guide) -> N
     assert too_late.startswith("not taken: ")
     assert too_late.endswith("contract-signed comes too late: the saga is compensating")
     assert settled == (
-        "no loan, because the customer's account is closed; somebody saw to {'reserve-funds': 'skipped'}"
+        "no loan, because the customer's account is closed; resolved manually: {'reserve-funds': 'skipped'}"
     )
     assert completed == f"t-{ada.id}, signed by Ada"
-    assert refused == "no loan, and nothing is left of it: no_credit, the customer has no credit"
-    assert cancelled == "cancelled, and nothing is left of it"
+    assert refused == "no loan, and no effect remains: no_credit, the customer has no credit"
+    assert cancelled == "cancelled, and no effect remains"
 
 
 async def test_another_worker_goes_on(client: Client, guide: Guide) -> None:
