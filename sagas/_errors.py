@@ -15,7 +15,7 @@
     │   └── DuplicateSagaError      another saga with other content has the id: choose another id
     ├── SagaNotFoundError           the server has no saga with the id: check the id
     ├── VerbRefusedError            the saga's state does not allow an operator's verb; the saga is unchanged
-    └── NoWorkerError               no worker executed a verb in time; a worker may still execute the verb
+    └── NoWorkerError               no worker ran a verb in time: start a worker; the verb may still run
 """
 
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""The outcome of one activity, with its result or the reason of its failure."""
+"""The outcome of one activity, with the result or the reason of the failure."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from .outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class ActivityOutcome:
-    """How an attempt ended, with its result or the reason."""
+    """The outcome of an activity, with the result or the reason of the failure."""
 
     outcome: Outcome
     value: object = None
@@ -15,4 +15,4 @@ class ActivityOutcome:
     reason: str = ""
     field: str | None = None
     is_final: bool = False
-    """Another try would be answered the same; a person has to look at it."""
+    """Whether a retry would have the same outcome, so that a person must resolve the step."""

@@ -14,18 +14,18 @@ from pydantic import (
 
 LONGEST_TIMEOUT = timedelta(days=30)
 MOST_ATTEMPTS = 2**31 - 1
-"""Temporal's largest number of attempts; a workflow task that sends a larger number fails for ever."""
+"""The largest number of attempts in Temporal; a workflow task with a larger number fails forever."""
 LARGEST_BACKOFF = 100
 LOWEST_PRIORITY = 5
 LONGEST_FAIRNESS_KEY = 64
-"""Bytes in UTF-8, as Temporal's server limits them."""
+"""The limit of a Temporal server, in bytes of UTF-8."""
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.001, 1_000
-"""The fairness weights to which Temporal's server clamps."""
+"""The range of a Temporal server: weights outside of the range are clamped."""
 
 SCHEDULE_TO_START = timedelta(seconds=45)
-"""A saga that is stuck for lack of workers is marked as stuck within a minute."""
+"""The limit that marks a saga as stuck within a minute when no worker runs."""
 MOST_ATTEMPTS_IN_ROUND = 1_000
-"""Each attempt of a pivot takes about eleven events, so a round leaves four fifths of a history's 51,200."""
+"""A pivot's attempt takes about eleven events: a round leaves four fifths of a history's 51,200."""
 
 _ADDED_LATER = frozenset({"non_retryable_error_types", "fairness_key", "fairness_weight"})
 
@@ -33,7 +33,7 @@ _Timeout = Annotated[timedelta, Field(gt=timedelta(0), le=LONGEST_TIMEOUT)]
 
 
 class ActivityPolicy(BaseModel):
-    """How long and how often an activity is attempted.
+    """The timeouts and retries of an activity.
 
     `ActivityOptions` is the form of the public API; `sagas._declarations.activity_options` translates.
 
@@ -49,7 +49,7 @@ class ActivityPolicy(BaseModel):
             the pivot.
         priority: The priority key, 1 (first) to 5.
         non_retryable_error_types: The error types that end the attempts.
-        fairness_key: The key of a group of activities, among which Temporal shares busy workers.
+        fairness_key: The key of a group of activities; Temporal shares busy workers among the groups.
         fairness_weight: The share of the key.
     """
 
@@ -86,7 +86,7 @@ class ActivityPolicy(BaseModel):
         return timedelta(seconds=min(seconds, self.longest_pause.total_seconds()))
 
     def longest_round(self, attempts: int, taken_within: timedelta) -> timedelta:
-        """The time after which a round of attempts is over, even where all workers stop during the round."""
+        """The longest duration of a round of attempts, even if all workers stop during the round."""
         growing = min(attempts - 1, 61)  # from then on, all pauses are the same
         pauses = [self.pause_after(attempt).total_seconds() for attempt in range(1, growing + 1)]
         rest = (attempts - 1 - growing) * self.pause_after(attempts).total_seconds()

@@ -1,4 +1,4 @@
-"""Compensations as data, and the plan in which a saga runs compensations."""
+"""Compensations as data, and the plan of a saga's compensations."""
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
@@ -19,7 +19,7 @@ class CompensationScope(StrEnum):
 
 
 class CompensationOrder(StrEnum):
-    """The order in which the steps of a failed saga are compensated."""
+    """The order of the compensations of a failed saga."""
 
     REVERSE = "reverse"
     """The newest step first, one after the other."""
@@ -45,7 +45,7 @@ class CompensationSpec(BaseModel):
     policy: ActivityPolicy = COMPENSATION_POLICY
 
     def to_pending(self, address: str, message: object) -> "PendingCompensation":
-        """The compensation of one execution of the step, whose action is about to start.
+        """The compensation of one execution of the step; created before the action starts.
 
         Args:
             address: The address of the step.
@@ -75,7 +75,7 @@ class PendingCompensation(BaseModel):
 
 
 class ParallelCompensations(BaseModel):
-    """Several sequences of compensations, each in an order of its own, which may run at the same time."""
+    """Several sequences of compensations that may run at the same time, each in the order of the sequence."""
 
     model_config = ConfigDict(frozen=True)
 

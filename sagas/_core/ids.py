@@ -1,8 +1,8 @@
-"""Addresses of steps, ids of activities and children, and idempotency keys: made here and nowhere else.
+"""Addresses of steps, ids of activities and children, and idempotency keys; this module is the only source.
 
-A step's *address* says where it is, seen from a workflow: `reserve-stock`, the second time
-`reserve-stock#2`, and in a child `payment:capture-payment`. The activity that carries it out has the
-address as its id, so the key can be told from what Temporal says of any attempt.
+The *address* of a step is the position of the step in a workflow: `reserve-stock`, the second time
+`reserve-stock#2`, and in a child `payment:capture-payment`. The address is also the id of the activity, so
+the idempotency key can be derived from Temporal's data about any attempt.
 """
 
 import re
@@ -10,18 +10,18 @@ import re
 from .._errors import StartError
 
 COMPENSATE = "compensate."
-"""Begins the activity id of a compensation; a step's name has no dot."""
+"""The prefix of the activity id of a compensation; names of steps have no dot."""
 PROBE = "probe."
-"""Begins the activity id of a question about what became of an action."""
+"""The prefix of the activity id of a probe."""
 RESCUE = "~rescue"
-"""Ends the id of the workflow that rescues a saga, a further one with a number; a saga's id has no tilde."""
+"""The suffix of a rescue's workflow id, with a number from the second rescue on; saga ids have no tilde."""
 
 _SAGA_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 _OF_RESCUE = re.compile(rf"{RESCUE}(-[0-9]+)?$")
 
 
 def idempotency_key(workflow_id: str, activity_id: str) -> str:
-    """The key that is the same on every attempt of a step, and the same for its compensation.
+    """Returns the key shared by all attempts of a step and of the step's compensation.
 
     >>> idempotency_key("order-7", "reserve-stock")
     'order-7:reserve-stock'
@@ -40,7 +40,7 @@ def idempotency_key(workflow_id: str, activity_id: str) -> str:
 
 
 def address_of(activity_id: str) -> str:
-    """The address of the step that an activity is about: as its action, its compensation or its probe.
+    """Returns the address of an activity's step; the activity is the action, the compensation or the probe.
 
     >>> address_of("compensate.payment:capture-payment#2")
     'payment:capture-payment#2'
@@ -58,7 +58,7 @@ def rescue_id(saga_id: str, number: int) -> str:
 
 
 def rescued_by(workflow_id: str) -> str:
-    """The id of the saga that a workflow rescues; of any other workflow, its own.
+    """Returns the id of the saga that a rescue workflow rescues; other ids are returned unchanged.
 
     >>> rescued_by("order-7~rescue-2"), rescued_by("order-7")
     ('order-7', 'order-7')
@@ -84,16 +84,16 @@ def in_parent(child: str, address: str) -> str:
 
 
 def quoted(workflow_id: str) -> str:
-    """An id as Temporal's visibility reads it; a workflow that is no saga may have any."""
+    """Quotes an id for a visibility query of Temporal; workflows other than sagas may have any id."""
     return "'" + workflow_id.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def check_saga_id(saga_id: str) -> None:
-    """Refuses an id that would not survive a log line, a URL, or the `/` between parent and child.
+    """Refuses an id that is unsafe in a log line, in a URL, or before the `/` between parent and child.
 
     Raises:
-        StartError: The id is empty, longer than 200 characters, or has other characters than letters,
-            digits, `_`, `.` and `-`.
+        StartError: The id is empty, longer than 200 characters, or has other characters than letters, digits,
+            `_`, `.` and `-`.
     """
     if not _SAGA_ID.fullmatch(saga_id):
         raise StartError(

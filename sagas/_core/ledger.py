@@ -1,4 +1,4 @@
-"""The ledger of a saga: the only place that decides which compensations are pending, and in which order.
+"""The ledger of a saga: the only owner of the pending compensations and of their order.
 
 Pure: no I/O, no clock, no Temporal. The driver of the saga records the start and the outcome of each step.
 """
@@ -17,12 +17,12 @@ from .compensation import (
 from .outcome import Outcome
 
 IN_DOUBT = (Outcome.STARTED, Outcome.UNKNOWN)
-"""The outcomes of actions that may have happened, and of which the ledger does not know more."""
+"""The outcomes of actions that may have happened without a known result."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One line of the ledger: a step or a child, its outcome and its compensations."""
+    """A line of the ledger: a step or a child, with the outcome and the compensations."""
 
     address: str
     outcome: Outcome = Outcome.STARTED
@@ -36,20 +36,20 @@ class Ledger:
     """The steps and children of one saga in the order of their start.
 
     Args:
-        scope: Which steps are compensated when the saga fails.
-        order: One compensation after the other, or all at once.
+        scope: The steps to compensate when the saga fails.
+        order: Sequential or parallel compensation.
     """
 
     scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
     entries: dict[str, LedgerEntry] = field(default_factory=dict[str, LedgerEntry])
     compensated: set[str] = field(default_factory=set[str])
-    """The addresses whose compensation is done, or was resolved manually."""
+    """The addresses of steps whose compensation is done or was resolved manually."""
     address_counts: dict[str, int] = field(default_factory=dict[str, int])
-    """How many addresses each name has."""
+    """The number of addresses of each name."""
 
     def next_address(self, name: str) -> str:
-        """A new address for a step or child called `name`: `name`, then `name#2`, `name#3` and so on."""
+        """Returns a new address for a step or child: `name`, then `name#2`, `name#3` and so on."""
         count = self.address_counts[name] = self.address_counts.get(name, 0) + 1
         return name if count == 1 else f"{name}#{count}"
 
@@ -61,14 +61,14 @@ class Ledger:
         is_child: bool = False,
         is_best_effort: bool = False,
     ) -> None:
-        """Records that a step is about to start: from here on its action may have happened."""
+        """Records that a step is about to start: from here on the action may have happened."""
         compensations = () if compensation is None else (compensation,)
         self.entries[address] = LedgerEntry(
             address, compensations=compensations, is_child=is_child, is_best_effort=is_best_effort
         )
 
     def complete(self, address: str, result: object = None) -> None:
-        """Records that an action is done, with the result for a compensation that takes the result."""
+        """Records that an action is done, with the result for the compensation."""
         entry = self.entries[address]
         compensations = tuple(
             each.model_copy(update={"arguments": (*each.arguments[:1], result)})
@@ -79,12 +79,12 @@ class Ledger:
         self.entries[address] = replace(entry, outcome=Outcome.DONE, compensations=compensations)
 
     def complete_child(self, address: str, compensations: tuple[PlanItem, ...]) -> None:
-        """Records that a child saga completed; its compensations, in the child's order, are pending here."""
+        """Records that a child saga completed; the child's compensations are pending from here on."""
         entry = self.entries[address]
         self.entries[address] = replace(entry, outcome=Outcome.DONE, compensations=compensations)
 
     def fail(self, address: str, outcome: Outcome) -> None:
-        """Records that an action was rejected or withdrawn, or that its outcome is unknown."""
+        """Records that an action was rejected or withdrawn, or has an unknown outcome."""
         self.entries[address] = replace(self.entries[address], outcome=outcome)
 
     def mark_compensated(self, address: str) -> None:
@@ -92,10 +92,10 @@ class Ledger:
         self.compensated.add(address)
 
     def plan(self, *, is_past_pivot: bool = False) -> tuple[PlanItem, ...]:
-        """The compensations that would have to run now, in their order.
+        """Returns the pending compensations, in the order of execution.
 
         Args:
-            is_past_pivot: Whether the pivot is done: nothing is compensated then.
+            is_past_pivot: Whether the pivot is done; past the pivot, no compensation is pending.
         """
         if is_past_pivot:
             return ()
@@ -112,11 +112,11 @@ class Ledger:
         return tuple(flatten(self.plan(is_past_pivot=is_past_pivot)))
 
     def unresolved_children(self) -> tuple[str, ...]:
-        """The children that ended without reporting their pending compensations, or have not ended."""
+        """The children that ended without reporting pending compensations, or have not ended."""
         return tuple(e.address for e in self.entries.values() if e.is_child and e.outcome in IN_DOUBT)
 
     def steps_in_doubt(self) -> tuple[str, ...]:
-        """The steps that may have left an effect although the saga did not get their result."""
+        """The steps that may have left an effect although the saga has no result."""
         return tuple(
             entry.address
             for entry in self.entries.values()

@@ -1,4 +1,4 @@
-"""The lifecycle of a saga scope: the only owner of the scope's phase, its stuck steps and manual resolutions.
+"""The lifecycle of a saga scope: the only owner of the scope's phase, stuck steps and manual resolutions.
 
 Pure: no I/O, no clock, no Temporal. Every change is a method, and an illegal change raises `DefinitionError`.
 
@@ -24,11 +24,11 @@ from .purpose import Purpose
 from .status import Status
 
 ManualResolution = Literal["skipped", "completed by hand"]
-"""How a person resolved a stuck step."""
+"""The manual resolution of a stuck step."""
 
 
 class Phase(StrEnum):
-    """Where a scope is between its opening and its end; no phase is entered twice, except forward."""
+    """The phase of a scope between opening and end; only `forward` can be entered twice."""
 
     NOT_OPENED = "not-opened"
     FORWARD = "forward"
@@ -44,10 +44,10 @@ class StuckStep:
     """A compensation, a pivot or a step after the pivot that keeps failing.
 
     Args:
-        purpose: Which of the three.
-        reason: Why the last attempts failed.
-        result_type: What the action returns, to read the result of a manual completion; none for
-            compensations.
+        purpose: The purpose of the failing activity.
+        reason: The reason of the last failures.
+        result_type: The type of the action's result, to decode the result of a manual completion; None for a
+            compensation.
     """
 
     purpose: Purpose
@@ -72,18 +72,18 @@ class Lifecycle:
     pivot: str | None = field(default=None, init=False)
     """The address of the pivot while the pivot is under way."""
     is_pivot_in_doubt: bool = field(default=False, init=False)
-    """Whether the pivot that is under way may have happened already."""
+    """Whether the action of the current pivot may have happened."""
     is_held: bool = field(default=False, init=False)
     is_stuck: bool = field(default=False, init=False)
     compensation_cause: Exception | None = field(default=None, init=False)
-    """Why compensation was requested, other than by a cancel of the workflow."""
+    """The cause of a requested compensation, other than a cancel of the workflow."""
     stuck_steps: dict[str, StuckStep] = field(default_factory=dict[str, StuckStep], init=False)
     retrying: set[str] = field(default_factory=set[str], init=False)
     """The addresses of stuck steps whose next attempt is under way."""
     resolved_outcomes: dict[str, ActivityOutcome] = field(
         default_factory=dict[str, ActivityOutcome], init=False
     )
-    """What a person said about stuck steps of this run, by address."""
+    """The outcomes of manually resolved steps of this run, by address."""
     _last_phase: Phase = field(default=Phase.NOT_OPENED, init=False)
 
     @property
@@ -93,12 +93,12 @@ class Lifecycle:
 
     @property
     def is_before_pivot(self) -> bool:
-        """Whether the scope can still compensate: it goes forward, and its pivot is not done."""
+        """Whether the scope can still compensate: the scope goes forward, and the pivot is not done."""
         return self.phase in (Phase.FORWARD, Phase.PIVOT)
 
     @property
     def is_past_pivot(self) -> bool:
-        """Whether the pivot is done, also after the end of the scope; nothing is compensated then."""
+        """Whether the pivot is done, also after the end of the scope; steps are not compensated then."""
         if self.phase is Phase.NOT_OPENED:
             return self.starts_past_pivot
         return Phase.PAST_PIVOT in (self.phase, self._last_phase)
@@ -110,7 +110,7 @@ class Lifecycle:
 
     @property
     def has_completed(self) -> bool:
-        """Whether the scope ended well, so that its effects stay."""
+        """Whether the scope has completed, and all effects stay."""
         return self.phase is Phase.ENDED and self._last_phase in (Phase.FORWARD, Phase.PAST_PIVOT)
 
     @property
@@ -169,7 +169,7 @@ class Lifecycle:
         self.check_start(name)
 
     def start_pivot(self, address: str) -> None:
-        """Notes that the pivot is about to start.
+        """Records that the pivot is about to start.
 
         Raises:
             DefinitionError: As `check_pivot`.
@@ -178,7 +178,7 @@ class Lifecycle:
         self.phase, self.pivot = Phase.PIVOT, address
 
     def mark_pivot_in_doubt(self) -> None:
-        """Notes that the pivot may have happened: from here on, no cancel withdraws the pivot.
+        """Records that the pivot may have happened: from here on, no cancel withdraws the pivot.
 
         Raises:
             DefinitionError: No pivot is under way.
@@ -187,7 +187,7 @@ class Lifecycle:
         self.is_pivot_in_doubt = True
 
     def withdraw_pivot(self) -> None:
-        """Notes that the pivot did not happen.
+        """Records that the pivot did not happen.
 
         Raises:
             DefinitionError: No pivot is under way.
@@ -196,7 +196,7 @@ class Lifecycle:
         self.phase, self.pivot, self.is_pivot_in_doubt = Phase.FORWARD, None, False
 
     def pass_pivot(self) -> None:
-        """Notes that the pivot is done: nothing from before the pivot is compensated any more.
+        """Records that the pivot is done: steps from before the pivot are no longer compensated.
 
         Raises:
             DefinitionError: No pivot is under way.
@@ -205,10 +205,11 @@ class Lifecycle:
         self.phase, self.pivot, self.is_pivot_in_doubt = Phase.PAST_PIVOT, None, False
 
     def request_compensation(self, cause: Exception) -> bool:
-        """Requests that the scope compensates; the first cause counts.
+        """Requests the compensation of the scope; the first cause counts.
 
         Returns:
-            Whether this request is the one that counts. Requests after the pivot change nothing.
+            Whether the request is the first before the end of the pivot. Requests after the pivot change no
+            state.
         """
         if not self.is_before_pivot or self.compensation_cause is not None:
             return False
@@ -216,7 +217,7 @@ class Lifecycle:
         return True
 
     def begin_compensation(self) -> None:
-        """Notes that the scope starts compensating; a hold ends here.
+        """Records that the scope starts compensating; a hold ends here.
 
         Raises:
             DefinitionError: The pivot is under way or done, or the scope is not open.
@@ -228,7 +229,7 @@ class Lifecycle:
         self.phase, self.is_held, self.is_stuck = Phase.COMPENSATING, False, False
 
     def end_stuck_compensation(self) -> None:
-        """Notes that everything is compensated, so that a scope that was stuck no longer is.
+        """Records that all steps are compensated: a stuck scope is no longer stuck.
 
         Raises:
             DefinitionError: The scope is not compensating.
@@ -237,7 +238,7 @@ class Lifecycle:
         self.is_stuck = False
 
     def end_compensation(self) -> None:
-        """Ends the scope: everything is compensated.
+        """Ends a scope whose steps are all compensated.
 
         Raises:
             DefinitionError: The scope is not compensating.
@@ -246,10 +247,10 @@ class Lifecycle:
         self._end()
 
     def complete(self) -> None:
-        """Ends the scope well.
+        """Ends the scope as completed.
 
         Raises:
-            DefinitionError: The scope is not going forward, or its pivot is under way.
+            DefinitionError: The scope is not going forward, or the pivot is under way.
         """
         if self.phase not in (Phase.FORWARD, Phase.PAST_PIVOT):
             raise DefinitionError(f"a saga that is {self.phase.value} cannot complete")
@@ -281,7 +282,7 @@ class Lifecycle:
         self.is_held = False
 
     def mark_stuck(self, address: str, step: StuckStep) -> None:
-        """Notes that a compensation, the pivot or a step after the pivot keeps failing.
+        """Records that a compensation, the pivot or a step after the pivot keeps failing.
 
         Raises:
             DefinitionError: The scope is not open.
@@ -292,7 +293,7 @@ class Lifecycle:
         self.is_stuck = True
 
     def mark_blocked(self) -> None:
-        """Notes that the scope cannot go on for a reason other than a failing step.
+        """Records that the scope cannot go on for a reason other than a failing step.
 
         Raises:
             DefinitionError: The scope is not open.
@@ -302,10 +303,10 @@ class Lifecycle:
         self.is_stuck = True
 
     def mark_resolved(self, address: str) -> bool:
-        """Notes that a step succeeded or was resolved, and returns whether the step was stuck before.
+        """Records that a step succeeded or was resolved, and returns whether the step was stuck before.
 
-        A scope that goes forward is stuck as long as one of its steps is. A scope that compensates stays
-        stuck until everything is compensated: the next compensation has not been tried yet.
+        A forward scope is stuck as long as a step is stuck. A compensating scope stays stuck until all steps
+        are compensated, because the next compensation has not been tried yet.
         """
         was_stuck = self.stuck_steps.pop(address, None) is not None
         if self.phase is not Phase.COMPENSATING and not self.stuck_steps:
@@ -313,7 +314,7 @@ class Lifecycle:
         return was_stuck
 
     def resolve_manually(self, address: str, resolution: ManualResolution, outcome: ActivityOutcome) -> None:
-        """Records what a person said about a stuck step.
+        """Records the manual resolution of a stuck step.
 
         Raises:
             DefinitionError: The step is not stuck, or `refusal_of_resolution` has a reason.

@@ -4,11 +4,11 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """How an action ended, as far as anybody knows."""
+    """The known outcome of an action."""
 
     STARTED = "started"
     DONE = "done"
     REJECTED = "rejected"
     UNKNOWN = "unknown"
     WITHDRAWN = "withdrawn"
-    """Taken back before it was sent to anybody: it cannot have happened."""
+    """Withdrawn before a worker received the action: the action cannot have happened."""

@@ -1,10 +1,10 @@
-"""Purposes for which a saga schedules activities."""
+"""The purposes of a saga's activities."""
 
 from enum import StrEnum
 
 
 class Purpose(StrEnum):
-    """What a saga does an activity for."""
+    """The purpose of an activity in a saga."""
 
     STEP = "step"
     BEST_EFFORT = "best-effort"

@@ -1,10 +1,10 @@
-"""The status of a saga, as operators see it."""
+"""The status of a saga for operators."""
 
 from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Where a saga stands; see the table in the README."""
+    """The status of a saga; see the table in the README."""
 
     RUNNING = "running"
     HELD = "held"
@@ -19,8 +19,8 @@ ENDED = frozenset({Status.COMPLETED, Status.COMPENSATED, Status.SETTLED})
 
 
 def has_ended(said: str, *, is_child: bool) -> bool:
-    """Whether a saga that says so has ended for good, whatever became of its workflow afterwards.
+    """Whether a saga with this status has ended for good, whatever happens to the workflow afterwards.
 
-    A child that has completed owes until its root closes.
+    A completed child has pending compensations until the root closes.
     """
     return said in ENDED and not (is_child and said == Status.COMPLETED)

@@ -1,4 +1,4 @@
-"""The call of one activity, attempted as its policy says, and the outcome of the call."""
+"""The call of one activity, with the attempts of the policy, and the outcome of the call."""
 
 import asyncio
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ T = TypeVar("T")
 MESSAGE_TOO_LARGE = "message_too_large"
 """The code of a step whose message was not sent, because the message is larger than 1 MiB."""
 MESSAGE_UNREADABLE = "message_unreadable"
-"""The code of a step whose message was not sent, because the message cannot be turned into JSON."""
+"""The code of a step whose message was not sent, because the message cannot be converted to JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +38,10 @@ class ActivityCall:
     """An activity to run for a saga.
 
     Args:
-        spec: The activity type, its result type, and its policy.
-        arguments: The message first.
+        spec: The activity type, the result type and the policy.
+        arguments: The arguments; the message is the first.
         activity_id: The address of the step, with a prefix for compensations and probes.
-        summary: One line for Temporal's Web UI.
+        summary: A line for Temporal's Web UI.
         header: The purpose of the activity, for readers of the history.
     """
 
@@ -53,7 +53,7 @@ class ActivityCall:
 
 
 def snapshot(value: T) -> T:
-    """A copy of a value, so that later changes by the workflow do not reach the saga."""
+    """Returns a copy of a value, to protect the saga from later changes by the workflow."""
     try:
         return deepcopy(value)
     except Exception:  # noqa: BLE001 - a value that cannot be copied is no JSON either, and is refused when sent
@@ -63,17 +63,18 @@ def snapshot(value: T) -> T:
 def encode_arguments(
     arguments: Sequence[object], name: str, *, largest: int = LARGEST_MESSAGE
 ) -> list[RawValue] | ActivityOutcome:
-    """The arguments as payloads, or a rejection of `name` if the payloads would block the workflow.
+    """Returns the arguments as payloads, or a rejection of `name` if the payloads would block the workflow.
 
     Args:
-        arguments: Of the activity.
+        arguments: The arguments of the activity.
         name: The arguments' name in the reason of the rejection.
         largest: Bytes of all payloads together.
     """
     try:
         payloads = workflow.payload_converter().to_payloads(list(arguments))
     except Exception as error:  # noqa: BLE001 - a converter may raise anything; the message cannot be sent
-        # Never the error's text, which quotes the message: reasons are kept in clear.
+        # The text of the error quotes the message, and reasons are stored unencrypted: only the type is
+        # reported.
         reason = f"{name} cannot be turned into JSON: {type(error).__name__}"
         return ActivityOutcome(Outcome.REJECTED, code=MESSAGE_UNREADABLE, reason=reason, is_final=True)
     if (size := sum(len(payload.data) for payload in payloads)) > largest:
@@ -83,11 +84,11 @@ def encode_arguments(
 
 
 async def run_activity(call: ActivityCall, *, worker_timeout: timedelta | None = None) -> ActivityOutcome:
-    """Runs an activity as its policy says; where the outcome is unknown, asks the participant with the probe.
+    """Runs an activity with the attempts of the policy, and sends the probe if the outcome is unknown.
 
     Args:
         call: The activity.
-        worker_timeout: The longest wait for a worker; by default without end.
+        worker_timeout: The longest wait for a worker; unlimited by default.
     """
     outcome = await run_attempts(call, worker_timeout=worker_timeout)
     return await probe_unknown(call, outcome, worker_timeout=worker_timeout)
@@ -96,7 +97,7 @@ async def run_activity(call: ActivityCall, *, worker_timeout: timedelta | None =
 async def probe_unknown(
     call: ActivityCall, outcome: ActivityOutcome, *, worker_timeout: timedelta | None = None
 ) -> ActivityOutcome:
-    """Asks the participant for an unknown outcome, where there is a probe and an attempt has begun."""
+    """Sends the probe for an unknown outcome, where there is a probe and an attempt has begun."""
     if call.spec.probe is None or outcome.outcome is not Outcome.UNKNOWN or outcome.code == NO_WORKER:
         return outcome
     if workflow.cancellation_reason() is not None and not current_shield().is_blocking:
@@ -122,13 +123,14 @@ async def run_attempts(
 ) -> ActivityOutcome:
     """Runs an activity and returns the outcome; raises only when the workflow is cancelled or evicted.
 
-    The activity is cancelled with the workflow, but waited for: a compensation never overtakes its action.
-    An activity that was cancelled before there was room to send it is withdrawn.
+    The activity is cancelled with the workflow, but the call waits for the end of the activity: a
+    compensation never overtakes the action. An activity that is cancelled before the workflow task has room
+    for the activity is withdrawn.
 
     Args:
         call: The activity.
-        maximum_attempts: By default as many as the policy says.
-        worker_timeout: The longest wait for a worker; by default without end.
+        maximum_attempts: The maximum number of attempts; the policy's number by default.
+        worker_timeout: The longest wait for a worker; unlimited by default.
     """
     spec = call.spec
     attempts = maximum_attempts or spec.policy.attempts
@@ -153,8 +155,8 @@ async def run_attempts(
     try:
         value = workflow.payload_converter().from_payload(answer.payload, spec.result)
     except Exception as error:  # noqa: BLE001 - a converter may raise anything; the result is not readable
-        # Never the error's text, which quotes the result: reasons are kept in clear.
-        # A type need not be a class: the type `Shipment | None` has no name.
+        # The text of the error quotes the result, and reasons are stored unencrypted: only the type is
+        # reported. A type need not be a class: the type `Shipment | None` has no name.
         kind = getattr(spec.result, "__name__", spec.result)
         reason = f"the answer is no {kind}: {type(error).__name__}"
         return ActivityOutcome(Outcome.UNKNOWN, reason=reason, is_final=True)
@@ -196,9 +198,9 @@ def _start(
 
 
 async def _result_of(activity: workflow.ActivityHandle[RawValue]) -> RawValue:
-    """The result of an activity, also where a cancel arrives with the result: Temporal drops the result then.
+    """Returns the result of an activity, also where Temporal drops the result because of a cancel.
 
-    A rejected action is not compensated, and a compensation gets the result of its action.
+    A rejected action is not compensated, and a compensation receives the result of the action.
     """
     try:
         return await activity

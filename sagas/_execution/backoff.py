@@ -1,6 +1,6 @@
-"""Intervals between the rounds of activities that must succeed: short at first, later bounded by the history.
+"""Intervals between rounds of activities that must succeed: short at first, later bounded by the history.
 
-A history that is full ends its workflow; the intervals grow so that a history has room for years.
+Temporal terminates a workflow whose history is full; the intervals grow so that a history has room for years.
 """
 
 from dataclasses import dataclass
@@ -21,35 +21,35 @@ MOST_BYTES = 50 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class HistoryUsage:
-    """The size of a workflow's history at one point."""
+    """The size of a workflow's history at a point in time."""
 
     events: int
     size: int
 
     @classmethod
     def now(cls) -> Self:
-        """The size in this workflow task, which is the same in every replay."""
+        """Returns the size in this workflow task; the size is the same in every replay."""
         info = workflow.info()
         return cls(info.get_current_history_length(), info.get_current_history_size())
 
     def share_used_since(self) -> float:
-        """The share of the room left at that point which has been used since; 1 is all of the room."""
+        """Returns the used share of the room that was left at this point; 1 is all of the room."""
         now = HistoryUsage.now()
         events = (now.events - self.events) / max(1, MOST_EVENTS - self.events)
         return max(events, (now.size - self.size) / max(1, MOST_BYTES - self.size))
 
 
 def retry_interval(round_number: int, used: float) -> timedelta:
-    """The interval after a round, counted from 0, when the rounds used so large a share of the history."""
+    """Returns the interval after a round, counted from 0; `used` is the used share of the history."""
     longest = LONGEST_INTERVAL if used < 0.1 else HOUR if used < 0.5 else DAY
     return min(FIRST_INTERVAL * int(2 ** min(round_number, 20)), longest)
 
 
 def worker_timeout(policy: ActivityPolicy, round_number: int, used: float) -> timedelta:
-    """How long a round, counted from 0, waits for a worker.
+    """Returns the longest wait for a worker in a round, counted from 0.
 
-    The wait grows with the intervals up to an hour: a long task queue makes the saga stuck, and the activity
-    is run in the end all the same. Nobody can resolve an activity manually while a worker may be running it.
+    The wait grows with the intervals up to an hour: a long task queue makes the saga stuck, but the activity
+    is run in the end. An activity that a worker may be running cannot be resolved manually.
     """
     interval = retry_interval(round_number - 1, used) if round_number else timedelta(0)
     return max(policy.taken_within, min(interval, HOUR))

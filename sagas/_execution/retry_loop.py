@@ -1,9 +1,9 @@
-"""Activities that must succeed: compensations, the pivot in doubt, and steps after the pivot.
+"""Retries of activities that must succeed: compensations, the pivot in doubt, and steps after the pivot.
 
 The activities run in rounds. An activity that fails, or finds no worker, makes the saga stuck at once, and is
-tried again after an interval that grows. An activity that was rejected for good waits for a person: another
-try would be answered the same. A person can have the activity retried at once, or resolve the activity
-manually.
+retried after a growing interval. An activity that was rejected for good is not retried automatically, because
+a retry would have the same outcome: an operator requests a retry, or resolves the activity manually. An
+operator can also end an interval early.
 """
 
 import asyncio
@@ -31,16 +31,16 @@ from .backoff import HistoryUsage, retry_interval, worker_timeout
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """One round over all pending compensations."""
+    """A round of all pending compensations."""
 
     number: int
     used: float
-    """The share of the history that the rounds before have used."""
+    """The share of the history used by the rounds before."""
     failures: dict[str, ActivityOutcome] = field(default_factory=dict[str, ActivityOutcome])
 
 
 class RetryLoop:
-    """Tries activities until they succeed or are resolved manually, and marks the saga as stuck meanwhile.
+    """Retries activities until success or manual resolution; marks the saga as stuck meanwhile.
 
     Args:
         scope: The saga.
@@ -49,17 +49,17 @@ class RetryLoop:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self.retry_requests = 0
-        """How often an operator asked for a retry."""
+        """The number of retries that operators requested."""
         self._rejected: dict[str, ActivityOutcome] = {}
-        """The activities that were rejected for good, until an operator asks for a retry."""
+        """The activities that were rejected for good, until an operator requests a retry."""
 
     def retry(self) -> None:
-        """Ends every interval and retries rejected activities: an operator says that the cause is mended."""
+        """Ends every interval and retries rejected activities, after an operator has fixed the cause."""
         self.retry_requests += 1
         self._rejected.clear()
 
     def resolve(self, address: str, resolution: ManualResolution, outcome: ActivityOutcome) -> None:
-        """Takes a person's word for the outcome of a stuck step."""
+        """Records the manual resolution of a stuck step."""
         self._scope.lifecycle.resolve_manually(address, resolution, outcome)
         self._rejected.pop(address, None)
 
@@ -73,9 +73,9 @@ class RetryLoop:
             self._scope.lifecycle.retrying.discard(address)
 
     async def compensate_all(self) -> None:
-        """Runs the pending compensations in their order until none is left.
+        """Runs the pending compensations in order until all are done.
 
-        A compensation that fails does not hold up the others.
+        A failing compensation does not delay the other compensations.
         """
         ledger, usage = self._scope.ledger, HistoryUsage.now()
         for number in count():
@@ -113,7 +113,7 @@ class RetryLoop:
     async def wait_for_pivot_resolution(
         self, address: str, result_type: type[object] | None, reason: str
     ) -> ActivityOutcome:
-        """Waits until a person says whether a pivot happened that cannot be tried again."""
+        """Waits until a person resolves a pivot in doubt that cannot be retried."""
         self._mark_stuck(address, StuckStep(Purpose.PIVOT, reason, result_type))
         while (outcome := await self.wait_for_retry(None, address)) is None:
             pass
@@ -121,7 +121,7 @@ class RetryLoop:
         return outcome
 
     async def wait_for_child_resolution(self, child: str) -> None:
-        """Waits until a person says that a child is compensated whose pending compensations are unknown."""
+        """Waits until a person marks a child with unknown pending compensations as compensated."""
         lifecycle = self._scope.lifecycle
         reason = f"the pending compensations of {child} are unknown: rescue {child}, then complete it here"
         lifecycle.mark_stuck(child, StuckStep(Purpose.COMPENSATION, reason))
@@ -136,7 +136,7 @@ class RetryLoop:
         self._mark_stuck(call.activity_id, StuckStep(purpose, reason, call.spec.result))
 
     def mark_resolved(self, address: str) -> None:
-        """Notes that a step is done or resolved, and publishes the status if the step was stuck."""
+        """Records that a step is done or resolved, and publishes the status if the step was stuck."""
         if not self._scope.lifecycle.mark_resolved(address):
             return
         if self._scope.lifecycle.stuck_steps:
@@ -147,16 +147,16 @@ class RetryLoop:
     async def wait_for_retry(
         self, interval: timedelta | None, *addresses: str, since: int | None = None
     ) -> ActivityOutcome | None:
-        """Waits until the interval is over, a person asks for a retry, or a person resolves a step.
+        """Waits until the interval is over, a person requests a retry, or a person resolves a step.
 
         Args:
-            interval: How long; without end where there is none.
-            addresses: The steps that are waited for.
-            since: The number of retry requests when the attempt before this wait began: a request that came
-                during the attempt counts.
+            interval: The longest wait; None for an unlimited wait.
+            addresses: The steps whose manual resolution ends the wait.
+            since: The number of retry requests before the last attempt: a request during the attempt ends the
+                wait.
 
         Returns:
-            The manual resolution of the first of these steps that has one.
+            The first manual resolution among the steps.
         """
         seen = self.retry_requests if since is None else since
         resolved = self._scope.lifecycle.resolved_outcomes
@@ -218,14 +218,14 @@ class RetryLoop:
         with self.attempting(pending.address):
             timeout = worker_timeout(pending.policy, this.number, this.used)
             outcome = await run_activity(call, worker_timeout=timeout)
-        # An operator who asked for a retry meanwhile may have mended the cause of the rejection.
+        # An operator who requested a retry meanwhile may have fixed the cause of the rejection.
         if outcome.is_final and self.retry_requests == requests:
             self._rejected[pending.address] = outcome
         return outcome
 
 
 def _sendable(pending: PendingCompensation) -> tuple[object, ...]:
-    """The arguments of a compensation; a result that is too large to be sent counts as unknown."""
+    """Returns the arguments of a compensation; a result that is too large to send is treated as unknown."""
     if not pending.takes_result:
         return pending.arguments
     encoded = encode_arguments(pending.arguments, pending.address)
@@ -233,5 +233,5 @@ def _sendable(pending: PendingCompensation) -> tuple[object, ...]:
 
 
 def words(name: str) -> str:
-    """A name as people read the name: `reserve-stock` as `reserve stock`."""
+    """Returns a name for people: `reserve-stock` as `reserve stock`."""
     return name.replace("-", " ").replace("_", " ")

@@ -1,4 +1,4 @@
-"""Approvals: decisions of people that a saga waits for."""
+"""Approvals: decisions of people for a waiting saga."""
 
 from datetime import datetime, timedelta
 
@@ -14,12 +14,12 @@ NOT_APPROVED = "not_approved"
 
 
 class ApprovalDecision(BaseModel):
-    """A person's decision that a saga may go on.
+    """A person's approval of a saga.
 
     Args:
         by: The person.
         because: The reason.
-        at: When, in UTC.
+        at: The time of the decision, in UTC.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -77,11 +77,11 @@ class Approvals:
         return None
 
     def decide(self, request: ApproveRequest) -> None:
-        """Takes a decision that was not refused."""
+        """Records a decision without a refusal."""
         self._decided[request.approval] = request
 
 
 def refusal_of_unawaited(request: ApproveRequest, awaited: dict[str, str]) -> str:
-    """The sentence with which an approval is refused that the saga does not wait for."""
+    """Returns the reason why the saga refuses an approval without a waiting call, as a sentence."""
     waits = [f"waits for approval {name!r} by {role}" for name, role in awaited.items()]
     return f"approval {request.approval!r} is not waited for: {', '.join(waits) or 'it waits for none'}"

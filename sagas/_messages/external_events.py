@@ -1,4 +1,4 @@
-"""External events: messages from outside that a saga waits for, as signals or updates."""
+"""External events: messages from outside for a waiting saga, as signals or updates."""
 
 from collections import deque
 from datetime import datetime, timedelta
@@ -19,14 +19,14 @@ from .handler_signature import declare_message
 T = TypeVar("T")
 
 COMPENSATES, ENDED = "the saga is compensating", "the saga has ended"
-"""Why the saga takes no event any more."""
+"""The reason why the saga takes no more events."""
 
 
 class ExpectedEvent(Generic[T]):
-    """An external event that a saga waits for; made by `Saga.expect`.
+    """An external event that a saga expects; created by `Saga.expect`.
 
     The event arrives as a signal or as an update with the event's name, and is kept until the saga waits for
-    it.
+    the event.
     """
 
     def __init__(self, name: str) -> None:
@@ -42,12 +42,12 @@ class ExpectedEvent(Generic[T]):
 
 
 class ExternalEvents:
-    """Takes events, keeps events until the saga waits for them, and reports events that come too late.
+    """Receives events, keeps each event until the saga waits for the event, and reports late events.
 
     Args:
         scope: The saga.
-        unread: The events that arrived in an earlier run and were not awaited, by name.
-        given_up: When the waits of an earlier run timed out, by name.
+        unread: The events of an earlier run without a wait, by name.
+        given_up: The times at which waits of an earlier run timed out, by name.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class ExternalEvents:
 
     @property
     def unread(self) -> dict[str, list[Any]]:
-        """The events that have arrived and were not awaited, by name."""
+        """The events without a wait, by name."""
         return self._unread | {e.name: list(e.arrived) for e in self._expected.values() if e.arrived}
 
     @property
     def given_up(self) -> dict[str, datetime]:
-        """When the waits that timed out did so, by the name of the event."""
+        """The times at which waits timed out, by the name of the event."""
         return self._given_up | {e.name: e.expired_at for e in self._expected.values() if e.expired_at}
 
     def expect(self, name: str, message: type[T]) -> ExpectedEvent[T]:
@@ -91,13 +91,13 @@ class ExternalEvents:
         return expected
 
     def report_unread(self) -> None:
-        """Reports the events that have arrived and were never awaited."""
+        """Reports the events without a wait."""
         for name, values in self.unread.items():
             count = f"{len(values)} times " if len(values) > 1 else ""
             self._report(f"{name} came {count}and was never asked for")
 
     async def wait(self, expected: ExpectedEvent[T], timeout: timedelta) -> T:
-        """Waits for an event, and returns the oldest one that has arrived.
+        """Waits for an event, and returns the oldest event.
 
         Raises:
             DeadlineExceededError: The event did not come in time.
@@ -182,6 +182,6 @@ def _may_be_none(message: type[object]) -> bool:
     except ValidationError:
         return False
     except PydanticSchemaGenerationError:
-        # The user's own type, which pydantic does not know, and which a converter of the user reads.
+        # The type is a user's own type, unknown to pydantic and decoded by the user's converter.
         return True
     return True

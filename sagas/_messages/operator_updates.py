@@ -1,4 +1,4 @@
-"""Operators' verbs as updates of a saga's workflow: refused with a sentence, or carried out and audited."""
+"""Operators' verbs as updates of a saga's workflow: refused with a sentence, or executed and audited."""
 
 from collections.abc import Callable
 from json import dumps
@@ -37,20 +37,20 @@ from .approvals import Approvals, refusal_of_unawaited
 from .handler_signature import declare_message
 
 SKIPPED = "skipped"
-"""The code of a pivot of which an operator says that the pivot did not happen."""
+"""The code of a pivot that did not happen according to an operator."""
 
 
 class OperatorUpdates:
     """The operators' verbs of one saga.
 
-    A verb that makes no sense now is refused with a sentence before the verb is written into the history. A
-    verb that is carried out stands in the history with who asked for it, when and why.
+    A verb that does not apply to the current state is refused with a sentence, before the update is written
+    into the history. An executed verb is in the history, with the operator, the time and the reason.
 
     Args:
         context: The workflow run.
         scope: The saga.
         retry_loop: Retries and resolves stuck steps.
-        approvals: Takes decisions; none where the saga waits for no approval.
+        approvals: Receives decisions; None for a saga without approvals.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class OperatorUpdates:
     def _set_signal(
         self, verb: str, refusal_of: Callable[[OperatorRequest], str | None], carry_out: Callable[[], None]
     ) -> None:
-        """Follows a verb of the parent; a verb that makes no sense here is passed over."""
+        """Executes a verb of the parent; a verb that does not apply to the current state is ignored."""
 
         async def handle(*content: Any) -> None:
             note = content[0] if len(content) == 1 else None
@@ -136,7 +136,7 @@ class OperatorUpdates:
         return None
 
     def _refusal_of_parents_hold(self, note: OperatorRequest) -> str | None:
-        """As `_refusal_of_hold`; but a child that is stuck is held, and stops after the stuck step."""
+        """Like `_refusal_of_hold`, except that a stuck child is held, and stops after the stuck step."""
         lifecycle = self._scope.lifecycle
         is_going_forward = lifecycle.phase is not Phase.COMPENSATING
         if lifecycle.status is Status.STUCK and not lifecycle.is_held and is_going_forward:
@@ -181,7 +181,8 @@ class OperatorUpdates:
         return None
 
     def _compensate(self, note: OperatorRequest) -> None:
-        # The saga stays held until it compensates: past its pivot, or that of its child, the request is void.
+        # A held saga stays held until the compensation starts: after the pivot of the saga or of the child,
+        # the request has no effect.
         self._scope.request_compensation(CompensationRequestedError(note.by, note.because))
 
     def _refusal_of_skip(self, request: SkipRequest) -> str | None:

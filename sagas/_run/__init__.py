@@ -1,1 +1,1 @@
-"""State of one workflow run that all parts of the saga scope share."""
+"""State of one workflow run, shared by all parts of the saga scope."""

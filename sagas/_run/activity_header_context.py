@@ -1,4 +1,4 @@
-"""The header of the activity that is being scheduled, handed from the call to the interceptor."""
+"""The header of the current activity, passed from the call of the activity to the interceptor."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ _header: ContextVar[Payload | None] = ContextVar("saga-activity-header", default
 
 @contextmanager
 def scheduling_with(header: Payload) -> Generator[None]:
-    """Marks the activity that is scheduled inside this context as an activity of the saga."""
+    """Marks activities that are scheduled inside this context as activities of the saga."""
     token = _header.set(header)
     try:
         yield
@@ -20,5 +20,5 @@ def scheduling_with(header: Payload) -> Generator[None]:
 
 
 def current_activity_header() -> Payload | None:
-    """The header of the activity that is being scheduled; none for an activity outside of a saga."""
+    """Returns the header of the activity that is being scheduled; None for an activity outside of a saga."""
     return _header.get()

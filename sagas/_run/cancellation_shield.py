@@ -1,11 +1,11 @@
 """The shield between a cancel and the code of a workflow: a cancel passes while compensating is still right.
 
-Temporal delivers a cancel once, by cancelling the main task of the workflow, wherever that task waits. After
+Temporal delivers a cancel once, by cancelling the main task of the workflow, wherever the task waits. After
 the pivot, the cancel would stop work that must not stop. The shield stands between the main task and the
 coroutine of the workflow. While the lifecycle of the saga lets cancels pass, the shield passes every future
 through untouched, so that workflows without a saga replay as ever. While the lifecycle blocks cancels, the
-shield waits on a stand-in for each future: the cancel hits the stand-in and is noted, and the future goes
-on. Compensations run in a task of their own, which no cancel reaches: see `run_uncancelled`.
+shield waits on a stand-in for each future: the cancel hits the stand-in and is noted, and the future goes on.
+Compensations run in a task of their own, which no cancel reaches: see `run_uncancelled`.
 
 A saga interrupts a task in the same way: when the saga's time is up, when an operator requests compensation,
 and when a parallel branch fails and the other branches are to be cancelled.
@@ -28,8 +28,8 @@ class CancellationShield:
     """Passes a cancel on to the body of a task, or absorbs the cancel.
 
     Args:
-        lifecycle: Decides which cancels are absorbed: of the saga for the main task; none for the task of a
-            parallel branch, which a cancel of the workflow does not reach.
+        lifecycle: The lifecycle that decides about absorption: the saga's for the main task; None for the
+            task of a parallel branch, because a cancel of the workflow does not reach the branch.
     """
 
     def __init__(self, lifecycle: Lifecycle | None = None) -> None:
@@ -45,7 +45,7 @@ class CancellationShield:
         return self._lifecycle is not None and self._lifecycle.blocks_cancel
 
     def interrupt(self) -> None:
-        """Cancels the future that the body waits for; a body whose cancels are blocked checks afterwards."""
+        """Cancels the future on which the body waits; a body with blocked cancels checks afterwards."""
         is_first, self.was_interrupted = not self.was_interrupted, True
         if is_first and not self.is_blocking and self._task is not None and not self._task.done():
             self._is_interrupting = True
@@ -56,20 +56,20 @@ class CancellationShield:
         return _ShieldedBody(self, body)
 
     def bind_task(self) -> None:
-        """Makes the current task the task that the shield protects."""
+        """Makes the current task the protected task of the shield."""
         self._task = asyncio.current_task()
         self.make_current()
 
     def make_current(self) -> None:
-        """Makes this shield the one that the current task, and tasks created by the current task, ask."""
+        """Makes this shield current in the current task, and in tasks created by the current task."""
         _current.set(self)
 
     def absorbs_cancel(self) -> bool:
         """Whether the cancellation that has just arrived is a cancel or an interruption to absorb.
 
         A workflow is cancelled at most once in a run. A cancellation without a cancel of the workflow, or
-        after it, is the eviction of the workflow from the worker's cache or a timeout of the workflow's code,
-        and always passes.
+        after the cancel, is the eviction of the workflow from the worker's cache or a timeout of the
+        workflow's code, and always passes.
         """
         task = asyncio.current_task()
         assert task is not None
@@ -79,16 +79,15 @@ class CancellationShield:
         was_cancelled = task.cancelling() > 0 and workflow.cancellation_reason() is not None
         is_cancel = self._lifecycle is not None and was_cancelled and not self._has_seen_cancel
         self._has_seen_cancel = self._has_seen_cancel or is_cancel
-        # A cancel request that is left over was swallowed by an activity, or belongs to a timeout that ran
-        # out at the same moment; so the cancellation that has just arrived is an eviction, or belongs to
-        # that timeout.
+        # A remaining cancel request was swallowed by an activity, or belongs to a timeout that expired at the
+        # same moment. The cancellation that has just arrived is then an eviction, or belongs to the timeout.
         if is_cancel:
             return self.is_blocking and task.uncancel() == 0
         return was_interrupted and self.is_blocking and task.cancelling() == 0
 
 
 async def run_uncancelled(body: Coroutine[Any, Any, T]) -> T:
-    """Runs `body` in a task of its own, so that no end of the wait for the task ends `body`.
+    """Runs `body` in a separate task; the end of the wait for the task does not end `body`.
 
     The wait ends early by a cancel where no shield protects the calling task, and by a timeout of the calling
     code. A caller that may be cancelled checks for a cancel afterwards.
@@ -110,12 +109,12 @@ _current: ContextVar[CancellationShield] = ContextVar("saga-shield")
 
 
 def current_shield() -> CancellationShield:
-    """The shield of the current task, or of the task that created the current task."""
+    """Returns the shield of the current task, or of the task that created the current task."""
     return _current.get()
 
 
 class _ShieldedBody(Generic[T]):
-    """Drives a coroutine by hand: passes futures to the task, and decides which exceptions reach the body."""
+    """Drives a coroutine: passes futures to the task, and decides which exceptions reach the body."""
 
     def __init__(self, shield: CancellationShield, body: Coroutine[Any, Any, T]) -> None:
         self._shield = shield
@@ -137,7 +136,7 @@ class _ShieldedBody(Generic[T]):
                 raise
 
     def _wait(self, future: asyncio.Future[Any] | None) -> Generator[Any, Any, BaseException | None]:
-        """Waits for `future`; returns the exception that the task received and that the body must see."""
+        """Waits for `future`; returns the exception of the task for the body, or None."""
         while True:
             try:
                 if future is None or not self._shield.is_blocking:

@@ -1,4 +1,4 @@
-"""The context of one workflow run, which the plugin and the saga share: data only."""
+"""The context of one workflow run, shared by the plugin and the saga: data only."""
 
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -22,16 +22,15 @@ from .task_size_limit import TaskSizeLimit
 
 @dataclass(slots=True, kw_only=True)
 class RunContext:
-    """One workflow run in which a saga can be opened.
+    """A workflow run in which a saga can be opened.
 
     Args:
         is_child: Whether the workflow is the child of a saga.
-        is_pivot_child: Whether the workflow is the pivot of its parent.
+        is_pivot_child: Whether the workflow is the pivot of the parent.
         search_attributes: Whether sagas write the search attribute `SagaStatus`.
         continued: The state of the saga's earlier run, where the workflow continued as new.
-        authorize: Decides whether an operator's verb is carried out.
-        has_foreign_work: Whether activities or children outside of the saga ran, in this run or an earlier
-            one.
+        authorize: The check of operators' verbs.
+        has_foreign_work: Whether activities or children outside of the saga ran, in this or an earlier run.
     """
 
     is_child: bool = False
@@ -47,17 +46,17 @@ class RunContext:
     scope: Scope | None = field(default=None, init=False)
     """The state of the saga, once the saga was opened."""
     was_reset: bool = field(default=False, init=False)
-    """Whether the history was reset, so that the steps to come may have happened before."""
+    """Whether the history was reset, so that later steps may have happened before the reset."""
     has_returned: bool = field(default=False, init=False)
-    """Whether the workflow's own code has come to its end."""
+    """Whether the workflow's own code has ended."""
     error_before_open: Exception | None = field(default=None, init=False)
     """The error of a signal handler before the saga of a continued run was opened."""
     foreign_activities: dict[str, workflow.ActivityHandle[Any]] = field(
         default_factory=dict[str, "workflow.ActivityHandle[Any]"], init=False
     )
-    """The activities outside of the saga, by the ids that the workflow gave them."""
+    """The activities outside of the saga, by activity id."""
     _activity_owners: dict[str, bool] = field(default_factory=dict[str, bool], init=False)
-    """The activity ids that were used, and whether by a step of the saga."""
+    """The used activity ids, and whether a step of the saga used the id."""
 
     def __post_init__(self) -> None:
         self.shield = CancellationShield(self.lifecycle)
@@ -70,14 +69,14 @@ class RunContext:
 
     @property
     def pending_for_parent(self) -> tuple[PlanItem, ...]:
-        """The compensations that the parent of a completed child saga takes over."""
+        """The compensations of a completed child saga for the parent."""
         if self.scope is None or not self.lifecycle.has_completed:
             return ()
         return self.scope.ledger.plan(is_past_pivot=self.lifecycle.is_past_pivot)
 
     @property
     def resolutions_for_parent(self) -> dict[str, ManualResolution]:
-        """The manual resolutions that a completed child saga reports to its parent."""
+        """The manual resolutions of a completed child saga for the parent."""
         return dict(self.lifecycle.resolutions) if self.lifecycle.has_completed else {}
 
     def publish_completion(self) -> None:
@@ -86,7 +85,7 @@ class RunContext:
             self.scope.publisher.write()
 
     def note_activity(self, activity_id: str, *, is_of_saga: bool) -> None:
-        """Notes the owner of an activity id; the server fails every task that uses an id twice at a time.
+        """Records the owner of an activity id; the server fails every task with an id that is in use.
 
         Raises:
             DefinitionError: A step of the saga and an activity outside of the saga have the same id.
@@ -97,13 +96,13 @@ class RunContext:
             )
 
     def memo_for_next_run(self, memo: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """The memo of the next run, when the workflow continues as new outside of its saga.
+        """Returns the memo of the next run, when the workflow continues as new outside of the saga.
 
-        The next run is still the child of its parent, and its foreign work is still not compensated; a memo
-        that the workflow gives to the next run would replace the memo of this run.
+        The next run is still the child of the parent, and the foreign work is still not compensated. A memo
+        from the workflow's code would replace the memo of this run.
 
         Args:
-            memo: As the workflow gives it; without one, the next run has the memo of this run.
+            memo: The memo from the workflow's code; without a memo, the next run has the memo of this run.
         """
         if not self.is_child or (memo is None and not self.has_foreign_work):
             return memo
@@ -112,7 +111,7 @@ class RunContext:
         return {**(memo or {}), **kept} | ({UNACCOUNTED_MEMO: True} if self.has_foreign_work else {})
 
     def note_reset(self, seed: int) -> None:
-        """Notes that the workflow was reset to this point; a new random seed is the sign of a reset."""
+        """Records a reset of the workflow to this point; a new random seed is the sign of a reset."""
         del seed
         self.was_reset = True
 
@@ -121,7 +120,7 @@ _current: ContextVar[RunContext] = ContextVar("saga-run")
 
 
 def enter_context(context: RunContext) -> None:
-    """Makes `context` the one that sagas of this workflow belong to."""
+    """Makes `context` the context of the sagas of this workflow."""
     _current.set(context)
 
 

@@ -17,23 +17,23 @@ from .cancellation_shield import current_shield
 from .scope import Scope
 
 YEAR = timedelta(days=365)
-"""Every wait of a saga has a timer. Temporal may run a first workflow task that gave no command together with
-the next one, and then knows none of the updates that the workflow has opened."""
+"""The default timeout of a wait: every wait of a saga has a timer. Temporal may run a first workflow task
+without commands together with the next workflow task, and then does not know the updates of the workflow."""
 
 
 def is_compensation_requested(scope: Scope) -> bool:
-    """Whether the saga goes forward, and was cancelled or otherwise told to compensate."""
+    """Whether a forward saga has to compensate, by a cancel or by a request."""
     lifecycle = scope.lifecycle
     is_requested = workflow.cancellation_reason() is not None or lifecycle.compensation_cause is not None
     return is_requested and lifecycle.is_before_pivot
 
 
 def check_forward(scope: Scope) -> None:
-    """Checks that the saga may go forward; a request to compensate is delivered once, and is found here.
+    """Checks that the saga may go forward; also finds a request to compensate that was delivered before.
 
     Raises:
-        asyncio.CancelledError: The saga compensates, or has to.
-        DefinitionError: The saga has not been opened, or has ended: nothing would compensate the step.
+        asyncio.CancelledError: The saga compensates, or has to compensate.
+        DefinitionError: The saga is not open: the step could not be compensated.
     """
     lifecycle = scope.lifecycle
     if not lifecycle.is_open:

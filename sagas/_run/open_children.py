@@ -1,7 +1,8 @@
 """The open children of a saga: held and resumed with the saga, and cancelled when the saga compensates.
 
-A hold reaches the children as signals, which wait for a child that has not started. A child does not pass the
-signal to `authorize`: the check may change between releases, and a signal is handled again in each replay.
+A hold reaches the children as signals; the signal to a child that has not started is delivered after the
+start. A child does not pass the signal to `authorize`: the check may change between releases, and a signal is
+handled again in each replay.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ class OpenChildren:
     """Passes verbs and cancels of a saga on to the saga's open children.
 
     Args:
-        lifecycle: Of the saga.
+        lifecycle: The lifecycle of the saga.
     """
 
     def __init__(self, lifecycle: Lifecycle) -> None:
@@ -61,7 +62,7 @@ class OpenChildren:
                 await _send(child, HOLD, self._hold_note)
 
     async def pass_on(self, verb: str, note: OperatorRequest) -> None:
-        """Sends a verb to all open children, one verb after the other; returns when all have received it."""
+        """Sends a verb to all open children in sequence; returns when all children have received the verb."""
         self._hold_note = note if verb == HOLD else None
         async with self._sending:
             for child in tuple(self._open.values()):

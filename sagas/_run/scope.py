@@ -1,4 +1,4 @@
-"""The state of one saga scope, as data that the parts of the scope share."""
+"""The state of one saga scope, as data shared by the parts of the scope."""
 
 from dataclasses import dataclass, field
 
@@ -11,14 +11,14 @@ from .status_publisher import StatusPublisher
 
 @dataclass(slots=True, kw_only=True)
 class Scope:
-    """Everything that is known about a saga while the saga runs.
+    """The state of a running saga.
 
     Args:
         lifecycle: The phase, the stuck steps and the manual resolutions.
-        ledger: The steps, and which compensations are pending.
+        ledger: The steps and the pending compensations.
         publisher: Writes the status into the history.
         shield: Protects the main task of the workflow.
-        audit: The operators' verbs that were carried out.
+        audit: The executed verbs of operators.
     """
 
     lifecycle: Lifecycle
@@ -29,9 +29,9 @@ class Scope:
     under_way: set[str] = field(default_factory=set[str])
     """The addresses of forward steps and children that are under way."""
     awaited_approvals: dict[str, str] = field(default_factory=dict[str, str])
-    """The approvals that the saga waits for, each with the role that may approve."""
+    """The awaited approvals, each with the role that may approve."""
     reports: list[str] = field(default_factory=list[str])
-    """External events that came too late or were not awaited, for people."""
+    """Reports for people about late external events and external events without a wait."""
 
     def publish(self, note: str = "") -> None:
         """Publishes the current status."""

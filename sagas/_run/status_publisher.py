@@ -12,13 +12,14 @@ from .._wire.search_attribute import SAGA_STATUS
 class StatusPublisher:
     """Writes the status of one saga into the saga's history, where operators can find the saga.
 
-    The happy path writes nothing: the status is written when the saga is held, compensates or gets stuck, and
-    when the workflow goes on after the end of the saga.
+    The happy path writes no status: the status is written when the saga is held, compensates or gets stuck,
+    and when the workflow goes on after the end of the saga.
 
     Args:
-        search_attributes: Whether to write the search attribute `SagaStatus`; otherwise a memo of that name.
-        started_at: When the saga started, in its first run; by default the start of this run.
-        published: The status that is written already.
+        search_attributes: Whether to write the search attribute `SagaStatus`; otherwise a memo of the same
+            name.
+        started_at: The start of the saga's first run; by default the start of this run.
+        published: The status in the history.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class StatusPublisher:
         published: Status | None = None,
     ) -> None:
         self.note = ""
-        """Why the saga has the status, for people."""
+        """The reason of the status, for people."""
         self.published = published
         self.metrics = SagaMetrics(workflow.metric_meter())
         self.started_at = started_at or workflow.info().workflow_start_time
@@ -46,7 +47,7 @@ class StatusPublisher:
             self.write()
 
     def write(self) -> None:
-        """Writes the last status into the history, unless the history has it."""
+        """Writes the last status into the history, unless the history has the status."""
         if self._status is self.published:
             return
         if self._search_attributes:

@@ -1,18 +1,18 @@
-"""The size limit of one workflow task: Temporal terminates workflows that send more than 4 MiB at once."""
+"""The size limit of a workflow task: Temporal terminates workflows that send more than 4 MiB at once."""
 
 from datetime import timedelta
 
 from temporalio import workflow
 
 LARGEST = 3 * 1024 * 1024
-"""Bytes of payloads in one workflow task; summaries and other metadata have the rest."""
+"""Bytes of payloads in one workflow task; the rest is left for summaries and other metadata."""
 WRAPPING = 1024
-"""Bytes beside the payload of one command, at most: header, summary and names."""
+"""The largest size of a command without the payload, in bytes: header, summary and names."""
 NEXT_TASK = timedelta(milliseconds=1)
 
 
 class TaskSizeLimit:
-    """Counts the bytes that the current workflow task has sent; the history's length tells tasks apart."""
+    """Counts the bytes sent by the current workflow task; a new history length marks a new task."""
 
     def __init__(self) -> None:
         self._task = 0
@@ -26,7 +26,7 @@ class TaskSizeLimit:
         """Waits for a workflow task with room for the payload, and counts the payload.
 
         Raises:
-            asyncio.CancelledError: The waiting task was cancelled; nothing is counted.
+            asyncio.CancelledError: The waiting task was cancelled; the payload is not counted.
         """
         while (sent := self._sent_now()) and sent + size + WRAPPING > LARGEST:
             await workflow.sleep(NEXT_TASK, summary="until the next task")

@@ -12,7 +12,7 @@ def name_of_call(method: str, argument: object) -> str:
 
 
 def check_step(step: object) -> None:
-    """Refuses an argument that is neither a step nor an action.
+    """Refuses an argument other than a step or an action.
 
     Raises:
         DefinitionError: The argument is another object.
@@ -38,7 +38,7 @@ def check_action(action: object) -> None:
     """Refuses an argument that cannot be the pivot.
 
     Raises:
-        DefinitionError: The argument is a step, or something else than an action.
+        DefinitionError: The argument is a step, or another object than an action.
     """
     if isinstance(action, Step):
         raise DefinitionError(f"{action.name!r} is a step, and a pivot is what `action(...)` alone returns")
@@ -47,7 +47,7 @@ def check_action(action: object) -> None:
 
 
 def check_expected(expected: object) -> None:
-    """Refuses to wait for an argument that is no expected event.
+    """Refuses to wait for an argument other than an expected event.
 
     Raises:
         DefinitionError: The argument was not returned by `expect`.

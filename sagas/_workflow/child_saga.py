@@ -1,4 +1,4 @@
-"""A saga as a child: started, waited for, and taken over by its parent when the child has closed."""
+"""A saga as a child: the parent starts the child, waits for the end, and takes over pending compensations."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -61,11 +61,11 @@ def result_type_of(run: Callable[..., Awaitable[object]]) -> type[Any] | None:
 
 
 async def run_child(run: Callable[[Any, I], Awaitable[O]], message: I, child: Child) -> ChildResult[O]:
-    """Runs a child to its end, and returns the child's result with addresses as the parent sees them.
+    """Runs a child to the end, and returns the child's result with addresses in the parent.
 
     Raises:
         RejectedError: The child failed or was cancelled, and has compensated.
-        ChildOutcomeUnknownError: The child ended in another way, without reporting its pending compensations.
+        ChildOutcomeUnknownError: The child ended in another way, without reporting pending compensations.
     """
     name = child.name
     encoded = encode_arguments([message], f"the message of {name}")
@@ -117,7 +117,7 @@ async def _run_to_its_end(run: Callable[[Any, I], Awaitable[O]], message: RawVal
 
 
 async def _result_of(child: workflow.ChildWorkflowHandle[Any, RawValue]) -> RawValue:
-    """The result of a child with its pending compensations, also where a cancel arrives with the result."""
+    """Returns the result of a child with the pending compensations, also where a cancel arrives as well."""
     try:
         return await child
     except asyncio.CancelledError:

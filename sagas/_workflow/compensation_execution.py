@@ -22,17 +22,17 @@ from .._wire.activity_header import plain_header
 from .._wire.failures import compensated, trimmed_cause
 
 LONGEST_WAIT_FOR_WORKER = timedelta(hours=1)
-"""A step after compensation that no worker has taken by then is left out, so that the saga can end."""
+"""The longest wait of a step after compensation for a worker; then the saga ends without the step."""
 
 
 class CompensationExecution:
-    """Compensates a saga once, whatever is cancelled meanwhile.
+    """Compensates a saga once, even if the workflow is cancelled meanwhile.
 
     Args:
         scope: The saga.
-        retry_loop: Runs the compensations until they succeed.
+        retry_loop: Runs the compensations until all succeed.
         open_children: The children that handlers may have open.
-        after_compensation: The steps after compensation that an earlier run of the saga added.
+        after_compensation: The steps after compensation from an earlier run of the saga.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class CompensationExecution:
     ) -> None:
         self._scope, self._retry_loop, self._open_children = scope, retry_loop, open_children
         self.after_compensation = list(after_compensation)
-        """The steps to run once everything is compensated."""
+        """The steps to run after all compensations."""
         self._of_earlier_run = list(after_compensation)
 
     def add_after_compensation(self, step: Step[Any, Any] | Action[Any, Any], message: object) -> None:
-        """Adds a step to run once everything is compensated."""
+        """Adds a step to run after all compensations."""
         spec = step.call
         added = PendingCompensation(
             address=step.name,
@@ -57,7 +57,7 @@ class CompensationExecution:
             task_queue=spec.task_queue,
             policy=spec.policy,
         )
-        # A run that continues an earlier one runs the same lines of code again.
+        # A run that continues an earlier run executes the same lines of code again.
         if (
             known := next((each for each in self._of_earlier_run if _is_same(each, added)), None)
         ) is not None:
@@ -66,13 +66,14 @@ class CompensationExecution:
             self.after_compensation.append(added)
 
     async def run(self) -> None:
-        """Compensates everything, and runs the steps after compensation."""
+        """Runs all compensations, and then the steps after compensation."""
         scope, ledger = self._scope, self._scope.ledger
         # A handler may wait for a child: Temporal cancels the main task only.
         self._open_children.cancel_all()
         if scope.under_way or ledger.pending() or ledger.unresolved_children():
             scope.publish()
-            # A step in a task of the workflow's own may be under way: no compensation overtakes its action.
+            # A step in another task of the workflow may be under way: a compensation never overtakes the
+            # action.
             await workflow.wait_condition(lambda: not scope.under_way)
             await self._retry_loop.compensate_all()
             for child in ledger.unresolved_children():
@@ -89,7 +90,7 @@ class CompensationExecution:
         """Ends the workflow with the error that started the compensation.
 
         Args:
-            error: What left the block of the saga.
+            error: The error that left the block of the saga.
             was_cancelled: Whether the workflow was cancelled before the compensation began.
         """
         lifecycle = self._scope.lifecycle

@@ -14,15 +14,15 @@ from .._wire.size_limits import LARGEST_MESSAGE
 
 
 def continue_as_new(state: object, continued: ContinuedState) -> NoReturn:
-    """Ends this run and starts the next one.
+    """Ends this run and starts the next run.
 
     Args:
         state: The input of the next run.
         continued: The saga's own state.
 
     Raises:
-        SagaError: Both together are larger than a workflow may send.
-        DefinitionError: The next run could not read `state`.
+        SagaError: Both together are larger than the largest message of a workflow.
+        DefinitionError: The next run could not decode `state`.
     """
     payloads = workflow.payload_converter().to_payloads([state, continued])
     if (size := sum(len(payload.data) for payload in payloads)) > LARGEST_MESSAGE:

@@ -46,7 +46,7 @@ class ForwardExecution:
         context: The workflow run.
         scope: The saga.
         retry_loop: Runs steps that must succeed.
-        unawaited: The calls of the saga that were not awaited.
+        unawaited: The calls of the saga without an await.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ForwardExecution:
         self._main_task: asyncio.Task[Any] | None = None
 
     def bind_main_task(self) -> None:
-        """Makes the current task the only one that may pass the pivot."""
+        """Makes the current task the only task that may pass the pivot."""
         self._main_task = asyncio.current_task()
 
     async def step(self, step: Step[I, O] | Action[I, O], message: I) -> O:
@@ -112,7 +112,7 @@ class ForwardExecution:
             try:
                 result = (await self._run_child(run, message, child)).result
             except ChildOutcomeUnknownError as error:
-                # The child may have passed its own pivot: a person has to find out.
+                # The child may have passed the child's own pivot: a person has to find out.
                 lifecycle.mark_pivot_in_doubt()
                 outcome = await run_uncancelled(
                     self._retry_loop.wait_for_pivot_resolution(address, result_type_of(run), str(error))
@@ -156,7 +156,7 @@ class ForwardExecution:
     async def wait_for_other_steps(self) -> None:
         """Waits until the saga may go forward and no step of a handler is under way or waits to begin.
 
-        A handler cannot know that a step comes too late; a branch can, and does not wait.
+        A handler cannot know that a step of the handler comes too late. A branch can, and does not wait.
         """
         await wait_until_forward(self._scope)
         if self._is_in_branch:
@@ -167,7 +167,7 @@ class ForwardExecution:
             await wait_until_forward(self._scope)
 
     def refuse_in_branch(self, rule: str) -> None:
-        """Refuses a call that no other call may run beside.
+        """Refuses a call that must not run beside other calls.
 
         Raises:
             DefinitionError: A branch makes the call.
@@ -176,7 +176,7 @@ class ForwardExecution:
             raise DefinitionError(f"{rule}, and not in a branch")
 
     async def _wait_for_pivot(self) -> None:
-        """Waits until the saga may go forward and no pivot is under way, which a handler cannot know."""
+        """Waits until the saga may go forward and no pivot, unknown to handlers, is under way."""
         self._waiting_steps += 1
         try:
             await wait_until_forward(self._scope)
@@ -216,7 +216,7 @@ class ForwardExecution:
     async def _run_child(
         self, run: Callable[[Any, I], Awaitable[O]], message: I, child: Child
     ) -> ChildResult[O]:
-        """Runs a child to its end, and records a failure in the ledger."""
+        """Runs a child to the end, and records a failure in the ledger."""
         lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
         try:
             closed = await run_child(run, message, child)
@@ -274,7 +274,7 @@ class ForwardExecution:
             self._scope.under_way.discard(address)
 
     def _refuse_steps_in_doubt(self) -> None:
-        """Fails the saga if a step may have happened whose result the saga does not have."""
+        """Fails the saga if a step without a known result may have happened."""
         in_doubt = self._scope.ledger.steps_in_doubt()
         if in_doubt and not self._scope.lifecycle.is_past_pivot:
             raise UnknownOutcomeError(in_doubt[0], "the saga went on, and cannot complete with it")

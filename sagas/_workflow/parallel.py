@@ -15,7 +15,7 @@ from .._run.scope import Scope
 
 
 class OnFailure(StrEnum):
-    """What happens to the other branches when one fails; the saga waits for all branches in any case."""
+    """The treatment of the other branches when a branch fails; the saga always waits for all branches."""
 
     FINISH = "finish"
     """The other branches go on to their end."""
@@ -40,12 +40,12 @@ class _Branch:
 async def run_parallel(
     bodies: Sequence[Coroutine[object, None, object]], scope: Scope, on_failure: OnFailure
 ) -> tuple[Any, ...]:
-    """Runs all branches, and returns their results once every branch has ended.
+    """Runs all branches, and returns the results once every branch has ended.
 
     Raises:
-        DefinitionError: A branch is no coroutine; no branch was begun.
-        Exception: The first failure; the other failures are notes on it.
-        asyncio.CancelledError: The saga compensates, or the branch that called this was cancelled.
+        DefinitionError: A branch is not a coroutine; no branch was begun.
+        Exception: The first failure, with the other failures as notes.
+        asyncio.CancelledError: The saga compensates, or the calling branch was cancelled.
     """
     _refuse_other_than_coroutines(bodies)
     failures: list[BaseException] = []
@@ -75,13 +75,13 @@ async def run_parallel(
 
 
 def _refuse_other_than_coroutines(bodies: Sequence[object]) -> None:
-    """Refuses tasks, which have begun before the saga could hold them up."""
+    """Refuses tasks, because a task begins before the saga could hold the branch."""
     wrong = [body for body in bodies if not isinstance(body, Coroutine)]
     if not wrong:
         return
     for body in bodies:
         if isinstance(body, Coroutine):
-            body.close()  # otherwise Python warns that the coroutine was never awaited
+            body.close()  # Otherwise Python warns that the coroutine was never awaited.
     raise DefinitionError(
         f"a branch is a coroutine, such as `saga.step(...)`, not a {type(wrong[0]).__name__}: "
         "`parallel` makes its tasks itself"

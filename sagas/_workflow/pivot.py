@@ -20,7 +20,7 @@ IN_DOUBT = (Outcome.UNKNOWN, Outcome.WITHDRAWN)
 async def run_pivot(
     call: ActivityCall, scope: Scope, retry_loop: RetryLoop, *, may_have_begun: bool
 ) -> ActivityOutcome:
-    """Runs the pivot one attempt at a time, so that the saga knows whether any attempt has begun.
+    """Runs the pivot in single attempts, so that the saga knows whether any attempt has begun.
 
     Until an attempt may have begun, a cancel withdraws the pivot. From then on cancels are blocked until the
     pivot is known not to have happened.
@@ -28,16 +28,15 @@ async def run_pivot(
     Args:
         call: The pivot's action.
         scope: The saga.
-        retry_loop: Waits between attempts, for operators as well.
-        may_have_begun: Whether an earlier attempt may have begun; in a run that was reset nobody knows.
+        retry_loop: Waits between attempts, also for operators.
+        may_have_begun: Whether an earlier attempt may have begun; unknown in a run that was reset.
     """
     lifecycle, policy = scope.lifecycle, call.spec.policy
     round_length = policy.attempts_in_round()
     attempts, usage = 0, HistoryUsage.now()
     while True:
         requests = retry_loop.retry_requests
-        # An attempt that is the first to begin waits for a worker without end, and can be cancelled
-        # meanwhile.
+        # The first attempt to begin waits for a worker without a limit, and can be cancelled during the wait.
         timeout = worker_timeout(policy, max(0, attempts - round_length), usage.share_used_since())
         with retry_loop.attempting(call.activity_id):
             try:
@@ -45,8 +44,8 @@ async def run_pivot(
                     call, maximum_attempts=1, worker_timeout=timeout if lifecycle.is_pivot_in_doubt else None
                 )
             except asyncio.CancelledError:
-                # The cancel arrived together with the result, which is lost: the same key gets the result
-                # again.
+                # The cancel arrived together with the result, and the result is lost: the next attempt with
+                # the same idempotency key gets the result again.
                 outcome = ActivityOutcome(Outcome.UNKNOWN, reason="cancelled while it was answered")
             is_withdrawn = outcome.outcome is Outcome.WITHDRAWN
             if is_withdrawn and not lifecycle.is_pivot_in_doubt and not may_have_begun:
@@ -78,9 +77,10 @@ async def run_pivot(
 def _interval_after(
     attempts: int, used: float, spec: ActivitySpec, outcome: ActivityOutcome
 ) -> timedelta | None:
-    """The interval after so many attempts: the policy's, and then that of activities that must succeed.
+    """Returns the interval after some attempts: the policy's, later the interval of steps that must succeed.
 
-    None where only a person can help: another attempt would be answered the same, and there is no probe.
+    The interval is None if only a person can help: a retry would have the same outcome, and there is no
+    probe.
     """
     if outcome.is_final and spec.probe is None:
         return None

@@ -1,6 +1,6 @@
-"""The workflow that rescues a saga: it compensates a saga that was terminated or timed out.
+"""The workflow that rescues a terminated or timed-out saga by running the pending compensations.
 
-The id of the workflow ends in `~rescue`, or `~rescue-2` and so on, so that its activities have the
+The id of the workflow ends in `~rescue`, or `~rescue-2` and so on: the activities of the rescue have the
 idempotency keys of the saga; see `sagas._core.ids`.
 """
 
@@ -26,7 +26,7 @@ PROMPTLY = timedelta(seconds=30)
 
 @workflow.defn(name=RESCUE_TYPE)
 class RescueSaga:
-    """Runs the pending compensations of another saga until all are done, in the order of that saga."""
+    """Runs the pending compensations of another saga until all are done, in the order of the saga."""
 
     def __init__(self) -> None:
         self._chunks = ChunkAssembler()
@@ -40,7 +40,7 @@ class RescueSaga:
 
     @workflow.run
     async def run(self, request: RescueRequest) -> RescueResult:
-        """Compensates; where nothing is pending, the history records who asked."""
+        """Compensates the saga; without pending compensations, the history only records the request."""
         if not (request.owed or request.unaccounted or request.is_in_parts):
             return RescueResult(compensated=())
         context = current_context()
@@ -69,7 +69,7 @@ class RescueSaga:
         return RescueResult(compensated=compensated, by_hand=resolutions)
 
     async def _pending(self, request: RescueRequest, scope: Scope) -> PendingCompensations:
-        """Waits until all chunks have arrived; where they do not, the sender was interrupted as well."""
+        """Waits until all chunks have arrived; chunks are missing if the sender was interrupted as well."""
         if not request.is_in_parts:
             return request.pending
         with suppress(TimeoutError):
@@ -91,7 +91,7 @@ def _open_scope(context: RunContext) -> Scope:
 
 
 def _record(ledger: Ledger, pending: PendingCompensations) -> None:
-    """Records exactly these pending compensations: one entry for each plan item, the oldest first."""
+    """Records exactly the pending compensations: an entry for each plan item, the oldest first."""
     for child in pending.unaccounted:
         ledger.start(child, is_child=True)
     for number, item in reversed(tuple(enumerate(pending.owed, start=1))):

@@ -1,4 +1,4 @@
-"""The saga scope of a workflow: its steps all take effect, or all are compensated."""
+"""The saga scope of a workflow: all steps take effect, or all are compensated."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -44,7 +44,7 @@ T4 = TypeVar("T4")
 
 
 class Saga:
-    """Steps that belong together: when one fails, the steps that were started are compensated, newest first.
+    """Steps that belong together: when a step fails, all started steps are compensated, newest first.
 
     Use a saga as an async context manager in the run method of any workflow whose client has `SagaPlugin`::
 
@@ -52,18 +52,18 @@ class Saga:
             await saga.step(reserve, order)
             await saga.pivot(ship, order)
 
-    - An error or a cancel that leaves the block compensates every step that is done or unknown; the
-      workflow then fails with an `ApplicationError` of type `SagaCompensated`, or closes as cancelled.
-    - A cancel never stops a compensation, and changes nothing after the pivot, or after the block.
+    - An error or a cancel that leaves the block compensates every step that is done or unknown; the workflow
+      then fails with an `ApplicationError` of type `SagaCompensated`, or closes as cancelled.
+    - A cancel never stops a compensation, and changes no state after the pivot, or after the block.
     - A compensation that does not succeed makes the saga *stuck*: the status is published, and the
-      compensation is tried again. An operator can resolve a stuck step manually; the error's type is then
+      compensation is retried. An operator can resolve a stuck step manually; the error's type is then
       `SagaSettled`.
 
     Args:
         scope: The steps that are compensated: *in doubt* (done or unknown) or *attempted* (rejected, too).
-        order: Compensations run one after the other, the newest first, or all at once.
+        order: Sequential compensation with the newest step first, or all compensations at once.
         timeout: The longest duration of the saga up to the pivot, or up to the end of a saga without a pivot.
-            After that time the saga compensates as if the block had raised `DeadlineExceededError`.
+            After the timeout the saga compensates as if the block had raised `DeadlineExceededError`.
 
     Raises:
         DefinitionError: `timeout` is not a timedelta above 0, or the saga is opened outside of `run`.
@@ -112,17 +112,17 @@ class Saga:
     def step(self, step: Step[I, O] | Action[I, O], message: I, /) -> Coroutine[object, None, O]:
         """Runs a step, and returns the result of the step's action.
 
-        After the pivot, where nothing is compensated, the action is tried until the action is done.
+        After the pivot, where steps are no longer compensated, the action is tried until the action is done.
 
         Args:
             step: A step; after the pivot also a bare action.
             message: The message of the action.
 
         Raises:
-            RejectedError: The participant refused; the action has no effect.
-            UnknownOutcomeError: All attempts are spent, and the action may have happened all the same. A saga
-                that goes on in spite of this error cannot complete: the error is raised again at the pivot,
-                or at the end of the block.
+            RejectedError: The participant rejected the action; the action has no effect.
+            UnknownOutcomeError: All attempts have failed, and the action may have happened. A saga that goes
+                on in spite of this error cannot complete: the error is raised again at the pivot, or at the
+                end of the block.
             DefinitionError: The step is a bare action before the pivot.
         """
         return self._track("step", step, self._step(step, message))
@@ -133,10 +133,10 @@ class Saga:
         """Runs a step whose failure does not fail the saga; returns `None` when the step failed.
 
         Args:
-            step: A bare action, or a step, which is compensated like any other step.
+            step: A bare action, or a step with a compensation as usual.
             message: The message of the action.
         """
-        # In a line of its own, or the result type of the action is inferred with `None`.
+        # In a separate line, or the result type of the action is inferred with `None`.
         call = self._best_effort(step, message)
         return self._track("best_effort", step, call)
 
@@ -151,7 +151,7 @@ class Saga:
             message: The message of the action.
 
         Raises:
-            RejectedError: The participant refused: everything before the pivot is compensated.
+            RejectedError: The participant rejected the action: every step before the pivot is compensated.
             UnknownOutcomeError: The outcome of a step before the pivot is unknown.
         """
         return self._track("pivot", action, self._pivot(action, message))
@@ -165,10 +165,10 @@ class Saga:
         name: str,
         task_queue: str | None = None,
     ) -> Coroutine[object, None, O]:
-        """Passes the point of no return with a child saga, which may have a pivot of its own.
+        """Passes the point of no return with a child saga; the child may have a pivot as well.
 
-        A cancel is passed on to the child. The end of the child decides: a child that compensates is a pivot
-        that did not happen, and a child that completes is a pivot that is done.
+        A cancel is passed on to the child. The end of the child decides: after a compensated child, the pivot
+        did not happen; after a completed child, the pivot is done.
 
         Raises:
             RejectedError: The child failed, and has compensated.
@@ -186,15 +186,15 @@ class Saga:
         name: str,
         task_queue: str | None = None,
     ) -> Coroutine[object, None, O]:
-        """Runs another saga as a child; the child stays compensatable until this saga's root closes.
+        """Runs another saga as a child; the child stays compensatable until the root of this saga closes.
 
         Args:
             run: The run method of the child's workflow class.
             message: The child's input.
-            name: Names the child within this saga, in lower case with dashes; the child's workflow id is this
-                saga's id, `/`, and the name.
-            task_queue: The task queue of the child's workers, which run the child's compensations as well; by
-                default this saga's.
+            name: The name of the child within this saga, in lower case with dashes; the child's workflow id
+                is this saga's id, `/`, and the name.
+            task_queue: The task queue of the child's workers, also for the child's compensations; by default
+                this saga's.
 
         Raises:
             RejectedError: The child failed, and has compensated.
@@ -243,17 +243,17 @@ class Saga:
     def parallel(
         self, *branches: Coroutine[object, None, object], on_failure: OnFailure = OnFailure.FINISH
     ) -> Coroutine[object, None, tuple[Any, ...]]:
-        """Runs branches at the same time, and returns their results in the order of the arguments.
+        """Runs branches at the same time, and returns the results in the order of the arguments.
 
-        A branch is a call that is not awaited: a step, a child, or a coroutine of your own with several of
-        them. The branches begin in the order of the arguments, so a replay does the same. `asyncio.gather`
-        would as well, but does not end the other branches when one fails; `asyncio.TaskGroup` cancels in no
+        A branch is a call without an await: a step, a child, or a coroutine of your own with several steps or
+        children. The branches begin in the order of the arguments, also in replay. `asyncio.gather` keeps the
+        order too, but does not end the other branches when a branch fails; `asyncio.TaskGroup` cancels in no
         certain order, which breaks replay.
 
         Args:
             branches: Coroutines.
-            on_failure: Whether the other branches are cancelled when one fails. Either way every branch has
-                ended before this call returns or raises, and so before any compensation.
+            on_failure: Whether the other branches are cancelled when a branch fails. In either case every
+                branch ends before this call returns or raises, and before any compensation.
 
         Raises:
             Exception: The first failure.
@@ -261,7 +261,7 @@ class Saga:
         return self._track("parallel", "", run_parallel(branches, self._scope, on_failure))
 
     def expect(self, name: str, message: type[T], /) -> ExpectedEvent[T]:
-        """Opens a slot for an external event, which may arrive before the saga waits for the event.
+        """Opens a slot for an external event; the event may arrive before the saga waits for the event.
 
         The event arrives as a signal or an update called `name`.
 
@@ -276,13 +276,13 @@ class Saga:
     ) -> Coroutine[object, None, T]:
         """Waits for an external event and returns the event's data; several events are returned in order.
 
-        An event that comes too late is kept for the next wait, and reported in the saga's details and the
-        log; as an update, the event is refused, so that the sender knows. The same holds for an event that
-        comes while the saga compensates or after the saga has ended. An event that was never awaited is
-        reported at the end; a message of another type is passed over, and reported.
+        A late event is kept for the next wait, and reported in the saga's details and the log; a late update
+        is refused, so that the sender knows. The same holds for an event while the saga compensates or after
+        the saga has ended. An event without a wait is reported at the end. A message of another type is
+        ignored, and reported.
 
         Args:
-            expected: Made by `expect`.
+            expected: The event, created by `expect`.
             timeout: The longest wait; a timer of the server, by default a year.
 
         Raises:
@@ -294,10 +294,10 @@ class Saga:
     def approval(
         self, name: str, /, *, role: str, timeout: timedelta = YEAR
     ) -> Coroutine[object, None, ApprovalDecision]:
-        """Waits until a person decides that the saga may go on: `sagas approve`.
+        """Waits until a person approves the saga with `sagas approve`.
 
         Args:
-            name: Of the decision, in lower case with dashes: `large-order`.
+            name: The name of the decision, in lower case with dashes: `large-order`.
             role: The role that the person must have.
             timeout: The longest wait, by default a year.
 
@@ -309,9 +309,10 @@ class Saga:
         return self._track("approval", name, self._approval(name, role, timeout))
 
     def after_compensation(self, step: Step[I, O] | Action[I, O], message: I, /) -> None:
-        """Runs a step once everything is compensated, such as a notice to the customer.
+        """Runs a step after all compensations, for example a notice to the customer.
 
-        Only the root of a family of sagas runs the step. A failure of the step is logged and changes nothing.
+        Only the root of a family of sagas runs the step. A failure of the step is logged and changes no
+        outcome.
 
         Args:
             step: A bare action; the compensation of a step is not used.
@@ -325,14 +326,14 @@ class Saga:
             self._compensation.add_after_compensation(step, message)
 
     def continue_as_new(self, state: object, /) -> Coroutine[object, None, NoReturn]:
-        """Goes on in a new run with a short history: the workflow starts again, with `state` as its input.
+        """Goes on in a new run with a short history: the workflow starts again, with `state` as the input.
 
-        The saga's own state goes along: ledger, deadline, and events that have arrived. Call this between
-        steps of a saga whose history grows long, as `temporalio.workflow.info()` suggests. The call waits as
-        long as the saga is held, and for steps of handlers and of tasks of your own.
+        The saga's own state goes along: ledger, deadline, and received events. Call this method between steps
+        of a saga with a long history, when `temporalio.workflow.info()` suggests to continue as new. The call
+        waits as long as the saga is held, and for steps of handlers and of your own tasks.
 
         Raises:
-            DefinitionError: A branch makes the call, or the workflow does not take such a state.
+            DefinitionError: A branch makes the call, or the workflow does not take `state` as the input.
             SagaError: The handler of an update makes the call, or state and ledger have more than 1 MiB.
             asyncio.CancelledError: The saga compensates.
         """
@@ -428,23 +429,23 @@ class Saga:
         self._news = asyncio.create_task(self._publish_if_the_workflow_goes_on())
 
     async def _publish_if_the_workflow_goes_on(self) -> None:
-        """Writes the end of the block into the history, or a rescue would compensate effects that stay."""
+        """Writes the end of the block into the history: a rescue must not compensate effects that stay."""
         # Conditions are evaluated when every ready task has run. Twice, because the workflow may wait for a
-        # condition that is true already, such as the end of all handlers.
+        # condition that is true already, for example the end of all handlers.
         for _ in range(2):
             await workflow.wait_condition(lambda: True)
         if not self._context.has_returned:
             self._scope.publisher.write()
 
     def _refuse_to_fail(self, error: BaseException) -> NoReturn:
-        """Fails the workflow task: an error after the pivot is a bug, to be mended in the workflow's code."""
+        """Fails the workflow task: an error after the pivot is a bug, to be fixed in the workflow's code."""
         self._scope.lifecycle.abort()
         raise DefinitionError(
             f"{wire_type_of(error)} was raised after the pivot, where a saga only goes forward: {error}"
         ) from error
 
     def _refuse_oversized_compensations(self) -> None:
-        """Fails a child whose pending compensations are too large to be reported to its parent."""
+        """Fails a child whose pending compensations are too large for the report to the parent."""
         lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
         if not self._context.is_child:
             return

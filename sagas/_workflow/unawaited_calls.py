@@ -1,4 +1,4 @@
-"""Calls of a saga's methods that were not awaited: such a call would silently do nothing."""
+"""Calls of a saga's methods without an await, which would have no effect and raise no error."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -17,10 +17,10 @@ class UnawaitedCalls:
         self._calls: list[tuple[str, Coroutine[object, None, object]]] = []
 
     def track(self, name: str, call: Coroutine[object, None, T]) -> Coroutine[object, None, T]:
-        """Remembers a call until its coroutine begins, and returns the coroutine.
+        """Remembers a call until the call's coroutine begins, and returns the coroutine.
 
         Args:
-            name: Of the call, for the error message.
+            name: The name of the call, for the error message.
             call: The coroutine.
         """
         self._calls = [*self._not_begun(), (name, call)]
@@ -33,7 +33,7 @@ class UnawaitedCalls:
             DefinitionError: The coroutine of a call has not begun.
         """
         if self._not_begun():
-            # A coroutine that a task of the workflow's own awaits begins in the next turn of the event loop.
+            # A coroutine that another task of the workflow awaits begins in the next turn of the event loop.
             await asyncio.sleep(0)
         forgotten = self._not_begun()
         for _, call in forgotten:

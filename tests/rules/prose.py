@@ -43,7 +43,8 @@ BANNED = (
 """Phrases with a term of the field in their place; see docs/glossary.md."""
 
 _BANNED = re.compile(rf"(?<![\w`'\"./-])({'|'.join(BANNED)})(?![\w`'\"-])", re.IGNORECASE)
-_IN_BACKTICKS = re.compile(r"`[^`]*`")
+_NAMES = re.compile(r"`[^`]*`|^\s+\w+:(?=\s)", re.MULTILINE)
+"""Names in a text: quoted, or as an entry of `Args` or `Attributes`."""
 
 
 def pronoun_density(text: str) -> float:
@@ -82,5 +83,5 @@ def banned_in_markdown(text: str) -> Iterator[str]:
 
 
 def _banned(text: str, line: int) -> Iterator[str]:
-    for match in _BANNED.finditer(_IN_BACKTICKS.sub("``", " ".join(text.split()))):
+    for match in _BANNED.finditer(" ".join(_NAMES.sub("``", text).split())):
         yield f"line {line}: {match[0]!r}"

@@ -101,7 +101,14 @@ def test_a_banned_phrase_on_a_page_is_detected() -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ['key = "owed"', "nobody = owes", "# The field `owed` stays.", 'x = "not-owed"']
+    "source",
+    [
+        'key = "owed"',
+        "nobody = owes",
+        "# The field `owed` stays.",
+        'x = "not-owed"',
+        '"""A.\n\nArgs:\n    owed: A field.\n"""',
+    ],
 )
 def test_names_are_no_prose(source: str) -> None:
     """Identifiers, keys of the wire and quoted names are allowed."""

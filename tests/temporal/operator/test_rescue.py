@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
@@ -42,6 +43,17 @@ async def settled(harness: WorkerHarness, handle: Handle) -> None:
     assert (ending.closed, ending.saga) == ("COMPLETED", "settled")
 
 
+async def until_listed(
+    listed: Callable[[], Awaitable[list[tuple[str, str]]]], *expected: tuple[str, str]
+) -> None:
+    """Waits for the server's list, which lags behind by an unknown time."""
+
+    async def is_up_to_date() -> bool:
+        return sorted(await listed()) == sorted(expected)
+
+    await until(is_up_to_date)
+
+
 async def test_interrupted_saga_and_its_rescue_are_listed_and_shown(harness: WorkerHarness) -> None:
     """List, timeline and preview have the interruption, the progress of the rescue, and its end."""
     harness.participants.when("cancel-hotel", rejects("too_late"))
@@ -60,12 +72,7 @@ async def test_interrupted_saga_and_its_rescue_are_listed_and_shown(harness: Wor
         return [(each.id, each.rescue) for each in await client.list(status="terminated", query=here)]
 
     async def will_be_listed(*expected: tuple[str, str]) -> None:
-        async def is_up_to_date() -> bool:
-            return sorted(await listed()) == sorted([(other.id, ""), *expected])
-
-            # The server's list lags behind by an unknown time.
-
-        await until(is_up_to_date)
+        await until_listed(listed, (other.id, ""), *expected)
 
     await will_be_listed((trip.id, ""))
     with pytest.raises(VerbRefusedError, match=r"the saga has ended as terminated; rescue the saga$"):
