@@ -174,14 +174,23 @@ async def test_the_command_reads_what_is_sealed(harness: WorkerHarness, server: 
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("nothing", "'nothing' names nothing: write it as shop.encryption:converter"),
+        (
+            "nothing",
+            "'nothing' is not an import string: write MODULE:NAME, for example shop.encryption:converter",
+        ),
         ("no_such_module:x", "module 'no_such_module' cannot be imported: ModuleNotFoundError: "),
         (
             "tests.temporal.plugin.test_payload_codec:gone",
-            "module 'tests.temporal.plugin.test_payload_codec' has no 'gone'",
+            "module 'tests.temporal.plugin.test_payload_codec' has no attribute 'gone'",
         ),
-        ("tests.temporal.plugin.test_payload_codec:NAMED", "that is no DataConverter, nor does it make one"),
-        ("tests.temporal.plugin.test_payload_codec:PayloadCodec", "it makes none, but TypeError: "),
+        (
+            "tests.temporal.plugin.test_payload_codec:NAMED",
+            "neither a DataConverter nor a callable that returns a DataConverter, but dict",
+        ),
+        (
+            "tests.temporal.plugin.test_payload_codec:PayloadCodec",
+            "raised TypeError: Can't instantiate abstract class PayloadCodec",
+        ),
     ],
 )
 async def test_a_name_of_no_converter_is_refused(name: str, sentence: str) -> None:
