@@ -130,7 +130,7 @@ async def services(
         for name, database in databases.items():
             lease = PortLease(0)
             stack.callback(lease.release)
-            command = ["examples.service", name, f"--port={lease.port}", f"--database={database}"]
+            command = ["examples.order.services", name, f"--port={lease.port}", f"--database={database}"]
             service = ChildProcess(
                 [sys.executable, "-m", *command],
                 name=f"the {name} service",

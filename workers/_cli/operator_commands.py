@@ -200,13 +200,13 @@ def complete(
     role: Roles = None,
     as_json: Json = False,
 ) -> None:
-    """Count a stuck step or compensation as completed by hand."""
+    """Count a stuck step or compensation as completed manually."""
     value = _parse_json(result)
 
     def request(client: SagaClient) -> Awaitable[str]:
         return client.complete(saga, step, value, by=by, because=because, roles=_roles(role))
 
-    _change("complete", saga, request, as_json, effect=f"counts {step} as completed by hand")
+    _change("complete", saga, request, as_json, effect=f"counts {step} as completed manually")
 
 
 def compensate(*, saga: SagaId, because: Because, by: By, role: Roles = None, as_json: Json = False) -> None:
@@ -286,8 +286,8 @@ async def _connect_and_print(answer: Callable[[SagaClient], Awaitable[str]]) -> 
 
 
 def _terminal_width() -> int:
-    """The width of the terminal in columns; 80 when stdout is not a terminal."""
-    return get_terminal_size((80, 24)).columns
+    """The width of the terminal in columns; 100 when stdout is not a terminal."""
+    return get_terminal_size((100, 24)).columns
 
 
 def _roles(role: list[str] | None) -> frozenset[str]:

@@ -544,7 +544,7 @@ async def test_commands_have_exit_codes_and_messages(harness: WorkerHarness, ser
     assert (await sagas(server, "retry", trip.id, "--because", "")).code == 2
 
     retried = await sagas(server, "retry", trip.id, "--because", "the airline is open again")
-    assert (retried.code, retried.out) == (0, f"{trip.id} is stuck, and tries again now\n")
+    assert (retried.code, retried.out) == (0, f"{trip.id} is stuck, and retries now\n")
     await harness.wait_for_ending(trip)
     assert "retry by mia: the airline is open again" in (await sagas(server, "show", trip.id)).out
     listed = await sagas(
@@ -589,8 +589,8 @@ async def test_invalid_arguments_are_reported_by_the_names_of_the_options(
     assert completed.err == f"{refusal}'book-hotel' has a result: give it (--result)\n"
     assert unfit.err.startswith(f"{refusal}the result of 'book-hotel' does not fit: ")
     assert [each.code for each in (completed, unfit, empty, endless)] == [1, 1, 2, 2]
-    assert empty.err == "error: --by: it must not be empty; --because: it must not be empty\n"
-    assert endless.err == "error: --because: it must not be longer than 2000 characters\n"
+    assert empty.err == "error: --by: must not be empty; --because: must not be empty\n"
+    assert endless.err == "error: --because: must not be longer than 2000 characters\n"
     await harness.retry_stuck(trip)
     await harness.wait_for_ending(trip)
 
@@ -608,10 +608,10 @@ async def test_mistyped_arguments_are_reported_where_they_were_typed(
     assert query.code == 2
     assert re.search(r"syntax error at position \d+, in \"\(nonsense = =\) AND \(.*\)\"", query.err)
     assert query.err.endswith(", which contains your query 'nonsense = ='\n")
-    advice = "set TEMPORAL_NAMESPACE, or the namespace of your Temporal profile, to one that is there"
+    advice = "set TEMPORAL_NAMESPACE, or the namespace of your Temporal profile, to an existing namespace"
     assert (namespace.code, namespace.err) == (1, f"error: Namespace nope is not found; {advice}\n")
     assert (both.code, both.out) == (2, "")
-    assert "it asks for JSON, and --format for mermaid" in both.err
+    assert "--json: conflicts with --format mermaid" in both.err
 
 
 async def test_missing_rescue_is_not_mistaken_for_its_saga(
@@ -662,7 +662,7 @@ async def test_every_verb_is_a_command(harness: WorkerHarness, server: str) -> N
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
     assert "takes the role 'boss'" in await refused("approve", trip.id, "big-trip")
     approved = await done("approve", trip.id, "big-trip", "--role", "boss")
-    assert approved == f"{trip.id} is running, and takes your word on big-trip\n"
+    assert approved == f"{trip.id} is running, and counts big-trip as approved\n"
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
     assert "nothing is" in await refused("skip", trip.id, "book-hotel")
     assert "nothing is" in await refused("complete", trip.id, "book-hotel")
@@ -670,14 +670,14 @@ async def test_every_verb_is_a_command(harness: WorkerHarness, server: str) -> N
     harness.participants.when("cancel-hotel", rejects("too_late"))
     assert (
         await done("compensate", trip.id)
-        == f"{trip.id} is running, and turns round, unless its pivot has happened\n"
+        == f"{trip.id} is running, and starts compensating, unless its pivot is done\n"
     )
     # A compensation that is being attempted cannot be skipped.
     failed = await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=2)
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=failed.event_id)
     assert "compensating already" in await refused("compensate", trip.id)
     skipped = await done("skip", trip.id, "book-flight")
-    assert skipped == f"{trip.id} is stuck, and takes your word on book-flight\n"
+    assert skipped == f"{trip.id} is stuck, and skips book-flight\n"
     await done("complete", trip.id, "book-hotel")
 
     assert (await harness.wait_for_ending(trip)).saga == "settled"

@@ -98,5 +98,9 @@ async def test_record_command_records_known_sagas(
     output, errors = await asyncio.wait_for(record.communicate(), timeout=60)
 
     assert output.decode() == f"recorded {trip.id!r}: 1 history in {tmp_path / trip.id}\n"
-    assert errors.decode() == "error: there is no saga 'nobody', or the server no longer keeps it\n"
+    assert (
+        errors.decode()
+        "error: saga 'nobody' was not found; "
+        "check the id (the server deletes closed sagas after the retention period)\n"
+    )
     assert record.returncode == 1
