@@ -98,8 +98,7 @@ async def test_record_command_records_known_sagas(
     output, errors = await asyncio.wait_for(record.communicate(), timeout=60)
 
     assert output.decode() == f"recorded {trip.id!r}: 1 history in {tmp_path / trip.id}\n"
-    assert (
-        errors.decode()
+    assert errors.decode() == (
         "error: saga 'nobody' was not found; "
         "check the id (the server deletes closed sagas after the retention period)\n"
     )

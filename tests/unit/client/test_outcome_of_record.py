@@ -174,7 +174,7 @@ def test_workflow_that_handles_the_failure_leaves_no_code() -> None:
 
     for_nothing = outcome_of_record(record(done, status="compensated"))
     by_person = outcome_of_record(
-        record(done, status="settled", has_turned=True, verbs=[verb(COMPLETE, "book-hotel")])
+        record(done, status="settled", has_compensated=True, verbs=[verb(COMPLETE, "book-hotel")])
     )
 
     reason = "the workflow handled the failure of its saga and returned a result"
@@ -221,7 +221,7 @@ def test_manual_resolutions_include_children_and_earlier_runs() -> None:
         closed(CloseStatus.COMPLETED),
         continued_state=ContinuedState(ledger=LedgerSnapshot(), by_hand={"earlier": "skipped"}),
         verbs=[verb(COMPLETE, "book-hotel"), verb("saga-hold", "")],
-        lines=[
+        scheduled=[
             ChildRecord(address="leg", id="trip-1/leg", initiated_at=NOW, record=leg),
             ChildRecord(address="leg-2", id="trip-1/leg-2", initiated_at=NOW, record=failed_leg),
             ChildRecord(address="open", id="trip-1/open", initiated_at=NOW, record=open_leg),
