@@ -48,6 +48,12 @@ CHILD_QUEUE_SUFFIX = "~"
 """The task queue of child sagas is the task queue of the parent with this suffix."""
 
 
+class _Permit(SlotPermit):
+    """The permit for one task, with the function to call when the task is done."""
+
+    end: Callable[[], None] = staticmethod(lambda: None)
+
+
 class TaskGate(CustomSlotSupplier):
     """Admits a number of tasks, and all others after the gate is opened.
 
@@ -56,7 +62,8 @@ class TaskGate(CustomSlotSupplier):
     Args:
         fresh: The number of admitted tasks from the task queue; `None` admits all.
         sticky: The number of admitted tasks from the sticky queue.
-        when_done: Called when a task is done and the server has received the completion.
+        on_start: Called when a task starts, from any thread. The returned function is called when the task is
+            done and the server has received the completion.
     """
 
     def __init__(
@@ -64,9 +71,9 @@ class TaskGate(CustomSlotSupplier):
         fresh: int | None = None,
         sticky: int | None = None,
         *,
-        when_done: Callable[[], None] = lambda: None,
+        on_start: Callable[[], Callable[[], None]] = lambda: lambda: None,
     ) -> None:
-        self._when_done, self._loop = when_done, asyncio.get_running_loop()
+        self._on_start, self._loop = on_start, asyncio.get_running_loop()
         self._left = {False: fresh, True: sticky}
         self._opened = asyncio.Event()
         if fresh is None and sticky is None:
@@ -82,17 +89,19 @@ class TaskGate(CustomSlotSupplier):
             await self._opened.wait()
         elif left is not None:
             self._left[ctx.is_sticky] = left - 1
-        return SlotPermit()
+        return _Permit()
 
     def try_reserve_slot(self, ctx: SlotReserveContext) -> SlotPermit | None:
         return None
 
     def mark_slot_used(self, ctx: SlotMarkUsedContext) -> None:
-        pass
+        assert isinstance(ctx.permit, _Permit)
+        ctx.permit.end = self._on_start()
 
     def release_slot(self, ctx: SlotReleaseContext) -> None:
+        assert isinstance(ctx.permit, _Permit)
         if ctx.slot_info is not None:
-            self._loop.call_soon_threadsafe(self._when_done)
+            self._loop.call_soon_threadsafe(ctx.permit.end)
 
 
 @dataclass(slots=True)

@@ -124,8 +124,8 @@ class CancelledRun:
     async def _worker(self, depth: int) -> AsyncIterator[None]:
         point = self.point
         worker = GatedWorker(
-            tasks=self._gate(point.workflow_tasks if point else None, depth, self._participants.count_task),
-            activities=self._gate(point.activity_tasks if point else None, depth, lambda: None),
+            tasks=self._gate(point.workflow_tasks if point else None, depth, self._participants.start_task),
+            activities=self._gate(point.activity_tasks if point else None, depth),
             client=self.client,
             task_queue=self.root_id + CHILD_QUEUE_SUFFIX * depth,
             workflows=WORKFLOWS,
@@ -140,11 +140,16 @@ class CancelledRun:
             finally:
                 self._release()
 
-    def _gate(self, admitted: AdmittedTasks | None, depth: int, when_done: Callable[[], None]) -> TaskGate:
+    def _gate(
+        self,
+        admitted: AdmittedTasks | None,
+        depth: int,
+        on_start: Callable[[], Callable[[], None]] = lambda: lambda: None,
+    ) -> TaskGate:
         if admitted is None or admitted.depth != depth:
-            return TaskGate(when_done=when_done)
+            return TaskGate(on_start=on_start)
         fresh = admitted.fresh if self.cache else admitted.fresh + admitted.sticky
-        latch = TaskGate(fresh, admitted.sticky, when_done=when_done)
+        latch = TaskGate(fresh, admitted.sticky, on_start=on_start)
         self._gates.append(latch)
         return latch
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
@@ -89,10 +89,20 @@ class FencedParticipants(FakeParticipants):
         self._tasks = 0
         self._moved = asyncio.Event()
 
-    def count_task(self) -> None:
-        """Notes that a workflow task is done, so that the next participant may reply."""
-        self._tasks += 1
-        self._moved.set()
+    def start_task(self) -> Callable[[], None]:
+        """Notes the start of a workflow task; the returned function notes the end.
+
+        The next participant waits for tasks that have started after the previous reply: the end of an older
+        task may be noted after the reply.
+        """
+        replied = self._replied
+
+        def end_task() -> None:
+            if replied == self._replied:
+                self._tasks += 1
+                self._moved.set()
+
+        return end_task
 
     def release_order(self) -> None:
         """Drops the order of the replies."""
