@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 
 from choreography import (
     Bus,
@@ -36,6 +37,13 @@ from .service import Service
 HOST = "127.0.0.1"
 GRACE_SECONDS = 2
 """How long a request may continue after SIGTERM."""
+
+KEEP_ALIVE_SECONDS = 60
+"""How long an idle connection stays open.
+
+Clients close their idle connections first: httpx does so after 5 seconds. If a service closes a connection at
+the moment at which a client uses the connection, the client gets a transport error.
+"""
 
 
 def service_program(services: Mapping[str, Service]) -> typer.Typer:
@@ -141,23 +149,29 @@ async def _serve(
             connected = await stack.enter_async_context(bus)
             reacting = react_to_events(service, topology, database, connected, gates)
             running = await stack.enter_async_context(reacting)
-        config = uvicorn.Config(
-            create_app(service, database, gates=gates, running=running),
-            http=DroppableConnection,
-            ws="none",
-            lifespan="off",
-            log_level="warning",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
+        config = server_config(create_app(service, database, gates=gates, running=running))
         port = listener.getsockname()[1]
         server = _AnnouncingServer(config, f"{service.participant.name} ready at http://{HOST}:{port}")
         # uvicorn raises the signal again after the shutdown; the process must still end with exit code 0.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, functools.partial(_stop, server))
         await server.serve(sockets=[listener])
+
+
+def server_config(app: FastAPI) -> uvicorn.Config:
+    """Returns the configuration of the HTTP server."""
+    return uvicorn.Config(
+        app,
+        http=DroppableConnection,
+        ws="none",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
 
 
 def _stop(server: uvicorn.Server, number: int, frame: object) -> None:

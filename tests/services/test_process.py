@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
+from examples.service_kit.process import server_config
 from tests.guide_code import DOCS
 
 from .conftest import RunningService, StartService
@@ -78,6 +81,14 @@ def test_a_service_stops_on_a_signal(start: StartService, tmp_path: Path, number
     running.process.send_signal(number)
     output, errors = running.process.communicate(timeout=10)
     assert (running.process.returncode, output, errors) == (0, "", "")
+
+
+def test_an_idle_connection_is_closed_by_the_client() -> None:
+    """A client drops an idle connection before the service does, so that no request meets a closed one."""
+    kept = httpx.Limits().keepalive_expiry
+
+    assert kept is not None
+    assert server_config(FastAPI()).timeout_keep_alive > kept
 
 
 def test_a_used_port_is_reported_in_one_sentence(services: dict[str, RunningService], tmp_path: Path) -> None:
