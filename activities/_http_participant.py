@@ -110,7 +110,7 @@ class HttpParticipant:
             except (httpx.RequestError, TimeoutError) as error:
                 reason = str(error) or type(error).__name__
                 text = f"participant {self.name!r} did not answer {operation.name!r}: {reason}"
-                raise ApplicationError(text, type="NoAnswer") from error
+                raise ApplicationError(text, type="NoResponse") from error
             span.set_attribute(tracing.STATUS, response.status)
             return read_result(operation, response)
 

@@ -90,7 +90,7 @@ def _parse_result(operation: Operation[MessageT, ResultT], response: HttpRespons
 def _unknown(text: str, *, is_retried: bool, delay: timedelta | None) -> ApplicationError:
     return ApplicationError(
         text[:MAX_REASON_LENGTH],
-        type="NoAnswer" if is_retried else "UnexpectedAnswer",
+        type="NoResponse" if is_retried else "UnexpectedResponse",
         non_retryable=not is_retried,
         next_retry_delay=delay,
     )

@@ -15,7 +15,8 @@
     │   └── DuplicateSagaError      another saga with other content has the id: choose another id
     ├── SagaNotFoundError           the server has no saga with the id: check the id
     ├── VerbRefusedError            the saga's state does not allow an operator's verb; the saga is unchanged
-    └── NoWorkerError               no worker ran a verb in time: start a worker; the verb may still run
+    ├── NoWorkerError               no worker ran a verb in time: start a worker; the verb may still run
+    └── WireFormatError             another version of this SDK wrote the data: use that version
 """
 
 from typing import ClassVar
@@ -82,7 +83,7 @@ class UnknownOutcomeError(SagaError):
 class DeadlineExceededError(SagaError):
     """An external event, an approval or a reply did not arrive in time, or the saga exceeded the timeout."""
 
-    wire_type = "DeadlineError"
+    wire_type = "DeadlineExceededError"
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -95,7 +96,7 @@ class DeadlineExceededError(SagaError):
 class CompensationRequestedError(SagaError):
     """An operator requested the compensation of the saga."""
 
-    wire_type = "TurnedBackError"
+    wire_type = "CompensationRequestedError"
 
     def __init__(self, by: str, because: str) -> None:
         super().__init__(by, because)
@@ -114,7 +115,7 @@ class TooLateError(DefinitionError):
 class ChildOutcomeUnknownError(SagaError):
     """A child ended without reporting pending compensations: the child was terminated or timed out."""
 
-    wire_type = "Lost"
+    wire_type = "ChildOutcomeUnknownError"
 
 
 class StartError(SagaError):
@@ -200,6 +201,28 @@ class NoWorkerError(SagaError):
         return (
             f"no worker executed {self.verb!r} for saga {self.saga_id!r} within {self.seconds:g} s; start a "
             "worker, and check the saga before you repeat the request, which may still be executed"
+        )
+
+
+class WireFormatError(SagaError):
+    """Stored data has the wire format of another version of this SDK; nothing was read.
+
+    Args:
+        subject: The history, or the name of the stored model: `ContinuedState`.
+        found: The format version of the data.
+        expected: The format version of this SDK.
+    """
+
+    wire_type = "WireFormatError"
+
+    def __init__(self, subject: str, found: object, expected: int) -> None:
+        super().__init__(subject, found, expected)
+        self.subject, self.found, self.expected = subject, found, expected
+
+    def __str__(self) -> str:
+        return (
+            f"{self.subject} has wire format {self.found!r}, and this version of sagas reads wire format "
+            f"{self.expected}: use the version of sagas that started the saga"
         )
 
 

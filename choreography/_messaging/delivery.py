@@ -87,7 +87,7 @@ async def attempt_delivery(
 
 def describe_exhaustion(deliveries: int, reason: str) -> str:
     """Describes why an event at its delivery limit becomes a dead letter."""
-    return f"delivered {deliveries} times and never handled, the last time: {reason}"
+    return f"delivered {deliveries} times without success; the last error: {reason}"
 
 
 def _describe(error: BaseException) -> str:

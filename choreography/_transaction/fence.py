@@ -29,10 +29,10 @@ VOIDED = "voided"
 SCHEMA = """
 create table if not exists saga_step(
   key text primary key,
-  action text not null,                     -- the operation that the key belongs to
+  action text not null,                     -- the operation of the key
   state text not null check(state in ('done', 'failed', 'compensated', 'fenced')),
   fingerprint text not null,                -- of the action's content
-  answer text,                              -- JSON: the result of an action, or its refusal
+  answer text,                              -- JSON: the result or the rejection of the action
   created_at integer not null,              -- milliseconds since 1970
   updated_at integer not null,
   check((state = 'fenced') = (answer is null))

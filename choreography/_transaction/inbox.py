@@ -16,7 +16,7 @@ create table if not exists saga_inbox(
   event_id text not null,
   saga_id text not null,
   type text not null,
-  fingerprint text not null,                -- of what came first; a command that says other is refused
+  fingerprint text not null,                -- of the first command; a repeat with another content is rejected
   at integer not null,                      -- milliseconds since 1970
   primary key(participant, event_id)
 ) without rowid, strict;

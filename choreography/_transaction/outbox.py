@@ -22,7 +22,7 @@ create table if not exists saga_outbox(
   type text not null,
   envelope text not null,                   -- the event as JSON
   created_at integer not null,              -- milliseconds since 1970
-  due_at integer not null default 0,        -- not to be tried again before
+  due_at integer not null default 0,        -- the earliest time of the next attempt
   attempts integer not null default 0,
   last_error text
 ) strict;

@@ -59,7 +59,7 @@ class Settled(Generic[T_co]):
         result: The value returned by the run method; None for a saga that compensated.
         code: As in `Compensated`; empty for a saga that completed.
         is_compensated: Whether the saga compensated; a saga that completed has a `result` instead.
-        manual_resolutions: `skipped` or `completed by hand` for each manually resolved step, by address.
+        manual_resolutions: `skipped` or `completed-manually` for each manually resolved step, by address.
         reason: As in `Compensated`.
         field: As in `Compensated`.
         is_cancelled: As in `Compensated`.

@@ -39,7 +39,7 @@ def outcome_of_record(record: SagaRecord) -> Compensated | Settled[Never] | CutO
     if has_compensated(record) or _was_cancelled(record, preview):
         return _compensated(record, preview, rescue_id=None)
     rescue_id = record.own_rescues[-1].id if record.own_rescues else None
-    is_past_pivot = preview.way is RecoveryDirection.FORWARD and not record.has_completed
+    is_past_pivot = preview.recovery_direction is RecoveryDirection.FORWARD and not record.has_completed
     is_ended = record.has_completed or is_past_pivot or _is_pending(preview)
     if rescue_id is not None and not is_ended:
         return _compensated(record, preview, rescue_id=rescue_id)
@@ -47,12 +47,12 @@ def outcome_of_record(record: SagaRecord) -> Compensated | Settled[Never] | CutO
         how=_close_status(closure),
         code=closure.code,
         reason=closure.reason,
-        pending_compensations=(*preview.compensations, *preview.left),
-        unresolved_children=preview.unknown,
+        pending_compensations=(*preview.compensations, *preview.superseded_compensations),
+        unresolved_children=preview.unresolved_children,
         is_past_pivot=is_past_pivot,
         has_completed=record.has_completed,
         rescue_id=rescue_id,
-        remaining_effects=() if record.has_completed else preview.stays,
+        remaining_effects=() if record.has_completed else preview.remaining_effects,
     )
 
 
@@ -72,7 +72,7 @@ def manual_resolutions(record: SagaRecord) -> dict[str, ManualResolution]:
     if _closure_of(record).error_type in REPORTED:
         resolutions |= _closure_of(record).manual_resolutions
     else:
-        resolutions |= record.continued_state.by_hand if record.continued_state else {}
+        resolutions |= record.continued_state.manual_resolutions if record.continued_state else {}
         for each in (*record.superseded_runs, record):
             resolutions |= manual_resolutions_of(each)
         for child in record.children:
@@ -86,12 +86,12 @@ def manual_resolutions(record: SagaRecord) -> dict[str, ManualResolution]:
 
 def _was_cancelled(record: SagaRecord, preview: Preview) -> bool:
     """Tells whether a workflow closed as cancelled, without pending compensations."""
-    is_back = preview.way is RecoveryDirection.BACKWARD and not record.has_completed
+    is_back = preview.recovery_direction is RecoveryDirection.BACKWARD and not record.has_completed
     return _closure_of(record).status is CloseStatus.CANCELED and is_back and not _is_pending(preview)
 
 
 def _is_pending(preview: Preview) -> bool:
-    return bool(preview.compensations or preview.left or preview.unknown)
+    return bool(preview.compensations or preview.superseded_compensations or preview.unresolved_children)
 
 
 def _compensated(
@@ -132,15 +132,15 @@ def _compensated(
 
 def _remaining_effects(record: SagaRecord, preview: Preview) -> Iterator[RemainingEffect]:
     """The effects without a compensation, and the effects from before a reset."""
-    yield from preview.stays
-    if preview.left:
+    yield from preview.remaining_effects
+    if preview.superseded_compensations:
         entries = rebuild_saga(record).ledger.entries
-        for each in preview.left:
+        for each in preview.superseded_compensations:
             entry = entries.get(each.address)
             yield RemainingEffect(
                 address=each.address,
                 outcome=entry.outcome if entry else Outcome.UNKNOWN,
-                because="from before a reset of the workflow; a rescue compensates it",
+                reason="from before a reset of the workflow; a rescue compensates it",
             )
 
 

@@ -79,7 +79,7 @@ class ParallelCompensations(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    lanes: tuple[tuple["PlanItem", ...], ...]
+    branches: tuple[tuple["PlanItem", ...], ...]
 
 
 PlanItem = PendingCompensation | ParallelCompensations
@@ -92,8 +92,8 @@ def flatten(plan: Iterable[PlanItem]) -> Iterator[PendingCompensation]:
         if isinstance(part, PendingCompensation):
             yield part
         else:
-            for lane in part.lanes:
-                yield from flatten(lane)
+            for branch in part.branches:
+                yield from flatten(branch)
 
 
 def select(plan: Iterable[PlanItem], is_wanted: Callable[[str], bool]) -> tuple[PlanItem, ...]:
@@ -103,8 +103,8 @@ def select(plan: Iterable[PlanItem], is_wanted: Callable[[str], bool]) -> tuple[
         if isinstance(part, PendingCompensation):
             if is_wanted(part.address):
                 parts.append(part)
-        elif lanes := tuple(kept for lane in part.lanes if (kept := select(lane, is_wanted))):
-            parts.append(ParallelCompensations(lanes=lanes))
+        elif branches := tuple(kept for branch in part.branches if (kept := select(branch, is_wanted))):
+            parts.append(ParallelCompensations(branches=branches))
     return tuple(parts)
 
 
@@ -125,7 +125,7 @@ def plan_in_parent(child: str, plan: tuple[PlanItem, ...], task_queue: str | Non
         )
         if isinstance(part, PendingCompensation)
         else ParallelCompensations(
-            lanes=tuple(plan_in_parent(child, lane, task_queue) for lane in part.lanes)
+            branches=tuple(plan_in_parent(child, branch, task_queue) for branch in part.branches)
         )
         for part in plan
     )

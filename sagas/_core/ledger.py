@@ -104,7 +104,7 @@ class Ledger:
         branches = [select(each, lambda address: address not in self.compensated) for each in started]
         branches = [branch for branch in branches if branch]
         if self.order is CompensationOrder.PARALLEL and len(branches) > 1:
-            return (ParallelCompensations(lanes=tuple(branches)),)
+            return (ParallelCompensations(branches=tuple(branches)),)
         return tuple(item for branch in branches for item in branch)
 
     def pending(self, *, is_past_pivot: bool = False) -> tuple[PendingCompensation, ...]:

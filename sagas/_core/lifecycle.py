@@ -23,7 +23,7 @@ from .activity_outcome import ActivityOutcome
 from .purpose import Purpose
 from .status import Status
 
-ManualResolution = Literal["skipped", "completed by hand"]
+ManualResolution = Literal["skipped", "completed-manually"]
 """The manual resolution of a stuck step."""
 
 

@@ -13,4 +13,4 @@ class Purpose(StrEnum):
     """A step after the pivot."""
     COMPENSATION = "compensation"
     PROBE = "probe"
-    AFTERWARDS = "afterwards"
+    AFTER_COMPENSATION = "after-compensation"

@@ -98,18 +98,18 @@ def policy_of(options: object, default: ActivityPolicy) -> ActivityPolicy:
     """
     if not isinstance(options, ActivityOptions):
         raise refusal("options", "an ActivityOptions", options)
-    retry = options.retry_policy or RetryPolicy(maximum_attempts=default.attempts)
+    retry = options.retry_policy or RetryPolicy(maximum_attempts=default.maximum_attempts)
     priority = options.priority or Priority()
     return ActivityPolicy(
-        timeout=options.start_to_close_timeout,
-        attempts=retry.maximum_attempts or MOST_ATTEMPTS,
-        pause=retry.initial_interval,
-        backoff=retry.backoff_coefficient,
-        longest_pause=retry.maximum_interval or max(default.longest_pause, retry.initial_interval),
-        heartbeat=options.heartbeat_timeout,
-        deadline=options.schedule_to_close_timeout,
-        taken_within=options.schedule_to_start_timeout,
-        priority=priority.priority_key,
+        start_to_close_timeout=options.start_to_close_timeout,
+        maximum_attempts=retry.maximum_attempts or MOST_ATTEMPTS,
+        initial_interval=retry.initial_interval,
+        backoff_coefficient=retry.backoff_coefficient,
+        maximum_interval=retry.maximum_interval or max(default.maximum_interval, retry.initial_interval),
+        heartbeat_timeout=options.heartbeat_timeout,
+        schedule_to_close_timeout=options.schedule_to_close_timeout,
+        schedule_to_start_timeout=options.schedule_to_start_timeout,
+        priority_key=priority.priority_key,
         non_retryable_error_types=tuple(retry.non_retryable_error_types or ()),
         fairness_key=priority.fairness_key,
         fairness_weight=priority.fairness_weight,

@@ -133,7 +133,7 @@ async def run_attempts(
         worker_timeout: The longest wait for a worker; unlimited by default.
     """
     spec = call.spec
-    attempts = maximum_attempts or spec.policy.attempts
+    attempts = maximum_attempts or spec.policy.maximum_attempts
     encoded = encode_arguments(call.arguments, f"the message of {call.activity_id}")
     if isinstance(encoded, ActivityOutcome):
         return encoded
@@ -174,15 +174,15 @@ def _start(
             # Raw: a result of another type must become an unknown outcome, not a failed workflow.
             result_type=RawValue,
             task_queue=call.spec.task_queue,
-            start_to_close_timeout=policy.timeout,
-            schedule_to_close_timeout=policy.deadline
+            start_to_close_timeout=policy.start_to_close_timeout,
+            schedule_to_close_timeout=policy.schedule_to_close_timeout
             or (policy.longest_round(attempts, worker_timeout) if worker_timeout else None),
             schedule_to_start_timeout=worker_timeout,
-            heartbeat_timeout=policy.heartbeat,
+            heartbeat_timeout=policy.heartbeat_timeout,
             retry_policy=RetryPolicy(
-                initial_interval=policy.pause,
-                backoff_coefficient=policy.backoff,
-                maximum_interval=policy.longest_pause,
+                initial_interval=policy.initial_interval,
+                backoff_coefficient=policy.backoff_coefficient,
+                maximum_interval=policy.maximum_interval,
                 maximum_attempts=attempts,
                 non_retryable_error_types=policy.non_retryable_error_types,
             ),
@@ -190,7 +190,7 @@ def _start(
             activity_id=call.activity_id,
             summary=call.summary,
             priority=Priority(
-                priority_key=policy.priority,
+                priority_key=policy.priority_key,
                 fairness_key=policy.fairness_key,
                 fairness_weight=policy.fairness_weight,
             ),

@@ -52,4 +52,4 @@ def worker_timeout(policy: ActivityPolicy, round_number: int, used: float) -> ti
     is run in the end. An activity that a worker may be running cannot be resolved manually.
     """
     interval = retry_interval(round_number - 1, used) if round_number else timedelta(0)
-    return max(policy.taken_within, min(interval, HOUR))
+    return max(policy.schedule_to_start_timeout, min(interval, HOUR))

@@ -181,7 +181,7 @@ class RetryLoop:
             if isinstance(item, PendingCompensation):
                 await self._compensate(item, this)
                 continue
-            branches = [asyncio.create_task(self._run_plan(branch, this)) for branch in item.lanes]
+            branches = [asyncio.create_task(self._run_plan(branch, this)) for branch in item.branches]
             await workflow.wait(branches)
             for branch in branches:
                 branch.result()

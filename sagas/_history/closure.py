@@ -121,11 +121,14 @@ class ClosureReader:
                 return 0, None
 
     def _completed(self, payloads: Sequence[Payload], at: datetime) -> Closure:
+        value = self._payloads.first_value(payloads)
+        if not (isinstance(value, dict) and "format" in value):
+            return Closure(status=CloseStatus.COMPLETED, closed_at=at)
         try:
-            result = ChildResult[object].model_validate(self._payloads.first_value(payloads))
+            result = ChildResult[object].model_validate(value)
         except ValidationError:
             return Closure(status=CloseStatus.COMPLETED, closed_at=at)
-        return Closure(status=CloseStatus.COMPLETED, closed_at=at, pending=result.owed)
+        return Closure(status=CloseStatus.COMPLETED, closed_at=at, pending=result.compensations)
 
     def _failed(self, failure: Failure, at: datetime) -> Closure:
         error = self._payloads.error(failure)

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import cast
 
 from temporalio.api.common.v1 import Memo, Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter
 
-from .._wire.child_saga import CHILD_MEMO
-from .._wire.continued_state import CARRIED_MEMO, ContinuedState
+from .._wire.child_saga import CHILD_MEMO, ChildMemo
+from .._wire.continued_state import CONTINUED_STATE_MEMO, ContinuedState
 
 
 def event_time(event: HistoryEvent) -> datetime:
@@ -41,14 +40,14 @@ class PayloadReader:
 
     def continued_state(self, memo: Memo) -> ContinuedState | None:
         """The state from the previous run, where the workflow continued as new; else None."""
-        if CARRIED_MEMO not in memo.fields:
+        if CONTINUED_STATE_MEMO not in memo.fields:
             return None
         state: ContinuedState = self._converter.payload_converter.from_payload(
-            memo.fields[CARRIED_MEMO], ContinuedState
+            memo.fields[CONTINUED_STATE_MEMO], ContinuedState
         )
         return state
 
     def is_pivot_child(self, memo: Memo) -> bool:
         """Whether the memo of a child saga marks the child as the pivot of the parent."""
-        value = self.first_value([memo.fields[CHILD_MEMO]])
-        return isinstance(value, dict) and bool(cast("dict[str, object]", value).get("is_pivot"))
+        child: ChildMemo = self._converter.payload_converter.from_payload(memo.fields[CHILD_MEMO], ChildMemo)
+        return child.is_pivot

@@ -12,7 +12,7 @@ from .._core.lifecycle import Lifecycle, Phase
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._declarations.probe_result import ProbeResult
-from .._wire.failures import SAGA_UNACCOUNTED
+from .._wire.failures import SAGA_FOREIGN_WORK
 from .._wire.operator_requests import COMPLETE, SKIP
 from .saga_record import (
     LEDGER_PURPOSES,
@@ -28,7 +28,7 @@ from .superseded_runs import RunView, is_any_past_pivot, merge_runs, superseded_
 class RecoveryDirection(StrEnum):
     """The direction in which an interrupted saga can recover."""
 
-    BACKWARD = "back"
+    BACKWARD = "backward"
     """The pivot has not happened: the saga is compensated."""
     FORWARD = "forward"
     """The pivot is done or in doubt: the saga continues, and nothing is compensated."""
@@ -170,7 +170,7 @@ def _apply_compensations(ledger: Ledger, lifecycle: Lifecycle, record: SagaRecor
 def _manual_outcome(record: SagaRecord, address: str) -> ActivityOutcome | None:
     """The outcome of a manually resolved pivot; None without a resolution."""
     for verb in reversed(record.verbs):
-        if verb.entry.about == address and verb.entry.verb in (SKIP, COMPLETE):
+        if verb.entry.target == address and verb.entry.verb in (SKIP, COMPLETE):
             is_completed = verb.entry.verb == COMPLETE
             return ActivityOutcome(Outcome.DONE if is_completed else Outcome.REJECTED, verb.result)
     return None
@@ -190,7 +190,7 @@ def _enter_step(
     ledger: Ledger, lifecycle: Lifecycle, record: SagaRecord, activities: list[ActivityRecord]
 ) -> None:
     first = activities[0]
-    address, purpose, spec = first.address, first.header.purpose, first.header.owes
+    address, purpose, spec = first.address, first.header.purpose, first.header.compensation
     message = first.arguments[0] if first.arguments else None
     ledger.start(
         address,
@@ -254,7 +254,7 @@ def _end_unreported_child(ledger: Ledger, child: ChildRecord) -> None:
     A child with activities outside of the saga stays unknown: no history has their compensations.
     """
     record = child.record
-    if record is None or record.closure is None or record.closure.error_type == SAGA_UNACCOUNTED:
+    if record is None or record.closure is None or record.closure.error_type == SAGA_FOREIGN_WORK:
         ledger.fail(child.address, Outcome.UNKNOWN)
         return
     plan = rebuild_saga(record).plan()

@@ -15,6 +15,7 @@ from .._core.activity_outcome import ActivityOutcome
 from .._core.ids import address_of
 from .._core.outcome import Outcome
 from .._core.status import Status
+from .._errors import WireFormatError
 from .._wire.activity_header import HEADER, read_header
 from .._wire.child_saga import CHILD_MEMO
 from .._wire.failures import outcome_of_failure
@@ -28,7 +29,7 @@ from .._wire.operator_requests import (
     SKIP,
     AuditEntry,
 )
-from .._wire.rescue import PART
+from .._wire.rescue import CHUNK_SIGNAL
 from .._wire.search_attribute import SAGA_STATUS
 from .closure import ClosureReader
 from .event_values import PayloadReader, event_time
@@ -57,10 +58,16 @@ def read_history(saga_id: str, events: Iterable[HistoryEvent], converter: DataCo
         saga_id: The workflow id.
         events: The events from the first on; the history may end after any event.
         converter: Converts payloads and failures; payloads must have passed the payload codec already.
+
+    Raises:
+        WireFormatError: Another version of this SDK, with another wire format, ran the saga.
     """
     parser = _Parser(SagaRecord(saga_id), PayloadReader(converter))
-    for event in events:
-        parser.read(event)
+    try:
+        for event in events:
+            parser.read(event)
+    except WireFormatError as error:
+        raise WireFormatError(f"the history of saga {saga_id!r}", error.found, error.expected) from error
     return parser.record
 
 
@@ -122,7 +129,7 @@ class _Parser:
     def _read_signal(self, event: HistoryEvent) -> None:
         signal = event.workflow_execution_signaled_event_attributes
         payloads = signal.input.payloads
-        if signal.signal_name == PART and len(payloads) == 1:
+        if signal.signal_name == CHUNK_SIGNAL and len(payloads) == 1:
             self.record.chunks.append(self._payloads.first_value(payloads))
         elif signal.signal_name in FORWARDED_VERBS:
             request = self._payloads.first_value(payloads)

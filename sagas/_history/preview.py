@@ -23,15 +23,15 @@ class PlannedCompensation(BaseModel):
     Args:
         address: The address of the compensated step.
         activity: The type of the compensating activity.
-        lane: The number of the sequence, where several sequences would run in parallel: `1`, `2`; `2.1` is a
-            parallel sequence inside of sequence 2.
+        branch: The number of the branch, where several branches would run in parallel: `1`, `2`; `2.1` is a
+            parallel branch inside of branch 2.
     """
 
     model_config = ConfigDict(frozen=True)
 
     address: str
     activity: str
-    lane: str = ""
+    branch: str = ""
 
 
 class RemainingEffect(BaseModel):
@@ -40,14 +40,14 @@ class RemainingEffect(BaseModel):
     Args:
         address: The address of the step.
         outcome: The outcome of the step: done, started or unknown.
-        because: The operator and the reason of a skipped compensation; else empty.
+        reason: The operator and the reason of a skipped compensation; else empty.
     """
 
     model_config = ConfigDict(frozen=True)
 
     address: str
     outcome: Outcome
-    because: str = ""
+    reason: str = ""
 
 
 class Preview(BaseModel):
@@ -57,34 +57,34 @@ class Preview(BaseModel):
         id: The id of the saga.
         way: `back`, or `forward` where the pivot is done or in doubt, so that nothing would be compensated.
         compensations: The compensations that would run, the first to run first.
-        stays: The remaining effects.
+        remaining_effects: The remaining effects.
         has_completed: Whether the saga has completed, so that its effects are final.
-        has_turned: Whether the saga compensates already.
-        root: The root saga of a completed child; the root's preview has the child's compensations.
-        unknown: The children with unknown pending compensations. The compensations of an open child are
-            known, and are part of `compensations`.
-        left: The pending compensations of steps from superseded runs only. The saga does not know these
-            steps; only a rescue of the closed saga compensates the steps.
+        is_compensating: Whether the saga compensates already.
+        root_id: The root saga of a completed child; the root's preview has the child's compensations.
+        unresolved_children: The children with unknown pending compensations. The compensations of an open
+            child are known, and are part of `compensations`.
+        superseded_compensations: The pending compensations of steps from superseded runs only. The saga does
+            not know these steps; only a rescue of the closed saga compensates the steps.
     """
 
     model_config = ConfigDict(frozen=True)
 
     id: str
-    way: RecoveryDirection
+    recovery_direction: RecoveryDirection
     compensations: tuple[PlannedCompensation, ...] = ()
-    stays: tuple[RemainingEffect, ...] = ()
-    unknown: tuple[str, ...] = ()
-    left: tuple[PlannedCompensation, ...] = ()
+    remaining_effects: tuple[RemainingEffect, ...] = ()
+    unresolved_children: tuple[str, ...] = ()
+    superseded_compensations: tuple[PlannedCompensation, ...] = ()
     has_completed: bool = False
-    has_turned: bool = False
-    root: str = ""
+    is_compensating: bool = False
+    root_id: str = ""
 
     @property
     def sentence(self) -> str:
         """The preview as a sentence, without a full stop."""
-        if not self.left:
+        if not self.superseded_compensations:
             return self._summary()
-        count = len(self.left)
+        count = len(self.superseded_compensations)
         effects = "1 effect" if count == 1 else f"{count} effects"
         verb = "needs" if count == 1 else "need"
         return f"{self._summary()}; {effects} from before a reset {verb} a rescue"
@@ -92,16 +92,16 @@ class Preview(BaseModel):
     def _summary(self) -> str:
         if self.has_completed:
             return "nothing would be compensated: the saga has completed"
-        if self.root:
-            return f"the saga is a completed child: see the preview of its root {self.root!r}"
-        if self.way is RecoveryDirection.FORWARD:
+        if self.root_id:
+            return f"the saga is a completed child: see the preview of its root {self.root_id!r}"
+        if self.recovery_direction is RecoveryDirection.FORWARD:
             return "nothing would be compensated: the pivot is done or in doubt"
         if not self.compensations:
             return "no compensation is pending"
         count = len(self.compensations)
         compensations = "1 compensation" if count == 1 else f"{count} compensations"
         order = "" if count == 1 else ", in this order"
-        return f"{compensations} {'still to run' if self.has_turned else 'would run'}{order}"
+        return f"{compensations} {'still to run' if self.is_compensating else 'would run'}{order}"
 
 
 def build_preview(record: SagaRecord) -> Preview:
@@ -119,14 +119,14 @@ def build_preview(record: SagaRecord) -> Preview:
     own_plan = () if record.is_handed_over else select(plan, lambda address: address not in superseded)
     return Preview(
         id=record.id,
-        way=rebuilt.direction,
+        recovery_direction=rebuilt.direction,
         compensations=(*of_children, *_planned(own_plan)),
-        stays=tuple(_remaining_effects(record, planned)),
-        unknown=() if is_forward else tuple(_unknown_children(rebuilt.ledger, open_children)),
-        left=tuple(_planned(rebuilt.superseded)) if superseded else (),
+        remaining_effects=tuple(_remaining_effects(record, planned)),
+        unresolved_children=() if is_forward else tuple(_unknown_children(rebuilt.ledger, open_children)),
+        superseded_compensations=tuple(_planned(rebuilt.superseded)) if superseded else (),
         has_completed=record.has_completed,
-        has_turned=rebuilt.lifecycle.has_compensated,
-        root=record.root if record.is_handed_over and not is_forward else "",
+        is_compensating=rebuilt.lifecycle.has_compensated,
+        root_id=record.root if record.is_handed_over and not is_forward else "",
     )
 
 
@@ -143,9 +143,9 @@ def _compensations_of(previews: dict[str, Preview]) -> Iterator[PlannedCompensat
     """The compensations of open children; several children compensate in parallel."""
     for number, (child, preview) in enumerate(previews.items(), start=1):
         for each in preview.compensations:
-            lanes = filter(None, (str(number) if len(previews) > 1 else "", each.lane))
+            branches = filter(None, (str(number) if len(previews) > 1 else "", each.branch))
             address = in_parent(child, each.address)
-            yield PlannedCompensation(address=address, activity=each.activity, lane=".".join(lanes))
+            yield PlannedCompensation(address=address, activity=each.activity, branch=".".join(branches))
 
 
 def _unknown_children(ledger: Ledger, previews: dict[str, Preview]) -> Iterator[str]:
@@ -153,23 +153,23 @@ def _unknown_children(ledger: Ledger, previews: dict[str, Preview]) -> Iterator[
         if address not in previews:
             yield address
         else:
-            yield from (f"{address}/{each}" for each in previews[address].unknown)
+            yield from (f"{address}/{each}" for each in previews[address].unresolved_children)
 
 
-def _planned(plan: tuple[PlanItem, ...], lane: str = "") -> Iterator[PlannedCompensation]:
+def _planned(plan: tuple[PlanItem, ...], branch: str = "") -> Iterator[PlannedCompensation]:
     for item in plan:
         if isinstance(item, PendingCompensation):
-            yield PlannedCompensation(address=item.address, activity=item.activity, lane=lane)
+            yield PlannedCompensation(address=item.address, activity=item.activity, branch=branch)
         else:
-            for number, items in enumerate(item.lanes, start=1):
-                yield from _planned(items, f"{lane}.{number}" if lane else str(number))
+            for number, items in enumerate(item.branches, start=1):
+                yield from _planned(items, f"{branch}.{number}" if branch else str(number))
 
 
 def _remaining_effects(record: SagaRecord, planned: Set[str] = frozenset()) -> Iterator[RemainingEffect]:
     """The effects, done or in doubt, without a compensation, with the addresses of `record`."""
     ledger, record = rebuild_saga(record).ledger, with_superseded_runs(record)
     skipped = {
-        verb.entry.about: f"skipped by {verb.entry.by}: {verb.entry.because}"
+        verb.entry.target: f"skipped by {verb.entry.by}: {verb.entry.because}"
         for each in (record, *record.own_rescues)
         for verb in each.verbs
         if verb.entry.verb == SKIP
@@ -177,12 +177,12 @@ def _remaining_effects(record: SagaRecord, planned: Set[str] = frozenset()) -> I
     compensated = (ledger.compensated - skipped.keys()) | planned
     for address, entry in ledger.entries.items():
         if not entry.is_child and address not in compensated and entry.outcome in MAY_HAVE_HAPPENED:
-            yield RemainingEffect(address=address, outcome=entry.outcome, because=skipped.get(address, ""))
+            yield RemainingEffect(address=address, outcome=entry.outcome, reason=skipped.get(address, ""))
     for child in record.children:
         for effect in _remaining_effects(child.record) if child.record else ():
             address = in_parent(child.address, effect.address)
             if address not in compensated:
                 yield effect.model_copy(update={"address": address})
     for activity in record.activities:
-        if activity.header.purpose is Purpose.AFTERWARDS and activity.is_done:
+        if activity.header.purpose is Purpose.AFTER_COMPENSATION and activity.is_done:
             yield RemainingEffect(address=activity.address, outcome=Outcome.DONE)

@@ -196,7 +196,7 @@ class SagaRecord:
     @property
     def own_rescues(self) -> list["SagaRecord"]:
         """The rescues of this saga, without the rescues of an earlier saga with the same id."""
-        began = self.continued_state.began_at if self.continued_state else self.started_at
+        began = self.continued_state.started_at if self.continued_state else self.started_at
         return [each for each in self.rescues if not (began and each.started_at) or each.started_at >= began]
 
     @property
@@ -218,7 +218,7 @@ class SagaRecord:
 def manual_resolutions_of(record: SagaRecord) -> dict[str, ManualResolution]:
     """How operators resolved steps manually, by the addresses of the steps."""
     return {
-        verb.entry.about: "skipped" if verb.entry.verb == SKIP else "completed by hand"
+        verb.entry.target: "skipped" if verb.entry.verb == SKIP else "completed-manually"
         for verb in record.verbs
         if verb.entry.verb in (SKIP, COMPLETE)
     }

@@ -11,25 +11,25 @@ from .._wire.operator_requests import AuditEntry
 from .closure import CloseStatus
 from .ledger_rebuild import RecoveryDirection
 
-FOR_OPERATOR = "for a person"
-UNTIL_UNPAUSED = "until its workflow is unpaused in Temporal"
-"""Two values of `PendingWait.what`; every other value is the summary of an open timer."""
+FOR_OPERATOR = "for-operator"
+UNTIL_UNPAUSED = "until-unpaused"
+"""Two values of `PendingWait.condition`; every other value is the summary of an open timer."""
 
 
 class CompensationState(StrEnum):
     """The progress of a compensation."""
 
-    PENDING = "owed"
+    PENDING = "pending"
     """The compensation would run if the saga failed now, or is about to run."""
-    OF_PARENT = "its parent's"
+    OF_PARENT = "of-parent"
     """The saga is a completed child: the parent runs the compensation if the parent fails."""
-    UNDER_WAY = "under way"
+    UNDER_WAY = "under-way"
     """The compensation runs."""
     FAILING = "failing"
     """The last round of attempts failed; another round follows, or an operator must act."""
     DONE = "done"
     """The compensation is done."""
-    DONE_MANUALLY = "by hand"
+    DONE_MANUALLY = "completed-manually"
     """An operator marked the compensation as done manually."""
     SKIPPED = "skipped"
     """An operator skipped the compensation."""
@@ -66,7 +66,7 @@ class StepLine(_Model):
 
     Args:
         address: The address in the saga.
-        purpose: `step`, `best-effort`, `pivot`, `retriable`, `afterwards`, or `child`.
+        purpose: `step`, `best-effort`, `pivot`, `retriable`, `after-compensation`, or `child`.
         outcome: The outcome; `started` while the outcome is open.
         activity: The activity type, or the workflow type of a child.
         started_at: The time of scheduling.
@@ -76,8 +76,8 @@ class StepLine(_Model):
         reason: The reason of a rejection or failure.
         compensations: The compensation of the step, or the compensations of a completed child.
         child: The timeline of a child.
-        left_by: The superseded run of the step; empty for a step of the current run.
-        by_hand: The manual resolution; the outcome is then the operator's decision.
+        superseded_run_id: The superseded run of the step; empty for a step of the current run.
+        manual_resolution: The manual resolution; the outcome is then the operator's decision.
     """
 
     address: str
@@ -91,8 +91,8 @@ class StepLine(_Model):
     reason: str = ""
     compensations: tuple[CompensationLine, ...] = ()
     child: "Timeline | None" = None
-    left_by: str = ""
-    by_hand: ManualResolution | None = None
+    superseded_run_id: str = ""
+    manual_resolution: ManualResolution | None = None
 
 
 class TaskFailure(_Model):
@@ -111,11 +111,11 @@ class PendingWait(_Model):
     """A condition for which an open saga waits.
 
     Args:
-        what: The condition: the summary of a timer, or a sentence of this module.
+        condition: The condition: the summary of a timer, or a constant of this module.
         until: The latest end of the wait; None if only the condition ends the wait.
     """
 
-    what: str
+    condition: str
     until: datetime | None = None
 
 
@@ -134,18 +134,18 @@ class Timeline(_Model):
         run_id: The current run of the workflow.
         type: The workflow type.
         status: The status; `terminated`, `timed-out` or `failed` for a workflow without a final saga status.
-        way: The direction of the recovery: `back` or `forward`.
-        since: The time of the published status; None for an unpublished status.
+        recovery_direction: The direction of the recovery: `backward` or `forward`.
+        status_at: The time of the published status; None for an unpublished status.
         started_at: The time of the start.
         ended_at: The time of the close.
-        closed: The close status of the workflow.
+        close_status: The close status of the workflow.
         code: The code of the failure of the workflow.
         reason: The reason of the failure.
         steps: The steps and children, in the order of their start.
-        fault: The failure of the workflow code, which must be fixed before the saga can go on.
+        task_failure: The failure of the workflow code, which must be fixed before the saga can go on.
         waits: The conditions for which the saga waits.
-        verbs: The audit trail.
-        cancels: The cancel requests.
+        audit_trail: The audit trail.
+        cancel_requests: The cancel requests.
         continued_from: The run before the first run in the timeline, where the workflow continued as new.
         continued_as: The run after the last run in the timeline.
         rescues: The timelines of the rescues, in the order of their start.
@@ -155,18 +155,18 @@ class Timeline(_Model):
     run_id: str = ""
     type: str = ""
     status: str
-    way: RecoveryDirection
-    since: datetime | None = None
+    recovery_direction: RecoveryDirection
+    status_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
-    closed: CloseStatus | None = None
+    close_status: CloseStatus | None = None
     code: str = ""
     reason: str = ""
     steps: tuple[StepLine, ...] = ()
-    fault: TaskFailure | None = None
+    task_failure: TaskFailure | None = None
     waits: tuple[PendingWait, ...] = ()
-    verbs: tuple[AuditEntry, ...] = ()
-    cancels: tuple[CancelRequest, ...] = ()
+    audit_trail: tuple[AuditEntry, ...] = ()
+    cancel_requests: tuple[CancelRequest, ...] = ()
     continued_from: str = ""
     continued_as: str = ""
     rescues: "tuple[Timeline, ...]" = ()

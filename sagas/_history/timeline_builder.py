@@ -48,18 +48,22 @@ def build_timeline(record: SagaRecord) -> Timeline:
         run_id=record.run_id,
         type=record.type,
         status=status,
-        since=record.status_at if status == record.status else None,
-        way=rebuilt.direction,
+        status_at=record.status_at if status == record.status else None,
+        recovery_direction=rebuilt.direction,
         started_at=record.started_at,
         ended_at=closure and closure.closed_at,
-        closed=closure and closure.status,
+        close_status=closure and closure.status,
         code=closure.code if closure else "",
         reason=closure.reason if closure else "",
         steps=tuple(_steps(record, rebuilt)),
-        fault=TaskFailure(reason=failure.reason, since=failure.at) if failure and closure is None else None,
+        task_failure=TaskFailure(reason=failure.reason, since=failure.at)
+        if failure and closure is None
+        else None,
         waits=tuple(_waits(record, status, rebuilt.direction)) if closure is None else (),
-        verbs=tuple(_audit_trail(record)),
-        cancels=tuple(CancelRequest(at=each.at, reason=each.reason) for each in record.cancel_requests),
+        audit_trail=tuple(_audit_trail(record)),
+        cancel_requests=tuple(
+            CancelRequest(at=each.at, reason=each.reason) for each in record.cancel_requests
+        ),
         continued_from=record.continued_from,
         continued_as=record.continued_as,
         rescues=tuple(map(build_timeline, record.own_rescues)),
@@ -73,17 +77,17 @@ def _waits(record: SagaRecord, status: str, direction: RecoveryDirection) -> Ite
     Activities of superseded runs do not count: the current run never receives their results.
     """
     if record.is_paused:
-        yield PendingWait(what=UNTIL_UNPAUSED)
+        yield PendingWait(condition=UNTIL_UNPAUSED)
     # The deadline has no effect once the saga is past the pivot or compensates.
     has_deadline = direction is RecoveryDirection.BACKWARD and status in (Status.RUNNING, Status.HELD)
     hidden = ("", Status.HELD) if has_deadline else ("", Status.HELD, DEADLINE)
     for timer in record.timers.values():
         if timer.summary not in hidden:
-            yield PendingWait(what=timer.summary, until=timer.fires_at)
+            yield PendingWait(condition=timer.summary, until=timer.fires_at)
     is_busy = any(each.is_under_way for each in record.activities if not each.superseded_run_id)
     will_retry = any(timer.summary == NEXT_ATTEMPT for timer in record.timers.values())
     if status == Status.STUCK and not is_busy and not will_retry:
-        yield PendingWait(what=FOR_OPERATOR)
+        yield PendingWait(condition=FOR_OPERATOR)
 
 
 def _audit_trail(record: SagaRecord) -> Iterator[AuditEntry]:
@@ -124,7 +128,9 @@ def _steps(record: SagaRecord, rebuilt: RebuiltSaga) -> Iterator[StepLine]:
         if isinstance(item, ChildRecord):
             problem = "" if item.superseded_run_id else unresolved.get(item.address, "")
             yield _child_line(record, rebuilt, item, problem)
-        elif item.header.purpose in (*LEDGER_PURPOSES, Purpose.AFTERWARDS) and item.address not in seen:
+        elif (
+            item.header.purpose in (*LEDGER_PURPOSES, Purpose.AFTER_COMPENSATION) and item.address not in seen
+        ):
             seen.add(item.address)
             purposes = (item.header.purpose, Purpose.PROBE)
             same_step = [
@@ -156,8 +162,8 @@ def _step_line(record: SagaRecord, rebuilt: RebuiltSaga, activities: list[Activi
         code=failure.code,
         reason=failure.reason,
         compensations=tuple(_compensation_lines(record, rebuilt, first.address)),
-        left_by=last.superseded_run_id,
-        by_hand=resolution,
+        superseded_run_id=last.superseded_run_id,
+        manual_resolution=resolution,
     )
 
 
@@ -187,8 +193,8 @@ def _child_line(record: SagaRecord, rebuilt: RebuiltSaga, child: ChildRecord, pr
         reason=problem or (closure.reason if closure else ""),
         compensations=compensations,
         child=timeline,
-        left_by=child.superseded_run_id,
-        by_hand=manual_resolutions_of(record).get(child.address) if child.is_pivot else None,
+        superseded_run_id=child.superseded_run_id,
+        manual_resolution=manual_resolutions_of(record).get(child.address) if child.is_pivot else None,
     )
 
 

@@ -32,14 +32,14 @@ def unresolved_children(record: SagaRecord) -> dict[str, str]:
         for child in children
         if child.closure and child.closure.is_completed and child.closure.pending is not None
     ]
-    unread: list[ChildRecord] = []
+    unconsumed: list[ChildRecord] = []
     if record.status == Status.STUCK and not record.has_pending_workflow_task:
         if not record.has_compensated:
             # No step runs beside the pivot, and a step follows a pivot with a known outcome.
-            unread = [child for child in completed if child.is_pivot and child is scheduled[-1]]
+            unconsumed = [child for child in completed if child.is_pivot and child is scheduled[-1]]
         else:
-            unread = _not_compensated(scheduled, completed, resolved, has_other_reason=bool(unreported))
-    return {child.address: _explain(child) for child in (*unreported, *unread)}
+            unconsumed = _not_compensated(scheduled, completed, resolved, has_other_reason=bool(unreported))
+    return {child.address: _explain(child) for child in (*unreported, *unconsumed)}
 
 
 def _not_compensated(

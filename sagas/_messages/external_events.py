@@ -46,29 +46,29 @@ class ExternalEvents:
 
     Args:
         scope: The saga.
-        unread: The events of an earlier run without a wait, by name.
-        given_up: The times at which waits of an earlier run timed out, by name.
+        unconsumed: The events of an earlier run without a wait, by name.
+        expired_waits: The times at which waits of an earlier run timed out, by name.
     """
 
     def __init__(
         self,
         scope: Scope,
-        unread: dict[str, list[Any]] | None = None,
-        given_up: dict[str, datetime] | None = None,
+        unconsumed: dict[str, list[Any]] | None = None,
+        expired_waits: dict[str, datetime] | None = None,
     ) -> None:
         self._scope = scope
-        self._unread, self._given_up = unread or {}, given_up or {}
+        self._unconsumed, self._expired_waits = unconsumed or {}, expired_waits or {}
         self._expected: dict[str, ExpectedEvent[Any]] = {}
 
     @property
-    def unread(self) -> dict[str, list[Any]]:
+    def unconsumed(self) -> dict[str, list[Any]]:
         """The events without a wait, by name."""
-        return self._unread | {e.name: list(e.arrived) for e in self._expected.values() if e.arrived}
+        return self._unconsumed | {e.name: list(e.arrived) for e in self._expected.values() if e.arrived}
 
     @property
-    def given_up(self) -> dict[str, datetime]:
+    def expired_waits(self) -> dict[str, datetime]:
         """The times at which waits timed out, by the name of the event."""
-        return self._given_up | {e.name: e.expired_at for e in self._expected.values() if e.expired_at}
+        return self._expired_waits | {e.name: e.expired_at for e in self._expected.values() if e.expired_at}
 
     def expect(self, name: str, message: type[T]) -> ExpectedEvent[T]:
         """Opens a slot for an external event.
@@ -82,9 +82,9 @@ class ExternalEvents:
         if name in self._expected:
             raise DefinitionError(f"{name!r} is expected already: keep what `expect` returned")
         expected = self._expected[name] = ExpectedEvent[T](name)
-        expected.timed_out_at = self._given_up.pop(name, None)
+        expected.timed_out_at = self._expired_waits.pop(name, None)
         convert = workflow.payload_converter()
-        for value in self._unread.pop(name, []):
+        for value in self._unconsumed.pop(name, []):
             # The earlier run wrote the event as JSON when the saga continued as new.
             expected.arrived += convert.from_payloads(convert.to_payloads([value]), [message])
         self._set_handlers(expected, message)
@@ -92,7 +92,7 @@ class ExternalEvents:
 
     def report_unread(self) -> None:
         """Reports the events without a wait."""
-        for name, values in self.unread.items():
+        for name, values in self.unconsumed.items():
             count = f"{len(values)} times " if len(values) > 1 else ""
             self._report(f"{name} came {count}and was never asked for")
 

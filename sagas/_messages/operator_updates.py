@@ -191,7 +191,8 @@ class OperatorUpdates:
             return self._refusal_of_unstuck(request.step)
         if stuck.purpose is Purpose.RETRIABLE:
             return (
-                f"{request.step!r} comes after the pivot and cannot be skipped: do it by hand and complete it"
+                f"{request.step!r} comes after the pivot and cannot be skipped: execute the action manually, "
+                "then complete the step"
             )
         return self._scope.lifecycle.refusal_of_resolution(request.step)
 
@@ -219,7 +220,7 @@ class OperatorUpdates:
     def _complete(self, request: CompleteRequest) -> None:
         result = _read_result(self._scope.lifecycle.stuck_steps[request.step], request)
         outcome = ActivityOutcome(Outcome.DONE, result)
-        self._retry_loop.resolve(request.step, "completed by hand", outcome)
+        self._retry_loop.resolve(request.step, "completed-manually", outcome)
 
     def _refusal_of_approve(self, request: ApproveRequest) -> str | None:
         if self._approvals is None:

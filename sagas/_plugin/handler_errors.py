@@ -10,9 +10,16 @@ import asyncio
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, CancelledError
 
-from .._errors import DefinitionError, RejectedError, SagaError, TooLateError, wire_type_of
+from .._errors import (
+    DefinitionError,
+    RejectedError,
+    SagaError,
+    TooLateError,
+    WireFormatError,
+    wire_type_of,
+)
 from .._run.context import RunContext
-from .._wire.failures import LONGEST_REASON, SAGA_REFUSED, SAGA_UNACCOUNTED, to_application_error
+from .._wire.failures import LONGEST_REASON, SAGA_FOREIGN_WORK, SAGA_REFUSED, to_application_error
 
 
 def absorb_signal_error(context: RunContext, error: Exception | asyncio.CancelledError, signal: str) -> bool:
@@ -65,7 +72,7 @@ def refuse_to_parent(context: RunContext, error: BaseException) -> None:
     if context.is_child and context.has_foreign_work and not context.has_saga:
         raise ApplicationError(
             f"{wire_type_of(error)} was raised after activities that belong to no saga",
-            type=SAGA_UNACCOUNTED,
+            type=SAGA_FOREIGN_WORK,
             non_retryable=True,
         ) from error
 
@@ -73,7 +80,7 @@ def refuse_to_parent(context: RunContext, error: BaseException) -> None:
 def _is_bug(error: BaseException) -> bool:
     """Whether the error fails the workflow task until the code is mended, as any other bug does."""
     if isinstance(error, SagaError):
-        return isinstance(error, DefinitionError)
+        return isinstance(error, (DefinitionError, WireFormatError))
     return not isinstance(error, asyncio.CancelledError) and not workflow.is_failure_exception(error)
 
 

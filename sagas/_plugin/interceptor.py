@@ -31,8 +31,8 @@ from .._run.context import RunContext, enter_context
 from .._run.status_details import render_details
 from .._temporal.handler_arguments import check_update_arguments, signal_mismatch
 from .._wire.activity_header import HEADER, event_groups_of
-from .._wire.child_saga import CHILD_MEMO, UNACCOUNTED_MEMO, ChildMemo, ChildResult
-from .._wire.continued_state import CARRIED_MEMO, ContinuedState
+from .._wire.child_saga import CHILD_MEMO, FOREIGN_WORK_MEMO, ChildMemo, ChildResult
+from .._wire.continued_state import CONTINUED_STATE_MEMO, ContinuedState
 from .._wire.failures import to_application_error, trimmed_cause
 from .._wire.operator_requests import Authorize
 from .._workflow.saga import Saga
@@ -103,7 +103,9 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
         answer = result
         if context.is_child:
             answer = ChildResult(
-                result=result, owed=context.pending_for_parent, by_hand=context.resolutions_for_parent
+                result=result,
+                compensations=context.pending_for_parent,
+                manual_resolutions=context.resolutions_for_parent,
             )
         if context.has_saga:
             refuse_oversized(answer)
@@ -180,7 +182,7 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
     def _make_context(self) -> RunContext:
         read = workflow.payload_converter().from_payload
         memo = workflow.info().raw_memo
-        child_memo, state = memo.get(CHILD_MEMO), memo.get(CARRIED_MEMO)
+        child_memo, state = memo.get(CHILD_MEMO), memo.get(CONTINUED_STATE_MEMO)
         continued = read(state, ContinuedState) if state else None
         context = RunContext(
             is_child=child_memo is not None,
@@ -188,10 +190,10 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
             search_attributes=self.search_attributes,
             continued=continued,
             authorize=self.authorize,
-            has_foreign_work=UNACCOUNTED_MEMO in memo,
+            has_foreign_work=FOREIGN_WORK_MEMO in memo,
             lifecycle=Lifecycle(
                 starts_past_pivot=continued is not None and continued.is_past_pivot,
-                resolutions=dict(continued.by_hand) if continued else {},
+                resolutions=dict(continued.manual_resolutions) if continued else {},
             ),
         )
         # A new random seed is the only sign of a reset, after which a workflow may take another course.
@@ -242,7 +244,7 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
 
     def continue_as_new(self, input: ContinueAsNewInput) -> NoReturn:  # noqa: A002 - Temporal's
         context = self._inbound.context
-        is_of_saga = input.memo is not None and CARRIED_MEMO in input.memo
+        is_of_saga = input.memo is not None and CONTINUED_STATE_MEMO in input.memo
         if (context.has_saga or context.continued is not None) and not is_of_saga:
             raise DefinitionError(
                 "a workflow that continues as new by itself forgets what its saga has done: "

@@ -2,13 +2,15 @@
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from pydantic import ValidationError
+from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter
 from temporalio.plugin import SimplePlugin
-from temporalio.worker import ReplayerConfig, WorkerConfig
+from temporalio.worker import Replayer, ReplayerConfig, WorkerConfig, WorkflowReplayResult
 
 from .._errors import DefinitionError
 from .._temporal.payload_converter import SagaPayloadConverter
@@ -16,8 +18,14 @@ from .._temporal.sandbox import with_sagas
 from .._wire.operator_requests import Authorize
 from .._workflow.rescue_workflow import RescueSaga
 from .interceptor import SagaInterceptor
+from .replay_checks import refuse_other_formats
 
 logger = logging.getLogger(__name__)
+
+_Replay = Callable[
+    [Replayer, AsyncIterator[WorkflowHistory]],
+    AbstractAsyncContextManager[AsyncIterator[WorkflowReplayResult]],
+]
 
 
 class SagaPlugin(SimplePlugin):
@@ -41,7 +49,7 @@ class SagaPlugin(SimplePlugin):
         authorize: Called before an operator's verb is executed, with the verb and the request; returns the
             reason of a refusal as a sentence, or `None`. The function runs in the workflow, and must neither
             block nor do I/O. Without the function, an approval trusts the role in the request, and the first
-            worker with workflows logs a warning.
+            worker with workflows logs that at the level INFO.
     """
 
     def __init__(self, *, search_attributes: bool = True, authorize: Authorize | None = None) -> None:
@@ -75,6 +83,17 @@ class SagaPlugin(SimplePlugin):
     def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
         """Configures a replayer for sagas, like a worker."""
         return config if self._is_there(config) else super().configure_replayer(config)
+
+    @asynccontextmanager
+    async def run_replayer(
+        self,
+        replayer: Replayer,
+        histories: AsyncIterator[WorkflowHistory],
+        next: _Replay,  # noqa: A002 - Temporal's
+    ) -> AsyncGenerator[AsyncIterator[WorkflowReplayResult]]:
+        """Replays histories; raises `WireFormatError` for a saga with another wire format."""
+        async with super().run_replayer(replayer, refuse_other_formats(histories), next) as results:
+            yield results
 
     def _log_missing_authorization(self) -> None:
         """Logs, once for each plugin, that approvals accept any role."""

@@ -11,7 +11,7 @@ from temporalio.common import RawValue
 from .._core.compensation import PlanItem
 from .._core.lifecycle import Lifecycle, ManualResolution, Phase
 from .._errors import DefinitionError
-from .._wire.child_saga import CHILD_MEMO, UNACCOUNTED_MEMO
+from .._wire.child_saga import CHILD_MEMO, FOREIGN_WORK_MEMO
 from .._wire.continued_state import ContinuedState
 from .._wire.operator_requests import Authorize
 from .cancellation_shield import CancellationShield
@@ -108,7 +108,7 @@ class RunContext:
             return memo
         own = {name: RawValue(value) for name, value in workflow.info().raw_memo.items()}
         kept = {name: value for name, value in own.items() if memo is None or name == CHILD_MEMO}
-        return {**(memo or {}), **kept} | ({UNACCOUNTED_MEMO: True} if self.has_foreign_work else {})
+        return {**(memo or {}), **kept} | ({FOREIGN_WORK_MEMO: True} if self.has_foreign_work else {})
 
     def note_reset(self, seed: int) -> None:
         """Records a reset of the workflow to this point; a new random seed is the sign of a reset."""

@@ -24,11 +24,11 @@ STATUS = "status"
 # Neither `_total` nor `_seconds`: the Prometheus exporter appends the suffixes, also to names that end in
 # one.
 DESCRIPTIONS: Mapping[str, str] = {
-    STARTED: "Sagas that have begun",
+    STARTED: "Sagas that have started",
     ENDED: "Sagas that have ended",
     COMPENSATION_DONE: "Compensations that have succeeded",
     COMPENSATION_FAILED: "Compensations of which all attempts of a round have failed",
-    STUCK_ENTERED: "Sagas that have got stuck",
+    STUCK_ENTERED: "Sagas that have become stuck",
     STUCK_LEFT: "Sagas that are not stuck any more",
     DURATION: "From the start of a saga to its end",
     STUCK_DURATION: "How long a saga was stuck",

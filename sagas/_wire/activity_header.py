@@ -8,7 +8,6 @@ policies; business data is only in the input of the activity.
 from functools import lru_cache
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
@@ -16,26 +15,25 @@ from .._core.compensation import CompensationOrder, CompensationScope, Compensat
 from .._core.ids import address_of
 from .._core.purpose import Purpose
 from .._declarations.step import Action, Step
+from .stored_model import StoredModel
 
 HEADER = "saga"
 """The name of the header field."""
 
 
-class ActivityHeader(BaseModel):
+class ActivityHeader(StoredModel):
     """The header of one activity; the activity id contains the address of the step, see `sagas._core.ids`.
 
     Args:
         purpose: The purpose of the activity.
-        owes: The compensation of the step.
+        compensation: The compensation of the step.
         rejections: The error types that reject the action.
         scope: The scope of the saga.
         order: The order of the compensations of the saga.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     purpose: Purpose
-    owes: CompensationSpec | None = None
+    compensation: CompensationSpec | None = None
     rejections: tuple[str, ...] = ()
     scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
@@ -50,11 +48,13 @@ def action_header(
 ) -> Payload:
     """The header of the activity of an action."""
     # After the pivot nothing is compensated.
-    owes = action.compensation if isinstance(action, Step) and purpose is not Purpose.RETRIABLE else None
+    compensation = (
+        action.compensation if isinstance(action, Step) and purpose is not Purpose.RETRIABLE else None
+    )
     return _payload(
         ActivityHeader(
             purpose=purpose,
-            owes=owes,
+            compensation=compensation,
             rejections=tuple(sorted(action.call.rejections)),
             scope=scope,
             order=order,
@@ -73,6 +73,7 @@ def read_header(payload: Payload) -> ActivityHeader:
 
     Raises:
         pydantic.ValidationError: The header is not the header of a saga's activity.
+        WireFormatError: Another version of this SDK wrote the header.
     """
     return ActivityHeader.model_validate_json(payload.data)
 

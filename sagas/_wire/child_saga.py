@@ -3,46 +3,43 @@
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from .._core.compensation import PlanItem
 from .._core.lifecycle import ManualResolution
+from .stored_model import StoredModel
 
-CHILD_MEMO = "saga"
+CHILD_MEMO = "saga-child"
 """The memo of a child saga; the value is a `ChildMemo`."""
-UNACCOUNTED_MEMO = "saga-unaccounted"
+FOREIGN_WORK_MEMO = "saga-foreign-work"
 """The memo of a child that ran activities outside of the saga and then continued as new."""
 
 ResultT = TypeVar("ResultT")
 
 
-class ChildResult(BaseModel, Generic[ResultT]):
+class ChildResult(StoredModel, Generic[ResultT]):
     """The result of a completed child saga, with the compensations for the parent.
 
     Args:
         result: The result of the child's run method.
-        owed: The pending compensations, in the order of execution.
-        by_hand: The manual resolutions, by address.
+        compensations: The pending compensations, in the order of execution.
+        manual_resolutions: The manual resolutions, by address.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     result: ResultT
-    owed: tuple[PlanItem, ...] = ()
-    by_hand: dict[str, ManualResolution] = {}
+    compensations: tuple[PlanItem, ...] = ()
+    manual_resolutions: dict[str, ManualResolution] = Field(default_factory=dict[str, ManualResolution])
 
 
-class ChildMemo(BaseModel):
+class ChildMemo(StoredModel):
     """The memo of a child saga.
 
     Args:
-        child_of: The workflow id of the parent.
+        parent_id: The workflow id of the parent.
         is_pivot: Whether the child is the pivot of the parent.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    child_of: str = ""
+    parent_id: str = ""
     is_pivot: bool = False
 
 

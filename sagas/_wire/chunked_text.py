@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-LARGEST_PART = 256 * 1024
+LARGEST_CHUNK = 256 * 1024
 """Characters; less than the server's limit of 2 MiB for any characters."""
 
 
@@ -15,16 +15,16 @@ class TextChunk(BaseModel):
     """A chunk of a text.
 
     Args:
-        of: The beginning of the hash of the text.
-        number: The position of the chunk, counted from 0.
+        digest: The beginning of the hash of the text.
+        index: The position of the chunk, counted from 0.
         count: The number of chunks of the text.
         text: The content of the chunk.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    of: str
-    number: int
+    digest: str
+    index: int
     count: int
     text: str
 
@@ -38,12 +38,12 @@ class ChunkAssembler:
 
     def add(self, part: TextChunk) -> None:
         """Adds a chunk."""
-        found = self._found.setdefault(part.of, {})
-        found[part.number] = part
+        found = self._found.setdefault(part.digest, {})
+        found[part.index] = part
         if self.whole is None and all(number in found for number in range(part.count)):
             text = "".join(found[number].text for number in range(part.count))
             # Any sender of signals can send chunks that form no text with the declared hash.
-            self.whole = text if _name(text) == part.of else None
+            self.whole = text if _name(text) == part.digest else None
 
     def add_those_in(self, contents: Iterable[object]) -> Self:
         """Adds the chunks among decoded JSON values; ignores other values."""
@@ -54,15 +54,15 @@ class ChunkAssembler:
 
     def missing(self, parts: tuple[TextChunk, ...]) -> tuple[TextChunk, ...]:
         """Returns the chunks of a text that have not arrived, or were replaced by other chunks."""
-        return tuple(part for part in parts if self._found.get(part.of, {}).get(part.number) != part)
+        return tuple(part for part in parts if self._found.get(part.digest, {}).get(part.index) != part)
 
 
 def split(text: str) -> tuple[TextChunk, ...]:
     """Splits a text into chunks, the same chunks each time."""
-    pieces = [text[start : start + LARGEST_PART] for start in range(0, len(text), LARGEST_PART)]
+    pieces = [text[start : start + LARGEST_CHUNK] for start in range(0, len(text), LARGEST_CHUNK)]
     name = _name(text)
     return tuple(
-        TextChunk(of=name, number=n, count=len(pieces), text=piece) for n, piece in enumerate(pieces)
+        TextChunk(digest=name, index=n, count=len(pieces), text=piece) for n, piece in enumerate(pieces)
     )
 
 

@@ -11,8 +11,9 @@ from .._core.lifecycle import ManualResolution, Phase
 from .._core.outcome import Outcome
 from .._core.status import Status
 from .operator_requests import AuditEntry
+from .stored_model import StoredModel
 
-CARRIED_MEMO = "saga-carried"
+CONTINUED_STATE_MEMO = "saga-continued-state"
 """The memo of a run that continues an earlier run of the same saga; the value is a `ContinuedState`."""
 STATE = "saga-state"
 """The metadata key of the payload with the input of a saga that continues as new."""
@@ -25,7 +26,7 @@ class EntrySnapshot(BaseModel):
 
     address: str
     outcome: Outcome
-    owed: tuple[PlanItem, ...] = ()
+    compensations: tuple[PlanItem, ...] = ()
     is_child: bool = False
     is_best_effort: bool = False
 
@@ -33,14 +34,14 @@ class EntrySnapshot(BaseModel):
 class LedgerSnapshot(BaseModel):
     """The ledger of a run at its end, and the phase of the run."""
 
-    model_config = ConfigDict(frozen=True, serialize_by_alias=True, validate_by_name=True)
+    model_config = ConfigDict(frozen=True)
 
     scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
     phase: Phase = Phase.FORWARD
-    entries: dict[str, EntrySnapshot] = {}
-    made_up: frozenset[str] = frozenset()
-    address_counts: dict[str, int] = Field(default={}, alias="_count")
+    entries: dict[str, EntrySnapshot] = Field(default_factory=dict[str, EntrySnapshot])
+    compensated: frozenset[str] = frozenset()
+    address_counts: dict[str, int] = Field(default_factory=dict[str, int])
 
     @classmethod
     def of(cls, ledger: Ledger, phase: Phase) -> Self:
@@ -53,14 +54,14 @@ class LedgerSnapshot(BaseModel):
                 address: EntrySnapshot(
                     address=address,
                     outcome=entry.outcome,
-                    owed=entry.compensations,
+                    compensations=entry.compensations,
                     is_child=entry.is_child,
                     is_best_effort=entry.is_best_effort,
                 )
                 for address, entry in ledger.entries.items()
             },
-            made_up=frozenset(ledger.compensated),
-            address_counts=dict(ledger.address_counts),  # pyright: ignore[reportCallIssue]
+            compensated=frozenset(ledger.compensated),
+            address_counts=dict(ledger.address_counts),
         )
 
     def restore(self) -> Ledger:
@@ -72,34 +73,32 @@ class LedgerSnapshot(BaseModel):
                 address: LedgerEntry(
                     address=each.address,
                     outcome=each.outcome,
-                    compensations=each.owed,
+                    compensations=each.compensations,
                     is_child=each.is_child,
                     is_best_effort=each.is_best_effort,
                 )
                 for address, each in self.entries.items()
             },
-            compensated=set(self.made_up),
+            compensated=set(self.compensated),
             address_counts=dict(self.address_counts),
         )
 
 
-class ContinuedState(BaseModel):
+class ContinuedState(StoredModel):
     """The state of a saga, apart from the input of the workflow; stored in the workflow's memo."""
 
-    model_config = ConfigDict(frozen=True)
-
     ledger: LedgerSnapshot
-    began_at: datetime | None = None
-    shown: Status | None = None
+    started_at: datetime | None = None
+    published_status: Status | None = None
     """The status in the search attribute or the memo `SagaStatus`."""
-    afterwards: tuple[PendingCompensation, ...] = ()
-    by_hand: dict[str, ManualResolution] = {}
-    audit: tuple[AuditEntry, ...] = ()
-    unread: dict[str, list[Any]] = {}
+    after_compensation: tuple[PendingCompensation, ...] = ()
+    manual_resolutions: dict[str, ManualResolution] = Field(default_factory=dict[str, ManualResolution])
+    audit_trail: tuple[AuditEntry, ...] = ()
+    unconsumed_events: dict[str, list[Any]] = Field(default_factory=dict[str, list[Any]])
     """The external events that arrived and were not awaited yet, by name."""
-    given_up: dict[str, datetime] = {}
+    expired_waits: dict[str, datetime] = Field(default_factory=dict[str, datetime])
     """The external events whose wait timed out, with the time of the timeout, by name."""
-    expires_at: datetime | None = None
+    deadline: datetime | None = None
 
     @property
     def is_past_pivot(self) -> bool:

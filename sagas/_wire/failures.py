@@ -21,6 +21,7 @@ from .._errors import (
     DeadlineExceededError,
     DefinitionError,
     RejectedError,
+    TooLateError,
     UnknownOutcomeError,
     wire_type_of,
 )
@@ -36,14 +37,13 @@ SAGA_SETTLED = "SagaSettled"
 """Like `SagaCompensated`, for a saga with manually resolved compensations; the fourth detail is an object
 with the resolution of each address."""
 
-SAGA_UNACCOUNTED = "SagaUnaccounted"
+SAGA_FOREIGN_WORK = "SagaForeignWork"
 """The type of the application error of a child that failed after activities outside of the saga."""
 
-_WORDLESS = frozenset({SAGA_UNACCOUNTED, DefinitionError.wire_type, DefinitionError.__name__})
+_WITHOUT_PENDING = frozenset({SAGA_FOREIGN_WORK, DefinitionError.wire_type, TooLateError.wire_type})
 """The types of application errors of children that closed without reporting pending compensations.
 
-For a `DefinitionError` that ends a workflow, Temporal's SDK uses the name of the class as the type. Older
-histories may contain an earlier name of the class.
+For an error of this package that ends a workflow, Temporal's SDK uses the name of the class as the type.
 """
 _NONDETERMINISM = "[TMPRL1100]"
 """The beginning of the message of Temporal's nondeterminism errors, which have no type."""
@@ -55,7 +55,7 @@ event at the wrong time, a payload that cannot be decoded."""
 NO_WORKER = "no_worker"
 """The code of an activity that no worker has started in time."""
 
-CHILD_LOST = "child_lost"
+CHILD_OUTCOME_UNKNOWN = "child_outcome_unknown"
 """The code of a child that ended without reporting pending compensations."""
 
 OURS = f"{__name__.partition('.')[0]}."
@@ -76,12 +76,12 @@ def to_application_error(error: RejectedError) -> ApplicationError:
     )
 
 
-def compensated(error: BaseException, by_hand: Mapping[str, str]) -> ApplicationError:
+def compensated(error: BaseException, manual_resolutions: Mapping[str, str]) -> ApplicationError:
     """Returns the error that ends a compensated saga: the code, reason and field of the first failure.
 
     Args:
         error: The error that started the compensation.
-        by_hand: The manually resolved compensations, with the resolutions.
+        manual_resolutions: The manually resolved compensations, with the resolutions.
     """
     is_expected = isinstance(error, (RejectedError, DeadlineExceededError, CompensationRequestedError))
     first: tuple[str, str, str | None]
@@ -94,16 +94,16 @@ def compensated(error: BaseException, by_hand: Mapping[str, str]) -> Application
         case DeadlineExceededError():
             first = ("deadline_exceeded", text, None)
         case CompensationRequestedError():
-            first = ("turned_back", text, None)
+            first = ("compensation_requested", text, None)
         case ChildOutcomeUnknownError():
-            first = (CHILD_LOST, text, None)
+            first = (CHILD_OUTCOME_UNKNOWN, text, None)
         case _:
             first = (wire_type_of(error), text, None)
     return ApplicationError(
         text or wire_type_of(error),
         *first,
-        *([dict(by_hand)] if by_hand else []),
-        type=SAGA_SETTLED if by_hand else SAGA_COMPENSATED,
+        *([dict(manual_resolutions)] if manual_resolutions else []),
+        type=SAGA_SETTLED if manual_resolutions else SAGA_COMPENSATED,
         non_retryable=True,
         category=ApplicationErrorCategory.BENIGN if is_expected else ApplicationErrorCategory.UNSPECIFIED,
     )
@@ -120,7 +120,7 @@ def reports_pending(error: ApplicationError) -> bool:
     A workflow with `failure_exception_types` also closes with bugs, without compensation.
     """
     is_of_temporal = not error.type and error.message.startswith(_NONDETERMINISM)
-    return error.type not in _WORDLESS and not is_of_temporal
+    return error.type not in _WITHOUT_PENDING and not is_of_temporal
 
 
 def trimmed_cause(error: BaseException) -> BaseException | None:

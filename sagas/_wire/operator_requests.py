@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 HOLD, RESUME, RETRY = "saga-hold", "saga-resume", "saga-retry"
 SKIP, COMPLETE, COMPENSATE, APPROVE = "saga-skip", "saga-complete", "saga-compensate", "saga-approve"
 
-ManualResolution = Literal["skipped", "completed by hand"]
+ManualResolution = Literal["skipped", "completed-manually"]
 """How an operator resolved a step manually."""
 
 
@@ -73,7 +73,7 @@ class AuditEntry(BaseModel):
         at: The time in ISO 8601, UTC, in whole seconds.
         by: The operator.
         because: The reason.
-        about: The step or the approval in the request, else empty.
+        target: The step or the approval in the request, else empty.
         is_approved: The decision on an approval; None for every other verb.
     """
 
@@ -83,7 +83,7 @@ class AuditEntry(BaseModel):
     at: str
     by: str
     because: str
-    about: str = ""
+    target: str = ""
     is_approved: bool | None = None
 
     @classmethod
@@ -101,7 +101,7 @@ class AuditEntry(BaseModel):
                 "at": at.isoformat(timespec="seconds"),
                 "by": str(request.get("by", "")),
                 "because": str(request.get("because", "")),
-                "about": str(request.get("step") or request.get("approval") or ""),
+                "target": str(request.get("step") or request.get("approval") or ""),
                 "is_approved": request.get("is_approved", True) if verb == APPROVE else None,
             }
         )
@@ -110,7 +110,7 @@ class AuditEntry(BaseModel):
     def words(self) -> str:
         """The verb and the target for people: `skip reserve-stock`, `approve large-order (no)`."""
         decision = "" if self.is_approved is None else "(yes)" if self.is_approved else "(no)"
-        return " ".join(filter(None, (self.verb.removeprefix("saga-"), self.about, decision)))
+        return " ".join(filter(None, (self.verb.removeprefix("saga-"), self.target, decision)))
 
 
 Authorize = Callable[[str, OperatorRequest], str | None]

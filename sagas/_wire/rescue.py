@@ -1,62 +1,61 @@
 """The request and the result of the workflow that rescues a saga."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from .._core.compensation import PlanItem
 from .operator_requests import ManualResolution, OperatorRequest
+from .stored_model import StoredModel
 
 RESCUE_TYPE = "saga-rescue"
 """The type of the rescue workflow."""
-PART = "saga-rescue-part"
+CHUNK_SIGNAL = "saga-rescue-chunk"
 """The signal with one chunk of the pending compensations, for requests larger than one message."""
 
 
-class PendingCompensations(BaseModel):
+class PendingCompensations(StoredModel):
     """The pending compensations of a saga that was terminated or timed out, rebuilt from the saga's history.
 
     Args:
-        owed: The compensations, the first to run first.
-        unaccounted: The children whose pending compensations are unknown.
+        compensations: The compensations, the first to run first.
+        unresolved_children: The children whose pending compensations are unknown.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    owed: tuple[PlanItem, ...] = ()
-    unaccounted: tuple[str, ...] = ()
+    compensations: tuple[PlanItem, ...] = ()
+    unresolved_children: tuple[str, ...] = ()
 
 
-class RescueRequest(OperatorRequest):
+class RescueRequest(StoredModel, OperatorRequest):
     """Starts a workflow that runs the pending compensations of a saga.
 
     Args:
-        saga: The id of the saga.
+        saga_id: The id of the saga.
         run_id: The run that was terminated or timed out.
-        owed: See `PendingCompensations`.
-        unaccounted: See `PendingCompensations`.
-        is_in_parts: Whether both are too large for the request and follow in signals.
+        compensations: See `PendingCompensations`.
+        unresolved_children: See `PendingCompensations`.
+        is_chunked: Whether both are too large for the request and follow in signals.
     """
 
-    saga: str
+    saga_id: str
     run_id: str = ""
-    owed: tuple[PlanItem, ...] = ()
-    unaccounted: tuple[str, ...] = ()
-    is_in_parts: bool = False
+    compensations: tuple[PlanItem, ...] = ()
+    unresolved_children: tuple[str, ...] = ()
+    is_chunked: bool = False
 
     @property
     def pending(self) -> PendingCompensations:
         """The pending compensations in the request; empty where the chunks follow in signals."""
-        return PendingCompensations(owed=self.owed, unaccounted=self.unaccounted)
+        return PendingCompensations(
+            compensations=self.compensations, unresolved_children=self.unresolved_children
+        )
 
 
-class RescueResult(BaseModel):
+class RescueResult(StoredModel):
     """The result of a rescue workflow.
 
     Args:
         compensated: The addresses of the compensated steps, in the order of the request.
-        by_hand: The manually resolved steps, by address.
+        manual_resolutions: The manually resolved steps, by address.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     compensated: tuple[str, ...]
-    by_hand: dict[str, ManualResolution] = {}
+    manual_resolutions: dict[str, ManualResolution] = Field(default_factory=dict[str, ManualResolution])

@@ -19,7 +19,7 @@ from .._core.activity_outcome import ActivityOutcome
 from .._core.compensation import plan_in_parent
 from .._core.ids import child_id, in_parent
 from .._core.lifecycle import ManualResolution
-from .._errors import ChildOutcomeUnknownError, RejectedError, SagaError
+from .._errors import ChildOutcomeUnknownError, RejectedError, SagaError, WireFormatError
 from .._execution.activity_call import encode_arguments
 from .._run.cancellation_shield import current_shield, run_uncancelled
 from .._run.context import current_context
@@ -48,11 +48,11 @@ class Child:
 class ChildCompensatedError(RejectedError):
     """A child failed and has compensated; a person may have resolved some compensations."""
 
-    wire_type = "ChildRejectedError"
+    wire_type = "ChildCompensatedError"
 
-    def __init__(self, error: RejectedError, by_hand: Mapping[str, ManualResolution]) -> None:
+    def __init__(self, error: RejectedError, manual_resolutions: Mapping[str, ManualResolution]) -> None:
         super().__init__(error.code, error.reason, error.field)
-        self.by_hand = by_hand
+        self.manual_resolutions = manual_resolutions
 
 
 def result_type_of(run: Callable[..., Awaitable[object]]) -> type[Any] | None:
@@ -85,11 +85,15 @@ async def run_child(run: Callable[[Any, I], Awaitable[O]], message: I, child: Ch
     try:
         closed = workflow.payload_converter().from_payload(answer.payload, result_type)
     except Exception as error:
-        raise ChildOutcomeUnknownError(f"child {name!r} completed with an unreadable result") from error
+        reason = f": {error}" if isinstance(error, WireFormatError) else ""
+        text = f"child {name!r} completed with an unreadable result{reason}"
+        raise ChildOutcomeUnknownError(text) from error
     return ChildResult(
         result=closed.result,
-        owed=plan_in_parent(name, closed.owed, child.task_queue),
-        by_hand={in_parent(name, address): how for address, how in closed.by_hand.items()},
+        compensations=plan_in_parent(name, closed.compensations, child.task_queue),
+        manual_resolutions={
+            in_parent(name, address): how for address, how in closed.manual_resolutions.items()
+        },
     )
 
 
@@ -104,7 +108,7 @@ async def _run_to_its_end(run: Callable[[Any, I], Awaitable[O]], message: RawVal
         result_type=RawValue,
         cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
         parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-        memo={CHILD_MEMO: ChildMemo(child_of=workflow_id, is_pivot=child.is_pivot)},
+        memo={CHILD_MEMO: ChildMemo(parent_id=workflow_id, is_pivot=child.is_pivot)},
         static_summary=f"{child.name} of {workflow_id}",
     )
     # A cancel would end the wait for the start, and the parent would not wait for the child's compensations.
@@ -136,7 +140,9 @@ def _translated(name: str, error: ChildWorkflowError) -> SagaError:
         if cause.type in (SAGA_COMPENSATED, SAGA_SETTLED):
             code, reason, field, *more = cause.details
             resolved = cast("Mapping[str, ManualResolution]", more[0] if more else {})
-            by_hand: dict[str, ManualResolution] = {in_parent(name, s): how for s, how in resolved.items()}
-            return ChildCompensatedError(RejectedError(code, reason, field), by_hand)
+            manual_resolutions: dict[str, ManualResolution] = {
+                in_parent(name, s): how for s, how in resolved.items()
+            }
+            return ChildCompensatedError(RejectedError(code, reason, field), manual_resolutions)
         return RejectedError(cause.type or "failed", f"{name}: {cause.message}")
     return ChildOutcomeUnknownError(f"child {name!r} ended without its compensations: {cause or error}")

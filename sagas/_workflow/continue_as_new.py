@@ -9,7 +9,7 @@ from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ig
 
 from .._errors import DefinitionError, SagaError
 from .._temporal.handler_arguments import argument_mismatch
-from .._wire.continued_state import CARRIED_MEMO, STATE, ContinuedState
+from .._wire.continued_state import CONTINUED_STATE_MEMO, STATE, ContinuedState
 from .._wire.size_limits import LARGEST_MESSAGE
 
 
@@ -33,7 +33,7 @@ def continue_as_new(state: object, continued: ContinuedState) -> NoReturn:
     payloads[0].metadata[STATE] = b"true"
     encoded_state, encoded = map(RawValue, payloads)
     memo: dict[str, Any] = {name: RawValue(value) for name, value in workflow.info().raw_memo.items()}
-    workflow.continue_as_new(encoded_state, memo=memo | {CARRIED_MEMO: encoded})
+    workflow.continue_as_new(encoded_state, memo=memo | {CONTINUED_STATE_MEMO: encoded})
 
 
 def _refuse_unreadable(state: Payload) -> None:

@@ -140,7 +140,7 @@ class ForwardExecution:
         ledger.start(address, is_child=True)
         with self._under_way(address):
             closed = await self._run_child(run, message, Child(name=address, task_queue=task_queue))
-        ledger.complete_child(address, closed.owed)
+        ledger.complete_child(address, closed.compensations)
         check_forward(self._scope)
         return closed.result
 
@@ -223,13 +223,13 @@ class ForwardExecution:
         except RejectedError as error:
             ledger.fail(child.name, Outcome.REJECTED)
             if isinstance(error, ChildCompensatedError):
-                lifecycle.resolutions.update(error.by_hand)
+                lifecycle.resolutions.update(error.manual_resolutions)
             check_forward(self._scope)
             raise
         except ChildOutcomeUnknownError:
             ledger.fail(child.name, Outcome.UNKNOWN)
             raise
-        lifecycle.resolutions.update(closed.by_hand)
+        lifecycle.resolutions.update(closed.manual_resolutions)
         return closed
 
     def _record(self, address: str, outcome: ActivityOutcome) -> Any:

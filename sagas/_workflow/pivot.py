@@ -86,4 +86,4 @@ def _interval_after(
         return None
     round_number = attempts - spec.policy.attempts_in_round()
     growing = retry_interval(round_number, used) if round_number >= 0 else timedelta(0)
-    return max(spec.policy.pause_after(attempts), growing)
+    return max(spec.policy.interval_after(attempts), growing)

@@ -18,7 +18,7 @@ from .._run.context import RunContext, current_context
 from .._run.scope import Scope
 from .._run.status_publisher import StatusPublisher
 from .._wire.chunked_text import ChunkAssembler, TextChunk
-from .._wire.rescue import PART, RESCUE_TYPE, PendingCompensations, RescueRequest, RescueResult
+from .._wire.rescue import CHUNK_SIGNAL, RESCUE_TYPE, PendingCompensations, RescueRequest, RescueResult
 
 PROMPTLY = timedelta(seconds=30)
 """How long the chunks of a request may take before the rescue is stuck."""
@@ -31,7 +31,7 @@ class RescueSaga:
     def __init__(self) -> None:
         self._chunks = ChunkAssembler()
 
-    @workflow.signal(name=PART)
+    @workflow.signal(name=CHUNK_SIGNAL)
     def take(self, part: TextChunk) -> None:
         """Takes a chunk of the request."""
         # Temporal decodes null without regard to the type.
@@ -41,7 +41,7 @@ class RescueSaga:
     @workflow.run
     async def run(self, request: RescueRequest) -> RescueResult:
         """Compensates the saga; without pending compensations, the history only records the request."""
-        if not (request.owed or request.unaccounted or request.is_in_parts):
+        if not (request.compensations or request.unresolved_children or request.is_chunked):
             return RescueResult(compensated=())
         context = current_context()
         scope = context.scope = _open_scope(context)
@@ -66,11 +66,11 @@ class RescueSaga:
         scope.publish()
         resolutions = dict(lifecycle.resolutions)
         compensated = tuple(each for each in addresses if each not in resolutions)
-        return RescueResult(compensated=compensated, by_hand=resolutions)
+        return RescueResult(compensated=compensated, manual_resolutions=resolutions)
 
     async def _pending(self, request: RescueRequest, scope: Scope) -> PendingCompensations:
         """Waits until all chunks have arrived; chunks are missing if the sender was interrupted as well."""
-        if not request.is_in_parts:
+        if not request.is_chunked:
             return request.pending
         with suppress(TimeoutError):
             await workflow.wait_condition(lambda: self._chunks.whole is not None, timeout=PROMPTLY)
@@ -92,9 +92,9 @@ def _open_scope(context: RunContext) -> Scope:
 
 def _record(ledger: Ledger, pending: PendingCompensations) -> None:
     """Records exactly the pending compensations: an entry for each plan item, the oldest first."""
-    for child in pending.unaccounted:
+    for child in pending.unresolved_children:
         ledger.start(child, is_child=True)
-    for number, item in reversed(tuple(enumerate(pending.owed, start=1))):
+    for number, item in reversed(tuple(enumerate(pending.compensations, start=1))):
         address = f"part {number}" if isinstance(item, ParallelCompensations) else item.address
         ledger.start(address, is_child=True)
         ledger.complete_child(address, (item,))

@@ -83,15 +83,17 @@ class Saga:
         self._context = context = current_context()
         continued = context.continued or ContinuedState(ledger=LedgerSnapshot(scope=scope, order=order))
         self._scope = _scope_of(context, continued)
-        self._expires_at = continued.expires_at or (workflow.now() + timeout if timeout else None)
+        self._deadline = continued.deadline or (workflow.now() + timeout if timeout else None)
         self._unawaited = UnawaitedCalls()
         retry_loop = RetryLoop(self._scope)
-        self._events = ExternalEvents(self._scope, dict(continued.unread), dict(continued.given_up))
+        self._events = ExternalEvents(
+            self._scope, dict(continued.unconsumed_events), dict(continued.expired_waits)
+        )
         self._approvals = Approvals(self._scope)
         self._updates = OperatorUpdates(context, self._scope, retry_loop, self._approvals)
         self._forward = ForwardExecution(context, self._scope, retry_loop, self._unawaited)
         self._compensation = CompensationExecution(
-            self._scope, retry_loop, context.open_children, continued.afterwards
+            self._scope, retry_loop, context.open_children, continued.after_compensation
         )
 
     async def __aenter__(self) -> Self:
@@ -105,8 +107,8 @@ class Saga:
         self._updates.open()
         if context.continued is None:
             self._scope.publisher.metrics.started()
-        if self._expires_at is not None:
-            self._timer = asyncio.create_task(self._compensate_after(self._expires_at - workflow.now()))
+        if self._deadline is not None:
+            self._timer = asyncio.create_task(self._compensate_after(self._deadline - workflow.now()))
         return self
 
     def step(self, step: Step[I, O] | Action[I, O], message: I, /) -> Coroutine[object, None, O]:
@@ -410,21 +412,21 @@ class Saga:
             state,
             ContinuedState(
                 ledger=LedgerSnapshot.of(scope.ledger, scope.lifecycle.phase),
-                began_at=scope.publisher.started_at,
-                shown=scope.publisher.published,
-                afterwards=tuple(self._compensation.after_compensation),
-                by_hand=scope.lifecycle.resolutions,
-                audit=tuple(scope.audit),
-                unread=self._events.unread,
-                given_up=self._events.given_up,
-                expires_at=self._expires_at,
+                started_at=scope.publisher.started_at,
+                published_status=scope.publisher.published,
+                after_compensation=tuple(self._compensation.after_compensation),
+                manual_resolutions=scope.lifecycle.resolutions,
+                audit_trail=tuple(scope.audit),
+                unconsumed_events=self._events.unconsumed,
+                expired_waits=self._events.expired_waits,
+                deadline=self._deadline,
             ),
         )
 
     def _complete(self) -> None:
         self._events.report_unread()
         self._scope.lifecycle.complete()
-        self._expires_at = None
+        self._deadline = None
         self._scope.publish()
         self._news = asyncio.create_task(self._publish_if_the_workflow_goes_on())
 
@@ -457,21 +459,23 @@ class Saga:
     async def _compensate_after(self, timeout: timedelta) -> None:
         if timeout > timedelta(0):
             await workflow.sleep(timeout, summary=DEADLINE)
-        if self._expires_at is not None:
+        if self._deadline is not None:
             self._scope.request_compensation(DeadlineExceededError("the saga"))
 
 
 def _scope_of(context: RunContext, continued: ContinuedState) -> Scope:
     ledger = continued.ledger.restore()
     publisher = StatusPublisher(
-        search_attributes=context.search_attributes, started_at=continued.began_at, published=continued.shown
+        search_attributes=context.search_attributes,
+        started_at=continued.started_at,
+        published=continued.published_status,
     )
     return Scope(
         lifecycle=context.lifecycle,
         ledger=ledger,
         publisher=publisher,
         shield=context.shield,
-        audit=list(continued.audit),
+        audit=list(continued.audit_trail),
     )
 
 

@@ -2,7 +2,7 @@
 
 from .._core.outcome import Outcome
 from .._core.status import Status
-from .._errors import NoWorkerError, SagaNotFoundError, VerbRefusedError
+from .._errors import NoWorkerError, SagaNotFoundError, VerbRefusedError, WireFormatError
 from .._history.closure import CloseStatus
 from .._history.ledger_rebuild import RecoveryDirection
 from .._history.preview import PlannedCompensation, Preview, RemainingEffect
@@ -32,6 +32,7 @@ from .._wire.operator_requests import (
     OperatorRequest,
     SkipRequest,
 )
+from .._wire.rescue import RESCUE_TYPE
 from .._wire.search_attribute import SAGA_STATUS
 from ._client import SagaClient
 from ._render_mermaid import render_mermaid
@@ -45,6 +46,7 @@ __all__ = [
     "COMPLETE",
     "HOLD",
     "METRIC_BUCKETS",
+    "RESCUE_TYPE",
     "RESUME",
     "RETRY",
     "SAGA_STATUS",
@@ -77,6 +79,7 @@ __all__ = [
     "TaskFailure",
     "Timeline",
     "VerbRefusedError",
+    "WireFormatError",
     "render_list",
     "render_mermaid",
     "render_preview",

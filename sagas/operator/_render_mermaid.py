@@ -53,7 +53,9 @@ class _Flowchart:
         yield f"  {previous} --> {end}"
 
     def _step(self, line: StepLine, node: str) -> Iterator[str]:
-        label = _label(line.address, f"{line.purpose}, {line.by_hand or line.outcome.value}", line.reason)
+        label = _label(
+            line.address, f"{line.purpose}, {line.manual_resolution or line.outcome.value}", line.reason
+        )
         shape = f"{{{{{label}}}}}" if line.purpose == "pivot" else f"[{label}]"
         yield f"  {node}{shape}:::{OUTCOME_CLASSES[line.outcome]}"
         for compensation in line.compensations if line.child is None else ():

@@ -31,7 +31,7 @@ OUTCOMES = {
     Outcome.UNKNOWN: "UNKNOWN",
     Outcome.WITHDRAWN: "withdrawn",
 }
-RESOLUTIONS: dict[ManualResolution, str] = {"completed by hand": "completed", "skipped": "skipped"}
+RESOLUTIONS: dict[ManualResolution, str] = {"completed-manually": "completed", "skipped": "skipped"}
 STATES = {
     CompensationState.PENDING: "pending",
     CompensationState.OF_PARENT: "by parent",
@@ -61,21 +61,21 @@ def render_preview(preview: Preview, *, width: int = WIDTH) -> str:
     lines = [f"{preview.id}: {preview.sentence}."]
     if preview.compensations:
         rows = [
-            (f"{number}.", each.address, each.activity, f"sequence {each.lane}" if each.lane else "")
+            (f"{number}.", each.address, each.activity, f"sequence {each.branch}" if each.branch else "")
             for number, each in enumerate(preview.compensations, start=1)
         ]
         lines += ["", *_table(rows, width)]
-    if any(each.lane for each in preview.compensations):
+    if any(each.branch for each in preview.compensations):
         lines += ["", "Sequences run in parallel."]
-    if preview.stays:
+    if preview.remaining_effects:
         lines += ["", "Remaining effects:"]
-        for effect in preview.stays:
-            reason = f": {effect.because}" if effect.because else ""
+        for effect in preview.remaining_effects:
+            reason = f": {effect.reason}" if effect.reason else ""
             lines.append(f"{GAP}{effect.address} ({OUTCOMES[effect.outcome].lower()}){reason}")
-    if preview.left:
+    if preview.superseded_compensations:
         lines += ["", "From before a reset; only a rescue compensates these steps:"]
-        lines += _table([(each.address, each.activity) for each in preview.left], width)
-    for child in preview.unknown:
+        lines += _table([(each.address, each.activity) for each in preview.superseded_compensations], width)
+    for child in preview.unresolved_children:
         lines += ["", f"The compensations of child {child!r} are unknown, and come on top."]
     return _lines(lines, width)
 
@@ -95,15 +95,15 @@ def _status(saga: SagaSummary) -> str:
 def _timeline(timeline: Timeline, width: int) -> Iterator[str]:
     yield f"{timeline.id}  {timeline.type}  {timeline.status.upper()}"
     yield _progress(timeline)
-    if timeline.fault is not None:
-        yield _task_failure(timeline.fault)
+    if timeline.task_failure is not None:
+        yield _task_failure(timeline.task_failure)
     for wait in timeline.waits:
         until = f" (at the latest {_time(wait.until)} UTC)" if wait.until else ""
-        yield f"waits: {WAITS.get(wait.what, wait.what)}{until}"
+        yield f"waits: {WAITS.get(wait.condition, wait.condition)}{until}"
     if timeline.steps:
         yield ""
         yield from _steps(timeline, width)
-    if timeline.verbs or timeline.cancels:
+    if timeline.audit_trail or timeline.cancel_requests:
         yield ""
         yield from _audit_trail(timeline)
     for rescue in timeline.rescues:
@@ -122,14 +122,18 @@ def _progress(timeline: Timeline) -> str:
     parts: list[str] = []
     if timeline.started_at is not None:
         parts.append(f"started {_time(timeline.started_at)} UTC")
-        if timeline.ended_at is not None and timeline.closed is not None:
-            end = timeline.closed.value.replace("-", " ") if timeline.closed.is_interrupted else "ended"
+        if timeline.ended_at is not None and timeline.close_status is not None:
+            end = (
+                timeline.close_status.value.replace("-", " ")
+                if timeline.close_status.is_interrupted
+                else "ended"
+            )
             parts.append(f"{end} after {_duration(timeline.ended_at - timeline.started_at)}")
-    if timeline.closed is None and timeline.since is not None:
-        parts.append(f"{timeline.status} since {_time(timeline.since)} UTC")
+    if timeline.close_status is None and timeline.status_at is not None:
+        parts.append(f"{timeline.status} since {_time(timeline.status_at)} UTC")
     if timeline.continued_from:
         parts.append("continued as new")
-    if timeline.closed is None and timeline.way is RecoveryDirection.FORWARD:
+    if timeline.close_status is None and timeline.recovery_direction is RecoveryDirection.FORWARD:
         parts.append("pivot done or in doubt")
     reason = f": {timeline.reason}" if timeline.reason else ""
     return ", ".join(parts) + reason
@@ -161,19 +165,19 @@ def _row(line: StepLine, since: datetime | None, indent: str) -> tuple[str, ...]
     duration = _duration(line.ended_at - line.started_at) if line.ended_at else ""
     states = ", ".join(dict.fromkeys(STATES[each.state] for each in line.compensations))
     attempts = str(line.attempts) if line.attempts else ""
-    outcome = RESOLUTIONS[line.by_hand] if line.by_hand else OUTCOMES[line.outcome]
+    outcome = RESOLUTIONS[line.manual_resolution] if line.manual_resolution else OUTCOMES[line.outcome]
     return (indent + name, outcome, attempts, start, duration, states)
 
 
 def _notes(line: StepLine) -> Iterator[str]:
-    if line.left_by:
-        yield f"executed before a reset, by run {line.left_by}"
+    if line.superseded_run_id:
+        yield f"executed before a reset, by run {line.superseded_run_id}"
     if line.reason:
         yield f"{line.code}: {line.reason}" if line.code else line.reason
-    if line.child is not None and line.child.closed is None and line.child.status != Status.RUNNING:
+    if line.child is not None and line.child.close_status is None and line.child.status != Status.RUNNING:
         yield f"{line.child.id} is {line.child.status}"
-    if line.child is not None and line.child.fault is not None:
-        yield f"{line.child.id}: {_task_failure(line.child.fault)}"
+    if line.child is not None and line.child.task_failure is not None:
+        yield f"{line.child.id}: {_task_failure(line.child.task_failure)}"
     # The rows of a child's steps have the compensations of the child.
     for compensation in line.compensations if line.child is None else ():
         yield from _compensation_notes(compensation, is_only=len(line.compensations) == 1)
@@ -190,8 +194,8 @@ def _compensation_notes(compensation: CompensationLine, *, is_only: bool) -> Ite
 
 
 def _audit_trail(timeline: Timeline) -> Iterator[str]:
-    verbs = [(entry.at, entry.words, entry.by, entry.because) for entry in timeline.verbs]
-    cancels = [(cancel.at.isoformat(), "cancel", "", cancel.reason) for cancel in timeline.cancels]
+    verbs = [(entry.at, entry.words, entry.by, entry.because) for entry in timeline.audit_trail]
+    cancels = [(cancel.at.isoformat(), "cancel", "", cancel.reason) for cancel in timeline.cancel_requests]
     for at, verb, by, because in sorted([*verbs, *cancels], key=itemgetter(0)):
         operator = f" by {by}" if by else ""
         reason = f": {because}" if because else ""

@@ -24,9 +24,9 @@ class RescueDecision(StrEnum):
 
     COMPENSATING = "compensating"
     """A rescue workflow runs the pending compensations."""
-    CONTINUING = "going on"
+    CONTINUING = "continuing"
     """The saga continues, because its pivot is done or in doubt."""
-    NOTHING_PENDING = "nothing pending"
+    NOTHING_PENDING = "nothing-pending"
     """No compensation is pending, and nothing was started."""
 
 
@@ -34,42 +34,42 @@ class Rescue(BaseModel):
     """The rescue of a saga.
 
     Args:
-        saga: The id of the saga.
-        course: What the rescue does.
+        saga_id: The id of the saga.
+        decision: What the rescue does.
         workflow_id: The rescue workflow or the continued saga; empty without either.
         run_id: The run of the workflow.
-        owed: The addresses of the steps to compensate, the first to be compensated first.
-        unaccounted: The children with unknown pending compensations, to be resolved by an operator in the
-            rescue workflow.
+        pending: The addresses of the steps to compensate, the first to be compensated first.
+        unresolved_children: The children with unknown pending compensations, to be resolved by an operator in
+            the rescue workflow.
         is_new: Whether this request has started the rescue; False if an earlier request has.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    saga: str
-    course: RescueDecision
+    saga_id: str
+    decision: RescueDecision
     workflow_id: str = ""
     run_id: str = ""
-    owed: tuple[str, ...] = ()
-    unaccounted: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    unresolved_children: tuple[str, ...] = ()
     is_new: bool = True
 
     @property
     def sentence(self) -> str:
         """The rescue as a sentence, without a full stop."""
-        match self.course:
+        match self.decision:
             case RescueDecision.NOTHING_PENDING:
                 action = "no compensation is pending, and nothing was started"
             case RescueDecision.CONTINUING:
                 action = "the saga continues where it was interrupted, because its pivot is done or in doubt"
-            case RescueDecision.COMPENSATING if not self.owed:
+            case RescueDecision.COMPENSATING if not self.pending:
                 action = f"{self.workflow_id} waits for an operator"
             case RescueDecision.COMPENSATING:
-                action = f"{self.workflow_id} compensates {', '.join(self.owed)}"
+                action = f"{self.workflow_id} compensates {', '.join(self.pending)}"
         before = "" if self.is_new else "already rescued, "
-        children = ", ".join(self.unaccounted)
+        children = ", ".join(self.unresolved_children)
         unknown = f"; the compensations of these children are unknown: {children}" if children else ""
-        return f"{self.saga}: {before}{action}{unknown}"
+        return f"{self.saga_id}: {before}{action}{unknown}"
 
 
 async def rescue_saga(
@@ -141,14 +141,14 @@ async def _compensate(
     rebuilt, rescues = rebuild_saga(record), record.own_rescues
     await _continue_interrupted(client, fetcher, rescues, request)
     in_rescues = [pending_of(rescue) for rescue in rescues if not _is_completed(rescue)]
-    taken = {each.address for pending in in_rescues for each in flatten(pending.owed)}
-    taken_children = {child for pending in in_rescues for child in pending.unaccounted}
+    taken = {each.address for pending in in_rescues for each in flatten(pending.compensations)}
+    taken_children = {child for pending in in_rescues for child in pending.unresolved_children}
     pending = PendingCompensations(
-        owed=select(
+        compensations=select(
             rebuilt.superseded if _is_final(record) else rebuilt.plan(),
             lambda address: address not in taken,
         ),
-        unaccounted=tuple(
+        unresolved_children=tuple(
             child for child in rebuilt.ledger.unresolved_children() if child not in taken_children
         ),
     )
@@ -158,13 +158,13 @@ async def _compensate(
     if is_empty:
         if _is_final(record):
             raise VerbRefusedError(record.id, VERB, "the saga has completed: its effects are final")
-        return Rescue(saga=record.id, course=RescueDecision.NOTHING_PENDING)
+        return Rescue(saga_id=record.id, decision=RescueDecision.NOTHING_PENDING)
     next_id = rescue_id(record.id, len(record.rescues) + 1)
     rescue_request = RescueRequest(
-        saga=record.id,
+        saga_id=record.id,
         run_id=record.run_id,
-        owed=pending.owed,
-        unaccounted=pending.unaccounted,
+        compensations=pending.compensations,
+        unresolved_children=pending.unresolved_children,
         by=request.by,
         because=request.because,
         roles=request.roles,
@@ -221,17 +221,17 @@ async def _refuse_child_of_closed_root(fetcher: HistoryFetcher, record: SagaReco
 
 def _compensating(rescue: SagaRecord, pending: PendingCompensations, *, is_new: bool) -> Rescue:
     return Rescue(
-        saga=rescued_by(rescue.id),
-        course=RescueDecision.COMPENSATING,
+        saga_id=rescued_by(rescue.id),
+        decision=RescueDecision.COMPENSATING,
         workflow_id=rescue.id,
         run_id=rescue.run_id,
-        owed=tuple(compensation.address for compensation in flatten(pending.owed)),
-        unaccounted=pending.unaccounted,
+        pending=tuple(compensation.address for compensation in flatten(pending.compensations)),
+        unresolved_children=pending.unresolved_children,
         is_new=is_new,
     )
 
 
 def _continuing(saga_id: str, run_id: str, *, is_new: bool) -> Rescue:
     return Rescue(
-        saga=saga_id, course=RescueDecision.CONTINUING, workflow_id=saga_id, run_id=run_id, is_new=is_new
+        saga_id=saga_id, decision=RescueDecision.CONTINUING, workflow_id=saga_id, run_id=run_id, is_new=is_new
     )

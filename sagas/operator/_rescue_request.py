@@ -11,7 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from .._errors import VerbRefusedError
 from .._history.saga_record import SagaRecord
 from .._wire.chunked_text import ChunkAssembler, split
-from .._wire.rescue import PART, RESCUE_TYPE, PendingCompensations, RescueRequest
+from .._wire.rescue import CHUNK_SIGNAL, RESCUE_TYPE, PendingCompensations, RescueRequest
 from .._wire.size_limits import LARGEST_MESSAGE
 
 VERB = "rescue"
@@ -27,7 +27,7 @@ def pending_of(rescue: SagaRecord) -> PendingCompensations:
 def has_missing_chunks(rescue: SagaRecord) -> bool:
     """Whether a rescue workflow waits for chunks of pending compensations."""
     request = RescueRequest.model_validate(rescue.input)
-    return request.is_in_parts and _assemble(rescue).whole is None
+    return request.is_chunked and _assemble(rescue).whole is None
 
 
 async def start_rescue(
@@ -40,8 +40,10 @@ async def start_rescue(
     """
     pending = request.pending
     if len(client.data_converter.payload_converter.to_payload(request).data) > LARGEST_MESSAGE:
-        request = request.model_copy(update={"owed": (), "unaccounted": (), "is_in_parts": True})
-    with _explained_size_limits(request.saga):
+        request = request.model_copy(
+            update={"compensations": (), "unresolved_children": (), "is_chunked": True}
+        )
+    with _explained_size_limits(request.saga_id):
         try:
             # By name: the workflow class would need workflow code in the operator's process.
             handle = await client.start_workflow(
@@ -50,11 +52,11 @@ async def start_rescue(
                 id=rescue_id,
                 task_queue=task_queue,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                static_summary=f"rescue of {request.saga}",
+                static_summary=f"rescue of {request.saga_id}",
             )
         except WorkflowAlreadyStartedError:
             return None
-    if request.is_in_parts:
+    if request.is_chunked:
         await send_missing_chunks(client, SagaRecord(rescue_id), pending)
     return handle.first_execution_run_id or ""
 
@@ -65,7 +67,7 @@ async def send_missing_chunks(client: Client, rescue: SagaRecord, pending: Pendi
     for chunk in _assemble(rescue).missing(split(pending.model_dump_json())):
         with _explained_size_limits(rescue.id):
             try:
-                await handle.signal(PART, chunk)
+                await handle.signal(CHUNK_SIGNAL, chunk)
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND:
                     raise

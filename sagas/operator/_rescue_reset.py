@@ -43,7 +43,7 @@ async def reset_and_continue(
         try:
             await client.start_workflow(
                 RESCUE_TYPE,
-                RescueRequest(saga=record.id, by=request.by, because=request.because, roles=request.roles),
+                RescueRequest(saga_id=record.id, by=request.by, because=request.because, roles=request.roles),
                 id=f"{record.id}~forward-{record.run_id}-{attempt}",
                 task_queue=record.task_queue,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,

@@ -304,7 +304,7 @@ class BusContract:
         # A broker also counts a delivery that ended with its channel before the handler was called.
         assert 1 < len(tries) <= LIMIT + 1
         assert (
-            letter.reason == "delivered 4 times and never handled, the last time: ZeroDivisionError: by zero"
+            letter.reason == "delivered 4 times without success; the last error: ZeroDivisionError: by zero"
         )
 
     async def test_a_cancelled_handler_has_failed(self, broker: Broker) -> None:

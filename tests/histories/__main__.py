@@ -1,16 +1,16 @@
-"""Records the stored histories again: `python -m tests.histories [SET]`.
+"""Records the stored histories of the current version again: `python -m tests.histories [SET]`.
 
 Histories of a released version must never be recorded again: a stored history stands for the running sagas of
-users. The recording uses a new server.
+users. The recording uses new servers.
 """
 
 import asyncio
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -26,18 +26,18 @@ from examples.payment.saga import PaymentSaga
 from examples.payment.scenarios import PAYMENTS
 from examples.stack.stack import Stack
 from sagas import start_saga
+from tests.histories import features, operator_views
+from tests.histories.folders import CURRENT
 from tests.histories.order_saga_before_screening import OrderSagaBeforeScreening
 from workers import ConfigurationError, Settings, run_main
 from workers._histories.recorder import record_history
 
-FOLDER = Path(__file__).parent
-CURRENT = version("durable-sagas")
 NAMES = {
     *("all-well", "out-of-stock", "card-declined", "capture-refused", "shipment-refused"),
     *("reply-lost", "replies-lost", "customer-cancels"),
     *("paid", "payment-declined", "payment-capture-refused", "unsupported-currency"),
 }
-"""The recorded scenarios of the current version: all scenarios without a killed process."""
+"""The recorded scenarios: all scenarios without a killed process."""
 ORDERS_BEFORE_SCREENING = {
     "completed": an_order(),
     "out-of-stock": an_order(sku="SOLD-OUT"),
@@ -46,7 +46,7 @@ ORDERS_BEFORE_SCREENING = {
 }
 
 
-async def record_current(stack: Stack) -> list[str]:
+async def run_examples(stack: Stack) -> list[str]:
     """Runs the example sagas; returns the saga ids."""
     console = Console(quiet=True)
     outcomes = [
@@ -59,7 +59,7 @@ async def record_current(stack: Stack) -> list[str]:
     return [each.saga_id for each in outcomes]
 
 
-async def record_before_screening(stack: Stack) -> list[str]:
+async def run_before_screening(stack: Stack) -> list[str]:
     """Runs one order of each kind with the order saga of before the screening; returns the saga ids."""
     async with AsyncExitStack() as exit_stack:
         participants = [
@@ -89,12 +89,6 @@ async def record_before_screening(stack: Stack) -> list[str]:
     return [handle.id for handle in handles]
 
 
-RUNS: dict[str, Callable[[Stack], Awaitable[list[str]]]] = {
-    CURRENT: record_current,
-    "before_screening": record_before_screening,
-}
-
-
 @asynccontextmanager
 async def fresh_stack() -> AsyncIterator[Stack]:
     """New servers and services, with a temporary data folder."""
@@ -103,16 +97,36 @@ async def fresh_stack() -> AsyncIterator[Stack]:
             yield stack
 
 
-async def record(name: str) -> None:
-    """Replaces the stored histories of a set."""
-    if name not in RUNS:
-        raise ConfigurationError(f"unknown set {name!r}: choose one of {', '.join(RUNS)}")
+async def record_sagas(folder: Path, run: Callable[[Stack], Awaitable[list[str]]]) -> None:
+    """Runs sagas on a new stack, and writes a recording of each saga."""
     async with fresh_stack() as stack:
-        ids = await RUNS[name](stack)
-        await asyncio.to_thread(shutil.rmtree, FOLDER / name, ignore_errors=True)
-        for saga_id in ids:
-            print(f"recorded {(await record_history(stack.client, saga_id, FOLDER / name)).folder}")
+        for saga_id in await run(stack):
+            await record_history(stack.client, saga_id, folder)
+
+
+SETS: dict[str, Callable[[Path], Awaitable[None]]] = {
+    "examples": partial(record_sagas, run=run_examples),
+    "before_screening": partial(record_sagas, run=run_before_screening),
+    "features": features.record,
+    "operator_views": operator_views.record,
+}
+"""What records a set of histories into a folder."""
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+async def main(names: Sequence[str]) -> None:
+    """Replaces the stored histories of some sets, or of all sets."""
+    if unknown := set(names) - SETS.keys():
+        raise ConfigurationError(f"unknown set {unknown.pop()!r}: choose one of {', '.join(SETS)}")
+    for name in names or SETS:
+        await asyncio.to_thread(_empty, CURRENT / name)
+        await SETS[name](CURRENT / name)
+        print(f"recorded {name}")
 
 
 if __name__ == "__main__":
-    run_main(record(sys.argv[1] if len(sys.argv) > 1 else CURRENT))
+    run_main(main(sys.argv[1:]))

@@ -43,8 +43,8 @@ BANNED = (
 """Phrases with a term of the field in their place; see docs/glossary.md."""
 
 _BANNED = re.compile(rf"(?<![\w`'\"./-])({'|'.join(BANNED)})(?![\w`'\"-])", re.IGNORECASE)
-_NAMES = re.compile(r"`[^`]*`|^\s+\w+:(?=\s)", re.MULTILINE)
-"""Names in a text: quoted, or as an entry of `Args` or `Attributes`."""
+_NAMES = re.compile(r"`[^`]*`")
+"""Names in a text: quoted."""
 
 
 def pronoun_density(text: str) -> float:

@@ -107,7 +107,6 @@ def test_a_banned_phrase_on_a_page_is_detected() -> None:
         "nobody = owes",
         "# The field `owed` stays.",
         'x = "not-owed"',
-        '"""A.\n\nArgs:\n    owed: A field.\n"""',
     ],
 )
 def test_names_are_no_prose(source: str) -> None:

@@ -18,9 +18,10 @@ from temporalio.worker import (
 
 from examples.order.saga import OrderSaga
 from sagas import SagaPlugin
+from tests.histories.folders import CURRENT
 
 ROOT = Path(__file__).parents[2]
-HISTORY = ROOT / "tests" / "histories" / "0.1.0" / "order-all-well" / "1-OrderSaga.json"
+HISTORY = CURRENT / "examples" / "order-all-well" / "1-OrderSaga.json"
 MOST_FILES = 6
 ORDER_SAGA = "examples/order/saga.py"
 

@@ -136,9 +136,15 @@ from sagas._wire.activity_header import (
     plain_header,
     read_header,
 )
-from sagas._wire.child_saga import CHILD_MEMO, UNACCOUNTED_MEMO, ChildMemo, ChildResult, child_result_type
+from sagas._wire.child_saga import CHILD_MEMO, FOREIGN_WORK_MEMO, ChildMemo, ChildResult, child_result_type
 from sagas._wire.chunked_text import split
-from sagas._wire.continued_state import CARRIED_MEMO, STATE, ContinuedState, EntrySnapshot, LedgerSnapshot
+from sagas._wire.continued_state import (
+    CONTINUED_STATE_MEMO,
+    STATE,
+    ContinuedState,
+    EntrySnapshot,
+    LedgerSnapshot,
+)
 from sagas._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT
 from sagas._workflow import child_saga as children
 from sagas._workflow import rescue_workflow
@@ -298,15 +304,18 @@ def _said_by(error: ApplicationError) -> object:
 # --- orchestration: models -----------------------------------------------------------------------------
 
 PATIENT = ActivityPolicy(
-    timeout=timedelta(milliseconds=1_500),
-    attempts=7,
-    pause=timedelta(milliseconds=250),
-    backoff=1.5,
-    longest_pause=timedelta(minutes=2),
-    heartbeat=timedelta(seconds=2),
-    deadline=timedelta(days=1, hours=1),
-    taken_within=timedelta(minutes=3),
-    priority=1,
+    start_to_close_timeout=timedelta(milliseconds=1_500),
+    maximum_attempts=7,
+    initial_interval=timedelta(milliseconds=250),
+    backoff_coefficient=1.5,
+    maximum_interval=timedelta(minutes=2),
+    heartbeat_timeout=timedelta(seconds=2),
+    schedule_to_close_timeout=timedelta(days=1, hours=1),
+    schedule_to_start_timeout=timedelta(minutes=3),
+    priority_key=1,
+    non_retryable_error_types=("NoSeat",),
+    fairness_key="tenant-7",
+    fairness_weight=0.5,
 )
 BARE = PendingCompensation(address="reserve-seat", activity="free-seat", arguments=("seat 7",))
 RICH = PendingCompensation(
@@ -317,7 +326,9 @@ RICH = PendingCompensation(
     task_queue="bank",
     policy=PATIENT,
 )
-LANES = ParallelCompensations(lanes=((BARE, RICH), (ParallelCompensations(lanes=((BARE,), (RICH,))),)))
+PARALLEL = ParallelCompensations(
+    branches=((BARE, RICH), (ParallelCompensations(branches=((BARE,), (RICH,))),))
+)
 RESERVE: Operation[str, str] = Operation(
     name="reserve-seat",
     participant="cinema",
@@ -329,17 +340,22 @@ FREE: Operation[str, str] = Operation(name="free-seat", participant="cinema", me
 STEP = action(RESERVE).compensated_by(
     FREE,
     options=ActivityOptions(
-        start_to_close_timeout=PATIENT.timeout,
-        schedule_to_start_timeout=PATIENT.taken_within,
-        schedule_to_close_timeout=PATIENT.deadline,
-        heartbeat_timeout=PATIENT.heartbeat,
+        start_to_close_timeout=PATIENT.start_to_close_timeout,
+        schedule_to_start_timeout=PATIENT.schedule_to_start_timeout,
+        schedule_to_close_timeout=PATIENT.schedule_to_close_timeout,
+        heartbeat_timeout=PATIENT.heartbeat_timeout,
         retry_policy=RetryPolicy(
-            maximum_attempts=PATIENT.attempts,
-            initial_interval=PATIENT.pause,
-            backoff_coefficient=PATIENT.backoff,
-            maximum_interval=PATIENT.longest_pause,
+            maximum_attempts=PATIENT.maximum_attempts,
+            initial_interval=PATIENT.initial_interval,
+            backoff_coefficient=PATIENT.backoff_coefficient,
+            maximum_interval=PATIENT.maximum_interval,
+            non_retryable_error_types=PATIENT.non_retryable_error_types,
         ),
-        priority=Priority(priority_key=PATIENT.priority),
+        priority=Priority(
+            priority_key=PATIENT.priority_key,
+            fairness_key=PATIENT.fairness_key,
+            fairness_weight=PATIENT.fairness_weight,
+        ),
         task_queue="cinema",
     ),
 )
@@ -350,7 +366,7 @@ DECIDED = AuditEntry(
     at="2026-01-02T03:05:05+00:00",
     by="tom",
     because="too much",
-    about="large-order",
+    target="large-order",
     is_approved=False,
 )
 NOTE = OperatorRequest(by="mia", because="the bank said so", roles=frozenset({"clerk"}))
@@ -369,7 +385,7 @@ def ledger(phase: Phase = Phase.COMPENSATING) -> LedgerSnapshot:
         book.fail(address, outcome)
     book.start(book.next_address("send-news"), is_best_effort=True)
     book.start(book.next_address("payment"), is_child=True)
-    book.complete_child("payment", (LANES, RICH))
+    book.complete_child("payment", (PARALLEL, RICH))
     book.start(book.next_address("trip"), is_child=True)
     book.mark_compensated("reserve-seat#2")
     return LedgerSnapshot.of(book, phase)
@@ -377,20 +393,20 @@ def ledger(phase: Phase = Phase.COMPENSATING) -> LedgerSnapshot:
 
 CARRIED = ContinuedState(
     ledger=ledger(),
-    began_at=WHEN,
-    shown=Status.COMPENSATING,
-    afterwards=(BARE, RICH),
-    by_hand={"payment:take-money": "completed by hand", "reserve-seat": "skipped"},
-    audit=(HOLD_ENTRY, DECIDED),
-    unread={"visa": [{"number": "v"}, "w"]},
-    given_up={"news": LATER},
-    expires_at=WHEN,
+    started_at=WHEN,
+    published_status=Status.COMPENSATING,
+    after_compensation=(BARE, RICH),
+    manual_resolutions={"payment:take-money": "completed-manually", "reserve-seat": "skipped"},
+    audit_trail=(HOLD_ENTRY, DECIDED),
+    unconsumed_events={"visa": [{"number": "v"}, "w"]},
+    expired_waits={"news": LATER},
+    deadline=WHEN,
 )
 REQUEST = rescue.RescueRequest(
-    saga="order-7",
+    saga_id="order-7",
     run_id="run-1",
-    owed=(LANES, BARE),
-    unaccounted=("trip",),
+    compensations=(PARALLEL, BARE),
+    unresolved_children=("trip",),
     by="mia",
     because="terminated",
     roles=frozenset({"clerk"}),
@@ -400,7 +416,7 @@ REQUEST = rescue.RescueRequest(
 def models() -> dict[str, Sample[Any]]:
     """What stands in inputs, results, memos, signals and updates of workflows and activities."""
     closed: ChildResult[Any] = child_result_type(dict[str, int])(
-        result={"n": 7}, owed=(LANES,), by_hand={"a": "skipped"}
+        result={"n": 7}, compensations=(PARALLEL,), manual_resolutions={"a": "skipped"}
     )
     bare: ChildResult[Any] = child_result_type(str)(result="r")
     finding: ProbeResult[str] = ProbeResult[str](outcome="done", result="seat 7")
@@ -409,13 +425,13 @@ def models() -> dict[str, Sample[Any]]:
         "policy": as_payload(PATIENT),
         "compensation, default": as_payload(BARE),
         "compensation": as_payload(RICH),
-        "together": as_payload(LANES),
+        "together": as_payload(PARALLEL),
         "entry, default": as_payload(EntrySnapshot(address="reserve-seat", outcome=Outcome.STARTED)),
         "entry": as_payload(
             EntrySnapshot(
                 address="payment",
                 outcome=Outcome.DONE,
-                owed=(LANES, RICH),
+                compensations=(PARALLEL, RICH),
                 is_child=True,
                 is_best_effort=True,
             )
@@ -424,7 +440,7 @@ def models() -> dict[str, Sample[Any]]:
         **{f"ledger, {phase.value}": as_payload(ledger(phase)) for phase in TRAVELLING_PHASES},
         "carried, default": as_payload(ContinuedState(ledger=LedgerSnapshot())),
         "carried": as_payload(CARRIED),
-        "descent": as_payload(ChildMemo(child_of="order-7", is_pivot=True)),
+        "descent": as_payload(ChildMemo(parent_id="order-7", is_pivot=True)),
         "descent, default": as_payload(ChildMemo()),
         "closed": as_payload(closed, child_result_type(dict[str, int])),
         "closed, default": as_payload(bare, child_result_type(str)),
@@ -445,9 +461,9 @@ def models() -> dict[str, Sample[Any]]:
         "audit entry, default": as_payload(HOLD_ENTRY),
         "audit entry": as_payload(DECIDED),
         "rescue request": as_payload(REQUEST),
-        "rescue request, default": as_payload(rescue.RescueRequest(saga="order-7", by="m", because="b")),
+        "rescue request, default": as_payload(rescue.RescueRequest(saga_id="order-7", by="m", because="b")),
         "rescue request, in parts": as_payload(
-            rescue.RescueRequest(saga="order-7", is_in_parts=True, by="m", because="b")
+            rescue.RescueRequest(saga_id="order-7", is_chunked=True, by="m", because="b")
         ),
         "debt": as_payload(REQUEST.pending),
         "debt, as the text of parts": Sample(
@@ -455,9 +471,9 @@ def models() -> dict[str, Sample[Any]]:
             rescue.PendingCompensations.model_dump_json,
             rescue.PendingCompensations.model_validate_json,
         ),
-        "part": as_payload(split("what is owed")[0]),
+        "part": as_payload(split("pending compensations")[0]),
         "rescued": as_payload(
-            rescue.RescueResult(compensated=("a", "b"), by_hand={"c": "completed by hand"})
+            rescue.RescueResult(compensated=("a", "b"), manual_resolutions={"c": "completed-manually"})
         ),
         "rescued, default": as_payload(rescue.RescueResult(compensated=())),
         "decision": as_payload(ApprovalDecision(by="mia", because="b", at=WHEN)),
@@ -478,7 +494,7 @@ def marks() -> dict[str, Sample[Any]]:
     plain = {f"plain {purpose.value}": as_header(plain_header(purpose)) for purpose in Purpose}
     usual = as_header(action_header(PLAIN_STEP, Purpose.STEP, scope, order))
     whole = CompensationSpec(activity="give-back", takes_result=True, task_queue="bank", policy=PATIENT)
-    mark = ActivityHeader(purpose=Purpose.STEP, owes=whole, rejections=("a", "b"))
+    mark = ActivityHeader(purpose=Purpose.STEP, compensation=whole, rejections=("a", "b"))
     return {**full, **plain, "step, usual": usual, "with result": as_payload(mark)}
 
 
@@ -495,7 +511,7 @@ ENDINGS: dict[str, BaseException] = {
     "child rejected": children.ChildCompensatedError(RejectedError("sold_out", "no seat"), {}),
     "unknown": UnknownOutcomeError("reserve-seat", "no answer came in time"),
     "deadline": DeadlineExceededError("the saga"),
-    "turned back": CompensationRequestedError("mia", "why not"),
+    "compensation requested": CompensationRequestedError("mia", "why not"),
     "lost": saga_errors.ChildOutcomeUnknownError("child 'payment' ended"),
     "definition": saga_errors.DefinitionError("a saga has one pivot"),
     "too late": saga_errors.TooLateError("comes after the pivot"),
@@ -507,7 +523,7 @@ ENDINGS: dict[str, BaseException] = {
 
 def failures() -> dict[str, Sample[Any]]:
     """How refusals and compensated sagas end, and what an update answers."""
-    by_hand = {"seat": "skipped", "payment:take": "completed by hand"}
+    manual_resolutions = {"seat": "skipped", "payment:take": "completed-manually"}
     found: dict[str, Sample[Any]] = {
         "refusal": as_failure(
             _verdict.to_application_error(RejectedError("sold_out", "no seat", "row.seat"))
@@ -516,7 +532,7 @@ def failures() -> dict[str, Sample[Any]]:
     }
     for name, error in ENDINGS.items():
         found[f"compensated: {name}"] = as_failure(_verdict.compensated(error, {}))
-        found[f"settled: {name}"] = as_failure(_verdict.compensated(error, by_hand))
+        found[f"settled: {name}"] = as_failure(_verdict.compensated(error, manual_resolutions))
     run = RunContext()
     run.lifecycle.open()
     run.lifecycle.complete()
@@ -536,8 +552,9 @@ def readings() -> dict[str, object]:
         _verdict.SAGA_COMPENSATED,
         _verdict.SAGA_SETTLED,
         _verdict.SAGA_REFUSED,
-        _verdict.SAGA_UNACCOUNTED,
+        _verdict.SAGA_FOREIGN_WORK,
         "DefinitionError",
+        "TooLateError",
         "Other",
     ]
     told: dict[str, object] = {}
@@ -556,7 +573,7 @@ def readings() -> dict[str, object]:
         verdict = _verdict.outcome_of_failure(error, frozenset({"SomeRejection"}), attempts=3)
         told[kind] = {
             "verdict": [verdict.outcome.value, verdict.code, verdict.reason, verdict.field],
-            "says what is owed": _verdict.reports_pending(cause),
+            "reports pending compensations": _verdict.reports_pending(cause),
         }
     return told
 
@@ -574,7 +591,7 @@ def error_names() -> dict[str, str]:
         "rejected": saga_errors.RejectedError.wire_type,
         "unknown outcome": saga_errors.UnknownOutcomeError.wire_type,
         "deadline": saga_errors.DeadlineExceededError.wire_type,
-        "turned back": saga_errors.CompensationRequestedError.wire_type,
+        "compensation requested": saga_errors.CompensationRequestedError.wire_type,
         "too late": saga_errors.TooLateError.wire_type,
         "lost": saga_errors.ChildOutcomeUnknownError.wire_type,
         "start": saga_errors.StartError.wire_type,
@@ -595,7 +612,7 @@ CHILD_ENDINGS: dict[str, BaseException] = {
     "cancelled": CancelledError("Cancelled"),
     "compensated": _verdict.compensated(RejectedError("sold_out", "no seat", "row"), {}),
     "settled": _verdict.compensated(RejectedError("sold_out", "no seat"), {"seat": "skipped"}),
-    "unaccounted": ApplicationError("no", type=_verdict.SAGA_UNACCOUNTED),
+    "foreign work": ApplicationError("no", type=_verdict.SAGA_FOREIGN_WORK),
     "refused": ApplicationError("no", type=_verdict.SAGA_REFUSED),
     "without a type": ApplicationError("no"),
     "bug": ApplicationError("no", type="DefinitionError"),
@@ -630,8 +647,8 @@ def endings_of_children() -> dict[str, object]:
 
 def _refusal_in(error: BaseException) -> object:
     if isinstance(error, RejectedError):
-        by_hand = getattr(error, "by_hand", {})
-        return ["rejected", error.code, error.reason, error.field, dict(by_hand)]
+        manual_resolutions = getattr(error, "manual_resolutions", {})
+        return ["rejected", error.code, error.reason, error.field, dict(manual_resolutions)]
     assert isinstance(error, saga_errors.ChildOutcomeUnknownError)
     return ["lost", str(error)]
 
@@ -698,7 +715,7 @@ def names() -> dict[str, object]:
     """Names of headers, memos, updates, signals, types, codes, attributes and metrics."""
     return {
         "header": HEADER,
-        "memos": [CHILD_MEMO, CARRIED_MEMO, UNACCOUNTED_MEMO],
+        "memos": [CHILD_MEMO, CONTINUED_STATE_MEMO, FOREIGN_WORK_MEMO],
         "metadata of a state": STATE,
         "status": _status(),
         "search attribute": [SAGA_STATUS.name, SAGA_STATUS.indexed_value_type.name],
@@ -715,7 +732,7 @@ def names() -> dict[str, object]:
         "rescue": [
             rescue.RESCUE_TYPE,
             WorkflowDefinition.must_from_class(rescue_workflow.RescueSaga).name,
-            rescue.PART,
+            rescue.CHUNK_SIGNAL,
         ],
         "signals of a rescue": sorted(
             str(each) for each in WorkflowDefinition.must_from_class(rescue_workflow.RescueSaga).signals
@@ -727,11 +744,11 @@ def names() -> dict[str, object]:
             "compensated": _verdict.SAGA_COMPENSATED,
             "settled": _verdict.SAGA_SETTLED,
             "refused": _verdict.SAGA_REFUSED,
-            "unaccounted": _verdict.SAGA_UNACCOUNTED,
+            "foreign work": _verdict.SAGA_FOREIGN_WORK,
         },
         "codes": {
             "no worker": _verdict.NO_WORKER,
-            "child lost": _verdict.CHILD_LOST,
+            "child outcome unknown": _verdict.CHILD_OUTCOME_UNKNOWN,
             "not approved": NOT_APPROVED,
             "message too large": attempt.MESSAGE_TOO_LARGE,
             "message unreadable": attempt.MESSAGE_UNREADABLE,
@@ -1300,10 +1317,10 @@ def files() -> dict[str, Sample[Any]]:
         last_event="WorkflowExecutionCompleted",
     )
     manifest = Manifest(
-        saga="order-7",
+        saga_id="order-7",
         workflow_type="OrderSaga",
         started_at="2026-01-02T03:04:05Z",
-        sdk="0.1.0",
+        sdk="0.2.0",
         temporalio="1.35.0",
         runs=(run,),
     )
@@ -1346,21 +1363,23 @@ def cli_json() -> dict[str, Sample[Any]]:
     """The answers of `sagas ... --json`."""
     return {
         "timeline, default": _answer(
-            Timeline(id="order-7", status="running", way=RecoveryDirection.BACKWARD)
+            Timeline(id="order-7", status="running", recovery_direction=RecoveryDirection.BACKWARD)
         ),
         "timeline": _answer(_timeline()),
-        "preview, default": _answer(Preview(id="order-7", way=RecoveryDirection.FORWARD)),
+        "preview, default": _answer(Preview(id="order-7", recovery_direction=RecoveryDirection.FORWARD)),
         "preview": _answer(
             Preview(
                 id="order-7",
-                way=RecoveryDirection.BACKWARD,
-                compensations=(PlannedCompensation(address="seat", activity="free-seat", lane="2.1"),),
-                stays=(RemainingEffect(address="news", outcome=Outcome.DONE, because="skipped by mia: b"),),
-                unknown=("trip",),
-                left=(PlannedCompensation(address="card", activity="give-back"),),
+                recovery_direction=RecoveryDirection.BACKWARD,
+                compensations=(PlannedCompensation(address="seat", activity="free-seat", branch="2.1"),),
+                remaining_effects=(
+                    RemainingEffect(address="news", outcome=Outcome.DONE, reason="skipped by mia: b"),
+                ),
+                unresolved_children=("trip",),
+                superseded_compensations=(PlannedCompensation(address="card", activity="give-back"),),
                 has_completed=True,
-                has_turned=True,
-                root="order",
+                is_compensating=True,
+                root_id="order",
             )
         ),
         "list": Sample(
@@ -1370,17 +1389,19 @@ def cli_json() -> dict[str, Sample[Any]]:
         ),
         "rescue": _answer(
             Rescue(
-                saga="order-7",
-                course=rescuing.RescueDecision.COMPENSATING,
+                saga_id="order-7",
+                decision=rescuing.RescueDecision.COMPENSATING,
                 workflow_id="order-7~rescue",
                 run_id="r",
-                owed=("seat",),
-                unaccounted=("trip",),
+                pending=("seat",),
+                unresolved_children=("trip",),
                 is_new=False,
             )
         ),
-        "rescue, default": _answer(Rescue(saga="order-7", course=rescuing.RescueDecision.NOTHING_PENDING)),
-        "verb": _answer(CommandResult(saga="order-7", verb="hold", status="held")),
+        "rescue, default": _answer(
+            Rescue(saga_id="order-7", decision=rescuing.RescueDecision.NOTHING_PENDING)
+        ),
+        "verb": _answer(CommandResult(saga_id="order-7", verb="hold", status="held")),
     }
 
 
@@ -1405,7 +1426,7 @@ def _summary(of_rescue: str) -> SagaSummary:
     )
 
 
-def _timeline() -> Timeline:
+def _step_line() -> StepLine:
     line = CompensationLine(
         address="seat",
         activity="free-seat",
@@ -1415,7 +1436,7 @@ def _timeline() -> Timeline:
         attempts=2,
         reason="no",
     )
-    step = StepLine(
+    return StepLine(
         address="seat",
         purpose="child",
         outcome=Outcome.UNKNOWN,
@@ -1426,30 +1447,37 @@ def _timeline() -> Timeline:
         code="sold_out",
         reason="no seat",
         compensations=(line,),
-        child=Timeline(id="order-7/trip", status="running", way=RecoveryDirection.BACKWARD),
-        left_by="r-0",
-        by_hand="skipped",
+        child=Timeline(id="order-7/trip", status="running", recovery_direction=RecoveryDirection.BACKWARD),
+        superseded_run_id="r-0",
+        manual_resolution="skipped",
     )
+
+
+def _timeline() -> Timeline:
     return Timeline(
         id="order-7",
         run_id="r",
         type="OrderSaga",
         status="terminated",
-        way=RecoveryDirection.FORWARD,
-        since=WHEN,
+        recovery_direction=RecoveryDirection.FORWARD,
+        status_at=WHEN,
         started_at=WHEN,
         ended_at=LATER,
-        closed=CloseStatus.TERMINATED,
+        close_status=CloseStatus.TERMINATED,
         code="c",
         reason="r",
-        steps=(step,),
-        fault=TaskFailure(reason="a bug", since=WHEN),
-        waits=(PendingWait(what=NEXT_ATTEMPT, until=LATER),),
-        verbs=(HOLD_ENTRY, DECIDED),
-        cancels=(CancelRequest(at=WHEN, reason="no more"),),
+        steps=(_step_line(),),
+        task_failure=TaskFailure(reason="a bug", since=WHEN),
+        waits=(PendingWait(condition=NEXT_ATTEMPT, until=LATER),),
+        audit_trail=(HOLD_ENTRY, DECIDED),
+        cancel_requests=(CancelRequest(at=WHEN, reason="no more"),),
         continued_from="r-0",
         continued_as="r-2",
-        rescues=(Timeline(id="order-7~rescue", status="compensated", way=RecoveryDirection.BACKWARD),),
+        rescues=(
+            Timeline(
+                id="order-7~rescue", status="compensated", recovery_direction=RecoveryDirection.BACKWARD
+            ),
+        ),
     )
 
 

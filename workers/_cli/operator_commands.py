@@ -56,7 +56,7 @@ class ListedStatus(StrEnum):
 class CommandResult(BaseModel):
     """The JSON output of a command that changes a saga."""
 
-    saga: str
+    saga_id: str
     verb: str
     status: str
 
@@ -263,7 +263,7 @@ def _change(
     """Sends a request to a saga, and prints the status that the saga had, and the effect of the request."""
 
     async def answer(client: SagaClient) -> str:
-        result = CommandResult(saga=saga, verb=verb, status=await request(client))
+        result = CommandResult(saga_id=saga, verb=verb, status=await request(client))
         return _json(result) if as_json else f"{saga} is {result.status}{effect and f', and {effect}'}\n"
 
     _print_answer(answer)

@@ -42,7 +42,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    saga: str
+    saga_id: str
     workflow_type: str
     started_at: str
     sdk: str
@@ -67,7 +67,7 @@ def write_recording(folder: Path, histories: Sequence[WorkflowHistory]) -> Recor
     runs = tuple(_write_run(folder, number, each) for number, each in enumerate(histories, start=1))
     root = histories[0]
     manifest = Manifest(
-        saga=root.workflow_id,
+        saga_id=root.workflow_id,
         workflow_type=runs[0].workflow_type,
         started_at=root.events[0].event_time.ToDatetime().isoformat(timespec="seconds") + "Z",
         sdk=version("durable-sagas"),

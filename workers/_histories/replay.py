@@ -11,7 +11,7 @@ from temporalio.worker import Replayer
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
 from sagas import SagaPlugin
-from sagas.operator import SAGA_STATUS
+from sagas.operator import RESCUE_TYPE, SAGA_STATUS, WireFormatError
 
 from .._errors import ConfigurationError
 from .difference import describe_difference
@@ -44,13 +44,14 @@ async def replay_recordings(
 
     Args:
         recordings: The recordings.
-        workflows: The workflow classes of the recordings.
+        workflows: The workflow classes of the recordings; rescues need no class.
         data_converter: The data converter of the client that ran the sagas.
 
     Raises:
-        ConfigurationError: A workflow type of the recordings has no class in `workflows`.
+        ConfigurationError: A workflow type of the recordings has no class in `workflows`, or a saga has
+            another wire format.
     """
-    given = {WorkflowDefinition.must_from_class(each).name for each in workflows}
+    given = {RESCUE_TYPE, *(WorkflowDefinition.must_from_class(each).name for each in workflows)}
     if missing := {run.workflow_type for each in recordings for run in each.manifest.runs} - given:
         raise ConfigurationError(
             f"the recordings contain workflow types without a class: {', '.join(sorted(missing))}"
@@ -68,7 +69,10 @@ async def replay_recordings(
     for recording in recordings:
         for run, history in zip(recording.manifest.runs, recording.histories, strict=True):
             replayer = replayers[not _has_status_memo(history)]
-            result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+            try:
+                result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+            except WireFormatError as error:
+                raise ConfigurationError(f"{str(recording.folder)!r} cannot be replayed: {error}") from error
             failure = result.replay_failure
             difference = describe_difference(failure, history) if failure else ""
             results.append(ReplayResult(recording, run, difference))

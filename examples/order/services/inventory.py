@@ -34,7 +34,7 @@ create table if not exists article(
   check(on_hand + reserved = total)
 ) strict, without rowid;
 create trigger if not exists stock_is_conserved before update of total on article
-  begin select raise(abort, 'reserving does not change how much there is'); end;
+  begin select raise(abort, 'a reservation must not change the total'); end;
 create table if not exists reservation(
   key text primary key,
   reservation_id text not null unique,

@@ -24,7 +24,7 @@ from ..messages import CancellationRequest, Order, OrderRecord, Screening, Scree
 TABLES = """
 create table if not exists customer_order(
   order_id text primary key,
-  key text not null,                        -- of the create-order that it stands for
+  key text not null,                        -- the idempotency key of the create-order command
   status text not null check(status in ('pending', 'approved', 'cancelled')),
   content text not null                     -- the order as JSON
 ) strict, without rowid;

@@ -260,7 +260,7 @@ class InterruptedOrder:
         if not is_late_request:
             self.batch.release(self.id)
         rescue = await self._rescue()
-        assert (rescue.course, rescue.unaccounted) == (self.expected_decision, ()), self
+        assert (rescue.decision, rescue.unresolved_children) == (self.expected_decision, ()), self
         if rescue.workflow_id:
             await self._until_closed(rescue.workflow_id)
         ending = await self._ending()
@@ -278,7 +278,7 @@ class InterruptedOrder:
             again = rescue.model_copy(update={"is_new": not rescue.workflow_id})
             if self.expected_decision is RescueDecision.CONTINUING:
                 # The pivot was rejected, so the saga itself has compensated since.
-                again = Rescue(saga=self.id, course=RescueDecision.NOTHING_PENDING)
+                again = Rescue(saga_id=self.id, decision=RescueDecision.NOTHING_PENDING)
             assert await self._rescue() == again, self
         assert await self._ending() == ending, self
         await self._replay(rescue)
@@ -311,7 +311,7 @@ class InterruptedOrder:
         children = [
             history.raw for history in await fetch_run_histories(self.stack.client, self.id) if history.path
         ]
-        others = [rescue.workflow_id] if rescue.course is RescueDecision.COMPENSATING else []
+        others = [rescue.workflow_id] if rescue.decision is RescueDecision.COMPENSATING else []
         histories = [await self._handle(each).fetch_history() for each in (self.id, *others)]
         saga = OrderSagaWithRunTimeout if self.batch.run_timeout else OrderSaga
         await replay_strictly([saga, PaymentSaga], [*histories, *children])

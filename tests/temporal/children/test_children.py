@@ -130,7 +130,7 @@ async def test_saga_that_ends_without_its_lost_child_says_why(harness: WorkerHar
         trip.id, "leg", by="mia", because="the flight was cancelled by phone"
     )
 
-    assert await harness.wait_for_ending(trip) == Ending("FAILED", "settled", "child_lost")
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "settled", "child_outcome_unknown")
 
 
 async def test_child_whose_result_nobody_can_read_leaves_its_parent_stuck(harness: WorkerHarness) -> None:
@@ -164,7 +164,7 @@ async def test_child_whose_id_is_taken_is_a_refusal(harness: WorkerHarness) -> N
 
 
 async def test_cancel_of_a_child_after_its_saga_changes_nothing(harness: WorkerHarness) -> None:
-    """What it has done is owed to the parent, which must hear of it."""
+    """The parent learns the pending compensations of the child."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "wait-after-block")))
     child = harness.child_of(trip, "leg")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)

@@ -112,7 +112,7 @@ async def test_child_that_failed_after_its_saga_is_unresolved(harness: WorkerHar
     assert reason == (
         "RuntimeError was raised in a child after its saga was completed: behind the block; " + RESOLVE
     )
-    assert (await rescued(harness, f"{parent.id}/last")).owed == ("book-flight",)
+    assert (await rescued(harness, f"{parent.id}/last")).pending == ("book-flight",)
 
 
 async def test_terminated_child_is_unresolved(harness: WorkerHarness) -> None:
@@ -179,7 +179,7 @@ async def test_saga_is_rescued_for_a_child_with_an_unreadable_result(harness: Wo
     await client.complete(parent.id, "last", by="mia", because="it will be rescued")
     assert (await harness.wait_for_ending(parent)).saga == "settled"
 
-    assert (await rescued(harness, parent.id)).owed == ("last:book-car",)
+    assert (await rescued(harness, parent.id)).pending == ("last:book-car",)
     assert uncompensated_bookings(harness, parent.id) == []
 
 
@@ -192,7 +192,7 @@ async def test_child_that_could_not_read_a_result_is_terminated_and_rescued(harn
 
     await child.terminate(reason="it waits for a child")
     await harness.wait_for_status(trip, "stuck")
-    assert (await rescued(harness, child.id)).owed == ("wrong-result:book-flight",)
+    assert (await rescued(harness, child.id)).pending == ("wrong-result:book-flight",)
     await SagaClient(harness.client).complete(trip.id, "leg", by="mia", because="it is rescued")
 
     assert (await harness.wait_for_ending(trip)).saga == "settled"

@@ -163,7 +163,7 @@ async def test_skipped_compensation_settles_the_saga(harness: WorkerHarness) -> 
             RemainingEffect(
                 address="book-flight",
                 outcome=Outcome.DONE,
-                because="skipped by mia: it was never there",
+                reason="skipped by mia: it was never there",
             ),
         ),
     )
@@ -210,11 +210,11 @@ async def test_saga_with_a_manually_completed_step_has_a_result(harness: WorkerH
     assert outcome == Settled(
         ["flight", "leg", "look"],
         is_compensated=False,
-        manual_resolutions={"leg:book-hotel": "completed by hand"},
+        manual_resolutions={"leg:book-hotel": "completed-manually"},
     )
     assert told(outcome) == "did ['flight', 'leg', 'look'], with help"
     assert await SagaHandle.for_id(harness.client, child.id, TripSaga.run).outcome() == Settled(
-        ["pay", "hotel"], is_compensated=False, manual_resolutions={"book-hotel": "completed by hand"}
+        ["pay", "hotel"], is_compensated=False, manual_resolutions={"book-hotel": "completed-manually"}
     )
 
 
@@ -395,5 +395,5 @@ async def test_status_is_read_from_the_memo_without_search_attributes(
         await harness.send_update(trip, COMPLETE, request)
 
         assert await trip.outcome() == Settled(
-            ["pay", "hotel"], is_compensated=False, manual_resolutions={"book-hotel": "completed by hand"}
+            ["pay", "hotel"], is_compensated=False, manual_resolutions={"book-hotel": "completed-manually"}
         )

@@ -142,9 +142,7 @@ async def test_compensation_skipped_in_a_rescue_settles_the_saga(harness: Worker
         reason="by mistake",
         rescue_id=found.workflow_id,
         remaining_effects=(
-            RemainingEffect(
-                address="book-flight", outcome=Outcome.DONE, because="skipped by mia: it is paid"
-            ),
+            RemainingEffect(address="book-flight", outcome=Outcome.DONE, reason="skipped by mia: it is paid"),
         ),
     )
 
@@ -239,7 +237,7 @@ async def test_effect_from_before_a_reset_remains_until_a_rescue(harness: Worker
     after = await trip.outcome()
 
     assert isinstance(before, Compensated)
-    assert [(each.address, each.because) for each in before.remaining_effects] == [
+    assert [(each.address, each.reason) for each in before.remaining_effects] == [
         ("book-flight", "from before a reset of the workflow; a rescue compensates it")
     ]
     assert after == Compensated("cancelled", reason=before.reason, is_cancelled=True)

@@ -284,7 +284,7 @@ async def test_each_command_of_the_page_works(shop: Shop, server: str, line: str
 
     if because:
         timeline = await SagaClient(shop.harness.client).show(order.id)
-        trail = (timeline.rescue or timeline).verbs
+        trail = (timeline.rescue or timeline).audit_trail
         assert ("mia", shlex.split(because)[0]) in [(verb.by, verb.because) for verb in trail]
 
 
@@ -379,7 +379,9 @@ async def test_audit_trail_is_where_the_page_says(shop: Shop, server: str) -> No
     names = {"operator": SagaClient(shop.harness.client)}
     in_python = await eval(in_page(code.replace("order-7", order.id)), names)
 
-    assert [(v["verb"], v["by"], v["because"]) for v in as_json["verbs"]] == [(HOLD, "tom", "let me look")]
+    assert [(v["verb"], v["by"], v["because"]) for v in as_json["audit_trail"]] == [
+        (HOLD, "tom", "let me look")
+    ]
     assert [(v.verb, v.by, v.because) for v in in_python] == [(HOLD, "tom", "let me look")]
     assert " hold by tom: let me look\n" in await shop.harness.current_details(order)
 
@@ -408,7 +410,7 @@ async def test_python_program_of_the_page_retries_stuck_sagas(
         assert await process.wait() == 0
 
     assert (await shop.harness.wait_for_ending(order)).saga == "compensated"
-    assert [(verb.verb, verb.by) for verb in (await operator.show(order.id)).verbs] == [
+    assert [(verb.verb, verb.by) for verb in (await operator.show(order.id)).audit_trail] == [
         (RETRY, "night-watch")
     ]
 

@@ -56,7 +56,11 @@ async def test_timeline_of_a_stuck_saga(harness: WorkerHarness, operator: SagaCl
 
     timeline = await operator.show(trip.id)
 
-    assert (timeline.status, timeline.way, timeline.closed) == ("stuck", "back", None)
+    assert (timeline.status, timeline.recovery_direction, timeline.close_status) == (
+        "stuck",
+        "backward",
+        None,
+    )
     steps = [(s.address, s.purpose, s.outcome, [c.state for c in s.compensations]) for s in timeline.steps]
     assert steps == [
         ("book-hotel", "step", "done", ["done"]),
@@ -79,7 +83,7 @@ async def test_timeline_has_the_audit_trail(harness: WorkerHarness, operator: Sa
     timeline = await operator.show(trip.id)
 
     assert timeline.status == "settled"
-    assert [(v.verb, v.about, v.by, v.because) for v in timeline.verbs] == [
+    assert [(v.verb, v.target, v.by, v.because) for v in timeline.audit_trail] == [
         ("saga-skip", "book-flight", "mia", "a credit note was sent")
     ]
     assert timeline.steps[1].compensations[0].state == "skipped"
@@ -114,10 +118,10 @@ async def test_timeline_distinguishes_completed_from_skipped_steps(
     ticket = (await operator.show(forth.id)).steps[-1]
     timeline = await operator.show(back.id)
 
-    assert (ticket.outcome, ticket.by_hand, ticket.reason) == ("done", "completed by hand", "")
-    assert (timeline.steps[-1].outcome, timeline.steps[-1].by_hand) == ("rejected", "skipped")
+    assert (ticket.outcome, ticket.manual_resolution, ticket.reason) == ("done", "completed-manually", "")
+    assert (timeline.steps[-1].outcome, timeline.steps[-1].manual_resolution) == ("rejected", "skipped")
     states = {line.address: [each.state for each in line.compensations] for line in timeline.steps}
-    assert states == {"book-hotel": ["skipped"], "book-flight": ["by hand"], "pay": []}
+    assert states == {"book-hotel": ["skipped"], "book-flight": ["completed-manually"], "pay": []}
     text = re.sub(" +", " ", render_timeline(await operator.show(forth.id)))
     assert " send-ticket (retriable) completed 1 " in text
     assert "the connection was lost" not in text
@@ -137,10 +141,10 @@ async def test_timeline_has_the_waits_of_an_open_saga(harness: WorkerHarness, op
     await harness.wait_for_status(trip, "stuck")
     attempt = await operator.show(trip.id)
 
-    assert [wait.what for wait in decision.waits] == ["until big-trip is approved"]
-    assert [wait.what for wait in event.waits] == ["until visa"]
-    assert [wait.what for wait in attempt.waits] == ["until the next attempt"]
-    (next_attempt,), since = attempt.waits, attempt.since
+    assert [wait.condition for wait in decision.waits] == ["until big-trip is approved"]
+    assert [wait.condition for wait in event.waits] == ["until visa"]
+    assert [wait.condition for wait in attempt.waits] == ["until the next attempt"]
+    (next_attempt,), since = attempt.waits, attempt.status_at
     assert since is not None
     assert next_attempt.until is not None
     # Both are commands of one workflow task, which the server executes together.
@@ -161,7 +165,7 @@ async def test_timeline_has_the_deadline_only_before_the_pivot(
     """Past the pivot, and while compensating, the deadline has no effect."""
 
     async def waits(trip: Handle) -> list[str]:
-        return [wait.what for wait in (await operator.show(trip.id)).waits]
+        return [wait.condition for wait in (await operator.show(trip.id)).waits]
 
     forth = await harness.start_trip("hotel", "wait", "pay", "ticket", seconds=3600)
     await harness.wait_for_event(forth, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
@@ -181,7 +185,7 @@ async def test_timeline_has_the_deadline_only_before_the_pivot(
 
     assert before == ["the saga's deadline"]
     assert after == ["until the next attempt"]
-    assert compensating == ["for a person"]
+    assert compensating == ["for-operator"]
 
 
 async def test_timeline_of_a_parent_names_a_stuck_child(harness: WorkerHarness, operator: SagaClient) -> None:
@@ -207,10 +211,12 @@ async def test_timeline_reports_failing_workflow_code(harness: WorkerHarness, op
 
     timeline = await operator.show(trip.id)
 
-    assert timeline.fault is not None
-    assert timeline.fault.reason.endswith(": 'pay' is a second pivot; a saga has one")
-    since = f"{timeline.fault.since:%Y-%m-%d %H:%M:%S} UTC"
-    failure = f"the workflow code fails since {since}: {timeline.fault.reason}; fix the code, workers retry"
+    assert timeline.task_failure is not None
+    assert timeline.task_failure.reason.endswith(": 'pay' is a second pivot; a saga has one")
+    since = f"{timeline.task_failure.since:%Y-%m-%d %H:%M:%S} UTC"
+    failure = (
+        f"the workflow code fails since {since}: {timeline.task_failure.reason}; fix the code, workers retry"
+    )
     assert failure in " ".join(render_timeline(timeline).split())
     with pytest.raises(
         VerbRefusedError, match=r"workflow code fails \(.* 'pay' is .*\): fix the code, .* or terminate the"
@@ -218,7 +224,7 @@ async def test_timeline_reports_failing_workflow_code(harness: WorkerHarness, op
         await operator.rescue(trip.id, by="mia", because="x")
     await trip.terminate("the code will not be fixed")
     harness.workflow_ids.remove(trip.id)  # the workflow code fails in a replay as well
-    assert (await operator.show(trip.id)).fault is None
+    assert (await operator.show(trip.id)).task_failure is None
 
 
 async def test_timeline_of_a_parent_names_a_child_with_failing_code(
@@ -274,9 +280,9 @@ async def test_preview_has_compensations_in_order_and_remaining_effects(
     addresses = [each.address for each in before.compensations]
     assert sorted(addresses[:2]) == ["book-flight", "book-hotel#2"]
     assert addresses[2:] == ["leg:book-car", "book-hotel"]
-    assert [stay.address for stay in before.stays] == ["leg:look-around"]
+    assert [stay.address for stay in before.remaining_effects] == ["leg:look-around"]
     assert after.compensations == ()
-    assert {s.address for s in after.stays} == {*addresses, "leg:look-around", "pay"}
+    assert {s.address for s in after.remaining_effects} == {*addresses, "leg:look-around", "pay"}
     assert after.sentence == "nothing would be compensated: the saga has completed"
 
 
@@ -317,8 +323,8 @@ async def test_preview_has_the_compensations_of_an_open_child(
         "leg:book-car",
         "book-hotel",
     ]
-    assert [stay.address for stay in preview.stays] == ["leg:look-around"]
-    assert preview.unknown == ()
+    assert [stay.address for stay in preview.remaining_effects] == ["leg:look-around"]
+    assert preview.unresolved_children == ()
     assert harness.participants.started[4:] == [each.activity for each in preview.compensations]
 
 
@@ -339,12 +345,12 @@ async def test_preview_has_a_sequence_for_each_of_several_open_children(
         await harness.child_of(trip, leg.name).signal("go")
     await harness.wait_for_ending(trip)
 
-    assert [(each.address, each.lane) for each in preview.compensations] == [
+    assert [(each.address, each.branch) for each in preview.compensations] == [
         ("a:book-hotel", "1"),
         ("b:book-flight", "2"),
         ("book-car", ""),
     ]
-    assert (preview.stays, preview.unknown) == ((), ())
+    assert (preview.remaining_effects, preview.unresolved_children) == ((), ())
 
 
 async def test_preview_of_a_completed_child_refers_to_the_root(
@@ -359,11 +365,11 @@ async def test_preview_of_a_completed_child_refers_to_the_root(
     preview, timeline = await operator.preview(child.id), await operator.show(child.id)
     of_root = await operator.preview(trip.id)
 
-    assert preview.root == trip.id
+    assert preview.root_id == trip.id
     assert preview.sentence == f"the saga is a completed child: see the preview of its root {trip.id!r}"
     assert preview.compensations == ()
-    assert [stay.address for stay in preview.stays] == ["look-around"]
-    assert [each.state for line in timeline.steps for each in line.compensations] == ["its parent's"]
+    assert [stay.address for stay in preview.remaining_effects] == ["look-around"]
+    assert [each.state for line in timeline.steps for each in line.compensations] == ["of-parent"]
     assert [each.address for each in of_root.compensations] == ["leg/night:book-hotel", "leg:book-car"]
     await trip.signal("go")
     await harness.wait_for_ending(trip)
@@ -484,7 +490,7 @@ async def test_paused_workflow_is_reported(harness: WorkerHarness, operator: Sag
 
     async def waits_for_unpause() -> bool:
         waits = (await operator.show(trip.id)).waits
-        return [wait.what for wait in waits] == ["until its workflow is unpaused in Temporal"]
+        return [wait.condition for wait in waits] == ["until-unpaused"]
 
     # A running workflow task ends first, and a long poll on a paused workflow reports no new events.
     await until(waits_for_unpause)

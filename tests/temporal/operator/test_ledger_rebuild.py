@@ -89,7 +89,7 @@ def check_against_events(events: Sequence[HistoryEvent], record: SagaRecord) -> 
             ids[event.event_id] = json.loads(accepted.args.payloads[0].data)["step"]
         elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
             compensated.add(ids[event.workflow_execution_update_completed_event_attributes.accepted_event_id])
-    compensatable = {name for name, header in headers.items() if header.owes is not None}
+    compensatable = {name for name, header in headers.items() if header.compensation is not None}
     own = {address for address in pending if ":" not in address}
     if has_pivot:
         assert not pending

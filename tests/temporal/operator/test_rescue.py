@@ -92,7 +92,7 @@ async def test_interrupted_saga_and_its_rescue_are_listed_and_shown(harness: Wor
     await will_be_listed((trip.id, "settled"))
     ended = await client.preview(stuck.id)
     assert ended.sentence == "no compensation is pending"
-    assert [(s.address, s.because) for s in ended.stays] == [
+    assert [(s.address, s.reason) for s in ended.remaining_effects] == [
         ("book-hotel", "skipped by mia: a credit note was sent")
     ]
     with pytest.raises(VerbRefusedError, match=r"its rescue '.*~rescue' is settled$"):
@@ -157,7 +157,7 @@ async def test_rescue_uses_the_keys_and_results_of_the_saga(harness: WorkerHarne
 
     outcome = await rescued(harness, trip.id)
 
-    assert outcome.owed == ("leg:book-car", "leg:book-flight", "book-hotel")
+    assert outcome.pending == ("leg:book-car", "leg:book-flight", "book-hotel")
     assert harness.participants.started[3:] == ["cancel-car", "cancel-flight", "cancel-hotel"]
     for what in ("hotel", "flight", "car"):
         assert harness.participants.keys[f"cancel-{what}"] == harness.participants.keys[f"book-{what}"]
@@ -178,7 +178,7 @@ async def test_terminated_child_is_rescued_with_its_parent(harness: WorkerHarnes
 
     outcome = await rescued(harness, trip.id)
 
-    assert set(outcome.owed) == {"leg/night:book-car", "leg:book-flight"}
+    assert set(outcome.pending) == {"leg/night:book-car", "leg:book-flight"}
     assert uncompensated_bookings(harness, trip.id) == []
     assert Counter(harness.participants.started)["cancel-hotel"] == 1
 
@@ -199,7 +199,7 @@ async def test_rescue_waits_for_compensating_children_with_a_timeout(harness: Wo
 
     latch.released.set()
     outcome = await rescued(harness, trip.id)
-    assert outcome.owed == ("book-hotel",)
+    assert outcome.pending == ("book-hotel",)
     assert uncompensated_bookings(harness, trip.id) == []
 
 
@@ -223,7 +223,7 @@ async def test_rescue_refuses_to_wait_for_a_stuck_child(harness: WorkerHarness) 
 
     await harness.retry_stuck(child)
     outcome = await rescued(harness, trip.id)
-    assert outcome.owed == ("book-hotel",)
+    assert outcome.pending == ("book-hotel",)
     assert uncompensated_bookings(harness, trip.id) == []
 
 
@@ -260,7 +260,7 @@ async def test_rescue_refuses_to_wait_for_a_child_with_failing_code(harness: Wor
             await rescue(harness, trip.id, timeout=600)
     await child.terminate("x")
     outcome = await rescued(harness, trip.id)
-    assert outcome.owed == ("leg:book-flight", "book-hotel")
+    assert outcome.pending == ("leg:book-flight", "book-hotel")
     harness.workflow_ids.remove(trip.id)  # what failed its tasks fails in replay
 
 
@@ -343,7 +343,7 @@ async def test_running_completed_and_compensated_sagas_need_no_rescue(harness: W
         await rescue(harness, running.id)
     failed = await harness.start_trip("hotel", "fail")
     assert (await harness.wait_for_ending(failed)) == Ending("FAILED", "compensated", "ApplicationError")
-    assert (await rescue(harness, failed.id)).course is RescueDecision.NOTHING_PENDING
+    assert (await rescue(harness, failed.id)).decision is RescueDecision.NOTHING_PENDING
     with pytest.raises(SagaNotFoundError, match="saga 'nobody' was not found"):
         await rescue(harness, "nobody")
     assert harness.participants.started == ["book-hotel", "book-hotel", "cancel-hotel"]
@@ -358,7 +358,7 @@ async def test_child_is_rescued_alone_while_its_parent_is_stuck(harness: WorkerH
     await child.terminate("x")
     await harness.wait_for_status(trip, "stuck")
 
-    assert (await rescued(harness, child.id)).owed == ("book-flight",)
+    assert (await rescued(harness, child.id)).pending == ("book-flight",)
     await SagaClient(harness.client).complete(trip.id, "leg", by="mia", because="the child was rescued")
 
     assert (await harness.wait_for_ending(trip)).saga == "settled"
@@ -401,7 +401,7 @@ async def test_rescued_child_is_not_compensated_again_with_its_parent(harness: W
     await trip.terminate("x")
     latch.released.set()
 
-    assert (await rescued(harness, trip.id)).owed == ("book-hotel",)
+    assert (await rescued(harness, trip.id)).pending == ("book-hotel",)
     assert Counter(harness.participants.started)["cancel-flight"] == 1
 
 
@@ -439,10 +439,10 @@ async def test_saga_that_continued_as_new_is_rescued(harness: WorkerHarness) -> 
 
     outcome = await rescued(harness, trip.id)
 
-    assert outcome.owed == ("book-car", "leg:book-flight", "book-hotel")
+    assert outcome.pending == ("book-car", "leg:book-flight", "book-hotel")
     # The last run has everything, as the server may no longer keep the first run.
     last_run = rebuild_saga(read_history(trip.id, events, harness.client.data_converter)).ledger
-    assert tuple(compensation.address for compensation in last_run.pending()) == outcome.owed
+    assert tuple(compensation.address for compensation in last_run.pending()) == outcome.pending
     assert uncompensated_bookings(harness, trip.id) == []
     assert [booking and booking.number for booking in harness.participants.results] == ["book-hotel-1"]
 
@@ -461,7 +461,7 @@ async def test_saga_continues_after_a_completed_pivot_child(harness: WorkerHarne
     latch.released.set()
     assert (await harness.wait_for_ending(harness.child_of(trip, "leg"))).closed == "COMPLETED"
 
-    assert (await rescued(harness, trip.id)).course is RescueDecision.CONTINUING
+    assert (await rescued(harness, trip.id)).decision is RescueDecision.CONTINUING
 
     assert harness.participants.started[-1] == "send-ticket"
     assert not [name for name in harness.participants.started if name.startswith("cancel-")]
@@ -478,7 +478,7 @@ async def test_saga_continues_after_a_pivot_child_interrupted_past_its_pivot(har
     await child.terminate("x")
     latch.released.set()
 
-    assert (await rescued(harness, trip.id)).course is RescueDecision.CONTINUING
+    assert (await rescued(harness, trip.id)).decision is RescueDecision.CONTINUING
 
     assert harness.participants.started[-1] == "send-ticket"
     assert not [name for name in harness.participants.started if name.startswith("cancel-")]
@@ -503,7 +503,7 @@ async def test_manually_completed_pivot_child_is_not_started_again(
         await harness.wait_for_event(latest, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
     await latest.terminate("x")
 
-    assert (await rescue(harness, trip.id)).course is RescueDecision.CONTINUING
+    assert (await rescue(harness, trip.id)).decision is RescueDecision.CONTINUING
     await latest.signal("go")
 
     assert (await harness.wait_for_ending(latest)).saga == "settled"
@@ -522,7 +522,7 @@ async def test_saga_is_compensated_with_a_pivot_child_interrupted_before_its_piv
     await child.terminate("x")
     latch.released.set()
 
-    assert (await rescued(harness, trip.id)).owed == ("leg:book-flight", "book-hotel")
+    assert (await rescued(harness, trip.id)).pending == ("leg:book-flight", "book-hotel")
 
     assert uncompensated_bookings(harness, trip.id) == []
     assert "pay" not in harness.participants.started
@@ -535,7 +535,7 @@ async def test_saga_is_compensated_after_a_compensated_pivot_child(harness: Work
     await harness.wait_for_event(harness.child_of(trip, "leg"), EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
     await trip.terminate("x")
 
-    assert (await rescued(harness, trip.id)).owed == ("book-hotel",)
+    assert (await rescued(harness, trip.id)).pending == ("book-hotel",)
 
     assert uncompensated_bookings(harness, trip.id) == []
 
@@ -550,7 +550,7 @@ async def test_cancel_after_a_rescue_does_not_compensate_a_done_pivot(harness: W
     pay.released.set()
     await harness.stop_workers()
     outcome = await rescue(harness, trip.id)
-    assert outcome.course is RescueDecision.CONTINUING
+    assert outcome.decision is RescueDecision.CONTINUING
     again = harness.client.get_workflow_handle(trip.id, run_id=outcome.run_id)
     await harness.start_worker()
     await harness.wait_for_event(again, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=2)
@@ -577,12 +577,12 @@ async def test_rescue_is_stuck_with_a_child_with_unknown_compensations(harness: 
     harness.workflow_ids.append(stuck.id)
     await harness.wait_for_status(stuck, "stuck")
 
-    assert (outcome.owed, outcome.unaccounted) == (("book-hotel",), ("without-saga",))
+    assert (outcome.pending, outcome.unresolved_children) == (("book-hotel",), ("without-saga",))
     assert Counter(harness.participants.started)["cancel-hotel"] == 2
-    assert (await client.preview(trip.id)).unknown == ("without-saga",)
+    assert (await client.preview(trip.id)).unresolved_children == ("without-saga",)
     await client.complete(stuck.id, "without-saga", by="mia", because="the car was given back")
     await settled(harness, stuck)
-    assert (await client.preview(trip.id)).unknown == ()
+    assert (await client.preview(trip.id)).unresolved_children == ()
     assert await rescue(harness, trip.id) == outcome.model_copy(update={"is_new": False})
 
 
@@ -620,7 +620,7 @@ async def test_saga_with_a_slash_in_its_id_is_not_a_child(harness: WorkerHarness
     await trip.terminate("x")
     with pytest.raises(VerbRefusedError, match=f"its root '{root_id}'"):
         await rescue(harness, f"{root_id}/leg")
-    assert (await rescued(harness, root_id)).owed == ("leg:book-flight", "book-hotel")
+    assert (await rescued(harness, root_id)).pending == ("leg:book-flight", "book-hotel")
     assert uncompensated_bookings(harness, root_id) == []
 
     uninterrupted = await start()
@@ -677,7 +677,7 @@ async def test_large_pending_compensations_are_sent_in_chunks(harness: WorkerHar
 
     outcome = await rescued(harness, trip.id)
 
-    assert len(outcome.owed) == len(LARGE) - 1
+    assert len(outcome.pending) == len(LARGE) - 1
     assert uncompensated_bookings(harness, trip.id) == []
     assert await rescue(harness, trip.id) == outcome.model_copy(update={"is_new": False})
 
@@ -698,7 +698,7 @@ async def test_missing_chunks_are_reported_and_sent_by_a_repeated_rescue(harness
 
     outcome = await rescued(harness, trip.id)
 
-    assert (outcome.is_new, len(outcome.owed)) == (False, len(LARGE) - 1)
+    assert (outcome.is_new, len(outcome.pending)) == (False, len(LARGE) - 1)
     assert uncompensated_bookings(harness, trip.id) == []
     signals = [
         event.workflow_execution_signaled_event_attributes.input.payloads[0].data
@@ -716,9 +716,9 @@ async def test_foreign_chunks_are_ignored(harness: WorkerHarness) -> None:
     waiting = harness.client.get_workflow_handle(f"{trip.id}~rescue")
     empty = {"of": "x", "number": 0, "count": 1, "text": "{}"}
     for content in ([], [None], [{"of": "x"}], [empty], [empty, empty]):
-        await waiting.signal("saga-rescue-part", args=content)
+        await waiting.signal("saga-rescue-chunk", args=content)
 
-    assert len((await rescued(harness, trip.id)).owed) == len(LARGE) - 1
+    assert len((await rescued(harness, trip.id)).pending) == len(LARGE) - 1
     assert uncompensated_bookings(harness, trip.id) == []
 
 
@@ -730,4 +730,4 @@ async def test_size_limit_of_the_server_is_explained(harness: WorkerHarness) -> 
     with pytest.raises(VerbRefusedError, match=r"exceeds limit\); raise its size limits, and repeat"):
         await rescue_through(harness, BrokenConnection(1, refusal), trip)
 
-    assert len((await rescued(harness, trip.id)).owed) == len(LARGE) - 1
+    assert len((await rescued(harness, trip.id)).pending) == len(LARGE) - 1

@@ -90,13 +90,13 @@ async def test_steps_of_a_superseded_run_are_compensated(harness: WorkerHarness)
     timeline, preview = await client.show(trip.id), await client.preview(trip.id)
     outcome = await rescued(harness, trip.id)
 
-    assert [(line.address, bool(line.left_by)) for line in timeline.steps] == [
+    assert [(line.address, bool(line.superseded_run_id)) for line in timeline.steps] == [
         ("book-hotel", False),
         ("book-flight", True),
     ]
     assert "executed before a reset, by run " in render_timeline(timeline, width=100)
     assert [each.address for each in preview.compensations] == ["book-flight", "book-hotel"]
-    assert outcome.owed == ("book-flight", "book-hotel")
+    assert outcome.pending == ("book-flight", "book-hotel")
     assert harness.participants.started == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
     assert uncompensated_bookings(harness, trip.id) == []
     assert await rescue(harness, trip.id) == outcome.model_copy(update={"is_new": False})
@@ -110,7 +110,7 @@ async def test_repeated_step_is_compensated_once(harness: WorkerHarness) -> None
     await harness.wait_for_event(anew, DONE, nth=2)
     await anew.terminate("x")
 
-    assert (await rescued(harness, trip.id)).owed == ("book-flight", "book-hotel")
+    assert (await rescued(harness, trip.id)).pending == ("book-flight", "book-hotel")
 
     assert Counter(harness.participants.started)["cancel-flight"] == 1
     assert len(set(harness.participants.keys["book-flight"])) == 1
@@ -128,7 +128,7 @@ async def test_stuck_saga_waits_for_an_operator_after_a_reset(harness: WorkerHar
 
     timeline = await SagaClient(harness.client).show(trip.id)
 
-    assert [wait.what for wait in timeline.waits] == ["for a person"]
+    assert [wait.condition for wait in timeline.waits] == ["for-operator"]
 
 
 async def test_both_superseded_runs_of_two_resets_are_read(harness: WorkerHarness) -> None:
@@ -138,7 +138,7 @@ async def test_both_superseded_runs_of_two_resets_are_read(harness: WorkerHarnes
     await reset(harness.client, trip.id, before="book-car")
     await reset_and_terminate(harness, trip, "book-flight")
 
-    assert (await rescued(harness, trip.id)).owed == ("book-car", "book-flight", "book-hotel")
+    assert (await rescued(harness, trip.id)).pending == ("book-car", "book-flight", "book-hotel")
     assert uncompensated_bookings(harness, trip.id) == []
 
 
@@ -161,7 +161,7 @@ async def test_run_superseded_by_a_second_reset_of_the_same_run_is_read(harness:
     await until(is_listed)
     outcome = await rescued(harness, trip.id)
 
-    assert set(outcome.owed) == {"book-flight", "book-hotel"}
+    assert set(outcome.pending) == {"book-flight", "book-hotel"}
     assert uncompensated_bookings(harness, trip.id) == []
 
 
@@ -175,7 +175,7 @@ async def test_reset_to_before_a_continue_as_new_supersedes_all_later_runs(harne
     await anew.terminate("x")
     await harness.start_worker()
 
-    assert (await rescued(harness, trip.id)).owed == ("book-car", "book-flight", "book-hotel")
+    assert (await rescued(harness, trip.id)).pending == ("book-car", "book-flight", "book-hotel")
     assert uncompensated_bookings(harness, trip.id) == []
 
 
@@ -192,7 +192,7 @@ async def test_saga_that_continued_as_new_after_a_reset_is_rescued(harness: Work
     await harness.wait_for_event(last, DONE)
     await last.terminate("x")
 
-    assert (await rescued(harness, trip.id)).owed == ("book-car", "book-flight", "book-hotel")
+    assert (await rescued(harness, trip.id)).pending == ("book-car", "book-flight", "book-hotel")
 
 
 async def test_step_compensated_before_a_reset_is_not_pending(harness: WorkerHarness) -> None:
@@ -201,7 +201,7 @@ async def test_step_compensated_before_a_reset_is_not_pending(harness: WorkerHar
     assert (await harness.wait_for_ending(trip)).saga == "compensated"
     await reset_and_terminate(harness, trip, "book-flight")
 
-    assert (await rescue(harness, trip.id)).course is RescueDecision.NOTHING_PENDING
+    assert (await rescue(harness, trip.id)).decision is RescueDecision.NOTHING_PENDING
 
     assert harness.participants.started == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
 
@@ -216,12 +216,12 @@ async def test_step_resolved_before_a_reset_is_not_pending(harness: WorkerHarnes
     assert (await harness.wait_for_ending(trip)).saga == "settled"
     await reset_and_terminate(harness, trip, "book-flight")
 
-    assert (await rescue(harness, trip.id)).course is RescueDecision.NOTHING_PENDING
+    assert (await rescue(harness, trip.id)).decision is RescueDecision.NOTHING_PENDING
 
     timeline, preview = await client.show(trip.id), await client.preview(trip.id)
     assert "skip book-flight by mia: a credit note was sent" in render_timeline(timeline)
     assert [line.compensations[0].state.value for line in timeline.steps] == ["done", "skipped"]
-    assert [(stay.address, stay.because) for stay in preview.stays] == [
+    assert [(stay.address, stay.reason) for stay in preview.remaining_effects] == [
         ("book-flight", "skipped by mia: a credit note was sent")
     ]
 
@@ -246,7 +246,7 @@ async def test_compensated_saga_is_rescued_for_a_superseded_step(harness: Worker
     assert "only a rescue compensates these steps:\n  book-flight  cancel-flight" in render_preview(
         while_it_runs
     )
-    assert outcome.owed == ("book-flight",)
+    assert outcome.pending == ("book-flight",)
     assert uncompensated_bookings(harness, trip.id) == []
     assert (await rescue(harness, trip.id)).run_id == outcome.run_id
 
@@ -264,11 +264,14 @@ async def test_completed_saga_is_rescued_for_a_superseded_step(harness: WorkerHa
 
     outcome = await rescued(harness, trip.id)
 
-    assert (before.has_completed, [each.address for each in before.left]) == (True, ["book-flight"])
-    assert outcome.owed == ("book-flight",)
+    assert (before.has_completed, [each.address for each in before.superseded_compensations]) == (
+        True,
+        ["book-flight"],
+    )
+    assert outcome.pending == ("book-flight",)
     assert "cancel-hotel" not in harness.participants.started
     assert (await rescue(harness, trip.id)).run_id == outcome.run_id
-    assert (await client.preview(trip.id)).left == ()
+    assert (await client.preview(trip.id)).superseded_compensations == ()
 
 
 async def test_steps_of_a_superseded_run_past_its_pivot_are_not_compensated(harness: WorkerHarness) -> None:
@@ -289,7 +292,7 @@ async def test_saga_continues_when_a_superseded_run_has_passed_the_pivot(harness
     await reset_and_terminate(harness, trip, "book-flight")
 
     outcome = await rescue(harness, trip.id)
-    assert outcome.course is RescueDecision.CONTINUING
+    assert outcome.decision is RescueDecision.CONTINUING
     again = harness.client.get_workflow_handle(trip.id)
     await again.signal("go")
 
@@ -327,7 +330,9 @@ async def test_child_of_a_superseded_run_is_compensated(harness: WorkerHarness, 
 
     outcome = await rescued(harness, trip.id)
 
-    assert outcome.owed == (("book-hotel",) if is_open else ("leg:book-car", "leg:book-flight", "book-hotel"))
+    assert outcome.pending == (
+        ("book-hotel",) if is_open else ("leg:book-car", "leg:book-flight", "book-hotel")
+    )
     assert uncompensated_bookings(harness, trip.id) == []
 
 
@@ -349,7 +354,7 @@ async def test_steps_of_a_child_that_was_started_again_are_compensated(
     await anew.cancel()
     assert (await harness.wait_for_ending(anew)).saga == "compensated"
 
-    assert (await rescued(harness, trip.id)).owed == ("leg:book-car",)
+    assert (await rescued(harness, trip.id)).pending == ("leg:book-car",)
 
     assert uncompensated_bookings(harness, trip.id) == []
     assert Counter(harness.participants.started)["cancel-flight"] == 1
@@ -372,7 +377,7 @@ async def test_saga_that_was_rescued_and_reset_is_rescued_again(harness: WorkerH
     assert first.workflow_id == f"{trip.id}~rescue"
     assert {each.workflow_id for each in outcomes} == {again.workflow_id} == {f"{trip.id}~rescue-2"}
     assert [each.is_new for each in outcomes].count(True) == 1
-    assert again.owed == ("book-flight", "book-hotel")
+    assert again.pending == ("book-flight", "book-hotel")
     assert uncompensated_bookings(harness, trip.id) == []
     client = SagaClient(harness.client)
     timeline = await client.show(again.workflow_id)
@@ -412,5 +417,5 @@ async def test_rescue_of_an_earlier_saga_with_the_same_id_does_not_count(harness
 
     outcome = await rescued(harness, trip.id)
 
-    assert (outcome.workflow_id, outcome.owed) == (f"{trip.id}~rescue-2", ("book-flight",))
+    assert (outcome.workflow_id, outcome.pending) == (f"{trip.id}~rescue-2", ("book-flight",))
     assert [name for name, _ in requested_operations(harness, trip.id)][-1] == "cancel-flight"

@@ -77,7 +77,7 @@ async def terminate_and_rescue(harness: WorkerHarness, do: Words, numbers: list[
             return "closed before"
         outcome = await rescued(harness, trip.id)
         calls = requested_operations(harness, trip.id, fenced=True)
-        if outcome.course is RescueDecision.CONTINUING:
+        if outcome.decision is RescueDecision.CONTINUING:
             assert ("send-ticket", f"{trip.id}:send-ticket") in calls
             assert not [name for name, _ in calls if name.startswith("cancel-")]
             with pytest.raises(VerbRefusedError, match="completed"):
@@ -87,7 +87,7 @@ async def terminate_and_rescue(harness: WorkerHarness, do: Words, numbers: list[
             again = await rescue(harness, trip.id)
             assert again == outcome.model_copy(update={"is_new": not outcome.workflow_id})
         assert requested_operations(harness, trip.id, fenced=True) == calls
-        return outcome.course.value
+        return outcome.decision.value
 
     return Counter(await asyncio.gather(*(run(number) for number in numbers)))
 

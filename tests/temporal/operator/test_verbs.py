@@ -80,13 +80,13 @@ async def test_children_are_held_and_resumed_with_their_parent(harness: WorkerHa
     leg = (await operator.show(trip.id)).steps[1].child
     assert leg is not None
     assert [
-        (each.status, [verb.verb for verb in each.verbs]) for each in (leg, leg.steps[0].child) if each
+        (each.status, [verb.verb for verb in each.audit_trail]) for each in (leg, leg.steps[0].child) if each
     ] == [("held", ["saga-hold"])] * 2
 
     assert await harness.send_update(trip, RESUME, MIA) == "running"
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
     assert harness.participants.started[2:] == ["book-flight", "look-around", "send-ticket"]
-    assert [verb.words for verb in (await operator.show(family[2].id)).verbs] == ["hold", "resume"]
+    assert [verb.words for verb in (await operator.show(family[2].id)).audit_trail] == ["hold", "resume"]
 
 
 async def test_child_that_starts_during_a_hold_is_held(harness: WorkerHarness) -> None:
@@ -264,7 +264,7 @@ async def test_compensate_works_wherever_the_saga_waits(harness: WorkerHarness, 
 
     assert await harness.send_update(trip, COMPENSATE, MIA) == "running"
 
-    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "turned_back")
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "compensation_requested")
     assert "look-around" not in harness.participants.started
     assert harness.participants.started[-1] == "cancel-hotel"
 
@@ -296,7 +296,7 @@ async def test_compensation_is_completed_manually(harness: WorkerHarness) -> Non
     await harness.send_update(trip, COMPLETE, complete("book-flight"))
 
     assert (await harness.wait_for_ending(trip)).saga == "settled"
-    assert (await harness.wait_for_failure(trip)).details[3] == {"book-flight": "completed by hand"}
+    assert (await harness.wait_for_failure(trip)).details[3] == {"book-flight": "completed-manually"}
 
 
 async def test_step_after_the_pivot_is_completed_manually(harness: WorkerHarness) -> None:
@@ -382,7 +382,7 @@ async def test_saga_that_is_held_during_its_last_step_does_not_complete(harness:
 
     await harness.send_update(trip, COMPENSATE, MIA)
 
-    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "turned_back")
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "compensation_requested")
 
 
 async def test_cancelled_saga_cannot_be_held(harness: WorkerHarness) -> None:
@@ -454,7 +454,7 @@ async def test_completed_compensation_is_not_retried(harness: WorkerHarness) -> 
     latch.released.set()
 
     assert (await harness.wait_for_ending(trip)).saga == "settled"
-    assert (await harness.wait_for_failure(trip)).details[3] == {"book-hotel": "completed by hand"}
+    assert (await harness.wait_for_failure(trip)).details[3] == {"book-hotel": "completed-manually"}
     assert harness.participants.started[2:] == ["cancel-flight", "cancel-hotel", "cancel-flight"]
 
 

@@ -115,12 +115,12 @@ async def test_operators_read_and_rescue_what_is_sealed(harness: WorkerHarness) 
 
     timeline = await operator.show(trip.id)
     assert timeline.status == "held"
-    assert [wait.what for wait in timeline.waits] == ["until big-trip is approved"]
-    assert [verb.because for verb in timeline.verbs] == ["let me look"]
+    assert [wait.condition for wait in timeline.waits] == ["until big-trip is approved"]
+    assert [verb.because for verb in timeline.audit_trail] == ["let me look"]
     await trip.terminate("by mistake")
     rescue = await operator.rescue(trip.id, by="mia", because="it was a mistake")
 
-    assert rescue.owed == ("night:book-hotel", "book-flight")
+    assert rescue.pending == ("night:book-hotel", "book-flight")
     assert (
         await harness.wait_for_ending(harness.client.get_workflow_handle(rescue.workflow_id))
     ).saga == "compensated"

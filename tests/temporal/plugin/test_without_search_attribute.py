@@ -87,8 +87,8 @@ async def test_a_saga_is_shown_as_what_it_is(harness: WorkerHarness, operator: S
     shown = {trip.id: await operator.show(trip.id) for trip in (held, stuck, settled, compensating)}
 
     assert [story.status for story in shown.values()] == ["held", "stuck", "settled", "compensating"]
-    assert shown[stuck.id].since is not None
-    assert [wait.what for wait in shown[stuck.id].waits] == ["for a person"]
+    assert shown[stuck.id].status_at is not None
+    assert [wait.condition for wait in shown[stuck.id].waits] == ["for-operator"]
     latch.released.set()
     assert (await harness.wait_for_ending(compensating)).saga == "compensated"
     assert (await operator.show(compensating.id)).status == "compensated"

@@ -62,7 +62,7 @@ async def test_one_that_was_terminated_there_is_not_rescued(
         await operator.rescue(trip.id, by="mia", because="to be sure")
 
     story = await operator.show(trip.id)
-    assert (story.status, story.closed) == ("completed", "terminated")
+    assert (story.status, story.close_status) == ("completed", "terminated")
     assert not [each for step in story.steps for each in step.compensations]
 
     async def is_listed() -> bool:
@@ -124,7 +124,7 @@ async def test_a_child_that_was_terminated_there_is_still_owed(harness: WorkerHa
 
     await until(is_listed)
     rescue = await operator.rescue(child.id, by="mia", because="it was a mistake")
-    assert rescue.owed == ("book-flight",)
+    assert rescue.pending == ("book-flight",)
     await harness.wait_for_ending(harness.client.get_workflow_handle(rescue.workflow_id))
     await operator.complete(trip.id, "leg", by="mia", because="it was rescued")
     assert (await harness.wait_for_ending(trip)).saga == "settled"

@@ -44,9 +44,9 @@ async def test_an_errand_that_no_worker_takes_is_seen_and_given_up(
     errand = await harness.wait_for_event(trip, SCHEDULED, nth=3)
 
     waiting = await operator.show(trip.id)
-    assert (waiting.status, waiting.closed) == ("compensating", None)
+    assert (waiting.status, waiting.close_status) == ("compensating", None)
     assert [(s.address, s.purpose, s.outcome) for s in waiting.steps][-1:] == [
-        ("tell-customer", "afterwards", "started")
+        ("tell-customer", "after-compensation", "started")
     ]
     assert await give_up_sooner(harness, trip, errand) == timedelta(hours=1)
 

@@ -263,10 +263,10 @@ async def test_cancel_at_any_event_ends_in_compensated(harness: WorkerHarness) -
             if key.startswith((f"{trip.id}:", f"{trip.id}/")) and not key.endswith("look-around")
         ]
         booked = [key for name, key in begun if name.startswith("book")]
-        made_up = [key for name, key in begun if name.startswith("cancel")]
-        assert set(booked) <= set(made_up)
+        compensated = [key for name, key in begun if name.startswith("cancel")]
+        assert set(booked) <= set(compensated)
         order = [f"{trip.id}:book-flight", f"{trip.id}/leg:book-car", f"{trip.id}:book-hotel"]
-        assert made_up == [key for key in order if key in made_up]
+        assert compensated == [key for key in order if key in compensated]
 
     await asyncio.gather(*map(cancel_at, range(1, 9)))
     await asyncio.gather(*map(cancel_at, range(9, 18)))

@@ -135,7 +135,7 @@ async def test_a_failing_branch_lets_the_others_finish_before_anything_is_compen
 
 
 async def test_a_failing_branch_may_cancel_the_others(harness: WorkerHarness) -> None:
-    """What is under way is asked to stop, nothing more begins in them, and what may have happened is owed."""
+    """Branches are cancelled, start no further step, and steps that may have happened are compensated."""
     harness.participants.when("book-car", ActivityLatch().block_with_heartbeats)
     harness.participants.when("book-flight", fails(final=True))
     trip = await harness.start_trip("hotel", "car,look/flight")

@@ -257,8 +257,8 @@ async def test_a_lost_connection_is_unknown_and_retried(error: httpx.RequestErro
         with pytest.raises(ApplicationError) as unknown:
             await participant.call(RESERVE_SEAT, Seat(row=7), "key")
 
-    assert (unknown.value.type, unknown.value.non_retryable) == ("NoAnswer", False)
-    assert str(unknown.value) == f"NoAnswer: participant 'cinema' did not answer 'reserve-seat': {error}"
+    assert (unknown.value.type, unknown.value.non_retryable) == ("NoResponse", False)
+    assert str(unknown.value) == f"NoResponse: participant 'cinema' did not answer 'reserve-seat': {error}"
 
 
 async def test_the_timeout_limits_the_whole_call() -> None:
@@ -275,4 +275,4 @@ async def test_the_timeout_limits_the_whole_call() -> None:
         with pytest.raises(ApplicationError) as unknown:
             await participant.call(RESERVE_SEAT, Seat(row=7), "key")
 
-    assert (unknown.value.type, unknown.value.non_retryable) == ("NoAnswer", False)
+    assert (unknown.value.type, unknown.value.non_retryable) == ("NoResponse", False)

@@ -80,7 +80,7 @@ def test_every_other_response_is_unknown(status: int, body: bytes, *, is_final: 
         read_result(RESERVE_SEAT, HttpResponse(status, body))
 
     assert unknown.value.non_retryable is is_final
-    assert unknown.value.type == ("UnexpectedAnswer" if is_final else "NoAnswer")
+    assert unknown.value.type == ("UnexpectedResponse" if is_final else "NoResponse")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,8 +23,9 @@ from sagas._history.saga_record import ChildRecord, SagaRecord, VerbRecord
 from sagas._wire.continued_state import ContinuedState, LedgerSnapshot
 from sagas._wire.failures import SAGA_COMPENSATED, SAGA_REFUSED, SAGA_SETTLED, compensated
 from sagas.operator import COMPLETE, SKIP, AuditEntry, CloseStatus
+from tests.histories.folders import CURRENT
 
-FOLDER = Path(__file__).parents[2] / "histories" / "trips"
+FOLDER = CURRENT / "operator_views"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -39,7 +39,7 @@ def record(closure: Closure, **about: Any) -> SagaRecord:
 
 
 def verb(name: str, address: str) -> VerbRecord:
-    entry = AuditEntry(verb=name, at=NOW.isoformat(), by="mia", because="x", about=address)
+    entry = AuditEntry(verb=name, at=NOW.isoformat(), by="mia", because="x", target=address)
     return VerbRecord(entry=entry, executed_at=NOW)
 
 
@@ -63,7 +63,7 @@ def test_stored_history_of_a_settled_saga_gives_the_resolution_and_its_effect() 
     assert isinstance(outcome, Settled)
     assert (outcome.result, outcome.is_compensated) == (None, True)
     assert outcome.manual_resolutions == {"book-flight": "skipped"}
-    assert [each.because for each in outcome.remaining_effects if each.because] == [
+    assert [each.reason for each in outcome.remaining_effects if each.reason] == [
         "skipped by mia: a credit note was sent"
     ]
 
@@ -180,7 +180,7 @@ def test_workflow_that_handles_the_failure_leaves_no_code() -> None:
     reason = "the workflow handled the failure of its saga and returned a result"
     assert for_nothing == Compensated("", reason=reason)
     assert by_person == Settled(
-        is_compensated=True, manual_resolutions={"book-hotel": "completed by hand"}, reason=reason
+        is_compensated=True, manual_resolutions={"book-hotel": "completed-manually"}, reason=reason
     )
 
 
@@ -219,7 +219,7 @@ def test_manual_resolutions_include_children_and_earlier_runs() -> None:
     open_leg = SagaRecord("trip-1/open", verbs=[verb(SKIP, "x")])
     read = record(
         closed(CloseStatus.COMPLETED),
-        continued_state=ContinuedState(ledger=LedgerSnapshot(), by_hand={"earlier": "skipped"}),
+        continued_state=ContinuedState(ledger=LedgerSnapshot(), manual_resolutions={"earlier": "skipped"}),
         verbs=[verb(COMPLETE, "book-hotel"), verb("saga-hold", "")],
         scheduled=[
             ChildRecord(address="leg", id="trip-1/leg", initiated_at=NOW, record=leg),
@@ -231,8 +231,8 @@ def test_manual_resolutions_include_children_and_earlier_runs() -> None:
 
     assert manual_resolutions(read) == {
         "earlier": "skipped",
-        "book-hotel": "completed by hand",
-        "leg/fees:charge": "completed by hand",
+        "book-hotel": "completed-manually",
+        "leg/fees:charge": "completed-manually",
         "leg-2:book-car": "skipped",
     }
 
@@ -258,7 +258,11 @@ def test_error_of_a_saga_is_read_with_all_its_details() -> None:
         *(SAGA_SETTLED, "sold_out", "sorry", "seat"),
     )
     assert refused.manual_resolutions == {"a": "skipped"}
-    assert (asked.error_type, asked.code, asked.input_field) == (SAGA_COMPENSATED, "turned_back", None)
+    assert (asked.error_type, asked.code, asked.input_field) == (
+        SAGA_COMPENSATED,
+        "compensation_requested",
+        None,
+    )
     assert asked.manual_resolutions == {}
 
 

@@ -30,7 +30,7 @@ async def refusal(error: type[Exception], **options: Any) -> str:
     return str(refused.value)
 
 
-@pytest.mark.parametrize("key", ["saga", "saga-carried", "saga-unaccounted", "SagaStatus"])
+@pytest.mark.parametrize("key", ["saga-child", "saga-continued-state", "saga-foreign-work", "SagaStatus"])
 async def test_reserved_memo_key_is_refused_by_name(key: str) -> None:
     """The saga would take the memo for the memo of a child or of a later run."""
     said = await refusal(StartError, memo={"basket": 1, key: 2})

@@ -244,12 +244,12 @@ def _plan_items(shape: PlanShape) -> tuple[PlanItem, ...]:
         return (PendingCompensation(address=shape, activity="compensate", arguments=("message",)),)
     if isinstance(shape, tuple):
         return tuple(one for part in shape for one in _plan_items(part))
-    return (ParallelCompensations(lanes=tuple(_plan_items(lane) for lane in shape)),)
+    return (ParallelCompensations(branches=tuple(_plan_items(lane) for lane in shape)),)
 
 
 def _shape(plan: tuple[PlanItem, ...]) -> PlanShape:
     return tuple(
-        part.address if isinstance(part, PendingCompensation) else [_shape(lane) for lane in part.lanes]
+        part.address if isinstance(part, PendingCompensation) else [_shape(lane) for lane in part.branches]
         for part in plan
     )
 

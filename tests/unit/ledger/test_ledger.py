@@ -215,13 +215,13 @@ def test_parallel_compensations_are_one_item_of_the_plan() -> None:
     assert ledger.plan() == (compensation("a"),)
     ledger.start("b", compensation("b"))
 
-    assert ledger.plan() == (ParallelCompensations(lanes=((compensation("b"),), (compensation("a"),))),)
+    assert ledger.plan() == (ParallelCompensations(branches=((compensation("b"),), (compensation("a"),))),)
 
 
 def test_a_compensation_in_the_plan_keeps_its_options() -> None:
     """The task queue and the policy stay as declared."""
     declared = compensation("a", takes_result=True).model_copy(
-        update={"task_queue": "cinema", "policy": ActivityPolicy(attempts=7)}
+        update={"task_queue": "cinema", "policy": ActivityPolicy(maximum_attempts=7)}
     )
     ledger = Ledger()
     ledger.start("a", declared)
@@ -233,7 +233,7 @@ def test_a_compensation_in_the_plan_keeps_its_options() -> None:
 def test_flatten_keeps_the_order_of_the_plan() -> None:
     """At every depth of nesting."""
     a, b, c, d = map(compensation, "abcd")
-    tree = (a, ParallelCompensations(lanes=((b, ParallelCompensations(lanes=((c,), ()))), (), (d,))))
+    tree = (a, ParallelCompensations(branches=((b, ParallelCompensations(branches=((c,), ()))), (), (d,))))
 
     assert list(flatten(tree)) == [a, b, c, d]
 

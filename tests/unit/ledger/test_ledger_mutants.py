@@ -132,13 +132,13 @@ MUTATIONS = [
     Mutation("independent compensations wait for each other", "len(branches) > 1", "len(branches) > 2"),
     Mutation(
         "the compensations of a child run in parallel with the rest",
-        "return (ParallelCompensations(lanes=tuple(branches)),)",
-        "return (ParallelCompensations(lanes=tuple((item,) for branch in branches for item in branch)),)",
+        "return (ParallelCompensations(branches=tuple(branches)),)",
+        "return (ParallelCompensations(branches=tuple((item,) for branch in branches for item in branch)),)",
     ),
     Mutation(
         "in parallel, the oldest starts first",
-        "return (ParallelCompensations(lanes=tuple(branches)),)",
-        "return (ParallelCompensations(lanes=tuple(branches[::-1])),)",
+        "return (ParallelCompensations(branches=tuple(branches)),)",
+        "return (ParallelCompensations(branches=tuple(branches[::-1])),)",
     ),
     Mutation(
         "a saga past the pivot compensates steps before the pivot",
@@ -148,8 +148,8 @@ MUTATIONS = [
     Mutation("a done compensation runs again", "self.compensated.add(address)", "pass"),
     Mutation(
         "a done compensation of a child runs again",
-        "tuple(kept for lane in part.lanes if (kept := select(lane, is_wanted)))",
-        "part.lanes",
+        "tuple(kept for branch in part.branches if (kept := select(branch, is_wanted)))",
+        "part.branches",
     ),
     Mutation(
         "one done compensation drops the later compensations",
@@ -158,13 +158,13 @@ MUTATIONS = [
     ),
     Mutation(
         "the parallel compensations of a child run one after the other",
-        "parts.append(ParallelCompensations(lanes=lanes))",
-        "parts.extend(one for lane in lanes for one in lane)",
+        "parts.append(ParallelCompensations(branches=branches))",
+        "parts.extend(one for branch in branches for one in branch)",
     ),
     Mutation(
         "one done branch of a child drops the other branches",
-        "elif lanes := tuple(kept for lane in part.lanes if (kept := select(lane, is_wanted))):",
-        "elif all(lanes := tuple(select(lane, is_wanted) for lane in part.lanes)):",
+        "elif branches := tuple(kept for branch in part.branches if (kept := select(branch, is_wanted))):",
+        "elif all(branches := tuple(select(branch, is_wanted) for branch in part.branches)):",
     ),
     Mutation(
         "a compensation does not get the result",
@@ -245,7 +245,9 @@ MUTATIONS = [
     ),
     Mutation("a repeated step has the key of the first step", "if count == 1 else", "if count <= 2 else"),
     Mutation("the names share one count", "self.address_counts.get(name, 0) + 1", "len(self.entries) + 1"),
-    Mutation("a preview shows one branch only", "for lane in part.lanes:", "for lane in part.lanes[:1]:"),
+    Mutation(
+        "a preview shows one branch only", "for branch in part.branches:", "for branch in part.branches[:1]:"
+    ),
 ]
 
 DEEP_MUTATIONS = [

@@ -170,14 +170,17 @@ def test_unlimited_attempts_need_a_schedule_to_close_timeout(unlimited: RetryPol
     options = ActivityOptions(retry_policy=unlimited, schedule_to_close_timeout=timedelta(minutes=5))
 
     policy = policy_of(options, ACTION_POLICY)
-    assert (policy.attempts, policy.deadline) == (MOST_ATTEMPTS, timedelta(minutes=5))
+    assert (policy.maximum_attempts, policy.schedule_to_close_timeout) == (
+        MOST_ATTEMPTS,
+        timedelta(minutes=5),
+    )
 
 
 def test_defaults_are_those_of_actions_and_of_compensations() -> None:
     """10 s, intervals of 1 s to 30 s, 45 s until a worker comes; 5 attempts, or 4 of a compensation."""
-    assert policy_of(ActivityOptions(), ACTION_POLICY) == ActivityPolicy(attempts=5)
-    assert policy_of(ActivityOptions(), COMPENSATION_POLICY) == ActivityPolicy(attempts=4)
-    assert policy_of(ActivityOptions(heartbeat_timeout=SECOND), COMPENSATION_POLICY).attempts == 4
+    assert policy_of(ActivityOptions(), ACTION_POLICY) == ActivityPolicy(maximum_attempts=5)
+    assert policy_of(ActivityOptions(), COMPENSATION_POLICY) == ActivityPolicy(maximum_attempts=4)
+    assert policy_of(ActivityOptions(heartbeat_timeout=SECOND), COMPENSATION_POLICY).maximum_attempts == 4
 
 
 def test_every_option_reaches_the_stored_policy() -> None:
@@ -199,16 +202,16 @@ def test_every_option_reaches_the_stored_policy() -> None:
     )
 
     assert policy_of(options, ACTION_POLICY) == ActivityPolicy(
-        timeout=timedelta(seconds=2),
-        taken_within=timedelta(seconds=3),
-        deadline=timedelta(seconds=4),
-        heartbeat=timedelta(seconds=5),
-        pause=timedelta(seconds=6),
-        backoff=7,
-        longest_pause=timedelta(seconds=8),
-        attempts=9,
+        start_to_close_timeout=timedelta(seconds=2),
+        schedule_to_start_timeout=timedelta(seconds=3),
+        schedule_to_close_timeout=timedelta(seconds=4),
+        heartbeat_timeout=timedelta(seconds=5),
+        initial_interval=timedelta(seconds=6),
+        backoff_coefficient=7,
+        maximum_interval=timedelta(seconds=8),
+        maximum_attempts=9,
         non_retryable_error_types=("NoSeat", "Closed"),
-        priority=1,
+        priority_key=1,
         fairness_key="tenant-7",
         fairness_weight=2.5,
     )
@@ -219,7 +222,7 @@ def test_without_maximum_interval_intervals_grow_to_thirty_seconds(first: timede
     """Or stay at the first interval, where longer."""
     policy = policy_of(ActivityOptions(retry_policy=retry(initial_interval=first)), ACTION_POLICY)
 
-    assert policy.longest_pause == timedelta(seconds=longest)
+    assert policy.maximum_interval == timedelta(seconds=longest)
 
 
 def test_later_changes_of_the_retry_policy_change_nothing() -> None:
@@ -232,7 +235,7 @@ def test_later_changes_of_the_retry_policy_change_nothing() -> None:
     types.append("Closed")
 
     policy = policy_of(options, ACTION_POLICY)
-    assert (policy.attempts, policy.non_retryable_error_types) == (3, ("NoSeat",))
+    assert (policy.maximum_attempts, policy.non_retryable_error_types) == (3, ("NoSeat",))
 
 
 def test_options_are_values() -> None:

@@ -18,30 +18,30 @@ SECOND = timedelta(seconds=1)
 @pytest.mark.parametrize(
     "bad",
     [
-        {"timeout": ZERO},
-        {"timeout": -SECOND},
-        {"timeout": timedelta(days=30, seconds=1)},
-        {"attempts": 0},
-        {"attempts": -1},
-        {"attempts": 2**31},
-        {"pause": ZERO},
-        {"longest_pause": ZERO},
-        {"heartbeat": ZERO},
-        {"backoff": 0.99},
-        {"backoff": 100.1},
-        {"backoff": float("nan")},
-        {"backoff": float("inf")},
-        {"deadline": ZERO},
-        {"deadline": -SECOND},
-        {"taken_within": ZERO},
-        {"taken_within": timedelta(days=31)},
-        {"deadline": timedelta(days=30, microseconds=1)},
-        {"heartbeat": timedelta(days=31)},
-        {"longest_pause": timedelta(days=31)},
-        {"priority": 0},
-        {"priority": -1},
-        {"priority": 6},
-        {"pause": timedelta(seconds=31)},
+        {"start_to_close_timeout": ZERO},
+        {"start_to_close_timeout": -SECOND},
+        {"start_to_close_timeout": timedelta(days=30, seconds=1)},
+        {"maximum_attempts": 0},
+        {"maximum_attempts": -1},
+        {"maximum_attempts": 2**31},
+        {"initial_interval": ZERO},
+        {"maximum_interval": ZERO},
+        {"heartbeat_timeout": ZERO},
+        {"backoff_coefficient": 0.99},
+        {"backoff_coefficient": 100.1},
+        {"backoff_coefficient": float("nan")},
+        {"backoff_coefficient": float("inf")},
+        {"schedule_to_close_timeout": ZERO},
+        {"schedule_to_close_timeout": -SECOND},
+        {"schedule_to_start_timeout": ZERO},
+        {"schedule_to_start_timeout": timedelta(days=31)},
+        {"schedule_to_close_timeout": timedelta(days=30, microseconds=1)},
+        {"heartbeat_timeout": timedelta(days=31)},
+        {"maximum_interval": timedelta(days=31)},
+        {"priority_key": 0},
+        {"priority_key": -1},
+        {"priority_key": 6},
+        {"initial_interval": timedelta(seconds=31)},
     ],
     ids=str,
 )
@@ -54,20 +54,20 @@ def test_policy_out_of_range_is_not_read(bad: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "good",
     [
-        {"timeout": timedelta(days=30)},
-        {"timeout": timedelta(microseconds=1)},
-        {"attempts": 1},
-        {"attempts": 2**31 - 1},
-        {"backoff": 1.0},
-        {"backoff": 100.0},
-        {"heartbeat": SECOND},
-        {"pause": timedelta(seconds=30)},
-        {"deadline": timedelta(microseconds=1)},
-        {"deadline": timedelta(days=30)},
-        {"deadline": None},
-        {"priority": 1},
-        {"priority": 5},
-        {"priority": None},
+        {"start_to_close_timeout": timedelta(days=30)},
+        {"start_to_close_timeout": timedelta(microseconds=1)},
+        {"maximum_attempts": 1},
+        {"maximum_attempts": 2**31 - 1},
+        {"backoff_coefficient": 1.0},
+        {"backoff_coefficient": 100.0},
+        {"heartbeat_timeout": SECOND},
+        {"initial_interval": timedelta(seconds=30)},
+        {"schedule_to_close_timeout": timedelta(microseconds=1)},
+        {"schedule_to_close_timeout": timedelta(days=30)},
+        {"schedule_to_close_timeout": None},
+        {"priority_key": 1},
+        {"priority_key": 5},
+        {"priority_key": None},
     ],
     ids=str,
 )
@@ -81,36 +81,51 @@ def test_policy_at_its_limits_is_taken(good: dict[str, Any]) -> None:
     backoff=st.floats(min_value=1, max_value=100),
     pause=st.timedeltas(min_value=timedelta(microseconds=1), max_value=timedelta(days=30)),
 )
-def test_pauses_grow_up_to_the_longest(attempt: int, backoff: float, pause: timedelta) -> None:
+def test_intervals_grow_up_to_the_longest(attempt: int, backoff: float, pause: timedelta) -> None:
     """However long it goes on: no overflow, no pause that is shorter than the one before."""
-    policy = ActivityPolicy(pause=pause, backoff=backoff, longest_pause=timedelta(days=30))
+    policy = ActivityPolicy(
+        initial_interval=pause, backoff_coefficient=backoff, maximum_interval=timedelta(days=30)
+    )
 
-    assert pause <= policy.pause_after(attempt) <= policy.pause_after(attempt + 1) <= policy.longest_pause
+    assert (
+        pause
+        <= policy.interval_after(attempt)
+        <= policy.interval_after(attempt + 1)
+        <= policy.maximum_interval
+    )
 
 
-def test_pauses_double_by_default() -> None:
+def test_intervals_double_by_default() -> None:
     """1, 2, 4 … 30 s."""
-    pauses = [ActivityPolicy().pause_after(n).total_seconds() for n in range(1, 8)]
+    intervals = [ActivityPolicy().interval_after(n).total_seconds() for n in range(1, 8)]
 
-    assert pauses == [1, 2, 4, 8, 16, 30, 30]
+    assert intervals == [1, 2, 4, 8, 16, 30, 30]
 
 
 def test_policies_are_values() -> None:
     """Two policies with the same content are equal, and come through JSON unchanged."""
-    policy = ActivityPolicy(deadline=timedelta(hours=1), priority=1, heartbeat=timedelta(milliseconds=1_500))
-    same = ActivityPolicy(deadline=timedelta(hours=1), priority=1, heartbeat=policy.heartbeat)
+    policy = ActivityPolicy(
+        schedule_to_close_timeout=timedelta(hours=1),
+        priority_key=1,
+        heartbeat_timeout=timedelta(milliseconds=1_500),
+    )
+    same = ActivityPolicy(
+        schedule_to_close_timeout=timedelta(hours=1),
+        priority_key=1,
+        heartbeat_timeout=policy.heartbeat_timeout,
+    )
 
     assert ActivityPolicy.model_validate_json(policy.model_dump_json()) == policy
     assert len({policy, same}) == 1
     with pytest.raises(ValidationError, match="frozen"):
-        policy.priority = 2  # type: ignore[misc] # frozen
+        policy.priority_key = 2  # type: ignore[misc] # frozen
 
 
 ADDED = {"non_retryable_error_types": ("NoSeat",), "fairness_key": "tenant-7", "fairness_weight": 0.5}
 
 
-def test_options_of_a_later_version_are_written_only_where_set() -> None:
-    """A policy without such options keeps the bytes of the version before, alone and inside a model."""
+def test_options_are_written_only_where_set() -> None:
+    """A policy leaves out unset options, alone and inside a model."""
     written = COMPENSATION_POLICY.model_dump_json()
     pending = PendingCompensation(address="seat", activity="free-seat", arguments=())
 
@@ -134,24 +149,30 @@ def test_options_of_a_later_version_are_read_as_written(name: str) -> None:
     [
         (COMPENSATION_POLICY, 45 + 10),
         (ActivityPolicy(), 5 * 10 + 1 + 2 + 4 + 8),
-        (ActivityPolicy(attempts=1), 45 + 10),
-        (ActivityPolicy(attempts=8), 8 * 10 + 1 + 2 + 4 + 8 + 16 + 30 + 30),
-        (ActivityPolicy(attempts=1, timeout=timedelta(minutes=5)), 45 + 300),
-        (ActivityPolicy(attempts=10_000, backoff=1, timeout=SECOND), 10_000 + 9_999),
-        (ActivityPolicy(attempts=10_000, timeout=SECOND), 10_000 + 31 + 9_994 * 30),
+        (ActivityPolicy(maximum_attempts=1), 45 + 10),
+        (ActivityPolicy(maximum_attempts=8), 8 * 10 + 1 + 2 + 4 + 8 + 16 + 30 + 30),
+        (ActivityPolicy(maximum_attempts=1, start_to_close_timeout=timedelta(minutes=5)), 45 + 300),
+        (
+            ActivityPolicy(maximum_attempts=10_000, backoff_coefficient=1, start_to_close_timeout=SECOND),
+            10_000 + 9_999,
+        ),
+        (ActivityPolicy(maximum_attempts=10_000, start_to_close_timeout=SECOND), 10_000 + 31 + 9_994 * 30),
     ],
     ids=str,
 )
 def test_round_is_over_when_all_attempts_could_have_been_made(policy: ActivityPolicy, seconds: int) -> None:
     """P8: a compensation that fails makes its saga stuck within 60 s, unless its policy is slower."""
-    assert policy.longest_round(policy.attempts, policy.taken_within).total_seconds() == seconds
+    assert (
+        policy.longest_round(policy.maximum_attempts, policy.schedule_to_start_timeout).total_seconds()
+        == seconds
+    )
 
 
 def test_no_round_is_longer_than_thirty_days() -> None:
     """However many attempts it has."""
-    slow = ActivityPolicy(attempts=2**31 - 1, timeout=timedelta(days=30))
+    slow = ActivityPolicy(maximum_attempts=2**31 - 1, start_to_close_timeout=timedelta(days=30))
 
-    assert slow.longest_round(slow.attempts, slow.taken_within) == timedelta(days=30)
+    assert slow.longest_round(slow.maximum_attempts, slow.schedule_to_start_timeout) == timedelta(days=30)
 
 
 UNLIMITED = MOST_ATTEMPTS
@@ -161,14 +182,21 @@ UNLIMITED = MOST_ATTEMPTS
     ("policy", "attempts"),
     [
         (ActivityPolicy(), 5),
-        (ActivityPolicy(deadline=SECOND), 5),
-        (ActivityPolicy(attempts=UNLIMITED), UNLIMITED),
-        (ActivityPolicy(attempts=UNLIMITED, deadline=SECOND), 1),
-        (ActivityPolicy(attempts=UNLIMITED, deadline=timedelta(seconds=10)), 1),
+        (ActivityPolicy(schedule_to_close_timeout=SECOND), 5),
+        (ActivityPolicy(maximum_attempts=UNLIMITED), UNLIMITED),
+        (ActivityPolicy(maximum_attempts=UNLIMITED, schedule_to_close_timeout=SECOND), 1),
+        (ActivityPolicy(maximum_attempts=UNLIMITED, schedule_to_close_timeout=timedelta(seconds=10)), 1),
         # Three attempts of 10 s and intervals of 1 s and 2 s.
-        (ActivityPolicy(attempts=UNLIMITED, deadline=timedelta(seconds=33)), 3),
-        (ActivityPolicy(attempts=UNLIMITED, deadline=timedelta(seconds=32)), 2),
-        (ActivityPolicy(attempts=UNLIMITED, deadline=timedelta(days=30), timeout=SECOND), 1_000),
+        (ActivityPolicy(maximum_attempts=UNLIMITED, schedule_to_close_timeout=timedelta(seconds=33)), 3),
+        (ActivityPolicy(maximum_attempts=UNLIMITED, schedule_to_close_timeout=timedelta(seconds=32)), 2),
+        (
+            ActivityPolicy(
+                maximum_attempts=UNLIMITED,
+                schedule_to_close_timeout=timedelta(days=30),
+                start_to_close_timeout=SECOND,
+            ),
+            1_000,
+        ),
     ],
     ids=str,
 )

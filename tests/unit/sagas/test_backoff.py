@@ -64,4 +64,6 @@ def test_the_wait_for_a_worker_grows_with_the_pauses() -> None:
     assert waits == [45, 45, 45, 80, 160, 300, 300]
     assert worker_timeout(ActivityPolicy(), 300, 0.2) == timedelta(hours=1)
     assert worker_timeout(ActivityPolicy(), 300, 0.7) == timedelta(hours=1)
-    assert worker_timeout(ActivityPolicy(taken_within=timedelta(days=2)), 7, 0) == timedelta(days=2)
+    assert worker_timeout(ActivityPolicy(schedule_to_start_timeout=timedelta(days=2)), 7, 0) == timedelta(
+        days=2
+    )

@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from pathlib import Path
 
 import pytest
 from temporalio.api.common.v1 import Payload
@@ -25,8 +24,9 @@ from sagas._history.saga_record import ActivityRecord, SagaRecord, TimedReason
 from sagas._history.timeline_builder import build_timeline
 from sagas._wire.activity_header import HEADER, ActivityHeader
 from sagas.operator import AuditEntry, Timeline, render_mermaid, render_preview, render_timeline
+from tests.histories.folders import CURRENT
 
-FOLDER = Path(__file__).parents[2] / "histories" / "trips"
+FOLDER = CURRENT / "operator_views"
 UPDATE_ACCEPTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
 NAMES = ("stuck", "settled", "terminated", "completed")
 
@@ -176,7 +176,7 @@ def test_failure_of_the_code_is_reported_until_a_task_completes() -> None:
         task(7, "FAILED", "NON_DETERMINISTIC_ERROR", "second error"),
         task(8, "COMPLETED"),
     ]
-    failures = [build_timeline(record_of(events[:length])).fault for length in (5, 6, 7, 8)]
+    failures = [build_timeline(record_of(events[:length])).task_failure for length in (5, 6, 7, 8)]
 
     assert [failure and (failure.reason, failure.since.second) for failure in failures] == [
         None,
@@ -226,7 +226,7 @@ def test_verbs_of_the_same_second_keep_their_order() -> None:
     order = ["hold", "resume", "hold", "compensate"]
     at = "2026-01-01T00:00:00+00:00"
     verbs = tuple(AuditEntry(verb=f"saga-{verb}", at=at, by="mia", because="x") for verb in order)
-    timeline = build_timeline(record_of(events_of("stuck"))).model_copy(update={"verbs": verbs})
+    timeline = build_timeline(record_of(events_of("stuck"))).model_copy(update={"audit_trail": verbs})
 
     assert re.findall(r"00:00:00 (\w+) by mia", render_timeline(timeline)) == order
 
@@ -240,7 +240,7 @@ def test_reset_and_verb_of_the_same_second_keep_their_order(later: int, order: l
     at = accepted.event_time.ToDatetime(tzinfo=UTC) + later * timedelta(microseconds=1)
     record.resets = [TimedReason(at, "x")]
 
-    assert [entry.verb for entry in build_timeline(record).verbs] == order
+    assert [entry.verb for entry in build_timeline(record).audit_trail] == order
 
 
 def test_chart_escapes_labels_and_connects_known_nodes() -> None:

@@ -138,8 +138,8 @@ def test_options_become_the_policy_of_the_action_and_of_the_compensation() -> No
 
     policies = [(step.call.policy, step.compensation and step.compensation.policy) for step in (usual, quick)]
     assert policies == [
-        (ActivityPolicy(attempts=5), ActivityPolicy(attempts=4)),
-        (ActivityPolicy(attempts=1), ActivityPolicy(attempts=1)),
+        (ActivityPolicy(maximum_attempts=5), ActivityPolicy(maximum_attempts=4)),
+        (ActivityPolicy(maximum_attempts=1), ActivityPolicy(maximum_attempts=1)),
     ]
 
 

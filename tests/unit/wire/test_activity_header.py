@@ -1,5 +1,6 @@
 """The header of an activity: enough to rescue a saga, and no business data."""
 
+import re
 from datetime import timedelta
 from itertools import product
 
@@ -13,16 +14,17 @@ from sagas import ActivityOptions, CompensationOrder, CompensationScope, Operati
 from sagas._core.activity_policy import ActivityPolicy
 from sagas._core.compensation import CompensationSpec, PendingCompensation
 from sagas._core.purpose import Purpose
+from sagas._errors import WireFormatError
 from sagas._wire.activity_header import ActivityHeader, action_header, plain_header, read_header
 
 IN_DOUBT, REVERSE = CompensationScope.IN_DOUBT, CompensationOrder.REVERSE
 PATIENT = ActivityPolicy(
-    timeout=timedelta(milliseconds=1_500),
-    attempts=7,
-    backoff=1.5,
-    heartbeat=timedelta(seconds=2),
-    deadline=timedelta(hours=1),
-    priority=1,
+    start_to_close_timeout=timedelta(milliseconds=1_500),
+    maximum_attempts=7,
+    backoff_coefficient=1.5,
+    heartbeat_timeout=timedelta(seconds=2),
+    schedule_to_close_timeout=timedelta(hours=1),
+    priority_key=1,
 )
 
 
@@ -46,9 +48,9 @@ RELEASE: Operation[str, int] = Operation(name="free-seat", participant="cinema",
 RESERVED = action(RESERVE).compensated_by(
     RELEASE,
     options=ActivityOptions(
-        start_to_close_timeout=PATIENT.timeout,
-        schedule_to_close_timeout=PATIENT.deadline,
-        heartbeat_timeout=PATIENT.heartbeat,
+        start_to_close_timeout=PATIENT.start_to_close_timeout,
+        schedule_to_close_timeout=PATIENT.schedule_to_close_timeout,
+        heartbeat_timeout=PATIENT.heartbeat_timeout,
         retry_policy=RetryPolicy(maximum_attempts=7, backoff_coefficient=1.5),
         priority=Priority(priority_key=1),
         task_queue="cinema",
@@ -71,7 +73,7 @@ def test_header_is_read_as_written(
 
     assert header == ActivityHeader(
         purpose=purpose,
-        owes=None if purpose is Purpose.RETRIABLE else owes,
+        compensation=None if purpose is Purpose.RETRIABLE else owes,
         rejections=("closed", "sold_out", "too_young"),
         scope=scope,
         order=order,
@@ -88,7 +90,7 @@ def test_compensation_with_the_result_is_marked() -> None:
     """A rescue takes the result from the history."""
     header = read_header(action_header(KNOWING, Purpose.STEP, IN_DOUBT, REVERSE))
 
-    assert header.owes == CompensationSpec(activity="release_seat", takes_result=True)
+    assert header.compensation == CompensationSpec(activity="release_seat", takes_result=True)
 
 
 @pytest.mark.parametrize("what", [BARE, action(RESERVE)], ids=["a step", "a pivot"])
@@ -104,7 +106,14 @@ def test_header_has_no_business_data(what: Step[str, int]) -> None:
     """P17: names and policies only, and no text for people."""
     header = read_header(action_header(what, Purpose.STEP, IN_DOUBT, REVERSE))
 
-    assert set(ActivityHeader.model_fields) == {"purpose", "owes", "rejections", "scope", "order"}
+    assert set(ActivityHeader.model_fields) == {
+        "format",
+        "purpose",
+        "compensation",
+        "rejections",
+        "scope",
+        "order",
+    }
     assert set(CompensationSpec.model_fields) == {"activity", "takes_result", "task_queue", "policy"}
     assert "secret" not in header.model_dump_json()
 
@@ -120,7 +129,7 @@ def test_header_has_the_whole_compensation() -> None:
 @pytest.mark.parametrize(("step", "arguments"), [(RESERVED, ("A1",)), (KNOWING, ("A1", None))])
 def test_pending_compensation_of_a_header(step: Step[str, int], arguments: tuple[object, ...]) -> None:
     """The header and the input of an action are enough for its compensation."""
-    spec = read_header(action_header(step, Purpose.STEP, IN_DOUBT, REVERSE)).owes
+    spec = read_header(action_header(step, Purpose.STEP, IN_DOUBT, REVERSE)).compensation
 
     assert spec is not None
     pending = spec.to_pending("reserve-seat#2", "A1")
@@ -134,17 +143,36 @@ def test_header_is_small_and_the_same_every_time() -> None:
     action_header.cache_clear()
 
     assert one == action_header(RESERVED, Purpose.STEP, IN_DOUBT, REVERSE)
-    assert plain_header(Purpose.COMPENSATION).data == b'{"purpose":"compensation"}'
+    assert plain_header(Purpose.COMPENSATION).data == b'{"format":2,"purpose":"compensation"}'
     assert dict(one.metadata) == {"encoding": b"json/plain"}
 
 
-NO_POLICY = b'{"purpose":"step","owes":{"activity":"free-seat","policy":{"attempts":0}}}'
+NO_POLICY = (
+    b'{"format":2,"purpose":"step","compensation":{"activity":"free-seat","policy":{"maximum_attempts":0}}}'
+)
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"purpose":"fun"}', b"\xff", NO_POLICY])
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b'{"format":2}', b'{"format":2,"purpose":"fun"}', b"\xff", NO_POLICY]
+)
 def test_header_of_another_program_is_refused(data: bytes) -> None:
     """Such a header is never guessed at."""
     with pytest.raises(ValidationError):
+        read_header(Payload(data=data))
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [(b'{"purpose":"step"}', "1"), (b'{"format":1,"purpose":"step"}', "1"), (b'{"format":3,"to":"do"}', "3")],
+)
+def test_header_of_another_format_is_refused(data: bytes, found: str) -> None:
+    """The format is checked first: the fields may have another meaning."""
+    sentence = (
+        f"ActivityHeader has wire format {found}, and this version of sagas reads wire format 2: "
+        "use the version of sagas that started the saga"
+    )
+
+    with pytest.raises(WireFormatError, match=f"^{re.escape(sentence)}$"):
         read_header(Payload(data=data))
 
 
@@ -159,6 +187,6 @@ def test_header_has_the_further_retry_and_priority_options_where_set() -> None:
 
     header = read_header(payload)
 
-    assert header.owes == step.compensation
+    assert header.compensation == step.compensation
     assert b"non_retryable_error_types" in payload.data
     assert b"fairness" not in action_header(RESERVED, Purpose.STEP, IN_DOUBT, REVERSE).data

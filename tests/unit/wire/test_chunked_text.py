@@ -4,9 +4,9 @@ from itertools import permutations
 
 import pytest
 
-from sagas._wire.chunked_text import LARGEST_PART, ChunkAssembler, TextChunk, split
+from sagas._wire.chunked_text import LARGEST_CHUNK, ChunkAssembler, TextChunk, split
 
-TEXT = "a" * LARGEST_PART + "b" * LARGEST_PART + "c"
+TEXT = "a" * LARGEST_CHUNK + "b" * LARGEST_CHUNK + "c"
 PARTS = split(TEXT)
 WRONG: list[dict[str, object]] = [
     {"number": 7},

@@ -45,7 +45,10 @@ ENDINGS: dict[StepKind, tuple[Ending, ...]] = {
     PIVOT: ((DONE, ()), (REJECTED, ())),
 }
 PATIENT = ActivityPolicy(
-    timeout=timedelta(milliseconds=1_500), attempts=7, deadline=timedelta(hours=1), priority=2
+    start_to_close_timeout=timedelta(milliseconds=1_500),
+    maximum_attempts=7,
+    schedule_to_close_timeout=timedelta(hours=1),
+    priority_key=2,
 )
 
 
@@ -117,7 +120,7 @@ def test_phase_goes_along() -> None:
 
 
 def test_everything_comes_out_as_it_went_in() -> None:
-    """Compensations with their policies and lanes, errands, the audit trail, and what was not read yet."""
+    """Compensations with policies and branches, later actions, the audit trail, and unconsumed events."""
     one = PendingCompensation(
         address="seat",
         activity="free",
@@ -130,19 +133,21 @@ def test_everything_comes_out_as_it_went_in() -> None:
     ledger.start("seat", one)
     ledger.fail("seat", Outcome.UNKNOWN)
     ledger.start("payment", is_child=True)
-    ledger.complete_child("payment", (ParallelCompensations(lanes=((one,), ())), one))
+    ledger.complete_child("payment", (ParallelCompensations(branches=((one,), ())), one))
     carried = ContinuedState(
         ledger=LedgerSnapshot.of(ledger, Phase.FORWARD),
-        afterwards=(one,),
-        by_hand={"payment:capture": "completed by hand", "seat": "skipped"},
-        audit=(AuditEntry(verb="saga-hold", at="2026-01-02T03:04:05+00:00", by="mia", because="why not"),),
-        unread={"visa": [{"number": "v"}, {"number": "w"}]},
-        expires_at=datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC),
+        after_compensation=(one,),
+        manual_resolutions={"payment:capture": "completed-manually", "seat": "skipped"},
+        audit_trail=(
+            AuditEntry(verb="saga-hold", at="2026-01-02T03:04:05+00:00", by="mia", because="why not"),
+        ),
+        unconsumed_events={"visa": [{"number": "v"}, {"number": "w"}]},
+        deadline=datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC),
     )
 
     again = carried_on(carried)
 
     assert again.ledger.restore().pending()[-1] == one
     assert again.model_dump(mode="json") == carried.model_dump(mode="json")
-    assert again.expires_at == carried.expires_at
+    assert again.deadline == carried.deadline
     assert list(islice(again.ledger.entries, 2)) == ["seat", "payment"]

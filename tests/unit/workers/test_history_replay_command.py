@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.histories.folders import CURRENT
+
 ROOT = Path(__file__).parents[3]
-STORED = ROOT / "tests" / "histories" / "0.1.0"
+STORED = CURRENT / "examples"
 
 HEAD = """
 from temporalio import workflow

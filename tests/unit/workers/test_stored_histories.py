@@ -9,18 +9,18 @@ from examples.order.messages import Order, ReserveStock, Shipment
 from examples.order.saga import OrderSaga, create, reserve, ship
 from examples.payment.saga import PaymentSaga
 from sagas import Saga
+from tests.histories.folders import FOLDER
 from tests.temporal.fixtures.trip_saga import TripSaga
 from workers import read_recordings, replay_recordings
 from workers._histories.recording import Recording, write_recording
 
-FOLDER = Path(__file__).parents[2] / "histories"
 STORED = read_recordings(FOLDER)
 EXAMPLES = [OrderSaga, PaymentSaga]
-OF_THE_AGENCY = {
+FEATURES = {
     *("branches", "failing-branch", "children-in-branches", "all-at-once"),
     *("event-came", "event-did-not-come", "event-too-late", "approved"),
     *("continued-as-new", "continued-and-failed", "held", "skipped", "stuck", "stuck-after-pivot"),
-    *("out-of-time", "probed", "pivot-child"),
+    *("out-of-time", "probed", "pivot-child", "terminated", "terminated_rescue"),
 }
 """What the examples do not do."""
 
@@ -44,7 +44,7 @@ def named(recording: Recording) -> str:
 
 def test_there_are_stored_histories_of_each_kind() -> None:
     """Completed, compensated, cancelled; and those of before the screening."""
-    examples = [each for each in STORED if each.folder.parent.name == "0.1.0"]
+    examples = [each for each in STORED if each.folder.parent.name == "examples"]
     assert {each.manifest.runs[0].last_event for each in examples} == {
         "WorkflowExecutionCompleted",
         "WorkflowExecutionFailed",
@@ -52,7 +52,7 @@ def test_there_are_stored_histories_of_each_kind() -> None:
     }
     assert {each.manifest.workflow_type for each in examples} == {"OrderSaga", "PaymentSaga"}
     assert len([each for each in STORED if each.folder.parent.name == "before_screening"]) == 4
-    assert {each.folder.name for each in STORED if each.folder.parent.name == "agency"} == OF_THE_AGENCY
+    assert {each.folder.name for each in STORED if each.folder.parent.name == "features"} == FEATURES
 
 
 @pytest.mark.parametrize("recording", STORED, ids=named)
