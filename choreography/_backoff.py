@@ -19,7 +19,7 @@ class Backoff:
     longest: timedelta
     jitter: tuple[float, float] = (0.5, 1.5)
 
-    def pause_after(self, failures: int) -> timedelta:
+    def interval_after(self, failures: int) -> timedelta:
         """Computes the pause after at least 1 consecutive failure."""
         # Capped: 2 to the power of 1024 is too large for a float.
         doubled = self.first.total_seconds() * 2.0 ** min(failures - 1, 60)

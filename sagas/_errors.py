@@ -205,11 +205,13 @@ class NoWorkerError(SagaError):
 
 
 class WireFormatError(SagaError):
-    """Stored data has the wire format of another version of this SDK; nothing was read.
+    """Stored data has the wire format of another version of this SDK; the data was not read.
+
+    A worker of that version can run the saga; a workflow task that raises this error is retried until then.
 
     Args:
         subject: The history, or the name of the stored model: `ContinuedState`.
-        found: The format version of the data.
+        found: The format version of the data; 1 for data without a number.
         expected: The format version of this SDK.
     """
 

@@ -140,7 +140,7 @@ class OutboxRelay:
                     error,
                     exc_info=None if is_expected else error,
                 )
-                await _wait_for(self._stopped, self._options.backoff.pause_after(failures))
+                await _wait_for(self._stopped, self._options.backoff.interval_after(failures))
             else:
                 failures = 0
                 if is_empty:

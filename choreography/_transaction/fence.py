@@ -30,12 +30,12 @@ SCHEMA = """
 create table if not exists saga_step(
   key text primary key,
   action text not null,                     -- the operation of the key
-  state text not null check(state in ('done', 'failed', 'compensated', 'fenced')),
+  state text not null check(state in ('done', 'rejected', 'compensated', 'voided')),
   fingerprint text not null,                -- of the action's content
-  answer text,                              -- JSON: the result or the rejection of the action
+  outcome text,                             -- JSON: the result or the rejection of the action
   created_at integer not null,              -- milliseconds since 1970
   updated_at integer not null,
-  check((state = 'fenced') = (answer is null))
+  check((state = 'voided') = (outcome is null))
 ) without rowid, strict;
 """
 
@@ -150,7 +150,7 @@ def compensate(
             )
             return CompensationDone(found="effect", is_repeated=False)
         case FenceDecision.SET_TOMBSTONE:
-            _insert(tx, request, KeyState.FENCED, None, now)
+            _insert(tx, request, KeyState.VOIDED, None, now)
             return CompensationDone(found="nothing", is_repeated=False)
         case FenceDecision.REPEAT_COMPENSATED:
             return CompensationDone(found="effect", is_repeated=True)
@@ -171,7 +171,7 @@ def void(tx: sqlite3.Connection, request: FenceRequest, *, now: datetime) -> boo
     row = _find_row(tx, request)
     match decide(row.state if row else None, RequestKind.VOID, row.match if row else Match.SAME):
         case FenceDecision.SET_TOMBSTONE:
-            _insert(tx, request, KeyState.FENCED, None, now)
+            _insert(tx, request, KeyState.VOIDED, None, now)
             return True
         case FenceDecision.NOTHING_TO_COMPENSATE:
             return True
@@ -189,7 +189,7 @@ class _Row:
 
 def _find_row(tx: sqlite3.Connection, request: FenceRequest) -> _Row | None:
     found = tx.execute(
-        "select action, state, fingerprint, answer from saga_step where key = ?", (request.key,)
+        "select action, state, fingerprint, outcome from saga_step where key = ?", (request.key,)
     ).fetchone()
     if found is None:
         return None
@@ -210,7 +210,7 @@ def _run_action(
     except RejectedError as error:
         tx.execute("rollback to business")
         outcome = {"code": error.code, "reason": error.reason, "field": error.field}
-        _insert(tx, request, KeyState.FAILED, dumps(outcome), now)
+        _insert(tx, request, KeyState.REJECTED, dumps(outcome), now)
         return OperationRejected(code=error.code, reason=error.reason, field=error.field)
     finally:
         # Any other error rolls back the whole transaction; some errors have ended the transaction already.
@@ -225,7 +225,7 @@ def _insert(
 ) -> None:
     at = to_milliseconds(now)
     tx.execute(
-        "insert into saga_step(key, action, state, fingerprint, answer, created_at, updated_at)"
+        "insert into saga_step(key, action, state, fingerprint, outcome, created_at, updated_at)"
         " values(?, ?, ?, ?, ?, ?, ?)",
         (request.key, request.action, state, request.fingerprint, outcome, at, at),
     )

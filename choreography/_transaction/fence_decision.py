@@ -8,11 +8,11 @@ class KeyState(StrEnum):
 
     DONE = "done"
     """The action took effect."""
-    FAILED = "failed"
+    REJECTED = "rejected"
     """The action was rejected."""
     COMPENSATED = "compensated"
     """The effect of the action was compensated."""
-    FENCED = "fenced"
+    VOIDED = "voided"
     """A tombstone: the compensation arrived first, so the action has no effect."""
 
 
@@ -49,17 +49,17 @@ class FenceDecision(StrEnum):
 
 _DECISIONS = {
     (RequestKind.ACT, KeyState.DONE): FenceDecision.REPEAT_OUTCOME,
-    (RequestKind.ACT, KeyState.FAILED): FenceDecision.REPEAT_OUTCOME,
+    (RequestKind.ACT, KeyState.REJECTED): FenceDecision.REPEAT_OUTCOME,
     (RequestKind.ACT, KeyState.COMPENSATED): FenceDecision.REJECT_VOIDED,
-    (RequestKind.ACT, KeyState.FENCED): FenceDecision.REJECT_VOIDED,
+    (RequestKind.ACT, KeyState.VOIDED): FenceDecision.REJECT_VOIDED,
     (RequestKind.COMPENSATE, KeyState.DONE): FenceDecision.RUN_COMPENSATION,
-    (RequestKind.COMPENSATE, KeyState.FAILED): FenceDecision.NOTHING_TO_COMPENSATE,
+    (RequestKind.COMPENSATE, KeyState.REJECTED): FenceDecision.NOTHING_TO_COMPENSATE,
     (RequestKind.COMPENSATE, KeyState.COMPENSATED): FenceDecision.REPEAT_COMPENSATED,
-    (RequestKind.COMPENSATE, KeyState.FENCED): FenceDecision.NOTHING_TO_COMPENSATE,
+    (RequestKind.COMPENSATE, KeyState.VOIDED): FenceDecision.NOTHING_TO_COMPENSATE,
     (RequestKind.VOID, KeyState.DONE): FenceDecision.TOO_LATE_TO_VOID,
-    (RequestKind.VOID, KeyState.FAILED): FenceDecision.TOO_LATE_TO_VOID,
+    (RequestKind.VOID, KeyState.REJECTED): FenceDecision.TOO_LATE_TO_VOID,
     (RequestKind.VOID, KeyState.COMPENSATED): FenceDecision.TOO_LATE_TO_VOID,
-    (RequestKind.VOID, KeyState.FENCED): FenceDecision.NOTHING_TO_COMPENSATE,
+    (RequestKind.VOID, KeyState.VOIDED): FenceDecision.NOTHING_TO_COMPENSATE,
 }
 """The decision for a request with the operation and the content of the first request of its key."""
 

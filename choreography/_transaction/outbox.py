@@ -77,7 +77,7 @@ def delete(tx: sqlite3.Connection, published: Iterable[int]) -> None:
 def postpone(tx: sqlite3.Connection, seq: int, reason: str, now: datetime) -> None:
     """Records a failed publication and postpones the next attempt."""
     (attempts,) = tx.execute("select attempts from saga_outbox where seq = ?", (seq,)).fetchone()
-    pause = UNPUBLISHABLE_BACKOFF.pause_after(attempts + 1)
+    pause = UNPUBLISHABLE_BACKOFF.interval_after(attempts + 1)
     tx.execute(
         "update saga_outbox set attempts = attempts + 1, last_error = ?, due_at = ? where seq = ?",
         (reason[:1000], to_milliseconds(now + pause), seq),

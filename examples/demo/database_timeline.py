@@ -9,7 +9,7 @@ from .timeline import TimelineEntry
 
 POLL_SECONDS = 0.05
 
-OUTCOMES = {"done": "done", "failed": "rejected", "compensated": "done", "fenced": "cancelled"}
+OUTCOMES = {"done": "done", "rejected": "rejected", "compensated": "done", "voided": "cancelled"}
 
 
 class DatabaseTimeline:
@@ -57,7 +57,7 @@ def _entry(step: Step) -> TimelineEntry:
     match step.state:
         case "compensated":
             return TimelineEntry(f"compensated: {_words(step.action)}", "done", depth=1)
-        case "fenced":
+        case "voided":
             return TimelineEntry(
                 _words(step.action), "cancelled", "voided before the action arrived", depth=1
             )

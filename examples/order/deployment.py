@@ -69,7 +69,7 @@ def end_status(steps: Steps) -> str | None:
         return "completed" if {"approve-order", "tell-customer"} <= states.keys() else None
     if "tell-customer" not in states or any(states.get(action) == "done" for action in COMPENSATABLE):
         return None
-    if shipment == "fenced":
+    if shipment == "voided":
         # A cancellation reaches every service, also one without any step of the order yet.
         return "cancelled" if states.keys() >= set(COMPENSATABLE) else None
     return "compensated"

@@ -27,7 +27,7 @@ class Step:
 
     Args:
         action: The operation: `capture-payment`.
-        state: `done`, `failed`, `compensated` or `fenced`.
+        state: `done`, `rejected`, `compensated` or `voided`.
         created_ms: The time of the first request, in milliseconds since 1970.
         updated_ms: The time of the last change of state, in milliseconds since 1970.
     """

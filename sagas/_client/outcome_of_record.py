@@ -86,8 +86,8 @@ def manual_resolutions(record: SagaRecord) -> dict[str, ManualResolution]:
 
 def _was_cancelled(record: SagaRecord, preview: Preview) -> bool:
     """Tells whether a workflow closed as cancelled, without pending compensations."""
-    is_back = preview.recovery_direction is RecoveryDirection.BACKWARD and not record.has_completed
-    return _closure_of(record).status is CloseStatus.CANCELED and is_back and not _is_pending(preview)
+    is_backward = preview.recovery_direction is RecoveryDirection.BACKWARD and not record.has_completed
+    return _closure_of(record).status is CloseStatus.CANCELED and is_backward and not _is_pending(preview)
 
 
 def _is_pending(preview: Preview) -> bool:

@@ -10,7 +10,7 @@ from temporalio.service import RPCError
 
 from .._core.ids import rescued_by
 from .._core.status import Status
-from .._errors import SagaError, SagaNotFoundError
+from .._errors import SagaError, SagaNotFoundError, WireFormatError
 from .._history.fetcher import HistoryFetcher, is_open, is_workflow_missing
 from .._wire.child_saga import CHILD_MEMO, ChildResult, child_result_type
 from .._wire.search_attribute import SAGA_STATUS
@@ -92,8 +92,8 @@ class OutcomeReader(Generic[T]):
     def _refuse_other_saga(self, closed: WorkflowExecutionInfo) -> None:
         if self._first_run_id and closed.first_run_id not in ("", self._first_run_id):
             raise SagaError(
-                f"the outcome of saga {self._id!r} cannot be told: another workflow was started with this id "
-                "since; start sagas with `start_saga`, which uses an id once"
+                f"the outcome of saga {self._id!r} cannot be determined: another workflow was started with "
+                "this id since; start sagas with `start_saga`, which uses an id once"
             )
 
     async def _status(self, closed: WorkflowExecutionInfo) -> str:
@@ -108,7 +108,7 @@ class OutcomeReader(Generic[T]):
         return str((await converter.decode([closed.memo.fields[SAGA_STATUS.name]]))[0])
 
     async def _result(self, closed: WorkflowExecutionInfo) -> T:
-        """The result of the run method; a child's result is taken from the answer to the parent."""
+        """The result of the run method; a child's result is taken from the result for the parent."""
         is_child = CHILD_MEMO in closed.memo.fields
         handle = self._client.get_workflow_handle(
             self._id,
@@ -116,8 +116,8 @@ class OutcomeReader(Generic[T]):
             result_type=child_result_type(self._result_type or object) if is_child else self._result_type,
         )
         try:
-            answer: object = await handle.result(follow_runs=False)
-        except RPCError:
+            output: object = await handle.result(follow_runs=False)
+        except (RPCError, WireFormatError):
             raise
         except Exception as error:
             kind = getattr(self._result_type, "__name__", "JSON")
@@ -125,4 +125,4 @@ class OutcomeReader(Generic[T]):
                 f"the result of saga {self._id!r} cannot be read as {kind} ({type(error).__name__}): pass "
                 "the run method of the saga's workflow class, and use the data converter of its workers"
             ) from error
-        return cast("T", cast("ChildResult[object]", answer).result if is_child else answer)
+        return cast("T", cast("ChildResult[object]", output).result if is_child else output)

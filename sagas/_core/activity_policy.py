@@ -78,7 +78,7 @@ class ActivityPolicy(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_unset_options(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leaves out unset options, which are most of the options of most policies."""
+        """Leaves out options without a value, which keeps headers small."""
         fields: dict[str, object] = serialize(self)
         return {name: value for name, value in fields.items() if value not in (None, (), [])}
 

@@ -75,7 +75,7 @@ class PendingCompensation(BaseModel):
 
 
 class ParallelCompensations(BaseModel):
-    """Several sequences of compensations that may run at the same time, each in the order of the sequence."""
+    """Branches of compensations that may run at the same time, each branch in order."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -88,24 +88,24 @@ PlanItem = PendingCompensation | ParallelCompensations
 
 def flatten(plan: Iterable[PlanItem]) -> Iterator[PendingCompensation]:
     """Every compensation of a plan, in order."""
-    for part in plan:
-        if isinstance(part, PendingCompensation):
-            yield part
+    for item in plan:
+        if isinstance(item, PendingCompensation):
+            yield item
         else:
-            for branch in part.branches:
+            for branch in item.branches:
                 yield from flatten(branch)
 
 
 def select(plan: Iterable[PlanItem], is_wanted: Callable[[str], bool]) -> tuple[PlanItem, ...]:
     """The compensations of a plan with the wanted addresses, in the same order."""
-    parts: list[PlanItem] = []
-    for part in plan:
-        if isinstance(part, PendingCompensation):
-            if is_wanted(part.address):
-                parts.append(part)
-        elif branches := tuple(kept for branch in part.branches if (kept := select(branch, is_wanted))):
-            parts.append(ParallelCompensations(branches=branches))
-    return tuple(parts)
+    items: list[PlanItem] = []
+    for item in plan:
+        if isinstance(item, PendingCompensation):
+            if is_wanted(item.address):
+                items.append(item)
+        elif branches := tuple(kept for branch in item.branches if (kept := select(branch, is_wanted))):
+            items.append(ParallelCompensations(branches=branches))
+    return tuple(items)
 
 
 def plan_in_parent(child: str, plan: tuple[PlanItem, ...], task_queue: str | None) -> tuple[PlanItem, ...]:
@@ -117,15 +117,15 @@ def plan_in_parent(child: str, plan: tuple[PlanItem, ...], task_queue: str | Non
         task_queue: The task queue of the child, where different from the task queue of the parent.
     """
     return tuple(
-        part.model_copy(
+        item.model_copy(
             update={
-                "address": in_parent(child, part.address),
-                "task_queue": part.task_queue or task_queue,
+                "address": in_parent(child, item.address),
+                "task_queue": item.task_queue or task_queue,
             }
         )
-        if isinstance(part, PendingCompensation)
+        if isinstance(item, PendingCompensation)
         else ParallelCompensations(
-            branches=tuple(plan_in_parent(child, branch, task_queue) for branch in part.branches)
+            branches=tuple(plan_in_parent(child, branch, task_queue) for branch in item.branches)
         )
-        for part in plan
+        for item in plan
     )

@@ -18,9 +18,9 @@ class Status(StrEnum):
 ENDED = frozenset({Status.COMPLETED, Status.COMPENSATED, Status.SETTLED})
 
 
-def has_ended(said: str, *, is_child: bool) -> bool:
+def has_ended(status: str, *, is_child: bool) -> bool:
     """Whether a saga with this status has ended for good, whatever happens to the workflow afterwards.
 
     A completed child has pending compensations until the root closes.
     """
-    return said in ENDED and not (is_child and said == Status.COMPLETED)
+    return status in ENDED and not (is_child and status == Status.COMPLETED)

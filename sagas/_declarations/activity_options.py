@@ -34,7 +34,7 @@ class ActivityOptions:
     there the two options limit one round, after which the saga is marked as stuck and starts another round.
 
     Args:
-        start_to_close_timeout: The longest duration of one attempt. A later answer is ignored, and the
+        start_to_close_timeout: The longest duration of one attempt. A later result is ignored, and the
             attempt has an unknown outcome.
         schedule_to_start_timeout: For compensations, a pivot in doubt, steps after the pivot and the probes
             of these: the longest wait for a worker in the first round; later rounds wait longer, up to an

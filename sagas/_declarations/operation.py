@@ -21,7 +21,7 @@ class Operation(Generic[MessageT, ResultT_co]):
             the operations of a saga; also the activity type and the name of the step.
         participant: The owner of the changed data, in lower case with dashes.
         message: The pydantic model of the request.
-        result: The pydantic model of the answer.
+        result: The pydantic model of the result.
         rejections: The codes with which the participant rejects for good, without an effect. An error with
             another code has an unknown outcome.
 

@@ -1,4 +1,4 @@
-"""The answer of a probe: the outcome of an action, as the participant knows the outcome."""
+"""The result of a probe: the outcome of an action, as the participant knows the outcome."""
 
 from typing import Generic, Literal, TypeVar
 
@@ -14,7 +14,7 @@ class ProbeResult(BaseModel, Generic[O]):
     """The outcome of an action, as reported by the participant.
 
     `rejected` promises that the action did not happen and never will, even if a late request arrives. A
-    participant without that certainty answers `unknown`.
+    participant without that certainty returns `unknown`.
 
     Args:
         outcome: `done`, `rejected` or `unknown`.

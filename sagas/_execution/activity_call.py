@@ -110,12 +110,12 @@ async def probe_unknown(
         summary=f"ask what became of {call.activity_id}",
         header=plain_header(Purpose.PROBE),
     )
-    answer = await run_attempts(probe, worker_timeout=worker_timeout)
-    if answer.outcome is not Outcome.DONE:
+    result = await run_attempts(probe, worker_timeout=worker_timeout)
+    if result.outcome is not Outcome.DONE:
         return outcome
-    # The type of the result does not matter here: the converter checked the type when the answer was read.
-    assert isinstance(answer.value, ProbeResult)
-    return answer.value.to_outcome() or outcome  # pyright: ignore[reportUnknownMemberType]
+    # The type of the result does not matter here: the converter checked the type when the result was read.
+    assert isinstance(result.value, ProbeResult)
+    return result.value.to_outcome() or outcome  # pyright: ignore[reportUnknownMemberType]
 
 
 async def run_attempts(
@@ -142,7 +142,7 @@ async def run_attempts(
     except asyncio.CancelledError:
         return ActivityOutcome(Outcome.WITHDRAWN, reason="it was cancelled")
     try:
-        answer = await _result_of(_start(call, encoded, attempts, worker_timeout))
+        result = await _result_of(_start(call, encoded, attempts, worker_timeout))
     except ActivityError as error:
         return outcome_of_failure(
             error,
@@ -153,12 +153,12 @@ async def run_attempts(
     if spec.result is None:
         return ActivityOutcome(Outcome.DONE)
     try:
-        value = workflow.payload_converter().from_payload(answer.payload, spec.result)
+        value = workflow.payload_converter().from_payload(result.payload, spec.result)
     except Exception as error:  # noqa: BLE001 - a converter may raise anything; the result is not readable
         # The text of the error quotes the result, and reasons are stored unencrypted: only the type is
         # reported. A type need not be a class: the type `Shipment | None` has no name.
         kind = getattr(spec.result, "__name__", spec.result)
-        reason = f"the answer is no {kind}: {type(error).__name__}"
+        reason = f"the result is no {kind}: {type(error).__name__}"
         return ActivityOutcome(Outcome.UNKNOWN, reason=reason, is_final=True)
     return ActivityOutcome(Outcome.DONE, value)
 

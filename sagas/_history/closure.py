@@ -76,14 +76,17 @@ class ClosureReader:
     def __init__(self, payloads: PayloadReader) -> None:
         self._payloads = payloads
 
-    def read_own(self, event: HistoryEvent) -> Closure | None:
-        """The close of the workflow in its own history; None for every other event."""
+    def read_own(self, event: HistoryEvent, *, is_child: bool) -> Closure | None:
+        """The close of the workflow in its own history; None for every other event.
+
+        Raises:
+            WireFormatError: The workflow is a child saga whose result has another wire format.
+        """
         at = event_time(event)
         match event.event_type:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
-                return self._completed(
-                    event.workflow_execution_completed_event_attributes.result.payloads, at
-                )
+                completed = event.workflow_execution_completed_event_attributes
+                return self._completed(completed.result.payloads, at, is_child=is_child)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
                 return self._failed(event.workflow_execution_failed_event_attributes.failure, at)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED:
@@ -98,34 +101,33 @@ class ClosureReader:
             case _:
                 return None
 
-    def read_child(self, event: HistoryEvent) -> tuple[int, Closure | None]:
-        """The id of the event of the child's initiation, and the close of the child or None."""
+    def read_child(self, event: HistoryEvent) -> Closure | None:
+        """The close of a child saga in the history of the parent; None for every other event.
+
+        Raises:
+            WireFormatError: The result of the child has another wire format.
+        """
         at = event_time(event)
         match event.event_type:
             case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED:
                 completed = event.child_workflow_execution_completed_event_attributes
-                return completed.initiated_event_id, self._completed(completed.result.payloads, at)
+                return self._completed(completed.result.payloads, at, is_child=True)
             case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED:
-                failed = event.child_workflow_execution_failed_event_attributes
-                return failed.initiated_event_id, self._failed(failed.failure, at)
+                return self._failed(event.child_workflow_execution_failed_event_attributes.failure, at)
             case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED:
-                canceled = event.child_workflow_execution_canceled_event_attributes
-                return canceled.initiated_event_id, _canceled(at)
+                return _canceled(at)
             case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED:
-                terminated = event.child_workflow_execution_terminated_event_attributes
-                return terminated.initiated_event_id, Closure(status=CloseStatus.TERMINATED, closed_at=at)
+                return Closure(status=CloseStatus.TERMINATED, closed_at=at)
             case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT:
-                timed_out = event.child_workflow_execution_timed_out_event_attributes
-                return timed_out.initiated_event_id, Closure(status=CloseStatus.TIMED_OUT, closed_at=at)
+                return Closure(status=CloseStatus.TIMED_OUT, closed_at=at)
             case _:
-                return 0, None
+                return None
 
-    def _completed(self, payloads: Sequence[Payload], at: datetime) -> Closure:
-        value = self._payloads.first_value(payloads)
-        if not (isinstance(value, dict) and "format" in value):
-            return Closure(status=CloseStatus.COMPLETED, closed_at=at)
+    def _completed(self, payloads: Sequence[Payload], at: datetime, *, is_child: bool) -> Closure:
+        """The close of a completed workflow; only the result of a child saga has pending compensations."""
+        value = self._payloads.first_value(payloads) if is_child else None
         try:
-            result = ChildResult[object].model_validate(value)
+            result = ChildResult[object].from_json_value(value)
         except ValidationError:
             return Closure(status=CloseStatus.COMPLETED, closed_at=at)
         return Closure(status=CloseStatus.COMPLETED, closed_at=at, pending=result.compensations)

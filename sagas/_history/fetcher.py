@@ -19,7 +19,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from .._core.ids import quoted, rescue_id
-from .._errors import SagaError, SagaNotFoundError
+from .._errors import SagaError, SagaNotFoundError, WireFormatError
 from .parser import read_history
 from .payload_decoder import PayloadDecoder
 from .saga_record import ChildRecord, SagaRecord
@@ -158,6 +158,8 @@ class HistoryFetcher:
         events = await runs.up_to(run_id)
         try:
             record = read_history(runs.workflow_id, events, self._client.data_converter)
+        except WireFormatError:
+            raise
         except Exception as error:
             raise _unreadable(runs.workflow_id, error) from error
         record.run_id = run_id

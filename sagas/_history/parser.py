@@ -124,7 +124,8 @@ class _Parser:
                     event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
                 )
             case _:
-                record.closure = record.closure or self._closures.read_own(event)
+                is_child = bool(record.parent)
+                record.closure = record.closure or self._closures.read_own(event, is_child=is_child)
 
     def _read_signal(self, event: HistoryEvent) -> None:
         signal = event.workflow_execution_signaled_event_attributes
@@ -279,9 +280,8 @@ class _Parser:
                     child.has_started = True
                     child.run_id = started.workflow_execution.run_id
             case _:
-                initiated_event_id, closure = self._closures.read_child(event)
-                if child := self._children.get(initiated_event_id):
-                    child.closure = closure
+                if child := self._children.get(_initiated_event_id(event)):
+                    child.closure = self._closures.read_child(event)
 
     def _initiate_child(self, event: HistoryEvent) -> None:
         """Reads the start of a child; children without the memo of a child saga belong to no saga."""
@@ -313,6 +313,12 @@ class _Parser:
             verb = self._accepted_verbs.pop(completed.accepted_event_id, None)
             if verb is not None and completed.outcome.HasField("success"):
                 self.record.verbs.append(verb)
+
+
+def _initiated_event_id(event: HistoryEvent) -> int:
+    """The id of the event that initiated the child of a later event."""
+    initiated_event_id: int = getattr(event, event.WhichOneof("attributes") or "").initiated_event_id
+    return initiated_event_id
 
 
 def _verb(name: str, request: object, at: datetime) -> VerbRecord:

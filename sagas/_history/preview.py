@@ -55,7 +55,8 @@ class Preview(BaseModel):
 
     Args:
         id: The id of the saga.
-        way: `back`, or `forward` where the pivot is done or in doubt, so that nothing would be compensated.
+        recovery_direction: `backward`, or `forward` where the pivot is done or in doubt: nothing would be
+            compensated then.
         compensations: The compensations that would run, the first to run first.
         remaining_effects: The remaining effects.
         has_completed: Whether the saga has completed, so that its effects are final.

@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import NamedTuple
 
 from .._core.activity_outcome import ActivityOutcome
+from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._core.status import Status
 from .._wire.activity_header import ActivityHeader
 from .._wire.continued_state import ContinuedState
-from .._wire.operator_requests import COMPLETE, SKIP, AuditEntry, ManualResolution
+from .._wire.operator_requests import COMPLETE, SKIP, AuditEntry
 from .closure import Closure
 
 LEDGER_PURPOSES = (Purpose.STEP, Purpose.BEST_EFFORT, Purpose.PIVOT, Purpose.RETRIABLE)
@@ -196,8 +197,12 @@ class SagaRecord:
     @property
     def own_rescues(self) -> list["SagaRecord"]:
         """The rescues of this saga, without the rescues of an earlier saga with the same id."""
-        began = self.continued_state.started_at if self.continued_state else self.started_at
-        return [each for each in self.rescues if not (began and each.started_at) or each.started_at >= began]
+        started_at = self.continued_state.started_at if self.continued_state else self.started_at
+        return [
+            each
+            for each in self.rescues
+            if not (started_at and each.started_at) or each.started_at >= started_at
+        ]
 
     @property
     def activities(self) -> list[ActivityRecord]:

@@ -29,7 +29,7 @@ class CompensationState(StrEnum):
     """The last round of attempts failed; another round follows, or an operator must act."""
     DONE = "done"
     """The compensation is done."""
-    DONE_MANUALLY = "completed-manually"
+    COMPLETED_MANUALLY = "completed-manually"
     """An operator marked the compensation as done manually."""
     SKIPPED = "skipped"
     """An operator skipped the compensation."""

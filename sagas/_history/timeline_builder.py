@@ -6,11 +6,12 @@ from operator import itemgetter
 from .._core.activity_outcome import ActivityOutcome
 from .._core.compensation import flatten
 from .._core.ids import in_parent
+from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._core.status import Status, has_ended
 from .._wire.failures import SAGA_REFUSED
-from .._wire.operator_requests import AuditEntry, ManualResolution
+from .._wire.operator_requests import AuditEntry
 from .._wire.rescue import RESCUE_TYPE, RescueRequest
 from .._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT
 from .closure import CloseStatus, Closure
@@ -93,7 +94,7 @@ def _waits(record: SagaRecord, status: str, direction: RecoveryDirection) -> Ite
 def _audit_trail(record: SagaRecord) -> Iterator[AuditEntry]:
     """The executed verbs and the resets in time order, after the rescue that started a rescue workflow."""
     if record.type == RESCUE_TYPE and record.started_at is not None:
-        request = RescueRequest.model_validate(record.input)
+        request = RescueRequest.from_json_value(record.input)
         yield AuditEntry.from_request("rescue", dict(request), record.started_at)
     resets = [
         (reset.at, AuditEntry.from_request("reset", {"because": reset.reason}, reset.at))
@@ -259,7 +260,7 @@ def _compensation_state(
         return CompensationState.DONE
     if resolution is not None:
         is_skipped = resolution == "skipped"
-        return CompensationState.SKIPPED if is_skipped else CompensationState.DONE_MANUALLY
+        return CompensationState.SKIPPED if is_skipped else CompensationState.COMPLETED_MANUALLY
     if last is None:
         return CompensationState.OF_PARENT if record.is_handed_over else CompensationState.PENDING
     return CompensationState.UNDER_WAY if last.is_under_way else CompensationState.FAILING

@@ -90,11 +90,11 @@ class ExternalEvents:
         self._set_handlers(expected, message)
         return expected
 
-    def report_unread(self) -> None:
+    def report_unconsumed(self) -> None:
         """Reports the events without a wait."""
         for name, values in self.unconsumed.items():
             count = f"{len(values)} times " if len(values) > 1 else ""
-            self._report(f"{name} came {count}and was never asked for")
+            self._report(f"{name} arrived {count}and no wait consumed the event")
 
     async def wait(self, expected: ExpectedEvent[T], timeout: timedelta) -> T:
         """Waits for an event, and returns the oldest event.
@@ -126,7 +126,7 @@ class ExternalEvents:
 
         async def receive(*content: Any) -> None:
             if mismatch := _mismatch(content, message):
-                self._report(f"{name} was passed over: {mismatch}")
+                self._report(f"{name} was ignored: {mismatch}")
                 return
             if closed := self._reason_closed():
                 self._report(f"{name} came too late: {closed}")

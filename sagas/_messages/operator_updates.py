@@ -126,7 +126,7 @@ class OperatorUpdates:
         workflow.set_signal_handler(verb, handle)  # pyright: ignore[reportUnknownMemberType]
 
     def _audit(self, verb: str, note: OperatorRequest) -> None:
-        self._scope.audit.append(AuditEntry.from_request(verb, dict(note), workflow.now()))
+        self._scope.audit_trail.append(AuditEntry.from_request(verb, dict(note), workflow.now()))
 
     def _refusal_of_hold(self, _: OperatorRequest) -> str | None:
         if is_compensation_requested(self._scope):

@@ -1,11 +1,12 @@
 """The interceptor between Temporal and the code of workflows and activities."""
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Any, NoReturn
+from collections.abc import Awaitable, Mapping
+from typing import Any, NoReturn, TypeVar
 
 from opentelemetry import trace
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.worker import (
     ActivityInboundInterceptor,
@@ -25,7 +26,7 @@ from temporalio.worker import (
 )
 
 from .._core.lifecycle import Lifecycle
-from .._errors import DefinitionError, RejectedError, SagaError
+from .._errors import DefinitionError, RejectedError, SagaError, WireFormatError
 from .._run.activity_header_context import current_activity_header
 from .._run.context import RunContext, enter_context
 from .._run.status_details import render_details
@@ -35,6 +36,7 @@ from .._wire.child_saga import CHILD_MEMO, FOREIGN_WORK_MEMO, ChildMemo, ChildRe
 from .._wire.continued_state import CONTINUED_STATE_MEMO, ContinuedState
 from .._wire.failures import to_application_error, trimmed_cause
 from .._wire.operator_requests import Authorize
+from .._wire.stored_model import StoredModel
 from .._workflow.saga import Saga
 from .handler_errors import absorb_signal_error, refuse_to_parent, update_error
 from .workflow_checks import (
@@ -43,6 +45,8 @@ from .workflow_checks import (
     refuse_open_saga,
     refuse_oversized,
 )
+
+ModelT = TypeVar("ModelT", bound=StoredModel)
 
 
 class SagaInterceptor(Interceptor):
@@ -100,16 +104,16 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
             result = await context.shield.protect(self._run_body(context, super().execute_workflow(input)))
         finally:
             context.has_returned = True
-        answer = result
+        output = result
         if context.is_child:
-            answer = ChildResult(
+            output = ChildResult(
                 result=result,
                 compensations=context.pending_for_parent,
                 manual_resolutions=context.resolutions_for_parent,
             )
         if context.has_saga:
-            refuse_oversized(answer)
-        return answer
+            refuse_oversized(output)
+        return output
 
     async def _run_body(self, context: RunContext, body: Awaitable[Any]) -> Any:
         try:
@@ -127,7 +131,7 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
             raise
         refuse_open_saga(context)
         if context.continued is not None and not context.has_saga:
-            # The steps of an earlier run are done, and the parent must be told of their compensations.
+            # The result for the parent must contain the compensations of an earlier run.
             async with Saga():
                 pass
         return result
@@ -135,7 +139,7 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
     async def handle_signal(self, input: HandleSignalInput) -> None:  # noqa: A002 - Temporal's
         context = self._enter_handler()
         if mismatch := signal_mismatch(input):
-            workflow.logger.warning("signal %r was passed over: %s", input.signal, mismatch)
+            workflow.logger.warning("signal %r was ignored: %s", input.signal, mismatch)
             return
         try:
             await super().handle_signal(input)
@@ -153,18 +157,18 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
         try:
             return await super().handle_update_handler(input)
         except SagaError as error:
-            answer = update_error(context, error)
-            if answer is error:
+            translated = update_error(context, error)
+            if translated is error:
                 raise
-            raise answer from trimmed_cause(error)
+            raise translated from trimmed_cause(error)
 
     async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002 - Temporal's
-        answer = await super().handle_query(input)
+        result = await super().handle_query(input)
         # Rendered on request only: otherwise every step of every saga would pay for the details.
         scope = self._context and self._context.scope
-        if isinstance(answer, WorkflowMetadata) and scope:
-            answer.current_details = render_details(scope)
-        return answer
+        if isinstance(result, WorkflowMetadata) and scope:
+            result.current_details = render_details(scope)
+        return result
 
     @property
     def context(self) -> RunContext:
@@ -180,13 +184,12 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
         return self.context
 
     def _make_context(self) -> RunContext:
-        read = workflow.payload_converter().from_payload
         memo = workflow.info().raw_memo
-        child_memo, state = memo.get(CHILD_MEMO), memo.get(CONTINUED_STATE_MEMO)
-        continued = read(state, ContinuedState) if state else None
+        child = _read_memo(memo, CHILD_MEMO, ChildMemo)
+        continued = _read_memo(memo, CONTINUED_STATE_MEMO, ContinuedState)
         context = RunContext(
-            is_child=child_memo is not None,
-            is_pivot_child=child_memo is not None and read(child_memo, ChildMemo).is_pivot,
+            is_child=child is not None,
+            is_pivot_child=child is not None and child.is_pivot,
             search_attributes=self.search_attributes,
             continued=continued,
             authorize=self.authorize,
@@ -199,6 +202,26 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
         # A new random seed is the only sign of a reset, after which a workflow may take another course.
         workflow.register_random_seed_callback(context.note_reset)
         return context
+
+
+def _read_memo(memo: Mapping[str, Payload], key: str, model: type[ModelT]) -> ModelT | None:
+    """Reads a stored model from the memo of the workflow.
+
+    Raises:
+        WireFormatError: The model has another wire format.
+        DefinitionError: The model cannot be read. Like `WireFormatError`, the error fails the workflow task:
+            an error that ends the workflow would lose the compensations of earlier runs.
+    """
+    if key not in memo:
+        return None
+    try:
+        return workflow.payload_converter().from_payload(memo[key], model)
+    except WireFormatError:
+        raise
+    except Exception as error:
+        raise DefinitionError(
+            f"this version of sagas cannot read the memo {key!r}: {type(error).__name__}"
+        ) from error
 
 
 class _WorkflowOutbound(WorkflowOutboundInterceptor):

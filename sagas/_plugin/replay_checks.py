@@ -11,12 +11,13 @@ from .._wire.activity_header import HEADER, read_header
 
 
 async def refuse_other_formats(histories: AsyncIterator[WorkflowHistory]) -> AsyncIterator[WorkflowHistory]:
-    """Passes on the histories of sagas with the wire format of this SDK.
+    """Yields each history, after a check of the activity headers.
 
-    A replay alone would not detect another format, because Temporal compares neither headers nor memos.
+    A replay alone would not detect another format: Temporal does not compare headers, and the replayed
+    workflow does not see the headers.
 
     Raises:
-        WireFormatError: Another version of this SDK, with another wire format, ran a saga.
+        WireFormatError: A saga has another wire format.
     """
     async for history in histories:
         try:

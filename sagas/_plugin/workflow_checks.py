@@ -54,13 +54,13 @@ def refuse_open_saga(context: RunContext) -> None:
         )
 
 
-def refuse_oversized(answer: object) -> None:
+def refuse_oversized(output: object) -> None:
     """Refuses a result for which the server would fail the workflow task; the error names the limit.
 
     Raises:
         DefinitionError: The result is larger than the server's limit.
     """
-    size = workflow.payload_converter().to_payload(answer).ByteSize()
+    size = workflow.payload_converter().to_payload(output).ByteSize()
     if size > LARGEST_AT_ONCE:
         raise DefinitionError(
             f"the result of the workflow has {size} bytes, and the server takes {LARGEST_AT_ONCE}: return "

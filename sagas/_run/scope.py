@@ -18,14 +18,14 @@ class Scope:
         ledger: The steps and the pending compensations.
         publisher: Writes the status into the history.
         shield: Protects the main task of the workflow.
-        audit: The executed verbs of operators.
+        audit_trail: The executed verbs of operators.
     """
 
     lifecycle: Lifecycle
     ledger: Ledger
     publisher: StatusPublisher
     shield: CancellationShield
-    audit: list[AuditEntry] = field(default_factory=list[AuditEntry])
+    audit_trail: list[AuditEntry] = field(default_factory=list[AuditEntry])
     under_way: set[str] = field(default_factory=set[str])
     """The addresses of forward steps and children that are under way."""
     awaited_approvals: dict[str, str] = field(default_factory=dict[str, str])

@@ -29,7 +29,7 @@ def render_details(scope: Scope) -> str:
     note = f": {scope.publisher.note}" if scope.publisher.note else ""
     audit = [
         f"- {datetime.fromisoformat(e.at):%Y-%m-%d %H:%M:%S} {e.words} by {e.by}: {e.because}"
-        for e in scope.audit
+        for e in scope.audit_trail
     ]
     table = [
         f"**{lifecycle.status}**{note}",

@@ -8,7 +8,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.exceptions import ApplicationError, FailureError
 
-from .._errors import DefinitionError
+from .._errors import DefinitionError, WireFormatError
 from .._wire.continued_state import STATE
 from .._wire.failures import SAGA_REFUSED
 
@@ -43,6 +43,7 @@ class SagaPayloadConverter(PydanticPayloadConverter):
         Raises:
             DefinitionError: The state of a saga that continued as new cannot be decoded.
             pydantic.ValidationError: A JSON payload does not match the type.
+            WireFormatError: A stored model has another wire format.
             ApplicationError: Any other payload cannot be decoded.
         """
         try:
@@ -58,7 +59,7 @@ class SagaPayloadConverter(PydanticPayloadConverter):
                     f"this version of the workflow cannot read the state of an earlier run: "
                     f"{type(error).__name__}"
                 ) from error
-            if isinstance(error, (FailureError, ValidationError)):
+            if isinstance(error, (FailureError, ValidationError, WireFormatError)):
                 raise
             # The text of the error is left out, because the text may quote the payload.
             raise ApplicationError(

@@ -34,16 +34,16 @@ class ChunkAssembler:
 
     def __init__(self) -> None:
         self.whole: str | None = None
-        self._found: dict[str, dict[int, TextChunk]] = {}
+        self._received: dict[str, dict[int, TextChunk]] = {}
 
-    def add(self, part: TextChunk) -> None:
+    def add(self, chunk: TextChunk) -> None:
         """Adds a chunk."""
-        found = self._found.setdefault(part.digest, {})
-        found[part.index] = part
-        if self.whole is None and all(number in found for number in range(part.count)):
-            text = "".join(found[number].text for number in range(part.count))
-            # Any sender of signals can send chunks that form no text with the declared hash.
-            self.whole = text if _name(text) == part.digest else None
+        received = self._received.setdefault(chunk.digest, {})
+        received[chunk.index] = chunk
+        if self.whole is None and all(index in received for index in range(chunk.count)):
+            text = "".join(received[index].text for index in range(chunk.count))
+            # Any sender of signals can send chunks that form no text with the declared digest.
+            self.whole = text if _digest(text) == chunk.digest else None
 
     def add_those_in(self, contents: Iterable[object]) -> Self:
         """Adds the chunks among decoded JSON values; ignores other values."""
@@ -52,19 +52,21 @@ class ChunkAssembler:
                 self.add(TextChunk.model_validate(content))
         return self
 
-    def missing(self, parts: tuple[TextChunk, ...]) -> tuple[TextChunk, ...]:
+    def missing(self, chunks: tuple[TextChunk, ...]) -> tuple[TextChunk, ...]:
         """Returns the chunks of a text that have not arrived, or were replaced by other chunks."""
-        return tuple(part for part in parts if self._found.get(part.digest, {}).get(part.index) != part)
+        return tuple(
+            chunk for chunk in chunks if self._received.get(chunk.digest, {}).get(chunk.index) != chunk
+        )
 
 
 def split(text: str) -> tuple[TextChunk, ...]:
     """Splits a text into chunks, the same chunks each time."""
-    pieces = [text[start : start + LARGEST_CHUNK] for start in range(0, len(text), LARGEST_CHUNK)]
-    name = _name(text)
+    texts = [text[start : start + LARGEST_CHUNK] for start in range(0, len(text), LARGEST_CHUNK)]
+    digest = _digest(text)
     return tuple(
-        TextChunk(digest=name, index=n, count=len(pieces), text=piece) for n, piece in enumerate(pieces)
+        TextChunk(digest=digest, index=index, count=len(texts), text=each) for index, each in enumerate(texts)
     )
 
 
-def _name(text: str) -> str:
+def _digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:16]

@@ -23,6 +23,7 @@ from .._errors import (
     RejectedError,
     TooLateError,
     UnknownOutcomeError,
+    WireFormatError,
     wire_type_of,
 )
 
@@ -40,7 +41,9 @@ with the resolution of each address."""
 SAGA_FOREIGN_WORK = "SagaForeignWork"
 """The type of the application error of a child that failed after activities outside of the saga."""
 
-_WITHOUT_PENDING = frozenset({SAGA_FOREIGN_WORK, DefinitionError.wire_type, TooLateError.wire_type})
+_WITHOUT_PENDING = frozenset(
+    {SAGA_FOREIGN_WORK, DefinitionError.wire_type, TooLateError.wire_type, WireFormatError.wire_type}
+)
 """The types of application errors of children that closed without reporting pending compensations.
 
 For an error of this package that ends a workflow, Temporal's SDK uses the name of the class as the type.
@@ -185,7 +188,9 @@ def outcome_of_failure(
             Outcome.UNKNOWN, code=cause.type or "", reason=cause.message, is_final=is_final
         )
     if isinstance(cause, TimeoutError):
-        was_taken = cause.type is not TimeoutType.SCHEDULE_TO_START
-        code, reason = ("", "no answer came") if was_taken else (NO_WORKER, "no worker has taken it")
+        was_started = cause.type is not TimeoutType.SCHEDULE_TO_START
+        code, reason = (
+            ("", "no response arrived") if was_started else (NO_WORKER, "no worker started the activity")
+        )
         return ActivityOutcome(Outcome.UNKNOWN, code=code, reason=f"{reason} in time")
     return ActivityOutcome(Outcome.UNKNOWN, reason=str(cause or error)[:LONGEST_REASON])

@@ -2,15 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 HOLD, RESUME, RETRY = "saga-hold", "saga-resume", "saga-retry"
 SKIP, COMPLETE, COMPENSATE, APPROVE = "saga-skip", "saga-complete", "saga-compensate", "saga-approve"
-
-ManualResolution = Literal["skipped", "completed-manually"]
-"""How an operator resolved a step manually."""
 
 
 class OperatorRequest(BaseModel):

@@ -3,7 +3,8 @@
 from pydantic import Field
 
 from .._core.compensation import PlanItem
-from .operator_requests import ManualResolution, OperatorRequest
+from .._core.lifecycle import ManualResolution
+from .operator_requests import OperatorRequest
 from .stored_model import StoredModel
 
 RESCUE_TYPE = "saga-rescue"

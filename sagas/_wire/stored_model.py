@@ -1,6 +1,7 @@
 """The base of all stored models, with the format version of what sagas store."""
 
-from typing import cast
+import json
+from typing import Final, Literal, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -13,7 +14,7 @@ from pydantic import (
 
 from .._errors import WireFormatError
 
-FORMAT = 2
+FORMAT: Final = 2
 """The version of the wire format. Version 0.1 of this SDK wrote format 1, without a number."""
 
 
@@ -26,25 +27,39 @@ class StoredModel(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    format: int = FORMAT
+    format: Literal[2] = FORMAT
+
+    @classmethod
+    def from_json_value(cls, value: object) -> Self:
+        """Reads a model from decoded JSON.
+
+        Raises:
+            WireFormatError: The value has another format version.
+            pydantic.ValidationError: The value is not the model.
+        """
+        return cls.model_validate_json(json.dumps(value))
 
     @model_validator(mode="before")
     @classmethod
     def _refuse_other_format(cls, value: object, info: ValidationInfo) -> object:
-        # Constructors give no format; JSON without a format is format 1.
-        found = _format_of(value, unversioned=1 if info.mode == "json" else FORMAT)
-        if found != FORMAT:
+        # A constructor gives no format.
+        if info.mode == "json" and (found := cls._format_of(value)) not in (None, FORMAT):
             raise WireFormatError(cls.__name__.partition("[")[0], found, FORMAT)
         return value
+
+    @classmethod
+    def _format_of(cls, value: object) -> object:
+        """The format version of decoded JSON; None for the JSON of another program."""
+        if not isinstance(value, dict):
+            return None
+        fields = cast("dict[str, object]", value)
+        if "format" in fields:
+            return fields["format"] if type(fields["format"]) is int else None
+        required = {name for name, field in cls.model_fields.items() if field.is_required()}
+        return 1 if required <= fields.keys() else None
 
     @model_serializer(mode="wrap")
     def _write_format(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
         """Writes the format version also where defaults are left out."""
         fields: dict[str, object] = serialize(self)
-        return {"format": self.format} | fields
-
-
-def _format_of(value: object, *, unversioned: int) -> object:
-    """The format version of decoded JSON; a value that is no object has no other format."""
-    fields = cast("dict[str, object]", value) if isinstance(value, dict) else {"format": FORMAT}
-    return fields.get("format", unversioned)
+        return {"format": self.format, **fields}

@@ -76,14 +76,14 @@ async def run_child(run: Callable[[Any, I], Awaitable[O]], message: I, child: Ch
     except asyncio.CancelledError:
         raise RejectedError("cancelled", f"{name} was cancelled before it was started") from None
     try:
-        answer = await _run_to_its_end(run, encoded[0], child)
+        completed = await _run_to_its_end(run, encoded[0], child)
     except WorkflowAlreadyStartedError as error:
         raise RejectedError("duplicate_child", f"a saga {error.workflow_id!r} exists already") from error
     except ChildWorkflowError as error:
         raise _translated(name, error) from error
     result_type = child_result_type(result_type_of(run) or object)
     try:
-        closed = workflow.payload_converter().from_payload(answer.payload, result_type)
+        closed = workflow.payload_converter().from_payload(completed.payload, result_type)
     except Exception as error:
         reason = f": {error}" if isinstance(error, WireFormatError) else ""
         text = f"child {name!r} completed with an unreadable result{reason}"

@@ -27,7 +27,7 @@ def continue_as_new(state: object, continued: ContinuedState) -> NoReturn:
     payloads = workflow.payload_converter().to_payloads([state, continued])
     if (size := sum(len(payload.data) for payload in payloads)) > LARGEST_MESSAGE:
         raise SagaError(
-            f"state and ledger of the saga have {size} bytes; at most {LARGEST_MESSAGE} are carried on"
+            f"state and ledger of the saga have {size} bytes; the next run can get at most {LARGEST_MESSAGE}"
         )
     _refuse_unreadable(payloads[0])
     payloads[0].metadata[STATE] = b"true"

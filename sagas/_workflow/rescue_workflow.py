@@ -32,11 +32,11 @@ class RescueSaga:
         self._chunks = ChunkAssembler()
 
     @workflow.signal(name=CHUNK_SIGNAL)
-    def take(self, part: TextChunk) -> None:
+    def take(self, chunk: TextChunk) -> None:
         """Takes a chunk of the request."""
         # Temporal decodes null without regard to the type.
-        if isinstance(cast("object", part), TextChunk):
-            self._chunks.add(part)
+        if isinstance(cast("object", chunk), TextChunk):
+            self._chunks.add(chunk)
 
     @workflow.run
     async def run(self, request: RescueRequest) -> RescueResult:
@@ -76,7 +76,7 @@ class RescueSaga:
             await workflow.wait_condition(lambda: self._chunks.whole is not None, timeout=PROMPTLY)
         if self._chunks.whole is None:
             scope.lifecycle.mark_blocked()
-            scope.publish("only a part of the pending compensations has arrived: run `sagas rescue` again")
+            scope.publish("chunks of the pending compensations are missing: run `sagas rescue` again")
             await workflow.wait_condition(lambda: self._chunks.whole is not None)
         assert self._chunks.whole is not None
         return PendingCompensations.model_validate_json(self._chunks.whole)
@@ -95,6 +95,6 @@ def _record(ledger: Ledger, pending: PendingCompensations) -> None:
     for child in pending.unresolved_children:
         ledger.start(child, is_child=True)
     for number, item in reversed(tuple(enumerate(pending.compensations, start=1))):
-        address = f"part {number}" if isinstance(item, ParallelCompensations) else item.address
+        address = f"parallel-{number}" if isinstance(item, ParallelCompensations) else item.address
         ledger.start(address, is_child=True)
         ledger.complete_child(address, (item,))

@@ -365,7 +365,7 @@ class Saga:
         if not isinstance(error, (asyncio.CancelledError, SagaError, FailureError)):
             # The error is unexpected, and would only be visible in the failure of the workflow.
             workflow.logger.error("the saga compensates because of %r", error, exc_info=error)
-        self._events.report_unread()
+        self._events.report_unconsumed()
         self._scope.lifecycle.begin_compensation()
         await run_uncancelled(self._compensation.run())
         self._compensation.raise_final(error, was_cancelled=was_cancelled)
@@ -416,7 +416,7 @@ class Saga:
                 published_status=scope.publisher.published,
                 after_compensation=tuple(self._compensation.after_compensation),
                 manual_resolutions=scope.lifecycle.resolutions,
-                audit_trail=tuple(scope.audit),
+                audit_trail=tuple(scope.audit_trail),
                 unconsumed_events=self._events.unconsumed,
                 expired_waits=self._events.expired_waits,
                 deadline=self._deadline,
@@ -424,11 +424,11 @@ class Saga:
         )
 
     def _complete(self) -> None:
-        self._events.report_unread()
+        self._events.report_unconsumed()
         self._scope.lifecycle.complete()
         self._deadline = None
         self._scope.publish()
-        self._news = asyncio.create_task(self._publish_if_the_workflow_goes_on())
+        self._publication = asyncio.create_task(self._publish_if_the_workflow_goes_on())
 
     async def _publish_if_the_workflow_goes_on(self) -> None:
         """Writes the end of the block into the history: a rescue must not compensate effects that stay."""
@@ -475,7 +475,7 @@ def _scope_of(context: RunContext, continued: ContinuedState) -> Scope:
         ledger=ledger,
         publisher=publisher,
         shield=context.shield,
-        audit=list(continued.audit_trail),
+        audit_trail=list(continued.audit_trail),
     )
 
 

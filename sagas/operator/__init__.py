@@ -1,5 +1,6 @@
 """What operators need: a client with verbs, the models of its results, and their rendering as text."""
 
+from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.status import Status
 from .._errors import NoWorkerError, SagaNotFoundError, VerbRefusedError, WireFormatError
@@ -28,7 +29,6 @@ from .._wire.operator_requests import (
     AuditEntry,
     Authorize,
     CompleteRequest,
-    ManualResolution,
     OperatorRequest,
     SkipRequest,
 )

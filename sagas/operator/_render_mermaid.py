@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from .._core.outcome import Outcome
 from .._history.timeline import CompensationState, StepLine, Timeline
+from ._words import OUTCOMES, RESOLUTIONS, STATES
 
 OUTCOME_CLASSES = {
     Outcome.STARTED: "open",
@@ -14,7 +15,7 @@ OUTCOME_CLASSES = {
 }
 STATE_CLASSES = {
     CompensationState.DONE: "done",
-    CompensationState.DONE_MANUALLY: "done",
+    CompensationState.COMPLETED_MANUALLY: "done",
     CompensationState.SKIPPED: "done",
     CompensationState.FAILING: "rejected",
 }
@@ -53,14 +54,13 @@ class _Flowchart:
         yield f"  {previous} --> {end}"
 
     def _step(self, line: StepLine, node: str) -> Iterator[str]:
-        label = _label(
-            line.address, f"{line.purpose}, {line.manual_resolution or line.outcome.value}", line.reason
-        )
+        outcome = RESOLUTIONS[line.manual_resolution] if line.manual_resolution else OUTCOMES[line.outcome]
+        label = _label(line.address, f"{line.purpose}, {outcome.lower()}", line.reason)
         shape = f"{{{{{label}}}}}" if line.purpose == "pivot" else f"[{label}]"
         yield f"  {node}{shape}:::{OUTCOME_CLASSES[line.outcome]}"
         for compensation in line.compensations if line.child is None else ():
             other = self._node()
-            text = _label(compensation.activity, compensation.state.value, compensation.reason)
+            text = _label(compensation.activity, STATES[compensation.state], compensation.reason)
             yield f"  {other}[/{text}/]:::{STATE_CLASSES.get(compensation.state, 'open')}"
             yield f"  {node} -. compensated by .-> {other}"
         if line.child is not None:

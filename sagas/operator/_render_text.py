@@ -6,7 +6,6 @@ from itertools import zip_longest
 from operator import itemgetter
 from textwrap import wrap
 
-from .._core.outcome import Outcome
 from .._core.status import Status
 from .._history.ledger_rebuild import RecoveryDirection
 from .._history.preview import Preview
@@ -14,33 +13,15 @@ from .._history.timeline import (
     FOR_OPERATOR,
     UNTIL_UNPAUSED,
     CompensationLine,
-    CompensationState,
     StepLine,
     TaskFailure,
     Timeline,
 )
-from .._wire.operator_requests import ManualResolution
 from ._saga_list import SagaSummary
+from ._words import OUTCOMES, RESOLUTIONS, STATES
 
 WIDTH = 80
 """The default number of columns."""
-OUTCOMES = {
-    Outcome.STARTED: "under way",
-    Outcome.DONE: "done",
-    Outcome.REJECTED: "REJECTED",
-    Outcome.UNKNOWN: "UNKNOWN",
-    Outcome.WITHDRAWN: "withdrawn",
-}
-RESOLUTIONS: dict[ManualResolution, str] = {"completed-manually": "completed", "skipped": "skipped"}
-STATES = {
-    CompensationState.PENDING: "pending",
-    CompensationState.OF_PARENT: "by parent",
-    CompensationState.UNDER_WAY: "under way",
-    CompensationState.FAILING: "failing",
-    CompensationState.DONE: "done",
-    CompensationState.DONE_MANUALLY: "completed",
-    CompensationState.SKIPPED: "skipped",
-}
 WAITS = {FOR_OPERATOR: "for an operator", UNTIL_UNPAUSED: "until the workflow is unpaused in Temporal"}
 HEADINGS = ("step", "outcome", "attempts", "start", "duration", "compensation")
 GAP = "  "
@@ -61,12 +42,12 @@ def render_preview(preview: Preview, *, width: int = WIDTH) -> str:
     lines = [f"{preview.id}: {preview.sentence}."]
     if preview.compensations:
         rows = [
-            (f"{number}.", each.address, each.activity, f"sequence {each.branch}" if each.branch else "")
+            (f"{number}.", each.address, each.activity, f"branch {each.branch}" if each.branch else "")
             for number, each in enumerate(preview.compensations, start=1)
         ]
         lines += ["", *_table(rows, width)]
     if any(each.branch for each in preview.compensations):
-        lines += ["", "Sequences run in parallel."]
+        lines += ["", "Branches run in parallel."]
     if preview.remaining_effects:
         lines += ["", "Remaining effects:"]
         for effect in preview.remaining_effects:

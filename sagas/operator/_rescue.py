@@ -141,15 +141,15 @@ async def _compensate(
     rebuilt, rescues = rebuild_saga(record), record.own_rescues
     await _continue_interrupted(client, fetcher, rescues, request)
     in_rescues = [pending_of(rescue) for rescue in rescues if not _is_completed(rescue)]
-    taken = {each.address for pending in in_rescues for each in flatten(pending.compensations)}
-    taken_children = {child for pending in in_rescues for child in pending.unresolved_children}
+    addresses_in_rescues = {each.address for pending in in_rescues for each in flatten(pending.compensations)}
+    children_in_rescues = {child for pending in in_rescues for child in pending.unresolved_children}
     pending = PendingCompensations(
         compensations=select(
             rebuilt.superseded if _is_final(record) else rebuilt.plan(),
-            lambda address: address not in taken,
+            lambda address: address not in addresses_in_rescues,
         ),
         unresolved_children=tuple(
-            child for child in rebuilt.ledger.unresolved_children() if child not in taken_children
+            child for child in rebuilt.ledger.unresolved_children() if child not in children_in_rescues
         ),
     )
     is_empty = pending == PendingCompensations()

@@ -19,14 +19,14 @@ VERB = "rescue"
 
 def pending_of(rescue: SagaRecord) -> PendingCompensations:
     """The pending compensations that a rescue workflow has received; empty while chunks are missing."""
-    request = RescueRequest.model_validate(rescue.input)
+    request = RescueRequest.from_json_value(rescue.input)
     text = _assemble(rescue).whole
     return request.pending if text is None else PendingCompensations.model_validate_json(text)
 
 
 def has_missing_chunks(rescue: SagaRecord) -> bool:
     """Whether a rescue workflow waits for chunks of pending compensations."""
-    request = RescueRequest.model_validate(rescue.input)
+    request = RescueRequest.from_json_value(rescue.input)
     return request.is_chunked and _assemble(rescue).whole is None
 
 

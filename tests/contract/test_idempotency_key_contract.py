@@ -117,7 +117,7 @@ def test_a_rejection_is_final_and_leaves_no_effect(db: sqlite3.Connection) -> No
     assert execute(db, "add-amount", -1) == rejected
     assert execute(db, "add-amount", -1) == rejected
     assert effects(db) == []
-    assert fence_rows(db) == [("k", "add-amount", "failed")]
+    assert fence_rows(db) == [("k", "add-amount", "rejected")]
 
 
 def test_an_unexpected_error_leaves_the_key_unused(db: sqlite3.Connection) -> None:
@@ -180,7 +180,7 @@ def test_a_compensation_before_its_action_voids_the_action(db: sqlite3.Connectio
     assert late.code == VOIDED
     assert again == OperationDone(result=Subtracted(found="nothing"), is_repeated=True)
     assert effects(db) == []
-    assert fence_rows(db) == [("k", "add-amount", "fenced")]
+    assert fence_rows(db) == [("k", "add-amount", "voided")]
 
 
 def test_a_rejected_action_has_nothing_to_compensate(db: sqlite3.Connection) -> None:

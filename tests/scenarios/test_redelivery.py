@@ -97,12 +97,12 @@ async def test_a_compensation_before_its_action_prevents_the_effect(
 
     await control.deliver("cancellation-requested")
     await control.deliver("shipment-voided")
-    assert control.step_state(f"{saga_id}:reserve-stock") == "fenced"
+    assert control.step_state(f"{saga_id}:reserve-stock") == "voided"
     await control.deliver("order-cancelled")
     await control.deliver("order-placed")
 
     assert [str(each) for each in control.held] == []
-    assert control.step_state(f"{saga_id}:reserve-stock") == "fenced"
+    assert control.step_state(f"{saga_id}:reserve-stock") == "voided"
     check_cancelled(await read_end_state(stack, order_id), captured=0)
     await check_handled_once(control)
 
@@ -126,8 +126,8 @@ async def test_a_success_after_the_cancellation_changes_nothing(
     await control.deliver("order-cancelled")
 
     assert [str(each) for each in control.held] == []
-    assert control.step_state(f"{saga_id}:create-shipment") == "fenced"
-    assert control.step_state(f"{saga_id}/payment:send-receipt") == "fenced"
+    assert control.step_state(f"{saga_id}:create-shipment") == "voided"
+    assert control.step_state(f"{saga_id}/payment:send-receipt") == "voided"
     check_cancelled(await read_end_state(stack, order.order_id), captured=order.amount)
     await check_handled_once(control)
 

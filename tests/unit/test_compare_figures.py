@@ -104,7 +104,7 @@ class TestEndStatusOfAChoreographedSaga:
     def test_is_compensated_when_no_step_is_done(self) -> None:
         """The customer may have the notice before every service has compensated its steps."""
         steps = {name: a_step(name, "compensated") for name in ("create-order", "reserve-stock")}
-        steps |= {"authorize-payment": a_step("authorize-payment", "failed")}
+        steps |= {"authorize-payment": a_step("authorize-payment", "rejected")}
         assert order_deployment.end_status(steps) is None
         steps["tell-customer"] = a_step("tell-customer")
         assert order_deployment.end_status(steps) == "compensated"
@@ -113,11 +113,11 @@ class TestEndStatusOfAChoreographedSaga:
 
     def test_is_cancelled_when_every_service_has_consumed_the_cancellation(self) -> None:
         """A cancellation that voids the shipment also reaches services without any step yet."""
-        steps = {name: a_step(name, "fenced") for name in ("create-shipment", "send-receipt")}
+        steps = {name: a_step(name, "voided") for name in ("create-shipment", "send-receipt")}
         steps |= {name: a_step(name, "compensated") for name in self.COMPENSATABLE[:2]}
         steps["tell-customer"] = a_step("tell-customer")
         assert order_deployment.end_status(steps) is None
-        steps |= {name: a_step(name, "fenced") for name in self.COMPENSATABLE[2:]}
+        steps |= {name: a_step(name, "voided") for name in self.COMPENSATABLE[2:]}
         assert order_deployment.end_status(steps) == "cancelled"
 
     def test_of_a_payment_without_an_order(self) -> None:
@@ -125,7 +125,7 @@ class TestEndStatusOfAChoreographedSaga:
         assert payment_deployment.end_status({"capture-payment": a_step("capture-payment")}) is None
         paid = {name: a_step(name) for name in ("authorize-payment", "capture-payment", "send-receipt")}
         assert payment_deployment.end_status(paid) == "completed"
-        refused = {"authorize-payment": a_step("authorize-payment", "failed")}
+        refused = {"authorize-payment": a_step("authorize-payment", "rejected")}
         assert (
             payment_deployment.end_status({**refused, "tell-customer": a_step("tell-customer")})
             == "compensated"
@@ -141,7 +141,7 @@ class TestDurations:
     STEPS = {  # noqa: RUF012 - read only
         "create-order": a_step("create-order", "compensated", at=1_400),
         "reserve-stock": a_step("reserve-stock", "compensated", at=1_500),
-        "authorize-payment": a_step("authorize-payment", "failed", at=1_250),
+        "authorize-payment": a_step("authorize-payment", "rejected", at=1_250),
         "tell-customer": a_step("tell-customer", at=1_600),
     }
 

@@ -509,7 +509,7 @@ ENDINGS: dict[str, BaseException] = {
     "rejected": RejectedError("sold_out", "no seat", "row.seat"),
     "rejected, no field": RejectedError("sold_out", "no seat"),
     "child rejected": children.ChildCompensatedError(RejectedError("sold_out", "no seat"), {}),
-    "unknown": UnknownOutcomeError("reserve-seat", "no answer came in time"),
+    "unknown": UnknownOutcomeError("reserve-seat", "no response arrived in time"),
     "deadline": DeadlineExceededError("the saga"),
     "compensation requested": CompensationRequestedError("mia", "why not"),
     "lost": saga_errors.ChildOutcomeUnknownError("child 'payment' ended"),
@@ -583,7 +583,7 @@ def error_names() -> dict[str, str]:
 
     Temporal's SDK does not ask for these: where one of our errors ends a workflow (whose class has
     `failure_exception_types`), a workflow task or an activity untranslated, or is the cause of a failure, the
-    SDK writes the name of the class. `reports_pending` knows both names of a `DefinitionError`.
+    SDK writes the name of the class. So the names are equal to the names of the classes.
     """
     return {
         "saga": saga_errors.SagaError.wire_type,
@@ -1176,7 +1176,7 @@ def _dead_letter() -> object:
 def database() -> dict[str, object]:
     """Tables, and rows of each kind."""
     with connected(fence.SCHEMA + inbox.SCHEMA) as tx:
-        for state in ("done", "failed", "compensated", "fenced"):
+        for state in ("done", "rejected", "compensated", "voided"):
             _fill(tx, state)
         inbox.admit(tx, _inbox_entry("e-1", "order-placed"), now=WHEN)
         inbox.admit(tx, _inbox_entry("e-2", "place", fingerprint="f"), now=WHEN)
@@ -1216,9 +1216,9 @@ def _fill(tx: Any, state: str) -> None:
     def refuse() -> str:
         raise RejectedError("sold_out", "no seat", "row.seat")
 
-    if state != "fenced":
-        fence.act(tx, request, refuse if state == "failed" else lambda: '"seat 7"', now=WHEN)
-    if state in ("compensated", "fenced"):
+    if state != "voided":
+        fence.act(tx, request, refuse if state == "rejected" else lambda: '"seat 7"', now=WHEN)
+    if state in ("compensated", "voided"):
         fence.compensate(tx, request, lambda: None, now=LATER)
 
 
@@ -1430,7 +1430,7 @@ def _step_line() -> StepLine:
     line = CompensationLine(
         address="seat",
         activity="free-seat",
-        state=CompensationState.DONE_MANUALLY,
+        state=CompensationState.COMPLETED_MANUALLY,
         started_at=WHEN,
         ended_at=LATER,
         attempts=2,

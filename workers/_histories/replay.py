@@ -25,8 +25,8 @@ class ReplayResult:
     Args:
         recording: The recording of the history.
         run: The workflow run of the history.
-        difference: The first event that the current code does not reproduce, and the difference; empty when
-            the current code reproduces the whole history.
+        difference: The first event that the current code does not reproduce, and the difference, or the
+            sentence that refuses another wire format; empty when the current code reproduces the history.
     """
 
     recording: Recording
@@ -48,8 +48,7 @@ async def replay_recordings(
         data_converter: The data converter of the client that ran the sagas.
 
     Raises:
-        ConfigurationError: A workflow type of the recordings has no class in `workflows`, or a saga has
-            another wire format.
+        ConfigurationError: A workflow type of the recordings has no class in `workflows`.
     """
     given = {RESCUE_TYPE, *(WorkflowDefinition.must_from_class(each).name for each in workflows)}
     if missing := {run.workflow_type for each in recordings for run in each.manifest.runs} - given:
@@ -72,7 +71,8 @@ async def replay_recordings(
             try:
                 result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
             except WireFormatError as error:
-                raise ConfigurationError(f"{str(recording.folder)!r} cannot be replayed: {error}") from error
+                results.append(ReplayResult(recording, run, str(error)))
+                continue
             failure = result.replay_failure
             difference = describe_difference(failure, history) if failure else ""
             results.append(ReplayResult(recording, run, difference))

@@ -167,7 +167,7 @@ class ManagedConnection:
                 # Logged at failures 1, 2, 4, 8 and so on.
                 if failures & (failures - 1) == 0:
                     _log.warning("%s (connection for %s); reconnecting", error, self.purpose)
-                await asyncio.sleep(RECONNECT_BACKOFF.pause_after(failures).total_seconds())
+                await asyncio.sleep(RECONNECT_BACKOFF.interval_after(failures).total_seconds())
                 continue
             failures = 0
             try:
@@ -176,7 +176,7 @@ class ManagedConnection:
                 self._close_in_background(connection)
             _log.warning("the connection to %r for %s was lost; reconnecting", self.url, self.purpose)
             # Other processes lost their connections at the same moment and should not all return at once.
-            await asyncio.sleep(RECONNECT_BACKOFF.pause_after(1).total_seconds())
+            await asyncio.sleep(RECONNECT_BACKOFF.interval_after(1).total_seconds())
 
     async def _wait_until_lost(self, connection: AbstractConnection) -> None:
         self._lost = lost = asyncio.Event()

@@ -117,7 +117,7 @@ class Consumer:
                 if failures & (failures - 1) == 0:
                     _log.warning("queue %r cannot be consumed (%s); trying again", self._queue, error)
             self._is_cautious = True
-            await asyncio.sleep(RECONNECT_BACKOFF.pause_after(max(failures, 1)).total_seconds())
+            await asyncio.sleep(RECONNECT_BACKOFF.interval_after(max(failures, 1)).total_seconds())
 
     async def _wait_until_ended(self, ended: asyncio.Event) -> None:
         """Returns when the subscription has ended, with or without a notice of the broker."""
@@ -212,7 +212,7 @@ class Consumer:
     async def _pause(self, backoff: Backoff, failures: int) -> None:
         """Waits for the pause, or until the consumer is stopping."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(backoff.pause_after(failures).total_seconds()):
+            async with asyncio.timeout(backoff.interval_after(failures).total_seconds()):
                 await self._stopping.wait()
 
 

@@ -42,6 +42,6 @@ def ended_ms(steps: Steps) -> float:
 
 def compensation_ms(steps: Steps) -> float | None:
     """Returns the time from the first refusal to the last compensation; `None` for a saga without either."""
-    failed = [step.updated_ms for step in steps.values() if step.state == "failed"]
-    compensated = [step.updated_ms for step in steps.values() if step.state in {"compensated", "fenced"}]
+    failed = [step.updated_ms for step in steps.values() if step.state == "rejected"]
+    compensated = [step.updated_ms for step in steps.values() if step.state in {"compensated", "voided"}]
     return max(compensated) - min(failed) if failed and compensated else None

@@ -692,7 +692,7 @@ async def test_missing_chunks_are_reported_and_sent_by_a_repeated_rescue(harness
     assert "a part of the pending compensations has arrived" in await harness.current_details(waiting)
     assert not [name for name in harness.participants.started if name.startswith("cancel-")]
     with pytest.raises(
-        VerbRefusedError, match="nothing to retry: only a part of the pending compensations has arrived"
+        VerbRefusedError, match="nothing to retry: chunks of the pending compensations are missing"
     ):
         await SagaClient(harness.client).retry(waiting.id, by="mia", because="x")
 
@@ -714,8 +714,8 @@ async def test_foreign_chunks_are_ignored(harness: WorkerHarness) -> None:
     with pytest.raises(ConnectionError):
         await rescue_through(harness, BrokenConnection(3, ConnectionError("interrupted by the test")), trip)
     waiting = harness.client.get_workflow_handle(f"{trip.id}~rescue")
-    empty = {"of": "x", "number": 0, "count": 1, "text": "{}"}
-    for content in ([], [None], [{"of": "x"}], [empty], [empty, empty]):
+    empty = {"digest": "x", "index": 0, "count": 1, "text": "{}"}
+    for content in ([], [None], [{"digest": "x"}], [empty], [empty, empty]):
         await waiting.signal("saga-rescue-chunk", args=content)
 
     assert len((await rescued(harness, trip.id)).pending) == len(LARGE) - 1

@@ -9,6 +9,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.exceptions import ApplicationError
 
 from sagas import CompensationOrder, CompensationScope, Saga
+from sagas._wire.continued_state import CONTINUED_STATE_MEMO
 from sagas.operator import HOLD, RESUME, OperatorRequest
 
 from ..fixtures.trip_participants import rejects
@@ -191,6 +192,32 @@ async def test_a_run_that_cannot_read_the_state_before_it_waits_for_mended_code(
     causes = failed.workflow_task_failed_event_attributes.failure
     assert "cannot read the state of an earlier run" in str(causes)
     assert harness.participants.started == ["book-hotel", "book-hotel", "cancel-hotel", "cancel-hotel"]
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ({"format": 3}, "ContinuedState has wire format 3"),
+        ({"format": 2}, "this version of sagas cannot read the memo 'saga-continued-state': ValidationError"),
+    ],
+    ids=["another format", "unreadable"],
+)
+async def test_a_run_that_cannot_read_its_memo_does_not_end(
+    harness: WorkerHarness, state: object, reason: str
+) -> None:
+    """The workflow task fails: a closed run could not compensate the steps of earlier runs."""
+    trip = await harness.client.start_workflow(
+        "TripSaga",
+        TripPlan(do=("hotel",)),
+        id=f"trip-{harness.task_queue}",
+        task_queue=harness.task_queue,
+        memo={CONTINUED_STATE_MEMO: state},
+    )
+    failed = await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    await trip.terminate()
+
+    assert failed.workflow_task_failed_event_attributes.failure.message.startswith(reason)
+    assert harness.participants.started == []
 
 
 async def test_a_child_continues_as_new(harness: WorkerHarness) -> None:

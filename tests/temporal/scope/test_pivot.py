@@ -295,7 +295,7 @@ async def test_pivot_in_doubt_that_no_worker_takes_makes_the_saga_stuck(harness:
 
     await harness.stop_workers(doers)
     await harness.wait_for_status(trip, "stuck")
-    assert "pay: no worker has taken it in time" in await harness.current_details(trip)
+    assert "pay: no worker started the activity in time" in await harness.current_details(trip)
     latch.released.set()
     await harness.start_worker(workflows=False)
     await harness.retry_stuck(trip)

@@ -116,7 +116,7 @@ async def test_a_compensation_that_no_worker_takes_makes_the_saga_stuck(
 
     await harness.wait_for_status(trip, "stuck")
     details = await harness.current_details(trip)
-    assert details.splitlines()[0] == "**stuck**: book-hotel: no worker has taken it in time"
+    assert details.splitlines()[0] == "**stuck**: book-hotel: no worker started the activity in time"
     if verb == SKIP:
         await harness.send_update(
             trip, SKIP, SkipRequest(by="mia", because="they are bankrupt", step="book-hotel")

@@ -17,7 +17,7 @@ TABLE: dict[tuple[KeyState | None, RequestKind], tuple[FenceDecision, ...]] = {
         FenceDecision.REJECT_REUSE,
         FenceDecision.REJECT_REUSE,
     ),
-    (KeyState.FAILED, RequestKind.ACT): (
+    (KeyState.REJECTED, RequestKind.ACT): (
         FenceDecision.REPEAT_OUTCOME,
         FenceDecision.REJECT_REUSE,
         FenceDecision.REJECT_REUSE,
@@ -27,7 +27,7 @@ TABLE: dict[tuple[KeyState | None, RequestKind], tuple[FenceDecision, ...]] = {
         FenceDecision.REJECT_VOIDED,
         FenceDecision.REJECT_REUSE,
     ),
-    (KeyState.FENCED, RequestKind.ACT): (
+    (KeyState.VOIDED, RequestKind.ACT): (
         FenceDecision.REJECT_VOIDED,
         FenceDecision.REJECT_VOIDED,
         FenceDecision.REJECT_REUSE,
@@ -37,7 +37,7 @@ TABLE: dict[tuple[KeyState | None, RequestKind], tuple[FenceDecision, ...]] = {
         FenceDecision.REJECT_REUSE,
         FenceDecision.REJECT_REUSE,
     ),
-    (KeyState.FAILED, RequestKind.COMPENSATE): (
+    (KeyState.REJECTED, RequestKind.COMPENSATE): (
         FenceDecision.NOTHING_TO_COMPENSATE,
         FenceDecision.REJECT_REUSE,
         FenceDecision.REJECT_REUSE,
@@ -47,7 +47,7 @@ TABLE: dict[tuple[KeyState | None, RequestKind], tuple[FenceDecision, ...]] = {
         FenceDecision.REJECT_REUSE,
         FenceDecision.REJECT_REUSE,
     ),
-    (KeyState.FENCED, RequestKind.COMPENSATE): (
+    (KeyState.VOIDED, RequestKind.COMPENSATE): (
         FenceDecision.NOTHING_TO_COMPENSATE,
         FenceDecision.REJECT_REUSE,
         FenceDecision.REJECT_REUSE,
@@ -58,7 +58,7 @@ TABLE: dict[tuple[KeyState | None, RequestKind], tuple[FenceDecision, ...]] = {
         FenceDecision.REJECT_REUSE,
         FenceDecision.REJECT_REUSE,
     ),
-    (KeyState.FAILED, RequestKind.VOID): (
+    (KeyState.REJECTED, RequestKind.VOID): (
         FenceDecision.TOO_LATE_TO_VOID,
         FenceDecision.REJECT_REUSE,
         FenceDecision.REJECT_REUSE,
@@ -68,7 +68,7 @@ TABLE: dict[tuple[KeyState | None, RequestKind], tuple[FenceDecision, ...]] = {
         FenceDecision.REJECT_REUSE,
         FenceDecision.REJECT_REUSE,
     ),
-    (KeyState.FENCED, RequestKind.VOID): (
+    (KeyState.VOIDED, RequestKind.VOID): (
         FenceDecision.NOTHING_TO_COMPENSATE,
         FenceDecision.REJECT_REUSE,
         FenceDecision.REJECT_REUSE,

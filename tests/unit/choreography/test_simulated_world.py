@@ -69,7 +69,7 @@ def test_a_cancellation_compensates_everything_or_changes_nothing() -> None:
         with SimulatedWorld(seed) as world:
             run_cancelled(world)
             ends.add(bool(check_cancelled(world).effects))
-            late += "fenced" in {state for key, state in world.steps().items() if "payment" in key}
+            late += "voided" in {state for key, state in world.steps().items() if "payment" in key}
     assert ends == {True, False}
     assert late > 10, "no compensation arrived before its action"
 
@@ -88,7 +88,7 @@ STEPS = {
     },
     "out-of-stock": {
         "order-1:create-order": "compensated",
-        "order-1:reserve-stock": "failed",
+        "order-1:reserve-stock": "rejected",
         "order-1:tell-customer": "done",
     },
     "capture-refused": {
@@ -96,7 +96,7 @@ STEPS = {
         "order-1:reserve-stock": "compensated",
         "order-1:screen-order": "done",
         "order-1/payment:authorize-payment": "compensated",
-        "order-1/payment:capture-payment": "failed",
+        "order-1/payment:capture-payment": "rejected",
         "order-1:tell-customer": "done",
     },
     "replies-lost": {

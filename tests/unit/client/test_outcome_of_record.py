@@ -244,7 +244,7 @@ def closure_of(error: BaseException) -> Closure:
     converter.failure_converter.to_failure(error, converter.payload_converter, failure)
     event = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED)
     event.workflow_execution_failed_event_attributes.failure.CopyFrom(failure)
-    closure = ClosureReader(PayloadReader(converter)).read_own(event)
+    closure = ClosureReader(PayloadReader(converter)).read_own(event, is_child=False)
     assert closure is not None
     return closure
 
@@ -274,7 +274,7 @@ def test_error_of_a_saga_with_fewer_details_is_read() -> None:
     failure.application_failure_info.details.payloads.append(
         Payload(metadata={"encoding": b"json/plain"}, data=b'"sold_out"')
     )
-    closure = ClosureReader(PayloadReader(pydantic_data_converter)).read_own(event)
+    closure = ClosureReader(PayloadReader(pydantic_data_converter)).read_own(event, is_child=False)
 
     assert closure is not None
     assert outcome_of_record(record(closure)) == Compensated("sold_out", reason="no seat")

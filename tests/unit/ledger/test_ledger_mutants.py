@@ -148,23 +148,23 @@ MUTATIONS = [
     Mutation("a done compensation runs again", "self.compensated.add(address)", "pass"),
     Mutation(
         "a done compensation of a child runs again",
-        "tuple(kept for branch in part.branches if (kept := select(branch, is_wanted)))",
-        "part.branches",
+        "tuple(kept for branch in item.branches if (kept := select(branch, is_wanted)))",
+        "item.branches",
     ),
     Mutation(
         "one done compensation drops the later compensations",
-        "if is_wanted(part.address):\n                parts.append(part)",
-        "if not is_wanted(part.address):\n                return ()\n            parts.append(part)",
+        "if is_wanted(item.address):\n                items.append(item)",
+        "if not is_wanted(item.address):\n                return ()\n            items.append(item)",
     ),
     Mutation(
         "the parallel compensations of a child run one after the other",
-        "parts.append(ParallelCompensations(branches=branches))",
-        "parts.extend(one for branch in branches for one in branch)",
+        "items.append(ParallelCompensations(branches=branches))",
+        "items.extend(one for branch in branches for one in branch)",
     ),
     Mutation(
         "one done branch of a child drops the other branches",
-        "elif branches := tuple(kept for branch in part.branches if (kept := select(branch, is_wanted))):",
-        "elif all(branches := tuple(select(branch, is_wanted) for branch in part.branches)):",
+        "elif branches := tuple(kept for branch in item.branches if (kept := select(branch, is_wanted))):",
+        "elif all(branches := tuple(select(branch, is_wanted) for branch in item.branches)):",
     ),
     Mutation(
         "a compensation does not get the result",
@@ -246,7 +246,7 @@ MUTATIONS = [
     Mutation("a repeated step has the key of the first step", "if count == 1 else", "if count <= 2 else"),
     Mutation("the names share one count", "self.address_counts.get(name, 0) + 1", "len(self.entries) + 1"),
     Mutation(
-        "a preview shows one branch only", "for branch in part.branches:", "for branch in part.branches[:1]:"
+        "a preview shows one branch only", "for branch in item.branches:", "for branch in item.branches[:1]:"
     ),
 ]
 

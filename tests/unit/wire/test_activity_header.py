@@ -67,13 +67,13 @@ def test_header_is_read_as_written(
     purpose: Purpose, scope: CompensationScope, order: CompensationOrder
 ) -> None:
     """For every purpose, with the whole compensation of the step."""
-    owes = CompensationSpec(activity="free-seat", task_queue="cinema", policy=PATIENT)
+    compensation = CompensationSpec(activity="free-seat", task_queue="cinema", policy=PATIENT)
 
     header = read_header(action_header(RESERVED, purpose, scope, order))
 
     assert header == ActivityHeader(
         purpose=purpose,
-        compensation=None if purpose is Purpose.RETRIABLE else owes,
+        compensation=None if purpose is Purpose.RETRIABLE else compensation,
         rejections=("closed", "sold_out", "too_young"),
         scope=scope,
         order=order,
@@ -153,7 +153,8 @@ NO_POLICY = (
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"[]", b'{"format":2}', b'{"format":2,"purpose":"fun"}', b"\xff", NO_POLICY]
+    "data",
+    [b"", b"[]", b"{}", b'{"id":"x"}', b'{"format":2}', b'{"format":2,"purpose":"fun"}', b"\xff", NO_POLICY],
 )
 def test_header_of_another_program_is_refused(data: bytes) -> None:
     """Such a header is never guessed at."""

@@ -9,8 +9,8 @@ from sagas._wire.chunked_text import LARGEST_CHUNK, ChunkAssembler, TextChunk, s
 TEXT = "a" * LARGEST_CHUNK + "b" * LARGEST_CHUNK + "c"
 PARTS = split(TEXT)
 WRONG: list[dict[str, object]] = [
-    {"number": 7},
-    {"number": -1},
+    {"index": 7},
+    {"index": -1},
     {"count": 99},
     {"count": 2},
     {"count": 0},

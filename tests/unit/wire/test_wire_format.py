@@ -2,26 +2,35 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
+from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError
 from temporalio.worker import Replayer
 
 from examples.payment.saga import PaymentSaga
 from sagas import SagaPlugin
 from sagas._core.purpose import Purpose
-from sagas._errors import WireFormatError
+from sagas._errors import DefinitionError, SagaError, TooLateError, WireFormatError
+from sagas._history.closure import CloseStatus, ClosureReader
+from sagas._history.event_values import PayloadReader
 from sagas._history.parser import read_history
+from sagas._temporal.payload_converter import SagaPayloadConverter
 from sagas._wire.activity_header import HEADER, ActivityHeader
 from sagas._wire.child_saga import ChildMemo, ChildResult
 from sagas._wire.continued_state import ContinuedState, LedgerSnapshot
+from sagas._wire.failures import reports_pending
 from sagas._wire.rescue import PendingCompensations, RescueRequest, RescueResult
 from sagas._wire.stored_model import FORMAT, StoredModel
 from tests.histories.folders import CURRENT
-from workers import ConfigurationError, read_recordings, replay_recordings
+from workers import read_recordings, replay_recordings
 from workers._histories.recording import write_recording
 
 MODELS: list[StoredModel] = [
@@ -77,22 +86,100 @@ def test_a_stored_model_has_the_format(model: StoredModel) -> None:
     assert type(model).model_validate_json(text) == model
 
 
+def read_json(model: StoredModel, text: str) -> StoredModel:
+    return type(model).model_validate_json(text)
+
+
+def read_value(model: StoredModel, text: str) -> StoredModel:
+    return type(model).from_json_value(json.loads(text))
+
+
+def read_payload(model: StoredModel, text: str) -> StoredModel:
+    """Reads as workflows do."""
+    payload = Payload(metadata={"encoding": b"json/plain"}, data=text.encode())
+    read: StoredModel = SagaPayloadConverter().from_payload(payload, type(model))
+    return read
+
+
+READERS = [read_json, read_value, read_payload]
+
+
 @pytest.mark.parametrize("model", MODELS, ids=name_of)
-@pytest.mark.parametrize("found", [1, 3, "2", None])
-def test_a_stored_model_of_another_format_is_refused(model: StoredModel, found: object) -> None:
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("found", [1, 3])
+def test_a_stored_model_of_another_format_is_refused(
+    model: StoredModel, read: Callable[[StoredModel, str], StoredModel], found: int
+) -> None:
     """The other fields are not read, as their meaning is unknown."""
-    with pytest.raises(WireFormatError, match=f"^{name_of(model)} has wire format {found!r}, "):
-        type(model).model_validate_json(json.dumps({"format": found}))
+    with pytest.raises(WireFormatError, match=f"^{name_of(model)} has wire format {found}, "):
+        read(model, json.dumps({"format": found}))
 
 
 @pytest.mark.parametrize("model", MODELS, ids=name_of)
-def test_a_stored_model_without_a_format_is_format_1(model: StoredModel) -> None:
+@pytest.mark.parametrize("read", READERS)
+def test_a_stored_model_without_a_format_is_format_1(
+    model: StoredModel, read: Callable[[StoredModel, str], StoredModel]
+) -> None:
     """Version 0.1 wrote no number."""
     content = json.loads(model.model_dump_json())
     del content["format"]
 
     with pytest.raises(WireFormatError, match=f"^{name_of(model)} {SENTENCE}$"):
-        type(model).model_validate_json(json.dumps(content))
+        read(model, json.dumps(content))
+
+
+@pytest.mark.parametrize("model", MODELS, ids=name_of)
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("found", ["2", "pdf", True, None])
+def test_a_format_that_is_no_number_belongs_to_another_program(
+    model: StoredModel, read: Callable[[StoredModel, str], StoredModel], found: object
+) -> None:
+    """Such data is no stored model at all."""
+    with pytest.raises(ValidationError, match="format"):
+        read(model, json.dumps(json.loads(model.model_dump_json()) | {"format": found}))
+
+
+def completed(value: object) -> HistoryEvent:
+    """The event of a workflow that completed with a result."""
+    payload = SagaPayloadConverter().to_payload(value)
+    result = Payloads(payloads=[payload])
+    return HistoryEvent(
+        event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
+        workflow_execution_completed_event_attributes={"result": result},  # type: ignore[arg-type]
+    )
+
+
+READER = ClosureReader(PayloadReader(pydantic_data_converter))
+
+
+@pytest.mark.parametrize("value", [{"format": "pdf"}, {"format": 3, "result": 1}, {"result": 1}])
+def test_the_result_of_a_root_saga_may_be_anything(value: object) -> None:
+    """Only the result of a child saga is a stored model."""
+    closure = READER.read_own(completed(value), is_child=False)
+
+    assert closure is not None
+    assert (closure.status, closure.pending) == (CloseStatus.COMPLETED, None)
+
+
+@pytest.mark.parametrize("value", [7, {"total": 7}, {"format": "pdf", "result": 1}])
+def test_a_bare_result_of_a_child_reports_no_compensations(value: object) -> None:
+    """The worker of the child has no `SagaPlugin`."""
+    closure = READER.read_own(completed(value), is_child=True)
+
+    assert closure is not None
+    assert closure.pending is None
+
+
+def test_the_result_of_a_child_of_another_format_is_refused() -> None:
+    """The pending compensations of the child would be lost."""
+    with pytest.raises(WireFormatError):
+        READER.read_own(completed({"format": 3, "result": 1}), is_child=True)
+
+
+@pytest.mark.parametrize("error", [WireFormatError, TooLateError, DefinitionError])
+def test_a_child_that_closes_with_our_error_has_not_compensated(error: type[SagaError]) -> None:
+    """As the parent concludes; classes with `failure_exception_types` close so."""
+    assert not reports_pending(ApplicationError("no", type=error.__name__))
 
 
 @pytest.mark.parametrize("number", [None, 1])
@@ -135,9 +222,12 @@ async def test_a_replayer_refuses_one_history_of_several() -> None:
     assert len(replayed) == 1
 
 
-async def test_a_recording_of_another_format_is_refused(tmp_path: Path) -> None:
-    """The sentence names the folder of the recording."""
-    recording = write_recording(tmp_path / "old", [history_of_format(None)])
+async def test_a_recording_of_another_format_differs(tmp_path: Path) -> None:
+    """The sentence is the difference, and the other recordings are replayed."""
+    old = write_recording(tmp_path / "old", [history_of_format(None)])
+    new = write_recording(tmp_path / "new", [history_of_format(FORMAT)])
 
-    with pytest.raises(ConfigurationError, match=f"^'{tmp_path / 'old'}' cannot be replayed: .* {SENTENCE}$"):
-        await replay_recordings([recording], [PaymentSaga])
+    replayed = await replay_recordings([old, new], [PaymentSaga])
+
+    subject = f"the history of workflow '{old.manifest.saga_id}'"
+    assert [each.difference for each in replayed] == [f"{subject} {SENTENCE}", ""]
