@@ -94,7 +94,7 @@ class ExternalEvents:
         """Reports the events without a wait."""
         for name, values in self.unconsumed.items():
             count = f"{len(values)} times " if len(values) > 1 else ""
-            self._report(f"{name} arrived {count}and no wait consumed the event")
+            self._report(f"{name} arrived {count}without a wait")
 
     async def wait(self, expected: ExpectedEvent[T], timeout: timedelta) -> T:
         """Waits for an event, and returns the oldest event.

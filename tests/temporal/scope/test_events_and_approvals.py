@@ -109,7 +109,7 @@ async def test_an_event_that_is_no_message_is_passed_over(
     with pytest.raises(WorkflowUpdateFailedError) as refused:
         await trip.execute_update("visa", args=content)
     assert str(refused.value.cause) == f"SagaRefused: visa is refused: {why}"
-    assert f"visa was passed over: {why}" in await harness.current_details(trip)
+    assert f"visa was ignored: {why}" in await harness.current_details(trip)
     await trip.signal("visa", VISA)
 
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
@@ -216,7 +216,7 @@ async def test_an_event_that_comes_when_the_saga_has_turned_round_is_reported(ha
 
     assert await harness.wait_for_ending(trip) == Ending("CANCELED", "compensated")
     assert (await harness.current_details(trip)).splitlines()[-2:] == [
-        "- visa came and was never asked for",
+        "- visa arrived without a wait",
         "- visa came too late: the saga is compensating",
     ]
 
@@ -250,7 +250,7 @@ async def test_an_event_that_was_never_asked_for_is_reported_at_the_end(
 
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
     newest = harness.client.get_workflow_handle(trip.id)
-    assert (await harness.current_details(newest)).endswith("\n- visa came 2 times and was never asked for")
+    assert (await harness.current_details(newest)).endswith("\n- visa arrived 2 times without a wait")
 
 
 async def test_a_cancel_ends_a_wait(harness: WorkerHarness) -> None:

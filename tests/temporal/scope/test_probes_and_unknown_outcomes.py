@@ -1,4 +1,4 @@
-"""Unknown outcomes: asked for, passed over, and messages that cannot be sent at all."""
+"""Unknown outcomes: probed, tolerated in best effort, and messages that cannot be sent at all."""
 
 import pytest
 from temporalio.api.enums.v1 import EventType
