@@ -9,7 +9,10 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 bin := .venv/bin
-pytest := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+pytest := -m pytest --dist loadfile --no-loadscope-reorder
+# Most tests wait for servers; sweeps keep the processors busy.
+workers := -n 2
+test: workers := -n 3
 
 help: ## List all targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -36,16 +39,16 @@ check: setup ## Check format, lint and types
 	@$(bin)/pyright
 
 test: setup broker ## Run the tests without the sweeps; choose some with ARGS="-k name"
-	@$(bin)/python $(pytest) -m "not sweep" $(ARGS)
+	@$(bin)/python $(pytest) $(workers) -m "not sweep" $(ARGS)
 
 sweeps: setup broker ## Run today's sample of the sweeps; repeat another day's with SWEEP_SEED=number
-	@$(bin)/python $(pytest) -m sweep $(if $(SWEEP_SEED),--sweep-seed $(SWEEP_SEED)) $(ARGS)
+	@$(bin)/python $(pytest) $(workers) -m sweep $(if $(SWEEP_SEED),--sweep-seed $(SWEEP_SEED)) $(ARGS)
 
 sweeps-all: setup broker ## Run all tests and all cases of the sweeps, also on CPython 3.12 and 3.13 of pyenv
-	@deploy/each_python.sh $(pytest) --sweep-all $(ARGS)
+	@deploy/each_python.sh $(pytest) $(workers) --sweep-all $(ARGS)
 
 ci: check setup broker ## Check, and run the tests and today's sample of the sweeps
-	@$(bin)/python $(pytest) $(if $(SWEEP_SEED),--sweep-seed $(SWEEP_SEED)) $(ARGS)
+	@$(bin)/python $(pytest) $(workers) $(if $(SWEEP_SEED),--sweep-seed $(SWEEP_SEED)) $(ARGS)
 
 bench: setup ## Measure what sagas cost
 	@$(bin)/python -m benchmarks
