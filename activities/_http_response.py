@@ -8,7 +8,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 from temporalio.exceptions import ApplicationError
 
-from sagas import Operation, RejectedError
+from sagas import Operation, RejectedError, invalid_fields
 
 MessageT = TypeVar("MessageT")
 ResultT = TypeVar("ResultT")
@@ -75,10 +75,7 @@ def _parse_result(operation: Operation[MessageT, ResultT], response: HttpRespons
         return TypeAdapter(operation.result).validate_json(response.body)
     except ValidationError as error:
         # Without the values: error texts stay in histories, unencrypted.
-        rules = "; ".join(
-            f"{'.'.join(map(str, rule['loc']))}: {rule['msg']}"
-            for rule in error.errors(include_input=False, include_context=False, include_url=False)
-        )
+        rules = "; ".join(map(str, invalid_fields(error)))
         expected = operation.result.__name__
         raise _unknown(
             f"participant {operation.participant!r} answered 200 without a valid {expected}: {rules}",

@@ -27,6 +27,7 @@ from ._errors import (
 from ._messages.approvals import ApprovalDecision
 from ._messages.external_events import ExpectedEvent
 from ._plugin.plugin import SagaPlugin
+from ._validation import InvalidField, invalid_fields
 from ._version import __version__
 from ._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED
 from ._workflow.parallel import OnFailure
@@ -49,6 +50,7 @@ __all__ = [
     "DefinitionError",
     "DuplicateSagaError",
     "ExpectedEvent",
+    "InvalidField",
     "OnFailure",
     "Operation",
     "ProbeResult",
@@ -67,5 +69,6 @@ __all__ = [
     "action",
     "execute_saga",
     "idempotency_key",
+    "invalid_fields",
     "start_saga",
 ]

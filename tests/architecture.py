@@ -31,6 +31,7 @@ MAY_IMPORT = {
 LAYERS = {
     "sagas": (
         "_errors",
+        "_validation",
         "_core",
         "_declarations",
         "_wire",
@@ -47,7 +48,6 @@ LAYERS = {
     "choreography": (
         "_errors",
         "_backoff",
-        "_validation",
         "_declarations",
         "_tracing",
         "_messaging",

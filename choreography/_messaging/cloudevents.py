@@ -14,10 +14,11 @@ from typing import Final
 
 from pydantic import JsonValue, ValidationError
 
+from sagas import invalid_fields
+
 from .._declarations.event import Event
 from .._declarations.names import NAME_RULE, is_name
 from .._errors import ContractError, DeadLetterError
-from .._validation import find_first_error
 
 CONTENT_TYPE: Final = "application/cloudevents+json"
 LARGEST_BODY: Final = 256 * 1024
@@ -210,8 +211,8 @@ def _build_event(document: dict[str, JsonValue]) -> Event:
         )
     except ValidationError as error:
         # Only the attribute: the rest of the location holds names from the data, which may be secrets.
-        location, rule = find_first_error(error)
-        raise DeadLetterError(f"attribute {location[0]!r}: {rule}") from None
+        first = invalid_fields(error)[0]
+        raise DeadLetterError(f"attribute {first.path.partition('.')[0]!r}: {first.rule}") from None
 
 
 def _read_type(document: dict[str, JsonValue]) -> str:

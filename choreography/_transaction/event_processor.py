@@ -10,13 +10,12 @@ from json import dumps
 
 from pydantic import BaseModel, ValidationError
 
-from sagas import RejectedError
+from sagas import RejectedError, invalid_fields
 
 from .._declarations.event import Event
 from .._declarations.event_type import AnyEventType
 from .._declarations.reactions import Reactions
 from .._errors import DeadLetterError
-from .._validation import find_first_error
 from . import inbox
 from .failpoint import Failpoint, FailpointHook, ignore_failpoint
 from .operation_executor import OperationExecutor, OperationRequest
@@ -132,9 +131,7 @@ class EventProcessor:
         try:
             data: BaseModel = event_type.data.model_validate_json(dumps(event.data))
         except ValidationError as error:
-            location, rule = find_first_error(error)
-            where = ".".join(map(str, location))
             raise DeadLetterError(
-                f"participant {self._participant.name!r} cannot read {event.type!r}: {where}: {rule}"
+                f"participant {self._participant.name!r} cannot read {event.type!r}: {invalid_fields(error)[0]}"
             ) from None
         return data

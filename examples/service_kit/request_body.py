@@ -10,6 +10,8 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
+from sagas import invalid_fields
+
 from .problem_details import ProblemError
 
 MAX_BYTES = 64 * 1024
@@ -46,13 +48,13 @@ async def read_message(
     try:
         return model.model_validate_json(body, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        first = invalid_fields(error)[0]
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "invalid_message",
-            first["msg"],
-            field=".".join(map(str, first["loc"])) or None,
-            rule=first["type"],
+            first.rule,
+            field=first.path or None,
+            rule=first.type,
         ) from None
 
 

@@ -264,7 +264,8 @@ def _end_unreported_child(ledger: Ledger, child: ChildRecord) -> None:
 def _end_pivot_child(ledger: Ledger, record: SagaRecord, child: ChildRecord) -> Outcome:
     """Enters the end of a child that is the pivot, and returns the outcome of the pivot.
 
-    The history of an interrupted child says whether the child has passed the child's own pivot.
+    The history of an open or interrupted child says whether the child has passed the child's own pivot. Before,
+    the saga can still be compensated: a cancel of the child compensates the child, and rejects the pivot.
     """
     result = _manual_outcome(record, child.address)
     if result is not None:
@@ -273,8 +274,9 @@ def _end_pivot_child(ledger: Ledger, record: SagaRecord, child: ChildRecord) -> 
     _end_child(ledger, child)
     outcome = ledger.entries[child.address].outcome
     closure = closure_of_child(child)
-    if outcome is Outcome.DONE and closure is not None and closure.pending is None:
-        assert child.record is not None
+    is_open = closure is None and not child.has_start_failed and not child.is_missing
+    is_unreported = closure is not None and closure.pending is None and outcome is Outcome.DONE
+    if child.record is not None and (is_open or is_unreported):
         is_forward = rebuild_saga(child.record).direction is RecoveryDirection.FORWARD
         return Outcome.UNKNOWN if is_forward else Outcome.REJECTED
     return outcome

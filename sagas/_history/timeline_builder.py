@@ -185,7 +185,7 @@ def _child_line(record: SagaRecord, rebuilt: RebuiltSaga, child: ChildRecord, pr
         timeline = _with_compensations_of_parent(timeline, child.address, by_address)
     return StepLine(
         address=child.address,
-        purpose="child",
+        purpose=Purpose.PIVOT.value if child.is_pivot else "child",
         outcome=Outcome.UNKNOWN if problem else outcome,
         activity=child.record.type if child.record else "",
         started_at=child.initiated_at,

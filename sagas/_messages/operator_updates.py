@@ -18,6 +18,7 @@ from .._execution.retry_loop import RetryLoop
 from .._run.context import RunContext
 from .._run.forward_check import is_compensation_requested
 from .._run.scope import Scope
+from .._validation import invalid_fields
 from .._wire.failures import SAGA_REFUSED
 from .._wire.operator_requests import (
     APPROVE,
@@ -210,11 +211,7 @@ class OperatorUpdates:
         except ValidationError as error:
             if request.result is None:
                 return f"{request.step!r} has a result: give it (--result)"
-            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            return (
-                f"the result of {request.step!r} does not fit: {where + ': ' if where else ''}{first['msg']}"
-            )
+            return f"the result of {request.step!r} does not fit: {invalid_fields(error)[0]}"
         return self._scope.lifecycle.refusal_of_resolution(request.step)
 
     def _complete(self, request: CompleteRequest) -> None:

@@ -14,6 +14,7 @@ from temporalio.service import RPCError
 
 from sagas import SagaError, SagaPlugin
 from sagas.operator import (
+    RecoveryDirection,
     NoWorkerError,
     SagaClient,
     SagaNotFoundError,
@@ -299,6 +300,45 @@ async def test_preview_equals_the_compensations_that_then_run(
 
     assert harness.participants.started[4:] == [each.activity for each in preview.compensations]
     assert (await operator.preview(trip.id)).sentence == "no compensation is pending"
+
+
+async def test_preview_has_the_compensations_of_an_open_pivot_child(
+    harness: WorkerHarness, operator: SagaClient
+) -> None:
+    """Before the child's own pivot, a cancel compensates the child and the parent."""
+    trip = await harness.start_trip("hotel", TripPlan(do=("flight", "wait", "pay"), is_pivot=True), "ticket")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    child = harness.child_of(trip, "leg")
+    await harness.wait_for_event(child, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+
+    preview, timeline = await operator.preview(trip.id), await operator.show(trip.id)
+    await trip.cancel()
+    await harness.wait_for_ending(trip)
+
+    assert preview.recovery_direction is RecoveryDirection.BACKWARD
+    assert [each.address for each in preview.compensations] == ["leg:book-flight", "book-hotel"]
+    assert harness.participants.started[2:] == [each.activity for each in preview.compensations]
+    assert timeline.recovery_direction is RecoveryDirection.BACKWARD
+    assert [(each.address, each.purpose) for each in timeline.steps] == [
+        ("book-hotel", "step"),
+        ("leg", "pivot"),
+    ]
+
+
+async def test_preview_has_no_compensation_once_a_pivot_child_has_passed_its_own_pivot(
+    harness: WorkerHarness, operator: SagaClient
+) -> None:
+    """From then on, the child and the parent go forward."""
+    trip = await harness.start_trip("hotel", TripPlan(do=("pay", "wait"), is_pivot=True), "ticket")
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    child = harness.child_of(trip, "leg")
+    await harness.wait_for_event(child, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+
+    preview = await operator.preview(trip.id)
+    await child.signal("go")
+    await harness.wait_for_ending(trip)
+
+    assert (preview.recovery_direction, preview.compensations) == (RecoveryDirection.FORWARD, ())
 
 
 async def test_preview_has_the_compensations_of_an_open_child(
