@@ -131,7 +131,8 @@ class EventProcessor:
         try:
             data: BaseModel = event_type.data.model_validate_json(dumps(event.data))
         except ValidationError as error:
+            first = invalid_fields(error)[0]
             raise DeadLetterError(
-                f"participant {self._participant.name!r} cannot read {event.type!r}: {invalid_fields(error)[0]}"
+                f"participant {self._participant.name!r} cannot read {event.type!r}: {first}"
             ) from None
         return data

@@ -264,8 +264,8 @@ def _end_unreported_child(ledger: Ledger, child: ChildRecord) -> None:
 def _end_pivot_child(ledger: Ledger, record: SagaRecord, child: ChildRecord) -> Outcome:
     """Enters the end of a child that is the pivot, and returns the outcome of the pivot.
 
-    The history of an open or interrupted child says whether the child has passed the child's own pivot. Before,
-    the saga can still be compensated: a cancel of the child compensates the child, and rejects the pivot.
+    The history of an open or interrupted child says whether the child has passed the child's own pivot.
+    Before, the saga can still be compensated: a cancel compensates the child, and rejects the pivot.
     """
     result = _manual_outcome(record, child.address)
     if result is not None:

@@ -66,8 +66,8 @@ class StepLine(_Model):
 
     Args:
         address: The address in the saga.
-        purpose: `step`, `best-effort`, `pivot`, `retriable`, `after-compensation`, or `child`; a child that is the
-            pivot has `pivot`.
+        purpose: `step`, `best-effort`, `pivot`, `retriable`, `after-compensation`, or `child`; a child that
+            is the pivot has `pivot`.
         outcome: The outcome; `started` while the outcome is open.
         activity: The activity type, or the workflow type of a child.
         started_at: The time of scheduling.

@@ -14,8 +14,8 @@ from temporalio.service import RPCError
 
 from sagas import SagaError, SagaPlugin
 from sagas.operator import (
-    RecoveryDirection,
     NoWorkerError,
+    RecoveryDirection,
     SagaClient,
     SagaNotFoundError,
     Timeline,
