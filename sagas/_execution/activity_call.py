@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
@@ -138,11 +139,7 @@ async def run_attempts(
     if isinstance(encoded, ActivityOutcome):
         return encoded
     try:
-        await current_context().task_size.make_room(sum(len(each.payload.data) for each in encoded))
-    except asyncio.CancelledError:
-        return ActivityOutcome(Outcome.WITHDRAWN, reason="it was cancelled")
-    try:
-        result = await _result_of(_start(call, encoded, attempts, worker_timeout))
+        result = await _execute(call, encoded, attempts, worker_timeout)
     except ActivityError as error:
         return outcome_of_failure(
             error,
@@ -150,6 +147,8 @@ async def run_attempts(
             attempts=attempts,
             non_retryable=spec.policy.non_retryable_error_types,
         )
+    if result is None:
+        return ActivityOutcome(Outcome.WITHDRAWN, reason="it was cancelled")
     if spec.result is None:
         return ActivityOutcome(Outcome.DONE)
     try:
@@ -161,6 +160,20 @@ async def run_attempts(
         reason = f"the result is no {kind}: {type(error).__name__}"
         return ActivityOutcome(Outcome.UNKNOWN, reason=reason, is_final=True)
     return ActivityOutcome(Outcome.DONE, value)
+
+
+async def _execute(
+    call: ActivityCall, encoded: list[RawValue], attempts: int, worker_timeout: timedelta | None
+) -> RawValue | None:
+    """Runs an activity within the limits of the run; None if a cancel came before the activity was sent."""
+    context = current_context()
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(context.concurrency.slot())
+            await context.task_size.make_room(sum(len(each.payload.data) for each in encoded))
+        except asyncio.CancelledError:
+            return None
+        return await _result_of(_start(call, encoded, attempts, worker_timeout))
 
 
 def _start(

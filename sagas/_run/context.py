@@ -15,6 +15,7 @@ from .._wire.child_saga import CHILD_MEMO, FOREIGN_WORK_MEMO
 from .._wire.continued_state import ContinuedState
 from .._wire.operator_requests import Authorize
 from .cancellation_shield import CancellationShield
+from .concurrency_limit import ConcurrencyLimit
 from .open_children import OpenChildren
 from .scope import Scope
 from .task_size_limit import TaskSizeLimit
@@ -43,6 +44,7 @@ class RunContext:
     shield: CancellationShield = field(init=False)
     open_children: OpenChildren = field(init=False)
     task_size: TaskSizeLimit = field(default_factory=TaskSizeLimit, init=False)
+    concurrency: ConcurrencyLimit = field(default_factory=ConcurrencyLimit, init=False)
     scope: Scope | None = field(default=None, init=False)
     """The state of the saga, once the saga was opened."""
     was_reset: bool = field(default=False, init=False)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -72,11 +73,7 @@ async def run_child(run: Callable[[Any, I], Awaitable[O]], message: I, child: Ch
     if isinstance(encoded, ActivityOutcome):
         raise RejectedError(encoded.code, encoded.reason)
     try:
-        await current_context().task_size.make_room(len(encoded[0].payload.data))
-    except asyncio.CancelledError:
-        raise RejectedError("cancelled", f"{name} was cancelled before it was started") from None
-    try:
-        completed = await _run_to_its_end(run, encoded[0], child)
+        completed = await _run_within_limits(run, encoded[0], child)
     except WorkflowAlreadyStartedError as error:
         raise RejectedError("duplicate_child", f"a saga {error.workflow_id!r} exists already") from error
     except ChildWorkflowError as error:
@@ -95,6 +92,20 @@ async def run_child(run: Callable[[Any, I], Awaitable[O]], message: I, child: Ch
             in_parent(name, address): how for address, how in closed.manual_resolutions.items()
         },
     )
+
+
+async def _run_within_limits(
+    run: Callable[[Any, I], Awaitable[O]], message: RawValue, child: Child
+) -> RawValue:
+    context = current_context()
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(context.concurrency.slot())
+            await context.task_size.make_room(len(message.payload.data))
+        except asyncio.CancelledError:
+            reason = f"{child.name} was cancelled before it was started"
+            raise RejectedError("cancelled", reason) from None
+        return await _run_to_its_end(run, message, child)
 
 
 async def _run_to_its_end(run: Callable[[Any, I], Awaitable[O]], message: RawValue, child: Child) -> RawValue:
