@@ -1,4 +1,4 @@
-"""A saga in a saga: it has compensated before its parent hears, or its parent compensates for it."""
+"""Child sagas: a failed child has compensated, and the parent compensates a completed child."""
 
 import pytest
 from temporalio.api.enums.v1 import EventType
@@ -12,7 +12,7 @@ from ..fixtures.worker_harness import Ending, WorkerHarness
 CANCELLED = Ending("CANCELED", "compensated")
 
 
-async def test_failing_child_has_compensated_before_its_parent_hears(harness: WorkerHarness) -> None:
+async def test_failing_child_compensates_before_the_parent(harness: WorkerHarness) -> None:
     """The parent fails with the first failure of the child."""
     harness.participants.when("book-car", rejects())
 
@@ -23,8 +23,8 @@ async def test_failing_child_has_compensated_before_its_parent_hears(harness: Wo
     assert harness.participants.keys["tell-customer"] == [f"{trip.id}:tell-customer"]
 
 
-async def test_closed_child_is_compensated_by_its_parent_newest_first(harness: WorkerHarness) -> None:
-    """With the child's own keys, and the results of its actions."""
+async def test_closed_child_is_compensated_by_the_parent_newest_first(harness: WorkerHarness) -> None:
+    """The compensations get the child's idempotency keys, and the results of the actions."""
     trip = await harness.start_trip("flight", TripPlan(do=("hotel", "car")), "fail")
 
     assert (await harness.wait_for_ending(trip)).saga == "compensated"
@@ -36,7 +36,7 @@ async def test_closed_child_is_compensated_by_its_parent_newest_first(harness: W
 
 
 async def test_closed_grandchild_is_compensated_by_the_root(harness: WorkerHarness) -> None:
-    """Its ledger comes back with its result, twice."""
+    """The ledger of the grandchild reaches the root through the results of both children."""
     grandchild = TripPlan(do=("hotel", "hotel"), name="night")
 
     trip = await harness.start_trip(TripPlan(do=("car", grandchild, "flight")), "fail")
@@ -50,7 +50,7 @@ async def test_closed_grandchild_is_compensated_by_the_root(harness: WorkerHarne
 
 
 async def test_same_child_twice_has_two_ids(harness: WorkerHarness) -> None:
-    """The second is another saga, with keys of its own."""
+    """The second child is a separate saga with separate idempotency keys."""
     trip = await harness.start_trip(TripPlan(do=("hotel",)), TripPlan(do=("hotel",)), "fail")
 
     await harness.wait_for_ending(trip)
@@ -60,8 +60,8 @@ async def test_same_child_twice_has_two_ids(harness: WorkerHarness) -> None:
     ]
 
 
-async def test_cancelled_parent_waits_for_the_compensations_of_its_child(harness: WorkerHarness) -> None:
-    """The child makes up for its steps first, and closes as cancelled."""
+async def test_cancelled_parent_waits_for_the_compensations_of_the_child(harness: WorkerHarness) -> None:
+    """The child compensates first, and closes as cancelled."""
     latch = harness.participants.block("book-car")
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "car")))
     await latch.entered.wait()
@@ -77,8 +77,8 @@ async def test_cancelled_parent_waits_for_the_compensations_of_its_child(harness
     assert harness.participants.started[3:] == ["cancel-car", "cancel-flight", "cancel-hotel"]
 
 
-async def test_child_that_was_cancelled_by_itself_is_a_refusal(harness: WorkerHarness) -> None:
-    """The parent was not cancelled: for it, the child failed."""
+async def test_child_cancelled_without_the_parent_has_failed(harness: WorkerHarness) -> None:
+    """The parent was not cancelled, and fails because of the cancelled child."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "wait")))
     child = harness.child_of(trip, "leg")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
@@ -90,8 +90,8 @@ async def test_child_that_was_cancelled_by_itself_is_a_refusal(harness: WorkerHa
     assert harness.participants.started[2:] == ["cancel-flight", "cancel-hotel"]
 
 
-async def test_cancel_that_arrives_with_the_end_of_a_child_compensates_it(harness: WorkerHarness) -> None:
-    """Temporal swallows such a cancel; the child has completed and is made up for by the parent."""
+async def test_cancel_together_with_the_end_of_a_child_compensates(harness: WorkerHarness) -> None:
+    """Temporal swallows the cancel; the parent compensates the completed child."""
     latch = harness.participants.block("book-flight")
     trip = await harness.start_trip(TripPlan(do=("hotel", "flight")), "look")
     await latch.entered.wait()
@@ -105,8 +105,8 @@ async def test_cancel_that_arrives_with_the_end_of_a_child_compensates_it(harnes
     assert harness.participants.keys["book-flight"] == harness.participants.keys["cancel-flight"]
 
 
-async def test_terminated_child_leaves_its_parent_stuck(harness: WorkerHarness) -> None:
-    """Nobody knows what it owes: the rest is made up for, and the saga is never called compensated."""
+async def test_terminated_child_leaves_the_parent_stuck(harness: WorkerHarness) -> None:
+    """With an unknown outcome of the child, the parent compensates the other steps, and stays stuck."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "wait")))
     child = harness.child_of(trip, "leg")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
@@ -118,8 +118,8 @@ async def test_terminated_child_leaves_its_parent_stuck(harness: WorkerHarness) 
     assert harness.participants.started == ["book-hotel", "book-flight", "cancel-hotel"]
 
 
-async def test_saga_that_ends_without_its_lost_child_says_why(harness: WorkerHarness) -> None:
-    """In a code like any other."""
+async def test_saga_fails_with_the_code_of_an_unknown_child(harness: WorkerHarness) -> None:
+    """The manually resolved saga fails with the code `child_outcome_unknown`."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "wait")))
     child = harness.child_of(trip, "leg")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
@@ -133,8 +133,8 @@ async def test_saga_that_ends_without_its_lost_child_says_why(harness: WorkerHar
     assert await harness.wait_for_ending(trip) == Ending("FAILED", "settled", "child_outcome_unknown")
 
 
-async def test_child_whose_result_nobody_can_read_leaves_its_parent_stuck(harness: WorkerHarness) -> None:
-    """It has completed, and what it owes came back in an envelope that does not open."""
+async def test_child_with_an_unreadable_result_leaves_the_parent_stuck(harness: WorkerHarness) -> None:
+    """The child has completed, and the parent cannot read the pending compensations in the result."""
     trip = await harness.start_trip("hotel", "child-with-wrong-result")
     await harness.wait_for_status(trip, "stuck")
 
@@ -149,8 +149,8 @@ async def test_child_with_a_pivot_is_refused_before_the_pivot_has_begun(harness:
     assert harness.participants.started == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
 
 
-async def test_child_whose_id_is_taken_is_a_refusal(harness: WorkerHarness) -> None:
-    """Somebody else's saga is not ours to compensate."""
+async def test_child_with_a_taken_id_is_a_rejection(harness: WorkerHarness) -> None:
+    """The parent does not compensate the other saga with the same id."""
     trip = await harness.start_trip("hotel", "wait", TripPlan(do=("flight",)))
     await harness.client.start_workflow(
         "TripSaga", TripPlan(do=("wait",)), id=f"{trip.id}/leg", task_queue=harness.task_queue
@@ -163,8 +163,8 @@ async def test_child_whose_id_is_taken_is_a_refusal(harness: WorkerHarness) -> N
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
-async def test_cancel_of_a_child_after_its_saga_changes_nothing(harness: WorkerHarness) -> None:
-    """The parent learns the pending compensations of the child."""
+async def test_cancel_of_a_child_after_its_saga_has_no_effect(harness: WorkerHarness) -> None:
+    """The child still reports the pending compensations to the parent."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "wait-after-block")))
     child = harness.child_of(trip, "leg")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
@@ -183,7 +183,7 @@ async def test_cancel_of_a_child_after_its_saga_changes_nothing(harness: WorkerH
 async def test_error_of_a_child_after_its_saga_fails_the_task_and_not_the_workflow(
     harness: WorkerHarness,
 ) -> None:
-    """A failed child has compensated: one that has not must not fail."""
+    """A failed child has compensated: a child with pending compensations must not fail."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "fail-after-block")))
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     child = harness.child_of(trip, "leg")
@@ -194,12 +194,12 @@ async def test_error_of_a_child_after_its_saga_fails_the_task_and_not_the_workfl
     await child.terminate("the code is not going to be mended")
     await harness.wait_for_status(trip, "stuck")
     await trip.terminate("the code is not going to be mended")
-    harness.workflow_ids.remove(trip.id)  # what failed its tasks fails in replay
+    harness.workflow_ids.remove(trip.id)  # failed workflow tasks also fail in a replay
 
 
 @pytest.mark.parametrize("name", ["", "a:b", "a/b", "a b", "A"])
-async def test_child_whose_name_would_spoil_its_keys_is_refused(harness: WorkerHarness, name: str) -> None:
-    """Keys are made of names: a child called '' would share them with its parent."""
+async def test_child_with_a_name_unfit_for_keys_is_refused(harness: WorkerHarness, name: str) -> None:
+    """Idempotency keys contain names: a child called '' would share keys with the parent."""
     trip = await harness.start_trip("hotel", TripPlan(do=("hotel",), name=name))
 
     assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "DefinitionError")

@@ -1,4 +1,4 @@
-"""A child that does what belongs to no saga, and fails: its parent must not think that it has compensated."""
+"""A failed child with activities outside of a saga does not count as compensated."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -10,11 +10,11 @@ from temporalio.exceptions import ApplicationError
 from sagas import Saga, start_saga
 
 from ..fixtures.trip_plan import TripPlan
-from ..fixtures.trip_saga import STEPS
+from ..fixtures.trip_saga import PLANNED_FAILURE, STEPS
 from ..fixtures.worker_harness import WORKFLOWS as USUAL
 from ..fixtures.worker_harness import Handle, WorkerHarness
 
-# Each task is a replay from the beginning.
+# Each workflow task is a replay from the beginning.
 pytestmark = pytest.mark.parametrize("harness", [0], indirect=True, ids=["evicted"])
 
 SECONDS = timedelta(seconds=20)
@@ -22,7 +22,7 @@ SECONDS = timedelta(seconds=20)
 
 @workflow.defn
 class PlainChild:
-    """Belongs to no saga."""
+    """A child workflow without a saga."""
 
     @workflow.run
     async def run(self, plan: TripPlan) -> None:
@@ -30,8 +30,8 @@ class PlainChild:
 
 
 @workflow.defn
-class Wanderer:
-    """Does what its plan says, goes on in new runs by itself, and fails at the end."""
+class ScriptedChild:
+    """Follows a plan, continues as new without a saga, and fails at the end."""
 
     @workflow.run
     async def run(self, plan: TripPlan) -> int:
@@ -44,32 +44,32 @@ class Wanderer:
             elif word == "saga":
                 async with Saga() as saga:
                     await saga.step(STEPS["flight"], plan)
-                    raise ApplicationError("the plan says so", type="Planned")
+                    raise ApplicationError(PLANNED_FAILURE, type="Planned")
             else:
                 workflow.continue_as_new(rest, memo={"mine": 1} if word == "again-with-memo" else None)
-        raise ApplicationError("the plan says so", type="Planned")
+        raise ApplicationError(PLANNED_FAILURE, type="Planned")
 
 
 @workflow.defn
-class Sender:
-    """Has a wanderer as its child."""
+class ScriptedParent:
+    """A saga with a scripted child."""
 
     @workflow.run
     async def run(self, plan: TripPlan) -> None:
         async with Saga() as saga:
             await saga.step(STEPS["hotel"], plan)
-            await saga.child(Wanderer.run, plan, name="leg")
+            await saga.child(ScriptedChild.run, plan, name="leg")
 
 
-WORKFLOWS = [*USUAL, PlainChild, Wanderer, Sender]
+WORKFLOWS = [*USUAL, PlainChild, ScriptedChild, ScriptedParent]
 
 
-async def send(harness: WorkerHarness, *do: str) -> Handle:
-    """Starts a saga with a child that does so."""
+async def start_parent(harness: WorkerHarness, *do: str) -> Handle:
+    """Starts a saga; the child follows the given words."""
     harness.workflow_ids.append(f"sent-{uuid4().hex[:8]}")
     plan = TripPlan(do=do)
     return await start_saga(
-        harness.client, Sender.run, plan, id=harness.workflow_ids[-1], task_queue=harness.task_queue
+        harness.client, ScriptedParent.run, plan, id=harness.workflow_ids[-1], task_queue=harness.task_queue
     )
 
 
@@ -84,11 +84,11 @@ async def send(harness: WorkerHarness, *do: str) -> Handle:
     ],
     ids=" ".join,
 )
-async def test_child_that_has_done_what_nobody_makes_up_for_leaves_its_parent_stuck(
+async def test_child_with_activities_outside_of_a_saga_leaves_the_parent_stuck(
     harness: WorkerHarness, do: tuple[str, ...]
 ) -> None:
-    """Whatever run of it has done that."""
-    trip = await send(harness, *do)
+    """The activities may belong to any run of the child."""
+    trip = await start_parent(harness, *do)
 
     await harness.wait_for_status(trip, "stuck")
 
@@ -96,11 +96,11 @@ async def test_child_that_has_done_what_nobody_makes_up_for_leaves_its_parent_st
 
 
 @pytest.mark.parametrize("do", [("again",), ("again-with-memo",), ("again", "saga")], ids=" ".join)
-async def test_child_that_has_done_nothing_else_is_believed(
+async def test_failed_child_without_effects_is_compensated(
     harness: WorkerHarness, do: tuple[str, ...]
 ) -> None:
-    """However often it went on by itself."""
-    trip = await send(harness, *do)
+    """The parent counts the failed child as compensated, after any number of runs."""
+    trip = await start_parent(harness, *do)
 
     ending = await harness.wait_for_ending(trip)
     assert (ending.closed, ending.saga) == ("FAILED", "compensated")

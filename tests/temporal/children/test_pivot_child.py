@@ -1,4 +1,4 @@
-"""A child as the point of no return."""
+"""A child as the pivot of the parent."""
 
 import pytest
 from temporalio.api.enums.v1 import EventType
@@ -16,8 +16,8 @@ def leg(*do: str) -> TripPlan:
     return TripPlan(do=do, is_pivot=True)
 
 
-async def test_a_child_with_a_pivot_is_the_pivot_of_its_parent(harness: WorkerHarness) -> None:
-    """What follows it is retried, and never compensated."""
+async def test_a_child_with_a_pivot_is_the_pivot_of_the_parent(harness: WorkerHarness) -> None:
+    """Steps after the child are retried, and never compensated."""
     harness.participants.when("send-ticket", fails())
     trip = await harness.start_trip("hotel", leg("flight", "pay", "look"), "ticket")
     await harness.wait_for_status(trip, "stuck")
@@ -33,18 +33,16 @@ async def test_a_child_with_a_pivot_is_the_pivot_of_its_parent(harness: WorkerHa
     ]
 
 
-async def test_a_child_that_fails_before_its_pivot_is_a_pivot_that_did_not_happen(
-    harness: WorkerHarness,
-) -> None:
-    """It has made up for itself, and its parent does the same."""
+async def test_a_child_failed_before_its_pivot_is_a_rejected_pivot(harness: WorkerHarness) -> None:
+    """The child has compensated, and the parent compensates as well."""
     trip = await harness.start_trip("hotel", leg("flight", "fail", "pay"), "ticket")
 
     assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "ApplicationError")
     assert harness.participants.started == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
 
 
-async def test_a_cancel_before_the_childs_pivot_turns_both_round(harness: WorkerHarness) -> None:
-    """P6."""
+async def test_a_cancel_before_the_childs_pivot_compensates_both(harness: WorkerHarness) -> None:
+    """P6: the child's steps and the parent's steps are compensated, the newest first."""
     trip = await harness.start_trip("hotel", leg("flight", "sleep", "pay"), "ticket")
     await harness.wait_for_event(trip, STARTED)
     await harness.wait_for_event(harness.child_of(trip, "leg"), EventType.EVENT_TYPE_TIMER_STARTED)
@@ -54,8 +52,8 @@ async def test_a_cancel_before_the_childs_pivot_turns_both_round(harness: Worker
     assert harness.participants.started == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
 
 
-async def test_a_cancel_after_the_childs_pivot_changes_nothing(harness: WorkerHarness) -> None:
-    """P6: the child goes forward, and so does its parent."""
+async def test_a_cancel_after_the_childs_pivot_has_no_effect(harness: WorkerHarness) -> None:
+    """P6: the child and the parent go forward, and complete."""
     trip = await harness.start_trip("hotel", leg("pay", "wait"), "ticket")
     await harness.wait_for_event(trip, STARTED)
     child = harness.child_of(trip, "leg")
@@ -70,18 +68,16 @@ async def test_a_cancel_after_the_childs_pivot_changes_nothing(harness: WorkerHa
     assert harness.participants.started == ["book-hotel", "pay", "send-ticket"]
 
 
-async def test_a_child_without_a_pivot_may_be_one(harness: WorkerHarness) -> None:
-    """Once it is completed, nothing of it is made up for any more."""
+async def test_a_plain_child_may_be_the_pivot(harness: WorkerHarness) -> None:
+    """After the completed child, the saga only goes forward."""
     trip = await harness.start_trip("hotel", leg("flight"), "ticket")
 
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
 @pytest.mark.parametrize("verb", [SKIP, COMPLETE])
-async def test_a_person_says_what_became_of_a_child_that_is_lost_as_the_pivot(
-    harness: WorkerHarness, verb: str
-) -> None:
-    """Nobody else knows on which side of the pivot it was, so nothing goes forward or back until then."""
+async def test_an_operator_resolves_an_interrupted_pivot_child(harness: WorkerHarness, verb: str) -> None:
+    """With an unknown outcome of the pivot, the saga neither goes forward nor compensates before a verb."""
     trip = await harness.start_trip("hotel", leg("pay", "wait"), "ticket")
     await harness.wait_for_event(trip, STARTED)
     child = harness.child_of(trip, "leg")
@@ -101,8 +97,8 @@ async def test_a_person_says_what_became_of_a_child_that_is_lost_as_the_pivot(
 
 
 @pytest.mark.parametrize("do", [TripPlan(do=("pay",)), "pay"])
-async def test_a_child_that_is_no_pivot_has_none(harness: WorkerHarness, do: TripPlan | str) -> None:
-    """It must stay compensatable until its root closes."""
+async def test_a_plain_child_has_no_pivot(harness: WorkerHarness, do: TripPlan | str) -> None:
+    """A child must stay compensatable until the root closes."""
     outer = do if isinstance(do, TripPlan) else TripPlan(do=(do,))
     trip = await harness.start_trip("hotel", outer)
 

@@ -1,4 +1,4 @@
-"""Children whose pending compensations the parent does not know, in the timeline of the parent."""
+"""Children with unknown outcome in the timeline of the parent."""
 
 from uuid import uuid4
 
@@ -26,8 +26,8 @@ RESOLVE = "an operator must resolve its compensations"
 
 
 @workflow.defn
-class EndlessChild:
-    """Returns a result that JSON does not have."""
+class InfiniteResultChild:
+    """Returns infinity, a result outside of JSON."""
 
     @workflow.run
     async def run(self, plan: TripPlan) -> float:
@@ -38,8 +38,8 @@ class EndlessChild:
 
 
 @workflow.defn(failure_exception_types=[Exception])
-class FailingBehindChild:
-    """Fails after its saga has completed, with pending compensations."""
+class FailingAfterSagaChild:
+    """Fails after the completed saga block, with pending compensations."""
 
     @workflow.run
     async def run(self, plan: TripPlan) -> None:
@@ -50,7 +50,7 @@ class FailingBehindChild:
 
 @workflow.defn
 class UnreadableChildParent:
-    """Runs children with readable results, and then a child without one."""
+    """Runs children with readable results, and then a child with an unreadable result."""
 
     @workflow.run
     async def run(self, plan: TripPlan) -> None:
@@ -59,20 +59,20 @@ class UnreadableChildParent:
             for leg in plan.legs:
                 await saga.child(TripSaga.run, leg, name=leg.name)
             if plan.name == "behind":
-                await saga.child(FailingBehindChild.run, plan, name="last")
+                await saga.child(FailingAfterSagaChild.run, plan, name="last")
             elif plan.is_pivot:
-                await saga.pivot_child(EndlessChild.run, plan, name="last")
+                await saga.pivot_child(InfiniteResultChild.run, plan, name="last")
             else:
-                await saga.child(EndlessChild.run, plan, name="last")
+                await saga.child(InfiniteResultChild.run, plan, name="last")
 
 
-WORKFLOWS = [*USUAL, EndlessChild, FailingBehindChild, UnreadableChildParent]
+WORKFLOWS = [*USUAL, InfiniteResultChild, FailingAfterSagaChild, UnreadableChildParent]
 FLIGHT = TripPlan(do=("flight",), name="first")
 LOOK = TripPlan(do=("look",), name="second")
 
 
 async def start_parent(harness: WorkerHarness, plan: TripPlan) -> Handle:
-    """Starts a saga whose last child reports nothing, and waits until the saga is stuck."""
+    """Starts a saga with an unreadable last child, and waits until the saga is stuck."""
     harness.workflow_ids.append(f"parent-{uuid4().hex[:8]}")
     parent: Handle = await harness.client.start_workflow(
         "UnreadableChildParent", plan, id=harness.workflow_ids[-1], task_queue=harness.task_queue
@@ -103,8 +103,8 @@ async def test_child_with_an_unreadable_result_is_unresolved(
     assert f"\n      {UNREADABLE}; {RESOLVE}\n" in text
 
 
-async def test_child_that_failed_after_its_saga_is_unresolved(harness: WorkerHarness) -> None:
-    """The error does not report the pending compensations; the child's history has them."""
+async def test_child_failed_after_its_saga_is_unresolved(harness: WorkerHarness) -> None:
+    """The pending compensations are missing in the error, and present in the child's history."""
     parent = await start_parent(harness, TripPlan(do=(), name="behind"))
 
     (outcome, reason) = (await children_of(harness, parent.id))["last"]
@@ -142,7 +142,7 @@ async def test_pivot_child_with_an_unreadable_result_is_unresolved(harness: Work
 
 
 async def test_child_is_done_while_the_saga_is_stuck_at_another_compensation(harness: WorkerHarness) -> None:
-    """The child is unresolved only when nothing else keeps the saga stuck."""
+    """The child is unresolved only when no other compensation keeps the saga stuck."""
     harness.participants.when("cancel-hotel", rejects("too_late"))
     parent = await start_parent(harness, TripPlan(do=("car",)))
     before = await children_of(harness, parent.id)
@@ -153,7 +153,7 @@ async def test_child_is_done_while_the_saga_is_stuck_at_another_compensation(har
 
 
 async def test_child_with_a_readable_result_is_never_unresolved(harness: WorkerHarness) -> None:
-    """Events that a worker has not processed yet do not count, however late the worker is."""
+    """Events before the next workflow task do not count, however late the worker is."""
     harness.participants.when("cancel-flight", rejects("too_late"))
     trip = await harness.start_trip(
         "hotel", TripPlan(do=("look",)), TripPlan(do=("car",), name="other"), "flight", "fail"
@@ -170,7 +170,7 @@ async def test_child_with_a_readable_result_is_never_unresolved(harness: WorkerH
 
 
 async def test_saga_is_rescued_for_a_child_with_an_unreadable_result(harness: WorkerHarness) -> None:
-    """An operator completes the child, which ends the saga; the history has the child's compensations."""
+    """An operator completes the child and ends the saga; the history has the child's compensations."""
     parent = await start_parent(harness, TripPlan(do=("car",)))
     client = SagaClient(harness.client)
     with pytest.raises(VerbRefusedError, match="the saga has completed"):
@@ -183,8 +183,8 @@ async def test_saga_is_rescued_for_a_child_with_an_unreadable_result(harness: Wo
     assert uncompensated_bookings(harness, parent.id) == []
 
 
-async def test_child_that_could_not_read_a_result_is_terminated_and_rescued(harness: WorkerHarness) -> None:
-    """A child that ends by itself would report to its root that nothing is pending."""
+async def test_child_with_an_unreadable_child_is_terminated_and_rescued(harness: WorkerHarness) -> None:
+    """A normal end of the child would report no pending compensations to the root."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "child-with-wrong-result")))
     child = harness.child_of(trip, "leg")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)

@@ -1,4 +1,4 @@
-"""What a saga does once everything is made up for: it has not ended before, and does not wait for ever."""
+"""The action after the compensations: the saga waits for a limited time, and then ends."""
 
 from datetime import timedelta
 
@@ -18,9 +18,9 @@ from ..fixtures.worker_harness import Handle, WorkerHarness
 SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
 
 
-async def give_up_sooner(harness: WorkerHarness, trip: Handle, errand: HistoryEvent) -> timedelta:
-    """Has an activity wait for a worker for a moment only; returns for how long it would have waited."""
-    scheduled = errand.activity_task_scheduled_event_attributes
+async def shorten_start_timeout(harness: WorkerHarness, trip: Handle, event: HistoryEvent) -> timedelta:
+    """Sets the schedule-to-start timeout of an activity to 50 ms, and returns the former timeout."""
+    scheduled = event.activity_task_scheduled_event_attributes
     options = ActivityOptions()
     options.schedule_to_start_timeout.FromMilliseconds(50)
     await harness.client.workflow_service.update_activity_options(
@@ -35,20 +35,20 @@ async def give_up_sooner(harness: WorkerHarness, trip: Handle, errand: HistoryEv
     return scheduled.schedule_to_start_timeout.ToTimedelta()
 
 
-async def test_an_errand_that_no_worker_takes_is_seen_and_given_up(
+async def test_an_action_without_a_worker_is_shown_and_times_out(
     harness: WorkerHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """P8, P11: the saga is compensating as long as it waits, an hour at most, and then ends all the same."""
+    """P8, P11: the saga is compensating during the wait of at most an hour, and ends as compensated."""
     operator = SagaClient(harness.client)
     trip = await harness.start_trip("notify-on-unpolled-queue", "hotel", "fail")
-    errand = await harness.wait_for_event(trip, SCHEDULED, nth=3)
+    event = await harness.wait_for_event(trip, SCHEDULED, nth=3)
 
     waiting = await operator.show(trip.id)
     assert (waiting.status, waiting.close_status) == ("compensating", None)
     assert [(s.address, s.purpose, s.outcome) for s in waiting.steps][-1:] == [
         ("tell-customer", "after-compensation", "started")
     ]
-    assert await give_up_sooner(harness, trip, errand) == timedelta(hours=1)
+    assert await shorten_start_timeout(harness, trip, event) == timedelta(hours=1)
 
     assert (await harness.wait_for_ending(trip)).saga == "compensated"
     assert [step.outcome for step in (await operator.show(trip.id)).steps][-1:] == ["unknown"]
@@ -56,8 +56,8 @@ async def test_an_errand_that_no_worker_takes_is_seen_and_given_up(
     assert [record for record in caplog.records if "after compensation: tell-customer" in record.getMessage()]
 
 
-async def test_a_saga_that_was_stuck_is_not_stuck_while_it_does_its_errand(harness: WorkerHarness) -> None:
-    """What was in the way is not any more."""
+async def test_a_stuck_saga_is_not_stuck_after_its_compensations(harness: WorkerHarness) -> None:
+    """After the last compensation, the status is compensating until the final action ends."""
     harness.participants.when("cancel-hotel", rejects("too_late"))
     latch = harness.participants.block("tell-customer")
     trip = await harness.start_trip("tell", "hotel", "fail")

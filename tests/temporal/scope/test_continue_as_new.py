@@ -1,4 +1,4 @@
-"""A saga that continues as new takes along what it owes, what it waits for, and how long it may take."""
+"""Continuing as new keeps the pending compensations, the unread events and the deadline of a saga."""
 
 from typing import ClassVar, Self
 
@@ -14,35 +14,35 @@ from sagas.operator import HOLD, RESUME, OperatorRequest
 
 from ..fixtures.trip_participants import rejects
 from ..fixtures.trip_plan import Booking, TripPlan
-from ..fixtures.trip_saga import STEPS
+from ..fixtures.trip_saga import PLANNED_FAILURE, STEPS
 from ..fixtures.worker_harness import WORKFLOWS as USUAL
 from ..fixtures.worker_harness import Ending, WorkerHarness
 
-# The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
+# Tests of cancels, pivots and children cover the cache; here, each workflow task is a replay.
 pytestmark = pytest.mark.parametrize("harness", [0], indirect=True, ids=["evicted"])
 
 COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 
 
 class Loans(BaseModel):
-    """A state, of which a later version wants more."""
+    """An input model; a later version of the model requires a further field."""
 
     is_strict: ClassVar[bool] = False
 
     number: int
 
     @model_validator(mode="after")
-    def want_more(self) -> Self:
-        """Is what a new field without a default does."""
+    def require_new_field(self) -> Self:
+        """Fails like a missing field without a default."""
         if self.is_strict:
             raise ValueError("a field is missing")
         return self
 
 
-# In the sandbox, this file would be read again for each worker.
+# The sandbox would import this file again for each worker.
 @workflow.defn(sandboxed=False)
-class Rolling:
-    """The next version is deployed as soon as it goes on."""
+class RollingSaga:
+    """Continues as new while the next version of the input model is deployed."""
 
     @workflow.run
     async def run(self, loans: Loans) -> None:
@@ -53,14 +53,14 @@ class Rolling:
                     await saga.continue_as_new(Loans(number=2))
                 finally:
                     Loans.is_strict = True
-            raise ApplicationError("the plan says so", type="Planned")
+            raise ApplicationError(PLANNED_FAILURE, type="Planned")
 
 
-WORKFLOWS = [*USUAL, Rolling]
+WORKFLOWS = [*USUAL, RollingSaga]
 
 
-async def test_what_was_done_before_is_made_up_for_after(harness: WorkerHarness) -> None:
-    """In the order of all of it, with the results, and each once."""
+async def test_steps_of_earlier_runs_are_compensated(harness: WorkerHarness) -> None:
+    """The last run compensates the steps of all runs, each once, with the results, the newest first."""
     leg = TripPlan(do=("flight",))
     trip = await harness.start_trip("hotel", leg, "again", "hotel", "again", "car", "fail")
 
@@ -75,8 +75,8 @@ async def test_what_was_done_before_is_made_up_for_after(harness: WorkerHarness)
     assert keys[4:] == keys[3::-1]
 
 
-async def test_an_event_that_came_too_late_before_comes_too_late_after(harness: WorkerHarness) -> None:
-    """Who sends it must hear that nobody waits; a wait of the next run would."""
+async def test_an_event_too_late_in_a_run_is_too_late_in_the_next(harness: WorkerHarness) -> None:
+    """The next run knows the timeout of the wait in the earlier run, and refuses the update."""
     trip = await harness.start_trip("anyway-visa0.01", "again", "boss")
     later = await harness.wait_for_next_run(trip)
     await harness.wait_for_event(later, EventType.EVENT_TYPE_TIMER_STARTED)
@@ -89,8 +89,8 @@ async def test_an_event_that_came_too_late_before_comes_too_late_after(harness: 
     assert (await harness.wait_for_ending(later)).closed == "CANCELED"
 
 
-async def test_it_completes(harness: WorkerHarness) -> None:
-    """With the result of its last run."""
+async def test_saga_completes(harness: WorkerHarness) -> None:
+    """The saga completes with the result of the last run."""
     trip = await harness.start_trip("hotel", "again", "pay", "again", "ticket")
 
     ending = await harness.wait_for_ending(trip)
@@ -98,8 +98,8 @@ async def test_it_completes(harness: WorkerHarness) -> None:
     assert harness.participants.started == ["book-hotel", "pay", "send-ticket"]
 
 
-async def test_a_cancel_before_the_saga_is_open_again_loses_nothing(harness: WorkerHarness) -> None:
-    """P6 and P7: what an earlier run owes is made up for, although this one has not come to its saga."""
+async def test_a_cancel_before_the_block_of_a_later_run_compensates(harness: WorkerHarness) -> None:
+    """P6, P7: a later run compensates the steps of earlier runs before the saga block has started."""
     trip = await harness.start_trip("hotel", "again", "short-sleep-before-block", "look")
     later = await harness.wait_for_next_run(trip)
     await later.cancel()
@@ -108,8 +108,8 @@ async def test_a_cancel_before_the_saga_is_open_again_loses_nothing(harness: Wor
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
-async def test_a_cancel_after_the_pivot_changes_nothing_in_a_later_run(harness: WorkerHarness) -> None:
-    """P6: not even before the saga is open again."""
+async def test_a_cancel_after_the_pivot_has_no_effect_in_a_later_run(harness: WorkerHarness) -> None:
+    """P6: the later run completes in spite of a cancel before the saga block."""
     trip = await harness.start_trip("hotel", "pay", "again", "short-sleep-before-block", "ticket")
     later = await harness.wait_for_next_run(trip)
     await later.cancel()
@@ -118,8 +118,8 @@ async def test_a_cancel_after_the_pivot_changes_nothing_in_a_later_run(harness: 
     assert harness.participants.started == ["book-hotel", "pay", "send-ticket"]
 
 
-async def test_the_deadline_goes_on(harness: WorkerHarness) -> None:
-    """It is one deadline for all runs."""
+async def test_the_deadline_is_kept(harness: WorkerHarness) -> None:
+    """All runs of the saga share a single deadline."""
     trip = await harness.start_trip(
         "hotel", "short-sleep", "again", "short-sleep", "again", "look", seconds=0.5
     )
@@ -128,8 +128,8 @@ async def test_the_deadline_goes_on(harness: WorkerHarness) -> None:
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
-async def test_what_has_arrived_and_was_not_read_goes_along(harness: WorkerHarness) -> None:
-    """It is not lost between two runs."""
+async def test_unread_events_reach_the_next_run(harness: WorkerHarness) -> None:
+    """A wait in the next run takes an event of the earlier run."""
     hotel = harness.participants.block("book-hotel")
     trip = await harness.start_trip("hotel", "again", "visa", "look")
     await hotel.entered.wait()
@@ -140,8 +140,8 @@ async def test_what_has_arrived_and_was_not_read_goes_along(harness: WorkerHarne
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
-async def test_a_saga_that_is_held_continues_as_new_when_it_is_resumed(harness: WorkerHarness) -> None:
-    """And its audit trail is one."""
+async def test_a_held_saga_continues_as_new_after_the_resume(harness: WorkerHarness) -> None:
+    """The later run has the audit entries of the earlier run."""
     hotel = harness.participants.block("book-hotel")
     note = OperatorRequest(by="mia", because="wait a moment")
     trip = await harness.start_trip("hotel", "again", "visa")
@@ -158,8 +158,8 @@ async def test_a_saga_that_is_held_continues_as_new_when_it_is_resumed(harness: 
     assert (await harness.wait_for_ending(later)).closed == "COMPLETED"
 
 
-async def test_scope_order_and_last_words_go_along(harness: WorkerHarness) -> None:
-    """As they were given in the first run."""
+async def test_compensation_options_are_kept(harness: WorkerHarness) -> None:
+    """The later run keeps the compensation scope, the order and the action after compensation."""
     harness.participants.when("book-flight", rejects())
     trip = await harness.start_trip(
         "tell",
@@ -176,12 +176,10 @@ async def test_scope_order_and_last_words_go_along(harness: WorkerHarness) -> No
     assert sorted(harness.participants.started[2:4]) == ["cancel-flight", "cancel-hotel"]
 
 
-async def test_a_run_that_cannot_read_the_state_before_it_waits_for_mended_code(
-    harness: WorkerHarness,
-) -> None:
-    """P7: a new version may want more than the old one has sent, and owes what that has done."""
+async def test_a_run_with_unreadable_state_waits_for_corrected_code(harness: WorkerHarness) -> None:
+    """P7: the workflow task fails under incompatible code, and keeps the steps of the earlier run."""
     trip = await harness.client.start_workflow(
-        Rolling.run, Loans(number=1), id=f"rolling-{harness.task_queue}", task_queue=harness.task_queue
+        RollingSaga.run, Loans(number=1), id=f"rolling-{harness.task_queue}", task_queue=harness.task_queue
     )
     harness.workflow_ids.append(trip.id)
     later = await harness.wait_for_next_run(trip)
@@ -202,7 +200,7 @@ async def test_a_run_that_cannot_read_the_state_before_it_waits_for_mended_code(
     ],
     ids=["another format", "unreadable"],
 )
-async def test_a_run_that_cannot_read_its_memo_does_not_end(
+async def test_a_run_with_an_unreadable_memo_does_not_end(
     harness: WorkerHarness, state: object, reason: str
 ) -> None:
     """The workflow task fails: a closed run could not compensate the steps of earlier runs."""
@@ -221,7 +219,7 @@ async def test_a_run_that_cannot_read_its_memo_does_not_end(
 
 
 async def test_a_child_continues_as_new(harness: WorkerHarness) -> None:
-    """Its parent waits for its last run, and owes what all of its runs have done."""
+    """The parent waits for the last run of the child, and compensates the steps of all runs."""
     leg = TripPlan(do=("flight", "again", "hotel"))
     trip = await harness.start_trip("car", leg, "fail")
 
@@ -230,8 +228,8 @@ async def test_a_child_continues_as_new(harness: WorkerHarness) -> None:
 
 
 @pytest.mark.parametrize("do", ["look,again|look", "again|short-sleep"])
-async def test_it_is_refused_while_something_is_under_way(harness: WorkerHarness, do: str) -> None:
-    """The saga fails, and makes up for what it has done."""
+async def test_continue_as_new_in_a_branch_is_refused(harness: WorkerHarness, do: str) -> None:
+    """The saga fails with a definition error, and compensates the done steps."""
     trip = await harness.start_trip("hotel", do)
 
     ending = await harness.wait_for_ending(trip)
@@ -239,8 +237,8 @@ async def test_it_is_refused_while_something_is_under_way(harness: WorkerHarness
     assert harness.participants.started[-1] == "cancel-hotel"
 
 
-async def test_what_its_search_attribute_says_is_mended_in_a_later_run(harness: WorkerHarness) -> None:
-    """It left the happy path in its first run; nobody may find it running when it has ended."""
+async def test_a_later_run_corrects_the_search_attribute(harness: WorkerHarness) -> None:
+    """A held first run sets the search attribute, and the last run sets the value to completed."""
     hotel = harness.participants.block("book-hotel")
     note = OperatorRequest(by="mia", because="wait a moment")
     trip = await harness.start_trip("hotel", "again", "look")

@@ -1,4 +1,4 @@
-"""The event group of a step holds its action, its probe and its compensation, and matters to no replay."""
+"""The event group of a step holds action, probe and compensation, and does not affect replay."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -24,7 +24,7 @@ async def lend_book(title: str) -> str:
 
 @activity.defn
 async def take_book_back(title: str) -> None:
-    """It stands on its shelf again."""
+    """Puts the book back on the shelf."""
 
 
 @activity.defn
@@ -39,7 +39,7 @@ async def ask_for_parcel(title: str) -> ProbeResult[str]:
 
 @activity.defn
 async def call_book_back(title: str) -> None:
-    """The parcel returns."""
+    """Calls the parcel back."""
 
 
 ACTIVITIES = [lend_book, take_book_back, send_book, ask_for_parcel, call_book_back]
@@ -57,7 +57,7 @@ class LibrarySaga:
 
 
 async def history_of_a_compensated_saga(client: Client) -> WorkflowHistory:
-    """One step is done, the outcome of the next is unknown, and both are made up for."""
+    """The history of a done step and a step of unknown outcome, both compensated."""
     name = f"library-{uuid4().hex[:8]}"
     async with Worker(client, task_queue=name, workflows=[LibrarySaga], activities=ACTIVITIES):
         handle = await client.start_workflow(LibrarySaga.run, "Momo", id=name, task_queue=name)
@@ -67,7 +67,7 @@ async def history_of_a_compensated_saga(client: Client) -> WorkflowHistory:
 
 
 def groups_in(history: WorkflowHistory) -> list[tuple[str, list[str]]]:
-    """Every activity, with the groups that it is marked with."""
+    """Every activity with the ids of the event groups."""
     return [
         (scheduled.activity_id, [marker.label.id for marker in event.event_group_markers])
         for event in history.events
@@ -79,8 +79,8 @@ async def replay(history: WorkflowHistory) -> None:
     await Replayer(workflows=[LibrarySaga], plugins=[SagaPlugin()]).replay_workflow(history)
 
 
-async def test_action_probe_and_compensation_of_a_step_are_one_group(client: Client) -> None:
-    """So that a timeline can show them in one row, whenever the compensation comes."""
+async def test_action_probe_and_compensation_of_a_step_share_a_group(client: Client) -> None:
+    """A timeline can show all activities of a step in the same row."""
     history = await history_of_a_compensated_saga(client)
 
     assert groups_in(history) == [
@@ -93,22 +93,20 @@ async def test_action_probe_and_compensation_of_a_step_are_one_group(client: Cli
     await replay(history)
 
 
-async def test_history_without_groups_replays_with_them(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As those that were recorded where Temporal has no groups."""
-    with monkeypatch.context() as elsewhere:
-        elsewhere.delattr(workflow, "create_event_group")
+async def test_ungrouped_history_replays_with_groups(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A history from an SDK without event groups stays replayable."""
+    with monkeypatch.context() as older_sdk:
+        older_sdk.delattr(workflow, "create_event_group")
         history = await history_of_a_compensated_saga(client)
 
     assert [groups for _, groups in groups_in(history)] == [[]] * 5
     await replay(history)
 
 
-async def test_history_with_groups_replays_without_them(
+async def test_grouped_history_replays_without_groups(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As with a version of Temporal that has taken this experiment back."""
+    """The history stays replayable with an SDK without the experimental API."""
     history = await history_of_a_compensated_saga(client)
 
     monkeypatch.delattr(workflow, "create_event_group")

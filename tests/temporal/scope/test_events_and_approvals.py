@@ -1,4 +1,4 @@
-"""Events from outside, people's decisions, and deadlines."""
+"""External events, approvals and deadlines."""
 
 from contextlib import suppress
 from datetime import UTC, timedelta
@@ -16,17 +16,17 @@ from ..fixtures.trip_plan import Booking, TripPlan
 from ..fixtures.worker_harness import WORKFLOWS as USUAL
 from ..fixtures.worker_harness import Ending, Handle, WorkerHarness
 
-# The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
+# Tests of cancels, pivots and children cover the cache; here, each workflow task is a replay.
 pytestmark = pytest.mark.parametrize("harness", [0], indirect=True, ids=["evicted"])
 
 TIMER_STARTED = EventType.EVENT_TYPE_TIMER_STARTED
 VISA = Booking(number="v-7")
 
 
-# In the sandbox, this file would be read again for each worker.
+# The sandbox would import this file again for each worker.
 @workflow.defn(sandboxed=False)
-class AskingSaga:
-    """Says what was decided."""
+class ApprovalSaga:
+    """Returns the decision about an approval."""
 
     @workflow.run
     async def run(self) -> ApprovalDecision:
@@ -35,8 +35,8 @@ class AskingSaga:
 
 
 @workflow.defn(sandboxed=False)
-class NoddingSaga:
-    """Waits for two nods."""
+class EmptyEventsSaga:
+    """Waits for two external events without content."""
 
     @workflow.run
     async def run(self) -> None:
@@ -47,20 +47,20 @@ class NoddingSaga:
 
 
 @workflow.defn(sandboxed=False)
-class HopingSaga:
-    """Waits for a visa in two branches, of which one soon gives up."""
+class TwoWaitsSaga:
+    """Waits for a visa in two branches; the wait of the first branch times out soon."""
 
     @workflow.run
     async def run(self, on_failure: OnFailure) -> None:
         async with Saga() as saga:
             visa, nod = saga.expect("visa", Booking), saga.expect("nod", type(None))
-            hope = saga.wait_for(visa, timeout=timedelta(seconds=0.2))
+            first_wait = saga.wait_for(visa, timeout=timedelta(seconds=0.2))
             with suppress(DeadlineExceededError):
-                await saga.parallel(hope, saga.wait_for(visa), on_failure=on_failure)
+                await saga.parallel(first_wait, saga.wait_for(visa), on_failure=on_failure)
             await saga.wait_for(nod)
 
 
-WORKFLOWS = [*USUAL, AskingSaga, NoddingSaga, HopingSaga]
+WORKFLOWS = [*USUAL, ApprovalSaga, EmptyEventsSaga, TwoWaitsSaga]
 
 
 async def decide(
@@ -75,10 +75,10 @@ async def decide(
 
 @pytest.mark.parametrize("way", ["signal", "update"])
 @pytest.mark.parametrize("is_early", [True, False], ids=["early", "awaited"])
-async def test_an_event_from_outside_lets_the_saga_go_on(
+async def test_an_external_event_lets_the_saga_continue(
     harness: WorkerHarness, way: str, *, is_early: bool
 ) -> None:
-    """It may come before the saga waits for it; as a signal or as an update."""
+    """A signal or an update carries the event, before the wait of the saga or during the wait."""
     hotel = harness.participants.block("book-hotel")
     trip = await harness.start_trip("hotel", "visa", "look")
     await hotel.entered.wait()
@@ -94,31 +94,31 @@ async def test_an_event_from_outside_lets_the_saga_go_on(
 
 
 @pytest.mark.parametrize(
-    ("content", "why"),
+    ("content", "reason"),
     [([], "it is empty"), ([None], "it is null"), ([VISA, VISA], "it has 2 arguments, and takes one")],
     ids=["empty", "null", "two"],
 )
-async def test_an_event_that_is_no_message_is_passed_over(
-    harness: WorkerHarness, content: list[object], why: str
+async def test_a_malformed_event_is_ignored(
+    harness: WorkerHarness, content: list[object], reason: str
 ) -> None:
-    """A signal cannot be refused, and must not wedge the saga; who sends an update is told."""
+    """A malformed signal does not block the saga; a malformed update is refused with the reason."""
     trip = await harness.start_trip("visa", "look")
     await harness.wait_for_event(trip, TIMER_STARTED)
 
     await trip.signal("visa", args=content)
     with pytest.raises(WorkflowUpdateFailedError) as refused:
         await trip.execute_update("visa", args=content)
-    assert str(refused.value.cause) == f"SagaRefused: visa is refused: {why}"
-    assert f"visa was ignored: {why}" in await harness.current_details(trip)
+    assert str(refused.value.cause) == f"SagaRefused: visa is refused: {reason}"
+    assert f"visa was ignored: {reason}" in await harness.current_details(trip)
     await trip.signal("visa", VISA)
 
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
-async def test_an_event_may_say_nothing(harness: WorkerHarness) -> None:
-    """Where its type says so; as null, or without any argument."""
+async def test_an_event_may_be_empty(harness: WorkerHarness) -> None:
+    """An event of type `None` carries null or no argument."""
     trip = await harness.client.start_workflow(
-        NoddingSaga.run, id=f"nod-{harness.task_queue}", task_queue=harness.task_queue
+        EmptyEventsSaga.run, id=f"nod-{harness.task_queue}", task_queue=harness.task_queue
     )
     harness.workflow_ids.append(trip.id)
 
@@ -129,10 +129,8 @@ async def test_an_event_may_say_nothing(harness: WorkerHarness) -> None:
 
 
 @pytest.mark.parametrize("content", [[], ["x", "y"]], ids=str)
-async def test_a_word_to_a_child_that_is_none_is_passed_over(
-    harness: WorkerHarness, content: list[object]
-) -> None:
-    """Anybody may send a signal by the name of that with which a parent holds its children."""
+async def test_a_malformed_hold_of_a_child_is_ignored(harness: WorkerHarness, content: list[object]) -> None:
+    """Any client may send a child the signal of the verb `HOLD`, also with invalid arguments."""
     trip = await harness.start_trip(TripPlan(do=("visa",)))
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     child = harness.child_of(trip, "leg")
@@ -143,19 +141,19 @@ async def test_a_word_to_a_child_that_is_none_is_passed_over(
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
-async def test_an_event_that_does_not_come_in_time_turns_the_saga_round(harness: WorkerHarness) -> None:
-    """As a failure of business: everything is made up for."""
+async def test_an_event_past_its_timeout_makes_the_saga_compensate(harness: WorkerHarness) -> None:
+    """The timeout of the wait is a business failure, and every done step is compensated."""
     trip = await harness.start_trip("hotel", "visa0.2", "look")
 
     assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "deadline_exceeded")
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
-async def test_an_event_that_comes_too_late_is_reported_and_kept(harness: WorkerHarness) -> None:
-    """The sender of an update is told; a signal is shown, and taken by the next wait."""
+async def test_a_late_event_is_reported_and_kept(harness: WorkerHarness) -> None:
+    """A late update is refused; a late signal is shown, and taken by the next wait."""
     trip = await harness.start_trip("anyway-visa0.2", "wait", "visa")
     fired = await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_FIRED)
-    # What comes in the same task as the timer has not come too late.
+    # An event in the same workflow task as the timer is not too late.
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=fired.event_id)
 
     assert "too late" in await harness.rejected_update(trip, "visa", VISA)
@@ -166,10 +164,10 @@ async def test_an_event_that_comes_too_late_is_reported_and_kept(harness: Worker
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
-async def start_hoping(harness: WorkerHarness, on_failure: OnFailure) -> Handle:
-    """One wait has run out, and the saga knows it."""
+async def start_two_waits(harness: WorkerHarness, on_failure: OnFailure) -> Handle:
+    """Starts `TwoWaitsSaga`, and waits until the saga has handled the timeout of the first wait."""
     trip = await harness.client.start_workflow(
-        HopingSaga.run, on_failure, id=f"hope-{harness.task_queue}", task_queue=harness.task_queue
+        TwoWaitsSaga.run, on_failure, id=f"hope-{harness.task_queue}", task_queue=harness.task_queue
     )
     harness.workflow_ids.append(trip.id)
     fired = await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_FIRED)
@@ -177,9 +175,9 @@ async def start_hoping(harness: WorkerHarness, on_failure: OnFailure) -> Handle:
     return trip
 
 
-async def test_an_event_is_not_too_late_while_another_branch_waits_for_it(harness: WorkerHarness) -> None:
-    """One that gives up does not speak for the others."""
-    trip = await start_hoping(harness, OnFailure.FINISH)
+async def test_an_event_is_not_too_late_while_another_branch_waits(harness: WorkerHarness) -> None:
+    """The timeout of a wait does not end the waits of other branches."""
+    trip = await start_two_waits(harness, OnFailure.FINISH)
 
     await trip.execute_update("visa", VISA)
     await trip.signal("nod")
@@ -187,9 +185,9 @@ async def test_an_event_is_not_too_late_while_another_branch_waits_for_it(harnes
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
-async def test_an_event_is_too_late_when_the_other_branch_was_cancelled(harness: WorkerHarness) -> None:
-    """Nobody waits for it any more."""
-    trip = await start_hoping(harness, OnFailure.CANCEL)
+async def test_an_event_is_too_late_after_the_cancel_of_other_branches(harness: WorkerHarness) -> None:
+    """No branch waits for the event any more."""
+    trip = await start_two_waits(harness, OnFailure.CANCEL)
 
     assert "visa comes too late: the saga waited until" in await harness.rejected_update(trip, "visa", VISA)
     await trip.signal("nod")
@@ -197,8 +195,8 @@ async def test_an_event_is_too_late_when_the_other_branch_was_cancelled(harness:
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
-async def test_an_event_that_comes_when_the_saga_has_turned_round_is_reported(harness: WorkerHarness) -> None:
-    """P14: also while what was under way then has not ended; the sender of an update is told."""
+async def test_an_event_during_the_compensations_is_reported(harness: WorkerHarness) -> None:
+    """P14: the update is refused, also before the last action has ended; the signal is reported."""
     flight = harness.participants.block("book-flight")
     hotel = harness.participants.block("cancel-hotel")
     trip = await harness.start_trip("hotel", "flight", "visa")
@@ -221,10 +219,10 @@ async def test_an_event_that_comes_when_the_saga_has_turned_round_is_reported(ha
     ]
 
 
-async def test_an_event_that_comes_when_the_saga_has_ended_is_reported(
+async def test_an_event_after_the_end_of_the_saga_is_reported(
     harness: WorkerHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While its workflow still runs."""
+    """The workflow still runs after the end of the saga."""
     trip = await harness.start_trip("hotel", "pay", "wait-after-block")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=3)
@@ -239,10 +237,10 @@ async def test_an_event_that_comes_when_the_saga_has_ended_is_reported(
 
 
 @pytest.mark.parametrize("words", [("wait", "look"), ("wait", "again", "look")], ids=["one-run", "as-new"])
-async def test_an_event_that_was_never_asked_for_is_reported_at_the_end(
+async def test_an_event_without_a_wait_is_reported_at_the_end(
     harness: WorkerHarness, words: tuple[str, ...]
 ) -> None:
-    """Also one that came before the saga continued as new."""
+    """The report includes events from runs before the saga continued as new."""
     trip = await harness.start_trip(*words)
     await trip.signal("visa", VISA)
     await trip.signal("visa", VISA)
@@ -254,7 +252,7 @@ async def test_an_event_that_was_never_asked_for_is_reported_at_the_end(
 
 
 async def test_a_cancel_ends_a_wait(harness: WorkerHarness) -> None:
-    """P6."""
+    """P6: the cancelled saga compensates during a wait for an event."""
     trip = await harness.start_trip("hotel", "visa", "look")
     await harness.wait_for_event(trip, TIMER_STARTED)
     await trip.cancel()
@@ -263,8 +261,8 @@ async def test_a_cancel_ends_a_wait(harness: WorkerHarness) -> None:
 
 
 @pytest.mark.parametrize("is_approved", [True, False], ids=["approved", "declined"])
-async def test_a_person_decides(harness: WorkerHarness, *, is_approved: bool) -> None:
-    """With the role that it takes; a decision against it is a refusal like any other."""
+async def test_approval_decides(harness: WorkerHarness, *, is_approved: bool) -> None:
+    """The decision needs the required role; a declined approval is an ordinary rejection."""
     trip = await harness.start_trip("hotel", "boss", "look")
     await harness.wait_for_event(trip, TIMER_STARTED)
 
@@ -276,10 +274,10 @@ async def test_a_person_decides(harness: WorkerHarness, *, is_approved: bool) ->
     assert harness.participants.started[-1] == ("look-around" if is_approved else "cancel-hotel")
 
 
-async def test_a_saga_knows_who_has_decided_when_and_why(harness: WorkerHarness) -> None:
-    """It may have to say so to others."""
+async def test_a_decision_names_operator_time_and_reason(harness: WorkerHarness) -> None:
+    """The workflow code receives the operator, the reason and the time of the decision."""
     trip = await harness.client.start_workflow(
-        AskingSaga.run, id=f"asking-{harness.task_queue}", task_queue=harness.task_queue
+        ApprovalSaga.run, id=f"asking-{harness.task_queue}", task_queue=harness.task_queue
     )
     harness.workflow_ids.append(trip.id)
     asked = await harness.wait_for_event(trip, TIMER_STARTED)
@@ -292,15 +290,15 @@ async def test_a_saga_knows_who_has_decided_when_and_why(harness: WorkerHarness)
     assert asked.event_time.ToDatetime(UTC) < decision.at < closed_at
 
 
-async def test_nobody_decides_in_time(harness: WorkerHarness) -> None:
-    """The saga does not wait for ever where it was told not to."""
+async def test_an_approval_times_out(harness: WorkerHarness) -> None:
+    """The saga compensates after the timeout of the approval."""
     trip = await harness.start_trip("hotel", "boss0.2", "look")
 
     assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "deadline_exceeded")
 
 
-async def test_a_decision_is_refused_without_the_role_or_without_a_question(harness: WorkerHarness) -> None:
-    """And nothing has happened."""
+async def test_a_decision_without_the_role_or_the_approval_is_refused(harness: WorkerHarness) -> None:
+    """A refused decision has no effect on the saga."""
     trip = await harness.start_trip("look", "wait", "hotel", "boss")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
     request = ApproveRequest(by="mia", because="x", approval="big-trip", roles=frozenset({"boss"}))
@@ -308,8 +306,8 @@ async def test_a_decision_is_refused_without_the_role_or_without_a_question(harn
     await trip.signal("go")
     await harness.wait_for_event(trip, TIMER_STARTED)
 
-    nobody = request.model_copy(update={"roles": frozenset()})
-    assert "takes the role 'boss'" in await harness.rejected_update(trip, APPROVE, nobody)
+    without_roles = request.model_copy(update={"roles": frozenset()})
+    assert "takes the role 'boss'" in await harness.rejected_update(trip, APPROVE, without_roles)
     other = request.model_copy(update={"approval": "small-trip"})
     assert "'small-trip' is not waited for" in await harness.rejected_update(trip, APPROVE, other)
 
@@ -318,8 +316,8 @@ async def test_a_decision_is_refused_without_the_role_or_without_a_question(harn
 
 
 @pytest.mark.parametrize("word", ["sleep", "wait", "visa", "boss", "car", "car|sleep", "leg"])
-async def test_a_saga_whose_time_is_up_turns_round(harness: WorkerHarness, word: str) -> None:
-    """Wherever it waits; it fails as a matter of business, and everything is made up for."""
+async def test_a_saga_compensates_at_its_deadline(harness: WorkerHarness, word: str) -> None:
+    """The deadline is a business failure in every kind of wait, and every done step is compensated."""
     harness.participants.when("book-car", ActivityLatch().block_with_heartbeats)
     leg = TripPlan(do=("flight", "sleep"), name="leg")
     trip = await harness.start_trip("hotel", leg if word == "leg" else word, "look", seconds=0.5)
@@ -330,7 +328,7 @@ async def test_a_saga_whose_time_is_up_turns_round(harness: WorkerHarness, word:
 
 
 async def test_a_deadline_does_not_count_after_the_pivot(harness: WorkerHarness) -> None:
-    """There is no way back."""
+    """After the pivot, the saga only goes forward."""
     trip = await harness.start_trip("hotel", "pay", "short-sleep", "short-sleep", "ticket", seconds=0.4)
 
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
@@ -338,10 +336,8 @@ async def test_a_deadline_does_not_count_after_the_pivot(harness: WorkerHarness)
     assert len(fired) == 3
 
 
-async def test_a_deadline_that_comes_while_the_pivot_is_under_way_waits_for_its_verdict(
-    harness: WorkerHarness,
-) -> None:
-    """Nothing crosses the pivot backwards: it is done, so the saga goes on."""
+async def test_a_deadline_during_the_pivot_waits_for_the_outcome(harness: WorkerHarness) -> None:
+    """The pivot is done, and the saga goes forward in spite of the deadline."""
     pay = harness.participants.block("pay")
     trip = await harness.start_trip("hotel", "pay", "ticket", seconds=0.5)
     await pay.entered.wait()
@@ -351,8 +347,8 @@ async def test_a_deadline_that_comes_while_the_pivot_is_under_way_waits_for_its_
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
-async def test_a_cancel_and_a_deadline_at_once_are_a_cancel(harness: WorkerHarness) -> None:
-    """Whoever cancelled is answered."""
+async def test_a_cancel_has_priority_over_a_deadline(harness: WorkerHarness) -> None:
+    """A cancel together with a deadline closes the workflow as cancelled."""
     car = harness.participants.block("book-car")
     trip = await harness.start_trip("hotel", "car", "look", seconds=0.5)
     await car.entered.wait()

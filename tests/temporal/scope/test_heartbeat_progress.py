@@ -1,4 +1,4 @@
-"""A long activity on a real server: the attempt after a silent one goes on where that stopped."""
+"""A long activity on a real server: the next attempt continues from the position of the lost attempt."""
 
 import asyncio
 from datetime import timedelta
@@ -25,13 +25,13 @@ QUICK = ActivityOptions(
 
 
 class Letters(BaseModel):
-    """What is to be sent."""
+    """The number of letters to send."""
 
     count: int
 
 
 class Post:
-    """Sends letters, and falls silent once after the third."""
+    """Sends letters, and hangs once after the third letter."""
 
     def __init__(self) -> None:
         self.sent: list[int] = []
@@ -60,8 +60,8 @@ class PostSaga:
             return await saga.step(SEND, letters)
 
 
-async def test_an_activity_that_fell_silent_goes_on_where_it_stopped(client: Client) -> None:
-    """Each letter is sent once: the position of the silent attempt had arrived."""
+async def test_an_activity_continues_from_its_last_heartbeat(client: Client) -> None:
+    """Each letter is sent once: the server had received the position of the first attempt."""
     post, task_queue = Post(), f"post-{uuid4().hex[:8]}"
     async with Worker(
         client,

@@ -1,4 +1,4 @@
-"""What a saga is asked for in a way in which it cannot be done: it says so, and makes up for the rest."""
+"""Invalid calls of a saga: a clear error fails the saga, and the done steps are compensated."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -16,21 +16,21 @@ from ..fixtures.trip_saga import PIVOTS, STEPS
 from ..fixtures.worker_harness import WORKFLOWS as USUAL
 from ..fixtures.worker_harness import Ending, Handle, WorkerHarness
 
-# Without a cache, each task is a replay.
+# Without a cache, each workflow task is a replay.
 pytestmark = pytest.mark.parametrize("harness", [0], indirect=True, ids=["evicted"])
 
 HOTEL, FLIGHT, PAY = STEPS["hotel"], STEPS["flight"], PIVOTS["pay"]
-Ask = Callable[[Any, TripPlan], object]
-FORGETFUL: dict[str, Ask] = {
+Call = Callable[[Any, TripPlan], object]
+UNAWAITED: dict[str, Call] = {
     "step 'book-flight'": lambda saga, plan: saga.step(FLIGHT, plan),
     "best_effort 'book-flight'": lambda saga, plan: saga.best_effort(FLIGHT, plan),
     "pivot 'pay'": lambda saga, plan: saga.pivot(PAY, plan),
-    "child 'leg'": lambda saga, plan: saga.child(Forgetful.run, plan, name="leg"),
+    "child 'leg'": lambda saga, plan: saga.child(UnawaitedSaga.run, plan, name="leg"),
     "wait_for 'visa'": lambda saga, _: saga.wait_for(saga.expect("visa", Booking)),
     "approval 'trip'": lambda saga, _: saga.approval("trip", role="boss"),
     "continue_as_new": lambda saga, plan: saga.continue_as_new(plan),
 }
-WRONG: dict[str, Ask] = {
+INVALID: dict[str, Call] = {
     "'pay' is no step yet": lambda saga, plan: saga.step(PAY, plan),
     "a step is made by `action(...)`, not <": lambda saga, plan: saga.step(print, plan),
     "'book-flight' is a step, and a pivot is": lambda saga, plan: saga.pivot(FLIGHT, plan),
@@ -53,38 +53,38 @@ TIMEOUTS = {
 
 
 @workflow.defn
-class Forgetful:
-    """Does not await what it asks for; then comes its end, or its pivot."""
+class UnawaitedSaga:
+    """Makes a call without `await`, before the end of the block or before the pivot."""
 
     @workflow.run
     async def run(self, plan: TripPlan) -> None:
         async with Saga() as saga:
             await saga.step(HOTEL, plan)
-            FORGETFUL[str(plan.do[0])](saga, plan)
+            UNAWAITED[str(plan.do[0])](saga, plan)
             if "pay" in plan.do:
                 await saga.pivot(PAY, plan)
 
 
-# In the sandbox, this file would be read again for each worker.
+# The sandbox would import this file again for each worker.
 @workflow.defn(sandboxed=False)
-class ForgetfulAfterwards:
-    """Forgets to do what follows its pivot."""
+class UnawaitedAfterPivotSaga:
+    """Calls the step after the pivot without `await`, until the code is corrected."""
 
-    is_mended = False
+    is_corrected = False
 
     @workflow.run
     async def run(self, plan: TripPlan) -> None:
         async with Saga() as saga:
             await saga.pivot(PAY, plan)
             call = saga.step(STEPS["ticket"], plan)
-            if not ForgetfulAfterwards.is_mended:
+            if not UnawaitedAfterPivotSaga.is_corrected:
                 return
             await call
 
 
 @workflow.defn
-class Late:
-    """Has its last step done by a task of its own, which begins when the block is at its end."""
+class LateSaga:
+    """Calls the last step in an asyncio task, not yet started at the end of the block."""
 
     @workflow.run
     async def run(self, plan: TripPlan) -> None:
@@ -96,38 +96,38 @@ class Late:
 
 
 @workflow.defn
-class Wrong:
-    """Asks for what is none."""
+class InvalidCallSaga:
+    """Makes an invalid call."""
 
     @workflow.run
     async def run(self, plan: TripPlan) -> None:
         async with Saga() as saga:
             await saga.step(HOTEL, plan)
-            asked = WRONG[str(plan.do[0])](saga, plan)
-            assert isinstance(asked, Coroutine)
-            await asked
+            called = INVALID[str(plan.do[0])](saga, plan)
+            assert isinstance(called, Coroutine)
+            await called
 
 
 @workflow.defn
-class WrongTimeouts:
+class InvalidTimeoutSaga:
     """Opens sagas with invalid timeouts, and returns the messages of the errors."""
 
     @workflow.run
     async def run(self, plan: TripPlan) -> list[str]:
-        refusals: list[str] = []
+        messages: list[str] = []
         for timeout in TIMEOUTS.values():
             try:
                 Saga(timeout=cast("Any", timeout))
             except DefinitionError as error:
-                refusals.append(str(error))
-        return refusals
+                messages.append(str(error))
+        return messages
 
 
-WORKFLOWS = [*USUAL, Forgetful, ForgetfulAfterwards, Late, Wrong, WrongTimeouts]
+WORKFLOWS = [*USUAL, UnawaitedSaga, UnawaitedAfterPivotSaga, LateSaga, InvalidCallSaga, InvalidTimeoutSaga]
 
 
 async def begin(harness: WorkerHarness, kind: type[Any], *do: str) -> Handle:
-    """Starts a workflow of this kind."""
+    """Starts a workflow of the given class."""
     trip: Handle = await harness.client.start_workflow(
         kind.__name__, TripPlan(do=do), id=f"asking-{harness.task_queue}", task_queue=harness.task_queue
     )
@@ -136,24 +136,24 @@ async def begin(harness: WorkerHarness, kind: type[Any], *do: str) -> Handle:
 
 
 @pytest.mark.parametrize(
-    ("what", "then"), [*((what, "end") for what in FORGETFUL), ("step 'book-flight'", "pay")]
+    ("call", "then"), [*((call, "end") for call in UNAWAITED), ("step 'book-flight'", "pay")]
 )
-async def test_what_was_never_awaited_fails_the_saga(harness: WorkerHarness, what: str, then: str) -> None:
-    """P1: it would complete, and nobody would know that a step of it was never done."""
-    trip = await begin(harness, Forgetful, what, then)
+async def test_a_call_without_await_fails_the_saga(harness: WorkerHarness, call: str, then: str) -> None:
+    """P1: without the failure, the saga would complete without the step."""
+    trip = await begin(harness, UnawaitedSaga, call, then)
 
     failure = await harness.wait_for_failure(trip)
-    assert failure.message == f"never awaited: {what}; write `await` before each call of a saga"
+    assert failure.message == f"never awaited: {call}; write `await` before each call of a saga"
     assert (await harness.wait_for_ending(trip)).saga == "compensated"
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
-async def test_what_was_never_awaited_after_the_pivot_waits_for_mended_code(harness: WorkerHarness) -> None:
-    """P6: from there it only goes forward."""
-    ForgetfulAfterwards.is_mended = False
-    trip = await begin(harness, ForgetfulAfterwards)
+async def test_a_call_without_await_after_the_pivot_waits_for_new_code(harness: WorkerHarness) -> None:
+    """P6: after the pivot, the saga only goes forward."""
+    UnawaitedAfterPivotSaga.is_corrected = False
+    trip = await begin(harness, UnawaitedAfterPivotSaga)
     failed = await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
-    ForgetfulAfterwards.is_mended = True
+    UnawaitedAfterPivotSaga.is_corrected = True
 
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
     assert "never awaited: step 'send-ticket'" in failed.workflow_task_failed_event_attributes.failure.message
@@ -161,19 +161,19 @@ async def test_what_was_never_awaited_after_the_pivot_waits_for_mended_code(harn
 
 
 @pytest.mark.parametrize("then", ["end", "pay"])
-async def test_what_a_task_of_its_own_has_yet_to_begin_is_done(harness: WorkerHarness, then: str) -> None:
-    """It was asked for in time, and is awaited."""
-    trip = await begin(harness, Late, then)
+async def test_a_step_in_a_task_before_its_start_is_done(harness: WorkerHarness, then: str) -> None:
+    """The saga waits for a step in an asyncio task, called before the end of the block."""
+    trip = await begin(harness, LateSaga, then)
 
     assert await harness.wait_for_ending(trip) == Ending("COMPLETED", None)
     assert harness.participants.started == ["book-hotel", "book-flight", *(["pay"] if then == "pay" else [])]
 
 
-async def test_what_nobody_expected_stands_in_the_log(
+async def test_an_unexpected_error_is_logged(
     harness: WorkerHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It compensates as any failure does, and whoever has written it must find it."""
-    trip = await begin(harness, Wrong, "nothing of the kind")
+    """The saga compensates as after any failure, and logs the traceback for the developer."""
+    trip = await begin(harness, InvalidCallSaga, "nothing of the kind")
 
     assert (await harness.wait_for_ending(trip)).saga == "compensated"
     (logged,) = (
@@ -183,21 +183,21 @@ async def test_what_nobody_expected_stands_in_the_log(
     assert logged.exc_info[0] is KeyError
 
 
-@pytest.mark.parametrize("why", WRONG)
-async def test_what_is_no_step_pivot_or_event_is_refused_in_a_sentence(
-    harness: WorkerHarness, why: str
+@pytest.mark.parametrize("reason", INVALID)
+async def test_an_invalid_argument_is_refused_with_a_clear_message(
+    harness: WorkerHarness, reason: str
 ) -> None:
-    """P19: not by what Python says of it."""
-    trip = await begin(harness, Wrong, why)
+    """P19: the saga explains the error, instead of an unrelated error of Python."""
+    trip = await begin(harness, InvalidCallSaga, reason)
 
     failure = await harness.wait_for_failure(trip)
     assert failure.details[0] == "DefinitionError"
-    assert why in failure.message
+    assert reason in failure.message
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
 async def test_timeout_of_a_saga_is_a_duration(harness: WorkerHarness) -> None:
     """The saga refuses another value by name, before the block is entered."""
-    trip = await begin(harness, WrongTimeouts)
+    trip = await begin(harness, InvalidTimeoutSaga)
 
     assert (await harness.wait_for_ending(trip)).result == list(TIMEOUTS)

@@ -1,4 +1,4 @@
-"""Done and unknown actions are compensated, rejected ones are not; the first failure is what is told."""
+"""Done and unknown actions are compensated, rejected actions are not; the first failure is reported."""
 
 import pytest
 from temporalio.api.enums.v1 import EventType
@@ -10,12 +10,12 @@ from sagas import CompensationScope
 from ..fixtures.trip_participants import fails, rejects, returns
 from ..fixtures.worker_harness import Ending, WorkerHarness
 
-# The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
+# Tests of cancels, pivots and children cover the cache; here, each workflow task is a replay.
 pytestmark = pytest.mark.parametrize("harness", [0], indirect=True, ids=["evicted"])
 
 
-async def test_saga_without_a_failure_completes_and_says_nothing_in_history(harness: WorkerHarness) -> None:
-    """The happy path sets no search attribute."""
+async def test_saga_without_a_failure_completes_and_sets_no_attribute(harness: WorkerHarness) -> None:
+    """A saga without a failure sets no search attribute."""
     trip = await harness.start_trip("hotel", "flight", "pay", "ticket")
 
     assert await harness.wait_for_ending(trip) == Ending(
@@ -25,7 +25,7 @@ async def test_saga_without_a_failure_completes_and_says_nothing_in_history(harn
 
 
 async def test_priorities_of_actions_and_compensations_reach_the_server(harness: WorkerHarness) -> None:
-    """It is the server that decides what a worker gets first."""
+    """The server orders the activities of a task queue by priority."""
     trip = await harness.start_trip("hotel-with-priority", "flight", "fail")
     await harness.wait_for_ending(trip)
 
@@ -52,7 +52,7 @@ async def test_fairness_of_an_action_reaches_the_server(harness: WorkerHarness) 
 async def test_rejected_step_is_not_compensated_and_the_others_are_newest_first(
     harness: WorkerHarness,
 ) -> None:
-    """A rejected action did not happen; what was done before it is made up for in reverse order."""
+    """A rejected action did not happen; the done steps are compensated in reverse order."""
     harness.participants.when("book-car", rejects())
 
     trip = await harness.start_trip("hotel", "flight", "car")
@@ -68,7 +68,7 @@ async def test_rejected_step_is_not_compensated_and_the_others_are_newest_first(
 
 
 async def test_rejected_step_is_compensated_where_the_scope_is_attempted(harness: WorkerHarness) -> None:
-    """For participants whose refusals may leave something behind."""
+    """The scope `ATTEMPTED` is for participants with effects in spite of a rejection."""
     harness.participants.when("book-flight", rejects())
 
     trip = await harness.start_trip("hotel", "flight", scope=CompensationScope.ATTEMPTED)
@@ -77,8 +77,8 @@ async def test_rejected_step_is_compensated_where_the_scope_is_attempted(harness
     assert harness.participants.started == ["book-hotel", "book-flight", "cancel-flight", "cancel-hotel"]
 
 
-async def test_step_that_fails_on_every_attempt_is_compensated(harness: WorkerHarness) -> None:
-    """Nobody knows whether it happened; its compensation gets no result, and the key of the action."""
+async def test_step_with_only_failed_attempts_is_compensated(harness: WorkerHarness) -> None:
+    """The outcome is unknown; the compensation gets the key of the action, and no result."""
     harness.participants.when("book-hotel", fails(), fails())
 
     trip = await harness.start_trip("hotel")
@@ -104,7 +104,7 @@ async def test_non_retryable_error_type_ends_the_attempts_with_an_unknown_outcom
 
 
 async def test_other_error_types_are_attempted_again(harness: WorkerHarness) -> None:
-    """The retry policy limits the attempts of an error type that the policy does not name."""
+    """Error types outside of the policy's list are attempted up to the policy's maximum."""
     harness.participants.when("book-hotel", fails(error_type="Busy"), fails(error_type="Busy"))
 
     trip = await harness.start_trip("hotel-with-non-retryable-errors")
@@ -126,7 +126,7 @@ async def test_non_retryable_error_type_among_the_rejections_is_a_rejection(harn
 async def test_compensation_with_a_non_retryable_error_type_waits_for_an_operator(
     harness: WorkerHarness,
 ) -> None:
-    """No timer runs, as with any error that is not retryable; `saga-retry` ends the wait."""
+    """No timer runs, as with any non-retryable error; `saga-retry` ends the wait."""
     harness.participants.when("cancel-hotel", fails())
     trip = await harness.start_trip("hotel-with-non-retryable-errors", "fail")
     await harness.wait_for_status(trip, "stuck")
@@ -149,8 +149,8 @@ async def test_unlimited_attempts_end_with_the_schedule_to_close_timeout(harness
     assert harness.participants.started.count("book-hotel") > 2
 
 
-async def test_step_that_answers_too_late_is_compensated(harness: WorkerHarness) -> None:
-    """An attempt that ran into its time limit may still be running."""
+async def test_step_with_a_late_answer_is_compensated(harness: WorkerHarness) -> None:
+    """An attempt may still run after the start-to-close timeout."""
     latch = harness.participants.block("book-car")
 
     trip = await harness.start_trip("car-with-short-timeout")
@@ -173,8 +173,8 @@ async def test_answer_of_another_type_is_unknown(harness: WorkerHarness, answer:
     assert harness.participants.started == ["book-flight", "cancel-flight"]
 
 
-async def test_answer_larger_than_temporal_takes_is_unknown(harness: WorkerHarness) -> None:
-    """The action has happened, but Temporal refuses to carry its result."""
+async def test_answer_too_large_for_temporal_is_unknown(harness: WorkerHarness) -> None:
+    """The action has happened, but Temporal refuses to carry the large result."""
     huge = returns({"number": "7" * 3_000_000})
     harness.participants.when("book-flight", huge)
 
@@ -184,8 +184,8 @@ async def test_answer_larger_than_temporal_takes_is_unknown(harness: WorkerHarne
     assert harness.participants.started == ["book-flight", "cancel-flight"]
 
 
-async def test_compensation_gets_the_result_of_its_action(harness: WorkerHarness) -> None:
-    """A compensation with a second parameter is told what its action returned."""
+async def test_compensation_gets_the_result_of_the_action(harness: WorkerHarness) -> None:
+    """A compensation with a second parameter receives the result of the action."""
     trip = await harness.start_trip("hotel", "fail")
 
     assert (await harness.wait_for_ending(trip)).code == "ApplicationError"
@@ -193,7 +193,7 @@ async def test_compensation_gets_the_result_of_its_action(harness: WorkerHarness
 
 
 async def test_same_step_twice_has_two_keys_and_two_compensations(harness: WorkerHarness) -> None:
-    """The second booking of a hotel is another effect than the first."""
+    """The second booking of the same hotel is a separate effect."""
     trip = await harness.start_trip("hotel", "hotel", "fail")
 
     await harness.wait_for_ending(trip)
@@ -203,7 +203,7 @@ async def test_same_step_twice_has_two_keys_and_two_compensations(harness: Worke
 
 
 async def test_best_effort_never_fails_a_saga(harness: WorkerHarness) -> None:
-    """What fails in it is left behind; the saga completes."""
+    """The failures of best-effort steps are recorded, and the saga completes."""
     harness.participants.when("book-flight", rejects())
     harness.participants.when("send-ticket", fails())
 
@@ -214,7 +214,7 @@ async def test_best_effort_never_fails_a_saga(harness: WorkerHarness) -> None:
 
 
 async def test_best_effort_takes_an_action_without_a_compensation(harness: WorkerHarness) -> None:
-    """The effect stays when the saga compensates, and a failure of the action changes nothing."""
+    """The effect stays when the saga compensates, and a failure of the action has no effect on the saga."""
     harness.participants.when("book-flight", fails())
     harness.participants.when("send-ticket", rejects())
 
@@ -233,7 +233,7 @@ async def test_best_effort_takes_an_action_without_a_compensation(harness: Worke
 
 
 async def test_step_after_the_pivot_takes_an_action_without_a_compensation(harness: WorkerHarness) -> None:
-    """The saga compensates nothing after the pivot, and attempts the action until the action is done."""
+    """After the pivot, no step is compensated, and the action is attempted until done."""
     harness.client = TimeSkipper(harness.client).client
     harness.participants.when("send-ticket", fails())
 
@@ -244,7 +244,7 @@ async def test_step_after_the_pivot_takes_an_action_without_a_compensation(harne
 
 
 async def test_step_before_the_pivot_refuses_an_action_without_a_compensation(harness: WorkerHarness) -> None:
-    """The effect of such an action would stay when the saga compensates."""
+    """The effect of the action would stay when the saga compensates."""
     trip = await harness.start_trip("hotel", "bare-flight")
 
     assert "'book-flight' is no step yet" in (await harness.wait_for_failure(trip)).message
@@ -253,7 +253,7 @@ async def test_step_before_the_pivot_refuses_an_action_without_a_compensation(ha
 
 
 async def test_best_effort_of_unknown_outcome_is_compensated_with_the_saga(harness: WorkerHarness) -> None:
-    """It may have happened, so it belongs to what is made up for."""
+    """The best-effort step may have happened, and is compensated with the other steps."""
     harness.participants.when("book-flight", fails())
 
     trip = await harness.start_trip("best-effort-flight", "fail")
@@ -263,7 +263,7 @@ async def test_best_effort_of_unknown_outcome_is_compensated_with_the_saga(harne
 
 
 @pytest.mark.parametrize("notify", ["tell", "notify-by-bare-action"])
-async def test_after_compensation_comes_last_and_its_failure_changes_nothing(
+async def test_after_compensation_runs_last_and_a_failure_has_no_effect(
     harness: WorkerHarness, notify: str
 ) -> None:
     """The saga notifies the customer after all compensations, with a step or with a bare action."""
@@ -275,10 +275,8 @@ async def test_after_compensation_comes_last_and_its_failure_changes_nothing(
     assert harness.participants.started == ["book-hotel", "cancel-hotel", "tell-customer"]
 
 
-async def test_compensation_waits_for_a_step_that_is_under_way_in_another_task(
-    harness: WorkerHarness,
-) -> None:
-    """What runs beside the step that fails is made up for, but only once it has ended."""
+async def test_compensation_waits_for_a_running_step_in_another_task(harness: WorkerHarness) -> None:
+    """A step beside the failing step is compensated after the end of the action."""
     latch = harness.participants.block("book-flight")
     harness.participants.when("book-car", rejects())
 
@@ -293,8 +291,8 @@ async def test_compensation_waits_for_a_step_that_is_under_way_in_another_task(
     assert harness.participants.started[-1] == "cancel-hotel"
 
 
-async def test_saga_does_not_complete_before_a_step_that_nobody_waits_for(harness: WorkerHarness) -> None:
-    """P2: what it does is part of the saga; the end of the block waits for it."""
+async def test_saga_does_not_complete_before_an_unawaited_step(harness: WorkerHarness) -> None:
+    """P2: the step is part of the saga, and the end of the block waits for the step."""
     latch = harness.participants.block("book-flight")
     trip = await harness.start_trip("unawaited-flight", "look")
     await latch.entered.wait()
@@ -307,10 +305,8 @@ async def test_saga_does_not_complete_before_a_step_that_nobody_waits_for(harnes
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
-async def test_saga_does_not_complete_with_a_step_that_nobody_waited_for_in_doubt(
-    harness: WorkerHarness,
-) -> None:
-    """P2: nobody has seen that its outcome is unknown, so the block does."""
+async def test_saga_does_not_complete_with_an_unawaited_unknown_step(harness: WorkerHarness) -> None:
+    """P2: the workflow code has not seen the unknown outcome, and the end of the block compensates."""
     harness.participants.when("book-flight", fails())
     trip = await harness.start_trip("unawaited-flight", "look")
 
@@ -319,7 +315,7 @@ async def test_saga_does_not_complete_with_a_step_that_nobody_waited_for_in_doub
 
 
 async def test_second_saga_in_a_run_is_refused(harness: WorkerHarness) -> None:
-    """Its keys would be those of the first; what was done is made up for."""
+    """Both sagas would have the same idempotency keys; the done steps are compensated."""
     trip = await harness.start_trip("hotel", "second-saga")
 
     assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "DefinitionError")

@@ -1,4 +1,4 @@
-"""Branches at the same time: one order of start, one failure that counts, and nothing that outlives them."""
+"""Parallel branches start in order, fail the saga with the first failure, and all end before the saga."""
 
 import asyncio
 from inspect import getcoroutinestate
@@ -18,10 +18,10 @@ from ..fixtures.worker_harness import Ending, WorkerHarness
 SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
 
 
-# In the sandbox, this file would be read again for each worker.
+# The sandbox would import this file again for each worker.
 @workflow.defn(sandboxed=False)
-class NotingSaga:
-    """Passes over the refusals of its branches, and says what it has learnt of them."""
+class NotesSaga:
+    """Catches the rejection of the branches, and returns the message and the notes."""
 
     @workflow.run
     async def run(self, plan: TripPlan) -> list[str]:
@@ -35,7 +35,7 @@ class NotingSaga:
 
 @workflow.defn(sandboxed=False)
 class TaskSaga:
-    """Makes a task of one of its branches, as for `asyncio.gather`."""
+    """Passes an asyncio task as a branch, as to `asyncio.gather`."""
 
     @workflow.run
     async def run(self, plan: TripPlan) -> list[str]:
@@ -43,20 +43,18 @@ class TaskSaga:
             flight = saga.step(STEPS["flight"], plan)
             task = asyncio.create_task(asyncio.sleep(0))
             try:
-                await saga.parallel(flight, task)  # type: ignore[call-overload] # who has no type checker
+                await saga.parallel(flight, task)  # type: ignore[call-overload] # without a type checker
             except DefinitionError as error:
                 await task
                 return [str(error), getcoroutinestate(flight)]
         return []
 
 
-WORKFLOWS = [*USUAL, NotingSaga, TaskSaga]
+WORKFLOWS = [*USUAL, NotesSaga, TaskSaga]
 
 
-async def test_branches_begin_in_their_order_and_all_end_before_the_saga_goes_on(
-    harness: WorkerHarness,
-) -> None:
-    """They share one workflow task, and what follows waits for the last of them."""
+async def test_branches_start_in_order_and_all_end_before_the_next_step(harness: WorkerHarness) -> None:
+    """The first steps share a workflow task, and the next step waits for the last branch."""
     hotel = harness.participants.block("book-hotel")
     trip = await harness.start_trip("hotel|flight", "look")
     await hotel.entered.wait()
@@ -74,18 +72,18 @@ async def test_branches_begin_in_their_order_and_all_end_before_the_saga_goes_on
     assert tasks[0] == tasks[1] < tasks[2]
 
 
-async def test_the_first_failure_says_what_else_has_failed(harness: WorkerHarness) -> None:
-    """Whoever mends the one should know of the other; the first is the first in time."""
+async def test_the_first_failure_names_the_other_failures(harness: WorkerHarness) -> None:
+    """The first failure in time has a note about the failure of the other branch."""
     latch = ActivityLatch()
 
-    async def refuse_later() -> object:
+    async def reject_later() -> object:
         await latch.block()
         return await rejects("no_car")()
 
-    harness.participants.when("book-car", refuse_later)
+    harness.participants.when("book-car", reject_later)
     harness.participants.when("book-flight", rejects("no_flight"))
     trip = await harness.client.start_workflow(
-        NotingSaga.run, TripPlan(do=()), id=f"noting-{harness.task_queue}", task_queue=harness.task_queue
+        NotesSaga.run, TripPlan(do=()), id=f"noting-{harness.task_queue}", task_queue=harness.task_queue
     )
     harness.workflow_ids.append(trip.id)
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED)
@@ -98,23 +96,21 @@ async def test_the_first_failure_says_what_else_has_failed(harness: WorkerHarnes
 
 
 async def test_a_task_is_no_branch(harness: WorkerHarness) -> None:
-    """Refused in a sentence, before any branch has begun; and none is left that nobody awaits."""
+    """The saga refuses the task before any branch starts, and closes the other coroutine."""
     trip = await harness.client.start_workflow(
         TaskSaga.run, TripPlan(do=()), id=f"task-{harness.task_queue}", task_queue=harness.task_queue
     )
     harness.workflow_ids.append(trip.id)
 
-    refusal, state = await trip.result()
+    message, state = await trip.result()
 
-    assert "not a Task" in refusal
+    assert "not a Task" in message
     assert state == "CORO_CLOSED"
     assert harness.participants.started == []
 
 
-async def test_a_failing_branch_lets_the_others_finish_before_anything_is_compensated(
-    harness: WorkerHarness,
-) -> None:
-    """A compensation does not overtake an action; the first failure is the saga's."""
+async def test_a_failing_branch_lets_the_others_finish_before_compensations(harness: WorkerHarness) -> None:
+    """A compensation does not overtake an action, and the saga fails with the first failure."""
     car = harness.participants.block("book-car")
     harness.participants.when("book-flight", rejects())
     trip = await harness.start_trip("hotel", "car,look|flight")
@@ -135,7 +131,7 @@ async def test_a_failing_branch_lets_the_others_finish_before_anything_is_compen
 
 
 async def test_a_failing_branch_may_cancel_the_others(harness: WorkerHarness) -> None:
-    """Branches are cancelled, start no further step, and steps that may have happened are compensated."""
+    """Cancelled branches start no further step, and possibly done steps are compensated."""
     harness.participants.when("book-car", ActivityLatch().block_with_heartbeats)
     harness.participants.when("book-flight", fails(final=True))
     trip = await harness.start_trip("hotel", "car,look/flight")
@@ -146,16 +142,16 @@ async def test_a_failing_branch_may_cancel_the_others(harness: WorkerHarness) ->
     assert harness.participants.started[-3:] == ["cancel-flight", "cancel-car", "cancel-hotel"]
 
 
-async def test_the_failures_of_two_branches_are_the_first_of_them(harness: WorkerHarness) -> None:
-    """The other is not lost, either: what it has left is made up for."""
+async def test_the_saga_fails_with_the_first_of_two_failures(harness: WorkerHarness) -> None:
+    """The step of the second failed branch is compensated as well."""
     hotel = ActivityLatch()
 
-    async def breaks_later() -> object:
+    async def fail_later() -> object:
         await hotel.block()
         return await fails(final=True)()
 
     harness.participants.when("book-flight", rejects("no_seat"))
-    harness.participants.when("book-hotel", breaks_later)
+    harness.participants.when("book-hotel", fail_later)
     trip = await harness.start_trip("look", "hotel|flight")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED)
     hotel.released.set()
@@ -165,7 +161,7 @@ async def test_the_failures_of_two_branches_are_the_first_of_them(harness: Worke
 
 
 async def test_a_cancel_reaches_every_branch(harness: WorkerHarness) -> None:
-    """P6: also one that waits for nothing but time, and one that hears no cancel."""
+    """P6: a branch in a timer ends, and branches without a heartbeat start no further step."""
     car, flight = harness.participants.block("book-car"), harness.participants.block("book-flight")
     trip = await harness.start_trip("hotel", "car,look|sleep|flight,look")
     await car.entered.wait()
@@ -181,7 +177,7 @@ async def test_a_cancel_reaches_every_branch(harness: WorkerHarness) -> None:
 
 
 async def test_children_run_in_parallel(harness: WorkerHarness) -> None:
-    """Each compensates by itself when it fails; the one that closed is made up for by its parent."""
+    """The failed child has compensated, and the parent compensates the completed child."""
     legs = (TripPlan(do=("hotel",), name="first"), TripPlan(do=("flight", "fail"), name="second"))
 
     trip = await harness.start_trip("car", "first|second", legs=legs)
@@ -192,8 +188,8 @@ async def test_children_run_in_parallel(harness: WorkerHarness) -> None:
     assert (await harness.wait_for_ending(harness.child_of(trip, "second"))).saga == "compensated"
 
 
-async def test_a_child_in_a_branch_that_is_cancelled_compensates(harness: WorkerHarness) -> None:
-    """The parent waits until it has."""
+async def test_a_child_in_a_cancelled_branch_compensates(harness: WorkerHarness) -> None:
+    """The parent waits until the child has compensated."""
     legs = (TripPlan(do=("hotel", "sleep"), name="first"),)
     trip = await harness.start_trip("car", "first/wait,fail", legs=legs)
     child = harness.child_of(trip, "first")
@@ -208,7 +204,7 @@ async def test_a_child_in_a_branch_that_is_cancelled_compensates(harness: Worker
 
 
 async def test_branches_in_branches(harness: WorkerHarness) -> None:
-    """A branch that is cancelled cancels its own."""
+    """The cancel of a branch cancels the inner branches."""
     harness.participants.when("book-flight", rejects())
     trip = await harness.start_trip("hotel", "sleep/sleep,look/flight")
 
@@ -217,8 +213,8 @@ async def test_branches_in_branches(harness: WorkerHarness) -> None:
 
 
 @pytest.mark.parametrize("do", ["pay|hotel", "hotel|pay", "look,pay|hotel", "hotel+pay"])
-async def test_the_pivot_is_passed_alone(harness: WorkerHarness, do: str) -> None:
-    """Nothing may fail beside it: the saga is badly written, and makes up for what it has done."""
+async def test_the_pivot_runs_alone(harness: WorkerHarness, do: str) -> None:
+    """A step beside the pivot is a definition error, and the done steps are compensated."""
     trip = await harness.start_trip("car", do)
 
     ending = await harness.wait_for_ending(trip)
@@ -228,8 +224,8 @@ async def test_the_pivot_is_passed_alone(harness: WorkerHarness, do: str) -> Non
     assert harness.participants.started[-1] == "cancel-car"
 
 
-async def test_compensations_run_all_at_once_if_the_saga_says_so(harness: WorkerHarness) -> None:
-    """The order `parallel`: none waits for another, and one that fails holds up none."""
+async def test_compensations_run_all_at_once_in_parallel_order(harness: WorkerHarness) -> None:
+    """With the order `PARALLEL`, no compensation waits for another compensation."""
     hotel, flight = harness.participants.block("cancel-hotel"), harness.participants.block("cancel-flight")
     trip = await harness.start_trip("hotel", "flight", "fail", order=CompensationOrder.PARALLEL)
     await hotel.entered.wait()
@@ -240,8 +236,8 @@ async def test_compensations_run_all_at_once_if_the_saga_says_so(harness: Worker
     assert (await harness.wait_for_ending(trip)).saga == "compensated"
 
 
-async def test_a_closed_child_is_made_up_for_in_its_own_order(harness: WorkerHarness) -> None:
-    """Its compensations run all at once, in the place that the child has among its parent's steps."""
+async def test_a_closed_child_keeps_its_compensation_order(harness: WorkerHarness) -> None:
+    """The child's compensations run all at once, at the place of the child among the parent's steps."""
     hotel, flight = harness.participants.block("cancel-hotel"), harness.participants.block("cancel-flight")
     leg = TripPlan(do=("hotel", "flight"), order=CompensationOrder.PARALLEL)
     trip = await harness.start_trip("look", leg, "car", "fail")

@@ -1,4 +1,4 @@
-"""The point of no return: what a cancel may do before, in and after it."""
+"""The pivot, and the effect of a cancel before, during and after the pivot."""
 
 import pytest
 from temporalio.api.enums.v1 import EventType
@@ -12,8 +12,8 @@ CANCELLED = Ending("CANCELED", "compensated")
 CANCEL_REQUESTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
 
 
-async def test_pivot_that_no_worker_took_is_withdrawn_by_a_cancel(harness: WorkerHarness) -> None:
-    """It cannot have happened: everything before it is made up for."""
+async def test_pivot_without_a_worker_is_withdrawn_by_a_cancel(harness: WorkerHarness) -> None:
+    """The pivot cannot have happened, and every step before the pivot is compensated."""
     trip = await harness.start_trip("hotel", "pay-on-unpolled-queue", "ticket")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=2)
 
@@ -23,8 +23,8 @@ async def test_pivot_that_no_worker_took_is_withdrawn_by_a_cancel(harness: Worke
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
-async def test_pivot_that_ends_well_in_spite_of_a_cancel_completes(harness: WorkerHarness) -> None:
-    """It has begun, so its verdict decides: done."""
+async def test_pivot_done_in_spite_of_a_cancel_completes(harness: WorkerHarness) -> None:
+    """The pivot has started, and the outcome decides: done."""
     latch = harness.participants.block("pay")
     trip = await harness.start_trip("hotel", "pay", "short-sleep", "ticket")
     await latch.entered.wait()
@@ -37,10 +37,8 @@ async def test_pivot_that_ends_well_in_spite_of_a_cancel_completes(harness: Work
     assert harness.participants.started == ["book-hotel", "pay", "send-ticket"]
 
 
-async def test_pivot_that_obeys_a_cancel_is_tried_again_until_it_says_how_it_ended(
-    harness: WorkerHarness,
-) -> None:
-    """It has begun and may have happened: only the participant can tell, by the same key."""
+async def test_pivot_ended_by_a_cancel_is_attempted_until_the_outcome(harness: WorkerHarness) -> None:
+    """The pivot may have happened: only the participant knows the outcome, under the same key."""
     harness.client = TimeSkipper(harness.client).client
     latch = ActivityLatch()
     harness.participants.when("pay", latch.block_with_heartbeats)
@@ -53,8 +51,8 @@ async def test_pivot_that_obeys_a_cancel_is_tried_again_until_it_says_how_it_end
     assert harness.participants.keys["pay"] == [f"{trip.id}:pay"] * 2
 
 
-async def test_cancel_that_arrives_with_the_answer_of_the_pivot_asks_again(harness: WorkerHarness) -> None:
-    """Temporal drops an answer that comes together with a cancel; the same key gets it once more."""
+async def test_cancel_together_with_the_answer_of_the_pivot_asks_again(harness: WorkerHarness) -> None:
+    """Temporal drops an answer together with a cancel; the saga asks again with the same key."""
     await harness.stop_workers()
     workflows = await harness.start_worker(activities=False)
     await harness.start_worker(workflows=False)
@@ -73,8 +71,8 @@ async def test_cancel_that_arrives_with_the_answer_of_the_pivot_asks_again(harne
     assert "cancel-hotel" not in harness.participants.started
 
 
-async def test_pivot_that_refuses_after_a_cancel_compensates(harness: WorkerHarness) -> None:
-    """Its verdict decides: rejected, so the cancel takes its course."""
+async def test_pivot_rejected_after_a_cancel_compensates(harness: WorkerHarness) -> None:
+    """The outcome of the pivot decides: rejected, and the cancelled saga compensates."""
     harness.client = TimeSkipper(harness.client).client
     latch = ActivityLatch()
     harness.participants.when("pay", latch.block_with_heartbeats, rejects())
@@ -87,8 +85,8 @@ async def test_pivot_that_refuses_after_a_cancel_compensates(harness: WorkerHarn
     assert harness.participants.started == ["book-hotel", "pay", "pay", "cancel-hotel"]
 
 
-async def test_pivot_that_refuses_compensates_everything_before_it(harness: WorkerHarness) -> None:
-    """Rejected: it did not happen."""
+async def test_rejected_pivot_compensates_every_step_before(harness: WorkerHarness) -> None:
+    """A rejected pivot did not happen."""
     harness.participants.when("pay", rejects("card_declined"))
 
     trip = await harness.start_trip("hotel", "flight", "pay", "ticket")
@@ -97,8 +95,8 @@ async def test_pivot_that_refuses_compensates_everything_before_it(harness: Work
     assert harness.participants.started[2:] == ["pay", "cancel-flight", "cancel-hotel"]
 
 
-async def test_pivot_of_unknown_outcome_is_stuck_until_there_is_a_verdict(harness: WorkerHarness) -> None:
-    """It may have happened, so it can neither be given up nor be compensated."""
+async def test_pivot_of_unknown_outcome_is_stuck_until_the_answer(harness: WorkerHarness) -> None:
+    """The pivot may have happened: the saga can neither give the pivot up nor compensate."""
     harness.client = TimeSkipper(harness.client).client
     harness.participants.when("pay", *[fails()] * 6)
 
@@ -108,7 +106,7 @@ async def test_pivot_of_unknown_outcome_is_stuck_until_there_is_a_verdict(harnes
     ending = await harness.wait_for_ending(trip)
     assert (ending.closed, ending.saga) == ("COMPLETED", "completed")
     assert harness.participants.started == ["book-hotel", *["pay"] * 7]
-    # Those of its policy, and then longer ones, lest its history is full before there is a verdict.
+    # The pauses of the retry policy, and then longer pauses, because the size of a history is limited.
     assert await harness.timer_durations(trip) == [0.02, 5, 10, 20, 40, 80]
 
 
@@ -127,8 +125,8 @@ async def test_pivot_with_unlimited_attempts_is_stuck_after_its_schedule_to_clos
     assert await harness.timer_durations(trip) == [0.02, 5, 10, 20, 40]
 
 
-async def test_pauses_of_a_pivot_are_never_shorter_than_those_of_its_policy(harness: WorkerHarness) -> None:
-    """Whoever declares them knows its participant."""
+async def test_pauses_of_a_pivot_are_never_shorter_than_in_the_policy(harness: WorkerHarness) -> None:
+    """The author of the retry policy knows the participant."""
     harness.client = TimeSkipper(harness.client).client
     harness.participants.when("pay", fails(), fails())
 
@@ -139,10 +137,10 @@ async def test_pauses_of_a_pivot_are_never_shorter_than_those_of_its_policy(harn
 
 
 @pytest.mark.parametrize("answer", [fails(final=True), returns(["unreadable"])], ids=["broken", "unreadable"])
-async def test_pivot_that_would_be_answered_the_same_waits_for_a_person(
+async def test_pivot_with_a_final_failure_waits_for_an_operator(
     harness: WorkerHarness, answer: Response
 ) -> None:
-    """No timer runs, however many attempts its policy has; `saga-retry` ends the wait."""
+    """No timer runs, however many attempts the policy has; `saga-retry` ends the wait."""
     harness.participants.when("pay", answer)
     trip = await harness.start_trip("hotel", "pay")
     await harness.wait_for_status(trip, "stuck")
@@ -154,8 +152,8 @@ async def test_pivot_that_would_be_answered_the_same_waits_for_a_person(
     assert harness.participants.started == ["book-hotel", "pay", "pay"]
 
 
-async def test_pivot_with_a_probe_is_asked_for_until_there_is_a_verdict(harness: WorkerHarness) -> None:
-    """The participant may know later what it does not know now."""
+async def test_pivot_with_a_probe_is_repeated_until_the_outcome(harness: WorkerHarness) -> None:
+    """The participant may know the outcome later, although not now."""
     harness.client = TimeSkipper(harness.client).client
     harness.participants.when("pay", *[fails(final=True)] * 2)
     harness.participants.when(
@@ -170,8 +168,8 @@ async def test_pivot_with_a_probe_is_asked_for_until_there_is_a_verdict(harness:
 
 
 @pytest.mark.parametrize("wait", ["short-sleep", "wait", "wait-ignoring-cancel"])
-async def test_cancel_after_the_pivot_changes_nothing(harness: WorkerHarness, wait: str) -> None:
-    """Not even in a timer or a condition of the workflow's own."""
+async def test_cancel_after_the_pivot_has_no_effect(harness: WorkerHarness, wait: str) -> None:
+    """The cancel does not reach a timer or a condition of the workflow code either."""
     trip = await harness.start_trip("hotel", "pay", wait, "flight", "ticket")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=3)
 
@@ -183,8 +181,8 @@ async def test_cancel_after_the_pivot_changes_nothing(harness: WorkerHarness, wa
     assert harness.participants.started == ["book-hotel", "pay", "book-flight", "send-ticket"]
 
 
-async def test_cancel_of_a_step_after_the_pivot_changes_nothing(harness: WorkerHarness) -> None:
-    """The activity is not even told."""
+async def test_cancel_of_a_step_after_the_pivot_has_no_effect(harness: WorkerHarness) -> None:
+    """The activity does not receive the cancel."""
     latch = ActivityLatch()
     harness.participants.when("book-car", latch.block_with_heartbeats)
     trip = await harness.start_trip("pay", "car", "ticket")
@@ -205,8 +203,8 @@ async def test_cancel_of_a_step_after_the_pivot_changes_nothing(harness: WorkerH
     ]
 
 
-async def test_time_limit_after_a_cancelled_pivot_still_fires(harness: WorkerHarness) -> None:
-    """The guard keeps the workflow's cancel away, and nothing else."""
+async def test_timeout_after_a_cancelled_pivot_still_fires(harness: WorkerHarness) -> None:
+    """The saga keeps only the workflow's cancel away from the code in the block."""
     latch = harness.participants.block("pay")
     trip = await harness.start_trip("pay", "asyncio-timeout", "ticket")
     await latch.entered.wait()
@@ -218,8 +216,8 @@ async def test_time_limit_after_a_cancelled_pivot_still_fires(harness: WorkerHar
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
-async def test_step_after_the_pivot_is_tried_until_it_is_done(harness: WorkerHarness) -> None:
-    """A refusal there waits for a person, and is never compensated."""
+async def test_step_after_the_pivot_is_attempted_until_done(harness: WorkerHarness) -> None:
+    """A rejection after the pivot waits for an operator, and is never compensated."""
     harness.participants.when("send-ticket", rejects())
     trip = await harness.start_trip("hotel", "pay", "ticket")
     await harness.wait_for_status(trip, "stuck")
@@ -232,7 +230,7 @@ async def test_step_after_the_pivot_is_tried_until_it_is_done(harness: WorkerHar
 
 
 async def test_error_after_the_pivot_fails_the_task_and_not_the_workflow(harness: WorkerHarness) -> None:
-    """It is a bug in the workflow, which waits for better code; nothing is lost meanwhile."""
+    """The workflow has a bug and waits for corrected code, without losing a step."""
     trip = await harness.start_trip("hotel", "pay", "fail")
 
     failed = await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
@@ -241,7 +239,7 @@ async def test_error_after_the_pivot_fails_the_task_and_not_the_workflow(harness
     assert "after the pivot" in message
     assert harness.participants.started == ["book-hotel", "pay"]
     await trip.terminate("the code is not going to be mended")
-    harness.workflow_ids.remove(trip.id)  # what failed its tasks fails in replay
+    harness.workflow_ids.remove(trip.id)  # failed workflow tasks also fail in a replay
 
 
 @pytest.mark.parametrize(
@@ -252,24 +250,24 @@ async def test_error_after_the_pivot_fails_the_task_and_not_the_workflow(harness
     ],
     ids=["second-pivot", "child-after-pivot"],
 )
-async def test_what_may_fail_has_no_place_after_the_pivot(
+async def test_fallible_work_after_the_pivot_is_refused(
     harness: WorkerHarness, do: tuple[str | TripPlan, ...], message: str
 ) -> None:
-    """A badly written saga is told so, in its failing workflow task."""
+    """A definition error after the pivot fails the workflow task with a clear message."""
     trip = await harness.start_trip(*do)
 
     failed = await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
 
     assert message in failed.workflow_task_failed_event_attributes.failure.message
     await trip.terminate("the code is not going to be mended")
-    harness.workflow_ids.remove(trip.id)  # what failed its tasks fails in replay
+    harness.workflow_ids.remove(trip.id)  # failed workflow tasks also fail in a replay
 
 
 @pytest.mark.parametrize("do", [("hotel", "pay", "wait-after-block"), ("hotel", "car", "wait-after-block")])
-async def test_cancel_after_the_saga_has_completed_changes_nothing(
+async def test_cancel_after_the_saga_has_completed_has_no_effect(
     harness: WorkerHarness, do: tuple[str, ...]
 ) -> None:
-    """P6: a workflow whose effects are all there does not close as if there were none."""
+    """P6: the workflow closes as completed, because all effects stay."""
     trip = await harness.start_trip(*do)
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=3)
@@ -284,16 +282,16 @@ async def test_cancel_after_the_saga_has_completed_changes_nothing(
     ]
 
 
-async def test_pivot_in_doubt_that_no_worker_takes_makes_the_saga_stuck(harness: WorkerHarness) -> None:
-    """P8: nothing but a worker can tell what became of it, and a person can have it asked for again."""
+async def test_unknown_pivot_without_a_worker_makes_the_saga_stuck(harness: WorkerHarness) -> None:
+    """P8: only a worker can find the outcome, and an operator can request another attempt."""
     await harness.stop_workers()
     await harness.start_worker(activities=False)
-    doers = await harness.start_worker(workflows=False)
+    activity_worker = await harness.start_worker(workflows=False)
     latch = harness.participants.block("pay")
     trip = await harness.start_trip("pay-with-schedule-to-start")
     await latch.entered.wait()
 
-    await harness.stop_workers(doers)
+    await harness.stop_workers(activity_worker)
     await harness.wait_for_status(trip, "stuck")
     assert "pay: no worker started the activity in time" in await harness.current_details(trip)
     latch.released.set()

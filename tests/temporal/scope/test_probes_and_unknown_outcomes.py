@@ -1,4 +1,4 @@
-"""Unknown outcomes: probed, tolerated in best effort, and messages that cannot be sent at all."""
+"""Unknown outcomes and probes, and messages with an invalid size or format."""
 
 import pytest
 from temporalio.api.enums.v1 import EventType
@@ -7,7 +7,7 @@ from ..fixtures.trip_participants import fails, rejects, returns
 from ..fixtures.trip_plan import Booking
 from ..fixtures.worker_harness import Ending, WorkerHarness
 
-# The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
+# Tests of cancels, pivots and children cover the cache; here, each workflow task is a replay.
 pytestmark = pytest.mark.parametrize("harness", [0], indirect=True, ids=["evicted"])
 
 DONE = {"outcome": "done", "result": {"number": "h-1"}}
@@ -15,8 +15,8 @@ REJECTED = {"outcome": "rejected", "code": "never", "reason": "it never came"}
 UNKNOWN = {"outcome": "unknown"}
 
 
-async def test_a_probe_finds_that_the_action_is_done(harness: WorkerHarness) -> None:
-    """The saga goes on with the result that it found; the same key was asked for."""
+async def test_a_probe_finds_a_done_action(harness: WorkerHarness) -> None:
+    """The saga continues with the result from the probe; the probe gets the key of the action."""
     harness.participants.when("book-hotel", fails())
     harness.participants.when("find-hotel", returns(DONE))
     trip = await harness.start_trip("probed-hotel", "look", "fail")
@@ -27,8 +27,8 @@ async def test_a_probe_finds_that_the_action_is_done(harness: WorkerHarness) -> 
     assert {key for name, key in harness.participants.calls if "hotel" in name} == {f"{trip.id}:probed-hotel"}
 
 
-async def test_a_probe_finds_that_the_action_was_rejected(harness: WorkerHarness) -> None:
-    """It has no effect, so it is not compensated."""
+async def test_a_probe_finds_a_rejected_action(harness: WorkerHarness) -> None:
+    """A rejected action has no effect, and is not compensated."""
     harness.participants.when("book-hotel", fails())
     harness.participants.when("find-hotel", returns(REJECTED))
     trip = await harness.start_trip("flight", "probed-hotel")
@@ -38,10 +38,10 @@ async def test_a_probe_finds_that_the_action_was_rejected(harness: WorkerHarness
 
 
 @pytest.mark.parametrize("found", [returns(UNKNOWN), fails(final=True), returns({"nonsense": 1}), rejects()])
-async def test_a_probe_that_does_not_know_leaves_it_unknown(harness: WorkerHarness, found: object) -> None:
-    """What may have happened is compensated."""
+async def test_a_probe_may_leave_the_outcome_unknown(harness: WorkerHarness, found: object) -> None:
+    """A possibly done action is compensated."""
     harness.participants.when("book-hotel", fails())
-    harness.participants.when("find-hotel", found)  # type: ignore[arg-type] # one of several answers
+    harness.participants.when("find-hotel", found)  # type: ignore[arg-type] # `found` is a `Response`
     trip = await harness.start_trip("probed-hotel")
 
     assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "unknown_outcome")
@@ -49,10 +49,10 @@ async def test_a_probe_that_does_not_know_leaves_it_unknown(harness: WorkerHarne
 
 
 @pytest.mark.parametrize("found", [DONE, REJECTED])
-async def test_a_probe_gives_the_verdict_on_the_pivot(
+async def test_a_probe_finds_the_outcome_of_the_pivot(
     harness: WorkerHarness, found: dict[str, object]
 ) -> None:
-    """Without a second attempt."""
+    """The pivot is not attempted again."""
     harness.participants.when("pay", fails())
     harness.participants.when("find-payment", returns(found))
     trip = await harness.start_trip("hotel", "pay-probed")
@@ -64,10 +64,10 @@ async def test_a_probe_gives_the_verdict_on_the_pivot(
 
 
 @pytest.mark.parametrize("rest", [(), ("look",), ("pay",)])
-async def test_a_saga_that_passes_over_an_unknown_outcome_does_not_complete(
+async def test_a_saga_with_an_ignored_unknown_outcome_does_not_complete(
     harness: WorkerHarness, rest: tuple[str, ...]
 ) -> None:
-    """P2: what may have happened, and was not counted on, would be left over."""
+    """P2: the action may have happened, and the saga compensates instead of completing."""
     harness.participants.when("book-flight", fails())
     trip = await harness.start_trip("hotel", "anyway-flight", *rest)
 
@@ -76,8 +76,8 @@ async def test_a_saga_that_passes_over_an_unknown_outcome_does_not_complete(
     assert harness.participants.started[-2:] == ["cancel-flight", "cancel-hotel"]
 
 
-async def test_a_saga_may_pass_over_a_refusal(harness: WorkerHarness) -> None:
-    """It left no effect: the saga takes another way."""
+async def test_a_saga_may_ignore_a_rejection(harness: WorkerHarness) -> None:
+    """A rejected action has no effect, and the saga continues with another step."""
     harness.participants.when("book-flight", rejects())
     trip = await harness.start_trip("anyway-flight", "car")
 
@@ -85,8 +85,8 @@ async def test_a_saga_may_pass_over_a_refusal(harness: WorkerHarness) -> None:
 
 
 @pytest.mark.parametrize("size", [1_100_000, 3_000_000])
-async def test_a_message_that_would_wedge_the_workflow_is_not_sent(harness: WorkerHarness, size: int) -> None:
-    """The saga fails as if its participant had refused, and makes up for what was done."""
+async def test_a_message_above_the_size_limit_is_not_sent(harness: WorkerHarness, size: int) -> None:
+    """The saga fails as after a rejection, and compensates the done steps."""
     trip = await harness.start_trip("hotel", f"big-{size}", "look")
 
     assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "message_too_large")
@@ -94,16 +94,16 @@ async def test_a_message_that_would_wedge_the_workflow_is_not_sent(harness: Work
     assert "the message of book-flight has" in str(await harness.wait_for_failure(trip))
 
 
-async def test_a_message_that_is_no_json_is_not_sent(harness: WorkerHarness) -> None:
-    """As above."""
+async def test_a_message_outside_of_json_is_not_sent(harness: WorkerHarness) -> None:
+    """The saga fails as after a rejection, and compensates the done steps."""
     trip = await harness.start_trip("hotel", "no-json", "look")
 
     assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "message_unreadable")
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
-async def test_a_child_whose_message_is_too_large_is_not_started(harness: WorkerHarness) -> None:
-    """As above."""
+async def test_a_child_with_too_large_a_message_is_not_started(harness: WorkerHarness) -> None:
+    """The saga fails as after a rejection, and the history has no start of the child."""
     trip = await harness.start_trip("hotel", "big-child")
 
     assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "message_too_large")
@@ -111,8 +111,8 @@ async def test_a_child_whose_message_is_too_large_is_not_started(harness: Worker
     assert EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED not in kinds
 
 
-async def test_a_step_with_a_deadline_does_not_wait_for_workers_for_ever(harness: WorkerHarness) -> None:
-    """It is compensated, as a worker may have been there."""
+async def test_a_step_with_a_timeout_does_not_wait_for_workers_forever(harness: WorkerHarness) -> None:
+    """The step is compensated, because a worker may have taken the action."""
     trip = await harness.start_trip("hotel", "car-with-schedule-to-close")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT)
     await harness.start_worker("unpolled-queue", workflows=False)
@@ -122,10 +122,11 @@ async def test_a_step_with_a_deadline_does_not_wait_for_workers_for_ever(harness
 
 
 @pytest.mark.parametrize("word", ["abandoned", "same-id"])
-async def test_a_plain_activity_that_could_wedge_the_workflow_is_refused(
-    harness: WorkerHarness, word: str
-) -> None:
-    """One that is abandoned and fails after its cancel does (Temporal 1.35), and one with a step's id."""
+async def test_an_abandoned_activity_or_a_duplicate_id_is_refused(harness: WorkerHarness, word: str) -> None:
+    """A plain activity must not be abandoned on cancel, and must not have the id of a step.
+
+    In Temporal 1.35, the failure of an abandoned activity after the cancel blocks the workflow.
+    """
     trip = await harness.start_trip("hotel", word)
 
     ending = await harness.wait_for_ending(trip)
@@ -133,18 +134,16 @@ async def test_a_plain_activity_that_could_wedge_the_workflow_is_refused(
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
-async def test_a_child_that_fails_after_activities_of_no_saga_is_lost(harness: WorkerHarness) -> None:
-    """P8: nobody knows what it has left, so its parent says that it is stuck, and waits for a person."""
+async def test_a_child_failed_after_plain_activities_is_unknown(harness: WorkerHarness) -> None:
+    """P8: the effects of the child are unknown, and the stuck parent waits for an operator."""
     trip = await harness.start_trip("hotel", "child-without-saga")
 
     await harness.wait_for_status(trip, "stuck")
     assert harness.participants.started[-1] == "cancel-hotel"
 
 
-async def test_a_result_that_is_too_large_to_be_passed_on_is_one_that_nobody_knows(
-    harness: WorkerHarness,
-) -> None:
-    """P11: the compensation is sent without it, and not held back for ever."""
+async def test_a_result_too_large_for_the_compensation_is_left_out(harness: WorkerHarness) -> None:
+    """P11: the compensation runs without the result, instead of never."""
     harness.participants.when("book-hotel", returns({"number": "x" * 1_100_000}))
     trip = await harness.start_trip("hotel", "fail")
 

@@ -1,4 +1,4 @@
-"""A compensation that does not succeed makes the saga stuck, which it says, and it is never given up."""
+"""A failing compensation makes the saga stuck, and is never given up."""
 
 from datetime import timedelta
 
@@ -12,12 +12,12 @@ from sagas.operator import COMPLETE, RETRY, SKIP, CompleteRequest, SkipRequest
 from ..fixtures.trip_participants import fails, rejects, returns
 from ..fixtures.worker_harness import Ending, WorkerHarness
 
-# The cache is the business of the tests of cancels, pivots and children; here each task is a replay.
+# Tests of cancels, pivots and children cover the cache; here, each workflow task is a replay.
 pytestmark = pytest.mark.parametrize("harness", [0], indirect=True, ids=["evicted"])
 
 
-async def test_compensation_that_fails_and_then_succeeds_mends_itself(harness: WorkerHarness) -> None:
-    """The saga was stuck for a while, nobody did anything, and it ends compensated."""
+async def test_failing_compensation_succeeds_without_an_operator(harness: WorkerHarness) -> None:
+    """The saga is stuck for a while, and ends as compensated without any verb."""
     harness.client = TimeSkipper(harness.client).client
     harness.participants.when("cancel-flight", fails(), fails(), fails())
 
@@ -27,13 +27,13 @@ async def test_compensation_that_fails_and_then_succeeds_mends_itself(harness: W
     assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "ApplicationError")
     assert harness.participants.started[2:] == [
         "cancel-flight",
-        "cancel-hotel",  # one that fails does not hold up the others
+        "cancel-hotel",  # a failing compensation does not delay the others
         *["cancel-flight"] * 3,
     ]
 
 
 async def test_pauses_between_the_rounds_grow(harness: WorkerHarness) -> None:
-    """From five seconds to five minutes."""
+    """The pauses grow from five seconds to five minutes."""
     harness.client = TimeSkipper(harness.client).client
     harness.participants.when("cancel-flight", *[fails()] * 8)
 
@@ -43,8 +43,8 @@ async def test_pauses_between_the_rounds_grow(harness: WorkerHarness) -> None:
     assert await harness.timer_durations(trip) == [5, 10, 20, 40, 80, 160, 300, 300]
 
 
-async def test_pauses_are_longer_where_what_is_sent_is_large(harness: WorkerHarness) -> None:
-    """P7: the server terminates a saga whose history is full; an hour once a tenth of it is."""
+async def test_pauses_are_longer_for_large_messages(harness: WorkerHarness) -> None:
+    """P7: large messages fill the history, and the server terminates a saga with a full history."""
     harness.client = TimeSkipper(harness.client).client
     harness.participants.when("cancel-flight", *[fails()] * 8)
 
@@ -54,8 +54,8 @@ async def test_pauses_are_longer_where_what_is_sent_is_large(harness: WorkerHarn
     assert await harness.timer_durations(trip) == [5, 10, 20, 40, 80, 160, 320, 640]
 
 
-async def test_what_has_failed_is_shown_before_its_round_is_over(harness: WorkerHarness) -> None:
-    """P8: the others may take long, and an operator can see to it meanwhile."""
+async def test_a_failure_is_shown_before_the_end_of_the_round(harness: WorkerHarness) -> None:
+    """P8: an operator can skip the failed compensation while other compensations still run."""
     harness.participants.when("cancel-flight", rejects("too_late"))
     hotel = harness.participants.block("cancel-hotel")
     trip = await harness.start_trip("hotel", "flight", "fail")
@@ -71,10 +71,8 @@ async def test_what_has_failed_is_shown_before_its_round_is_over(harness: Worker
     assert harness.participants.started[2:] == ["cancel-flight", "cancel-hotel"]
 
 
-async def test_what_was_refused_is_left_alone_while_something_else_is_tried_again(
-    harness: WorkerHarness,
-) -> None:
-    """Until a person asks for it; the saga rests without end once nothing else is left."""
+async def test_a_rejected_compensation_is_not_retried_with_the_others(harness: WorkerHarness) -> None:
+    """The rejected compensation waits for an operator, without a timer after the other retries."""
     harness.client = TimeSkipper(harness.client).client
     harness.participants.when("cancel-flight", rejects("too_late"))
     harness.participants.when("cancel-hotel", *[fails()] * 4)
@@ -92,8 +90,8 @@ async def test_what_was_refused_is_left_alone_while_something_else_is_tried_agai
     assert await harness.timer_durations(trip) == [5, 10]
 
 
-async def test_what_was_refused_is_left_alone_while_another_one_is_settled(harness: WorkerHarness) -> None:
-    """A person's word on one of them says nothing of the other."""
+async def test_a_rejected_compensation_is_not_retried_after_a_skip(harness: WorkerHarness) -> None:
+    """The manual resolution of a step has no effect on another rejected compensation."""
     harness.participants.when("cancel-flight", rejects("too_late"))
     harness.participants.when("cancel-hotel", rejects("closed"))
     trip = await harness.start_trip("hotel", "flight", "fail")
@@ -108,10 +106,10 @@ async def test_what_was_refused_is_left_alone_while_another_one_is_settled(harne
 
 
 @pytest.mark.parametrize("verb", [SKIP, RETRY])
-async def test_a_compensation_that_no_worker_takes_makes_the_saga_stuck(
+async def test_a_compensation_without_a_worker_makes_the_saga_stuck(
     harness: WorkerHarness, verb: str
 ) -> None:
-    """P8: it says so, and takes verbs; it is tried again as anything else."""
+    """P8: the saga shows the reason and takes verbs; the compensation is retried like any other."""
     trip = await harness.start_trip("hotel-with-unpolled-compensation", "fail")
 
     await harness.wait_for_status(trip, "stuck")
@@ -129,15 +127,13 @@ async def test_a_compensation_that_no_worker_takes_makes_the_saga_stuck(
     assert harness.participants.started[1:] == ([] if verb == SKIP else ["cancel-hotel"])
 
 
-async def test_a_worker_that_goes_away_between_two_attempts_does_not_prolong_their_round(
-    harness: WorkerHarness,
-) -> None:
-    """P8: the wait for the next worker is not added to what the attempts before have taken."""
+async def test_a_worker_lost_between_two_attempts_does_not_prolong_the_round(harness: WorkerHarness) -> None:
+    """P8: the same timeout covers the earlier attempts and the wait for the next worker."""
     latch = harness.participants.block("cancel-hotel")
-    nobody = await harness.start_worker("unpolled-queue", workflows=False)
+    worker = await harness.start_worker("unpolled-queue", workflows=False)
     trip = await harness.start_trip("hotel-with-late-compensation-worker", "fail")
     await latch.entered.wait()
-    await harness.stop_workers(nobody)
+    await harness.stop_workers(worker)
 
     timed_out = await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT)
     failure = timed_out.activity_task_timed_out_event_attributes.failure
@@ -151,10 +147,10 @@ async def test_a_worker_that_goes_away_between_two_attempts_does_not_prolong_the
 
 
 @pytest.mark.parametrize("verb", [COMPLETE, RETRY])
-async def test_a_step_after_the_pivot_that_no_worker_takes_makes_the_saga_stuck(
+async def test_a_step_after_the_pivot_without_a_worker_makes_the_saga_stuck(
     harness: WorkerHarness, verb: str
 ) -> None:
-    """Its probe would find no worker either, so it is not asked."""
+    """The probe is not scheduled, because the probe would find no worker either."""
     trip = await harness.start_trip("pay", "car-with-probe-on-unpolled-queue")
 
     await harness.wait_for_status(trip, "stuck")
@@ -179,10 +175,10 @@ async def test_a_step_after_the_pivot_that_no_worker_takes_makes_the_saga_stuck(
         ),
     ],
 )
-async def test_only_what_must_succeed_waits_for_a_worker_for_so_long(
+async def test_only_mandatory_activities_limit_the_wait_for_a_worker(
     harness: WorkerHarness, do: tuple[str, ...], waits: dict[str, int]
 ) -> None:
-    """The others wait as long as there is none; a probe of the pivot is past all waiting."""
+    """Compensations, probes and later steps have a schedule-to-start timeout; the pivot does not."""
     harness.participants.when("pay", fails())
     harness.participants.when("book-hotel", *[fails()] * ("pay-probed" in do))
     found = returns({"outcome": "done", "result": {"number": "1"}})
@@ -199,19 +195,19 @@ async def test_only_what_must_succeed_waits_for_a_worker_for_so_long(
     } == {activity_id: timedelta(seconds=seconds) for activity_id, seconds in waits.items()}
 
 
-async def test_details_say_what_keeps_failing_and_what_is_owed(harness: WorkerHarness) -> None:
-    """Who looks into the Web UI sees at which step; and at which, when it is past the pivot."""
+async def test_details_show_failing_and_pending_compensations(harness: WorkerHarness) -> None:
+    """The details in the Web UI name the failing steps, before the pivot and after the pivot."""
     harness.participants.when("cancel-flight", rejects("too_late"))
     harness.participants.when("cancel-hotel", rejects("closed"))
     trip = await harness.start_trip("hotel", "look", "flight", "car", "fail")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED, nth=2)
-    back = await harness.current_details(trip)
+    before = await harness.current_details(trip)
     harness.participants.when("book-hotel", rejects("closed"))
     forward = await harness.start_trip("pay", "hotel")
     await harness.wait_for_status(forward, "stuck")
 
-    assert back.splitlines()[0] == "**stuck**: book-flight: too_late, sorry; book-hotel: closed, sorry"
-    assert back.splitlines()[4:] == [
+    assert before.splitlines()[0] == "**stuck**: book-flight: too_late, sorry; book-hotel: closed, sorry"
+    assert before.splitlines()[4:] == [
         "| book-hotel | ✓ done | **keeps failing** |",
         "| look-around | ✓ done |  |",
         "| book-flight | ✓ done | **keeps failing** |",
@@ -222,8 +218,8 @@ async def test_details_say_what_keeps_failing_and_what_is_owed(harness: WorkerHa
     ] == "| book-hotel | … under way, **keeps failing** |  |"
 
 
-async def test_final_refusal_of_a_compensation_waits_for_an_operator(harness: WorkerHarness) -> None:
-    """Another try would be answered the same, so no timer runs; `saga-retry` ends the wait."""
+async def test_rejected_compensation_waits_for_an_operator(harness: WorkerHarness) -> None:
+    """No timer runs, because a retry would be rejected again; `saga-retry` ends the wait."""
     harness.participants.when("cancel-hotel", rejects("too_late"))
     trip = await harness.start_trip("hotel", "fail")
     await harness.wait_for_status(trip, "stuck")
@@ -236,8 +232,8 @@ async def test_final_refusal_of_a_compensation_waits_for_an_operator(harness: Wo
     assert EventType.EVENT_TYPE_TIMER_STARTED not in kinds
 
 
-async def test_retry_of_a_saga_that_is_not_stuck_is_refused(harness: WorkerHarness) -> None:
-    """And leaves it as it was."""
+async def test_retry_of_a_running_saga_is_refused(harness: WorkerHarness) -> None:
+    """The refused verb has no effect on the saga."""
     trip = await harness.start_trip("hotel", "wait")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
 
@@ -250,8 +246,8 @@ async def test_retry_of_a_saga_that_is_not_stuck_is_refused(harness: WorkerHarne
 
 
 @pytest.mark.parametrize("note", [{}, {"by": "", "because": "x"}, {"by": "mia", "because": "x", "x": 1}, 7])
-async def test_retry_without_a_proper_note_is_refused(harness: WorkerHarness, note: object) -> None:
-    """Who and why are part of it; the saga stays stuck and unharmed."""
+async def test_retry_with_an_invalid_note_is_refused(harness: WorkerHarness, note: object) -> None:
+    """The operator and the reason are required; after a refused retry, the saga is still stuck."""
     harness.participants.when("cancel-hotel", rejects())
     trip = await harness.start_trip("hotel", "fail")
     await harness.wait_for_status(trip, "stuck")
@@ -263,8 +259,8 @@ async def test_retry_without_a_proper_note_is_refused(harness: WorkerHarness, no
     assert (await harness.wait_for_ending(trip)).saga == "compensated"
 
 
-async def test_retry_wakes_a_pivot_that_is_stuck(harness: WorkerHarness) -> None:
-    """Wherever a saga is stuck, the operator's word ends the pause at once."""
+async def test_retry_wakes_a_stuck_pivot(harness: WorkerHarness) -> None:
+    """The verb ends the pause before the next attempt of the pivot at once."""
     harness.participants.when("pay", fails())
     trip = await harness.start_trip("hotel", "pay-with-long-backoff")
     await harness.wait_for_status(trip, "stuck")
