@@ -7,14 +7,14 @@ before the action leaves a tombstone, and the late action has no effect. `decide
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from json import dumps, loads
-from typing import Literal
+from typing import Literal, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 from sagas import RejectedError
 
@@ -93,7 +93,28 @@ def fingerprint(message: BaseModel) -> str:
     fingerprint when the model gets a new field with a default.
     """
     content = message.model_dump(mode="json", exclude_defaults=True)
-    return sha256(dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    ordered = _with_ordered_sets(content, message.model_dump(exclude_defaults=True))
+    return sha256(dumps(ordered, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _with_ordered_sets(content: JsonValue, value: object) -> JsonValue:
+    """JSON content with the members of sets in one order: each process orders the members differently.
+
+    Args:
+        content: The value in the types of JSON.
+        value: The value in the types of Python; a custom serializer may give another structure.
+    """
+    if isinstance(content, dict) and isinstance(value, dict):
+        fields = list(cast("dict[object, object]", value).values())
+        if len(fields) == len(content):
+            pairs = zip(content.items(), fields, strict=True)
+            return {key: _with_ordered_sets(each, original) for (key, each), original in pairs}
+    if isinstance(content, list) and isinstance(value, (list, tuple, set, frozenset)):
+        originals = list(cast("Collection[object]", value))
+        if len(originals) == len(content):
+            members = [_with_ordered_sets(*pair) for pair in zip(content, originals, strict=True)]
+            return sorted(members, key=dumps) if isinstance(value, (set, frozenset)) else members
+    return content
 
 
 def act(

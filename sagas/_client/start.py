@@ -14,7 +14,7 @@ from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ig
 from .._core.ids import check_saga_id
 from .._errors import DuplicateSagaError, StartError
 from .._history.payload_decoder import PayloadDecoder
-from .message_content import is_same_content
+from .._temporal.message_content import is_same_content
 from .outcome import SagaOutcome
 from .saga_handle import SagaHandle, result_type_of
 from .start_options import StartOptions, check_start_options

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, NoReturn
 
 from temporalio import workflow
+from temporalio.converter import PayloadConverter
 from temporalio.exceptions import is_cancelled_exception
 
 from .._core.compensation import PendingCompensation
@@ -18,6 +20,7 @@ from .._execution.activity_call import ActivityCall, run_attempts, snapshot
 from .._execution.retry_loop import RetryLoop, words
 from .._run.open_children import OpenChildren
 from .._run.scope import Scope
+from .._temporal.message_content import is_same_content
 from .._wire.activity_header import plain_header
 from .._wire.failures import compensated, trimmed_cause
 
@@ -58,10 +61,10 @@ class CompensationExecution:
             policy=spec.policy,
         )
         # A run that continues an earlier run executes the same lines of code again.
-        if (
-            known := next((each for each in self._of_earlier_run if _is_same(each, added)), None)
-        ) is not None:
-            self._of_earlier_run.remove(known)
+        converter = workflow.payload_converter()
+        known = (each for each in self._of_earlier_run if is_same_step(each, added, converter))
+        if (same := next(known, None)) is not None:
+            self._of_earlier_run.remove(same)
         else:
             self.after_compensation.append(added)
 
@@ -122,12 +125,16 @@ class CompensationExecution:
             workflow.logger.warning("after compensation: %s: %s", address, outcome.reason)
 
 
-def _is_same(one: PendingCompensation, other: PendingCompensation) -> bool:
-    """Whether two steps are the same; the arguments of an earlier run are plain data."""
+def is_same_step(one: PendingCompensation, other: PendingCompensation, converter: PayloadConverter) -> bool:
+    """Whether a step of an earlier run, with arguments as plain data, is the same as a step of this run."""
     if (one.address, one.activity, one.task_queue) != (other.address, other.activity, other.task_queue):
         return False
-    to_payloads = workflow.payload_converter().to_payloads
     try:
-        return to_payloads(one.arguments) == to_payloads(other.arguments)
+        stored, added = converter.to_payloads(one.arguments), converter.to_payloads(other.arguments)
     except Exception:  # noqa: BLE001 - arguments that cannot be sent were not carried over either
         return False
+    types = [type(argument) for argument in other.arguments]
+    return len(stored) == len(added) and all(
+        is_same_content(before, now, partial(converter.from_payload, type_hint=kind))
+        for before, now, kind in zip(stored, added, types, strict=True)
+    )

@@ -1,7 +1,11 @@
 """The idempotency-key contract of a participant, shown on a minimal participant: a counter."""
 
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -229,3 +233,44 @@ def test_the_order_of_fields_does_not_change_the_fingerprint() -> None:
         amount: int
 
     assert fingerprint(Reordered(amount=5, note="x")) == fingerprint(Add(amount=5, note="x"))
+
+
+class Tagged(BaseModel):
+    """A message with sets, nested and at the top."""
+
+    tags: frozenset[str]
+    groups: dict[str, tuple[set[str], int]] = {}
+
+
+TAGS = ("green", "black", "white", "herbal")
+PRINT_FINGERPRINT = """
+from choreography._transaction.fence import fingerprint
+from tests.contract.test_idempotency_key_contract import TAGS, Tagged
+print(fingerprint(Tagged(tags=TAGS, groups={"teas": (set(TAGS), 1)})))
+"""
+
+
+def test_each_process_computes_the_same_fingerprint_of_a_set() -> None:
+    """Python orders the members of a set by a seed of the process; a retry may arrive at another process."""
+    fingerprints = {
+        subprocess.run(
+            [sys.executable, "-c", PRINT_FINGERPRINT],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3", "4")
+    }
+
+    assert len(fingerprints) == 1
+
+
+def test_a_list_keeps_its_order_in_the_fingerprint() -> None:
+    """The members of a list are different content in another order."""
+
+    class Listed(BaseModel):
+        tags: list[str]
+
+    assert fingerprint(Listed(tags=["a", "b"])) != fingerprint(Listed(tags=["b", "a"]))

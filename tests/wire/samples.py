@@ -119,6 +119,7 @@ from sagas._messages.operator_updates import SKIPPED
 from sagas._plugin.handler_errors import update_error
 from sagas._plugin.interceptor import _ActivityInbound
 from sagas._plugin.plugin import SagaPlugin
+from sagas._run.concurrency_limit import ConcurrencyLimit
 from sagas._run.context import RunContext
 from sagas._run.status_publisher import StatusPublisher
 from sagas._run.task_size_limit import LARGEST as LARGEST_LOAD
@@ -664,7 +665,9 @@ def _refused_child(make_room: Callable[[], None], error: Exception) -> object:
     async def start(*_: object, **__: object) -> None:
         raise error
 
-    run = SimpleNamespace(task_size=SimpleNamespace(make_room=room), open_children=None)
+    run = SimpleNamespace(
+        task_size=SimpleNamespace(make_room=room), concurrency=ConcurrencyLimit(), open_children=None
+    )
     info = SimpleNamespace(workflow_id="order-7")
     with (
         patch.object(children, "current_context", lambda: run),

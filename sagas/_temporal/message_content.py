@@ -1,4 +1,4 @@
-"""Compares the messages of two starts by content."""
+"""Compares messages by content: each process orders the members of a set differently."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Mapping, Set
@@ -10,14 +10,12 @@ from temporalio.api.common.v1 import Payload
 
 
 def is_same_content(first: Payload, second: Payload, read: Callable[[Payload], object]) -> bool:
-    """Tells whether two payloads mean the same to the workflow.
-
-    Different bytes may have the same content: each process orders the members of a set differently.
+    """Whether two payloads have the same content for the receiver; different bytes may have the same content.
 
     Args:
         first: A payload.
         second: A payload.
-        read: Converts a payload to the argument of the workflow.
+        read: Converts a payload to the message.
     """
     return first.data == second.data or _content(first, read) == _content(second, read)
 
