@@ -1,4 +1,4 @@
-"""What the README shows is what happens."""
+"""The README is true: the code runs, and the links work."""
 
 import asyncio
 import os
@@ -10,13 +10,13 @@ from workers import EmbeddedTemporal
 
 README = Path(__file__).parents[2] / "README.md"
 CODE = re.compile(r"```.*?```", re.DOTALL)
-"""What looks like a link in it is none."""
+"""Code blocks may contain a text in the form of a link."""
 
 
-async def test_the_saga_of_the_readme_says_what_the_readme_says(
+async def test_the_saga_of_the_readme_prints_the_shown_output(
     temporal: EmbeddedTemporal, tmp_path: Path
 ) -> None:
-    """The saga runs as it stands there, beside nothing but a server, and prints what is shown below it."""
+    """The saga runs unchanged, with nothing but a server, and prints the output below the code."""
     code, output = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", README.read_text(), re.DOTALL).groups()  # type: ignore[union-attr]
     script = tmp_path / "trip.py"
     script.write_text(code)
@@ -29,13 +29,13 @@ async def test_the_saga_of_the_readme_says_what_the_readme_says(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await asyncio.wait_for(trip.communicate(), timeout=60)
+    output_bytes, _ = await asyncio.wait_for(trip.communicate(), timeout=60)
 
-    assert (trip.returncode, said.decode()) == (0, output)
+    assert (trip.returncode, output_bytes.decode()) == (0, output)
 
 
-def test_every_link_of_the_documents_leads_somewhere() -> None:
-    """A file that a document points to exists."""
+def test_every_link_of_the_documents_leads_to_a_file() -> None:
+    """The target file of every link exists."""
     root = README.parent
     documents = [
         README,

@@ -1,4 +1,4 @@
-"""One orchestrated saga is one trace: client, workflow, child, activities, HTTP, the services' doors."""
+"""An orchestrated saga is a single trace: client, workflow, child, activities, HTTP, and services."""
 
 import secrets
 from collections import Counter
@@ -50,7 +50,7 @@ async def participants(path: Path) -> AsyncGenerator[list[HttpParticipant], None
 
 
 async def run(client: Client, path: Path, message: Order, *, cached: int = 100) -> str:
-    """Runs the order saga to its end, whatever that is, and returns its id."""
+    """Runs the order saga to any end, and returns the id."""
     saga_id = f"order-{message.order_id}"
     async with (
         participants(path) as found,
@@ -77,14 +77,14 @@ def order(scenario: int) -> Order:
 
 
 def counted(found: Sequence[ReadableSpan]) -> Counter[tuple[str, str]]:
-    """How many spans of each name and each step there are."""
+    """The number of spans of each name and each step."""
     return Counter((span.name, str((span.attributes or {}).get("saga.step"))) for span in found)
 
 
 async def test_one_saga_is_one_trace_from_the_client_to_the_business_code(
     connect_client: ConnectClient, tmp_path: Path, spans: RecordedSpans
 ) -> None:
-    """Every span is under the one with which the client started it, in the order of who asked whom."""
+    """Every span descends from the span of the client, in the order of the calls."""
     client = await connect_client(OpenTelemetryPlugin(add_temporal_spans=True), SagaPlugin())
 
     saga_id = await run(client, tmp_path, order(0))
@@ -120,7 +120,7 @@ async def test_one_saga_is_one_trace_from_the_client_to_the_business_code(
 async def test_a_replay_creates_no_span(
     connect_client: ConnectClient, tmp_path: Path, spans: RecordedSpans, scenario: int
 ) -> None:
-    """Neither in a worker that forgets every workflow between two tasks, nor when a history is replayed."""
+    """Neither a worker without a cache nor a replay of a history creates further spans."""
     client = await connect_client(OpenTelemetryPlugin(add_temporal_spans=True), SagaPlugin())
     await run(client, tmp_path, order(scenario))
     once = list(spans.all)
@@ -137,10 +137,10 @@ async def test_a_replay_creates_no_span(
     assert len(spans.all) == len(once) + len(again)
 
 
-async def test_a_refusal_and_what_makes_up_for_it_are_in_the_trace_without_a_secret(
+async def test_rejection_and_compensation_are_traced_without_a_secret(
     connect_client: ConnectClient, tmp_path: Path, spans: RecordedSpans
 ) -> None:
-    """The outcome is told; e-mail, card, address, passwords and the texts of errors are not (P17)."""
+    """Spans have the outcome, but no e-mail, card, address, password or text of an error (P17)."""
     client = await connect_client(OpenTelemetryPlugin(add_temporal_spans=True), SagaPlugin())
     message = order(1)
 
@@ -150,15 +150,15 @@ async def test_a_refusal_and_what_makes_up_for_it_are_in_the_trace_without_a_sec
     assert (refused.attributes or {})["saga.outcome"] == "rejected"
     assert spans.named("release-stock")
     assert len(spans.traces) == 1
-    told = [message.customer.email, message.method.token, message.address.street, "hunter2"]
+    customer_data = [message.customer.email, message.method.token, message.address.street, "hunter2"]
     texts = ["the carrier does not deliver there", "exception.message", "exception.stacktrace"]
-    assert [secret for secret in [*told, *texts] if secret in spans.text()] == []
+    assert [secret for secret in [*customer_data, *texts] if secret in spans.text()] == []
 
 
 async def test_without_telemetry_nothing_is_recorded_or_sent(
     connect_client: ConnectClient, tmp_path: Path
 ) -> None:
-    """No header in the history, and none in a request."""
+    """Neither the history nor a request has a tracing header."""
     client = await connect_client(SagaPlugin())
 
     saga_id = await run(client, tmp_path, order(0))

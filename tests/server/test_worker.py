@@ -29,7 +29,7 @@ async def worker(
     graceful_shutdown: str = "30",
     namespace: str = "default",
 ) -> AsyncGenerator[ChildProcess]:
-    """A worker process that polls."""
+    """A polling worker process."""
     program = [sys.executable, "-m", "tests.server.worker_program"]
     command = [*program, temporal.address, task_queue, graceful_shutdown, namespace]
     async with ChildProcess(command, name="the worker", log=folder / "worker.log") as process:
@@ -40,7 +40,7 @@ async def worker(
 async def start_activity(
     client: Client, name: str, task_queue: str, file: Path
 ) -> WorkflowHandle[RunsOneActivity, None]:
-    """Starts a workflow, and waits until its activity runs."""
+    """Starts a workflow, and waits for a running activity."""
     handle = await client.start_workflow(
         RunsOneActivity.run, args=[name, str(file)], id=task_queue, task_queue=task_queue
     )
@@ -75,7 +75,7 @@ async def test_a_worker_reports_its_task_queue_and_ends_on_sigterm(
 async def test_a_running_activity_finishes_during_the_shutdown(
     temporal: EmbeddedTemporal, client: Client, tmp_path: Path
 ) -> None:
-    """An activity that ends within the graceful shutdown keeps its result."""
+    """An activity keeps the result if the activity ends within the graceful shutdown."""
     async with worker(temporal, "finishes", tmp_path) as process:
         release = tmp_path / "release"
         handle = await start_activity(client, "finishes_when_released", "finishes", release)
@@ -135,7 +135,7 @@ async def test_a_missing_search_attribute_is_registered(tmp_path: Path, temporal
 async def test_a_search_attribute_that_cannot_be_registered_refuses_the_worker(
     temporal: EmbeddedTemporal,
 ) -> None:
-    """The worker fails at its start, instead of every workflow task at the first compensation."""
+    """The worker fails at the start, instead of every workflow task at the first compensation."""
     client = await Client.connect(temporal.address, namespace="no-such-namespace", plugins=[SagaPlugin()])
 
     with pytest.raises(ConfigurationError, match=r"SagaStatus \(Keyword\).*search_attributes=False"):

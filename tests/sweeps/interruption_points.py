@@ -25,7 +25,7 @@ class Timing(StrEnum):
     """The state of the saga at an interruption point."""
 
     BEFORE_TASK = "before a workflow task"
-    """A workflow task waits for a worker: the task delivers the cancel together with its cause."""
+    """A workflow task waits for a worker: the task delivers the cancel together with the cause."""
     DURING_TASK = "during a workflow task"
     """A worker executes a workflow task: the server keeps the cancel until the task is completed."""
     IDLE = "idle"
@@ -37,13 +37,13 @@ class Timing(StrEnum):
     REPLY_PENDING = "reply pending"
     """The participant has acted, and has not replied yet."""
     WITH_COMPLETION = "with the completion"
-    """The activity or child ends before the workflow processes the cancel: one task delivers both."""
+    """The activity or child ends before the workflow processes the cancel: a single task delivers both."""
     AFTER_CLOSE = "after the close"
 
 
 @dataclass(frozen=True, slots=True)
 class AdmittedTasks:
-    """The number of tasks of a task queue that a gate admits before the gate closes."""
+    """The number of tasks of a task queue before the gate closes."""
 
     depth: int
     fresh: int
@@ -58,12 +58,12 @@ class InterruptionPoint:
         timing: The state of the saga.
         path: The path of the workflow, seen from the root.
         run: The number of the workflow's run.
-        event: The id of the last event of that run.
-        scheduled_event: The id of the event that has scheduled the open activity or child.
-        blocked: The activity that is blocked until the interruption: workflow id, activity id, and the
-            number of the schedule of that activity id.
-        workflow_tasks: The workflow tasks that are admitted.
-        activity_tasks: The activities that are admitted.
+        event: The id of the last event of the run.
+        scheduled_event: The id of the scheduled event of the open activity or child.
+        blocked: The activity to block until the interruption: workflow id, activity id, and the number of the
+            schedule of the activity id.
+        workflow_tasks: The admitted workflow tasks.
+        activity_tasks: The admitted activities.
     """
 
     timing: Timing

@@ -23,7 +23,7 @@ TERMINATED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED
 TIMED_OUT = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT
 
 CLOSED_BY_SERVER = {TERMINATED, TIMED_OUT}
-"""The events with which the server closes a workflow without running the code of the workflow."""
+"""The events of a workflow closed by the server, without running the code of the workflow."""
 
 TASK_TIMED_OUT = {
     EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
@@ -48,7 +48,7 @@ CLOSING_EVENTS = {
 
 
 class CompletedTask(NamedTuple):
-    """A completed workflow task: the ids of its started, its completed and its last event."""
+    """A completed workflow task: the ids of the started, the completed and the last event."""
 
     started: int
     completed: int
@@ -81,7 +81,7 @@ class RunHistory:
 
     @property
     def cancelled_at(self) -> int | None:
-        """The id of the event that requests a cancel, if there is one."""
+        """The id of the cancel request, if any."""
         return next((e.event_id for e in self.events if e.event_type == CANCEL_REQUESTED), None)
 
 
@@ -106,13 +106,13 @@ async def fetch_run_histories(client: Client, root_id: str) -> list[RunHistory]:
 
 
 def completed_task_of(event: HistoryEvent) -> int:
-    """The id of the completed workflow task that has written an event; 0 if there is none."""
+    """The id of the completed workflow task of an event; 0 without a task."""
     attributes = getattr(event, event.WhichOneof("attributes") or "", None)
     return int(getattr(attributes, "workflow_task_completed_event_id", 0))
 
 
 def scheduled_event_of(event: HistoryEvent) -> int:
-    """The id of the event that has scheduled the activity or child that ends with this event; else 0."""
+    """The id of the scheduled event of the activity or child that ends with this event; else 0."""
     if event.event_type not in CLOSING_EVENTS:
         return 0
     attributes = getattr(event, event.WhichOneof("attributes") or "", None)

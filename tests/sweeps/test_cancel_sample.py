@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def one_of_each_timing(shape: SagaShape, cases: list[CancelCase]) -> list[CancelCase]:
-    """One case of each timing, in turn with and without a cache; one case only for a sandboxed shape."""
+    """A case of each timing, in turn with and without a cache; a single case for a sandboxed shape."""
     by_timing: dict[str, list[CancelCase]] = {}
     for case in cases:
         by_timing.setdefault(case.point.timing, []).append(case)
@@ -30,7 +30,7 @@ def one_of_each_timing(shape: SagaShape, cases: list[CancelCase]) -> list[Cancel
 async def sweeps(
     sweep_clients: tuple[Client, ...], selected_shapes: list[SagaShape]
 ) -> AsyncIterator[dict[str, asyncio.Task[ShapeSweep]]]:
-    """The sweeps of the selected shapes, which run ahead of the tests."""
+    """The sweeps of the selected shapes, running ahead of the tests."""
     async with sweep_shapes(sweep_clients, selected_shapes, one_of_each_timing) as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""What type checkers must accept: the shape of a saga, with the types that it has."""
+"""Correct code for type checkers to accept: the shape of a saga, with all types."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -35,25 +35,25 @@ from sagas.operator import OperatorRequest, Preview, Rescue, SagaClient, SagaSum
 
 
 class Order(BaseModel):
-    """Asked."""
+    """The message of a participant."""
 
     id: str
 
 
 class Payment(BaseModel):
-    """Asked of another participant."""
+    """The message of another participant."""
 
     id: str
 
 
 class Reservation(BaseModel):
-    """Answered."""
+    """The result of a participant."""
 
     id: str
 
 
 class Charge(BaseModel):
-    """Answered by another participant."""
+    """The result of another participant."""
 
     id: str
 
@@ -200,7 +200,7 @@ class OrderSaga:
             saga.after_compensation(bare, order)
             saga.after_compensation(action(Inventory.reserve), order)
             charge = await saga.child(PaymentSaga.run, Payment(id=order.id), name="payment")
-        # Assigned, whatever happened: the block swallows nothing.
+        # The name is always assigned here: the block swallows no exception.
         assert_type(charge, Charge)
         return charge
 
@@ -210,7 +210,7 @@ async def own_branch(saga: Saga, order: Order) -> str:
 
 
 async def several(saga: Saga, order: Order) -> None:
-    """Branches are calls that are not awaited; up to four keep the type of each."""
+    """Branches are calls without an `await`; up to four branches keep the type of each."""
     seat, pay = of_operation, PaymentSaga.run
     payment = Payment(id=order.id)
     assert_type(await saga.parallel(saga.step(seat, order)), tuple[Reservation])
@@ -240,7 +240,7 @@ async def several(saga: Saga, order: Order) -> None:
 
 
 async def waiting(saga: Saga) -> None:
-    """What comes from outside has the type that it is expected with."""
+    """An external event has the declared type."""
     expected = saga.expect("payment-cleared", Payment)
     assert_type(expected, ExpectedEvent[Payment])
     assert_type(await saga.wait_for(expected), Payment)
@@ -257,7 +257,7 @@ async def passing_the_pivot(saga: Saga, payment: Payment) -> Charge:
 
 
 async def going_on(saga: Saga, order: Order) -> NoReturn:
-    """Nothing comes after it: no type checker misses the end of this function."""
+    """No code follows a continue-as-new, and type checkers accept the end of this function."""
     await saga.continue_as_new(order)
 
 
@@ -268,7 +268,7 @@ def opening() -> Saga:
 
 
 async def from_outside(client: Client, order: Order) -> None:
-    """A saga is started, seen and steered with the types that it has."""
+    """Starts, inspects and operates sagas with all types."""
     handle = await start_saga(client, OrderSaga.run, order, id="order-7", task_queue="orders")
     assert_type(handle, SagaHandle[Charge])
     assert_type(await handle.result(), Charge)
@@ -312,7 +312,7 @@ async def started_elsewhere(client: Client) -> None:
     assert_type(SagaHandle.for_id(client, "order-7/payment", PaymentSaga.run), SagaHandle[Charge])
 
 
-def told(outcome: SagaOutcome[Charge]) -> str:
+def described(outcome: SagaOutcome[Charge]) -> str:
     """A `match` over the four outcomes is complete."""
     match outcome:
         case Completed(charge):

@@ -1,4 +1,4 @@
-"""Handlers that the type checker must reject; an unneeded ignore fails the check."""
+"""Handlers rejected by the type checker; an unneeded ignore fails the check."""
 
 import sqlite3
 

@@ -1,4 +1,4 @@
-"""Reactions that the type checker must reject; an unneeded ignore fails the check."""
+"""Reactions rejected by the type checker; an unneeded ignore fails the check."""
 
 from choreography import on
 from examples.order import operations as order

@@ -1,4 +1,4 @@
-"""What type checkers must reject: every line that is marked `no`, and no other."""
+"""Wrong code for type checkers to reject: every line marked with `no`, and no other line."""
 
 from datetime import timedelta
 from typing import assert_never
@@ -217,7 +217,7 @@ async def use_more(saga: Saga, order: Order, payment: Payment, expected: Expecte
     not_a_charge: Order = await saga.pivot_child(PaymentSaga.run, payment, name="payment")  # no
     await saga.pivot(probed_operation, payment)  # no
     await saga.step(probed_operation, payment)  # no
-    # mypy refuses a probe for another message where its step is used, and pyright where it is declared.
+    # mypy refuses a probe for another message at the use of the step, and pyright at the declaration.
     await saga.pivot(action(reserve, probe=find_payment), order)  # no
     print(not_an_order, other, approved, not_a_charge)
 
@@ -306,13 +306,13 @@ def is_manager(verb: str, note: OperatorRequest) -> bool:
     return "manager" in note.roles
 
 
-def of_nobody(verb: str) -> str | None:
+def without_request(verb: str) -> str | None:
     return verb
 
 
 def plugged_in() -> None:
     SagaPlugin(authorize=is_manager)  # no
-    SagaPlugin(authorize=of_nobody)  # no
+    SagaPlugin(authorize=without_request)  # no
 
 
 def saved() -> None:

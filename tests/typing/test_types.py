@@ -22,7 +22,7 @@ def _run(*command: str) -> str:
 
 
 def mypy() -> dict[str, set[int]]:
-    """The lines of each file that mypy rejects."""
+    """The rejected lines of each file, by mypy."""
     found = _run(
         "mypy",
         "--config-file=",
@@ -38,7 +38,7 @@ def mypy() -> dict[str, set[int]]:
 
 
 def pyright() -> dict[str, set[int]]:
-    """The lines of each file that pyright rejects in strict mode."""
+    """The rejected lines of each file, by pyright in strict mode."""
     project = ROOT / ".pyright-of-tests.json"
     include = [str(file.relative_to(ROOT)) for file in FILES]
     project.write_text(json.dumps({"typeCheckingMode": "strict", "include": include}))
@@ -57,7 +57,7 @@ def pyright() -> dict[str, set[int]]:
 
 @pytest.fixture(scope="module", params=[mypy, pyright], ids=lambda check: check.__name__)
 def rejected_lines(request: pytest.FixtureRequest) -> dict[str, set[int]]:
-    """The lines of both files that a type checker rejects."""
+    """The rejected lines of both files, by a type checker."""
     rejected: dict[str, set[int]] = request.param()
     return rejected
 

@@ -1,4 +1,4 @@
-"""docs/architecture.md says what the code says: the lifecycle, the layers, and the tree."""
+"""docs/architecture.md agrees with the code: the lifecycle, the layers, and the tree."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ TRANSITIONS = (
     *("open", "start_pivot", "withdraw_pivot", "pass_pivot"),
     *("complete", "begin_compensation", "end_compensation"),
 )
-"""The methods of the lifecycle that may change the phase; `abort` leads from every phase to the end."""
+"""The methods that may change the phase; `abort` leads from every phase to the end."""
 TREES = ("sagas", "choreography", "workers")
 """The packages whose inner packages are compared with the tree of the page."""
 
@@ -34,7 +34,7 @@ def phase_after(phase: Phase, method: str, *, starts_past_pivot: bool) -> Phase:
 
 
 def test_the_diagram_draws_every_transition_of_the_lifecycle() -> None:
-    """An arrow that the code does not have, and a transition without an arrow, both fail."""
+    """An arrow without a transition, and a transition without an arrow, both fail."""
     arrows = re.findall(r"^ +(\w+) --> (\w+): (\w+)$", PAGE, re.MULTILINE)
     drawn = {(Phase[source.upper()], method, Phase[target.upper()]) for source, target, method in arrows}
 
@@ -66,7 +66,7 @@ def test_every_method_that_changes_the_phase_is_a_transition() -> None:
 
 @pytest.mark.parametrize("package", LAYERS)
 def test_the_layers_stand_in_their_order(package: str) -> None:
-    """The lowest package comes first, as in the rule that holds the layers."""
+    """The lowest package comes first, as in the rule for the layers."""
     (line,) = re.findall(rf"^{package}: (.*?)(?=^\w|^```)", PAGE, re.MULTILINE | re.DOTALL)
 
     assert tuple(line.replace("<", " ").split()) == LAYERS[package]

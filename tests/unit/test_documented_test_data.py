@@ -1,4 +1,4 @@
-"""docs/test-data.md lists all test data of the services, and nothing else."""
+"""docs/test-data.md lists exactly the test data of the services."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ TEXT = (Path(__file__).parents[2] / "docs" / "test-data.md").read_text()
 
 
 def test_every_token_postal_code_and_article_is_in_the_table() -> None:
-    """Every value that chooses a behaviour is documented, and every documented value exists."""
+    """Every value with a scripted behaviour is documented, and every documented value exists."""
     tokens = {token for _, token in (*BY_TOKEN, *payment.PROVIDER_REFUSALS)} | {"tok_visa"}
     codes = {code for _, code in BY_POSTAL_CODE} | {shipping.UNDELIVERABLE}
     assert set(re.findall(r"`(tok_\w+)`", TEXT)) == tokens

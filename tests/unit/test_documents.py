@@ -1,4 +1,4 @@
-"""What the documents show as code is there: commands and their options, names, variables, files, headings."""
+"""The code in the documents exists: commands and their options, names, variables, files, headings."""
 
 import inspect
 import re
@@ -28,7 +28,7 @@ PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *sorted(DO
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PACKAGES = (sagas, sagas.operator, activities, workers, choreography)
 UNNAMED = {"README.md": 2, "choreography.md": 1, "telemetry.md": 3}
-"""How many blocks of Python a page has that are no modules; a test of the page runs each of them."""
+"""The number of Python blocks without a module name; a test of the page runs each block."""
 
 
 PROGRAMS: dict[str, Any] = {
@@ -39,12 +39,12 @@ PROGRAMS: dict[str, Any] = {
 
 
 def spans(text: str) -> list[str]:
-    """What stands in a sentence as code."""
+    """The code spans of the sentences."""
     return [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", BLOCK.sub("", text))]
 
 
-def shown(text: str) -> Iterator[str]:
-    """What may be typed: the lines of blocks that are no Python, and what stands in a sentence as code."""
+def typed(text: str) -> Iterator[str]:
+    """Lines to type: the lines of blocks without a language, and the code spans of the sentences."""
     for language, block in BLOCK.findall(text):
         if not language:
             yield from (line.removeprefix("$ ") for line in block.replace("\\\n", " ").splitlines())
@@ -55,7 +55,7 @@ COMMANDS = sorted(
     {
         (name, line)
         for text in PAGES.values()
-        for line in shown(text)
+        for line in typed(text)
         for name in PROGRAMS
         if line.startswith(f"{name} ")
     }
@@ -63,8 +63,8 @@ COMMANDS = sorted(
 
 
 @pytest.mark.parametrize(("name", "line"), COMMANDS, ids=[line for _, line in COMMANDS])
-def test_every_command_of_the_documents_is_one(name: str, line: str) -> None:
-    """Its program knows it, and takes its options; `…` stands for the reason."""
+def test_every_command_of_the_documents_exists(name: str, line: str) -> None:
+    """The program has the command with all options; `…` stands for the reason."""
     line = re.sub(r"(?<!--because) …$", " --because …", line.removeprefix(name))
     command, words = PROGRAMS[name], shlex.split(line, comments=True)
     while hasattr(command, "commands"):
@@ -74,14 +74,14 @@ def test_every_command_of_the_documents_is_one(name: str, line: str) -> None:
 
 
 def test_every_program_is_among_the_commands() -> None:
-    """Who looks at nothing finds no mistake."""
+    """Without this check, a program without a documented command would go unnoticed."""
     assert {name for name, _ in COMMANDS} == PROGRAMS.keys()
 
 
-def test_what_is_to_be_made_or_set_can_be() -> None:
-    """Targets of `make`, our variables, and the values of one of them."""
+def test_targets_and_variables_exist() -> None:
+    """Targets of `make`, environment variables, and the values of `SAGAS_TELEMETRY`."""
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    lines = [line for text in PAGES.values() for line in shown(text)]
+    lines = [line for text in PAGES.values() for line in typed(text)]
     made = {target for line in lines for target in re.findall(r"^(?:\w+=\S+ )*make (\w+)", line)}
     variables = {word for text in PAGES.values() for word in re.findall(rf"\b{PREFIX}[A-Z_]+", text)}
     (values,) = re.findall(r"^\| `SAGAS_TELEMETRY` \| (.*) \|$", PAGES["telemetry.md"], re.MULTILINE)
@@ -93,7 +93,7 @@ def test_what_is_to_be_made_or_set_can_be() -> None:
 
 
 def test_every_block_of_python_is_run() -> None:
-    """Its page has a test for those that are no modules; one more needs one more."""
+    """The test of the page runs the blocks without a module name; a new block needs a new test."""
     blocks = {
         page: [code for kind, code in BLOCK.findall(text) if kind == "python"] for page, text in PAGES.items()
     }
@@ -106,8 +106,8 @@ def test_every_block_of_python_is_run() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_name_in_a_sentence_is_there(page: str) -> None:
-    """A keyword of what is called, an attribute of what is ours, a file."""
+def test_every_name_in_a_sentence_exists(page: str) -> None:
+    """Keywords of calls, attributes of our classes, and files."""
     ours = {name: getattr(package, name) for package in PACKAGES for name in package.__all__}
     owners = ours | {package.__name__: package for package in PACKAGES}
     for code in spans(PAGES[page]):
@@ -119,8 +119,8 @@ def test_every_name_in_a_sentence_is_there(page: str) -> None:
             assert (ROOT / code).exists(), code
 
 
-def test_every_heading_that_a_link_leads_to_is_there() -> None:
-    """By its anchor, as GitHub makes it."""
+def test_every_heading_of_a_link_exists() -> None:
+    """A link names a heading by the anchor of GitHub."""
     for page, text in PAGES.items():
         for target, anchor in re.findall(r"\]\((?!http)([^)#]*)#([^)]+)\)", text):
             headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", PAGES[Path(target or page).name]), re.MULTILINE)
@@ -128,8 +128,8 @@ def test_every_heading_that_a_link_leads_to_is_there() -> None:
             assert anchor in anchors, f"{page}: {target}#{anchor}"
 
 
-def test_the_services_do_what_their_page_says() -> None:
-    """Each action, and what it is compensated by."""
+def test_the_services_agree_with_their_page() -> None:
+    """The page has each action with the compensation."""
     actions, name = dict[tuple[str, str], str](), ""
     rows = re.findall(r"^\| (`\w+` )?\| (`[a-z]+-.*?) \| (.*?) \|$", PAGES["services.md"], re.MULTILINE)
     for who, done, compensation in rows:
@@ -143,22 +143,22 @@ def test_the_services_do_what_their_page_says() -> None:
     }
 
 
-def test_the_story_of_the_choreography_names_what_is_told() -> None:
-    """Facts, commands and operations of the order saga."""
+def test_the_story_of_the_choreography_names_real_events() -> None:
+    """Events, commands and operations of the order saga."""
     story = PAGES["choreography.md"].partition("## The order saga")[2]
-    named = {word for line in shown(story) for word in re.findall(r"(?<![\w/])[a-z]+(?:-[a-z]+)+", line)}
-    facts = {
-        fact.name for each in REACTIONS.values() for fact in (*each.event_types, *each.published_event_types)
+    named = {word for line in typed(story) for word in re.findall(r"(?<![\w/])[a-z]+(?:-[a-z]+)+", line)}
+    event_types = {
+        kind.name for each in REACTIONS.values() for kind in (*each.event_types, *each.published_event_types)
     }
     commands = {command.name for each in REACTIONS.values() for command in each.command_types}
     operations = {each.operation.name for door in SERVICES.values() for each in door.participant.handlers}
 
-    assert named <= facts | commands | operations
-    assert len(named & facts) > 10
+    assert named <= event_types | commands | operations
+    assert len(named & event_types) > 10
 
 
-def test_a_reaction_has_every_method_that_its_page_names() -> None:
-    """What it does, and what is told then."""
+def test_a_reaction_has_every_documented_method() -> None:
+    """The methods for actions, and for events after the actions."""
     (table,) = re.findall(r"^\| \| what it does .*?\n\n", PAGES["choreography.md"], re.DOTALL | re.MULTILINE)
     begun: Any = choreography.on()
     steps = (begun, begun.do(SERVICES["order"].participant.handlers[0].operation))
@@ -168,8 +168,8 @@ def test_a_reaction_has_every_method_that_its_page_names() -> None:
     assert [name for name in named if not any(hasattr(step, name) for step in steps)] == []
 
 
-def test_metrics_tell_of_every_end() -> None:
-    """The statuses of sagas that have ended."""
+def test_metrics_have_every_ending() -> None:
+    """The row has the statuses of ended sagas."""
     (row,) = re.findall(r"^\| `saga_ended_total\{status\}` \| (.*) \|$", PAGES["telemetry.md"], re.MULTILINE)
 
     assert set(spans(row)) == ENDED

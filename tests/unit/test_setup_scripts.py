@@ -1,6 +1,6 @@
-"""The set-up prints one line a phase; the output of package managers goes to a log, named on failure.
+"""The set-up prints a line per phase; the output of package managers goes to a log, named on failure.
 
-The scripts run in a copy of the project, with programs on the PATH that only pretend to install something.
+The scripts run in a copy of the project, with fake programs on the PATH.
 """
 
 import re
@@ -34,7 +34,7 @@ exit "$APT"
 
 
 class Project:
-    """A copy of the set-up scripts, and the programs that they find on the PATH."""
+    """A copy of the set-up scripts, and fake programs on the PATH."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.bin = folder / "project", folder / "bin"
@@ -121,7 +121,7 @@ def test_a_failing_phase_names_its_log_and_shows_the_last_lines(project: Project
 
 
 def test_a_missing_venv_module_is_installed_without_noise(project: Project) -> None:
-    """Debian ships the module in a package of its own."""
+    """Debian ships the module in a separate package."""
     assert project.run("setup.sh", {"ENSUREPIP": "1"}) == (
         0,
         [

@@ -1,9 +1,9 @@
-"""What the code of today has a server do, in replay of every stored history: commands, to the byte.
+"""The commands of the current code in a replay of every stored history, to the byte.
 
-A replay needs no server. Each activation of a workflow is answered with commands; these hold the headers,
-ids, inputs, memos, summaries, policies, results and failures that a running saga writes. A stack trace is
-left out, as the text of a trace names files. The type of a cause is left out as well, as Temporal's SDK takes
-the name of the class for the type of each error of ours that is the cause of a failure.
+A replay needs no server. A workflow answers each activation with commands; the commands hold the headers,
+ids, inputs, memos, summaries, policies, results and failures of a running saga. Stack traces are left out,
+because traces name files. The type of a cause is left out as well, because Temporal's SDK writes the name
+of the class as the type of each error of this project that is the cause of a failure.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from temporalio.bridge.proto.workflow_completion import WorkflowActivationComple
 from temporalio.client import WorkflowHistory
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails
 
-from .samples import recorded, replayer, told
+from .samples import read_story, recorded, replayer
 
 
 def commands() -> dict[str, object]:
@@ -25,8 +25,8 @@ def commands() -> dict[str, object]:
 
 
 def stories() -> dict[str, object]:
-    """What is read of every stored run."""
-    return {name: told(history) for name, history in recorded()}
+    """The timeline and the preview of every stored run."""
+    return {name: read_story(history) for name, history in recorded()}
 
 
 async def _commands() -> dict[str, object]:
@@ -40,7 +40,7 @@ async def _replayed(history: WorkflowHistory) -> list[object]:
 
 
 class _Runner(UnsandboxedWorkflowRunner):
-    """Takes down what each activation is answered with."""
+    """Records the commands that answer each activation."""
 
     def __init__(self) -> None:
         self.completions: list[object] = []
@@ -49,14 +49,14 @@ class _Runner(UnsandboxedWorkflowRunner):
         instance = super().create_instance(det)
         activate = instance.activate
 
-        def noted(activation: WorkflowActivation) -> WorkflowActivationCompletion:
+        def record(activation: WorkflowActivation) -> WorkflowActivationCompletion:
             completion = activate(activation)
             if commands := MessageToDict(completion)["successful"].get("commands"):
                 self.completions.append(_plain(commands))
             return completion
 
-        # The instance has no other way to be watched.
-        instance.activate = noted  # type: ignore[method-assign, assignment]
+        # The instance has no hook for an observer.
+        instance.activate = record  # type: ignore[method-assign, assignment]
         return instance
 
 

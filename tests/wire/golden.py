@@ -1,4 +1,4 @@
-"""The golden files: what crosses the border of a process, as it did when they were written."""
+"""The golden files: messages and stored data of a process, as an earlier version wrote them."""
 
 import json
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ GOLDEN, COMMANDS, STORIES = (FOLDER / f"{name}.json" for name in ("golden", "com
 
 
 def read(file: Path) -> dict[str, dict[str, object]]:
-    """What a golden file says, by section and name."""
+    """The content of a golden file, by section and name."""
     found: dict[str, dict[str, object]] = json.loads(file.read_text(encoding="utf-8"))
     return found
 
 
 def write() -> None:
-    """Writes the golden files anew; what was stored by earlier versions may not be readable after that."""
+    """Writes the golden files again; data stored by earlier versions may be unreadable afterwards."""
     samples = {
         section: {name: each.write(each.value) for name, each in make().items()}
         for section, make in SAMPLES.items()

@@ -1,7 +1,7 @@
-"""One sample of everything that crosses the border of a process: what is sent, and what is stored.
+"""A sample of each value that crosses the border of a process: messages and stored data.
 
 Renames of modules, classes and fields change this file alone. The names of the samples and the golden files
-stay as they are. Constants are compared as they are; what is written is read again as well.
+stay unchanged. Constants are compared with the golden file; written samples are also read again.
 """
 
 import asyncio
@@ -75,13 +75,13 @@ from choreography._transaction.command_processor import CommandProcessor
 from choreography._transaction.database import open_connection
 from choreography._transaction.event_processor import EventProcessor
 from choreography._transaction.failpoint import Failpoint
-from examples.order import event_types as order_facts
+from examples.order import event_types as order_events
 from examples.order import worker as example_worker
 from examples.order.deployment import REACTIONS, TOPOLOGY
 from examples.order.messages import Address, Order, OrderLine
 from examples.order.saga import OrderSaga
 from examples.order.services import inventory, orders, shipping
-from examples.payment import event_types as payment_facts
+from examples.payment import event_types as payment_events
 from examples.payment.messages import Customer, PaymentMethod
 from examples.payment.saga import PaymentSaga
 from examples.payment.services import notification
@@ -113,7 +113,7 @@ from sagas._history.preview import build_preview
 from sagas._history.saga_record import SagaRecord
 from sagas._history.timeline import _Model
 from sagas._history.timeline_builder import build_timeline
-from sagas._messages import external_events as mailbox
+from sagas._messages import external_events
 from sagas._messages.approvals import NOT_APPROVED, ApprovalDecision, Approvals
 from sagas._messages.operator_updates import SKIPPED
 from sagas._plugin.handler_errors import update_error
@@ -126,7 +126,7 @@ from sagas._run.task_size_limit import LARGEST as LARGEST_LOAD
 from sagas._run.task_size_limit import TaskSizeLimit
 from sagas._temporal import metrics as _metrics
 from sagas._temporal.payload_converter import SagaPayloadConverter
-from sagas._wire import failures as _verdict
+from sagas._wire import failures as _failures
 from sagas._wire import operator_requests as _verbs
 from sagas._wire import rescue
 from sagas._wire.activity_header import (
@@ -203,10 +203,10 @@ class Sample(Generic[T]):
     """A value, how the value is written, and how the text is read again.
 
     Args:
-        value: What is written.
-        write: Gives the text that is compared with the golden one.
-        read: Reads that text.
-        same: What two equal values have in common, where `==` does not tell.
+        value: The value to write.
+        write: Gives the text to compare with the golden text.
+        read: Reads the text.
+        same: The common part of two equal values, where `==` compares identity.
     """
 
     value: T
@@ -216,7 +216,7 @@ class Sample(Generic[T]):
 
 
 def as_text(value: object) -> str:
-    """JSON in one form, for what is no text by itself."""
+    """JSON in a canonical form, for values without a text form."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
@@ -224,13 +224,13 @@ def as_text(value: object) -> str:
 
 
 def payload_text(payload: Payload) -> str:
-    """A payload with its metadata; the data is the text that travels, to the byte."""
+    """A payload with metadata; the data is the transmitted text, to the byte."""
     metadata = {name: text.decode() for name, text in payload.metadata.items()}
     return as_text({"metadata": metadata, "data": payload.data.decode()})
 
 
 def text_payload(text: str) -> Payload:
-    """The way back."""
+    """The payload of a text from `payload_text`."""
     found = json.loads(text)
     metadata = {name: value.encode() for name, value in found["metadata"].items()}
     return Payload(metadata=metadata, data=found["data"].encode())
@@ -247,28 +247,28 @@ def as_payload(value: T, kind: object = None) -> Sample[T]:
 
 
 def as_header(payload: Payload) -> Sample[ActivityHeader]:
-    """A mark; what writes it in a saga has written `payload`."""
-    mark = read_header(payload)
-    return Sample(mark, lambda each: payload_text(_mark_payload(payload, each)), _read_mark_text)
+    """An activity header; the saga writes the header as `payload`."""
+    header = read_header(payload)
+    return Sample(header, lambda each: payload_text(_header_payload(payload, each)), _read_header_text)
 
 
-def _mark_payload(first: Payload, mark: ActivityHeader) -> Payload:
-    data = mark.model_dump_json(exclude_defaults=True).encode()
-    return Payload(metadata=dict(first.metadata), data=data) if mark != read_header(first) else first
+def _header_payload(first: Payload, header: ActivityHeader) -> Payload:
+    data = header.model_dump_json(exclude_defaults=True).encode()
+    return Payload(metadata=dict(first.metadata), data=data) if header != read_header(first) else first
 
 
-def _read_mark_text(text: str) -> ActivityHeader:
+def _read_header_text(text: str) -> ActivityHeader:
     return read_header(text_payload(text))
 
 
 def as_failure(error: ApplicationError) -> Sample[ApplicationError]:
     """An application error, as Temporal's SDK writes it into a failure."""
-    return Sample(error, _failure_text, _read_failure, _said_by)
+    return Sample(error, _failure_text, _read_failure, _content_of)
 
 
 def _failure_text(error: ApplicationError) -> str:
     failure = Failure()
-    DefaultFailureConverter().to_failure(_anew(error), CONVERTER, failure)
+    DefaultFailureConverter().to_failure(_without_failure(error), CONVERTER, failure)
     found = MessageToDict(failure)
     details = failure.application_failure_info.details.payloads
     found["applicationFailureInfo"]["details"] = [payload_text(each) for each in details]
@@ -287,8 +287,8 @@ def _read_failure(text: str) -> ApplicationError:
     return error
 
 
-def _anew(error: ApplicationError) -> ApplicationError:
-    """Without the failure that it was read from, which would be written as it is."""
+def _without_failure(error: ApplicationError) -> ApplicationError:
+    """Without the failure from which the error was read: the SDK would write the failure unchanged."""
     return ApplicationError(
         error.message,
         *error.details,
@@ -298,7 +298,7 @@ def _anew(error: ApplicationError) -> ApplicationError:
     )
 
 
-def _said_by(error: ApplicationError) -> object:
+def _content_of(error: ApplicationError) -> object:
     return error.message, error.type, tuple(error.details), error.non_retryable, error.category
 
 
@@ -370,15 +370,15 @@ DECIDED = AuditEntry(
     target="large-order",
     is_approved=False,
 )
-NOTE = OperatorRequest(by="mia", because="the bank said so", roles=frozenset({"clerk"}))
+BY_MIA = OperatorRequest(by="mia", because="the bank said so", roles=frozenset({"clerk"}))
 
 
 TRAVELLING_PHASES = (Phase.FORWARD, Phase.PAST_PIVOT, Phase.COMPENSATING)
-"""The phases in which a ledger was ever written; the others are in-process only."""
+"""The phases of written ledgers; other phases are in-process only."""
 
 
 def ledger(phase: Phase = Phase.COMPENSATING) -> LedgerSnapshot:
-    """Lines of every outcome, children, best effort, lanes, and what is made up for."""
+    """Entries of every outcome, children, best effort, lanes, and a compensated entry."""
     book = Ledger(CompensationScope.ATTEMPTED, CompensationOrder.PARALLEL)
     for outcome in Outcome:
         address = book.next_address("reserve-seat")
@@ -392,7 +392,7 @@ def ledger(phase: Phase = Phase.COMPENSATING) -> LedgerSnapshot:
     return LedgerSnapshot.of(book, phase)
 
 
-CARRIED = ContinuedState(
+CONTINUED = ContinuedState(
     ledger=ledger(),
     started_at=WHEN,
     published_status=Status.COMPENSATING,
@@ -415,7 +415,7 @@ REQUEST = rescue.RescueRequest(
 
 
 def models() -> dict[str, Sample[Any]]:
-    """What stands in inputs, results, memos, signals and updates of workflows and activities."""
+    """Inputs, results, memos, signals and updates of workflows and activities."""
     closed: ChildResult[Any] = child_result_type(dict[str, int])(
         result={"n": 7}, compensations=(PARALLEL,), manual_resolutions={"a": "skipped"}
     )
@@ -426,7 +426,7 @@ def models() -> dict[str, Sample[Any]]:
         "policy": as_payload(PATIENT),
         "compensation, default": as_payload(BARE),
         "compensation": as_payload(RICH),
-        "together": as_payload(PARALLEL),
+        "parallel compensations": as_payload(PARALLEL),
         "entry, default": as_payload(EntrySnapshot(address="reserve-seat", outcome=Outcome.STARTED)),
         "entry": as_payload(
             EntrySnapshot(
@@ -439,19 +439,19 @@ def models() -> dict[str, Sample[Any]]:
         ),
         "ledger, new": as_payload(LedgerSnapshot()),
         **{f"ledger, {phase.value}": as_payload(ledger(phase)) for phase in TRAVELLING_PHASES},
-        "carried, default": as_payload(ContinuedState(ledger=LedgerSnapshot())),
-        "carried": as_payload(CARRIED),
-        "descent": as_payload(ChildMemo(parent_id="order-7", is_pivot=True)),
-        "descent, default": as_payload(ChildMemo()),
-        "closed": as_payload(closed, child_result_type(dict[str, int])),
-        "closed, default": as_payload(bare, child_result_type(str)),
-        "finding, done": as_payload(finding, ProbeResult[str]),
-        "finding, rejected": as_payload(
+        "continued state, default": as_payload(ContinuedState(ledger=LedgerSnapshot())),
+        "continued state": as_payload(CONTINUED),
+        "child memo": as_payload(ChildMemo(parent_id="order-7", is_pivot=True)),
+        "child memo, default": as_payload(ChildMemo()),
+        "child result": as_payload(closed, child_result_type(dict[str, int])),
+        "child result, default": as_payload(bare, child_result_type(str)),
+        "probe result, done": as_payload(finding, ProbeResult[str]),
+        "probe result, rejected": as_payload(
             ProbeResult[str](outcome="rejected", code="sold_out", reason="no seat"), ProbeResult[str]
         ),
-        "finding, unknown": as_payload(ProbeResult[str](outcome="unknown"), ProbeResult[str]),
-        "note": as_payload(NOTE),
-        "note, default": as_payload(OperatorRequest(by="mia", because="b")),
+        "probe result, unknown": as_payload(ProbeResult[str](outcome="unknown"), ProbeResult[str]),
+        "request": as_payload(BY_MIA),
+        "request, default": as_payload(OperatorRequest(by="mia", because="b")),
         "skip": as_payload(SkipRequest(step="seat", by="mia", because="b")),
         "complete": as_payload(CompleteRequest(step="seat", result={"n": 7}, by="mia", because="b")),
         "complete, default": as_payload(CompleteRequest(step="seat", by="mia", because="b")),
@@ -463,16 +463,16 @@ def models() -> dict[str, Sample[Any]]:
         "audit entry": as_payload(DECIDED),
         "rescue request": as_payload(REQUEST),
         "rescue request, default": as_payload(rescue.RescueRequest(saga_id="order-7", by="m", because="b")),
-        "rescue request, in parts": as_payload(
+        "rescue request, in chunks": as_payload(
             rescue.RescueRequest(saga_id="order-7", is_chunked=True, by="m", because="b")
         ),
-        "debt": as_payload(REQUEST.pending),
-        "debt, as the text of parts": Sample(
+        "pending compensations": as_payload(REQUEST.pending),
+        "pending compensations, as the text of chunks": Sample(
             REQUEST.pending,
             rescue.PendingCompensations.model_dump_json,
             rescue.PendingCompensations.model_validate_json,
         ),
-        "part": as_payload(split("pending compensations")[0]),
+        "chunk": as_payload(split("pending compensations")[0]),
         "rescued": as_payload(
             rescue.RescueResult(compensated=("a", "b"), manual_resolutions={"c": "completed-manually"})
         ),
@@ -481,7 +481,7 @@ def models() -> dict[str, Sample[Any]]:
     }
 
 
-def marks() -> dict[str, Sample[Any]]:
+def activity_headers() -> dict[str, Sample[Any]]:
     """The headers of activities."""
     scope, order = CompensationScope.IN_DOUBT, CompensationOrder.REVERSE
     full = {
@@ -495,8 +495,8 @@ def marks() -> dict[str, Sample[Any]]:
     plain = {f"plain {purpose.value}": as_header(plain_header(purpose)) for purpose in Purpose}
     usual = as_header(action_header(PLAIN_STEP, Purpose.STEP, scope, order))
     whole = CompensationSpec(activity="give-back", takes_result=True, task_queue="bank", policy=PATIENT)
-    mark = ActivityHeader(purpose=Purpose.STEP, compensation=whole, rejections=("a", "b"))
-    return {**full, **plain, "step, usual": usual, "with result": as_payload(mark)}
+    header = ActivityHeader(purpose=Purpose.STEP, compensation=whole, rejections=("a", "b"))
+    return {**full, **plain, "step, usual": usual, "with result": as_payload(header)}
 
 
 # --- orchestration: errors ------------------------------------------------------------------------------
@@ -513,27 +513,29 @@ ENDINGS: dict[str, BaseException] = {
     "unknown": UnknownOutcomeError("reserve-seat", "no response arrived in time"),
     "deadline": DeadlineExceededError("the saga"),
     "compensation requested": CompensationRequestedError("mia", "why not"),
-    "lost": saga_errors.ChildOutcomeUnknownError("child 'payment' ended"),
+    "child outcome unknown": saga_errors.ChildOutcomeUnknownError("child 'payment' ended"),
     "definition": saga_errors.DefinitionError("a saga has one pivot"),
     "too late": saga_errors.TooLateError("comes after the pivot"),
     "saga": saga_errors.SagaError("it is too large"),
     "foreign": OfSomebodyElseError("boom"),
-    "foreign, wordless": OfSomebodyElseError(),
+    "foreign, without a text": OfSomebodyElseError(),
 }
 
 
 def failures() -> dict[str, Sample[Any]]:
-    """How refusals and compensated sagas end, and what an update answers."""
+    """The failures of rejections and compensated sagas, and the error responses of updates."""
     manual_resolutions = {"seat": "skipped", "payment:take": "completed-manually"}
     found: dict[str, Sample[Any]] = {
-        "refusal": as_failure(
-            _verdict.to_application_error(RejectedError("sold_out", "no seat", "row.seat"))
+        "rejection": as_failure(
+            _failures.to_application_error(RejectedError("sold_out", "no seat", "row.seat"))
         ),
-        "refusal, no field": as_failure(_verdict.to_application_error(RejectedError("sold_out", "no seat"))),
+        "rejection, no field": as_failure(
+            _failures.to_application_error(RejectedError("sold_out", "no seat"))
+        ),
     }
     for name, error in ENDINGS.items():
-        found[f"compensated: {name}"] = as_failure(_verdict.compensated(error, {}))
-        found[f"settled: {name}"] = as_failure(_verdict.compensated(error, manual_resolutions))
+        found[f"compensated: {name}"] = as_failure(_failures.compensated(error, {}))
+        found[f"settled: {name}"] = as_failure(_failures.compensated(error, manual_resolutions))
     run = RunContext()
     run.lifecycle.open()
     run.lifecycle.complete()
@@ -546,19 +548,19 @@ def failures() -> dict[str, Sample[Any]]:
 
 
 def readings() -> dict[str, object]:
-    """What is told from failures that were read: by `outcome_of_failure` and by the parent of a child."""
+    """The readings of failures: by `outcome_of_failure`, and by the parent of a child."""
     kinds = [
-        _verdict.REJECTED,
+        _failures.REJECTED,
         "SomeRejection",
-        _verdict.SAGA_COMPENSATED,
-        _verdict.SAGA_SETTLED,
-        _verdict.SAGA_REFUSED,
-        _verdict.SAGA_FOREIGN_WORK,
+        _failures.SAGA_COMPENSATED,
+        _failures.SAGA_SETTLED,
+        _failures.SAGA_REFUSED,
+        _failures.SAGA_FOREIGN_WORK,
         "DefinitionError",
         "TooLateError",
         "Other",
     ]
-    told: dict[str, object] = {}
+    found: dict[str, object] = {}
     for kind in kinds:
         error = ActivityError(
             "",
@@ -571,20 +573,20 @@ def readings() -> dict[str, object]:
         )
         cause = ApplicationError("no seat", "sold_out", "row.seat", type=kind, non_retryable=True)
         error.__cause__ = cause
-        verdict = _verdict.outcome_of_failure(error, frozenset({"SomeRejection"}), attempts=3)
-        told[kind] = {
+        verdict = _failures.outcome_of_failure(error, frozenset({"SomeRejection"}), attempts=3)
+        found[kind] = {
             "verdict": [verdict.outcome.value, verdict.code, verdict.reason, verdict.field],
-            "reports pending compensations": _verdict.reports_pending(cause),
+            "reports pending compensations": _failures.reports_pending(cause),
         }
-    return told
+    return found
 
 
 def error_names() -> dict[str, str]:
-    """The names of our errors on the wire, by names that stay when classes are renamed.
+    """The names of error classes on the wire, under names that survive a rename of classes.
 
-    Temporal's SDK does not ask for these: where one of our errors ends a workflow (whose class has
-    `failure_exception_types`), a workflow task or an activity untranslated, or is the cause of a failure, the
-    SDK writes the name of the class. So the names are equal to the names of the classes.
+    Temporal's SDK writes the name of the class where an error of this project is the cause of a failure, or
+    ends a workflow (whose class has `failure_exception_types`), a workflow task or an activity untranslated.
+    Therefore the names are equal to the names of the classes.
     """
     return {
         "saga": saga_errors.SagaError.wire_type,
@@ -594,7 +596,7 @@ def error_names() -> dict[str, str]:
         "deadline": saga_errors.DeadlineExceededError.wire_type,
         "compensation requested": saga_errors.CompensationRequestedError.wire_type,
         "too late": saga_errors.TooLateError.wire_type,
-        "lost": saga_errors.ChildOutcomeUnknownError.wire_type,
+        "child outcome unknown": saga_errors.ChildOutcomeUnknownError.wire_type,
         "start": saga_errors.StartError.wire_type,
         "duplicate saga": saga_errors.DuplicateSagaError.wire_type,
         "saga not found": saga_errors.SagaNotFoundError.wire_type,
@@ -611,10 +613,10 @@ def error_names() -> dict[str, str]:
 
 CHILD_ENDINGS: dict[str, BaseException] = {
     "cancelled": CancelledError("Cancelled"),
-    "compensated": _verdict.compensated(RejectedError("sold_out", "no seat", "row"), {}),
-    "settled": _verdict.compensated(RejectedError("sold_out", "no seat"), {"seat": "skipped"}),
-    "foreign work": ApplicationError("no", type=_verdict.SAGA_FOREIGN_WORK),
-    "refused": ApplicationError("no", type=_verdict.SAGA_REFUSED),
+    "compensated": _failures.compensated(RejectedError("sold_out", "no seat", "row"), {}),
+    "settled": _failures.compensated(RejectedError("sold_out", "no seat"), {"seat": "skipped"}),
+    "foreign work": ApplicationError("no", type=_failures.SAGA_FOREIGN_WORK),
+    "refused": ApplicationError("no", type=_failures.SAGA_REFUSED),
     "without a type": ApplicationError("no"),
     "bug": ApplicationError("no", type="DefinitionError"),
     "terminated": TerminatedError("by hand"),
@@ -622,8 +624,8 @@ CHILD_ENDINGS: dict[str, BaseException] = {
 
 
 def endings_of_children() -> dict[str, object]:
-    """What a parent takes from the end of a child, and from a child that was never started."""
-    told: dict[str, object] = {}
+    """The readings of a child's end by the parent, and of a child that was never started."""
+    found: dict[str, object] = {}
     for name, cause in CHILD_ENDINGS.items():
         error = ChildWorkflowError(
             "",
@@ -636,13 +638,13 @@ def endings_of_children() -> dict[str, object]:
             retry_state=None,
         )
         error.__cause__ = cause
-        told[name] = _refusal_in(children._translated("payment", error))
+        found[name] = _refusal_in(children._translated("payment", error))
     started = WorkflowAlreadyStartedError("order-7/payment", "PaymentSaga")
     return {
-        **told,
+        **found,
         "duplicate": _refused_child(lambda: None, started),
         "cancelled before its start": _refused_child(_cancel, started),
-        "cancelled, with what was done by hand": _leave(),
+        "cancelled, with manual resolutions": _leave(),
     }
 
 
@@ -705,12 +707,12 @@ ENUMS: dict[str, type[StrEnum]] = {
     "purpose": Purpose,
     "on failure": OnFailure,
     "status": Status,
-    "state of the fence": fence_decision.KeyState,
-    "way": RecoveryDirection,
-    "how": CloseStatus,
+    "state of a key": fence_decision.KeyState,
+    "recovery direction": RecoveryDirection,
+    "close status": CloseStatus,
     "state of a compensation": CompensationState,
-    "course of a rescue": rescuing.RescueDecision,
-    "wanted": ListedStatus,
+    "decision of a rescue": rescuing.RescueDecision,
+    "listed status": ListedStatus,
 }
 
 
@@ -731,7 +733,7 @@ def names() -> dict[str, object]:
             "compensate": _verbs.COMPENSATE,
             "approve": _verbs.APPROVE,
         },
-        "verbs that histories tell": sorted(VERBS),
+        "verbs in histories": sorted(VERBS),
         "rescue": [
             rescue.RESCUE_TYPE,
             WorkflowDefinition.must_from_class(rescue_workflow.RescueSaga).name,
@@ -743,15 +745,15 @@ def names() -> dict[str, object]:
         "reason of a reset": reset.RESET_REASON,
         "verb of a rescue": asking.VERB,
         "types of errors": {
-            "rejected": _verdict.REJECTED,
-            "compensated": _verdict.SAGA_COMPENSATED,
-            "settled": _verdict.SAGA_SETTLED,
-            "refused": _verdict.SAGA_REFUSED,
-            "foreign work": _verdict.SAGA_FOREIGN_WORK,
+            "rejected": _failures.REJECTED,
+            "compensated": _failures.SAGA_COMPENSATED,
+            "settled": _failures.SAGA_SETTLED,
+            "refused": _failures.SAGA_REFUSED,
+            "foreign work": _failures.SAGA_FOREIGN_WORK,
         },
         "codes": {
-            "no worker": _verdict.NO_WORKER,
-            "child outcome unknown": _verdict.CHILD_OUTCOME_UNKNOWN,
+            "no worker": _failures.NO_WORKER,
+            "child outcome unknown": _failures.CHILD_OUTCOME_UNKNOWN,
             "not approved": NOT_APPROVED,
             "message too large": attempt.MESSAGE_TOO_LARGE,
             "message unreadable": attempt.MESSAGE_UNREADABLE,
@@ -774,24 +776,24 @@ def names() -> dict[str, object]:
 
 
 def _status() -> object:
-    """What a saga says of itself, in its search attribute or else in its memo."""
-    said: list[object] = []
+    """The published statuses, in the search attribute or in the memo."""
+    published: list[object] = []
 
     def attribute(updates: Any) -> None:
-        said.append([[each.key.name, each.key.indexed_value_type.name, each.value] for each in updates])
+        published.append([[each.key.name, each.key.indexed_value_type.name, each.value] for each in updates])
 
     info = SimpleNamespace(workflow_start_time=WHEN)
     with (
         patch.object(workflow, "metric_meter", lambda: MetricMeter.noop),
         patch.object(workflow, "info", lambda: info),
         patch.object(workflow, "now", lambda: LATER),
-        patch.object(workflow, "upsert_memo", said.append),
+        patch.object(workflow, "upsert_memo", published.append),
         patch.object(workflow, "upsert_search_attributes", attribute),
     ):
         for search_attributes in (True, False):
             for status in Status:
                 StatusPublisher(search_attributes=search_attributes, published=Status.RUNNING).publish(status)
-    return said
+    return published
 
 
 def ids() -> dict[str, object]:
@@ -811,7 +813,7 @@ def ids() -> dict[str, object]:
         "child": _keys.child_id("order-7", "payment"),
         "in the parent": [_keys.in_parent("payment", each) for each in ("capture#2", "fees:charge")],
         "event group": group,
-        "asked of the server": _started(),
+        "started workflows": _started(),
         "queries": {
             each: [searching._where(each), searching._attribute(each)] for each in sorted(searching.STATUSES)
         },
@@ -826,62 +828,66 @@ def _groups_of(activity_id: str) -> list[str]:
 
 
 class _StopError(Exception):
-    """Ends what was begun, as all is known that is to be known."""
+    """Stops a function as soon as the test has the data."""
 
 
 class _Client:
-    """Takes down with what a workflow is started."""
+    """Records the options of a started workflow."""
 
     data_converter = SimpleNamespace(payload_converter=CONVERTER)
-    said: dict[str, object]
+    options: dict[str, object]
 
     async def start_workflow(self, run: Callable[..., object], request: object, **named: Any) -> None:
-        self.said = {name: str(value) for name, value in sorted(named.items()) if name != "id_reuse_policy"}
-        self.said["input"] = payload_text(CONVERTER.to_payloads([request])[0])
+        self.options = {
+            name: str(value) for name, value in sorted(named.items()) if name != "id_reuse_policy"
+        }
+        self.options["input"] = payload_text(CONVERTER.to_payloads([request])[0])
         raise _StopError
 
 
 def _started() -> dict[str, object]:
     record = SagaRecord("order-7", run_id="run-1", task_queue="sagas")
 
-    def said_by(begin: Callable[[Any], Coroutine[Any, Any, object]]) -> object:
+    def started_by(begin: Callable[[Any], Coroutine[Any, Any, object]]) -> object:
         client = _Client()
         with suppress(_StopError):
             asyncio.run(begin(client))
-        return client.said
+        return client.options
 
     return {
-        "rescue": said_by(
+        "rescue": started_by(
             lambda client: asking.start_rescue(client, "order-7~rescue", REQUEST, task_queue="sagas")
         ),
-        "going on": said_by(lambda client: reset.reset_and_continue(client, cast("Any", None), record, NOTE)),
+        "reset": started_by(
+            lambda client: reset.reset_and_continue(client, cast("Any", None), record, BY_MIA)
+        ),
     }
 
 
 def timers() -> dict[str, object]:
-    """The summaries of timers that stand in the code which waits."""
-    told: list[str] = []
+    """The summaries of timers from the waiting code."""
+    summaries: list[str] = []
     length = [1]
 
     async def wait(_: object, *, timeout_summary: str, **__: object) -> None:
-        told.append(timeout_summary)
+        summaries.append(timeout_summary)
         raise TimeoutError
 
     async def sleep(_: object, *, summary: str) -> None:
-        told.append(summary)
+        summaries.append(summary)
         length[0] += 1
 
     async def all_of_them() -> None:
         scope = cast("Any", SimpleNamespace(awaited_approvals={}))
         with suppress(DeadlineExceededError):
-            await mailbox.ExternalEvents(scope).wait(
-                mailbox.ExpectedEvent[str]("payment-cleared"), timedelta(days=1)
+            await external_events.ExternalEvents(scope).wait(
+                external_events.ExpectedEvent[str]("payment-cleared"), timedelta(days=1)
             )
         with suppress(DeadlineExceededError):
             await Approvals(scope).wait("large-order", "manager", timedelta(days=1))
-        load = TaskSizeLimit()
-        load.add(LARGEST_LOAD)
-        await load.make_room(1)
+        task_size = TaskSizeLimit()
+        task_size.add(LARGEST_LOAD)
+        await task_size.make_room(1)
 
     info = SimpleNamespace(get_current_history_length=lambda: length[0])
     with (
@@ -891,14 +897,14 @@ def timers() -> dict[str, object]:
         patch.object(workflow, "info", lambda: info),
     ):
         asyncio.run(all_of_them())
-    return dict(zip(("event", "approval", "next task"), told, strict=True))
+    return dict(zip(("event", "approval", "next task"), summaries, strict=True))
 
 
 # --- HTTP -----------------------------------------------------------------------------------------------
 
 
 def http() -> dict[str, object]:
-    """A request as a participant gets it, and what is read of its answers."""
+    """A request as a participant receives it, and the readings of responses."""
     sent: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -921,8 +927,8 @@ def http() -> dict[str, object]:
     return {
         "request": [request.method, str(request.url), headers, request.content.decode()],
         "codes": {"voided": http_answers.VOIDED, "in flight": http_answers.IN_FLIGHT},
-        "answers": {
-            f"{status} {code}": _told(status, code, after)
+        "responses": {
+            f"{status} {code}": _reading_of(status, code, after)
             for status, code, after in (
                 (200, "", None),
                 (409, "sold_out", None),
@@ -936,7 +942,7 @@ def http() -> dict[str, object]:
     }
 
 
-def _told(status: int, code: str, retry_after: str | None) -> object:
+def _reading_of(status: int, code: str, retry_after: str | None) -> object:
     body = {"code": code, "detail": "no seat", "field": "row.seat"} if code else "seat 7"
     try:
         return read_result(RESERVE, HttpResponse(status, json.dumps(body).encode(), retry_after))
@@ -951,7 +957,7 @@ def _told(status: int, code: str, retry_after: str | None) -> object:
 
 @contextmanager
 def _spans() -> Generator[list[tuple[str, dict[str, object]]]]:
-    """Takes down every span, with its attributes."""
+    """Records every span, with the attributes."""
     spans: list[tuple[str, dict[str, object]]] = []
 
     class Span(trace.NonRecordingSpan):
@@ -1095,7 +1101,7 @@ def read_message(text: str) -> Event:
 
 
 def stored_text(event: Event) -> str:
-    """An event as its row in the outbox has it."""
+    """An event as stored in a row of the outbox."""
     with connected(outbox.SCHEMA) as database:
         outbox.add(database, event)
         return as_text(_rows(database, "saga_outbox"))
@@ -1162,7 +1168,7 @@ def _layout(exchanges: Mapping[str, str], queues: Mapping[str, Any], bindings: I
 
 
 def _dead_letter() -> object:
-    """What is put aside, and how it is read again."""
+    """The dead letter of a message, and the reading of a dead letter."""
     sent: list[BrokerMessage] = []
     bus = rabbit_bus.RabbitBus("amqp://localhost")
 
@@ -1226,9 +1232,9 @@ def _fill(tx: Any, state: str) -> None:
 
 
 def examples() -> dict[str, object]:
-    """Operations, facts, commands, schemas and a whole order of the examples, in the events' style."""
-    facts = [*_of(order_facts, EventType), *_of(payment_facts, EventType)]
-    commands = [*_of(order_facts, CommandType), *_of(payment_facts, CommandType)]
+    """Operations, event types, commands, schemas and a whole order of the examples, as choreography."""
+    event_types = [*_of(order_events, EventType), *_of(payment_events, EventType)]
+    commands = [*_of(order_events, CommandType), *_of(payment_events, CommandType)]
     return {
         "operations": {
             each.name: [
@@ -1239,11 +1245,11 @@ def examples() -> dict[str, object]:
             ]
             for each in example_worker.OPERATIONS
         },
-        "facts": {fact.name: [fact.source, fact.is_final, _schema(fact.data)] for fact in facts},
+        "event types": {each.name: [each.source, each.is_final, _schema(each.data)] for each in event_types},
         "commands": {each.name: _schema(each.data) for each in commands},
         "queues": sorted(REACTIONS),
-        "order": order_facts.place_order.saga_id(PLACED),
-        "payment": payment_facts.place_payment.saga_id(PLACED.payment),
+        "order": order_events.place_order.saga_id(PLACED),
+        "payment": payment_events.place_payment.saga_id(PLACED.payment),
         "story": _story(),
     }
 
@@ -1253,7 +1259,7 @@ def _of(module: object, kind: type[Any]) -> list[Any]:
 
 
 def _schema(model: type[Any]) -> object:
-    """Without the names of classes and what they say of themselves."""
+    """A schema without the names and docstrings of classes."""
 
     def without(value: object, definitions: Mapping[str, object]) -> object:
         if isinstance(value, dict):
@@ -1271,7 +1277,7 @@ def _schema(model: type[Any]) -> object:
 
 
 def _story() -> list[object]:
-    """The events of one order, from its command to its last fact, with what stands in every database."""
+    """The events of an order, from the command to the last event, with the rows of every database."""
     databases: dict[str, Any] = {}
     reactions: dict[str, Reactions] = {}
     for name, each in REACTIONS.items():
@@ -1279,28 +1285,28 @@ def _story() -> list[object]:
         reactions[name] = copy(each)
         reactions[name].participant = participant
         databases[name] = open_connection(":memory:", schema=build_schema(participant))
-    told: list[object] = []
-    CommandProcessor(reactions["order"]).execute(databases["order"], order_facts.place_order, PLACED)
+    events: list[object] = []
+    CommandProcessor(reactions["order"]).execute(databases["order"], order_events.place_order, PLACED)
     while waiting := [
         (name, found) for name, tx in databases.items() for found in outbox.read_due(tx, LATER, limit=9)
     ]:
         for name, row in waiting:
             outbox.delete(databases[name], [row.seq])
-            told.append(message_text(row.event))
-            for hearer in sorted(TOPOLOGY.find_subscribers(row.event)):
-                processor = EventProcessor(reactions[hearer])
-                processor.process(databases[hearer], processor.parse(row.event))
+            events.append(message_text(row.event))
+            for subscriber in sorted(TOPOLOGY.find_subscribers(row.event)):
+                processor = EventProcessor(reactions[subscriber])
+                processor.process(databases[subscriber], processor.parse(row.event))
     for name, tx in sorted(databases.items()):
-        told += [name, _rows(tx, "saga_step"), _rows(tx, "saga_inbox")]
+        events += [name, _rows(tx, "saga_step"), _rows(tx, "saga_inbox")]
         tx.close()
-    return told
+    return events
 
 
 # --- workers --------------------------------------------------------------------------------------------
 
 
 def as_json(value: T) -> Sample[T]:
-    """A model that is kept in a file as JSON."""
+    """A model stored in a file as JSON."""
     kind = cast("type[BaseModel]", type(value))
     return Sample(
         value,
@@ -1310,7 +1316,7 @@ def as_json(value: T) -> Sample[T]:
 
 
 def files() -> dict[str, Sample[Any]]:
-    """What another version finds in a folder."""
+    """The files that another version finds in a folder."""
     run = RecordedRun(
         file="1-OrderSaga.json",
         workflow_type="OrderSaga",
@@ -1484,15 +1490,15 @@ def _timeline() -> Timeline:
     )
 
 
-def told(history: WorkflowHistory) -> object:
-    """What a stored run says when its history is read: the story, and what would be made up for."""
+def read_story(history: WorkflowHistory) -> object:
+    """The readings of a stored run: the timeline and the preview."""
     converter = dataclasses.replace(DataConverter.default, payload_converter_class=SagaPayloadConverter)
     record = read_history(history.workflow_id, history.events, converter)
     return [build_timeline(record).model_dump(mode="json"), build_preview(record).model_dump(mode="json")]
 
 
 def recorded() -> Generator[tuple[str, WorkflowHistory]]:
-    """Every stored run, by its file."""
+    """Every stored run, with the name of the file."""
     for recording in read_recordings(STORED):
         folder = recording.folder.relative_to(STORED).as_posix()
         for run, history in zip(recording.manifest.runs, recording.histories, strict=True):
@@ -1505,7 +1511,7 @@ def replayer(runner: WorkflowRunner) -> Replayer:
 
 
 PACKAGES = (sagas, choreography)
-"""Where every model and enumeration has a sample, or a reason why it needs none."""
+"""Packages in which every model and enumeration has a sample, or a reason to need none."""
 
 WORKFLOWS: list[type] = [OrderSaga, PaymentSaga, TripSaga]
 """The workflows of the stored histories."""
@@ -1522,17 +1528,17 @@ CONSTANTS: dict[str, Callable[[], dict[str, object]]] = {
     "examples": examples,
     "settings": settings,
 }
-"""What is compared as it is, by section."""
+"""Constants to compare, by section."""
 
 SAMPLES: dict[str, Callable[[], dict[str, Sample[Any]]]] = {
     "models": models,
-    "marks": marks,
+    "headers": activity_headers,
     "failures": failures,
     "events": events,
     "files": files,
     "cli-json": cli_json,
 }
-"""What is written and read again, by section."""
+"""Samples to write and to read again, by section."""
 
 IN_PROCESS_ONLY: dict[type[object], str] = {
     _Model: "the base of the models of a timeline, of which there are no instances",

@@ -1,8 +1,8 @@
-"""Everything on the wire is what it was: names, bytes, and what is read of them.
+"""The wire format is unchanged: names, bytes, and the values read from them.
 
-Histories, databases, queues and folders of earlier versions have to be read, and workers of two versions run
-side by side. A test that fails here says that a change would break that. Only a change of the wire that is
-meant may write the golden files anew.
+Histories, databases, queues and folders of earlier versions must stay readable, and workers of two versions
+run side by side. A failing test here shows a change that would break compatibility. Only an intended change
+of the wire format may rewrite the golden files.
 """
 
 import dataclasses
@@ -37,19 +37,19 @@ def replayed() -> dict[str, object]:
 
 
 def test_the_golden_file_has_the_same_sections() -> None:
-    """A section that is only in the file would be checked by nobody."""
+    """No test would check a section that exists only in the file."""
     assert STORED.keys() == CONSTANTS.keys() | SAMPLES.keys()
 
 
 @pytest.mark.parametrize("section", CONSTANTS)
-def test_constants_are_what_they_were(section: str) -> None:
-    """Names, codes, ids, tables and layouts; and what is read of answers and failures."""
+def test_constants_are_unchanged(section: str) -> None:
+    """Names, codes, ids, tables and layouts, and the readings of responses and failures."""
     assert json.loads(as_text(CONSTANTS[section]())) == STORED[section]
 
 
 @pytest.mark.parametrize("section", SAMPLES)
 def test_every_sample_is_in_the_golden_file(section: str, samples: Mapping[str, Mapping[str, Any]]) -> None:
-    """A sample that is only in the code would be compared with nothing."""
+    """A sample that exists only in the code would be compared with nothing."""
     assert samples[section].keys() == STORED[section].keys()
 
 
@@ -57,7 +57,7 @@ def test_every_sample_is_in_the_golden_file(section: str, samples: Mapping[str, 
 def test_a_sample_is_written_and_read_as_ever(
     section: str, name: str, samples: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """The value gives the golden bytes; these give an equal value, which gives the golden bytes again."""
+    """The value gives the golden bytes; the bytes give an equal value, which gives the golden bytes again."""
     sample, golden = samples[section][name], STORED[section][name]
 
     assert sample.write(sample.value) == golden
@@ -67,27 +67,27 @@ def test_a_sample_is_written_and_read_as_ever(
 
 
 @pytest.mark.parametrize("run", STORED_COMMANDS)
-def test_a_replay_gives_the_commands_of_then(run: str, replayed: Mapping[str, object]) -> None:
+def test_a_replay_gives_the_golden_commands(run: str, replayed: Mapping[str, object]) -> None:
     """Headers, ids, inputs, memos, summaries, policies, results and failures of every stored history.
 
-    The types of causes are not compared: Temporal's SDK writes the names of our classes there, as it does
-    where one of our errors ends a workflow task, or ends an activity that is no refusal.
+    The types of causes are not compared: Temporal's SDK writes the names of error classes into causes, into
+    failures of workflow tasks, and into failures of activities other than rejections.
     """
     assert json.loads(as_text(replayed[run])) == STORED_COMMANDS[run]
 
 
 def test_every_stored_history_has_its_commands(replayed: Mapping[str, object]) -> None:
-    """A history that was recorded since is compared with nothing until the file is written anew."""
+    """A history recorded since is compared with nothing until the file is rewritten."""
     assert replayed.keys() == STORED_COMMANDS.keys()
 
 
-def test_stored_histories_say_what_they_said() -> None:
-    """Whoever reads a history finds in it the names, ids, codes, marks and summaries that were written."""
+def test_stored_histories_are_read_as_ever() -> None:
+    """A reader finds the written names, ids, codes, headers and summaries in a history."""
     assert json.loads(as_text(stories())) == STORED_STORIES
 
 
 def test_every_model_has_a_sample(samples: Mapping[str, Mapping[str, Any]]) -> None:
-    """A new model or enumeration is sampled, or stated to stay in its process."""
+    """A new model or enumeration has a sample, or a reason to stay in the process."""
     values = [sample.value for section in samples.values() for sample in section.values()]
     sampled = set(_types_in(values)) | set(ENUMS.values())
 
@@ -98,7 +98,7 @@ def test_every_model_has_a_sample(samples: Mapping[str, Mapping[str, Any]]) -> N
 
 
 def _types_to_sample() -> Iterator[type[Any]]:
-    """Models and enumerations of both packages, and the dataclasses that models have in their fields."""
+    """Models and enumerations of both packages, and the dataclasses in fields of models."""
     for package in PACKAGES:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             for kind in vars(import_module(module.name)).values():
@@ -122,7 +122,7 @@ def _dataclasses_in(annotation: Any) -> Iterator[type[Any]]:
 
 
 def _types_in(value: object) -> Iterator[type[Any]]:
-    """The types of a value and of everything in it."""
+    """The types of a value and of all parts of the value."""
     yield value.__class__
     parts: list[object] = []
     if isinstance(value, BaseModel):

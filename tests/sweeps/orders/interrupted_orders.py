@@ -167,17 +167,17 @@ def _covered(
 
 @dataclass(eq=False, repr=False)
 class InterruptedOrder:
-    """An order that is paused at an interruption point until the server closes the saga, and is then rescued.
+    """An order that is paused at an interruption point, then closed by the server, and then rescued.
 
     Args:
         stack: The running servers and services.
-        batch: The batch that pauses the order.
+        batch: The batch with the paused order.
         id: The id of the saga.
         baseline: The undisturbed order.
         point: The interruption point.
         interrupted_after: The number of events at the interruption, in the history of the saga or child.
-        has_missed_point: Whether the order never reached the point: a task of the order timed out, so that
-            the history differs, or the run timeout expired before.
+        has_missed_point: Whether the order never reached the point: the history differs because a task of the
+            order timed out, or the run timeout expired before.
     """
 
     stack: Stack

@@ -1,4 +1,4 @@
-"""An order saga with a run timeout: sagas refuse run timeouts, so the timeout is hidden from the saga."""
+"""An order saga with a run timeout; the test hides the timeout, because sagas refuse run timeouts."""
 
 from temporalio import workflow
 
@@ -8,7 +8,7 @@ from examples.order.saga import OrderSaga
 
 @workflow.defn(name="OrderSaga")
 class OrderSagaWithRunTimeout(OrderSaga):
-    """The order saga, unaware of its run timeout."""
+    """The order saga, unaware of the run timeout."""
 
     @workflow.run
     async def run(self, order: Order) -> Shipment:

@@ -1,4 +1,4 @@
-"""One run of a trip saga that is cancelled at one interruption point, and the evidence of the run."""
+"""A run of a trip saga with a cancel at an interruption point, and the evidence of the run."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -39,13 +39,13 @@ class Evidence:
 
 @dataclass
 class CancelledRun:
-    """One run of a saga of a shape, cancelled at an interruption point.
+    """A run of a saga of a shape, cancelled at an interruption point.
 
     Args:
         client: The client of the saga and of the workers.
         shape: The shape of the saga.
         cache: The size of the workflow cache; with 0, every workflow task is a replay from the start.
-        point: The interruption point; without one, the run is undisturbed.
+        point: The interruption point; without a point, the run is undisturbed.
         depth: The number of generations of sagas.
     """
 
@@ -77,7 +77,7 @@ class CancelledRun:
         self._outside_may_act = asyncio.Event()
 
     async def run(self) -> Evidence:
-        """Runs the saga until its workflow is closed, and returns the evidence."""
+        """Runs the saga until the workflow is closed, and returns the evidence."""
         try:
             async with asyncio.timeout(2 * PATIENCE):
                 return await self._run()

@@ -1,4 +1,4 @@
-"""Fake participants with a fence: the requests in their order, and the effects that remain."""
+"""Fake participants with a fence: the requests in their order, and the remaining effects."""
 
 import asyncio
 from collections import defaultdict
@@ -24,7 +24,7 @@ async def loses_reply() -> object:
 
 
 class Effect(StrEnum):
-    """The effect that a participant stores for an idempotency key."""
+    """The stored effect of an idempotency key."""
 
     APPLIED = "applied"
     COMPENSATED = "compensated"
@@ -34,7 +34,7 @@ class Effect(StrEnum):
 
 @dataclass(slots=True)
 class Request:
-    """One attempt of an activity, as seen by the participant; all requests share one logical clock."""
+    """An attempt of an activity, as seen by the participant; all requests share a logical clock."""
 
     key: str
     operation: str
@@ -49,7 +49,7 @@ class Request:
 
 @dataclass(slots=True)
 class PausedActivity:
-    """The activity that is paused: the first attempt of the `nth` schedule, before or after the effect."""
+    """The paused activity: the first attempt of the `nth` schedule, before or after the effect."""
 
     workflow_id: str
     activity_id: str
@@ -110,7 +110,7 @@ class FencedParticipants(FakeParticipants):
         self._moved.set()
 
     async def perform(self) -> object:
-        """Records the request of the running activity, and responds as scripted, with one effect per key."""
+        """Records the request of the running activity, and responds as scripted; a key has one effect."""
         request = self._record()
         info = activity.info()
         nth = self._begun[request.workflow_id, request.activity_id] = self._begun[
@@ -202,7 +202,7 @@ class FencedParticipants(FakeParticipants):
 
 
 async def _wait_with_heartbeats(wait: Coroutine[object, object, None]) -> None:
-    """Waits, and sends heartbeats where the activity has a heartbeat timeout, so that a cancel arrives."""
+    """Waits; with a heartbeat timeout, sends heartbeats to receive a cancel."""
     if not activity.info().heartbeat_timeout:
         return await wait
     waiting = asyncio.ensure_future(wait)

@@ -1,4 +1,4 @@
-"""The promises P1 to P8, checked on the evidence of one run and independent of the implementation.
+"""The promises P1 to P8, checked on the evidence of a run and independent of the implementation.
 
 The participants know the effects, and the histories know the scheduled activities and their order; the ledger
 of the SDK is not read. The strict replay checks P9.
@@ -43,12 +43,12 @@ MAY_FOLLOW = {
     "compensated": set[str](),
     "completed": set[str](),
 }
-"""The statuses that may follow each published status; None: a saga on the happy path publishes no status."""
+"""The possible next statuses of each published status; None: a saga on the happy path publishes no status."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduledActivity:
-    """An activity that a saga has scheduled."""
+    """A scheduled activity of a saga."""
 
     history: RunHistory
     event: HistoryEvent
@@ -137,7 +137,7 @@ def _cancel_and_pivot(evidence: Evidence, scheduled: Sequence[ScheduledActivity]
 
 
 def _children_are_cancelled(evidence: Evidence) -> None:
-    """P6: a parent that processes a cancel sends the cancel to every open child."""
+    """P6: a parent sends a processed cancel to every open child."""
     for history in evidence.histories:
         task_started = next(
             (s for s, _, _ in completed_tasks(history.events) if 0 < (history.cancelled_at or 0) < s),
@@ -246,7 +246,7 @@ def _order(evidence: Evidence, scheduled: Sequence[ScheduledActivity]) -> None:
 def _order_of_saga(
     shape: SagaShape, own: Sequence[ScheduledActivity], scheduled: Sequence[ScheduledActivity]
 ) -> None:
-    """P5 for the activities of one saga; the parent compensates a closed child."""
+    """P5 for the activities of a saga; the parent compensates a closed child."""
     is_compensating = False
     compensations: list[ScheduledActivity] = []
     for each in own:
@@ -266,7 +266,7 @@ def _order_of_saga(
 
 
 def _never_silent(evidence: Evidence) -> None:
-    """P8: a saga whose compensation fails is published as stuck; the last status is the ending."""
+    """P8: a saga with a failing compensation is published as stuck; the last status is the ending."""
     shown: list[str | None] = [None]
     for history in evidence.histories:
         if history.path:

@@ -28,7 +28,7 @@ class SagaFamily:
     async def wait_for_event(
         self, path: str, condition: Callable[[HistoryEvent], bool], *, run: int = 0
     ) -> HistoryEvent:
-        """Waits for the first event that fulfils a condition, in one run of a saga."""
+        """Waits for the first matching event in a run of a saga."""
         handle = await self._handle(path, run)
         async with asyncio.timeout(PATIENCE):
             async for event in handle.fetch_history_events(wait_new_event=True):

@@ -1,4 +1,4 @@
-"""The outcome of a saga as a value: completed, compensated, settled or cut off."""
+"""The outcome of a saga as a value: completed, compensated, settled or interrupted."""
 
 from datetime import timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from sagas.operator import COMPLETE, SKIP, CompleteRequest, RemainingEffect, Sag
 
 from ..fixtures.trip_participants import fails, rejects
 from ..fixtures.trip_plan import TripPlan
-from ..fixtures.trip_saga import STEPS, TripSaga
+from ..fixtures.trip_saga import PLANNED_FAILURE, STEPS, TripSaga
 from ..fixtures.worker_harness import Handle, WorkerHarness
 from .lost_history import LostHistory
 
@@ -59,7 +59,7 @@ class PlainWorkflow:
 WORKFLOWS: list[type] = [TripSaga, PoliteTrip, PlainWorkflow]
 
 
-def told(outcome: SagaOutcome[list[str]]) -> str:
+def described(outcome: SagaOutcome[list[str]]) -> str:
     """A caller's reaction to each outcome."""
     match outcome:
         case Completed(words):
@@ -90,7 +90,7 @@ async def test_completed_saga_has_a_result(harness: WorkerHarness) -> None:
     outcome = await execute(harness, "hotel", "pay", "look")
 
     assert outcome == Completed(["hotel", "pay", "look"])
-    assert told(outcome) == "did hotel, pay, look"
+    assert described(outcome) == "did hotel, pay, look"
 
 
 async def test_rejected_saga_has_code_reason_and_field(harness: WorkerHarness) -> None:
@@ -105,14 +105,14 @@ async def test_rejected_saga_has_code_reason_and_field(harness: WorkerHarness) -
         field="seat",
         remaining_effects=(RemainingEffect(address="look-around", outcome=Outcome.DONE),),
     )
-    assert told(outcome) == "sold out: sold_out, sorry"
+    assert described(outcome) == "sold out: sold_out, sorry"
     assert harness.participants.started[-1] == "cancel-hotel"
 
 
 @pytest.mark.parametrize(
     ("do", "code", "reason"),
     [
-        ("fail", "ApplicationError", "Planned: the plan says so"),
+        ("fail", "ApplicationError", f"Planned: {PLANNED_FAILURE}"),
         (
             "flight",
             "unknown_outcome",
@@ -140,7 +140,7 @@ async def test_cancelled_saga_is_compensated(harness: WorkerHarness) -> None:
 
     reason = "the customer has changed her mind"
     assert outcome == Compensated("cancelled", reason=reason, is_cancelled=True)
-    assert told(outcome) == "nothing is left, because of cancelled"
+    assert described(outcome) == "nothing is left, because of cancelled"
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
@@ -158,7 +158,7 @@ async def test_skipped_compensation_settles_the_saga(harness: WorkerHarness) -> 
         "ApplicationError",
         is_compensated=True,
         manual_resolutions={"book-flight": "skipped"},
-        reason="Planned: the plan says so",
+        reason=f"Planned: {PLANNED_FAILURE}",
         remaining_effects=(
             RemainingEffect(
                 address="book-flight",
@@ -167,7 +167,7 @@ async def test_skipped_compensation_settles_the_saga(harness: WorkerHarness) -> 
             ),
         ),
     )
-    assert told(outcome) == "ApplicationError, and somebody saw to book-flight"
+    assert described(outcome) == "ApplicationError, and somebody saw to book-flight"
 
 
 @pytest.mark.parametrize("whose", ["parent", "child"])
@@ -212,7 +212,7 @@ async def test_saga_with_a_manually_completed_step_has_a_result(harness: WorkerH
         is_compensated=False,
         manual_resolutions={"leg:book-hotel": "completed-manually"},
     )
-    assert told(outcome) == "did ['flight', 'leg', 'look'], with help"
+    assert described(outcome) == "did ['flight', 'leg', 'look'], with help"
     assert await SagaHandle.for_id(harness.client, child.id, TripSaga.run).outcome() == Settled(
         ["pay", "hotel"], is_compensated=False, manual_resolutions={"book-hotel": "completed-manually"}
     )
@@ -231,7 +231,7 @@ async def test_steps_of_earlier_runs_are_compensated(harness: WorkerHarness) -> 
     """A failure in a later run compensates the steps of an earlier run."""
     outcome = await execute(harness, "hotel", "again", "fail")
 
-    assert told(outcome) == "nothing is left, because of ApplicationError"
+    assert described(outcome) == "nothing is left, because of ApplicationError"
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
@@ -259,8 +259,8 @@ async def test_child_has_an_outcome_of_its_own(harness: WorkerHarness) -> None:
 
     assert await good.outcome() == Completed(["flight"])
     assert await SagaHandle.for_id(harness.client, good.id).outcome() == Completed(["flight"])
-    assert told(await bad.outcome()) == "nothing is left, because of ApplicationError"
-    assert told(await trip.outcome()) == "nothing is left, because of ApplicationError"
+    assert described(await bad.outcome()) == "nothing is left, because of ApplicationError"
+    assert described(await trip.outcome()) == "nothing is left, because of ApplicationError"
 
 
 async def test_saga_is_compensated_although_the_workflow_handles_the_failure(harness: WorkerHarness) -> None:
@@ -297,7 +297,7 @@ async def test_workflow_that_fails_after_a_completed_saga_has_a_code_and_a_reaso
     """The outcome has the type and the message of the error."""
     outcome = await execute(harness, "hotel", "fail-after-block")
 
-    assert outcome == CutOff(how="failed", code="Planned", reason="the plan says so", has_completed=True)
+    assert outcome == CutOff(how="failed", code="Planned", reason=PLANNED_FAILURE, has_completed=True)
 
 
 async def start_plain(harness: WorkerHarness, workflow_type: str, plan: object, **options: Any) -> str:

@@ -62,7 +62,7 @@ async def test_summary_and_details_are_shown_with_the_workflow(harness: WorkerHa
     trip = await start(harness, static_summary="a trip of **Ada**", static_details="to Rome")
 
     await described(harness, trip)
-    # Temporal keeps them with the run that was started.
+    # Temporal keeps the options with the started run.
     first = harness.client.get_workflow_handle(trip.id, run_id=trip.first_execution_run_id)
     description = await first.describe()
     assert await description.static_summary() == "a trip of **Ada**"

@@ -1,4 +1,4 @@
-"""docs/adopting.md, done for real: its code, with runs that are half way through at each step."""
+"""docs/adopting.md, executed: the code of the page, with runs that are half way through at each step."""
 
 import asyncio
 import re
@@ -49,7 +49,7 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guide]:
 
 @dataclass
 class Office:
-    """One task queue, on which versions of the worker follow each other."""
+    """A task queue, on which versions of the worker follow each other."""
 
     guide: Guide
     server: str
@@ -71,7 +71,7 @@ class Office:
             yield
 
     async def start(self, traveller: str, city: str = "Rome") -> WorkflowHandle[Any, Any]:
-        """Starts a run, and waits until it has its room and asks for the confirmation."""
+        """Starts a run, and waits until the room is booked and the run waits for the confirmation."""
         client = await Client.connect(self.server)
         trip = self.guide.activities.Trip(traveller, city)
         workflow_id = f"trip-{traveller}-{uuid4().hex[:8]}"
@@ -115,8 +115,8 @@ async def replay(version: Any, handle: WorkflowHandle[Any, Any]) -> None:
     await replayer.replay_workflow(await handle.fetch_history())
 
 
-async def test_runs_of_before_end_as_before_and_new_ones_are_sagas(office: Office, guide: Guide) -> None:
-    """The worker is replaced while runs are half way through; callers see what the page says."""
+async def test_old_runs_end_as_before_and_new_runs_are_sagas(office: Office, guide: Guide) -> None:
+    """The worker is replaced while runs are half way through; callers see the documented results."""
     async with office.worker(guide.before, has_plugin=False):
         closed = await office.start("ida")
         assert await office.end(closed) == "a room in Rome, a seat to Rome"
@@ -136,7 +136,7 @@ async def test_runs_of_before_end_as_before_and_new_ones_are_sagas(office: Offic
         await replay(guide.both, each)
 
 
-async def test_failure_of_a_saga_says_what_the_old_error_said(office: Office, guide: Guide) -> None:
+async def test_failure_of_a_saga_has_the_old_code_and_reason(office: Office, guide: Guide) -> None:
     """A caller finds code and reason in the details."""
     async with office.worker(guide.both):
         trip = await office.start("max", "Atlantis")
@@ -150,8 +150,8 @@ async def test_failure_of_a_saga_says_what_the_old_error_said(office: Office, gu
     assert [*failed.value.cause.details] == [*said, None]
 
 
-async def test_ids_and_keys_are_those_that_the_page_says(office: Office, guide: Guide) -> None:
-    """Who has made keys of activity ids finds here what they were, and are."""
+async def test_ids_and_keys_are_as_the_page_describes(office: Office, guide: Guide) -> None:
+    """Participants with keys made of activity ids find the old and the new ids in the page."""
     (said,) = re.findall(r"activity ids were `(1)`, `(2)`, `(3)`, and are `(.*?)` and `(.*?)`", TABLE)
     (trip, step) = re.findall(r"the same key, `(.*?):(.*?)`", TABLE)[0]
     async with office.worker(guide.before, has_plugin=False):
@@ -167,8 +167,8 @@ async def test_ids_and_keys_are_those_that_the_page_says(office: Office, guide: 
     assert {idempotency_key(trip, each) for each in (action, compensation)} == {f"{trip}:{step}"}
 
 
-async def test_cancel_loses_the_room_before_and_does_not_after(office: Office, guide: Guide) -> None:
-    """Why one would want it."""
+async def test_cancel_compensates_the_room_only_after(office: Office, guide: Guide) -> None:
+    """The old code keeps the booked room after a cancel; the saga compensates the booking."""
     async with office.worker(guide.before, has_plugin=False):
         before = await office.start("ada")
         await before.cancel()
@@ -182,8 +182,8 @@ async def test_cancel_loses_the_room_before_and_does_not_after(office: Office, g
     assert await activity_ids(after) == ["book-hotel", "compensate.book-hotel"]
 
 
-async def test_switched_off_new_runs_are_as_before_and_sagas_go_on(office: Office, guide: Guide) -> None:
-    """The way in, and the way back."""
+async def test_switched_off_new_runs_are_plain_and_sagas_go_on(office: Office, guide: Guide) -> None:
+    """The page describes how to switch sagas on, and how to switch sagas off again."""
     async with office.worker(guide.both):
         saga = await office.start("eve", "Atlantis")
     (option,) = re.findall(r"^# Worker\(client, .*, (\w+)=is_on\)$", PAGE, re.MULTILINE)
@@ -200,7 +200,7 @@ async def test_switched_off_new_runs_are_as_before_and_sagas_go_on(office: Offic
 
 
 async def test_old_code_cannot_go_on_with_a_saga(office: Office, guide: Guide) -> None:
-    """So it must not be the way back; neither can it replay what the saga has done."""
+    """Switching off must not deploy the old code, which cannot replay the history of a saga."""
     async with office.worker(guide.both):
         saga = await office.start("eve")
         await office.end(saga)
@@ -210,7 +210,7 @@ async def test_old_code_cannot_go_on_with_a_saga(office: Office, guide: Guide) -
 
 
 async def test_cleaned_up_code_replays_sagas_and_nothing_older(office: Office, guide: Guide) -> None:
-    """So the runs of before must be gone by then; the page says how to count them."""
+    """All old runs must have ended before; the page describes how to count the old runs."""
     async with office.worker(guide.before, has_plugin=False):
         old = await office.start("ada")
         await office.end(old)
@@ -227,10 +227,10 @@ async def test_cleaned_up_code_replays_sagas_and_nothing_older(office: Office, g
         await replay(guide.after, old)
 
 
-async def test_a_run_without_the_patch_is_found_by_what_it_lacks(
+async def test_a_run_without_the_patch_is_found_by_a_query(
     office: Office, guide: Guide, temporal_program: str
 ) -> None:
-    """The command of the page counts what is left of before."""
+    """The command of the page counts the remaining old runs."""
     (command,) = re.findall(r"```\n(temporal workflow count .*?)\n```", PAGE, re.DOTALL)
     *words, query = shlex.split(command.replace("\\\n", " "))
     async with office.worker(guide.before, has_plugin=False):
@@ -244,7 +244,7 @@ async def test_a_run_without_the_patch_is_found_by_what_it_lacks(
             found = [f"WorkflowId = '{old.id}'", "TemporalChangeVersion = 'trip-is-a-saga'"]
             return all([(await client.count_workflows(each + here)).count for each in found])
 
-        # Temporal lists a workflow, and what it has written about itself, a moment after it knows it.
+        # Temporal's list of workflows and their search attributes lags behind by an unknown time.
         await until(are_listed)
         found = [each.id async for each in client.list_workflows(query + here)]
         counted = await run(temporal_program, *words[1:], query + here, "--address", office.server)
@@ -256,7 +256,7 @@ async def test_a_run_without_the_patch_is_found_by_what_it_lacks(
 
 
 async def test_the_search_attribute_is_registered_by_the_command_of_the_page(temporal_program: str) -> None:
-    """On a server that does not have it yet."""
+    """The command works on a server without the search attribute."""
     (command,) = re.findall(r"```\n(temporal operator search-attribute create .*?)\n```", PAGE)
     environment = await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal_program, dev_server_log_level="never"

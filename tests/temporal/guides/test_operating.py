@@ -291,7 +291,7 @@ async def test_each_command_of_the_page_works(shop: Shop, server: str, line: str
 def test_every_operator_command_is_in_the_page() -> None:
     """Every command of the page has an expectation here."""
     assert sorted(line.partition(" --because ")[0] for line in COMMANDS) == sorted(EXPECTED)
-    commands = get_command(app).commands.keys()  # type: ignore[attr-defined]  # it is a group
+    commands = get_command(app).commands.keys()  # type: ignore[attr-defined]  # `app` is a group
     assert {line.split()[1] for line in COMMANDS} == commands - {"dev", "histories"}
 
 

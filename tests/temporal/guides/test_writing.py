@@ -1,4 +1,4 @@
-"""docs/writing.md, done for real: its code, on a real server."""
+"""docs/writing.md, executed: the code of the page, on a real server."""
 
 import asyncio
 import os
@@ -38,15 +38,15 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guide]:
 
 @dataclass
 class Bank:
-    """A worker with the code of the page, and what its activities were asked for."""
+    """A worker with the code of the page."""
 
     client: Client
     guide: Guide
     task_queue: str
     instead: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    """What is done instead of an activity of the page, by its name."""
+    """Replacements for activities of the page, by the name of the function."""
     cache: int = 0
-    """How many workflows its worker keeps in its memory; others are replayed from their beginning."""
+    """The number of workflows in the worker's cache; other workflows are replayed from the beginning."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -86,7 +86,7 @@ class Bank:
         await WorkerHarness(self.client, cache=0).wait_for_event(loan, kind, nth=nth)
 
     async def story(self, loan: WorkflowHandle[Any, Any]) -> list[str]:
-        """The activities of a loan, in the order in which they were asked for."""
+        """The activities of a loan in the order of their schedule."""
         return [
             event.activity_task_scheduled_event_attributes.activity_id
             for event in (await loan.fetch_history()).events
@@ -94,7 +94,7 @@ class Bank:
         ]
 
     async def result(self, loan: WorkflowHandle[Any, Any]) -> Any:
-        """Its result, in time: a page with a mistake in it may have a loan that never ends."""
+        """The result, with a timeout: a mistake in the page may make a loan that never ends."""
         async with asyncio.timeout(PATIENCE):
             return await loan.result()
 
@@ -117,7 +117,7 @@ async def bank(client: Client, guide: Guide) -> AsyncIterator[Bank]:
 
 
 async def test_a_loan_is_approved_signed_and_paid_out(bank: Bank) -> None:
-    """The whole way forward."""
+    """The saga completes with every step done."""
     saga = bank.guide["loan_saga"].LoanSaga
     loan = await bank.lend(bank.loan("ada", 20_000))
     await bank.sign(loan)
@@ -137,8 +137,8 @@ async def test_a_loan_is_approved_signed_and_paid_out(bank: Bank) -> None:
     await bank.replay(loan, saga)
 
 
-async def test_a_loan_that_is_refused_is_made_up_for(bank: Bank) -> None:
-    """The other branch had reserved the funds, perhaps."""
+async def test_a_rejected_loan_is_compensated(bank: Bank) -> None:
+    """The other branch may have reserved the funds."""
     loan = await bank.lend(bank.loan("mallory", 5_000))
 
     failure = await bank.failure(loan)
@@ -152,7 +152,7 @@ async def test_a_loan_that_is_refused_is_made_up_for(bank: Bank) -> None:
 async def test_a_loan_is_signed_in_each_way_that_the_page_shows(
     bank: Bank, server: str, temporal_program: str
 ) -> None:
-    """As an update, and by the command; as a signal it is signed in the other tests."""
+    """An update and the command send the signature; the other tests send a signal."""
     handed_in, commanded = [await bank.lend(bank.loan("ada", 5_000)) for _ in range(2)]
     for loan in (handed_in, commanded):
         await bank.event(loan, EventType.EVENT_TYPE_TIMER_STARTED, nth=2)
@@ -169,8 +169,8 @@ async def test_a_loan_is_signed_in_each_way_that_the_page_shows(
         assert (await bank.result(loan)).endswith(", signed by Ada")
 
 
-async def test_a_decision_against_a_loan_turns_it_round(bank: Bank) -> None:
-    """The code of the failure is the one that the page names."""
+async def test_a_decision_against_a_loan_compensates_it(bank: Bank) -> None:
+    """The page names the code of the failure."""
     loan = await bank.lend(bank.loan("ada", 20_000))
     await bank.event(loan, EventType.EVENT_TYPE_TIMER_STARTED, nth=2)
     officer = frozenset({"credit-officer"})
@@ -183,12 +183,12 @@ async def test_a_decision_against_a_loan_turns_it_round(bank: Bank) -> None:
     assert (await bank.story(loan))[-2:] == ["compensate.reserve-funds", "tell-customer"]
 
 
-async def test_a_bug_in_a_saga_turns_it_round_and_can_be_found(client: Client, guide: Guide) -> None:
-    """Its traceback stands where the page says."""
+async def test_a_bug_in_a_saga_compensates_and_can_be_found(client: Client, guide: Guide) -> None:
+    """The traceback stands in the place that the page names."""
 
     @activity.defn(name="check_credit")
     async def check_credit(loan: Any) -> Any:
-        return None  # the saga looks for its points
+        return None  # the saga reads the points of the score
 
     instead = {"check_credit": check_credit}
     bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}", instead=instead)
@@ -203,10 +203,10 @@ async def test_a_bug_in_a_saga_turns_it_round_and_can_be_found(client: Client, g
 
 
 async def test_a_book_of_loans_continues_as_new(client: Client, guide: Guide) -> None:
-    """Two hundred steps, in three runs."""
+    """Two hundred steps run in three runs of the workflow."""
     steps, books = guide["loan_steps"], guide["loan_book"]
     loans = [steps.Loan(id=str(n), customer="ada", amount=1) for n in range(201)]
-    # To replay a hundred steps for each of them takes half a minute.
+    # A replay of a hundred steps for each step takes half a minute.
     bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}", cache=1000)
     async with bank.open():
         book = await start_saga(
@@ -228,8 +228,8 @@ async def test_a_book_of_loans_continues_as_new(client: Client, guide: Guide) ->
     assert runs == 3
 
 
-async def test_a_payout_of_which_nobody_knows_is_asked_for(client: Client, guide: Guide) -> None:
-    """The probe finds that it was done, and its result is the step's."""
+async def test_a_payout_with_unknown_outcome_is_probed(client: Client, guide: Guide) -> None:
+    """The probe finds a done payout, and the result of the probe is the result of the step."""
 
     @activity.defn(name="pay_out")
     async def pay_out(loan: Any) -> Any:
@@ -245,8 +245,8 @@ async def test_a_payout_of_which_nobody_knows_is_asked_for(client: Client, guide
     await bank.replay(loan, guide["loan_saga"].LoanSaga)
 
 
-async def test_a_contract_that_cannot_be_sent_is_passed_over(client: Client, guide: Guide) -> None:
-    """It is best effort."""
+async def test_a_failing_contract_mail_is_ignored(client: Client, guide: Guide) -> None:
+    """The step is best effort."""
 
     @activity.defn(name="send_contract")
     async def send_contract(loan: Any) -> None:
@@ -269,10 +269,10 @@ async def test_a_contract_that_cannot_be_sent_is_passed_over(client: Client, gui
     ],
     ids=["approval of much", "approval of little", "event"],
 )
-async def test_what_does_not_come_in_time_turns_a_loan_round(
+async def test_a_missing_event_or_approval_compensates(
     client: Client, guide: Guide, amount: int, points: int, what: str
 ) -> None:
-    """Two days for the approval of much, or for somebody with few points; seven for the signature."""
+    """An approval of a large amount or a low score has two days, and the signature has seven days."""
 
     @activity.defn(name="check_credit")
     async def check_credit(loan: Any) -> Any:
@@ -293,8 +293,8 @@ async def test_what_does_not_come_in_time_turns_a_loan_round(
     assert (await bank.story(loan))[-2:] == ["compensate.reserve-funds", "tell-customer"]
 
 
-async def test_a_loan_that_takes_too_long_turns_round(client: Client, guide: Guide) -> None:
-    """Fourteen days for all of it, also for one that is held."""
+async def test_a_loan_that_takes_too_long_compensates(client: Client, guide: Guide) -> None:
+    """The saga has fourteen days, also when the saga is held."""
     is_held, has_begun = asyncio.Event(), asyncio.Event()
 
     @activity.defn(name="check_credit")
@@ -321,8 +321,8 @@ async def test_a_loan_that_takes_too_long_turns_round(client: Client, guide: Gui
     assert failure.details[1] == "the saga ran out of time"
 
 
-async def test_the_desk_understands_every_end(client: Client, guide: Guide) -> None:
-    """Completed, refused, cancelled, and settled by a person."""
+async def test_the_desk_handles_every_outcome(client: Client, guide: Guide) -> None:
+    """Loans are completed, rejected, cancelled, and manually resolved."""
     is_open = asyncio.Event()
 
     @activity.defn(name="release_funds")
@@ -340,7 +340,7 @@ async def test_the_desk_understands_every_end(client: Client, guide: Guide) -> N
         return answer
 
     async with bank.open():
-        # Who asks again with the same id and content gets the saga that runs.
+        # A second start with the same id and content finds the running saga.
         stuck = await bank.lend(tim)
         await bank.sign(stuck)
         await WorkerHarness(client, cache=0).wait_for_status(stuck, "stuck")
@@ -367,7 +367,7 @@ async def test_the_desk_understands_every_end(client: Client, guide: Guide) -> N
 
 
 async def test_another_worker_goes_on(client: Client, guide: Guide) -> None:
-    """A loan that waits for its signature does not notice."""
+    """A loan that waits for the signature goes on with the next worker."""
     bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}")
     async with bank.open():
         loan = await bank.lend(bank.loan("ada", 5_000))
@@ -377,8 +377,8 @@ async def test_another_worker_goes_on(client: Client, guide: Guide) -> None:
         assert "signed by Ada" in await bank.result(loan)
 
 
-async def test_an_insured_loan_is_made_up_for_with_its_children(bank: Bank) -> None:
-    """The child that was the pivot has made up for itself; the other one is made up for by its parent."""
+async def test_an_insured_loan_is_compensated_with_its_children(bank: Bank) -> None:
+    """The child with the pivot compensates itself, and the parent compensates the other child."""
     family = bank.guide["loan_family"]
     paid = await bank.lend(bank.loan("ada", 5_000), run=family.InsuredLoanSaga.run)
     refused = await bank.lend(bank.loan("trent", 5_000), run=family.InsuredLoanSaga.run)
@@ -393,8 +393,8 @@ async def test_an_insured_loan_is_made_up_for_with_its_children(bank: Bank) -> N
         await bank.replay(loan, family.InsuredLoanSaga)
 
 
-async def test_a_partner_makes_up_for_its_part_at_the_same_time(bank: Bank) -> None:
-    """What a child owes is asked of its own workers; all at once, as the saga says."""
+async def test_a_partner_compensates_at_the_same_time(bank: Bank) -> None:
+    """Workers of the child run the child's compensations; the parallel order starts all at once."""
     family = bank.guide["loan_family"]
     async with Bank(bank.client, bank.guide, "insurers").open():
         loan = await bank.lend(bank.loan("trent", 5_000), run=family.PartnerLoanSaga.run)
@@ -412,10 +412,10 @@ async def test_a_partner_makes_up_for_its_part_at_the_same_time(bank: Bank) -> N
     await bank.replay(loan, family.PartnerLoanSaga)
 
 
-async def test_histories_are_recorded_and_replayed_as_the_page_says(
+async def test_histories_are_recorded_and_replayed(
     bank: Bank, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both commands and the test, from a folder of a user's; a change that matters is told."""
+    """Both commands and the test run in a folder of a user, and report a change with other commands."""
     loans = [await bank.lend(bank.loan("ada", 5_000)), await bank.lend(bank.loan("mallory", 5_000))]
     await bank.sign(loans[0])
     await bank.result(loans[0])
@@ -452,7 +452,7 @@ async def test_histories_are_recorded_and_replayed_as_the_page_says(
 
 
 async def histories(folder: Path, server: str, *arguments: str) -> tuple[int, str]:
-    """A command of the page, as a process in a folder of a user's."""
+    """Runs a command of the page as a process in a folder of a user."""
     process = await asyncio.create_subprocess_exec(
         *[sys.executable, "-m", "workers", *arguments],
         cwd=folder,

@@ -130,7 +130,7 @@ async def test_timeline_distinguishes_completed_from_skipped_steps(
 
 
 async def test_timeline_has_the_waits_of_an_open_saga(harness: WorkerHarness, operator: SagaClient) -> None:
-    """A saga waits for an approval, an event or its next attempt, each with the latest time."""
+    """A saga waits for an approval, an event or the next attempt, each with the latest time."""
     trip = await harness.start_trip("boss3600", "visa", "flight", "fail")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
     decision = await operator.show(trip.id)
@@ -512,7 +512,7 @@ async def test_missing_namespace_is_another_error_than_a_missing_saga(
     harness: WorkerHarness, server: str, method: str
 ) -> None:
     """The error of a mistyped namespace must not suggest that the saga is lost."""
-    del harness  # only its server is needed
+    del harness  # only the server of the harness is needed
     operator = SagaClient(await Client.connect(server, namespace="nope", plugins=[SagaPlugin()]))
     saga = {} if method == "list" else {"saga_id": "trip-7"}
     note = {"by": "mia", "because": "wrong address"} if method in ("hold", "rescue") else {}
@@ -645,7 +645,7 @@ async def test_mistyped_arguments_are_reported_where_they_were_typed(
     harness: WorkerHarness, server: str
 ) -> None:
     """The message quotes the query, the environment variable, or the contradicting options."""
-    del harness  # only its server is needed
+    del harness  # only the server of the harness is needed
 
     query = await sagas(server, "list", "--query", "nonsense = =")
     namespace = await sagas(server, "list", TEMPORAL_NAMESPACE="nope")

@@ -1,4 +1,4 @@
-"""The ledger that is rebuilt from a history equals the ledger of the saga itself."""
+"""The ledger rebuilt from a history equals the ledger of the saga."""
 
 import json
 import re
@@ -305,7 +305,7 @@ async def test_manually_resolved_compensation_is_not_pending(harness: WorkerHarn
 async def test_manually_resolved_pivot_decides_the_recovery_direction(
     harness: WorkerHarness, verb: str, direction: RecoveryDirection
 ) -> None:
-    """A skipped pivot has not happened, and a completed one has."""
+    """A skipped pivot has not happened, and a completed pivot has happened."""
     harness.participants.when("pay", fails(final=True))
     trip = await harness.start_trip("hotel", "pay-once", "wait")
     await harness.wait_for_status(trip, "stuck")

@@ -22,7 +22,7 @@ once = pytest.mark.parametrize("harness", [1000], indirect=True, ids=["cached"])
 
 @once
 async def test_children_are_recorded_with_their_root(harness: WorkerHarness, tmp_path: Path) -> None:
-    """Each history has a file of its own, the manifest lists the files, and all of them replay."""
+    """Each history has a file, the manifest lists the files, and all files replay."""
     trip = await harness.start_trip(
         "hotel", TripPlan(do=("flight", TripPlan(do=("car",), name="far")), name="leg"), "fail"
     )
@@ -72,7 +72,7 @@ async def test_open_saga_is_recorded_up_to_its_last_event(harness: WorkerHarness
 
 @once
 async def test_recording_is_never_overwritten(harness: WorkerHarness, tmp_path: Path) -> None:
-    """The recording may belong to sagas that still run."""
+    """The recording may belong to running sagas."""
     trip = await harness.start_trip("hotel")
     await harness.wait_for_ending(trip)
     await record_history(harness.client, trip.id, tmp_path)
@@ -85,7 +85,7 @@ async def test_recording_is_never_overwritten(harness: WorkerHarness, tmp_path: 
 async def test_record_command_records_known_sagas(
     harness: WorkerHarness, server: str, tmp_path: Path
 ) -> None:
-    """The command prints one line for each recorded saga, and an error for an unknown id."""
+    """The command prints a line for each recorded saga, and an error for an unknown id."""
     trip = await harness.start_trip("hotel")
     await harness.wait_for_ending(trip)
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.parametrize("harness", [1000], indirect=True, ids=["cac
 
 @workflow.defn(name="TimedOutTrip")
 class TimedOutTrip(TripSaga):
-    """A trip that does not see its run timeout; a saga with a run timeout would refuse to start."""
+    """A trip that ignores the run timeout; a saga with a run timeout would refuse to start."""
 
     @workflow.run
     async def run(self, plan: TripPlan) -> list[str]:
@@ -55,7 +55,7 @@ async def until_listed(
 
 
 async def test_interrupted_saga_and_its_rescue_are_listed_and_shown(harness: WorkerHarness) -> None:
-    """List, timeline and preview have the interruption, the progress of the rescue, and its end."""
+    """List, timeline and preview have the interruption, and the progress and end of the rescue."""
     harness.participants.when("cancel-hotel", rejects("too_late"))
     trip = await harness.start_trip("hotel", "flight", "wait")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=2)
@@ -248,7 +248,7 @@ async def test_child_that_gets_stuck_during_the_wait_is_reported_as_stuck(harnes
 
 
 async def test_rescue_refuses_to_wait_for_a_child_with_failing_code(harness: WorkerHarness) -> None:
-    """Such a child cannot compensate; after its termination, the rescue of the parent covers the child."""
+    """The child cannot compensate; after a termination of the child, the parent's rescue covers the child."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "fail-after-block")))
     child = harness.child_of(trip, "leg")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
@@ -261,7 +261,7 @@ async def test_rescue_refuses_to_wait_for_a_child_with_failing_code(harness: Wor
     await child.terminate("x")
     outcome = await rescued(harness, trip.id)
     assert outcome.pending == ("leg:book-flight", "book-hotel")
-    harness.workflow_ids.remove(trip.id)  # what failed its tasks fails in replay
+    harness.workflow_ids.remove(trip.id)  # a workflow with a failing workflow task fails in replay as well
 
 
 async def test_concurrent_rescues_start_one_rescue_workflow(harness: WorkerHarness) -> None:
@@ -469,7 +469,7 @@ async def test_saga_continues_after_a_completed_pivot_child(harness: WorkerHarne
 
 
 async def test_saga_continues_after_a_pivot_child_interrupted_past_its_pivot(harness: WorkerHarness) -> None:
-    """Parent and child were terminated, and nothing before the child's pivot is compensated."""
+    """Parent and child were terminated, and nothing before the pivot of the child is compensated."""
     latch = harness.participants.block("look-around")
     trip = await harness.start_trip("hotel", LEG, "ticket")
     await latch.entered.wait()
@@ -709,7 +709,7 @@ async def test_missing_chunks_are_reported_and_sent_by_a_repeated_rescue(harness
 
 
 async def test_foreign_chunks_are_ignored(harness: WorkerHarness) -> None:
-    """P7: any client can send signals, and no compensation is lost by them."""
+    """P7: any client can send signals, and foreign signals lose no compensation."""
     trip = await large_trip(harness)
     with pytest.raises(ConnectionError):
         await rescue_through(harness, BrokenConnection(3, ConnectionError("interrupted by the test")), trip)

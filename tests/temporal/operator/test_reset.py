@@ -42,7 +42,7 @@ async def run_of(handle: Handle) -> str:
 
 
 async def reset(client: Client, saga_id: str, *, before: str, run_id: str = "") -> Handle:
-    """Resets a saga to the start of a step as the Web UI does, without its signals."""
+    """Resets a saga to the start of a step as the Web UI does, without repeating signals."""
     run_id = run_id or await run_of(client.get_workflow_handle(saga_id))
     point = 0
     async for event in client.get_workflow_handle(saga_id, run_id=run_id).fetch_history_events():
@@ -66,7 +66,7 @@ async def reset(client: Client, saga_id: str, *, before: str, run_id: str = "") 
 
 
 async def reset_and_terminate(harness: WorkerHarness, trip: Handle, step: str) -> None:
-    """Resets a trip, and terminates the new run before a worker receives its first task."""
+    """Resets a trip, and terminates the new run before a worker receives the first task."""
     await harness.stop_workers()
     anew = await reset(harness.client, trip.id, before=step)
     await anew.terminate("interrupted by the test")
@@ -74,7 +74,7 @@ async def reset_and_terminate(harness: WorkerHarness, trip: Handle, step: str) -
 
 
 async def booked(harness: WorkerHarness, *do: "str | TripPlan", bookings: int = 2) -> Handle:
-    """Starts a trip, and waits until its workflow has the results of some bookings."""
+    """Starts a trip, and waits until the workflow has the results of some bookings."""
     trip = await harness.start_trip(*do)
     last = await harness.wait_for_event(trip, DONE, nth=bookings)
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=last.event_id)
@@ -104,7 +104,7 @@ async def test_steps_of_a_superseded_run_are_compensated(harness: WorkerHarness)
 
 
 async def test_repeated_step_is_compensated_once(harness: WorkerHarness) -> None:
-    """The step has the same key in both runs, and is one effect."""
+    """The step has the same key in both runs, and is a single effect."""
     trip = await booked(harness, "hotel", "flight", "wait")
     anew = await reset(harness.client, trip.id, before="book-flight")
     await harness.wait_for_event(anew, DONE, nth=2)
@@ -132,7 +132,7 @@ async def test_stuck_saga_waits_for_an_operator_after_a_reset(harness: WorkerHar
 
 
 async def test_both_superseded_runs_of_two_resets_are_read(harness: WorkerHarness) -> None:
-    """Each history names only the run from which it was copied."""
+    """Each history names only the run from which the history was copied."""
     trip = await booked(harness, "hotel", "flight", "car", "wait", bookings=3)
     await harness.stop_workers()
     await reset(harness.client, trip.id, before="book-car")
@@ -143,7 +143,7 @@ async def test_both_superseded_runs_of_two_resets_are_read(harness: WorkerHarnes
 
 
 async def test_run_superseded_by_a_second_reset_of_the_same_run_is_read(harness: WorkerHarness) -> None:
-    """No history names that run, but the server lists it."""
+    """No history names the run, but the server lists the run."""
     trip = await booked(harness, "hotel", "wait", "flight", "sleep", bookings=1)
     first = await run_of(trip)
     second = await reset(harness.client, trip.id, before="book-hotel", run_id=first)
@@ -227,7 +227,7 @@ async def test_step_resolved_before_a_reset_is_not_pending(harness: WorkerHarnes
 
 
 async def test_compensated_saga_is_rescued_for_a_superseded_step(harness: WorkerHarness) -> None:
-    """The saga has compensated its own steps, and the rescue compensates the superseded step."""
+    """The saga has compensated the steps of the last run; the rescue compensates the superseded step."""
     trip = await booked(harness, "hotel", "wait", "flight", "sleep", bookings=1)
     await trip.signal("go")
     await harness.wait_for_event(trip, DONE, nth=2)
@@ -287,7 +287,7 @@ async def test_steps_of_a_superseded_run_past_its_pivot_are_not_compensated(harn
 
 
 async def test_saga_continues_when_a_superseded_run_has_passed_the_pivot(harness: WorkerHarness) -> None:
-    """Nothing is compensated after the pivot, whichever run has passed the pivot."""
+    """Nothing is compensated after the pivot, even if only a superseded run has passed the pivot."""
     trip = await booked(harness, "hotel", "flight", "pay", "wait", bookings=3)
     await reset_and_terminate(harness, trip, "book-flight")
 
@@ -303,7 +303,7 @@ async def test_saga_continues_when_a_superseded_run_has_passed_the_pivot(harness
 async def test_saga_compensated_after_the_pivot_of_a_superseded_run_needs_a_manual_decision(
     harness: WorkerHarness,
 ) -> None:
-    """A rescue can neither compensate nor continue such a saga."""
+    """A rescue can neither compensate nor continue the saga."""
     trip = await booked(harness, "hotel", "flight", "pay", "wait", bookings=3)
     latch = harness.participants.block("book-flight")
     anew = await reset(harness.client, trip.id, before="book-flight")
@@ -318,7 +318,7 @@ async def test_saga_compensated_after_the_pivot_of_a_superseded_run_needs_a_manu
 
 @pytest.mark.parametrize("is_open", [True, False], ids=["under-way", "closed"])
 async def test_child_of_a_superseded_run_is_compensated(harness: WorkerHarness, *, is_open: bool) -> None:
-    """An open child is cancelled first, and compensates its own steps."""
+    """An open child is cancelled first, and compensates the child's steps."""
     leg = TripPlan(do=("flight", "car", "wait") if is_open else ("flight", "car"))
     trip = await harness.start_trip("hotel", leg, "wait")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
@@ -340,7 +340,7 @@ async def test_child_of_a_superseded_run_is_compensated(harness: WorkerHarness, 
 async def test_steps_of_a_child_that_was_started_again_are_compensated(
     harness: WorkerHarness, do: tuple[str, ...]
 ) -> None:
-    """The earlier child had executed more steps, under the same keys; one of them continued as new."""
+    """The earlier child had executed more steps, under the same keys; a variant continued as new."""
     trip = await harness.start_trip("hotel", TripPlan(do=do), "sleep")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     child = harness.child_of(trip, "leg")
@@ -361,7 +361,7 @@ async def test_steps_of_a_child_that_was_started_again_are_compensated(
 
 
 async def test_saga_that_was_rescued_and_reset_is_rescued_again(harness: WorkerHarness) -> None:
-    """Concurrent and repeated requests start one further rescue, for the steps since the first one."""
+    """Concurrent and repeated requests start one further rescue, for the steps since the first rescue."""
     trip = await booked(harness, "hotel", "wait", "flight", "sleep", bookings=1)
     await trip.terminate("x")
     first = await rescued(harness, trip.id)

@@ -44,7 +44,7 @@ async def test_terminated_saga_is_rescued(harness: WorkerHarness, do: Words) -> 
 async def test_saga_terminated_after_any_event_is_rescued(
     harness: WorkerHarness, name: str, sampler: Sampler, report: list[str]
 ) -> None:
-    """The sweep terminates one saga after each event of an undisturbed saga."""
+    """The sweep terminates a saga after each event of an undisturbed saga."""
     do = SHAPES[name]
     numbers = range(1, await length_of_history(harness, do))
     chosen = sampler.choose(f"terminated trips {name}", numbers, EVENTS_OF_A_SHAPE)
@@ -66,9 +66,9 @@ async def length_of_history(harness: WorkerHarness, do: Words) -> int:
 
 
 async def terminate_and_rescue(harness: WorkerHarness, do: Words, numbers: list[int]) -> Counter[str]:
-    """Terminates one saga after each of these events, rescues each saga twice, and counts the decisions.
+    """Terminates a saga after each of the events, rescues each saga twice, and counts the decisions.
 
-    Every effect is compensated, or the saga continues past its pivot; the second rescue changes nothing.
+    Every effect is compensated, or the saga continues past the pivot; the second rescue changes nothing.
     """
 
     async def run(number: int) -> str:
@@ -93,7 +93,7 @@ async def terminate_and_rescue(harness: WorkerHarness, do: Words, numbers: list[
 
 
 async def terminate_after(handle: Handle, number: int) -> bool:
-    """Terminates a saga as soon as its history has so many events; False if the saga had closed before."""
+    """Terminates a saga as soon as the history has `number` events; False if the saga closed before."""
     async with asyncio.timeout(PATIENCE):
         async for event in handle.fetch_history_events(wait_new_event=True):
             if event.event_id >= number:

@@ -318,7 +318,7 @@ async def test_step_after_the_pivot_is_completed_manually(harness: WorkerHarness
 
 @pytest.mark.parametrize("verb", [SKIP, COMPLETE])
 async def test_pivot_in_doubt_is_resolved_manually(harness: WorkerHarness, verb: str) -> None:
-    """A skipped pivot has not happened, and a completed one has."""
+    """A skipped pivot has not happened, and a completed pivot has happened."""
     harness.participants.when("pay", *[fails(final=True)] * 50)
     trip = await harness.start_trip("hotel", "pay-once", "look")
     await harness.wait_for_status(trip, "stuck")

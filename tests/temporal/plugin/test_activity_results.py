@@ -1,4 +1,4 @@
-"""What an activity answers arrives as what it is: a result of no declared type, and a very large refusal."""
+"""Activity results without a declared type, and very large rejections, reach the saga unchanged."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -17,13 +17,13 @@ LARGE = 5_000_000
 
 
 class Counter:
-    """Takes orders of seats as people write activities, and remembers what it was told."""
+    """A ticket counter whose activities look like ordinary user code; records the cancelled bookings."""
 
     def __init__(self) -> None:
         self.cancelled: list[object] = []
 
     @activity.defn(name="book-seat")
-    async def book(self, seat: str):  # type: ignore[no-untyped-def] # its result has no declared type
+    async def book(self, seat: str):  # type: ignore[no-untyped-def] # no result type on purpose
         return {"seat": seat, "row": 7}
 
     @activity.defn(name="cancel-seat")
@@ -54,13 +54,13 @@ class SeatSaga:
 
 @pytest.fixture
 def counter() -> Counter:
-    """Who takes the orders."""
+    """The ticket counter."""
     return Counter()
 
 
 @pytest.fixture
 async def task_queue(client: Client, counter: Counter) -> AsyncIterator[str]:
-    """Where a worker of the counter listens."""
+    """The task queue of a worker with the activities of the counter."""
     queue = f"seats-{uuid4().hex[:8]}"
     activities: list[Callable[..., Any]] = [counter.book, counter.cancel, counter.pay]
     async with Worker(client, task_queue=queue, workflows=[SeatSaga], activities=activities):
@@ -68,7 +68,7 @@ async def task_queue(client: Client, counter: Counter) -> AsyncIterator[str]:
 
 
 async def failure(client: Client, seat: str, task_queue: str) -> ApplicationError:
-    """What a saga of a seat fails with."""
+    """The application error with which a saga for a seat fails."""
     with pytest.raises(WorkflowFailureError) as failed:
         await client.execute_workflow(SeatSaga.run, seat, id=task_queue, task_queue=task_queue)
     assert isinstance(failed.value.cause, ApplicationError)
@@ -78,17 +78,17 @@ async def failure(client: Client, seat: str, task_queue: str) -> ApplicationErro
 async def test_a_result_without_an_annotation_reaches_the_saga_and_the_compensation(
     client: Client, counter: Counter, task_queue: str
 ) -> None:
-    """It is no unknown one."""
+    """A result without a declared type is not taken for an unknown outcome."""
     ended = await failure(client, "cheap", task_queue)
 
     assert ended.details[:2] == ("not_wanted", "row 7")
     assert counter.cancelled == [{"seat": "cheap", "row": 7}]
 
 
-async def test_a_refusal_stays_one_however_large_it_is(
+async def test_a_very_large_rejection_stays_rejected(
     client: Client, counter: Counter, task_queue: str
 ) -> None:
-    """P4: it did not happen, so it is not compensated; only what came before it is."""
+    """P4: a rejected action did not happen; only the steps before the action are compensated."""
     ended = await failure(client, "dear", task_queue)
 
     code, reason, field = ended.details

@@ -1,4 +1,4 @@
-"""What a workflow's own handlers raise does not close it over the head of its saga."""
+"""Errors in signal and update handlers never close a workflow whose saga has pending compensations."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from temporalio.exceptions import ApplicationError
 
 from sagas.operator import HOLD, RESUME, OperatorRequest, SagaClient
 
-from ..fixtures import handler_workflows as listeners
+from ..fixtures import handler_workflows as handlers
 from ..fixtures.trip_participants import ActivityLatch, rejects
 from ..fixtures.trip_plan import TripPlan
 from ..fixtures.worker_harness import WORKFLOWS as USUAL
 from ..fixtures.worker_harness import Ending, Handle, WorkerHarness
 from .test_author_workflows import begin, task_failure
 
-WORKFLOWS = [*USUAL, *listeners.HANDLER_WORKFLOWS]
+WORKFLOWS = [*USUAL, *handlers.HANDLER_WORKFLOWS]
 COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 CHILD_STARTED = EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
 CANCEL_INITIATED = EventType.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED
@@ -27,8 +27,8 @@ MIA = OperatorRequest(by="mia", because="a call from the customer")
 
 
 async def with_child(harness: WorkerHarness, kind: str) -> tuple[Handle, Handle]:
-    """A parent, and its child of this kind, which has done its step and waits."""
-    trip = await begin(harness, listeners.HandlerWorkflowParent, kind)
+    """A parent, and a waiting child of the given kind with a done step."""
+    trip = await begin(harness, handlers.HandlerWorkflowParent, kind)
     child = harness.child_of(trip, "leg")
     await harness.wait_for_event(trip, CHILD_STARTED)
     await harness.wait_for_event(child, COMPLETED)
@@ -36,10 +36,10 @@ async def with_child(harness: WorkerHarness, kind: str) -> tuple[Handle, Handle]
     return trip, child
 
 
-async def with_a_step_under_way(
+async def with_a_running_step(
     harness: WorkerHarness, kind: type[Any], *do: str
 ) -> tuple[Handle, ActivityLatch]:
-    """A saga that has done its own step, and a gate that holds the step of its handler."""
+    """A saga with a done step of the block, and a latch that blocks the step of a handler."""
     hotel, flight = harness.participants.block("book-hotel"), harness.participants.block("book-flight")
     trip = await begin(harness, kind, *do)
     await hotel.entered.wait()
@@ -52,11 +52,9 @@ async def with_a_step_under_way(
 
 
 @pytest.mark.parametrize(("signal", "code"), [("fail", "ApplicationError"), ("misread", "ValidationError")])
-async def test_a_signal_that_fails_has_its_saga_compensate(
-    harness: WorkerHarness, signal: str, code: str
-) -> None:
-    """P4: as if the block had raised it."""
-    trip = await begin(harness, listeners.WaitsInBlock)
+async def test_a_failing_signal_compensates_the_saga(harness: WorkerHarness, signal: str, code: str) -> None:
+    """P4: the saga compensates as if the block had raised the error."""
+    trip = await begin(harness, handlers.WaitsInBlock)
     await harness.wait_for_event(trip, COMPLETED)
 
     await trip.signal(signal)
@@ -65,10 +63,10 @@ async def test_a_signal_that_fails_has_its_saga_compensate(
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
-async def test_a_step_that_is_refused_in_a_signal_has_its_saga_compensate(harness: WorkerHarness) -> None:
-    """With the code of the refusal; nobody else would hear of it."""
+async def test_a_step_rejected_in_a_signal_compensates_the_saga(harness: WorkerHarness) -> None:
+    """The failure has the code of the rejection; the sender of a signal gets no answer."""
     harness.participants.when("book-car", rejects())
-    trip = await begin(harness, listeners.WaitsInBlock)
+    trip = await begin(harness, handlers.WaitsInBlock)
     await harness.wait_for_event(trip, COMPLETED)
 
     await trip.signal("do", "car")
@@ -78,9 +76,9 @@ async def test_a_step_that_is_refused_in_a_signal_has_its_saga_compensate(harnes
 
 
 async def test_a_cancel_during_the_step_of_a_signal_compensates_it(harness: WorkerHarness) -> None:
-    """P6: the handler's end is not that of the workflow."""
+    """P6: the end of the handler is not the end of the workflow."""
     car = harness.participants.block("book-car")
-    trip = await begin(harness, listeners.WaitsInBlock)
+    trip = await begin(harness, handlers.WaitsInBlock)
     await harness.wait_for_event(trip, COMPLETED)
     await trip.signal("do", "car")
     await car.entered.wait()
@@ -93,15 +91,15 @@ async def test_a_cancel_during_the_step_of_a_signal_compensates_it(harness: Work
     assert harness.participants.started[2:] == ["cancel-car", "cancel-hotel"]
 
 
-@pytest.mark.parametrize("way", ["cancel", "fail"])
+@pytest.mark.parametrize("ending_by", ["cancel", "fail"])
 @pytest.mark.parametrize(
     ("begins", "is_held"), [("visit", False), ("visit", True), ("visit_beside", True)], ids=str
 )
-async def test_a_child_of_a_handler_is_cancelled_when_its_saga_turns_round(
-    harness: WorkerHarness, begins: str, way: str, *, is_held: bool
+async def test_a_child_of_a_handler_is_cancelled_when_its_saga_compensates(
+    harness: WorkerHarness, begins: str, ending_by: str, *, is_held: bool
 ) -> None:
-    """P2: the end of its task is not that of the workflow, and where it is held, nobody would resume it."""
-    trip = await begin(harness, listeners.WaitsInBlock)
+    """P2: the end of a handler is not the end of the workflow; a held child would otherwise stay held."""
+    trip = await begin(harness, handlers.WaitsInBlock)
     await harness.wait_for_event(trip, COMPLETED)
     await trip.signal(begins, TripPlan(do=("flight", "wait")))
     await harness.wait_for_event(trip, CHILD_STARTED)
@@ -113,28 +111,28 @@ async def test_a_child_of_a_handler_is_cancelled_when_its_saga_turns_round(
         await harness.send_update(trip, HOLD, MIA)
         await harness.wait_for_status(child, "held")
 
-    await (trip.cancel() if way == "cancel" else trip.signal("fail"))
+    await (trip.cancel() if ending_by == "cancel" else trip.signal("fail"))
 
     assert (await harness.wait_for_ending(trip)).saga == "compensated"
     assert await harness.wait_for_ending(child) == Ending("CANCELED", "compensated")
     assert harness.participants.started[3:] == ["cancel-flight", "cancel-car", "cancel-hotel"]
 
 
-async def test_a_child_of_a_handler_that_is_about_to_start_when_its_saga_turns_round_is_cancelled(
+async def test_a_starting_child_of_a_handler_is_cancelled_when_its_saga_compensates(
     harness: WorkerHarness,
 ) -> None:
-    """P2: its start cannot be taken back."""
+    """P2: the start of a child cannot be withdrawn."""
     latch = ActivityLatch()
 
-    async def hold_and_refuse() -> object:
+    async def block_and_reject() -> object:
         await latch.block()
         return await rejects()()
 
-    harness.participants.when("book-hotel", hold_and_refuse)
+    harness.participants.when("book-hotel", block_and_reject)
     await harness.stop_workers()
     await harness.start_worker(workflows=False)
     worker = await harness.start_worker(activities=False)
-    trip = await begin(harness, listeners.WaitsInBlock)
+    trip = await begin(harness, handlers.WaitsInBlock)
     await latch.entered.wait()
     await harness.stop_workers(worker)
     await trip.signal("visit", TripPlan(do=("flight", "wait")))
@@ -151,8 +149,8 @@ async def test_a_child_of_a_handler_that_is_about_to_start_when_its_saga_turns_r
 
 
 async def test_a_child_of_a_handler_is_cancelled_once(harness: WorkerHarness) -> None:
-    """Also where its saga was cancelled while it started: each cancel is an event of both."""
-    trip = await begin(harness, listeners.WaitsInBlock)
+    """Each cancel is an event in both histories, also when the cancel comes while the child starts."""
+    trip = await begin(harness, handlers.WaitsInBlock)
     done = await harness.wait_for_event(trip, COMPLETED)
     await harness.wait_for_event(trip, TASK_COMPLETED, after=done.event_id)
     await harness.stop_workers()
@@ -168,16 +166,16 @@ async def test_a_child_of_a_handler_is_cancelled_once(harness: WorkerHarness) ->
     )
 
 
-@pytest.mark.parametrize("way", ["cancel", "fail"])
-async def test_what_the_child_of_a_handler_owes_that_has_just_completed_is_made_up_for(
-    harness: WorkerHarness, way: str
+@pytest.mark.parametrize("ending_by", ["cancel", "fail"])
+async def test_a_child_of_a_handler_that_has_just_completed_is_compensated(
+    harness: WorkerHarness, ending_by: str
 ) -> None:
-    """P2: by its parent, in its place, though the cancel comes with its answer."""
+    """P2: the parent compensates the child in the child's place, although cancel and result come together."""
     await harness.stop_workers()
     near = await harness.start_worker()
     far = f"{harness.task_queue}-far"
     await harness.start_worker(far)
-    trip = await begin(harness, listeners.WaitsInBlock)
+    trip = await begin(harness, handlers.WaitsInBlock)
     await harness.wait_for_event(trip, COMPLETED)
     await trip.signal("visit", args=[TripPlan(do=("flight", "wait")), far])
     await harness.wait_for_event(trip, CHILD_STARTED)
@@ -189,7 +187,7 @@ async def test_what_the_child_of_a_handler_owes_that_has_just_completed_is_made_
     await harness.stop_workers(near)
     await child.signal("go")
     await harness.wait_for_ending(child)
-    await (trip.cancel() if way == "cancel" else trip.signal("fail"))
+    await (trip.cancel() if ending_by == "cancel" else trip.signal("fail"))
 
     await harness.start_worker()
 
@@ -198,10 +196,10 @@ async def test_what_the_child_of_a_handler_owes_that_has_just_completed_is_made_
     assert harness.participants.keys["cancel-flight"] == harness.participants.keys["book-flight"]
 
 
-async def test_a_step_that_comes_while_the_saga_compensates_is_passed_over(harness: WorkerHarness) -> None:
-    """P7: whoever asks cannot know that it does, and must not wedge what it owes."""
+async def test_a_step_requested_while_the_saga_compensates_is_ignored(harness: WorkerHarness) -> None:
+    """P7: the sender cannot know the state of the saga, and must not wedge the pending compensations."""
     latch = harness.participants.block("cancel-hotel")
-    trip = await begin(harness, listeners.WaitsInBlock)
+    trip = await begin(harness, handlers.WaitsInBlock)
     await harness.wait_for_event(trip, COMPLETED)
     await trip.signal("fail")
     await latch.entered.wait()
@@ -215,10 +213,10 @@ async def test_a_step_that_comes_while_the_saga_compensates_is_passed_over(harne
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
-async def test_a_step_that_was_held_when_the_saga_turned_round_is_passed_over(harness: WorkerHarness) -> None:
-    """Nor does anybody end its hold, which is over."""
+async def test_a_step_held_when_the_saga_starts_compensating_is_ignored(harness: WorkerHarness) -> None:
+    """The hold is over as well: a resume is refused."""
     latch = harness.participants.block("cancel-hotel")
-    trip = await begin(harness, listeners.WaitsInBlock)
+    trip = await begin(harness, handlers.WaitsInBlock)
     await harness.wait_for_event(trip, COMPLETED)
     await harness.send_update(trip, HOLD, MIA)
     await trip.signal("do", "flight")
@@ -233,19 +231,19 @@ async def test_a_step_that_was_held_when_the_saga_turned_round_is_passed_over(ha
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
-@pytest.mark.parametrize("is_refused", [False, True])
-async def test_a_step_of_a_handler_waits_for_the_pivot_that_is_under_way(
-    harness: WorkerHarness, *, is_refused: bool
+@pytest.mark.parametrize("is_rejected", [False, True])
+async def test_a_step_of_a_handler_waits_for_a_running_pivot(
+    harness: WorkerHarness, *, is_rejected: bool
 ) -> None:
-    """Then it is tried until it is done; where the pivot was refused, it is passed over."""
+    """After a done pivot the step is retried until done; after a rejected pivot the step is ignored."""
     latch = ActivityLatch()
 
-    async def hold_and_refuse() -> object:
+    async def block_and_reject() -> object:
         await latch.block()
         return await rejects()()
 
-    harness.participants.when("pay", hold_and_refuse if is_refused else latch.block)
-    trip = await begin(harness, listeners.WaitsInBlock, "pay")
+    harness.participants.when("pay", block_and_reject if is_rejected else latch.block)
+    trip = await begin(harness, handlers.WaitsInBlock, "pay")
     await latch.entered.wait()
     await trip.signal("do", "flight")
     signaled = await harness.wait_for_event(trip, SIGNALED)
@@ -253,17 +251,17 @@ async def test_a_step_of_a_handler_waits_for_the_pivot_that_is_under_way(
     assert harness.participants.started == ["book-hotel", "pay"]
 
     latch.released.set()
-    if not is_refused:
+    if not is_rejected:
         await harness.wait_for_event(trip, COMPLETED, nth=3)
         await trip.signal("go")
 
-    assert (await harness.wait_for_ending(trip)).closed == ("FAILED" if is_refused else "COMPLETED")
-    assert harness.participants.started[2:] == (["cancel-hotel"] if is_refused else ["book-flight"])
+    assert (await harness.wait_for_ending(trip)).closed == ("FAILED" if is_rejected else "COMPLETED")
+    assert harness.participants.started[2:] == (["cancel-hotel"] if is_rejected else ["book-flight"])
 
 
-async def test_a_child_of_a_handler_that_comes_after_the_pivot_is_passed_over(harness: WorkerHarness) -> None:
-    """Nothing may fail there, and who sends the signal does not know where the saga is."""
-    trip = await begin(harness, listeners.WaitsInBlock, "pay")
+async def test_a_child_of_a_handler_after_the_pivot_is_ignored(harness: WorkerHarness) -> None:
+    """A child may fail, but no step after the pivot; the sender does not know the state of the saga."""
+    trip = await begin(harness, handlers.WaitsInBlock, "pay")
     await harness.wait_for_event(trip, COMPLETED, nth=2)
 
     await trip.signal("send")
@@ -273,9 +271,9 @@ async def test_a_child_of_a_handler_that_comes_after_the_pivot_is_passed_over(ha
     assert harness.participants.started == ["book-hotel", "pay"]
 
 
-async def test_the_pivot_waits_for_the_step_of_a_handler_that_is_under_way(harness: WorkerHarness) -> None:
-    """The saga does not fail for it: nobody who sends a signal knows where it stands."""
-    trip, flight = await with_a_step_under_way(harness, listeners.WaitsInBlock, "pay")
+async def test_the_pivot_waits_for_a_running_step_of_a_handler(harness: WorkerHarness) -> None:
+    """The saga does not fail because of the step: no sender of a signal knows the state of the saga."""
+    trip, flight = await with_a_running_step(harness, handlers.WaitsInBlock, "pay")
     assert harness.participants.started == ["book-hotel", "book-flight"]
 
     flight.released.set()
@@ -290,9 +288,9 @@ async def test_the_pivot_waits_for_the_step_of_a_handler_that_is_under_way(harne
 async def test_a_step_of_a_handler_that_waits_for_the_last_pivot_is_done(
     harness: WorkerHarness, handler: str
 ) -> None:
-    """Whoever was let in while the block was open does not come too late."""
+    """A step that was requested while the block was open is not too late."""
     pay = harness.participants.block("pay")
-    trip = await begin(harness, listeners.PivotIsLast)
+    trip = await begin(harness, handlers.PivotIsLast)
     await pay.entered.wait()
     if handler == "signal":
         await trip.signal("do", "flight")
@@ -311,8 +309,8 @@ async def test_a_step_of_a_handler_that_waits_for_the_last_pivot_is_done(
 async def test_a_step_of_a_handler_that_was_held_at_the_end_of_the_block_is_done(
     harness: WorkerHarness,
 ) -> None:
-    """It was told to wait, not that it is too late."""
-    trip = await begin(harness, listeners.WaitsInBlock)
+    """A held step is delayed, and not refused as too late."""
+    trip = await begin(harness, handlers.WaitsInBlock)
     await harness.wait_for_event(trip, COMPLETED)
     await harness.send_update(trip, HOLD, MIA)
     await trip.signal("go")
@@ -328,9 +326,9 @@ async def test_a_step_of_a_handler_that_was_held_at_the_end_of_the_block_is_done
 async def test_a_saga_continues_as_new_after_a_step_of_a_handler_that_was_held_with_it(
     harness: WorkerHarness,
 ) -> None:
-    """Both may go on at the same moment, and what is asked for is not lost."""
+    """Saga and step may resume at the same moment, and the requested step is not lost."""
     hotel = harness.participants.block("book-hotel")
-    trip = await begin(harness, listeners.WaitsBeforeBlock)
+    trip = await begin(harness, handlers.WaitsBeforeBlock)
     await hotel.entered.wait()
     await harness.send_update(trip, HOLD, MIA)
     hotel.released.set()
@@ -353,9 +351,9 @@ async def test_a_saga_continues_as_new_after_a_step_of_a_handler_that_was_held_w
 async def test_the_pivot_and_a_new_run_wait_for_the_branches_of_a_handler(
     harness: WorkerHarness, then: str
 ) -> None:
-    """As they do for its steps."""
+    """The pivot and a new run wait for branches as for single steps."""
     hotel, flight = harness.participants.block("book-hotel"), harness.participants.block("book-flight")
-    trip = await begin(harness, listeners.PivotIsLast if then == "pivot" else listeners.WaitsBeforeBlock)
+    trip = await begin(harness, handlers.PivotIsLast if then == "pivot" else handlers.WaitsBeforeBlock)
     await hotel.entered.wait()
     await trip.signal("both")
     await flight.entered.wait()
@@ -374,9 +372,9 @@ async def test_the_pivot_and_a_new_run_wait_for_the_branches_of_a_handler(
 
 
 async def test_a_saga_with_branches_continues_as_new_for_a_signal(harness: WorkerHarness) -> None:
-    """After the steps that are under way, and its next run owes them."""
+    """The running steps end first, and the next run compensates the steps."""
     hotel = harness.participants.block("book-hotel")
-    trip = await begin(harness, listeners.ParallelThenWaits)
+    trip = await begin(harness, handlers.ParallelThenWaits)
     await hotel.entered.wait()
     await trip.signal("again")
     signaled = await harness.wait_for_event(trip, SIGNALED)
@@ -391,8 +389,8 @@ async def test_a_saga_with_branches_continues_as_new_for_a_signal(harness: Worke
 
 
 async def test_a_saga_does_not_continue_as_new_for_an_update(harness: WorkerHarness) -> None:
-    """Temporal would try the workflow's task again without end; who has asked is told, and it goes on."""
-    trip = await begin(harness, listeners.WaitsInBlock)
+    """The caller gets an error and the saga goes on; Temporal would retry the workflow task without end."""
+    trip = await begin(harness, handlers.WaitsInBlock)
     await harness.wait_for_event(trip, COMPLETED)
 
     with pytest.raises(WorkflowUpdateFailedError) as failed:
@@ -403,11 +401,11 @@ async def test_a_saga_does_not_continue_as_new_for_an_update(harness: WorkerHarn
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
-async def test_a_saga_continues_as_new_after_the_step_of_a_handler_that_is_under_way(
+async def test_a_saga_continues_as_new_after_a_running_step_of_a_handler(
     harness: WorkerHarness,
 ) -> None:
-    """It does not fail for it either, and its next run owes it."""
-    trip, flight = await with_a_step_under_way(harness, listeners.WaitsBeforeBlock)
+    """The saga does not fail because of the step, and the next run can compensate the step."""
+    trip, flight = await with_a_running_step(harness, handlers.WaitsBeforeBlock)
 
     flight.released.set()
     trip = await harness.wait_for_next_run(trip)
@@ -423,11 +421,11 @@ async def test_a_saga_continues_as_new_after_the_step_of_a_handler_that_is_under
     ("signal", "content"),
     [("do", []), ("do", ["car", "car"]), ("plan", [])],
 )
-async def test_a_signal_that_its_handler_does_not_take_is_passed_over(
+async def test_a_signal_that_does_not_fit_the_handler_is_ignored(
     harness: WorkerHarness, signal: str, content: list[object], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """P19: Temporal would try the workflow's task again without end, and it would never compensate."""
-    trip = await begin(harness, listeners.WaitsInBlock)
+    """P19: Temporal would retry the workflow task without end, and the saga would never compensate."""
+    trip = await begin(harness, handlers.WaitsInBlock)
     await harness.wait_for_event(trip, COMPLETED)
 
     await trip.signal(signal, args=content)
@@ -439,20 +437,20 @@ async def test_a_signal_that_its_handler_does_not_take_is_passed_over(
 
 
 @pytest.mark.parametrize(
-    ("listener", "signal", "content"),
+    ("kind", "signal", "content"),
     [
-        (listeners.WaitsInBlock, "hint", [TripPlan(do=())]),
-        (listeners.WaitsInBlock, "adorned", [TripPlan(do=())]),
-        (listeners.WaitsInBlock, "plan", [None]),
-        (listeners.ReplacedHandler, "do", ["car", "car"]),
+        (handlers.WaitsInBlock, "hint", [TripPlan(do=())]),
+        (handlers.WaitsInBlock, "adorned", [TripPlan(do=())]),
+        (handlers.WaitsInBlock, "plan", [None]),
+        (handlers.ReplacedHandler, "do", ["car", "car"]),
     ],
     ids=["default", "decorator", "null", "set"],
 )
 async def test_a_signal_that_plain_temporal_takes_is_taken(
-    harness: WorkerHarness, listener: type[Any], signal: str, content: list[object]
+    harness: WorkerHarness, kind: type[Any], signal: str, content: list[object]
 ) -> None:
     """Histories from before the plugin are replayed as ever."""
-    trip = await begin(harness, listener)
+    trip = await begin(harness, kind)
     await harness.wait_for_event(trip, COMPLETED)
 
     await trip.signal(signal, args=content)
@@ -461,11 +459,11 @@ async def test_a_signal_that_plain_temporal_takes_is_taken(
 
 
 @pytest.mark.parametrize(("update", "content"), [("add", []), ("add", ["car", "car"]), ("has", [])])
-async def test_an_update_that_its_handler_does_not_take_is_refused(
+async def test_an_update_that_does_not_fit_the_handler_is_refused(
     harness: WorkerHarness, update: str, content: list[object]
 ) -> None:
-    """P19: to who has asked, in a sentence; the saga goes on."""
-    trip = await begin(harness, listeners.WaitsInBlock)
+    """P19: the caller gets a refusal with a readable message, and the saga goes on."""
+    trip = await begin(harness, handlers.WaitsInBlock)
     await harness.wait_for_event(trip, COMPLETED)
 
     with pytest.raises(WorkflowUpdateFailedError) as failed:
@@ -478,10 +476,10 @@ async def test_an_update_that_its_handler_does_not_take_is_refused(
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
-async def test_a_child_whose_signal_fails_has_compensated_before_its_parent_hears(
+async def test_a_child_whose_signal_fails_compensates_before_its_parent(
     harness: WorkerHarness,
 ) -> None:
-    """P2: so its parent owes nothing for it."""
+    """P2: the parent has no pending compensations of the child."""
     trip, child = await with_child(harness, "listener")
 
     await child.signal("fail")
@@ -493,8 +491,8 @@ async def test_a_child_whose_signal_fails_has_compensated_before_its_parent_hear
 async def test_a_signal_that_fails_after_the_pivot_changes_nothing(
     harness: WorkerHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """P6: as a cancel would; whoever reads the log knows."""
-    trip = await begin(harness, listeners.WaitsInBlock, "pay")
+    """P6: a failing signal handler has no more effect than a cancel; a log line records the failure."""
+    trip = await begin(harness, handlers.WaitsInBlock, "pay")
     await harness.wait_for_event(trip, COMPLETED, nth=2)
 
     await trip.signal("fail")
@@ -507,7 +505,7 @@ async def test_a_signal_that_fails_after_the_pivot_changes_nothing(
 
 
 async def test_a_signal_that_fails_in_a_child_after_its_saga_fails_the_task(harness: WorkerHarness) -> None:
-    """P7: its parent would take it for a child that has compensated."""
+    """P7: the parent would take the failed child for a compensated child."""
     trip, child = await with_child(harness, "late")
 
     await child.signal("fail")
@@ -517,8 +515,8 @@ async def test_a_signal_that_fails_in_a_child_after_its_saga_fails_the_task(harn
 
 
 async def test_a_signal_that_fails_before_the_block_of_a_later_run(harness: WorkerHarness) -> None:
-    """P7: what an earlier run has done is made up for as soon as the saga has begun again."""
-    trip = await begin(harness, listeners.WaitsBeforeBlock)
+    """P7: the steps of earlier runs are compensated as soon as the block starts again."""
+    trip = await begin(harness, handlers.WaitsBeforeBlock)
     trip = await harness.wait_for_next_run(trip)
 
     await trip.signal("fail")
@@ -530,9 +528,9 @@ async def test_a_signal_that_fails_before_the_block_of_a_later_run(harness: Work
 
 
 @pytest.mark.parametrize("handler", ["signal", "update"])
-async def test_a_step_that_comes_after_the_saga_is_refused(harness: WorkerHarness, handler: str) -> None:
-    """P19: whoever asks from outside cannot know that it has ended, and must not wedge the workflow."""
-    trip = await begin(harness, listeners.WaitsAfterBlock)
+async def test_a_step_requested_after_the_saga_is_refused(harness: WorkerHarness, handler: str) -> None:
+    """P19: a sender outside cannot know that the saga has ended, and must not wedge the workflow."""
+    trip = await begin(harness, handlers.WaitsAfterBlock)
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, nth=2)
 
     if handler == "signal":
@@ -548,10 +546,10 @@ async def test_a_step_that_comes_after_the_saga_is_refused(harness: WorkerHarnes
     assert harness.participants.started == ["book-hotel"]
 
 
-async def test_a_step_that_is_refused_in_an_update_fails_the_update(harness: WorkerHarness) -> None:
-    """Whoever has asked is told why; the saga goes on."""
+async def test_a_step_rejected_in_an_update_fails_the_update(harness: WorkerHarness) -> None:
+    """The caller of the update gets the reason, and the saga goes on."""
     harness.participants.when("book-car", rejects())
-    trip = await begin(harness, listeners.WaitsInBlock)
+    trip = await begin(harness, handlers.WaitsInBlock)
     await harness.wait_for_event(trip, COMPLETED)
 
     with pytest.raises(WorkflowUpdateFailedError) as failed:
@@ -564,31 +562,31 @@ async def test_a_step_that_is_refused_in_an_update_fails_the_update(harness: Wor
 
 
 async def test_a_child_that_closes_with_a_bug_leaves_its_parent_stuck(harness: WorkerHarness) -> None:
-    """P8: it was told to close with every error, and so cannot wait until its code is mended."""
-    trip = await begin(harness, listeners.HandlerWorkflowParent, "strict")
+    """P8: a child with `failure_exception_types` closes with a bug instead of waiting for fixed code."""
+    trip = await begin(harness, handlers.HandlerWorkflowParent, "strict")
 
     await harness.wait_for_status(trip, "stuck")
 
     assert harness.participants.started == ["book-flight", "book-hotel", "cancel-flight"]
 
 
-async def test_a_child_that_closes_as_its_code_has_changed_leaves_its_parent_stuck(
+async def test_a_child_that_closes_because_of_changed_code_is_unknown(
     harness: WorkerHarness,
 ) -> None:
-    """P8: what it has done is still there."""
+    """P8: the effects of the child still exist, and the parent becomes stuck."""
     trip, child = await with_child(harness, "changed")
     await harness.stop_workers()
     harness.workflows = [
-        listeners.AfterChange if kind is listeners.BeforeChange else kind for kind in WORKFLOWS
+        handlers.AfterChange if kind is handlers.BeforeChange else kind for kind in WORKFLOWS
     ]
     await harness.start_worker()
 
     await child.signal("go")
     await harness.wait_for_status(trip, "stuck")
 
-    harness.workflow_ids.remove(trip.id)  # what its child has done fails in replay
+    harness.workflow_ids.remove(trip.id)  # the child fails in replay because of the changed code
 
     assert harness.participants.started == ["book-flight", "book-hotel", "cancel-flight"]
     story = await SagaClient(harness.client).show(trip.id)
     assert [each.state for each in story.steps[1].compensations] == ["pending"]
-    await trip.terminate("nobody is going to tell")
+    await trip.terminate("the test is over")

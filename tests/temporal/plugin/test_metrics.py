@@ -1,4 +1,4 @@
-"""What sagas count on a real server: once, although every workflow task is a replay from the beginning."""
+"""Metrics on a real server: each change is counted once, although every workflow task is a replay."""
 
 from collections import Counter
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from ..fixtures.trip_participants import rejects
 from ..fixtures.worker_harness import Ending, Handle, WorkerHarness
 
 OWN = {"service_name", "namespace", "task_queue", "workflow_type"}
-"""Attributes that Temporal adds itself."""
+"""The attributes that Temporal adds."""
 
 BUFFER = MetricBuffer(100_000)
 RUNTIME = Runtime(telemetry=TelemetryConfig(metrics=BUFFER))
@@ -24,14 +24,14 @@ RUNTIME = Runtime(telemetry=TelemetryConfig(metrics=BUFFER))
 
 @pytest.fixture
 async def client(server: str) -> Client:
-    """A client whose metrics a test can read."""
+    """A client with readable metrics."""
     client = await Client.connect(server, plugins=[SagaPlugin()], runtime=RUNTIME)
     BUFFER.retrieve_updates()
     return client
 
 
 def counted() -> tuple[Counter[tuple[str, str]], list[tuple[str, str, float]]]:
-    """How often each counter of sagas was raised, by name and status, and what was measured."""
+    """The count of each saga counter, by name and status, and the measured durations."""
     counters: Counter[tuple[str, str]] = Counter()
     measured: list[tuple[str, str, float]] = []
     for update in BUFFER.retrieve_updates():
@@ -49,7 +49,7 @@ def counted() -> tuple[Counter[tuple[str, str]], list[tuple[str, str, float]]]:
 
 
 async def test_saga_that_was_stuck_is_counted_once(harness: WorkerHarness) -> None:
-    """It begins, fails to compensate, is stuck, is mended, and ends: whatever is replayed meanwhile."""
+    """The saga starts, gets stuck, recovers and ends; replays add nothing to the counters."""
     harness.participants.when("cancel-hotel", rejects("too_late"))
     trip = await harness.start_trip("hotel", "flight", "fail")
     await harness.wait_for_status(trip, "stuck")
@@ -74,7 +74,7 @@ async def test_saga_that_was_stuck_is_counted_once(harness: WorkerHarness) -> No
 
 
 async def test_saga_that_continues_as_new_is_one_saga(client: Client) -> None:
-    """It begins once, ends once, and lasts from its first run on."""
+    """The saga starts once, ends once, and the duration begins with the first run."""
     name = f"relay-{uuid4().hex[:8]}"
     async with Worker(client, task_queue=name, workflows=[LapSaga], max_cached_workflows=0):
         handle = await client.start_workflow(LapSaga.run, 3, id=name, task_queue=name)
@@ -90,7 +90,7 @@ async def test_saga_that_continues_as_new_is_one_saga(client: Client) -> None:
 
 
 async def test_a_worker_that_takes_over_knows_since_when_the_saga_is_stuck(harness: WorkerHarness) -> None:
-    """The time is that of the history, not of the process."""
+    """The start of the stuck state is read from the history, not from the memory of a process."""
     harness.participants.when("cancel-hotel", rejects("too_late"))
     trip = await harness.start_trip("hotel", "fail")
     await harness.wait_for_status(trip, "stuck")
@@ -110,7 +110,7 @@ async def test_a_worker_that_takes_over_knows_since_when_the_saga_is_stuck(harne
 
 
 async def times_of_changes(trip: Handle) -> list[datetime]:
-    """The workflow's time at its last two changes of status."""
+    """The workflow times of the last two changes of status."""
     events = {event.event_id: event async for event in trip.fetch_history_events()}
     changes = [
         event.upsert_workflow_search_attributes_event_attributes.workflow_task_completed_event_id

@@ -1,4 +1,4 @@
-"""A payload codec that is told what each payload belongs to: to one activity, or to one workflow."""
+"""A payload codec with a serialization context: each payload belongs to an activity or a workflow."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,12 +25,12 @@ from tests.waiting import until
 from ..fixtures.sagas_command import sagas
 from ..fixtures.trip_participants import rejects
 from ..fixtures.trip_plan import TripPlan
-from ..fixtures.trip_saga import TripSaga
+from ..fixtures.trip_saga import PLANNED_FAILURE, TripSaga
 from ..fixtures.worker_harness import Ending, Handle, WorkerHarness
 
 
 class Sealed(PayloadCodec, WithSerializationContext):
-    """Seals payloads for whom they belong to, and breaks no seal of anybody else."""
+    """Seals payloads with the context of the owner, and decodes only payloads with the same context."""
 
     def __init__(self, context: SerializationContext | None = None) -> None:
         match context:
@@ -59,19 +59,19 @@ NAMED = {"SAGAS_DATA_CONVERTER": f"{__name__}:CONVERTER"}
 
 
 def make_converter() -> DataConverter:
-    """The same."""
+    """Returns the converter, for a setting that names a callable."""
     return CONVERTER
 
 
 @pytest.fixture(params=[True, False], ids=["attribute", "memo"])
 async def client(server: str, request: pytest.FixtureRequest) -> Client:
-    """A client that seals everything; memos, too, but no search attribute."""
+    """A client that seals all payloads, memos included; search attributes cannot be sealed."""
     plugin = SagaPlugin(search_attributes=request.param)
     return await Client.connect(server, data_converter=CONVERTER, plugins=[plugin])
 
 
 async def test_every_payload_is_sealed_for_its_own_activity_or_workflow(harness: WorkerHarness) -> None:
-    """Messages, results, refusals and summaries, of a child and of compensations as well."""
+    """Messages, results, failures and summaries are sealed, also those of children and compensations."""
     harness.participants.when("pay", rejects())
     night = TripPlan(do=("hotel", "hotel"), name="night")
 
@@ -88,12 +88,12 @@ async def test_every_payload_is_sealed_for_its_own_activity_or_workflow(harness:
     for activity, summary in asked:
         for message in activity.input.payloads:
             assert _seal_of(message) == f"{trip.id}:{activity.activity_id}"
-        # Who looks at a workflow reads it.
+        # Temporal's Web UI decodes a summary with the context of the workflow.
         assert _seal_of(summary) == trip.id
 
 
-async def test_a_saga_that_is_sealed_is_found_again_by_who_starts_it_twice(harness: WorkerHarness) -> None:
-    """By its content, which is under the seal of the saga."""
+async def test_a_second_start_of_a_sealed_saga_finds_the_saga(harness: WorkerHarness) -> None:
+    """The comparison uses the content under the seal of the saga."""
     trip = await harness.start_trip("hotel")
 
     async def again(*do: str) -> Handle:
@@ -106,8 +106,8 @@ async def test_a_saga_that_is_sealed_is_found_again_by_who_starts_it_twice(harne
     await harness.wait_for_ending(trip)
 
 
-async def test_operators_read_and_rescue_what_is_sealed(harness: WorkerHarness) -> None:
-    """P7: what a saga owes is told from its history, each seal of which is broken by the right name."""
+async def test_operators_read_and_rescue_sealed_sagas(harness: WorkerHarness) -> None:
+    """P7: pending compensations are read from the history, each payload with the right context."""
     operator = SagaClient(harness.client)
     trip = await harness.start_trip("flight", TripPlan(do=("hotel",), name="night"), "boss")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
@@ -136,8 +136,8 @@ async def test_operators_read_and_rescue_what_is_sealed(harness: WorkerHarness) 
 
 # The cache of the worker does not matter to the command.
 @pytest.mark.parametrize("harness", [1000], indirect=True, ids=["cached"])
-async def test_the_command_reads_what_is_sealed(harness: WorkerHarness, server: str, tmp_path: Path) -> None:
-    """With the converter that its setting names, or that it makes; without, it says what is missing."""
+async def test_the_command_reads_sealed_sagas(harness: WorkerHarness, server: str, tmp_path: Path) -> None:
+    """The setting names a converter or a callable; without the setting, the command names the setting."""
     trip = await harness.start_trip("hotel", "boss")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
     maker = {"SAGAS_DATA_CONVERTER": f"{__name__}:make_converter"}
@@ -194,7 +194,7 @@ async def test_the_command_reads_what_is_sealed(harness: WorkerHarness, server: 
     ],
 )
 async def test_a_name_of_no_converter_is_refused(name: str, sentence: str) -> None:
-    """In a sentence, before a server is even looked for."""
+    """The command refuses the name with a readable message, before connecting to a server."""
     ended = await sagas("nowhere:1", "show", "order-7", SAGAS_DATA_CONVERTER=name)
 
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
@@ -211,5 +211,5 @@ async def test_outcome_of_a_sealed_saga_is_read(harness: WorkerHarness) -> None:
     trip = await harness.start_trip("hotel", TripPlan(do=("flight",)), "fail")
     child = SagaHandle.for_id(harness.client, f"{trip.id}/leg", TripSaga.run)
 
-    assert await trip.outcome() == Compensated("ApplicationError", reason="Planned: the plan says so")
+    assert await trip.outcome() == Compensated("ApplicationError", reason=f"Planned: {PLANNED_FAILURE}")
     assert await child.outcome() == Completed(["flight"])

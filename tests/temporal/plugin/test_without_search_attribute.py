@@ -1,4 +1,4 @@
-"""Where sagas write no search attribute, the same stands in their memo, and operators see the same."""
+"""Without the search attribute, sagas publish the status in the memo, and operators see the same."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -21,19 +21,19 @@ from ..fixtures.worker_harness import Ending, Handle, WorkerHarness
 pytestmark = pytest.mark.parametrize("harness", [0], indirect=True, ids=["evicted"])
 DONE = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 WRITTEN = EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED
-WHY: dict[str, Any] = {"by": "mia", "because": "x"}
+BY_MIA: dict[str, Any] = {"by": "mia", "because": "x"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def bare_server(temporal_program: str) -> AsyncIterator[str]:
-    """A server that knows no search attribute of ours."""
+    """A server without the search attribute of sagas."""
     async with running_server(temporal_program, BARE_FLAGS) as address:
         yield address
 
 
 @pytest.fixture(params=["unknown", "known"])
 def server(request: pytest.FixtureRequest, server: str, bare_server: str) -> str:
-    """Both: somebody may have registered the attribute that the sagas do not write."""
+    """Both servers: an unwritten search attribute may be registered all the same."""
     return server if request.param == "known" else bare_server
 
 
@@ -45,20 +45,20 @@ async def client(server: str) -> Client:
 
 @pytest.fixture
 def operator(client: Client) -> SagaClient:
-    """Who looks."""
+    """The client of the operator."""
     return SagaClient(client)
 
 
 async def held_trip(harness: WorkerHarness, operator: SagaClient) -> Handle:
-    """A saga that was told to wait."""
+    """A held saga."""
     trip = await harness.start_trip("hotel", "wait")
     await harness.wait_for_event(trip, DONE)
-    assert await operator.hold(trip.id, **WHY) == "held"
+    assert await operator.hold(trip.id, **BY_MIA) == "held"
     return trip
 
 
 async def stuck_trip(harness: WorkerHarness) -> Handle:
-    """A saga whose compensation was refused for good."""
+    """A saga with a rejected compensation."""
     harness.participants.when("cancel-flight", rejects("too_late"))
     trip = await harness.start_trip("flight", "fail")
     await harness.wait_for_status(trip, "stuck")
@@ -66,17 +66,17 @@ async def stuck_trip(harness: WorkerHarness) -> Handle:
 
 
 async def settled_trip(harness: WorkerHarness, operator: SagaClient) -> Handle:
-    """A saga of which a step after its pivot was done by hand."""
+    """A saga with a manually resolved step after the pivot."""
     harness.participants.when("send-ticket", fails(final=True))
     trip = await harness.start_trip("pay", "ticket")
     await harness.wait_for_status(trip, "stuck")
-    await operator.complete(trip.id, "send-ticket", **WHY)
+    await operator.complete(trip.id, "send-ticket", **BY_MIA)
     assert await harness.wait_for_ending(trip) == Ending("COMPLETED", "settled", result=["pay", "ticket"])
     return trip
 
 
-async def test_a_saga_is_shown_as_what_it_is(harness: WorkerHarness, operator: SagaClient) -> None:
-    """P8: stuck is stuck, and not merely compensating; one that a person has settled is settled."""
+async def test_a_saga_is_shown_with_status(harness: WorkerHarness, operator: SagaClient) -> None:
+    """P8: a stuck saga is not shown as compensating, and a manually resolved saga is shown as settled."""
     held = await held_trip(harness, operator)
     stuck = await stuck_trip(harness)
     settled = await settled_trip(harness, operator)
@@ -94,10 +94,8 @@ async def test_a_saga_is_shown_as_what_it_is(harness: WorkerHarness, operator: S
     assert (await operator.show(compensating.id)).status == "compensated"
 
 
-async def test_sagas_are_listed_as_what_they_are(
-    harness: WorkerHarness, operator: SagaClient, server: str
-) -> None:
-    """Those that need a person first; in Python and on the command line."""
+async def test_sagas_are_listed_by_status(harness: WorkerHarness, operator: SagaClient, server: str) -> None:
+    """Sagas that wait for an operator come first, in Python and on the command line."""
     running = await harness.start_trip("hotel", "wait")
     stuck = await stuck_trip(harness)
     held = await held_trip(harness, operator)
@@ -122,7 +120,7 @@ async def test_sagas_are_listed_as_what_they_are(
         singles = [await listed(status) for status in statuses]
         return singles == [[(trip.id, status)] for trip, status in zip(one_each, statuses, strict=True)]
 
-    # The server's list follows a moment later, and nobody is told when.
+    # The server's list lags behind by an unknown time.
     await until(is_up_to_date)
     assert await listed() == everything
     assert await listed(limit=1) == everything[:1]
@@ -133,7 +131,7 @@ async def test_sagas_are_listed_as_what_they_are(
 
 
 async def test_a_child_that_is_stuck_is_found(harness: WorkerHarness, operator: SagaClient) -> None:
-    """It is the child that is stuck, not its parent."""
+    """The child is listed as stuck, and the parent as running."""
     harness.participants.when("cancel-flight", rejects("too_late"))
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "fail")))
     child = harness.child_of(trip, "leg")
@@ -145,25 +143,25 @@ async def test_a_child_that_is_stuck_is_found(harness: WorkerHarness, operator: 
         return [(saga.id, saga.status) for saga in sagas] == [(child.id, "stuck"), (trip.id, "running")]
 
     await until(found)
-    await operator.skip(child.id, "book-flight", **WHY)
+    await operator.skip(child.id, "book-flight", **BY_MIA)
     assert await harness.wait_for_ending(trip) == Ending("FAILED", "settled", "ApplicationError")
 
 
 async def test_a_status_outlives_the_run(harness: WorkerHarness, operator: SagaClient) -> None:
-    """A saga that continues as new says in its next run what it said in the one before."""
+    """A saga that continues as new keeps the status in the next run."""
     latch = harness.participants.block("book-hotel")
     trip = await harness.start_trip("hotel", "again", "flight", "pay")
     await latch.entered.wait()
-    await operator.hold(trip.id, **WHY)
+    await operator.hold(trip.id, **BY_MIA)
     latch.released.set()
-    await operator.resume(trip.id, **WHY)
+    await operator.resume(trip.id, **BY_MIA)
 
     assert (await harness.wait_for_ending(trip)).saga == "completed"
     assert (await operator.show(trip.id)).status == "completed"
 
 
 async def test_the_happy_path_writes_nothing(harness: WorkerHarness) -> None:
-    """Off it, a status costs one event, as it does with the attribute."""
+    """A status costs an event only on another path, as with the search attribute."""
     happy = await harness.start_trip("hotel", "pay")
     unhappy = await harness.start_trip("hotel", "fail")
 
@@ -174,10 +172,10 @@ async def test_the_happy_path_writes_nothing(harness: WorkerHarness) -> None:
         assert EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES not in events
 
 
-async def test_a_query_that_makes_no_sense_is_a_sentence(
+async def test_a_malformed_query_is_explained(
     harness: WorkerHarness, operator: SagaClient, server: str
 ) -> None:
-    """Nothing of the server's own reaches whoever asks."""
+    """No error of the server reaches the operator untranslated."""
     with pytest.raises(ValueError, match=r"the server does not understand the query: .*syntax error"):
         await operator.list(query="order seven")
     ended = await sagas(server, "list", "--query", "order seven")

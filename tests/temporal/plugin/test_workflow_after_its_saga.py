@@ -1,4 +1,4 @@
-"""A workflow that goes on after its saga has ended: it has completed, whatever becomes of the workflow."""
+"""Workflows that go on after the saga: the saga stays completed, whether or not the workflow fails."""
 
 import pytest
 from temporalio.api.enums.v1 import EventType
@@ -14,19 +14,19 @@ UPSERT = EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES
 
 
 async def statuses_written(trip: Handle) -> int:
-    """How many events the status of a saga has cost."""
+    """The number of status events."""
     return [event.event_type async for event in trip.fetch_history_events()].count(UPSERT)
 
 
 async def listed(operator: SagaClient, trip: Handle) -> list[str]:
-    """The statuses under which a saga is found."""
+    """The statuses of a saga in the lists of the operator."""
     wanted = ("running", "completed", "terminated", "failed")
     found = [await operator.list(status=each, query=f"WorkflowId = '{trip.id}'") for each in wanted]
     return [saga.status for sagas in found for saga in sagas]
 
 
-async def test_one_that_goes_on_says_that_it_has_completed(harness: WorkerHarness) -> None:
-    """For one event; nobody lists it as running, and a cancel changes nothing."""
+async def test_a_saga_in_a_running_workflow_is_completed(harness: WorkerHarness) -> None:
+    """The status costs one event; the saga is not listed as running, and a cancel changes nothing."""
     operator = SagaClient(harness.client)
     trip = await harness.start_trip("hotel", "wait-after-block")
     await harness.wait_for_status(trip, "completed")
@@ -49,10 +49,10 @@ async def test_one_that_goes_on_says_that_it_has_completed(harness: WorkerHarnes
 
 
 @pytest.mark.parametrize("do", [("hotel", "wait-after-block"), ("hotel", "pay", "wait-after-block")])
-async def test_one_that_was_terminated_there_is_not_rescued(
+async def test_a_workflow_terminated_there_is_not_rescued(
     harness: WorkerHarness, do: tuple[str, ...]
 ) -> None:
-    """P6: what it did is meant to stay; it neither compensates nor goes on."""
+    """P6: the effects of a completed saga stay; the saga neither compensates nor goes on."""
     operator = SagaClient(harness.client)
     trip = await harness.start_trip(*do)
     await harness.wait_for_status(trip, "completed")
@@ -72,8 +72,8 @@ async def test_one_that_was_terminated_there_is_not_rescued(
     assert [name for name in harness.participants.started if name.startswith("cancel")] == []
 
 
-async def test_one_that_fails_there_is_not_rescued(harness: WorkerHarness) -> None:
-    """At once: its history says that the saga had ended, and then that the workflow failed."""
+async def test_a_failure_there_is_not_rescued(harness: WorkerHarness) -> None:
+    """The history records first the end of the saga, and then the failure of the workflow."""
     operator = SagaClient(harness.client)
     trip = await harness.start_trip("hotel", "fail-after-block")
     assert await harness.wait_for_ending(trip) == Ending("FAILED", "completed", "Planned")
@@ -86,8 +86,8 @@ async def test_one_that_fails_there_is_not_rescued(harness: WorkerHarness) -> No
 
 
 @pytest.mark.parametrize("do", [("hotel",), ("hotel", "wait", "wait-after-block")])
-async def test_one_that_returns_at_once_writes_nothing(harness: WorkerHarness, do: tuple[str, ...]) -> None:
-    """Nor does one that waits for what is so already, such as the end of all handlers."""
+async def test_a_return_at_once_writes_no_status(harness: WorkerHarness, do: tuple[str, ...]) -> None:
+    """A wait for an already true condition, for example the end of all handlers, writes no status either."""
     trip = await harness.start_trip(*do)
     await harness.wait_for_event(trip, DONE)
     if "wait" in do:
@@ -98,7 +98,7 @@ async def test_one_that_returns_at_once_writes_nothing(harness: WorkerHarness, d
 
 
 async def test_a_child_that_goes_on_is_compensated_by_its_parent(harness: WorkerHarness) -> None:
-    """What it owes comes with its result, also where it has said before that it completed."""
+    """The result of the child carries the pending compensations, also after the status completed."""
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "wait-after-block")), "fail")
     child = harness.child_of(trip, "leg")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
@@ -109,8 +109,8 @@ async def test_a_child_that_goes_on_is_compensated_by_its_parent(harness: Worker
     assert harness.participants.started[2:] == ["cancel-flight", "cancel-hotel"]
 
 
-async def test_a_child_that_was_terminated_there_is_still_owed(harness: WorkerHarness) -> None:
-    """P7: it has completed only once its root has; so it is listed, and can be rescued."""
+async def test_a_child_terminated_there_can_be_rescued(harness: WorkerHarness) -> None:
+    """P7: a child is final only when the root is completed; the child is listed and can be rescued."""
     operator = SagaClient(harness.client)
     trip = await harness.start_trip("hotel", TripPlan(do=("flight", "wait-after-block")))
     child = harness.child_of(trip, "leg")

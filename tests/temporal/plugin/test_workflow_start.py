@@ -17,7 +17,7 @@ PLAN = TripPlan(do=("hotel",))
 
 @pytest.mark.parametrize("cut", ["execution_timeout", "run_timeout"])
 async def test_saga_with_a_workflow_timeout_is_refused(harness: WorkerHarness, cut: str) -> None:
-    """Such a timeout would end the workflow without compensations."""
+    """The timeout would end the workflow without compensations."""
     options: dict[str, Any] = {cut: timedelta(hours=1)}
     handle = await harness.client.start_workflow(
         TripSaga.run, PLAN, id=f"{cut}-{harness.cache}", task_queue=harness.task_queue, **options

@@ -1,4 +1,4 @@
-"""The plugin changes nothing for workflows that have no saga: their old histories replay with it."""
+"""The plugin changes nothing for workflows without a saga: old histories replay with the plugin."""
 
 import asyncio
 from datetime import timedelta
@@ -25,7 +25,7 @@ async def fail(number: int) -> int:
 
 
 @workflow.defn
-class Errand:
+class Counting:
     @workflow.run
     async def run(self, number: int) -> int:
         await workflow.sleep(0.01)
@@ -34,19 +34,19 @@ class Errand:
 
 @workflow.defn
 class Everyday:
-    """Everything that an ordinary workflow does: signals, timers, tasks, time limits, activities, a child."""
+    """An ordinary workflow: signals, timers, tasks, timeouts, activities, and a child."""
 
     def __init__(self) -> None:
         self.signals = 0
 
     @workflow.signal
     def knock(self) -> None:
-        """Somebody is at the door."""
+        """Counts a signal."""
         self.signals += 1
 
     @workflow.update
     async def ask(self, number: int) -> int:
-        """Asks back, with an activity in between."""
+        """Answers after an activity."""
         return await workflow.execute_activity(count, number, start_to_close_timeout=TIMEOUT)
 
     @workflow.run
@@ -54,7 +54,7 @@ class Everyday:
         await workflow.wait_condition(lambda: self.signals > 0)
         both = await asyncio.gather(
             workflow.execute_activity(count, 1, start_to_close_timeout=TIMEOUT),
-            workflow.execute_child_workflow(Errand.run, 2),
+            workflow.execute_child_workflow(Counting.run, 2),
             workflow.sleep(0.02),
         )
         try:
@@ -75,7 +75,7 @@ class Everyday:
         try:
             await workflow.wait_condition(lambda: self.signals > 1)
         except asyncio.CancelledError:
-            # Cleans up after its cancel, and is then done.
+            # The code cleans up after the cancel and returns.
             await workflow.sleep(0.01)
             return await workflow.execute_activity(count, 0, start_to_close_timeout=TIMEOUT)
         return 0
@@ -83,10 +83,10 @@ class Everyday:
 
 @pytest.mark.parametrize("end", ["signal", "cancel"])
 async def test_history_from_before_the_plugin_replays_with_it(server: str, end: str) -> None:
-    """Same history, same commands."""
+    """A replay with the plugin gives the same commands."""
     client = await Client.connect(server)
     name = f"everyday-{uuid4().hex[:8]}"
-    async with Worker(client, task_queue=name, workflows=[Everyday, Errand], activities=[count, fail]):
+    async with Worker(client, task_queue=name, workflows=[Everyday, Counting], activities=[count, fail]):
         handle = await client.start_workflow(Everyday.run, 0, id=name, task_queue=name)
         assert await handle.execute_update(Everyday.ask, 6) == 7
         await handle.signal(Everyday.knock)
@@ -105,4 +105,4 @@ async def test_history_from_before_the_plugin_replays_with_it(server: str, end: 
         history = await handle.fetch_history()
 
     assert result == {"signal": 7, "cancel": 8}[end]
-    await Replayer(workflows=[Everyday, Errand], plugins=[SagaPlugin()]).replay_workflow(history)
+    await Replayer(workflows=[Everyday, Counting], plugins=[SagaPlugin()]).replay_workflow(history)

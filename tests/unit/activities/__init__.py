@@ -1,1 +1,1 @@
-"""Tests of `activities` that need no server."""
+"""Tests of `activities` without a server."""

@@ -1,4 +1,4 @@
-"""The participant of these tests: a cinema with one operation."""
+"""The participant of these tests: a cinema with a single operation."""
 
 import json
 

@@ -75,7 +75,7 @@ def expected_effects(step: ExpectedStep, scope: CompensationScope) -> PlanShape:
 
 
 def expected_plan(saga: SagaState, scope: CompensationScope, order: CompensationOrder) -> PlanShape:
-    """P5 and P6: the plan of all compensations, including those that are done."""
+    """P5 and P6: the plan of all compensations, done compensations included."""
     if saga.is_past_pivot:
         return ()
     newest_first = [expected_effects(step, scope) for step in reversed(saga.steps)]
@@ -83,7 +83,7 @@ def expected_plan(saga: SagaState, scope: CompensationScope, order: Compensation
 
 
 def expected_arguments(saga: SagaState) -> dict[str, tuple[object, ...]]:
-    """The arguments of the compensations that take a result; the others take the message only."""
+    """The arguments of compensations: message and result, or the message only."""
     return {
         step.address: ("message", result_of(step.address) if step.outcome is Outcome.DONE else None)
         for step in saga.steps
@@ -103,10 +103,10 @@ def unresolved_children(saga: SagaState) -> tuple[str, ...]:
 
 
 def steps_in_doubt(saga: SagaState, scope: CompensationScope) -> tuple[str, ...]:
-    """P2: the steps that may have left an unexpected effect; a saga with such a step cannot complete.
+    """P2: the steps with a possible unexpected effect; a saga with a step in doubt cannot complete.
 
-    A best effort may end with any outcome. A rejection may leave an effect where the scope and a compensation
-    say so. An open step is not known to be done.
+    A best effort may end with any outcome. A rejection may leave an effect if the scope compensates rejected
+    actions and the action has a compensation. An open step is not known to be done.
     """
     return tuple(
         step.address

@@ -1,6 +1,7 @@
-"""What the promises say about the lifecycle of a scope, written over the calls that were accepted.
+"""The lifecycle of a scope according to the promises, written over the accepted calls.
 
-The lifecycle keeps a state; the oracle keeps the list of accepted calls, and derives every answer from it.
+The lifecycle keeps a state; the oracle keeps the list of accepted calls, and derives every answer from
+the list.
 """
 
 from dataclasses import dataclass
@@ -78,28 +79,28 @@ NEXT_PHASE = {
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The accepted calls of one scope.
+    """The accepted calls of a scope.
 
     Args:
         starts_past_pivot: Whether an earlier run passed the pivot.
-        calls: In their order.
+        calls: The accepted calls in their order.
     """
 
     starts_past_pivot: bool = False
     calls: tuple[Call, ...] = ()
 
     def then(self, call: Call) -> "Trace":
-        """The trace with one more call."""
+        """The trace with a further call."""
         return Trace(self.starts_past_pivot, (*self.calls, call))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The methods that were called."""
+        """The names of the called methods."""
         return tuple(name for name, _ in self.calls)
 
     @property
     def phase(self) -> Phase:
-        """The phase after the last call that changes the phase."""
+        """The phase after the last change of the phase."""
         phase = Phase.NOT_OPENED
         for name in self.names:
             if name == "open":
@@ -147,7 +148,7 @@ class Trace:
 
     @property
     def is_pivot_in_doubt(self) -> bool:
-        """P6: whether the pivot that is under way may have happened."""
+        """P6: whether the running pivot may have happened."""
         if self.phase is not Phase.PIVOT:
             return False
         return "mark_pivot_in_doubt" in self.names[_last(self.names, "start_pivot") :]
@@ -165,24 +166,24 @@ class Trace:
 
     @property
     def stuck(self) -> frozenset[str]:
-        """The steps that are stuck."""
+        """The stuck steps."""
         return frozenset(
             s for s in STEPS if _last(self.calls, ("mark_stuck", s)) > _last(self.calls, ("mark_resolved", s))
         )
 
     @property
     def retrying(self) -> frozenset[str]:
-        """The steps whose retry is under way."""
+        """The steps with a running retry."""
         return frozenset(s for s in STEPS if self.calls.count(("retry", s)) % 2)
 
     @property
     def resolved(self) -> frozenset[str]:
-        """The steps that a person resolved."""
+        """The manually resolved steps."""
         return frozenset(s for s in STEPS if ("resolve_manually", s) in self.calls)
 
     @property
     def is_stuck(self) -> bool:
-        """P8: whether the scope says that it is stuck; in a compensation until everything is compensated."""
+        """P8: whether the scope is stuck; a stuck compensation counts until everything is compensated."""
         is_stuck = False
         for n, (name, _) in enumerate(self.calls):
             before = Trace(self.starts_past_pivot, self.calls[: n + 1])
@@ -208,5 +209,5 @@ class Trace:
 
 
 def _last(calls: tuple[object, ...], call: object) -> int:
-    """The place of the last such call, counted from 1; 0 where there is none."""
+    """The place of the last matching call, counted from 1; 0 without a matching call."""
     return max((n for n, each in enumerate(calls, start=1) if each == call), default=0)

@@ -1,4 +1,4 @@
-"""The lifecycle of a scope against an oracle that was written from the promises, in every state."""
+"""The lifecycle of a scope against an oracle written from the promises, in every state."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from .walk import STUCK, walk
 
 
 def test_every_call_in_every_state_does_what_the_promises_say() -> None:
-    """P1, P5, P6 and P8: a call is accepted or refused, and changes exactly what the oracle says."""
+    """P1, P5, P6 and P8: a call is accepted or refused, and changes exactly the predicted state."""
     seen = walk()
 
     assert seen.states > 1_000
@@ -18,7 +18,7 @@ def test_every_call_in_every_state_does_what_the_promises_say() -> None:
 
 
 def test_compensation_keeps_the_first_cause() -> None:
-    """A later request, such as the end of the saga's time, does not hide why the saga compensates."""
+    """A later request, for example an expired deadline, does not hide the cause of the compensation."""
     lifecycle, first = Lifecycle(), ValueError("first")
     lifecycle.open()
 
@@ -30,7 +30,7 @@ def test_compensation_keeps_the_first_cause() -> None:
 
 
 def test_manual_resolutions_of_an_earlier_run_count() -> None:
-    """A saga that continued as new after a manual resolution is settled at its end."""
+    """A saga with a manual resolution before continue-as-new is settled at the end."""
     lifecycle = Lifecycle(resolutions={"reserve": "skipped"})
     lifecycle.open()
     lifecycle.complete()
@@ -60,7 +60,7 @@ def test_no_cancel_reaches_a_rescue() -> None:
     ],
 )
 def test_refusal_of_a_pivot_names_the_reason(phase: Phase, message: str) -> None:
-    """An author reads in the error what to change."""
+    """The error names the necessary change for the author."""
     lifecycle = in_phase(phase)
 
     with pytest.raises(DefinitionError, match=message):
@@ -68,7 +68,7 @@ def test_refusal_of_a_pivot_names_the_reason(phase: Phase, message: str) -> None
 
 
 def test_resolution_of_a_step_that_is_not_stuck_is_refused() -> None:
-    """A person's word counts only where the saga waits for it."""
+    """An operator can resolve only a step for which the saga waits."""
     lifecycle = in_phase(Phase.COMPENSATING)
     lifecycle.mark_stuck("reserve", STUCK)
 

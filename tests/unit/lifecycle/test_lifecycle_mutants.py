@@ -1,6 +1,6 @@
-"""The comparison of lifecycle and oracle notices every fault that is planted in the lifecycle.
+"""The comparison of lifecycle and oracle notices every fault planted in the lifecycle.
 
-A fault is a text of `sagas/_core/lifecycle.py` and its replacement; its name is the effect on a user.
+A fault is a text of `sagas/_core/lifecycle.py` with a replacement; the name is the effect on a user.
 """
 
 import ast
@@ -19,7 +19,7 @@ SOURCE = inspect.getsource(module)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A text of the lifecycle, the text in its place, and the effect."""
+    """A text of the lifecycle, the replacement, and the effect."""
 
     meaning: str
     text: str
@@ -211,7 +211,7 @@ FAULTS = [
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.meaning)
 def test_a_planted_fault_is_caught(fault: Fault) -> None:
-    """The walk finds an answer that the promises do not give."""
+    """The walk finds an answer that contradicts the promises."""
     mutant = fault.planted()
 
     with pytest.raises(BrokenPromiseError):

@@ -1,4 +1,4 @@
-"""The stored form of timeouts and retries: ranges, intervals, rounds, and the bytes that are written."""
+"""The stored form of timeouts and retries: ranges, intervals, rounds, and the written bytes."""
 
 from datetime import timedelta
 from typing import Any
@@ -46,7 +46,7 @@ SECOND = timedelta(seconds=1)
     ids=str,
 )
 def test_policy_out_of_range_is_not_read(bad: dict[str, Any]) -> None:
-    """A header or memo with such a policy was written by another program; the error names the field."""
+    """Another program wrote a header or memo with a policy out of range; the error names the field."""
     with pytest.raises(ValidationError, match=next(iter(bad))):
         ActivityPolicy(**bad)
 
@@ -71,8 +71,8 @@ def test_policy_out_of_range_is_not_read(bad: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_policy_at_its_limits_is_taken(good: dict[str, Any]) -> None:
-    """A limit belongs to what is allowed."""
+def test_policy_at_its_limits_is_read(good: dict[str, Any]) -> None:
+    """The limit of a range belongs to the range."""
     ActivityPolicy(**good)
 
 
@@ -82,7 +82,7 @@ def test_policy_at_its_limits_is_taken(good: dict[str, Any]) -> None:
     pause=st.timedeltas(min_value=timedelta(microseconds=1), max_value=timedelta(days=30)),
 )
 def test_intervals_grow_up_to_the_longest(attempt: int, backoff: float, pause: timedelta) -> None:
-    """However long it goes on: no overflow, no pause that is shorter than the one before."""
+    """After any number of attempts, no interval overflows or is shorter than the interval before."""
     policy = ActivityPolicy(
         initial_interval=pause, backoff_coefficient=backoff, maximum_interval=timedelta(days=30)
     )
@@ -135,7 +135,7 @@ def test_options_are_written_only_where_set() -> None:
 
 @pytest.mark.parametrize("name", ADDED)
 def test_options_of_a_later_version_are_read_as_written(name: str) -> None:
-    """Each option comes through JSON, and only the option that is set."""
+    """Each set option comes through JSON; unset options are not written."""
     policy = ActivityPolicy.model_validate({name: ADDED[name]})
     written = policy.model_dump_json()
 
@@ -161,7 +161,7 @@ def test_options_of_a_later_version_are_read_as_written(name: str) -> None:
     ids=str,
 )
 def test_round_is_over_when_all_attempts_could_have_been_made(policy: ActivityPolicy, seconds: int) -> None:
-    """P8: a compensation that fails makes its saga stuck within 60 s, unless its policy is slower."""
+    """P8: a failing compensation makes the saga stuck within 60 s, unless the policy is slower."""
     assert (
         policy.longest_round(policy.maximum_attempts, policy.schedule_to_start_timeout).total_seconds()
         == seconds
@@ -169,7 +169,7 @@ def test_round_is_over_when_all_attempts_could_have_been_made(policy: ActivityPo
 
 
 def test_no_round_is_longer_than_thirty_days() -> None:
-    """However many attempts it has."""
+    """The limit holds for any number of attempts."""
     slow = ActivityPolicy(maximum_attempts=2**31 - 1, start_to_close_timeout=timedelta(days=30))
 
     assert slow.longest_round(slow.maximum_attempts, slow.schedule_to_start_timeout) == timedelta(days=30)
@@ -203,5 +203,5 @@ UNLIMITED = MOST_ATTEMPTS
 def test_round_of_unlimited_attempts_ends_with_the_schedule_to_close_timeout(
     policy: ActivityPolicy, attempts: int
 ) -> None:
-    """A pivot is then stuck, and the intervals grow, so that the history has room for years."""
+    """The pivot is stuck afterwards, and the intervals grow: the history has room for years."""
     assert policy.attempts_in_round() == attempts

@@ -1,4 +1,4 @@
-"""How long what must succeed is waited for: the pauses between its rounds, and the wait for a worker."""
+"""The waits of steps that must succeed: the intervals between rounds, and the wait for a worker."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ KIB = 1024
 
 
 def test_pauses_double_from_five_seconds_to_five_minutes() -> None:
-    """Transient trouble is over soon, or takes long."""
+    """A transient failure is over soon, or takes long."""
     pauses = [retry_interval(number, 0).total_seconds() for number in range(8)]
 
     assert pauses == [5, 10, 20, 40, 80, 160, 300, 300]
@@ -28,12 +28,12 @@ def test_pauses_double_from_five_seconds_to_five_minutes() -> None:
     ],
 )
 def test_pauses_are_longer_the_less_room_a_history_has(spent: float, pause: timedelta) -> None:
-    """However many rounds there were: no pause overflows."""
+    """No interval overflows after any number of rounds."""
     assert [retry_interval(number, spent) for number in (15, 100, 100_000)] == [pause] * 3
 
 
-def test_a_history_of_which_much_is_spent_has_quick_rounds_first() -> None:
-    """Few of them can have spent so much only where each is large."""
+def test_an_almost_full_history_has_quick_rounds_first() -> None:
+    """A few rounds can fill a history only if each round is large."""
     assert [retry_interval(number, 0.9).total_seconds() for number in range(3)] == [5, 10, 20]
 
 
@@ -41,10 +41,10 @@ def test_a_history_of_which_much_is_spent_has_quick_rounds_first() -> None:
     ("events", "size", "days"),
     [(11, 3 * KIB, 2_400), (35, 15 * KIB, 750), (11, 100 * KIB, 260), (11, 1_000 * KIB, 26)],
 )
-def test_a_history_has_room_for_so_many_days_of_rounds(events: int, size: int, days: int) -> None:
-    """The server terminates a saga whose history is full; the limits are told in `docs/limits.md`.
+def test_a_history_has_room_for_days_of_rounds(events: int, size: int, days: int) -> None:
+    """The server terminates a saga with a full history; `docs/limits.md` has the limits.
 
-    A round in which one thing fails has eleven events; each further one has six more.
+    A round with a single failure has eleven events; each further failure adds six events.
     """
     age, number, spent = timedelta(0), 0, 0.0
     while spent < 1:
@@ -56,7 +56,7 @@ def test_a_history_has_room_for_so_many_days_of_rounds(events: int, size: int, d
 
 
 def test_the_wait_for_a_worker_grows_with_the_pauses() -> None:
-    """P8: stuck within a minute; P11: a queue that takes longer than that is waited for all the same."""
+    """P8: the saga is stuck within a minute; P11: the saga waits for a slower queue all the same."""
     waits = [
         worker_timeout(ActivityPolicy(), number, 0).total_seconds() for number in (0, 1, 4, 5, 6, 7, 100_000)
     ]

@@ -1,4 +1,4 @@
-"""Ids and keys: one per step, the same for its compensation, wherever it is run."""
+"""Ids and keys: a step has a single key, shared by the compensation wherever the compensation runs."""
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,10}", fullmatch=True)
 
 @given(root=ids, path=st.lists(names, max_size=4), step=names)
 def test_key_is_the_same_from_every_saga_that_may_compensate(root: str, path: list[str], step: str) -> None:
-    """The child that acts or asks, its parent and the root that compensate, and who rescues any of them."""
+    """The child acts or probes; the child, the parent, the root or a rescue compensates."""
     workflow_ids = [root]
     for child in path:
         workflow_ids.append(child_id(workflow_ids[-1], child))
@@ -44,8 +44,8 @@ def test_two_steps_never_share_a_key(
 
 
 @pytest.mark.parametrize("good", ["a", "7", "order-7", "A_b.c-1", "x" * 200])
-def test_sober_saga_ids_are_taken(good: str) -> None:
-    """Letters, digits, and three signs."""
+def test_plain_saga_ids_are_valid(good: str) -> None:
+    """Letters, digits, and three signs are valid."""
     check_saga_id(good)
 
 
@@ -54,13 +54,13 @@ def test_sober_saga_ids_are_taken(good: str) -> None:
     ["", "-a", ".a", "a/b", "a:b", "a b", "a\n", "ä", "x" * 201, "a#2", "../a", "%2f", "a\x00", "a~rescue"],
 )
 def test_other_saga_ids_are_refused(bad: str) -> None:
-    """They would not survive a log line, a URL, or the `/` between parent and child."""
+    """Other ids would not survive a log line, a URL, or the `/` between parent and child."""
     with pytest.raises(StartError, match="1 to 200 letters"):
         check_saga_id(bad)
 
 
-def test_what_a_saga_asks_and_does_never_share_an_activity_id() -> None:
-    """Prefixes have a dot, which no step's name has."""
+def test_actions_probes_and_compensations_share_no_id() -> None:
+    """Prefixes have a dot, and names of steps have none."""
     ids = [f"{prefix}{step}" for prefix in ("", COMPENSATE, PROBE) for step in ("compensate", "probe", "pay")]
 
     assert len(set(ids)) == 9
@@ -68,14 +68,14 @@ def test_what_a_saga_asks_and_does_never_share_an_activity_id() -> None:
     assert not any(NAME.fullmatch(f"{prefix}pay") for prefix in (COMPENSATE, PROBE))
 
 
-def test_only_the_end_of_a_rescuer_is_taken_off() -> None:
-    """A tilde elsewhere is not ours to understand; no saga of ours has one."""
+def test_only_the_suffix_of_a_rescue_is_removed() -> None:
+    """No id of a saga has a tilde elsewhere, and foreign ids stay unchanged."""
     assert idempotency_key("order~rescue-x", "pay") == "order~rescue-x:pay"
     assert idempotency_key("order~rescue-7/leg", "pay") == "order~rescue-7/leg:pay"
     assert idempotency_key(f"order-7/payment{RESCUE}", "pay") == "order-7/payment:pay"
 
 
-def test_every_rescuer_has_the_keys_of_its_saga() -> None:
-    """Also one that is not the first, of a saga that was reset and cut off again."""
+def test_every_rescue_has_the_keys_of_its_saga() -> None:
+    """A reset and interrupted saga can have several rescues."""
     for number in (1, 2, 13):
         assert idempotency_key(rescue_id("order-7", number), "compensate.pay") == "order-7:pay"

@@ -1,4 +1,4 @@
-"""What a saga counts, and with which attributes: few, so that their number stays bounded."""
+"""The metrics of a saga and their attributes: few attributes, for a bounded number of time series."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,8 +24,8 @@ HOUR = timedelta(hours=1)
 
 
 @dataclass
-class Notebook(MetricMeter):
-    """A meter that writes down what it is told."""
+class MeterSpy(MetricMeter):
+    """A meter that records all calls."""
 
     lines: list[tuple[str, object, dict[str, object]]] = field(default_factory=list)
     units: dict[str, str | None] = field(default_factory=dict)
@@ -63,12 +63,12 @@ class Notebook(MetricMeter):
 
 
 class Instrument:
-    """One line of the notebook per value."""
+    """An instrument that records a line per value."""
 
-    def __init__(self, notebook: Notebook, name: str, description: str | None, unit: str | None) -> None:
+    def __init__(self, meter: MeterSpy, name: str, description: str | None, unit: str | None) -> None:
         assert description
-        notebook.units[name] = unit
-        self._notebook, self._name, self._description, self._unit = notebook, name, description, unit
+        meter.units[name] = unit
+        self._meter, self._name, self._description, self._unit = meter, name, description, unit
 
     @property
     def name(self) -> str:
@@ -86,7 +86,7 @@ class Instrument:
         raise NotImplementedError
 
     def note(self, value: object, attributes: MetricAttributes | None) -> None:
-        self._notebook.lines.append((self._name, value, dict(attributes or {})))
+        self._meter.lines.append((self._name, value, dict(attributes or {})))
 
 
 class Counter(Instrument, MetricCounter):
@@ -100,7 +100,7 @@ class Durations(Instrument, MetricHistogramTimedelta):
 
 
 @pytest.mark.parametrize(
-    ("tell", "lines"),
+    ("report", "lines"),
     [
         (
             SagaMetrics.started,
@@ -124,25 +124,25 @@ class Durations(Instrument, MetricHistogramTimedelta):
         ),
     ],
 )
-def test_each_thing_that_happens_is_counted(
-    tell: Callable[[SagaMetrics], None], lines: list[tuple[str, object, dict[str, object]]]
+def test_each_change_of_a_saga_is_counted(
+    report: Callable[[SagaMetrics], None], lines: list[tuple[str, object, dict[str, object]]]
 ) -> None:
-    """With its status and nothing else; the workflow type comes from the workflow's meter."""
-    notebook = Notebook()
+    """The status is the only attribute; the workflow type comes from the meter of the workflow."""
+    meter = MeterSpy()
 
-    tell(SagaMetrics(notebook))
+    report(SagaMetrics(meter))
 
-    assert notebook.lines == lines
-    assert {unit for name, unit in notebook.units.items() if name.endswith("_duration")} <= {"duration"}
+    assert meter.lines == lines
+    assert {unit for name, unit in meter.units.items() if name.endswith("_duration")} <= {"duration"}
 
 
-def test_no_name_has_what_the_exporter_adds() -> None:
+def test_no_name_has_an_exporters_suffix() -> None:
     """`saga_started_total` would be exported as `saga_started_total_total`."""
     assert not [name for name in DESCRIPTIONS if name.endswith(("_total", "_seconds", "_count", "_bucket"))]
 
 
-def test_buckets_reach_as_far_as_sagas_do() -> None:
-    """Those of Temporal end at ten seconds."""
+def test_buckets_cover_long_sagas() -> None:
+    """The default buckets of Temporal end at ten seconds."""
     assert set(METRIC_BUCKETS) == {name for name in DESCRIPTIONS if name.endswith("_duration")}
     for name, bounds in METRIC_BUCKETS.items():
         assert bounds == sorted(set(bounds)), name

@@ -1,4 +1,4 @@
-"""Verbs that a saga passes on to its open children arrive one after the other, in their order."""
+"""Verbs for open children arrive in the order of the requests."""
 
 import asyncio
 from typing import Any, cast
@@ -13,7 +13,7 @@ MIA = OperatorRequest(by="mia", because="a call from the customer")
 
 
 class SlowChild:
-    """Notes what was sent to it; the server delivers it when the test says so."""
+    """Records the sent signals; the test decides about the delivery."""
 
     id = "trip-7/leg"
 
@@ -27,7 +27,7 @@ class SlowChild:
 
 
 def as_handle(child: SlowChild) -> ChildWorkflowHandle[Any, Any]:
-    return cast("Any", child)  # type: ignore[no-any-return] # Temporal's own is made by a workflow only
+    return cast("Any", child)  # type: ignore[no-any-return] # only workflows make real handles
 
 
 def open_lifecycle() -> Lifecycle:

@@ -1,4 +1,4 @@
-"""What a saga sends and reads: the short way through the converter says the same as the long one."""
+"""The payload converter of sagas: the shortcut for models writes and reads the same as the base converter."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -45,24 +45,24 @@ VALUES: list[tuple[Any, Any]] = [
 
 
 @pytest.mark.parametrize(("value", "kind"), VALUES)
-def test_it_writes_and_reads_as_its_base_does(value: Any, kind: Any) -> None:
-    """The short way is short, and not another one."""
+def test_payloads_equal_those_of_the_base(value: Any, kind: Any) -> None:
+    """The shortcut changes neither payloads nor values."""
     payloads = OURS.to_payloads([value])
 
     assert payloads == BASE.to_payloads([value])
     assert OURS.from_payloads(payloads, [kind]) == BASE.from_payloads(payloads, [kind]) == [value]
 
 
-def test_a_rule_that_stands_beside_a_model_is_kept() -> None:
-    """`Annotated` looks like the model that it is about, and is more than that."""
+def test_a_validator_beside_a_model_is_kept() -> None:
+    """`Annotated` resembles the annotated model, but adds a validator."""
     payloads = BASE.to_payloads([Seat(row=8)])
 
     with pytest.raises(ValidationError, match="only row 7 is free"):
         OURS.from_payloads(payloads, [Annotated[Seat, AfterValidator(only_seven)]])  # type: ignore[list-item]
 
 
-def test_whatever_a_model_raises_is_the_fault_of_who_sent_it() -> None:
-    """Any other error would be taken for a bug of the workflow, and tried again for ever."""
+def test_any_error_of_a_model_refuses_the_payload() -> None:
+    """Temporal would take any other error for a bug of the workflow, and retry without end."""
     payloads = BASE.to_payloads([{"row": 99}])
 
     with pytest.raises(ApplicationError, match="a payload cannot be read: KeyError") as refused:
@@ -72,6 +72,6 @@ def test_whatever_a_model_raises_is_the_fault_of_who_sent_it() -> None:
 
 
 @pytest.mark.parametrize("result", [Seat, object, Annotated[int, {"unit": "cents"}]], ids=str)
-def test_a_child_may_return_whatever_has_a_type(result: Any) -> None:
-    """Also what no cache can keep."""
+def test_a_child_may_return_any_type(result: Any) -> None:
+    """Unhashable types work as well, without a cache."""
     assert "result" in child_result_type(result).model_fields

@@ -22,7 +22,7 @@ async def worker_config(*workflows: type) -> WorkerConfig:
 async def test_plugin_without_authorize_logs_once_that_approvals_accept_any_role(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """P18: at the first worker that carries out approvals; a worker of activities carries out none."""
+    """P18: the first worker with workflows logs the warning; a worker of activities has no approvals."""
     caplog.set_level("INFO", logger="sagas")
     plugin = SagaPlugin()
 

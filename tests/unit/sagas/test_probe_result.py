@@ -1,4 +1,4 @@
-"""What a probe has found becomes a verdict, or leaves everything as it was."""
+"""The result of a probe becomes the outcome of the action, or leaves the outcome unknown."""
 
 from typing import Any
 
@@ -14,36 +14,36 @@ class Seat(BaseModel):
     number: int
 
 
-def test_found_done_is_done_with_its_result() -> None:
-    """The saga goes on as if the answer had not been lost."""
-    finding = ProbeResult[Seat](outcome="done", result=Seat(number=7))
+def test_done_is_done_with_its_result() -> None:
+    """The saga goes on as if the response had not been lost."""
+    found = ProbeResult[Seat](outcome="done", result=Seat(number=7))
 
-    assert finding.to_outcome() == ActivityOutcome(Outcome.DONE, Seat(number=7))
+    assert found.to_outcome() == ActivityOutcome(Outcome.DONE, Seat(number=7))
 
 
-def test_found_rejected_is_a_refusal_for_good() -> None:
-    """With code and reason, and no result."""
-    finding = ProbeResult[Seat](outcome="rejected", code="sold_out", reason="no seat")
+def test_rejected_is_a_final_rejection() -> None:
+    """The rejection has a code and a reason, and no result."""
+    found = ProbeResult[Seat](outcome="rejected", code="sold_out", reason="no seat")
 
-    assert finding.to_outcome() == ActivityOutcome(
+    assert found.to_outcome() == ActivityOutcome(
         Outcome.REJECTED, code="sold_out", reason="no seat", is_final=True
     )
 
 
-def test_found_nothing_is_no_verdict() -> None:
+def test_unknown_stays_unknown() -> None:
     """The outcome stays unknown."""
     assert ProbeResult[Seat](outcome="unknown", reason="the index is being built").to_outcome() is None
 
 
 @pytest.mark.parametrize("outcome", ["started", "withdrawn", "compensated", "Done", ""])
-def test_participant_finds_one_of_three_things(outcome: str) -> None:
-    """The others are what a saga knows, not a participant."""
+def test_probe_has_one_of_three_outcomes(outcome: str) -> None:
+    """A participant cannot know the other outcomes of a saga."""
     with pytest.raises(ValidationError, match="outcome"):
         ProbeResult[Seat].model_validate({"outcome": outcome})
 
 
-def test_finding_comes_through_json_with_its_type() -> None:
-    """As a saga reads it; a result of another type is no answer."""
+def test_result_comes_through_json_with_its_type() -> None:
+    """The saga reads the JSON; a result of another type is an error."""
     written = ProbeResult[Seat](outcome="done", result=Seat(number=7)).model_dump_json()
 
     assert ProbeResult[Seat].model_validate_json(written) == ProbeResult[Seat](
@@ -53,9 +53,9 @@ def test_finding_comes_through_json_with_its_type() -> None:
         ProbeResult[Seat].model_validate_json(written.replace("7", '"seven"'))
 
 
-def test_finding_is_frozen() -> None:
-    """What was found does not change."""
-    finding: ProbeResult[Any] = ProbeResult(outcome="unknown")
+def test_result_is_frozen() -> None:
+    """A probe result never changes."""
+    found: ProbeResult[Any] = ProbeResult(outcome="unknown")
 
     with pytest.raises(ValidationError, match="frozen"):
-        finding.outcome = "done"  # type: ignore[misc] # it is frozen
+        found.outcome = "done"  # type: ignore[misc] # frozen

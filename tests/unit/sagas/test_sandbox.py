@@ -1,4 +1,4 @@
-"""What becomes of the workflow runner that a worker was given."""
+"""The workflow runner of a worker: sandboxes let sagas through, and other runners are kept."""
 
 import gc
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from sagas._temporal.sandbox import once_each, with_sagas
 
 @dataclass(frozen=True)
 class OwnSandbox(SandboxedWorkflowRunner):
-    """A sandbox as a user may have made it."""
+    """A sandbox class of a user."""
 
     name: str = "anonymous"
 
@@ -27,8 +27,8 @@ class OwnSandbox(SandboxedWorkflowRunner):
     ],
     ids=["none", "with restrictions", "of its own kind"],
 )
-def test_sandbox_lets_sagas_through_and_stays_what_it_was(existing: SandboxedWorkflowRunner | None) -> None:
-    """Its restrictions, the runner that it contains, and its kind."""
+def test_sandbox_lets_sagas_through_and_keeps_the_rest(existing: SandboxedWorkflowRunner | None) -> None:
+    """Restrictions, the inner runner and the class are kept."""
     runner = with_sagas(existing)
 
     assert isinstance(runner, SandboxedWorkflowRunner)
@@ -42,36 +42,36 @@ def test_sandbox_lets_sagas_through_and_stays_what_it_was(existing: SandboxedWor
 
 
 def test_runner_without_sandbox_is_kept() -> None:
-    """There is nothing to let through."""
+    """A runner without a sandbox has nothing to let through."""
     runner = UnsandboxedWorkflowRunner()
 
     assert with_sagas(runner) is runner
 
 
 @dataclass(eq=False)
-class UnawaitedCalls:
-    """Answers, and counts what it was asked."""
+class CountedAnswers:
+    """Answers questions, and counts the questions."""
 
     questions: list[object] = field(default_factory=list)
 
     def ask(self, question: object) -> str:
-        """Answers."""
+        """Answers a question."""
         self.questions.append(question)
         return f"to {question}"
 
 
 def test_each_question_is_asked_once() -> None:
-    """The context of a command is asked for with each of its payloads."""
-    asked = UnawaitedCalls()
+    """Each payload of a command needs the same context."""
+    asked = CountedAnswers()
     ask = once_each(asked.ask)
 
     assert [ask("one"), ask("two"), ask("one")] == ["to one", "to two", "to one"]
     assert asked.questions == ["one", "two"]
 
 
-def test_who_is_asked_is_not_kept() -> None:
-    """A workflow that has left the worker's cache is gone, without a search for cycles."""
-    asked = UnawaitedCalls()
+def test_the_callee_is_not_kept() -> None:
+    """A workflow evicted from the cache is freed without a search for reference cycles."""
+    asked = CountedAnswers()
     asked.ask = once_each(asked.ask)  # type: ignore[method-assign,assignment]
     asked.ask("one")
     there = ref(asked)

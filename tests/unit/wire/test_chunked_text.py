@@ -1,4 +1,4 @@
-"""A text in parts is put together, whatever else is sent."""
+"""A text in chunks is reassembled, in spite of foreign chunks."""
 
 from itertools import permutations
 
@@ -24,7 +24,7 @@ def arrived(*parts: TextChunk) -> ChunkAssembler:
 
 @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
 def test_parts_make_a_whole_in_any_order(order: tuple[int, ...]) -> None:
-    """Also where one comes twice, but not before the last one is there."""
+    """Repeated chunks do no harm, and the text is complete only with the last missing chunk."""
     *first, last = (PARTS[number] for number in order)
 
     parts = arrived(*first, *first)
@@ -36,7 +36,7 @@ def test_parts_make_a_whole_in_any_order(order: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("place", range(4))
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
 def test_stray_part_does_not_keep_a_text_from_arriving(wrong: dict[str, object], place: int) -> None:
-    """Whoever may signal may send it, and a rescue would wait for ever: what it has spoiled is sent again."""
+    """Any client can send chunks, and a rescue would wait for ever: displaced chunks are sent again."""
     stray = PARTS[1].model_copy(update=wrong)
     parts = arrived(*PARTS[:place], stray, *PARTS[place:])
 

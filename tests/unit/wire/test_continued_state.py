@@ -1,4 +1,4 @@
-"""What a saga takes along when it continues as new is, in the next run, what it was."""
+"""The continued state of a saga is equal in the next run."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -57,7 +57,7 @@ def continued(ledger: Ledger, phase: Phase = Phase.FORWARD) -> ContinuedState:
 
 
 def carried_on(carried: ContinuedState) -> ContinuedState:
-    """The way through the workflow's memo."""
+    """The state after the way through the memo of the workflow."""
     convert = pydantic_data_converter.payload_converter
     return convert.from_payloads(convert.to_payloads([carried]), [ContinuedState])[0]  # type: ignore[no-any-return]
 
@@ -67,15 +67,15 @@ def after_a_continue(state: CheckedState) -> CheckedState:
     return CheckedState(state.saga, ledgers, state.names)
 
 
-def test_ledger_says_the_same_after_it_was_carried_on() -> None:
-    """P7: for every pair of steps, children and the pivot, however they have ended."""
+def test_ledger_is_equal_after_a_continue_as_new() -> None:
+    """P7: for every pair of steps, children and the pivot, with every outcome."""
     states = map(after_a_continue, sequential_states(initial_state(), ENDINGS, 2))
 
     assert sum(map(check, states)) == 1_364
 
 
 def test_ledger_goes_on_where_it_was() -> None:
-    """What starts, ends and is made up for in the next run joins what the earlier one has left."""
+    """Steps and compensations of the next run continue the ledger of the earlier run."""
     begun = [after_a_continue(state) for state in sequential_states(initial_state(), ENDINGS, 1)]
     states = (
         later
@@ -90,7 +90,7 @@ def test_ledger_goes_on_where_it_was() -> None:
 
 
 def test_saga_that_continues_in_the_middle_of_its_compensations_goes_on_with_the_rest() -> None:
-    """Which of them are through goes along."""
+    """The ledger keeps the done compensations."""
     state = initial_state().start("seat", STEP).end("seat", (DONE, ()))
     state = state.start("payment", CHILD).end("payment", (DONE, ("b", ["a", "c"]))).start_compensating()
 
@@ -101,7 +101,7 @@ def test_saga_that_continues_in_the_middle_of_its_compensations_goes_on_with_the
 
 @pytest.mark.parametrize(("scope", "order"), POLICIES)
 def test_addresses_go_on_counting(scope: CompensationScope, order: CompensationOrder) -> None:
-    """P3: a step of the next run never has the key of one of an earlier run."""
+    """P3: a step of the next run never has the key of a step of an earlier run."""
     ledger = Ledger(scope, order)
     first = [ledger.next_address(name) for name in ("seat", "card", "seat")]
 
@@ -112,14 +112,14 @@ def test_addresses_go_on_counting(scope: CompensationScope, order: CompensationO
     assert (later.scope, later.order) == (scope, order)
 
 
-def test_phase_goes_along() -> None:
-    """P6: nothing crosses the pivot backwards, in no run."""
+def test_phase_is_kept() -> None:
+    """P6: a saga past the pivot stays past the pivot in every run."""
     before, after = continued(Ledger()), continued(Ledger(), Phase.PAST_PIVOT)
 
     assert [carried_on(each).is_past_pivot for each in (before, after)] == [False, True]
 
 
-def test_everything_comes_out_as_it_went_in() -> None:
+def test_every_field_is_kept() -> None:
     """Compensations with policies and branches, later actions, the audit trail, and unconsumed events."""
     one = PendingCompensation(
         address="seat",

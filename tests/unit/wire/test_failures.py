@@ -1,4 +1,4 @@
-"""What a failed activity says about its action: rejected, withdrawn, or unknown."""
+"""The outcome of an action after a failed activity: rejected, withdrawn, or unknown."""
 
 from traceback import extract_tb
 
@@ -72,7 +72,7 @@ def failed(cause: BaseException | None, *, scheduled: int = 5, started: int = 6)
 def test_only_a_declared_refusal_is_a_rejection(
     cause: BaseException | None, outcome: Outcome, *, is_final: bool
 ) -> None:
-    """Whatever else went wrong, it may have happened."""
+    """After any other failure the action may have happened."""
     verdict = outcome_of_failure(
         failed(cause),
         frozenset({"SoldOut", "SoldOutForEver"}),
@@ -97,7 +97,7 @@ def test_only_a_declared_refusal_is_a_rejection(
 def test_cancelled_action_is_withdrawn_only_if_it_cannot_have_begun(
     scheduled: int, started: int, attempts: int, outcome: Outcome
 ) -> None:
-    """Never sent, or sent for a single attempt that nobody took."""
+    """The action was never scheduled, or was scheduled for a single attempt without a worker."""
     error = failed(CancelledError("cancelled"), scheduled=scheduled, started=started)
 
     assert outcome_of_failure(error, frozenset(), attempts=attempts).outcome is outcome
@@ -106,8 +106,8 @@ def test_cancelled_action_is_withdrawn_only_if_it_cannot_have_begun(
 @pytest.mark.parametrize(
     ("kind", "code"), [(TimeoutType.SCHEDULE_TO_START, "no_worker"), (TimeoutType.SCHEDULE_TO_CLOSE, "")]
 )
-def test_what_no_worker_has_taken_says_so(kind: TimeoutType, code: str) -> None:
-    """It may have happened all the same: an attempt before that one may have been taken."""
+def test_a_missing_worker_has_a_code(kind: TimeoutType, code: str) -> None:
+    """The outcome is unknown all the same: a worker may have executed an earlier attempt."""
     error = failed(TimeoutError("late", type=kind, last_heartbeat_details=[]))
 
     verdict = outcome_of_failure(error, frozenset(), attempts=5)
@@ -117,7 +117,7 @@ def test_what_no_worker_has_taken_says_so(kind: TimeoutType, code: str) -> None:
 
 
 @pytest.mark.parametrize("field", [None, "seat.row"])
-def test_refusal_comes_back_as_it_was_raised(field: str | None) -> None:
+def test_rejection_comes_back_as_raised(field: str | None) -> None:
     """Code, reason and field survive the way through Temporal."""
     refused = RejectedError("sold_out", "no seat", field)
 
@@ -130,10 +130,10 @@ def test_refusal_comes_back_as_it_was_raised(field: str | None) -> None:
     ("details", "code", "field"),
     [((), "", None), (("sold_out",), "sold_out", None), (("sold_out", "seat", "more"), "sold_out", "seat")],
 )
-def test_refusal_of_another_sdk_may_have_fewer_details(
+def test_rejection_of_another_sdk_may_lack_details(
     details: tuple[str, ...], code: str, field: str | None
 ) -> None:
-    """An activity in another language says `Rejected` in its own way."""
+    """An activity in another language may raise `Rejected` with other details."""
     error = ApplicationError("no seat", *details, type="Rejected")
 
     verdict = outcome_of_failure(failed(error), frozenset(), attempts=1)
@@ -150,33 +150,33 @@ EXPECTED = [
 
 @pytest.mark.parametrize("error", EXPECTED, ids=lambda error: type(error).__name__)
 def test_a_failure_of_business_is_no_alarm(error: Exception) -> None:
-    """Temporal counts a benign failure in no metric, and logs it for who debugs only."""
+    """Temporal counts a benign failure in no metric, and logs benign failures at debug level only."""
     assert compensated(error, {}).category is ApplicationErrorCategory.BENIGN
     assert compensated(error, {"book": "skipped"}).category is ApplicationErrorCategory.BENIGN
 
 
 @pytest.mark.parametrize("error", [UnknownOutcomeError("book", "no answer"), ValueError("a bug")], ids=repr)
-def test_a_failure_that_nobody_expects_is_an_alarm(error: Exception) -> None:
-    """Somebody has to look at it, although everything is made up for."""
+def test_an_unexpected_failure_is_an_alarm(error: Exception) -> None:
+    """An operator must look at the failure, although the saga is compensated."""
     assert compensated(error, {}).category is ApplicationErrorCategory.UNSPECIFIED
 
 
-def test_a_refusal_is_no_alarm() -> None:
-    """The activity did what it should: it has said no."""
+def test_rejection_is_no_alarm() -> None:
+    """A rejection is a correct response of the activity."""
     refused = RejectedError("sold_out", "no seat")
 
     assert to_application_error(refused).category is ApplicationErrorCategory.BENIGN
 
 
 def test_long_reasons_are_cut() -> None:
-    """Temporal cuts failures at 4 KiB, in places that nobody chose."""
+    """Temporal would cut failures at 4 KiB, at any place."""
     error = to_application_error(RejectedError("sold_out", "x" * 10_000))
 
     assert len(error.message) == LONGEST_REASON
 
 
 def test_long_codes_and_fields_are_cut() -> None:
-    """So that a refusal is never too large to arrive as one; a saga fails with no more of them, either."""
+    """A large rejection stays a rejection; failures of sagas have the same limits."""
     refused = RejectedError("c" * 5_000_000, "no seat", "f" * 5_000_000)
 
     verdict = outcome_of_failure(failed(to_application_error(refused)), frozenset(), attempts=1)
@@ -186,8 +186,8 @@ def test_long_codes_and_fields_are_cut() -> None:
     assert compensated(refused, {}).details == (verdict.code, "no seat", verdict.field)
 
 
-def test_the_cause_of_a_failure_says_where_in_the_workflow_it_was_raised() -> None:
-    """Whoever reads it in the Web UI sees lines of the workflow, and none of the SDK's own."""
+def test_the_cause_of_a_failure_has_the_line_in_the_workflow() -> None:
+    """The Web UI shows lines of the workflow, and none of the SDK."""
     with pytest.raises(DefinitionError) as raised:
         ActivityOptions(task_queue="")
     before = [frame.filename for frame in extract_tb(raised.value.__traceback__)]
@@ -206,11 +206,11 @@ def test_a_cause_that_would_wedge_the_workflow_is_left_out() -> None:
 
 
 class RefusedByUserError(SagaError):
-    """An error of a user, who knows nothing of `wire_type`."""
+    """An error class of a user without a `wire_type`."""
 
 
 def test_renamed_error_keeps_its_name_on_the_wire() -> None:
-    """Histories, brokers and databases hold the `wire_type` of an error, not the name of its class."""
+    """Histories, brokers and databases hold the `wire_type` of an error, not the name of the class."""
     renamed = type("BadlyWrittenError", (DefinitionError,), {"wire_type": DefinitionError.wire_type})
 
     assert wire_type_of(renamed("no")) == "DefinitionError"
@@ -218,8 +218,8 @@ def test_renamed_error_keeps_its_name_on_the_wire() -> None:
     assert compensated(renamed(), {}).message == "DefinitionError"
 
 
-def test_error_of_somebody_else_has_the_name_of_its_class() -> None:
-    """Also one that is derived from an error of this project."""
+def test_foreign_error_has_the_name_of_its_class() -> None:
+    """A class derived from an error of this project is foreign as well."""
     assert wire_type_of(RefusedByUserError("no")) == "RefusedByUserError"
     assert wire_type_of(KeyError("no")) == "KeyError"
     assert compensated(KeyError(), {}).details[0] == "KeyError"

@@ -1,1 +1,1 @@
-"""Tests of `workers` that need no server."""
+"""Tests of `workers` without a server."""

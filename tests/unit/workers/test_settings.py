@@ -1,4 +1,4 @@
-"""Settings come from environment variables, and an unusable value is refused in one sentence."""
+"""Settings come from environment variables; an unusable value is refused with a readable message."""
 
 from datetime import timedelta
 from pathlib import Path

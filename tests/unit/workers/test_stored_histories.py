@@ -1,4 +1,4 @@
-"""Sagas that were recorded before a change are replayed by the code of today."""
+"""The current code replays sagas that an earlier version has recorded."""
 
 from pathlib import Path
 
@@ -22,13 +22,13 @@ FEATURES = {
     *("continued-as-new", "continued-and-failed", "held", "skipped", "stuck", "stuck-after-pivot"),
     *("out-of-time", "probed", "pivot-child", "terminated", "terminated_rescue"),
 }
-"""What the examples do not do."""
+"""Features without an example."""
 
 
 # In the sandbox, this file would read all histories again for each replay.
 @workflow.defn(name="OrderSaga", sandboxed=False)
 class ReserveBeforeCreate:
-    """An edit that running sagas do not survive: two steps have changed places."""
+    """An edit that breaks running sagas: two steps have changed places."""
 
     @workflow.run
     async def run(self, order: Order) -> Shipment:
@@ -43,7 +43,7 @@ def named(recording: Recording) -> str:
 
 
 def test_there_are_stored_histories_of_each_kind() -> None:
-    """Completed, compensated, cancelled; and those of before the screening."""
+    """Completed, compensated and cancelled sagas are stored, and sagas from before the screening."""
     examples = [each for each in STORED if each.folder.parent.name == "examples"]
     assert {each.manifest.runs[0].last_event for each in examples} == {
         "WorkflowExecutionCompleted",
@@ -56,8 +56,8 @@ def test_there_are_stored_histories_of_each_kind() -> None:
 
 
 @pytest.mark.parametrize("recording", STORED, ids=named)
-async def test_a_saga_that_was_recorded_is_replayed(recording: Recording) -> None:
-    """Sagas that were under way when the code changed go on, and so do their children."""
+async def test_a_recorded_saga_is_replayed(recording: Recording) -> None:
+    """Running sagas survive a change of the code, together with their children."""
     is_trip = recording.manifest.workflow_type == "TripSaga"
     replayed = await replay_recordings([recording], [TripSaga] if is_trip else EXAMPLES)
 
@@ -68,7 +68,7 @@ async def test_a_saga_that_was_recorded_is_replayed(recording: Recording) -> Non
     "recording", [each for each in STORED if each.manifest.workflow_type == "OrderSaga"], ids=named
 )
 async def test_an_incompatible_edit_is_found(recording: Recording) -> None:
-    """Had the edit not been compatible, the stored histories would have told."""
+    """The stored histories would have shown an incompatible edit."""
     replayed = await replay_recordings([recording], [ReserveBeforeCreate, PaymentSaga])
 
     assert replayed[0].difference == (
@@ -79,8 +79,8 @@ async def test_an_incompatible_edit_is_found(recording: Recording) -> None:
 
 
 @pytest.mark.parametrize("recording", STORED, ids=named)
-def test_what_is_stored_is_what_would_be_written(recording: Recording, tmp_path: Path) -> None:
-    """The same history gives the same file, so a change of one can be seen."""
+def test_stored_files_equal_newly_written_files(recording: Recording, tmp_path: Path) -> None:
+    """The same history gives the same file, and a diff shows a change."""
     again = write_recording(tmp_path / "again", recording.histories)
 
     assert again.manifest == recording.manifest.model_copy(update={"sdk": again.manifest.sdk})

@@ -8,7 +8,7 @@ __all__ = ["collector"]
 
 
 def test_spans_are_exported_before_the_process_ends(collector: OtlpCollector) -> None:
-    """A process that ends at once still exports its spans."""
+    """A process exports all spans even if the process ends at once."""
     ended = run("otlp", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
 
     assert (ended.returncode, ended.stderr) == (0, "")
