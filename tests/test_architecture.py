@@ -1,4 +1,4 @@
-"""The rules of the house hold, and the checker that says so catches who breaks them."""
+"""The code keeps the rules of tests/architecture.py, and each rule detects a planted violation."""
 
 import subprocess
 import sys
