@@ -84,7 +84,7 @@ async def start_parent(harness: WorkerHarness, plan: TripPlan) -> Handle:
 async def children_of(harness: WorkerHarness, saga_id: str) -> dict[str, tuple[str, str]]:
     """The outcome and the reason of each child in the timeline of a saga."""
     timeline = await SagaClient(harness.client).show(saga_id)
-    return {line.address: (line.outcome, line.reason) for line in timeline.steps if line.purpose == "child"}
+    return {line.address: (line.outcome, line.reason) for line in timeline.steps if line.child is not None}
 
 
 @pytest.mark.parametrize("do", [("car",), ("look",)], ids=str)
@@ -166,7 +166,7 @@ async def test_child_with_a_readable_result_is_never_unresolved(harness: WorkerH
     due = [n for n, event in enumerate(events, start=1) if event.event_type == TASK_SCHEDULED]
     for number in due:
         timeline = build_timeline(read_history(trip.id, events[:number], harness.client.data_converter))
-        assert [line.reason for line in timeline.steps if line.purpose == "child" and line.reason] == []
+        assert [line.reason for line in timeline.steps if line.child is not None and line.reason] == []
 
 
 async def test_saga_is_rescued_for_a_child_with_an_unreadable_result(harness: WorkerHarness) -> None:
