@@ -16,6 +16,7 @@ from sagas import DefinitionError, Operation
 from . import _http_tracing as tracing
 from ._http_response import HttpResponse, read_result
 from ._idempotency_key import idempotency_key
+from ._key_header import key_to_header
 
 MessageT = TypeVar("MessageT")
 ResultT = TypeVar("ResultT")
@@ -96,7 +97,8 @@ class HttpParticipant:
         Args:
             operation: The operation.
             message: The message of the operation.
-            key: The idempotency key: the same on every attempt.
+            key: The idempotency key: the same on every attempt. The header has a key of at most 200 visible
+                ASCII characters unchanged; every other key is encoded, and ends in a hash.
 
         Raises:
             RejectedError: The participant rejected the operation; there is no effect.
@@ -134,7 +136,7 @@ class HttpParticipant:
         trace_context: dict[str, str] = {}
         tracing.inject_trace_context(trace_context)
         headers = httpx.Headers(self._headers)
-        headers.update({"Content-Type": "application/json", KEY_HEADER: key, **trace_context})
+        headers.update({"Content-Type": "application/json", KEY_HEADER: key_to_header(key), **trace_context})
         async with self._client.stream(
             "POST",
             url,

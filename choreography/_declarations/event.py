@@ -9,6 +9,8 @@ from .event_type import AnyEventType
 
 NAMESPACE = UUID("8c0d1f5e-4b0a-5f0e-9a53-6d1f0b7f3a11")
 """The namespace of event ids; a change would give every event another id."""
+LONGEST_ATTRIBUTE = 255
+"""Bytes in UTF-8; the limit of a short string in AMQP 0-9-1."""
 
 
 class Event(BaseModel):
@@ -38,6 +40,14 @@ class Event(BaseModel):
     time: AwareDatetime
     data: dict[str, JsonValue]
     traceparent: str | None = None
+
+
+def is_attribute(text: str) -> bool:
+    """Whether a text can be an attribute of an event, such as the id of a saga: 1 to 255 bytes in UTF-8."""
+    try:
+        return 0 < len(text.encode()) <= LONGEST_ATTRIBUTE
+    except UnicodeEncodeError:
+        return False
 
 
 def event_id(saga_id: str, event_type: str, causation_id: str | None) -> str:

@@ -16,7 +16,7 @@ from pydantic import JsonValue, ValidationError
 
 from sagas import invalid_fields
 
-from .._declarations.event import Event
+from .._declarations.event import LONGEST_ATTRIBUTE, Event, is_attribute
 from .._declarations.names import NAME_RULE, is_name
 from .._errors import ContractError, DeadLetterError
 
@@ -26,8 +26,6 @@ LARGEST_BODY: Final = 256 * 1024
 VERSION: Final = 1
 """The newest version of the content of events that this code reads, and the version that this code writes."""
 
-_LONGEST_TEXT = 255
-"""Bytes in UTF-8; the limit of a short string in AMQP 0-9-1."""
 _TYPE = re.compile(r"(?P<name>[^.]+)\.v(?P<version>[1-9][0-9]{0,8})")
 _TIME = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
 _REQUIRED = {"specversion", "id", "source", "type", "time", "datacontenttype", "correlationid", "data"}
@@ -123,16 +121,9 @@ def _build_attributes(event: Event) -> dict[str, str]:
     if event.traceparent is not None:
         attributes["traceparent"] = event.traceparent
     for name, text in attributes.items():
-        if not _fits(text):
-            raise _unpublishable(event, f"{name!r} must have 1 to {_LONGEST_TEXT} bytes of UTF-8")
+        if not is_attribute(text):
+            raise _unpublishable(event, f"{name!r} must have 1 to {LONGEST_ATTRIBUTE} bytes of UTF-8")
     return attributes
-
-
-def _fits(text: str) -> bool:
-    try:
-        return 0 < len(text.encode()) <= _LONGEST_TEXT
-    except UnicodeEncodeError:
-        return False
 
 
 def _unpublishable(event: Event, reason: str) -> ContractError:
@@ -239,8 +230,8 @@ def _read_time(document: dict[str, JsonValue]) -> datetime:
 
 def _read_text(document: dict[str, JsonValue], name: str) -> str:
     text = document[name]
-    if not isinstance(text, str) or not _fits(text):
-        raise DeadLetterError(f"attribute {name!r} is not a string of 1 to {_LONGEST_TEXT} bytes")
+    if not isinstance(text, str) or not is_attribute(text):
+        raise DeadLetterError(f"attribute {name!r} is not a string of 1 to {LONGEST_ATTRIBUTE} bytes")
     return text
 
 

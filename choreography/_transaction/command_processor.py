@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from sagas import RejectedError
 
-from .._declarations.event import event_id
+from .._declarations.event import LONGEST_ATTRIBUTE, event_id, is_attribute
 from .._declarations.event_type import AnyCommandType
 from .._declarations.reaction import Publish
 from .._declarations.reactions import Reactions
@@ -14,6 +14,9 @@ from . import inbox
 from .fence import KEY_REUSE, VOIDED, OperationRejected, fingerprint
 from .operation_executor import OperationDone, OperationExecutor
 from .reaction_executor import ReactionExecutor
+
+INVALID_SAGA_ID = "invalid_saga_id"
+"""The rejection code of a command whose saga id cannot be the correlation id of an event."""
 
 
 class CommandProcessor:
@@ -38,7 +41,7 @@ class CommandProcessor:
         Raises:
             RejectedError: The saga cannot start; the caller must roll back.
         """
-        saga_id, content = command_type.saga_id(data), fingerprint(data)
+        saga_id, content = _saga_id(command_type, data), fingerprint(data)
         first_content = self._admit(tx, command_type, saga_id, content)
         is_new = first_content is None
         if first_content not in {None, content}:
@@ -79,3 +82,19 @@ class CommandProcessor:
             fingerprint=content,
         )
         return inbox.admit(tx, entry, now=self._participant.clock())
+
+
+def _saga_id(command_type: AnyCommandType, data: BaseModel) -> str:
+    """Derives the id of the saga.
+
+    Raises:
+        RejectedError: The id cannot be the correlation id of an event: the first event of the saga would be
+            stored, and never published.
+    """
+    saga_id = command_type.saga_id(data)
+    if not is_attribute(saga_id):
+        raise RejectedError(
+            INVALID_SAGA_ID,
+            f"the id of a saga has 1 to {LONGEST_ATTRIBUTE} bytes in UTF-8; got {saga_id[:80]!a}",
+        )
+    return saga_id

@@ -195,8 +195,8 @@ def action(
         name: The name of the step, in lower case with dashes; by default the name of the activity. An
             operation has a name of its own.
         options: Timeouts, retries, priority and task queue of the action.
-        rejections: The types of application errors that reject the action, besides `RejectedError`. An
-            operation declares its rejections itself.
+        rejections: The types of application errors that reject the action, besides `RejectedError`; none of
+            them is attempted again. An operation declares its rejections itself.
         probe: An operation or an activity with the same message, which returns the outcome of the action as a
             `ProbeResult`. An unknown outcome is resolved by the probe, with the options and the idempotency
             key of the action.

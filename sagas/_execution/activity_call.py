@@ -197,7 +197,7 @@ def _start(
                 backoff_coefficient=policy.backoff_coefficient,
                 maximum_interval=policy.maximum_interval,
                 maximum_attempts=attempts,
-                non_retryable_error_types=policy.non_retryable_error_types,
+                non_retryable_error_types=_final_error_types(call.spec),
             ),
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             activity_id=call.activity_id,
@@ -208,6 +208,12 @@ def _start(
                 fairness_weight=policy.fairness_weight,
             ),
         )
+
+
+def _final_error_types(spec: ActivitySpec) -> list[str]:
+    """The error types that end the attempts: the types of the policy, and the rejections."""
+    types = spec.policy.non_retryable_error_types
+    return [*types, *sorted(spec.rejections.difference(types))]
 
 
 async def _result_of(activity: workflow.ActivityHandle[RawValue]) -> RawValue:

@@ -16,7 +16,7 @@ from .._errors import DefinitionError
 from .._temporal.payload_converter import SagaPayloadConverter
 from .._temporal.sandbox import with_sagas
 from .._wire.operator_requests import Authorize
-from .._workflow.rescue_workflow import RescueSaga
+from .._workflow.rescue_workflow import RescueSaga, UpgradingRescueSaga
 from .interceptor import SagaInterceptor
 from .replay_checks import refuse_other_formats
 
@@ -78,7 +78,7 @@ class SagaPlugin(SimplePlugin):
         # A worker without workflows executes no approval.
         if config.get("workflows"):  # pyright: ignore[reportUnknownMemberType] - Temporal types options loosely
             self._log_missing_authorization()
-        return super().configure_worker(config)
+        return _with_upgrading_rescue(super().configure_worker(config))
 
     def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
         """Configures a replayer for sagas, like a worker."""
@@ -133,3 +133,13 @@ def _converter(existing: DataConverter | None) -> DataConverter:
 def _with_rescue(existing: Sequence[type] | None) -> Sequence[type]:
     """Adds the rescue workflow to a worker with workflows; a worker with only activities gets no workflow."""
     return [*existing, RescueSaga] if existing else []
+
+
+def _with_upgrading_rescue(config: WorkerConfig) -> WorkerConfig:
+    """Gives the rescue workflow a versioning behavior, if the worker uses versioning."""
+    deployment = config["deployment_config"] if "deployment_config" in config else None  # noqa: SIM401
+    if deployment is not None and deployment.use_worker_versioning and "workflows" in config:
+        config["workflows"] = [
+            UpgradingRescueSaga if each is RescueSaga else each for each in config["workflows"]
+        ]
+    return config

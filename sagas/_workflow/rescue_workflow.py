@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import cast
 
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 
 from .._core.compensation import ParallelCompensations
 from .._core.ledger import Ledger
@@ -80,6 +81,21 @@ class RescueSaga:
             await workflow.wait_condition(lambda: self._chunks.whole is not None)
         assert self._chunks.whole is not None
         return PendingCompensations.model_validate_json(self._chunks.whole)
+
+
+@workflow.defn(name=RESCUE_TYPE, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+class UpgradingRescueSaga(RescueSaga):
+    """The rescue for workers with Worker Deployment Versioning; the server refuses a behavior from others.
+
+    The rescue moves to each new current version, even for a saga that was pinned. A rescue contains no code
+    of the saga's author, so every newer worker can continue the rescue; a pinned rescue that is stuck would
+    need workers of an old version. The activities of the compensations must exist in the current version.
+    """
+
+    @workflow.run
+    async def run(self, request: RescueRequest) -> RescueResult:
+        """Compensates the saga."""
+        return await super().run(request)
 
 
 def _open_scope(context: RunContext) -> Scope:

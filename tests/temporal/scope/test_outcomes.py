@@ -123,6 +123,46 @@ async def test_non_retryable_error_type_among_the_rejections_is_a_rejection(harn
     assert harness.participants.started == ["book-flight", "book-hotel", "cancel-flight"]
 
 
+@pytest.mark.parametrize("error_type", ["Full", "Closed"])
+async def test_declared_rejection_is_called_once(harness: WorkerHarness, error_type: str) -> None:
+    """The server ends the attempts: a refusal for good stays a refusal, however often the saga asks."""
+    harness.participants.when("book-hotel", *[fails(error_type=error_type)] * 5)
+
+    trip = await harness.start_trip("flight", "hotel-with-declared-rejections")
+
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", error_type)
+    assert harness.participants.started == ["book-flight", "book-hotel", "cancel-flight"]
+
+
+async def test_rejections_leave_the_error_types_of_the_author_in_force(harness: WorkerHarness) -> None:
+    """The retry policy of the action has both, and the policy of the compensation the author's only."""
+    harness.participants.when("book-hotel", fails(error_type="Busy"), fails(error_type="Lost"))
+
+    trip = await harness.start_trip("hotel-with-declared-rejections")
+
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "unknown_outcome")
+    assert harness.participants.started == ["book-hotel", "book-hotel", "cancel-hotel"]
+    scheduled = [e.activity_task_scheduled_event_attributes async for e in trip.fetch_history_events()]
+    assert {
+        each.activity_id: list(each.retry_policy.non_retryable_error_types)
+        for each in scheduled
+        if each.activity_id
+    } == {
+        "book-hotel": ["Broken", "Lost", "Closed", "Full"],
+        "compensate.book-hotel": ["Broken", "Lost"],
+    }
+
+
+async def test_declared_rejection_of_a_pivot_is_called_once(harness: WorkerHarness) -> None:
+    """The pivot did not happen, and the saga compensates without a second attempt."""
+    harness.participants.when("pay", *[fails(error_type="Declined")] * 5)
+
+    trip = await harness.start_trip("hotel", "pay-with-declared-rejection")
+
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "Declined")
+    assert harness.participants.started == ["book-hotel", "pay", "cancel-hotel"]
+
+
 async def test_compensation_with_a_non_retryable_error_type_waits_for_an_operator(
     harness: WorkerHarness,
 ) -> None:

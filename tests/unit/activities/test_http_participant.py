@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -58,6 +59,51 @@ async def test_a_call_posts_the_message_with_the_key_of_the_step() -> None:
     assert request.headers[KEY] == "trip-7:reserve-seat"
     assert request.headers["Content-Type"] == "application/json"
     assert json.loads(request.content) == {"row": 7}
+
+
+@pytest.mark.parametrize(
+    "key", ["order-7/payment:capture-payment#2", "!~", "k" * 200, "100%25", "a,b;c"], ids=lambda key: key[:9]
+)
+async def test_a_sendable_key_is_never_changed(server: RecordingServer, key: str) -> None:
+    """At most 200 visible ASCII characters; another key would be another step for the participant."""
+    async with HttpParticipant("cinema", server.url) as participant:
+        await participant.call(RESERVE_SEAT, Seat(row=7), key)
+
+    assert [request.headers[KEY] for request in server.requests] == [key]
+
+
+@pytest.mark.parametrize(
+    ("key", "beginning", "hash_beginning"),
+    [
+        ("k" * 201, "k" * 100, "ebf0ead0a3b837bc"),
+        ("Käse-7:reserve-seat", "K%C3%A4se-7:reserve-seat", "3ce68eedaeeef992"),
+        ("trip 7:reserve-seat", "trip%207:reserve-seat", "115deda749fa6d54"),
+        (" trip-7:reserve-seat\r\n", "%20trip-7:reserve-seat%0D%0A", "25ce1b6d95fe482d"),
+        ("票:reserve-seat", "%E7%A5%A8:reserve-seat", "afc4f5996a0ccc9e"),
+        ("\ud800:reserve-seat", "%ED%A0%80:reserve-seat", "19dfcd9291e04475"),
+    ],
+    ids=ascii,
+)
+async def test_other_keys_are_encoded_for_a_header(
+    server: RecordingServer, key: str, beginning: str, hash_beginning: str
+) -> None:
+    """The encoding is part of the contract: a retry by another version sends the same header."""
+    async with HttpParticipant("cinema", server.url) as participant:
+        await participant.call(RESERVE_SEAT, Seat(row=7), key)
+
+    (request,) = server.requests
+    assert request.headers[KEY].startswith(f"{beginning}~{hash_beginning}")
+    assert re.fullmatch(r"[!-~]{1,100}~[0-9a-f]{64}", request.headers[KEY])
+
+
+async def test_keys_with_the_same_beginning_stay_different(server: RecordingServer) -> None:
+    """The hash covers the whole key."""
+    keys = [f"{'k' * 300}:{step}" for step in ("reserve-seat", "reserve-seat#2")]
+    async with HttpParticipant("cinema", server.url) as participant:
+        for key in keys:
+            await participant.call(RESERVE_SEAT, Seat(row=7), key)
+
+    assert len({request.headers[KEY] for request in server.requests}) == 2
 
 
 async def test_the_activity_of_an_operation_creates_the_key() -> None:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from choreography import KEY_REUSE, Event, OperationRequest
+from choreography import KEY_REUSE, CommandType, Event, OperationRequest
+from choreography._messaging.cloudevents import decode, encode
 from choreography._transaction.command_processor import CommandProcessor
 from choreography._transaction.database import run_in_transaction
 from choreography._transaction.event_processor import EventProcessor
@@ -83,6 +84,27 @@ def test_a_rejected_command_changes_nothing(order_db: sqlite3.Connection) -> Non
         run_in_transaction(order_db, lambda tx: processor.execute(tx, facts.request_cancellation, request))
     tables = ("saga_inbox", "saga_step", "saga_outbox", "customer_order")
     assert count_rows(order_db, *tables) == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("saga_id", ["", "x" * 256, "ä" * 128, "\ud800"], ids=ascii)
+def test_a_command_with_an_unpublishable_saga_id_is_rejected(
+    order_db: sqlite3.Connection, saga_id: str
+) -> None:
+    """The first effect would stay for ever, because no event of the saga could be published."""
+    command = CommandType(facts.place_order.name, Order, lambda _: saga_id)
+    processor = CommandProcessor(orders.REACTIONS)
+    with pytest.raises(RejectedError, match="invalid_saga_id: the id of a saga has 1 to 255 bytes in UTF-8"):
+        run_in_transaction(order_db, lambda tx: processor.execute(tx, command, order()))
+    assert count_rows(order_db, "saga_inbox", "saga_step", "saga_outbox") == [0, 0, 0]
+
+
+@pytest.mark.parametrize("saga_id", ["x" * 255, "ä" * 127], ids=ascii)
+def test_the_longest_saga_id_can_be_published(order_db: sqlite3.Connection, saga_id: str) -> None:
+    """The limit of a command is the limit of an event."""
+    event = order_event(facts.order_placed, order()).model_copy(update={"saga_id": saga_id})
+    message = encode(event)
+    assert message.correlation_id == saga_id
+    assert decode(message.body, message.content_type) == event
 
 
 def test_a_saga_of_the_orchestrated_style_is_not_started_again(order_db: sqlite3.Connection) -> None:
