@@ -101,6 +101,8 @@ def compensated(error: BaseException, manual_resolutions: Mapping[str, str]) -> 
             first = ("compensation_requested", text, None)
         case ChildOutcomeUnknownError():
             first = (CHILD_OUTCOME_UNKNOWN, text, None)
+        case ApplicationError(type=str(kind)) if kind:
+            first = (_cut(kind), text, None)
         case _:
             first = (wire_type_of(error), text, None)
     return ApplicationError(

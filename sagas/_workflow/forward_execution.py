@@ -31,6 +31,7 @@ from .._run.scope import Scope
 from .._wire.activity_header import action_header
 from .._wire.child_saga import ChildResult
 from .._wire.error_text import error_text
+from .._wire.failures import NO_WORKER
 from .call_arguments import check_has_compensation
 from .child_saga import Child, ChildCompensatedError, result_type_of, run_child
 from .pivot import run_pivot
@@ -243,7 +244,9 @@ class ForwardExecution:
         check_forward(self._scope)
         if outcome.outcome is Outcome.REJECTED:
             raise RejectedError(outcome.code, outcome.reason, outcome.field)
-        raise UnknownOutcomeError(address, outcome.reason)
+        # A timeout has no type, and the reason of a missing worker says everything.
+        kind = "" if outcome.code == NO_WORKER else outcome.code
+        raise UnknownOutcomeError(address, f"{kind}: {outcome.reason}" if kind else outcome.reason)
 
     @contextmanager
     def _pivot_under_way(self, name: str, *, is_child: bool = False) -> Generator[str]:

@@ -111,8 +111,8 @@ CODES = {
     "unreadable": "UnreadableError",
     "numbered": "NumberedError",
     "rejection": "sold?",
-    "application error": "ApplicationError",
-    "unsendable details": "ApplicationError",
+    "application error": "?",
+    "unsendable details": "Bad",
 }
 """The codes of the outcomes; the other kinds have the code `ValueError`."""
 FAILS_WORKFLOW = ["application error", "unsendable details"]
