@@ -31,9 +31,10 @@ class Compensated:
     """The saga failed or was cancelled, and every compensation has run.
 
     Args:
-        code: The code of the first failure, for example `card_declined`; `cancelled` after a cancel. After a
-            rescue: `terminated`, `timed_out`, or the type of the workflow's error. Empty for a workflow that
-            handled the failure of the saga and returned a result.
+        code: The code of the first failure, for example `card_declined`; `cancelled` after a cancel. For an
+            `ApplicationError` of the workflow, the code is the `type` of the error, and for another error the
+            name of the class. After a rescue: `terminated`, `timed_out`, or the type of the workflow's error.
+            Empty for a workflow that handled the failure of the saga and returned a result.
         reason: The reason of the first failure, for people.
         field: The input that broke a rule, as a dotted path, if the participant named the field.
         is_cancelled: Whether the saga compensated because the workflow was cancelled.

@@ -19,7 +19,14 @@ from .._errors import (
     wire_type_of,
 )
 from .._run.context import RunContext
-from .._wire.failures import LONGEST_REASON, SAGA_FOREIGN_WORK, SAGA_REFUSED, to_application_error
+from .._wire.error_text import error_text
+from .._wire.failures import (
+    LONGEST_REASON,
+    SAGA_FOREIGN_WORK,
+    SAGA_REFUSED,
+    to_application_error,
+    trimmed_cause,
+)
 
 
 def absorb_signal_error(context: RunContext, error: Exception | asyncio.CancelledError, signal: str) -> bool:
@@ -34,7 +41,7 @@ def absorb_signal_error(context: RunContext, error: Exception | asyncio.Cancelle
     is_too_late = _is_too_late(context, error)
     if _is_bug(error) and not is_too_late:
         return False
-    workflow.logger.warning("signal %r has failed: %s: %s", signal, type(error).__name__, error)
+    workflow.logger.warning("signal %r has failed: %s: %s", signal, type(error).__name__, error_text(error))
     if context.scope is not None and context.lifecycle.is_open:
         context.scope.request_compensation(_failure_of(error))
     elif context.continued is not None and not context.has_saga:
@@ -55,7 +62,7 @@ def update_error(context: RunContext, error: SagaError) -> Exception:
     if _is_bug(error) and not is_too_late:
         return error
     kind = SAGA_REFUSED if is_too_late else error.wire_type
-    return ApplicationError(str(error)[:LONGEST_REASON], type=kind, non_retryable=True)
+    return ApplicationError(error_text(error)[:LONGEST_REASON], type=kind, non_retryable=True)
 
 
 def refuse_to_parent(context: RunContext, error: BaseException) -> None:
@@ -67,14 +74,14 @@ def refuse_to_parent(context: RunContext, error: BaseException) -> None:
     """
     if context.is_child and context.pending_for_parent:
         raise DefinitionError(
-            f"{wire_type_of(error)} was raised in a child after its saga was completed: {error}"
-        ) from error
+            f"{wire_type_of(error)} was raised in a child after its saga was completed: {error_text(error)}"
+        ) from trimmed_cause(error)
     if context.is_child and context.has_foreign_work and not context.has_saga:
         raise ApplicationError(
             f"{wire_type_of(error)} was raised after activities that belong to no saga",
             type=SAGA_FOREIGN_WORK,
             non_retryable=True,
-        ) from error
+        ) from trimmed_cause(error)
 
 
 def _is_bug(error: BaseException) -> bool:
@@ -92,4 +99,4 @@ def _is_too_late(context: RunContext, error: BaseException) -> bool:
 
 
 def _failure_of(error: Exception | asyncio.CancelledError) -> Exception:
-    return CancelledError(str(error)) if isinstance(error, asyncio.CancelledError) else error
+    return CancelledError(error_text(error)) if isinstance(error, asyncio.CancelledError) else error

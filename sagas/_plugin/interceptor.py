@@ -36,6 +36,7 @@ from .._wire.child_saga import CHILD_MEMO, FOREIGN_WORK_MEMO, ChildMemo, ChildRe
 from .._wire.continued_state import CONTINUED_STATE_MEMO, ContinuedState
 from .._wire.failures import to_application_error, trimmed_cause
 from .._wire.operator_requests import Authorize
+from .._wire.reportable_error import reportable
 from .._wire.stored_model import StoredModel
 from .._workflow.saga import Saga
 from .handler_errors import absorb_signal_error, refuse_to_parent, update_error
@@ -81,6 +82,10 @@ class _ActivityInbound(ActivityInboundInterceptor):
         except RejectedError as refused:
             span.set_attribute("saga.outcome", "rejected")
             raise to_application_error(refused) from trimmed_cause(refused)
+        except Exception as error:  # noqa: BLE001 - the code of an activity may raise anything
+            span.set_attribute("saga.outcome", "unknown")
+            # Temporal logs the error with the causes.
+            raise reportable(error)  # noqa: B904 - a reportable error has causes of its own
         except BaseException:
             span.set_attribute("saga.outcome", "unknown")
             raise
@@ -218,10 +223,10 @@ def _read_memo(memo: Mapping[str, Payload], key: str, model: type[ModelT]) -> Mo
         return workflow.payload_converter().from_payload(memo[key], model)
     except WireFormatError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a converter may raise anything
         raise DefinitionError(
             f"this version of sagas cannot read the memo {key!r}: {type(error).__name__}"
-        ) from error
+        ) from reportable(error)
 
 
 class _WorkflowOutbound(WorkflowOutboundInterceptor):

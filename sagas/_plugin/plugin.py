@@ -8,11 +8,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pydantic import ValidationError
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import PydanticPayloadConverter
-from temporalio.converter import DataConverter
+from temporalio.converter import (
+    DataConverter,
+    DefaultFailureConverter,
+    DefaultFailureConverterWithEncodedAttributes,
+    FailureConverter,
+)
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import Replayer, ReplayerConfig, WorkerConfig, WorkflowReplayResult
 
 from .._errors import DefinitionError
+from .._temporal.failure_converter import EncodedSagaFailureConverter, SagaFailureConverter
 from .._temporal.payload_converter import SagaPayloadConverter
 from .._temporal.sandbox import with_sagas
 from .._wire.operator_requests import Authorize
@@ -21,6 +27,11 @@ from .interceptor import SagaInterceptor
 from .replay_checks import refuse_other_formats
 
 logger = logging.getLogger(__name__)
+
+_FAILURE_CONVERTERS: dict[type[FailureConverter], type[FailureConverter]] = {
+    DefaultFailureConverter: SagaFailureConverter,
+    DefaultFailureConverterWithEncodedAttributes: EncodedSagaFailureConverter,
+}
 
 _Replay = Callable[
     [Replayer, AsyncIterator[WorkflowHistory]],
@@ -123,11 +134,12 @@ class SagaPlugin(SimplePlugin):
 
 
 def _converter(existing: DataConverter | None) -> DataConverter:
+    base = existing or DataConverter.default
     ordinary = (DataConverter.default.payload_converter_class, PydanticPayloadConverter)
-    if existing is None or existing.payload_converter_class in ordinary:
-        base = existing or DataConverter.default
-        return dataclasses.replace(base, payload_converter_class=SagaPayloadConverter)
-    return existing
+    if base.payload_converter_class in ordinary:
+        base = dataclasses.replace(base, payload_converter_class=SagaPayloadConverter)
+    failures = _FAILURE_CONVERTERS.get(base.failure_converter_class)
+    return dataclasses.replace(base, failure_converter_class=failures) if failures else base
 
 
 def _with_rescue(existing: Sequence[type] | None) -> Sequence[type]:

@@ -14,6 +14,7 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError
 
 from .._core.lifecycle import Lifecycle, Phase
+from .._wire.error_text import error_text
 from .._wire.operator_requests import HOLD, OperatorRequest
 
 ChildHandle = workflow.ChildWorkflowHandle[Any, Any]
@@ -73,4 +74,4 @@ async def _send(child: ChildHandle, verb: str, note: OperatorRequest) -> None:
     try:
         await child.signal(verb, note)
     except FailureError as error:
-        workflow.logger.info("child %s did not receive %s: %s", child.id, verb, error)
+        workflow.logger.info("child %s did not receive %s: %s", child.id, verb, error_text(error))

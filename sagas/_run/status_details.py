@@ -5,6 +5,7 @@ from datetime import datetime
 from .._core.compensation import flatten
 from .._core.ledger import LedgerEntry
 from .._core.outcome import Outcome
+from .._wire.error_text import text_of
 from .scope import Scope
 
 FAILING = "**keeps failing**"
@@ -41,7 +42,7 @@ def render_details(scope: Scope) -> str:
         *audit,
     ]
     approvals = [f"waits for approval {name!r} by {role}" for name, role in scope.awaited_approvals.items()]
-    return "\n- ".join(["\n".join(table).rstrip(), *approvals, *scope.reports])
+    return text_of("\n- ".join(["\n".join(table).rstrip(), *approvals, *scope.reports]))
 
 
 def _action(scope: Scope, entry: LedgerEntry) -> str:

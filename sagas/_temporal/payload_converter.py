@@ -9,8 +9,10 @@ from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.exceptions import ApplicationError, FailureError
 
 from .._errors import DefinitionError, WireFormatError
+from .._validation import without_values
 from .._wire.continued_state import STATE
 from .._wire.failures import SAGA_REFUSED
+from .._wire.reportable_error import reportable
 
 JSON = b"json/plain"
 Reader = Callable[[bytes], Any]
@@ -42,7 +44,7 @@ class SagaPayloadConverter(PydanticPayloadConverter):
 
         Raises:
             DefinitionError: The state of a saga that continued as new cannot be decoded.
-            pydantic.ValidationError: A JSON payload does not match the type.
+            pydantic.ValidationError: A JSON payload does not match the type; the error quotes no values.
             WireFormatError: A stored model has another wire format.
             ApplicationError: Any other payload cannot be decoded.
         """
@@ -58,13 +60,16 @@ class SagaPayloadConverter(PydanticPayloadConverter):
                 raise DefinitionError(
                     f"this version of the workflow cannot read the state of an earlier run: "
                     f"{type(error).__name__}"
-                ) from error
-            if isinstance(error, (FailureError, ValidationError, WireFormatError)):
+                ) from reportable(error)
+            if isinstance(error, ValidationError):
+                # The original error quotes the payload, which a codec may have encrypted.
+                raise without_values(error) from None
+            if isinstance(error, (FailureError, WireFormatError)):
                 raise
             # The text of the error is left out, because the text may quote the payload.
             raise ApplicationError(
                 f"a payload cannot be read: {type(error).__name__}", type=SAGA_REFUSED, non_retryable=True
-            ) from error
+            ) from None
 
 
 def _reader_of(kind: object) -> Reader | None:

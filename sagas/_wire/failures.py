@@ -1,7 +1,6 @@
 """Translation between Temporal's failures and the outcomes of actions: done, rejected, unknown."""
 
 from collections.abc import Collection, Mapping
-from types import TracebackType
 from typing import cast
 
 from temporalio.exceptions import (
@@ -26,6 +25,8 @@ from .._errors import (
     WireFormatError,
     wire_type_of,
 )
+from .error_text import error_text, text_of
+from .reportable_error import first_frames, reportable, size_of_report
 
 REJECTED = "Rejected"
 """The type of the application error of an activity whose action was rejected."""
@@ -88,7 +89,7 @@ def compensated(error: BaseException, manual_resolutions: Mapping[str, str]) -> 
     """
     is_expected = isinstance(error, (RejectedError, DeadlineExceededError, CompensationRequestedError))
     first: tuple[str, str, str | None]
-    text = str(error)[:LONGEST_REASON]
+    text = error_text(error)[:LONGEST_REASON]
     match error:
         case RejectedError():
             first = (_cut(error.code), _cut(error.reason), error.field and _cut(error.field))
@@ -100,6 +101,8 @@ def compensated(error: BaseException, manual_resolutions: Mapping[str, str]) -> 
             first = ("compensation_requested", text, None)
         case ChildOutcomeUnknownError():
             first = (CHILD_OUTCOME_UNKNOWN, text, None)
+        case ApplicationError(type=str(kind)) if kind:
+            first = (_cut(kind), text, None)
         case _:
             first = (wire_type_of(error), text, None)
     return ApplicationError(
@@ -114,7 +117,7 @@ def compensated(error: BaseException, manual_resolutions: Mapping[str, str]) -> 
 
 def _cut(text: str) -> str:
     """Cuts a text to `LONGEST_REASON`; converts other values first, to keep a rejection a rejection."""
-    return str(text)[:LONGEST_REASON]
+    return text_of(text)[:LONGEST_REASON]
 
 
 def reports_pending(error: ApplicationError) -> bool:
@@ -127,30 +130,16 @@ def reports_pending(error: ApplicationError) -> bool:
 
 
 def trimmed_cause(error: BaseException) -> BaseException | None:
-    """Returns the error as the cause of a failure, or `None` if the error is too large for the failure.
+    """Returns a reportable form of the error as the cause of a failure, or `None` if the error is too large.
 
     A failure that is too large would block the workflow. The traceback shows the line of the workflow. The
     frames of this SDK are left out: the frames do not help readers, and are most of the cost of the
     serialization.
     """
-    size = 0
-    link: BaseException | None = error
-    while link is not None:
-        details = link.details if isinstance(link, ApplicationError) else ()
-        size += len(str(link)) + len(repr(details))
-        link = link.__cause__
-    if size > LARGEST_CAUSE:
+    safe = reportable(error)
+    if size_of_report(safe) > LARGEST_CAUSE:
         return None
-    return error.with_traceback(_outside_of_sagas(error.__traceback__))
-
-
-def _outside_of_sagas(traceback: TracebackType | None) -> TracebackType | None:
-    if traceback is None:
-        return None
-    rest = _outside_of_sagas(traceback.tb_next)
-    if str(traceback.tb_frame.f_globals.get("__name__")).startswith(OURS):
-        return rest
-    return TracebackType(rest, traceback.tb_frame, traceback.tb_lasti, traceback.tb_lineno)
+    return safe.with_traceback(first_frames(safe.__traceback__, without=OURS))
 
 
 def outcome_of_failure(
@@ -193,4 +182,4 @@ def outcome_of_failure(
             ("", "no response arrived") if was_started else (NO_WORKER, "no worker started the activity")
         )
         return ActivityOutcome(Outcome.UNKNOWN, code=code, reason=f"{reason} in time")
-    return ActivityOutcome(Outcome.UNKNOWN, reason=str(cause or error)[:LONGEST_REASON])
+    return ActivityOutcome(Outcome.UNKNOWN, reason=error_text(cause or error)[:LONGEST_REASON])

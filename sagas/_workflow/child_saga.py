@@ -25,6 +25,7 @@ from .._execution.activity_call import encode_arguments
 from .._run.cancellation_shield import current_shield, run_uncancelled
 from .._run.context import current_context
 from .._wire.child_saga import CHILD_MEMO, ChildMemo, ChildResult, child_result_type
+from .._wire.error_text import error_text
 from .._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED, reports_pending
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
@@ -156,4 +157,6 @@ def _translated(name: str, error: ChildWorkflowError) -> SagaError:
             }
             return ChildCompensatedError(RejectedError(code, reason, field), manual_resolutions)
         return RejectedError(cause.type or "failed", f"{name}: {cause.message}")
-    return ChildOutcomeUnknownError(f"child {name!r} ended without its compensations: {cause or error}")
+    return ChildOutcomeUnknownError(
+        f"child {name!r} ended without its compensations: {error_text(cause or error)}"
+    )

@@ -106,7 +106,7 @@ class CompensationExecution:
             raise error
         if isinstance(error, asyncio.CancelledError) and lifecycle.compensation_cause is not None:
             cause = lifecycle.compensation_cause
-            raise compensated(cause, resolutions) from cause
+            raise compensated(cause, resolutions) from trimmed_cause(cause)
         raise compensated(error, resolutions) from trimmed_cause(error)
 
     async def _run_after_compensation(self, step: PendingCompensation) -> None:

@@ -30,6 +30,8 @@ from .._run.forward_check import check_forward, wait_until_forward
 from .._run.scope import Scope
 from .._wire.activity_header import action_header
 from .._wire.child_saga import ChildResult
+from .._wire.error_text import error_text
+from .._wire.failures import NO_WORKER
 from .call_arguments import check_has_compensation
 from .child_saga import Child, ChildCompensatedError, result_type_of, run_child
 from .pivot import run_pivot
@@ -78,7 +80,7 @@ class ForwardExecution:
         try:
             result = await self._run_step(step, message, Purpose.BEST_EFFORT)
         except (RejectedError, UnknownOutcomeError) as error:
-            workflow.logger.warning("best effort: %s", error)
+            workflow.logger.warning("best effort: %s", error_text(error))
             result = None
         check_forward(self._scope)
         return result
@@ -115,7 +117,9 @@ class ForwardExecution:
                 # The child may have passed the child's own pivot: a person has to find out.
                 lifecycle.mark_pivot_in_doubt()
                 outcome = await run_uncancelled(
-                    self._retry_loop.wait_for_pivot_resolution(address, result_type_of(run), str(error))
+                    self._retry_loop.wait_for_pivot_resolution(
+                        address, result_type_of(run), error_text(error)
+                    )
                 )
                 if outcome.outcome is not Outcome.DONE:
                     lifecycle.withdraw_pivot()
@@ -240,7 +244,9 @@ class ForwardExecution:
         check_forward(self._scope)
         if outcome.outcome is Outcome.REJECTED:
             raise RejectedError(outcome.code, outcome.reason, outcome.field)
-        raise UnknownOutcomeError(address, outcome.reason)
+        # A timeout has no type, and the reason of a missing worker says everything.
+        kind = "" if outcome.code == NO_WORKER else outcome.code
+        raise UnknownOutcomeError(address, f"{kind}: {outcome.reason}" if kind else outcome.reason)
 
     @contextmanager
     def _pivot_under_way(self, name: str, *, is_child: bool = False) -> Generator[str]:

@@ -12,6 +12,7 @@ from .._errors import DefinitionError
 from .._run.cancellation_shield import CancellationShield
 from .._run.forward_check import check_forward
 from .._run.scope import Scope
+from .._wire.error_text import error_text
 
 
 class OnFailure(StrEnum):
@@ -67,7 +68,7 @@ async def run_parallel(
     endings = [branch.task.exception() for branch in branches if not branch.task.cancelled()]
     if failures:
         for other in failures[1:]:
-            failures[0].add_note(f"and another branch failed: {type(other).__name__}: {other}")
+            failures[0].add_note(f"and another branch failed: {type(other).__name__}: {error_text(other)}")
         raise failures[0]
     if any(endings) or len(endings) < len(branches):
         raise asyncio.CancelledError("a branch was cancelled")

@@ -25,7 +25,9 @@ from .._run.forward_check import YEAR, check_forward, wait_until_forward
 from .._run.scope import Scope
 from .._run.status_publisher import StatusPublisher
 from .._wire.continued_state import ContinuedState, LedgerSnapshot
-from .._wire.failures import SAGA_REFUSED
+from .._wire.error_text import error_text
+from .._wire.failures import SAGA_REFUSED, trimmed_cause
+from .._wire.reportable_error import reportable
 from .._wire.timer_summaries import DEADLINE
 from .call_arguments import check_action, check_expected, check_step, name_of_call
 from .compensation_execution import CompensationExecution
@@ -364,7 +366,12 @@ class Saga:
         was_cancelled = workflow.cancellation_reason() is not None
         if not isinstance(error, (asyncio.CancelledError, SagaError, FailureError)):
             # The error is unexpected, and would only be visible in the failure of the workflow.
-            workflow.logger.error("the saga compensates because of %r", error, exc_info=error)
+            workflow.logger.error(
+                "the saga compensates because of %s: %s",
+                wire_type_of(error),
+                error_text(error),
+                exc_info=reportable(error),
+            )
         self._events.report_unconsumed()
         self._scope.lifecycle.begin_compensation()
         await run_uncancelled(self._compensation.run())
@@ -443,8 +450,9 @@ class Saga:
         """Fails the workflow task: an error after the pivot is a bug, to be fixed in the workflow's code."""
         self._scope.lifecycle.abort()
         raise DefinitionError(
-            f"{wire_type_of(error)} was raised after the pivot, where a saga only goes forward: {error}"
-        ) from error
+            f"{wire_type_of(error)} was raised after the pivot, where a saga only goes forward: "
+            f"{error_text(error)}"
+        ) from trimmed_cause(error)
 
     def _refuse_oversized_compensations(self) -> None:
         """Fails a child whose pending compensations are too large for the report to the parent."""

@@ -112,11 +112,11 @@ async def test_rejected_saga_has_code_reason_and_field(harness: WorkerHarness) -
 @pytest.mark.parametrize(
     ("do", "code", "reason"),
     [
-        ("fail", "ApplicationError", f"Planned: {PLANNED_FAILURE}"),
+        ("fail", "Planned", f"Planned: {PLANNED_FAILURE}"),
         (
             "flight",
             "unknown_outcome",
-            "the outcome of step 'book-flight' is unknown: the connection was lost",
+            "the outcome of step 'book-flight' is unknown: Broken: the connection was lost",
         ),
         ("visa-0.1", "deadline_exceeded", "the wait for 'visa' ran out of time"),
     ],
@@ -155,7 +155,7 @@ async def test_skipped_compensation_settles_the_saga(harness: WorkerHarness) -> 
 
     assert outcome == Settled(
         None,
-        "ApplicationError",
+        "Planned",
         is_compensated=True,
         manual_resolutions={"book-flight": "skipped"},
         reason=f"Planned: {PLANNED_FAILURE}",
@@ -167,7 +167,7 @@ async def test_skipped_compensation_settles_the_saga(harness: WorkerHarness) -> 
             ),
         ),
     )
-    assert described(outcome) == "ApplicationError, and somebody saw to book-flight"
+    assert described(outcome) == "Planned, and somebody saw to book-flight"
 
 
 @pytest.mark.parametrize("whose", ["parent", "child"])
@@ -231,7 +231,7 @@ async def test_steps_of_earlier_runs_are_compensated(harness: WorkerHarness) -> 
     """A failure in a later run compensates the steps of an earlier run."""
     outcome = await execute(harness, "hotel", "again", "fail")
 
-    assert described(outcome) == "nothing is left, because of ApplicationError"
+    assert described(outcome) == "nothing is left, because of Planned"
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
@@ -259,8 +259,8 @@ async def test_child_has_an_outcome_of_its_own(harness: WorkerHarness) -> None:
 
     assert await good.outcome() == Completed(["flight"])
     assert await SagaHandle.for_id(harness.client, good.id).outcome() == Completed(["flight"])
-    assert described(await bad.outcome()) == "nothing is left, because of ApplicationError"
-    assert described(await trip.outcome()) == "nothing is left, because of ApplicationError"
+    assert described(await bad.outcome()) == "nothing is left, because of Planned"
+    assert described(await trip.outcome()) == "nothing is left, because of Planned"
 
 
 async def test_saga_is_compensated_although_the_workflow_handles_the_failure(harness: WorkerHarness) -> None:

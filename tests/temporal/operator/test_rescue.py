@@ -342,7 +342,7 @@ async def test_running_completed_and_compensated_sagas_need_no_rescue(harness: W
     with pytest.raises(VerbRefusedError, match="completed"):
         await rescue(harness, running.id)
     failed = await harness.start_trip("hotel", "fail")
-    assert (await harness.wait_for_ending(failed)) == Ending("FAILED", "compensated", "ApplicationError")
+    assert (await harness.wait_for_ending(failed)) == Ending("FAILED", "compensated", "Planned")
     assert (await rescue(harness, failed.id)).decision is RescueDecision.NOTHING_PENDING
     with pytest.raises(SagaNotFoundError, match="saga 'nobody' was not found"):
         await rescue(harness, "nobody")

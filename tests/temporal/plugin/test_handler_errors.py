@@ -51,7 +51,7 @@ async def with_a_running_step(
     return trip, flight
 
 
-@pytest.mark.parametrize(("signal", "code"), [("fail", "ApplicationError"), ("misread", "ValidationError")])
+@pytest.mark.parametrize(("signal", "code"), [("fail", "Bad"), ("misread", "ValidationError")])
 async def test_a_failing_signal_compensates_the_saga(harness: WorkerHarness, signal: str, code: str) -> None:
     """P4: the saga compensates as if the block had raised the error."""
     trip = await begin(harness, handlers.WaitsInBlock)
@@ -484,7 +484,7 @@ async def test_a_child_whose_signal_fails_compensates_before_its_parent(
 
     await child.signal("fail")
 
-    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "ApplicationError")
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "Bad")
     assert harness.participants.started[2:] == ["cancel-hotel", "cancel-flight"]
 
 
@@ -523,7 +523,7 @@ async def test_a_signal_that_fails_before_the_block_of_a_later_run(harness: Work
     await harness.wait_for_event(trip, SIGNALED)
     await trip.signal("go")
 
-    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "ApplicationError")
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "Bad")
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 

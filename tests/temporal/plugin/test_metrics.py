@@ -55,7 +55,7 @@ async def test_saga_that_was_stuck_is_counted_once(harness: WorkerHarness) -> No
     await harness.wait_for_status(trip, "stuck")
     await harness.retry_stuck(trip)
 
-    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "ApplicationError")
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "Planned")
     await harness.stop_workers()
     counters, measured = counted()
     assert counters == {

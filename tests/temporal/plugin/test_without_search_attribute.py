@@ -144,7 +144,7 @@ async def test_a_child_that_is_stuck_is_found(harness: WorkerHarness, operator: 
 
     await until(found)
     await operator.skip(child.id, "book-flight", **BY_MIA)
-    assert await harness.wait_for_ending(trip) == Ending("FAILED", "settled", "ApplicationError")
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "settled", "Planned")
 
 
 async def test_a_status_outlives_the_run(harness: WorkerHarness, operator: SagaClient) -> None:

@@ -228,7 +228,7 @@ async def test_compensation_gets_the_result_of_the_action(harness: WorkerHarness
     """A compensation with a second parameter receives the result of the action."""
     trip = await harness.start_trip("hotel", "fail")
 
-    assert (await harness.wait_for_ending(trip)).code == "ApplicationError"
+    assert (await harness.wait_for_ending(trip)).code == "Planned"
     assert [booking and booking.number for booking in harness.participants.results] == ["book-hotel-1"]
 
 

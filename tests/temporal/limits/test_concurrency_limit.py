@@ -55,7 +55,7 @@ async def test_what_is_above_the_limit_follows(harness: WorkerHarness, what: str
     """Every step and child is done and compensated, with at most the limit under way at any time."""
     trip = await start(harness, what, STEPS)
 
-    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "ApplicationError")
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "Planned")
     assert harness.participants.started == [f"book-{step}"] * STEPS + [f"cancel-{step}"] * STEPS
     assert await most_at_once(trip) == LIMIT
 
