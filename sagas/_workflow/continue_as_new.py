@@ -1,4 +1,4 @@
-"""Continue-as-new of a saga: the saga's state goes to the next run in the memo of the workflow."""
+"""Continue-as-new of a saga: the state goes to the next run in the memo, and is restored from the memo."""
 
 from typing import Any, NoReturn, cast
 
@@ -8,6 +8,9 @@ from temporalio.common import RawValue
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
 from .._errors import DefinitionError, SagaError
+from .._run.context import RunContext
+from .._run.scope import Scope
+from .._run.status_publisher import StatusPublisher
 from .._temporal.handler_arguments import argument_mismatch
 from .._wire.continued_state import CONTINUED_STATE_MEMO, STATE, ContinuedState
 from .._wire.size_limits import LARGEST_MESSAGE
@@ -34,6 +37,21 @@ def continue_as_new(state: object, continued: ContinuedState) -> NoReturn:
     encoded_state, encoded = map(RawValue, payloads)
     memo: dict[str, Any] = {name: RawValue(value) for name, value in workflow.info().raw_memo.items()}
     workflow.continue_as_new(encoded_state, memo=memo | {CONTINUED_STATE_MEMO: encoded})
+
+
+def restore_scope(context: RunContext, continued: ContinuedState) -> Scope:
+    """Returns the scope of a run with the state of the earlier run; the first run has an empty state."""
+    return Scope(
+        lifecycle=context.lifecycle,
+        ledger=continued.ledger.restore(),
+        publisher=StatusPublisher(
+            search_attributes=context.search_attributes,
+            started_at=continued.started_at,
+            published=continued.published_status,
+        ),
+        shield=context.shield,
+        audit_trail=list(continued.audit_trail),
+    )
 
 
 def _refuse_unreadable(state: Payload) -> None:

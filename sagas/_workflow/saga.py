@@ -20,10 +20,8 @@ from .._messages.approvals import ApprovalDecision, Approvals
 from .._messages.external_events import ExpectedEvent, ExternalEvents
 from .._messages.operator_updates import OperatorUpdates
 from .._run.cancellation_shield import run_uncancelled
-from .._run.context import RunContext, current_context
+from .._run.context import current_context
 from .._run.forward_check import YEAR, check_forward, wait_until_forward
-from .._run.scope import Scope
-from .._run.status_publisher import StatusPublisher
 from .._wire.continued_state import ContinuedState, LedgerSnapshot
 from .._wire.error_text import error_text
 from .._wire.failures import SAGA_REFUSED, trimmed_cause
@@ -31,7 +29,7 @@ from .._wire.reportable_error import reportable
 from .._wire.timer_summaries import DEADLINE
 from .call_arguments import check_action, check_expected, check_step, name_of_call
 from .compensation_execution import CompensationExecution
-from .continue_as_new import continue_as_new
+from .continue_as_new import continue_as_new, restore_scope
 from .forward_execution import ForwardExecution
 from .parallel import OnFailure, run_parallel
 from .unawaited_calls import UnawaitedCalls
@@ -84,7 +82,7 @@ class Saga:
                 raise refusal("timeout", "a timedelta above 0", timeout)
         self._context = context = current_context()
         continued = context.continued or ContinuedState(ledger=LedgerSnapshot(scope=scope, order=order))
-        self._scope = _scope_of(context, continued)
+        self._scope = restore_scope(context, continued)
         self._deadline = continued.deadline or (workflow.now() + timeout if timeout else None)
         self._unawaited = UnawaitedCalls()
         retry_loop = RetryLoop(self._scope)
@@ -469,22 +467,6 @@ class Saga:
             await workflow.sleep(timeout, summary=DEADLINE)
         if self._deadline is not None:
             self._scope.request_compensation(DeadlineExceededError("the saga"))
-
-
-def _scope_of(context: RunContext, continued: ContinuedState) -> Scope:
-    ledger = continued.ledger.restore()
-    publisher = StatusPublisher(
-        search_attributes=context.search_attributes,
-        started_at=continued.started_at,
-        published=continued.published_status,
-    )
-    return Scope(
-        lifecycle=context.lifecycle,
-        ledger=ledger,
-        publisher=publisher,
-        shield=context.shield,
-        audit_trail=list(continued.audit_trail),
-    )
 
 
 def _refuse_unsafe_start() -> None:

@@ -41,7 +41,7 @@ def ended_ms(steps: Steps) -> float:
 
 
 def compensation_ms(steps: Steps) -> float | None:
-    """Returns the time from the first refusal to the last compensation; `None` for a saga without either."""
-    failed = [step.updated_ms for step in steps.values() if step.state == "rejected"]
+    """Returns the time from the first rejection to the last compensation; `None` without either."""
+    rejected = [step.updated_ms for step in steps.values() if step.state == "rejected"]
     compensated = [step.updated_ms for step in steps.values() if step.state in {"compensated", "voided"}]
-    return max(compensated) - min(failed) if failed and compensated else None
+    return max(compensated) - min(rejected) if rejected and compensated else None
