@@ -6,14 +6,14 @@ from typing import Literal, Never
 from .._core.ids import in_parent
 from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
+from .._core.saga_outcome import Compensated, CutOff, RemainingEffect, Settled
 from .._core.status import Status
 from .._errors import StartError
 from .._history.closure import CloseStatus, Closure
 from .._history.ledger_rebuild import RecoveryDirection, rebuild_saga
-from .._history.preview import Preview, RemainingEffect, build_preview
+from .._history.preview import Preview, build_preview
 from .._history.saga_record import SagaRecord, manual_resolutions_of
 from .._wire.failures import SAGA_COMPENSATED, SAGA_REFUSED, SAGA_SETTLED
-from .outcome import Compensated, CutOff, Settled
 
 CANCELLED = "cancelled"
 """The code of a saga that compensated because its workflow was cancelled."""

@@ -9,12 +9,12 @@ from temporalio.converter import WorkflowSerializationContext, decode_typed_sear
 from temporalio.service import RPCError
 
 from .._core.ids import rescued_by
+from .._core.saga_outcome import Completed, SagaOutcome, Settled
 from .._core.status import Status
 from .._errors import SagaError, SagaNotFoundError, WireFormatError
 from .._history.fetcher import HistoryFetcher, is_open, is_workflow_missing
 from .._wire.child_saga import CHILD_MEMO, ChildResult, child_result_type
 from .._wire.search_attribute import SAGA_STATUS
-from .outcome import Completed, SagaOutcome, Settled
 from .outcome_of_record import has_compensated, manual_resolutions, outcome_of_record
 
 T = TypeVar("T")

@@ -12,10 +12,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
 from .._core.ids import check_saga_id
+from .._core.saga_outcome import SagaOutcome
 from .._errors import DuplicateSagaError, StartError
 from .._history.payload_decoder import PayloadDecoder
 from .._temporal.message_content import is_same_content
-from .outcome import SagaOutcome
 from .saga_handle import SagaHandle, result_type_of
 from .start_options import StartOptions, check_start_options
 

@@ -8,7 +8,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter
 
-from .._wire.child_saga import CHILD_MEMO, ChildMemo
+from .._wire.child_saga import CHILD_MEMO, INDEPENDENT_MEMO, ChildMemo, IndependentMemo
 from .._wire.continued_state import CONTINUED_STATE_MEMO, ContinuedState
 from .._wire.operator_requests import FORGOTTEN_MEMO, ForgottenSteps
 
@@ -52,6 +52,13 @@ class PayloadReader:
         """The memo of a child saga."""
         child: ChildMemo = self._converter.payload_converter.from_payload(memo.fields[CHILD_MEMO], ChildMemo)
         return child
+
+    def independent_memo(self, memo: Memo) -> IndependentMemo:
+        """The memo of an independent saga."""
+        independent: IndependentMemo = self._converter.payload_converter.from_payload(
+            memo.fields[INDEPENDENT_MEMO], IndependentMemo
+        )
+        return independent
 
     def forgotten_steps(self, memo: Memo) -> dict[str, str]:
         """The forgotten steps in the memo of a saga, with the reasons."""

@@ -66,14 +66,14 @@ class HistoryFetcher:
         return record
 
     async def fetch_family(self, saga_id: str, *, run_id: str = "") -> SagaRecord:
-        """Fetches a saga with all children at any depth, and with the rescues of each.
+        """Fetches a saga with all children and independent sagas at any depth, and the rescues of each.
 
         Raises:
             SagaNotFoundError: The workflow is missing on the server.
             SagaError: A history was written with another data converter.
         """
         record = await self.fetch_saga(saga_id, run_id=run_id)
-        for child in record.children:
+        for child in (*record.children, *record.independent_sagas):
             child.record = await self._fetch_child(child)
         for superseded in record.superseded_runs:
             await self._fetch_superseded_children(record, superseded)
@@ -132,6 +132,8 @@ class HistoryFetcher:
 
         A child supersedes an earlier child with the same id from a superseded run.
         """
+        for independent in superseded.independent_sagas:
+            independent.record = await self._fetch_child(independent)
         current = {child.address: child.record for child in record.children if child.record}
         for child in superseded.children:
             child.record = await self._fetch_child(child)

@@ -91,6 +91,26 @@ def outcome_of_attempts(activities: list[ActivityRecord]) -> ActivityOutcome:
     return result
 
 
+def outcome_of_independent(saga: ChildRecord) -> Outcome:
+    """Done after completion, started while open, rejected after all compensations, else unknown."""
+    closure, record = closure_of_child(saga), saga.record
+    if saga.has_start_failed or saga.is_missing:
+        return Outcome.WITHDRAWN
+    if closure is None:
+        return Outcome.STARTED
+    if record is None:
+        is_compensated = closure.pending is not None
+        return (
+            Outcome.DONE if closure.is_completed else Outcome.REJECTED if is_compensated else Outcome.UNKNOWN
+        )
+    if record.has_completed:
+        return Outcome.DONE
+    rebuilt = rebuild_saga(record)
+    is_pending = bool(rebuilt.plan() or rebuilt.ledger.unresolved_children())
+    is_backward = rebuilt.direction is RecoveryDirection.BACKWARD
+    return Outcome.REJECTED if is_backward and not is_pending else Outcome.UNKNOWN
+
+
 def _view(record: SagaRecord) -> RunView:
     """Rebuilds the ledger of a run."""
     ledger, lifecycle = _initial_ledger(record)

@@ -17,7 +17,7 @@ from .._core.outcome import Outcome
 from .._core.status import Status
 from .._errors import WireFormatError
 from .._wire.activity_header import HEADER, read_header
-from .._wire.child_saga import CHILD_MEMO
+from .._wire.child_saga import CHILD_MEMO, INDEPENDENT_MEMO, ChildMemo
 from .._wire.failures import outcome_of_failure
 from .._wire.operator_requests import (
     APPROVE,
@@ -166,6 +166,8 @@ class _Parser:
         if CHILD_MEMO in started.memo.fields:
             record.parent = started.parent_workflow_execution.workflow_id
             record.root = started.root_workflow_execution.workflow_id or record.parent
+        if INDEPENDENT_MEMO in started.memo.fields:
+            record.independent_of = self._payloads.independent_memo(started.memo).parent_id
         record.started_at = record.started_at or event_time(event)
         record.input = self._payloads.first_value(started.input.payloads)
         record.continued_as, record.is_paused = "", False
@@ -288,14 +290,16 @@ class _Parser:
                     child.run_id = started.workflow_execution.run_id
             case _:
                 if child := self._children.get(_initiated_event_id(event)):
-                    child.closure = self._closures.read_child(event)
+                    child.closure = self._closures.read_child(event, is_independent=child.is_independent)
 
     def _initiate_child(self, event: HistoryEvent) -> None:
-        """Reads the start of a child; children without the memo of a child saga belong to no saga."""
+        """Reads the start of a child; children without the memo of a saga belong to no saga."""
         initiated = event.start_child_workflow_execution_initiated_event_attributes
-        if CHILD_MEMO not in initiated.memo.fields:
+        is_independent = INDEPENDENT_MEMO in initiated.memo.fields
+        if CHILD_MEMO not in initiated.memo.fields and not is_independent:
             return
-        task_queue, memo = initiated.task_queue.name, self._payloads.child_memo(initiated.memo)
+        task_queue = initiated.task_queue.name
+        memo = ChildMemo() if is_independent else self._payloads.child_memo(initiated.memo)
         child = ChildRecord(
             address=initiated.workflow_id.removeprefix(f"{self.record.id}/"),
             id=initiated.workflow_id,
@@ -304,9 +308,13 @@ class _Parser:
             task_queue=None if task_queue == self.record.task_queue else task_queue,
             is_pivot=memo.is_pivot,
             sections=memo.sections,
+            is_independent=is_independent,
         )
         self._children[event.event_id] = child
-        self.record.scheduled.append(child)
+        if is_independent:
+            self.record.independent_sagas.append(child)
+        else:
+            self.record.scheduled.append(child)
 
     def _read_update(self, event: HistoryEvent) -> None:
         """Reads a verb, which counts when its update completes; a rejected update leaves no event."""

@@ -70,6 +70,8 @@ class ChildRecord:
     is_pivot: bool = False
     sections: tuple[SectionSpec, ...] = ()
     """The sections around the child, the outermost first."""
+    is_independent: bool = False
+    """Whether the child is an independent saga, which belongs to no ledger."""
     has_started: bool = False
     has_start_failed: bool = False
     """Whether the server did not start the child, because another workflow has the same id."""
@@ -119,12 +121,14 @@ class SagaRecord:
         first_run_id: The first run; resets and continue-as-new keep the first run.
         parent: The workflow id of the parent of a child saga.
         root: The workflow id of the root of a child saga.
+        independent_of: The workflow id of the saga that waits for the outcome of this independent saga.
         type: The workflow type.
         task_queue: The task queue of the workflow.
         input: The input of the workflow, in the types of JSON.
         started_at: The time of the first start in the history.
         chunks: The received chunks of a rescue workflow.
         scheduled: Activities and children, in the order of scheduling.
+        independent_sagas: The independent sagas, in the order of the start.
         continued_state: The state from the run before the last, where the workflow continued as new.
         last_run_index: The index in `scheduled` of the first item after the continued state.
         verbs: The executed verbs.
@@ -151,12 +155,14 @@ class SagaRecord:
     first_run_id: str = ""
     parent: str = ""
     root: str = ""
+    independent_of: str = ""
     type: str = ""
     task_queue: str = ""
     input: object = None
     started_at: datetime | None = None
     chunks: list[object] = field(default_factory=list[object])
     scheduled: list[Scheduled] = field(default_factory=list[Scheduled])
+    independent_sagas: list[ChildRecord] = field(default_factory=list[ChildRecord])
     continued_state: ContinuedState | None = None
     last_run_index: int = 0
     verbs: list[VerbRecord] = field(default_factory=list[VerbRecord])

@@ -142,8 +142,14 @@ def with_superseded_runs(record: SagaRecord) -> SagaRecord:
             known.add(_identity(item))
             scheduled.append(replace(item, superseded_run_id=run.run_id))
     verbs = [verb for each in (*record.superseded_runs, record) for verb in each.verbs]
+    independent = [each for run in (*record.superseded_runs, record) for each in run.independent_sagas]
     distinct = [verb for number, verb in enumerate(verbs) if verb not in verbs[:number]]
-    return replace(record, scheduled=sorted(scheduled, key=_scheduled_at), verbs=distinct)
+    return replace(
+        record,
+        scheduled=sorted(scheduled, key=_scheduled_at),
+        independent_sagas=list({each.address: each for each in independent}.values()),
+        verbs=distinct,
+    )
 
 
 def _merge_entries(current: RunView, superseded: Sequence[RunView]) -> dict[str, tuple[LedgerEntry, RunView]]:

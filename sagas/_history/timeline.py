@@ -66,8 +66,8 @@ class StepLine(_Model):
 
     Args:
         address: The address in the saga.
-        purpose: `step`, `best-effort`, `pivot`, `retriable`, `after-compensation`, or `child`; a child that
-            is the pivot has `pivot`.
+        purpose: `step`, `best-effort`, `pivot`, `retriable`, `after-compensation`, `child`, or `independent`;
+            a child that is the pivot has `pivot`.
         outcome: The outcome; `started` while the outcome is open.
         activity: The activity type, or the workflow type of a child.
         started_at: The time of scheduling.
@@ -76,7 +76,7 @@ class StepLine(_Model):
         code: The code of a rejection or failure.
         reason: The reason of a rejection or failure.
         compensations: The compensation of the step, or the compensations of a completed child.
-        child: The timeline of a child.
+        child: The timeline of a child, or of an independent saga.
         superseded_run_id: The superseded run of the step; empty for a step of the current run.
         manual_resolution: The manual resolution; the outcome is then the operator's decision.
         sections: The addresses of the sections around the step, the outermost first.
@@ -151,6 +151,7 @@ class Timeline(_Model):
         waits: The conditions for which the saga waits.
         audit_trail: The audit trail.
         cancel_requests: The cancel requests.
+        independent_of: The saga that waits for the outcome of this independent saga; else empty.
         continued_from: The run before the first run in the timeline, where the workflow continued as new.
         continued_as: The run after the last run in the timeline.
         rescues: The timelines of the rescues, in the order of their start.
@@ -173,6 +174,7 @@ class Timeline(_Model):
     waits: tuple[PendingWait, ...] = ()
     audit_trail: tuple[AuditEntry, ...] = ()
     cancel_requests: tuple[CancelRequest, ...] = ()
+    independent_of: str = ""
     continued_from: str = ""
     continued_as: str = ""
     rescues: "tuple[Timeline, ...]" = ()

@@ -15,12 +15,19 @@ from .._wire.operator_requests import AuditEntry
 from .._wire.rescue import RESCUE_TYPE, RescueRequest
 from .._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT
 from .closure import CloseStatus, Closure
-from .ledger_rebuild import RebuiltSaga, RecoveryDirection, outcome_of_attempts, rebuild_saga
+from .ledger_rebuild import (
+    RebuiltSaga,
+    RecoveryDirection,
+    outcome_of_attempts,
+    outcome_of_independent,
+    rebuild_saga,
+)
 from .saga_record import (
     LEDGER_PURPOSES,
     ActivityRecord,
     ChildRecord,
     SagaRecord,
+    Scheduled,
     closure_of_child,
     manual_resolutions_of,
 )
@@ -66,6 +73,7 @@ def build_timeline(record: SagaRecord) -> Timeline:
         cancel_requests=tuple(
             CancelRequest(at=each.at, reason=each.reason) for each in record.cancel_requests
         ),
+        independent_of=record.independent_of,
         continued_from=record.continued_from,
         continued_as=record.continued_as,
         rescues=tuple(map(build_timeline, record.own_rescues)),
@@ -140,8 +148,10 @@ def _status_of(record: SagaRecord, rebuilt: RebuiltSaga) -> str:
 def _steps(record: SagaRecord, rebuilt: RebuiltSaga) -> Iterator[StepLine]:
     seen = set[str]()
     unresolved = unresolved_children(record)
-    for item in record.scheduled:
-        if isinstance(item, ChildRecord):
+    for item in _in_order(record):
+        if isinstance(item, ChildRecord) and item.is_independent:
+            yield _independent_line(item)
+        elif isinstance(item, ChildRecord):
             problem = "" if item.superseded_run_id else unresolved.get(item.address, "")
             yield _child_line(record, rebuilt, item, problem)
         elif (
@@ -155,6 +165,32 @@ def _steps(record: SagaRecord, rebuilt: RebuiltSaga) -> Iterator[StepLine]:
                 if each.address == item.address and each.header.purpose in purposes
             ]
             yield _step_line(record, rebuilt, same_step)
+
+
+def _in_order(record: SagaRecord) -> list[Scheduled]:
+    """Activities, children and independent sagas in the order of the start."""
+    if not record.independent_sagas:
+        return record.scheduled
+    return sorted(
+        [*record.scheduled, *record.independent_sagas],
+        key=lambda each: each.initiated_at if isinstance(each, ChildRecord) else each.scheduled_at,
+    )
+
+
+def _independent_line(saga: ChildRecord) -> StepLine:
+    """The line of an independent saga, with a timeline of its own."""
+    closure = closure_of_child(saga)
+    return StepLine(
+        address=saga.address,
+        purpose="independent",
+        outcome=outcome_of_independent(saga),
+        activity=saga.record.type if saga.record else "",
+        started_at=saga.initiated_at,
+        ended_at=closure and closure.closed_at,
+        code=closure.code if closure else "",
+        reason=closure.reason if closure else "",
+        child=build_timeline(saga.record) if saga.record else None,
+    )
 
 
 def _step_line(record: SagaRecord, rebuilt: RebuiltSaga, activities: list[ActivityRecord]) -> StepLine:

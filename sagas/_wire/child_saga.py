@@ -1,4 +1,4 @@
-"""The memo of a child saga, and the result of a child saga for the parent."""
+"""The memos of child sagas and independent sagas, and the result of a child saga for the parent."""
 
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -11,6 +11,8 @@ from .stored_model import StoredModel
 
 CHILD_MEMO = "saga-child"
 """The memo of a child saga; the value is a `ChildMemo`."""
+INDEPENDENT_MEMO = "saga-independent"
+"""The memo of an independent saga; the value is an `IndependentMemo`."""
 FOREIGN_WORK_MEMO = "saga-foreign-work"
 """The memo of a child that ran activities outside of the saga and then continued as new."""
 
@@ -43,6 +45,16 @@ class ChildMemo(StoredModel):
     parent_id: str = ""
     is_pivot: bool = False
     sections: tuple[SectionSpec, ...] = ()
+
+
+class IndependentMemo(StoredModel):
+    """The memo of an independent saga.
+
+    Args:
+        parent_id: The workflow id of the saga that waits for the outcome.
+    """
+
+    parent_id: str = ""
 
 
 def child_result_type(result: type[object]) -> type[ChildResult[Any]]:

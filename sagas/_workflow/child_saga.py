@@ -131,10 +131,10 @@ async def _run_to_its_end(run: Callable[[Any, I], Awaitable[O]], message: RawVal
         await run_uncancelled(open_children.pass_on_hold(handle))
         if workflow.cancellation_reason() is not None or current_shield().was_interrupted:
             open_children.cancel(handle)
-        return await _result_of(handle)
+        return await result_of(handle)
 
 
-async def _result_of(child: workflow.ChildWorkflowHandle[Any, RawValue]) -> RawValue:
+async def result_of(child: workflow.ChildWorkflowHandle[Any, RawValue]) -> RawValue:
     """Returns the result of a child with the pending compensations, also where a cancel arrives as well."""
     try:
         return await child

@@ -13,6 +13,7 @@ from .._core.compensation import PendingCompensation
 from .._core.lifecycle import Phase
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
+from .._core.saga_outcome import SagaOutcome
 from .._declarations.names import check_name
 from .._declarations.step import Action, Step
 from .._errors import (
@@ -35,6 +36,7 @@ from .._wire.error_text import error_text
 from .._wire.failures import NO_WORKER
 from .call_arguments import check_has_compensation
 from .child_saga import Child, ChildCompensatedError, result_type_of, run_child
+from .independent_saga import run_independent_saga
 from .pivot import run_pivot
 from .unawaited_calls import UnawaitedCalls
 
@@ -152,6 +154,20 @@ class ForwardExecution:
         ledger.complete_child(address, closed.compensations)
         check_forward(self._scope)
         return closed.result
+
+    async def independent(
+        self, run: Callable[[Any, I], Awaitable[O]], message: I, *, name: str, task_queue: str | None
+    ) -> SagaOutcome[O]:
+        """Runs another saga as a transaction of its own, and returns the outcome."""
+        self.refuse_in_section(f"the independent saga {name!r} is started outside of sections")
+        await self._wait_for_pivot()
+        check_name("independent saga", name)
+        self._scope.lifecycle.check_start(name)
+        address = self._scope.ledger.next_address(name)
+        with self._under_way(address):
+            outcome = await run_independent_saga(run, message, address, task_queue)
+        check_forward(self._scope)
+        return outcome
 
     async def end(self) -> None:
         """Waits for the steps of handlers and for the end of a hold.

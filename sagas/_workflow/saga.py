@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError, FailureError
 
 from .._core.activity_outcome import ActivityOutcome
 from .._core.compensation import CompensationOrder, CompensationScope, SectionSpec
+from .._core.saga_outcome import SagaOutcome
 from .._declarations.names import check_name
 from .._declarations.option_checks import check_duration, check_positive_duration, check_text
 from .._declarations.step import Action, Step
@@ -205,6 +206,46 @@ class Saga:
         """
         call = self._forward.child(run, message, name=name, task_queue=task_queue)
         return self._track("child", name, call)
+
+    def independent(
+        self,
+        run: Callable[[Any, I], Awaitable[O]],
+        message: I,
+        /,
+        *,
+        name: str,
+        task_queue: str | None = None,
+    ) -> Coroutine[object, None, SagaOutcome[O]]:
+        """Runs another saga as a transaction of its own, and returns the outcome: partial fulfilment.
+
+        The independent saga may have a pivot. This saga never compensates a completed independent saga: the
+        effects are among the remaining effects of this saga. A failed one is a value, and fails nothing here.
+
+        - Before the pivot of this saga, a cancel is passed on, and this saga waits until the independent saga
+          has compensated or completed. After the pivot, no cancel is passed on, and a hold never is.
+        - The independent saga goes on when this saga is terminated. A rescue leaves the independent saga
+          alone; its own id takes all verbs, also `rescue`.
+
+        Parallel branches, and code after the pivot, may run independent sagas.
+
+        Args:
+            run: The run method of the workflow class of the saga.
+            message: The input of the saga.
+            name: The name within this saga, in lower case with dashes; the workflow id is this saga's id,
+                `/`, and the name. A second independent saga of the name has the address `name#2`.
+            task_queue: The task queue of the workers; by default this saga's.
+
+        Returns:
+            The outcome by the end of the workflow: `Completed` with the result, also where a person resolved
+            a step after the pivot; `Compensated`, `Settled`, or `CutOff` after a termination.
+
+        Raises:
+            RejectedError: Another workflow has the id, or the message cannot be sent; nothing was started.
+            UnknownOutcomeError: The saga completed with a result of another type; the effects stay.
+            DefinitionError: The call is made in a section, or the name is malformed.
+        """
+        call = self._forward.independent(run, message, name=name, task_queue=task_queue)
+        return self._track("independent", name, call)
 
     @overload
     def parallel(

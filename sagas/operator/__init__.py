@@ -2,11 +2,12 @@
 
 from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
+from .._core.saga_outcome import PlannedCompensation, RemainingEffect
 from .._core.status import Status
 from .._errors import NoWorkerError, SagaNotFoundError, VerbRefusedError, WireFormatError
 from .._history.closure import CloseStatus
 from .._history.ledger_rebuild import RecoveryDirection
-from .._history.preview import PlannedCompensation, Preview, RemainingEffect
+from .._history.preview import Preview
 from .._history.timeline import (
     CancelRequest,
     CompensationLine,

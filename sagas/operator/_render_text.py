@@ -114,6 +114,8 @@ def _progress(timeline: Timeline) -> str:
             parts.append(f"{end} after {_duration(timeline.ended_at - timeline.started_at)}")
     if timeline.close_status is None and timeline.status_at is not None:
         parts.append(f"{timeline.status} since {_time(timeline.status_at)} UTC")
+    if timeline.independent_of:
+        parts.append(f"independent of {timeline.independent_of}")
     if timeline.continued_from:
         parts.append("continued as new")
     if timeline.close_status is None and timeline.recovery_direction is RecoveryDirection.FORWARD:

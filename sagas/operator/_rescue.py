@@ -14,7 +14,7 @@ from .._history.ledger_rebuild import RecoveryDirection, rebuild_saga
 from .._history.saga_record import SagaRecord
 from .._wire.operator_requests import OperatorRequest
 from .._wire.rescue import PendingCompensations, RescueRequest
-from ._rescue_children import open_descendants, wait_for_children
+from ._rescue_children import open_descendants, open_independent_sagas, wait_for_children
 from ._rescue_request import VERB, has_missing_chunks, pending_of, send_missing_chunks, start_rescue
 from ._rescue_reset import reset_and_continue, was_reset_by_rescue
 
@@ -41,6 +41,7 @@ class Rescue(BaseModel):
         pending: The addresses of the steps to compensate, the first to be compensated first.
         unresolved_children: The children with unknown pending compensations, to be resolved by an operator in
             the rescue workflow.
+        independent_sagas: The ids of open independent sagas, which the rescue leaves alone.
         is_new: Whether this request has started the rescue; False if an earlier request has.
     """
 
@@ -52,6 +53,7 @@ class Rescue(BaseModel):
     run_id: str = ""
     pending: tuple[str, ...] = ()
     unresolved_children: tuple[str, ...] = ()
+    independent_sagas: tuple[str, ...] = ()
     is_new: bool = True
 
     @property
@@ -69,7 +71,9 @@ class Rescue(BaseModel):
         before = "" if self.is_new else "already rescued, "
         children = ", ".join(self.unresolved_children)
         unknown = f"; the compensations of these children are unknown: {children}" if children else ""
-        return f"{self.saga_id}: {before}{action}{unknown}"
+        others = ", ".join(self.independent_sagas)
+        independent = f"; these independent sagas go on by themselves: {others}" if others else ""
+        return f"{self.saga_id}: {before}{action}{unknown}{independent}"
 
 
 async def rescue_saga(
@@ -100,6 +104,14 @@ async def rescue_saga(
     await _refuse_child_of_closed_root(fetcher, record)
     if open_descendants(record):
         record = await wait_for_children(client, fetcher, record, child_timeout)
+    rescue = await _recover(client, fetcher, record, request)
+    return rescue.model_copy(update={"independent_sagas": tuple(open_independent_sagas(record))})
+
+
+async def _recover(
+    client: Client, fetcher: HistoryFetcher, record: SagaRecord, request: OperatorRequest
+) -> Rescue:
+    """Compensates a closed saga, or continues the saga past the pivot."""
     rebuilt = rebuild_saga(record)
     if rebuilt.direction is RecoveryDirection.BACKWARD or _is_final(record):
         return await _compensate(client, fetcher, record, request)

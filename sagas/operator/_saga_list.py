@@ -11,6 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from .._core.ids import quoted, rescue_id
 from .._core.status import Status, has_ended
 from .._errors import SagaError
+from .._wire.child_saga import INDEPENDENT_MEMO
 from .._wire.rescue import RESCUE_TYPE
 from .._wire.search_attribute import SAGA_STATUS
 
@@ -184,7 +185,7 @@ def _attribute(status: str) -> str:
 async def _summarize(execution: WorkflowExecution) -> SagaSummary:
     published = execution.typed_search_attributes.get(SAGA_STATUS) or await _status_in_memo(execution)
     match execution.status:
-        case _ if has_ended(published, is_child=execution.parent_id is not None):
+        case _ if has_ended(published, is_child=_is_child(execution)):
             status = published
         case WorkflowExecutionStatus.RUNNING:
             status = published or Status.RUNNING.value
@@ -204,6 +205,12 @@ async def _summarize(execution: WorkflowExecution) -> SagaSummary:
         ended_at=execution.close_time,
         task_queue=execution.task_queue,
     )
+
+
+def _is_child(execution: WorkflowExecution) -> bool:
+    """Whether a saga has a parent that takes over pending compensations."""
+    is_independent = INDEPENDENT_MEMO in execution.raw_info.memo.fields
+    return execution.parent_id is not None and not is_independent
 
 
 async def _status_in_memo(execution: WorkflowExecution) -> str:

@@ -27,10 +27,10 @@ from sagas import (
     action,
     start_saga,
 )
-from sagas._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
 from sagas._client.saga_handle import SagaHandle
 from sagas._client.start import execute_saga
 from sagas._client.start_options import StartOptions
+from sagas._core.saga_outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
 from sagas.operator import OperatorRequest, Preview, Rescue, SagaClient, SagaSummary, Timeline
 
 
@@ -254,6 +254,19 @@ async def waiting(saga: Saga) -> None:
 async def passing_the_pivot(saga: Saga, payment: Payment) -> Charge:
     assert_type(await saga.pivot_child(PaymentSaga.run, payment, name="payment"), Charge)
     return await saga.pivot_child(PaymentSaga.run, payment, name="payment", task_queue="payments")
+
+
+async def parts(saga: Saga, payment: Payment) -> Charge | None:
+    """The outcome of an independent saga is a value with the type of the result."""
+    outcome = await saga.independent(PaymentSaga.run, payment, name="payment", task_queue="payments")
+    assert_type(outcome, SagaOutcome[Charge])
+    first, second = await saga.parallel(
+        saga.independent(PaymentSaga.run, payment, name="first"),
+        saga.independent(PaymentSaga.run, payment, name="second"),
+    )
+    assert_type(first, SagaOutcome[Charge])
+    print(second)
+    return outcome.result if isinstance(outcome, Completed) else None
 
 
 async def going_on(saga: Saga, order: Order) -> NoReturn:

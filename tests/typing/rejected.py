@@ -21,9 +21,9 @@ from sagas import (
     action,
     start_saga,
 )
-from sagas._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
 from sagas._client.saga_handle import SagaHandle
 from sagas._client.start import execute_saga
+from sagas._core.saga_outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
 from sagas.operator import OperatorRequest, SagaClient
 
 from .accepted import (
@@ -215,11 +215,14 @@ async def use_more(saga: Saga, order: Order, payment: Payment, expected: Expecte
     await saga.pivot_child(PaymentSaga.run, payment)  # no
     await saga.pivot_child(of_operation, order, name="payment")  # no
     not_a_charge: Order = await saga.pivot_child(PaymentSaga.run, payment, name="payment")  # no
+    await saga.independent(PaymentSaga.run, order, name="payment")  # no
+    await saga.independent(PaymentSaga.run, payment)  # no
+    charge: Charge = await saga.independent(PaymentSaga.run, payment, name="payment")  # no
     await saga.pivot(probed_operation, payment)  # no
     await saga.step(probed_operation, payment)  # no
     # mypy refuses a probe for another message at the use of the step, and pyright at the declaration.
     await saga.pivot(action(reserve, probe=find_payment), order)  # no
-    print(not_an_order, other, approved, not_a_charge)
+    print(not_an_order, other, approved, not_a_charge, charge)
 
 
 async def go_on(saga: Saga) -> None:

@@ -142,7 +142,15 @@ from sagas._wire.activity_header import (
     plain_header,
     read_header,
 )
-from sagas._wire.child_saga import CHILD_MEMO, FOREIGN_WORK_MEMO, ChildMemo, ChildResult, child_result_type
+from sagas._wire.child_saga import (
+    CHILD_MEMO,
+    FOREIGN_WORK_MEMO,
+    INDEPENDENT_MEMO,
+    ChildMemo,
+    ChildResult,
+    IndependentMemo,
+    child_result_type,
+)
 from sagas._wire.chunked_text import split
 from sagas._wire.continued_state import (
     CONTINUED_STATE_MEMO,
@@ -183,6 +191,7 @@ from sagas.operator import _rescue as rescuing
 from sagas.operator import _rescue_request as asking
 from sagas.operator import _rescue_reset as reset
 from sagas.operator import _saga_list as searching
+from tests.temporal.fixtures.parcel_saga import ParcelSaga
 from tests.temporal.fixtures.section_saga import SectionSaga
 from tests.temporal.fixtures.trip_saga import TripSaga
 from workers import Settings, read_recordings
@@ -425,6 +434,7 @@ def _memos() -> "dict[str, Sample[Any]]":
     return {
         "child memo": as_payload(ChildMemo(parent_id="order-7", is_pivot=True)),
         "child memo, default": as_payload(ChildMemo()),
+        "independent memo": as_payload(IndependentMemo(parent_id="order-7")),
         "child memo, in a section": as_payload(inside),
         "forgotten steps": as_payload(
             _verbs.ForgottenSteps(reasons={"reserve-stock": "the shop has taken over"})
@@ -741,7 +751,13 @@ def names() -> dict[str, object]:
     """Names of headers, memos, updates, signals, types, codes, attributes and metrics."""
     return {
         "header": HEADER,
-        "memos": [CHILD_MEMO, CONTINUED_STATE_MEMO, FOREIGN_WORK_MEMO, _verbs.FORGOTTEN_MEMO],
+        "memos": [
+            CHILD_MEMO,
+            CONTINUED_STATE_MEMO,
+            FOREIGN_WORK_MEMO,
+            INDEPENDENT_MEMO,
+            _verbs.FORGOTTEN_MEMO,
+        ],
         "metadata of a state": STATE,
         "status": _status(),
         "search attribute": [SAGA_STATUS.name, SAGA_STATUS.indexed_value_type.name],
@@ -1534,7 +1550,7 @@ def replayer(runner: WorkflowRunner) -> Replayer:
 PACKAGES = (sagas, choreography)
 """Packages in which every model and enumeration has a sample, or a reason to need none."""
 
-WORKFLOWS: list[type] = [OrderSaga, PaymentSaga, TripSaga, SectionSaga]
+WORKFLOWS: list[type] = [OrderSaga, PaymentSaga, TripSaga, SectionSaga, ParcelSaga]
 """The workflows of the stored histories."""
 
 CONSTANTS: dict[str, Callable[[], dict[str, object]]] = {

@@ -12,10 +12,10 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from sagas import Saga, SagaError, SagaPlugin, StartError
-from sagas._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
 from sagas._client.saga_handle import SagaHandle
 from sagas._client.start import execute_saga
 from sagas._core.outcome import Outcome
+from sagas._core.saga_outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
 from sagas.operator import COMPLETE, SKIP, CompleteRequest, RemainingEffect, SagaNotFoundError, SkipRequest
 
 from ..fixtures.trip_participants import fails, rejects

@@ -8,9 +8,9 @@ from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus
 
-from sagas._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
 from sagas._client.saga_handle import SagaHandle
 from sagas._core.outcome import Outcome
+from sagas._core.saga_outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
 from sagas.operator import SKIP, PlannedCompensation, RemainingEffect, SkipRequest
 
 from ..fixtures.trip_participants import rejects

@@ -59,7 +59,7 @@ class Bank:
         workflows = [
             *[self.guide["loan_saga"].LoanSaga, self.guide["loan_book"].BookSaga],
             self.guide["loan_section"].ProtectedLoanSaga,
-            *[*children, *parents],
+            *[*children, *parents, self.guide["loan_batch"].BatchSaga],
         ]
         async with Worker(
             self.client,
@@ -392,6 +392,24 @@ async def test_an_insured_loan_is_compensated_with_its_children(bank: Bank) -> N
     assert await bank.story(refused) == ["compensate.insurance:insure-loan"]
     for loan in (paid, refused):
         await bank.replay(loan, family.InsuredLoanSaga)
+
+
+async def test_a_batch_pays_out_the_loans_that_can_be_paid(bank: Bank) -> None:
+    """The refused loan is compensated alone; a batch without a paid loan is compensated."""
+    batch, steps = bank.guide["loan_batch"].BatchSaga, bank.guide["loan_steps"]
+    endings: list[object] = []
+    for customers in (("ada", "trent"), ("trent",)):
+        loans = [steps.Loan(id=each, customer=each, amount=5_000) for each in customers]
+        handle = await start_saga(
+            bank.client, batch.run, loans, id=f"batch-{uuid4().hex[:8]}", task_queue=bank.task_queue
+        )
+        is_paid = "ada" in customers
+        endings.append(await bank.result(handle) if is_paid else (await bank.failure(handle)).details[0])
+        refused = bank.client.get_workflow_handle(f"{handle.id}/loan-trent")
+        assert await bank.story(refused) == ["reserve-funds", "pay-out", "compensate.reserve-funds"]
+        await bank.replay(handle, batch)
+
+    assert endings == [["t-ada"], "nothing_paid"]
 
 
 async def test_a_loan_without_an_insurer_goes_another_way(client: Client, guide: Guide) -> None:

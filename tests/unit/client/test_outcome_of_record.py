@@ -13,8 +13,8 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from sagas import StartError
-from sagas._client.outcome import Compensated, Completed, CutOff, Settled
 from sagas._client.outcome_of_record import manual_resolutions, outcome_of_record
+from sagas._core.saga_outcome import Compensated, Completed, CutOff, Settled
 from sagas._errors import CompensationRequestedError, RejectedError
 from sagas._history.closure import Closure, ClosureReader
 from sagas._history.event_values import PayloadReader

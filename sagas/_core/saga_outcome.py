@@ -4,10 +4,46 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
 
-from .._core.lifecycle import ManualResolution
-from .._history.preview import PlannedCompensation, RemainingEffect
+from pydantic import BaseModel, ConfigDict
+
+from .lifecycle import ManualResolution
+from .outcome import Outcome
 
 T_co = TypeVar("T_co", covariant=True)
+
+
+class PlannedCompensation(BaseModel):
+    """A compensation that would run.
+
+    Args:
+        address: The address of the compensated step.
+        activity: The type of the compensating activity.
+        branch: The number of the branch, where several branches would run in parallel: `1`, `2`; `2.1` is a
+            parallel branch inside of branch 2.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str
+    activity: str
+    branch: str = ""
+
+
+class RemainingEffect(BaseModel):
+    """An effect that would remain.
+
+    Args:
+        address: The address of the step, or of an independent saga.
+        outcome: The outcome of the step: done, started or unknown.
+        reason: The operator and the reason of a skipped compensation, the reason of a forgotten step, or the
+            id of an independent saga; else empty.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str
+    outcome: Outcome
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
