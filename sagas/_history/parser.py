@@ -304,6 +304,7 @@ class _Parser:
             task_queue=None if task_queue == self.record.task_queue else task_queue,
             is_pivot=memo.is_pivot,
             sections=memo.sections,
+            lost=memo.lost,
         )
         self._children[event.event_id] = child
         self.record.scheduled.append(child)

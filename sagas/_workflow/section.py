@@ -50,7 +50,7 @@ class Section:
             )
         outer = current_section()
         self._section = OpenSection(path=(*(outer.path if outer else ()), self._spec), outer=outer)
-        self._scope.under_way.add(self.address)
+        self._scope.under_way[self.address] = self._section.path
         enter_section(self._section)
         if self._timeout is not None:
             self._owner = asyncio.current_task()
@@ -71,11 +71,11 @@ class Section:
         try:
             failure = await self._failure(section, error)
             section.is_open = False
-            if failure is not None and _compensates(failure):
+            if failure is not None and is_failure(failure):
                 await self._compensate(section, failure)
         finally:
             section.is_open = False
-            self._scope.under_way.discard(self.address)
+            del self._scope.under_way[self.address]
 
     async def compensate(self) -> None:
         """Compensates the completed section: the steps of the section, in the order of the section.
@@ -129,7 +129,7 @@ class Section:
         self._owner.cancel()
 
 
-def _compensates(failure: BaseException) -> bool:
+def is_failure(error: BaseException) -> bool:
     """Whether a section compensates because of an error; a bug passes through."""
-    is_expected = isinstance(failure, (asyncio.CancelledError, SagaError))
-    return is_expected or workflow.is_failure_exception(failure)
+    is_expected = isinstance(error, (asyncio.CancelledError, SagaError))
+    return is_expected or workflow.is_failure_exception(error)
