@@ -161,7 +161,7 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
         check_update_arguments(input)
         try:
             return await super().handle_update_handler(input)
-        except SagaError as error:
+        except (SagaError, ExceptionGroup) as error:
             translated = update_error(context, error)
             if translated is error:
                 raise
