@@ -22,6 +22,7 @@ from ._errors import (
     FailureKind,
     RejectedError,
     SagaError,
+    SectionCompensatedError,
     StartError,
     UnknownOutcomeError,
 )
@@ -33,6 +34,7 @@ from ._version import __version__
 from ._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED
 from ._workflow.parallel import OnFailure
 from ._workflow.saga import Saga
+from ._workflow.section import Section
 
 __all__ = [
     "SAGA_COMPENSATED",
@@ -62,6 +64,8 @@ __all__ = [
     "SagaHandle",
     "SagaOutcome",
     "SagaPlugin",
+    "Section",
+    "SectionCompensatedError",
     "Settled",
     "StartError",
     "StartOptions",
