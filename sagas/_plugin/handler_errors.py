@@ -17,7 +17,7 @@ from .._errors import (
     TooLateError,
     wire_type_of,
 )
-from .._run.bugs import first_error_of, is_failure
+from .._run.bugs import first_error_of, is_failure, leaves_of
 from .._run.context import RunContext
 from .._wire.error_text import error_text
 from .._wire.failures import (
@@ -89,9 +89,7 @@ def refuse_to_parent(context: RunContext, error: BaseException) -> None:
 
 def _is_bug(error: BaseException) -> bool:
     """Whether the error fails the workflow task until the code is mended, as any other bug does."""
-    is_definition = isinstance(error, DefinitionError)
-    if isinstance(error, BaseExceptionGroup):
-        is_definition = error.subgroup(DefinitionError) is not None
+    is_definition = any(isinstance(each, DefinitionError) for each in leaves_of(error))
     return is_definition or not is_failure(error)
 
 

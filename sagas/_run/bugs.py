@@ -27,15 +27,28 @@ def is_failure(error: BaseException) -> bool:
     is_ours = isinstance(error, SagaError) and not isinstance(error, WireFormatError)
     if is_ours or isinstance(error, asyncio.CancelledError) or workflow.is_failure_exception(error):
         return True
-    return isinstance(error, BaseExceptionGroup) and all(map(is_failure, _leaves_of(error)))
+    leaves = leaves_of(error)
+    return leaves[0] is not error and all(map(is_failure, leaves))
 
 
 def first_error_of(error: Exception) -> Exception:
     """Returns the first error of a group, with the other errors as notes; any other error as it is."""
-    first, *others = _leaves_of(error)
+    first, *others = leaves_of(error)
     for other in others:
         first.add_note(f"and: {type(other).__name__}: {error_text(other)}")
     return cast("Exception", first)
+
+
+def leaves_of(error: BaseException) -> list[BaseException]:
+    """Returns the errors of a group at any depth, or the error alone."""
+    leaves, waiting = list[BaseException](), [error]
+    while waiting:
+        link = waiting.pop()
+        if isinstance(link, BaseExceptionGroup):
+            waiting += reversed(cast("BaseExceptionGroup[BaseException]", link).exceptions)
+        else:
+            leaves.append(link)
+    return leaves
 
 
 async def fail_task_for_bug(error: BaseException) -> None:
@@ -49,6 +62,11 @@ async def fail_task_for_bug(error: BaseException) -> None:
         await _fail_task(_reported(error))
 
 
+def reported(error: Exception) -> Exception:
+    """Returns a bug in a form that the log and the history can hold; a failure as it is."""
+    return error if is_failure(error) else _reported(error)
+
+
 async def _fail_task(error: Exception) -> None:
     """Fails the workflow task, and waits for the eviction of the workflow."""
 
@@ -59,32 +77,21 @@ async def _fail_task(error: Exception) -> None:
     await workflow.wait_condition(fail)
 
 
-def _leaves_of(error: BaseException) -> list[BaseException]:
-    """Returns the errors of a group at any depth, or the error alone."""
-    leaves, waiting = list[BaseException](), [error]
-    while waiting:
-        link = waiting.pop()
-        if isinstance(link, BaseExceptionGroup):
-            waiting += reversed(cast("BaseExceptionGroup[BaseException]", link).exceptions)
-        else:
-            leaves.append(link)
-    return leaves
-
-
 def _reported(error: BaseException) -> Exception:
     """Returns the bug, or a copy that can be written into the log and the history.
 
     The copy is no `FailureError`: such an error would close the workflow.
     """
     is_small = size_of_report(error) <= LARGEST_CAUSE
-    is_group = isinstance(error, BaseExceptionGroup)
+    leaves = leaves_of(error)
+    is_group = leaves[0] is not error
     safe = reportable(error)
     if isinstance(error, Exception) and safe is error and is_small and not is_group:
         return error
     text = error_text(error)
     if is_group:
-        leaves = (f"{type(each).__name__}: {error_text(each)}" for each in _leaves_of(error))
-        text = f"{text}: {'; '.join(leaves)}"
+        texts = (f"{type(each).__name__}: {error_text(each)}" for each in leaves)
+        text = f"{text}: {'; '.join(texts)}"
     named: type[Exception] = type(text_of(type(error).__name__), (Exception,), {})
     copy = named(text[:LONGEST_REASON])
     copy.__cause__ = safe.__cause__ if is_small and safe is not error else None
