@@ -215,8 +215,10 @@ async def test_timeline_reports_failing_workflow_code(harness: WorkerHarness, op
     assert timeline.task_failure is not None
     assert timeline.task_failure.reason.endswith(": 'pay' is a second pivot; a saga has one")
     since = f"{timeline.task_failure.since:%Y-%m-%d %H:%M:%S} UTC"
-    failure = f"the workflow code fails since {since}: {timeline.task_failure.reason} mend the code, and"
-    assert failure in " ".join(render_timeline(timeline).split())
+    failure = f"the workflow code fails since {since}: {timeline.task_failure.reason} caused by"
+    text = " ".join(render_timeline(timeline).split())
+    assert failure in text
+    assert "mend the code, and restart the workers step outcome" in text
     with pytest.raises(
         VerbRefusedError,
         match=r"workflow code fails \(.* 'pay' is .*\): mend the code, and restart the workers$",
