@@ -10,11 +10,12 @@ from temporalio import workflow
 
 from .._core.compensation import SectionSpec
 from .._errors import DefinitionError, TooLateError
+from .._run.bugs import fail_task_for_bug
 from .._run.cancellation_shield import CancellationShield
 from .._run.forward_check import check_forward, wait_until_forward
 from .._run.scope import Scope
 from .parallel import refuse_other_than_coroutines, with_notes
-from .section import Section, is_failure
+from .section import Section
 from .unit_compensation import UnitCompensation
 
 T = TypeVar("T")
@@ -98,8 +99,8 @@ class _Race(Generic[T]):
 
     @property
     def is_decided(self) -> bool:
-        """Whether an alternative has answered, or the code of an alternative has a bug."""
-        return self.winner is not None or any(each.has_bug for each in self.alternatives)
+        """Whether an alternative has answered."""
+        return self.winner is not None
 
     @property
     def has_failed(self) -> bool:
@@ -134,11 +135,8 @@ class _Race(Generic[T]):
         """The answer of the winner.
 
         Raises:
-            Exception: The bug of an alternative, or the first failure of all.
+            Exception: The first failure of all alternatives.
         """
-        bug = next((each.failure for each in self.alternatives if each.has_bug), None)
-        if bug is not None:
-            raise bug
         if self.winner is None:
             failures = [each.failure for each in self.alternatives if each.failure is not None]
             raise with_notes(failures, "alternative")
@@ -165,11 +163,6 @@ class _Alternative(Generic[T]):
         """Whether the alternative ended with a failure."""
         return self.failure is not None
 
-    @property
-    def has_bug(self) -> bool:
-        """Whether the code of the alternative has a bug, which fails the workflow task."""
-        return self.failure is not None and not is_failure(self.failure)
-
     def lose(self) -> None:
         """Cancels the alternative, which compensates from here on."""
         if self.is_lost:
@@ -181,11 +174,9 @@ class _Alternative(Generic[T]):
 
     async def _protect(self, body: Coroutine[object, None, T]) -> None:
         try:
-            await self.shield.protect(self._run(body))
-        except Exception as error:
-            # The race, or the end of the saga, raises bugs; a failure has lost the race.
-            if not is_failure(error):
-                raise
+            # The race raises the first failure; a failure after the race changes nothing.
+            with suppress(Exception):
+                await self.shield.protect(self._run(body))
         finally:
             body.close()  # The section may have been refused.
 
@@ -195,6 +186,7 @@ class _Alternative(Generic[T]):
                 answer = await body
                 check_forward(self._scope)
             except Exception as error:
+                await fail_task_for_bug(error)
                 self.failure = error
                 raise
             if self._race.winner is not None:

@@ -164,20 +164,11 @@ class ForwardExecution:
         self._refuse_steps_in_doubt()
 
     async def wait_for_lost_alternatives(self) -> None:
-        """Waits until every lost alternative is compensated.
-
-        Raises:
-            Exception: The code of an alternative has a bug.
-        """
+        """Waits until every lost alternative is compensated."""
         tasks = self._scope.lost_alternatives
-        if not tasks:
-            return
         while not all(task.done() for task in tasks):
             await workflow.wait_condition(lambda: all(task.done() for task in tasks))
             await wait_until_forward(self._scope)
-        for task in tasks:
-            if not task.cancelled():
-                task.result()
 
     async def wait_for_other_steps(self) -> None:
         """Waits until the saga may go forward and no step of a handler is under way or waits to begin.

@@ -272,7 +272,7 @@ MUTATIONS = [
     Mutation(
         "a section inside of a lost alternative is not lost",
         "any(each.address in self.lost for each in sections)",
-        "tuple(sections)[-1].address in self.lost",
+        "any(each.address in self.lost for each in tuple(sections)[-1:])",
     ),
     Mutation(
         "a single step is not compensated alone", "self._plan([entry], len(entry.sections), self.order)", "()"
@@ -361,7 +361,7 @@ def check_all(state: CheckedState) -> int:
 
 def test_the_ledger_itself_agrees_with_the_oracle() -> None:
     """The comparison accepts the original, and compares thousands of ledgers."""
-    assert sum(map(check_all, sampled_states(Ledger))) == 16_912
+    assert sum(map(check_all, sampled_states(Ledger))) == 18_516
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.effect)
@@ -377,7 +377,7 @@ def test_every_mutant_is_detected(mutation: Mutation) -> None:
 def test_mutants_that_need_large_sagas_are_detected_by_large_sagas(mutation: Mutation) -> None:
     """Smaller sagas do not detect these mutants."""
     mutant = mutation.mutant()
-    assert sum(map(check_all, sampled_states(mutant))) == 16_912
+    assert sum(map(check_all, sampled_states(mutant))) == 18_516
 
     with pytest.raises(BrokenPromiseError):
         sum(map(check_all, deep_states(mutant)))
