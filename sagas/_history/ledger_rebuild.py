@@ -196,6 +196,7 @@ def _enter_step(
         address,
         spec.to_pending(address, message) if spec and not lifecycle.is_past_pivot else None,
         is_best_effort=purpose is Purpose.BEST_EFFORT,
+        is_read_only=first.header.is_read_only,
     )
     result = outcome_of_attempts(activities)
     if purpose is Purpose.RETRIABLE and address in manually_resolved(record):

@@ -1,6 +1,7 @@
 """Builds timelines from the records of sagas."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from operator import itemgetter
 
 from .._core.activity_outcome import ActivityOutcome
@@ -16,6 +17,7 @@ from .._wire.rescue import RESCUE_TYPE, RescueRequest
 from .._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT
 from .closure import CloseStatus, Closure
 from .ledger_rebuild import RebuiltSaga, RecoveryDirection, outcome_of_attempts, rebuild_saga
+from .preview import RemainingEffect, build_preview
 from .saga_record import (
     LEDGER_PURPOSES,
     ActivityRecord,
@@ -31,6 +33,7 @@ from .timeline import (
     CancelRequest,
     CompensationLine,
     CompensationState,
+    ForeignLine,
     PendingWait,
     StepLine,
     TaskFailure,
@@ -41,7 +44,8 @@ from .unresolved_children import unresolved_children
 
 def build_timeline(record: SagaRecord) -> Timeline:
     """Builds the timeline of a saga, including children and rescues."""
-    rebuilt, record = rebuild_saga(record), with_superseded_runs(record)
+    rebuilt, remaining = rebuild_saga(record), _remaining_effects(record)
+    record = with_superseded_runs(record)
     closure, failure = record.closure, record.task_failure
     status = _status_of(record, rebuilt)
     return Timeline(
@@ -57,6 +61,8 @@ def build_timeline(record: SagaRecord) -> Timeline:
         code=closure.code if closure else "",
         reason=closure.reason if closure else "",
         steps=tuple(_steps(record, rebuilt)),
+        foreign_work=tuple(ForeignLine.model_validate(asdict(work)) for work in record.foreign_work),
+        remaining_effects=remaining,
         task_failure=TaskFailure(reason=failure.reason, since=failure.at)
         if failure and closure is None
         else None,
@@ -69,6 +75,16 @@ def build_timeline(record: SagaRecord) -> Timeline:
         continued_as=record.continued_as,
         rescues=tuple(map(build_timeline, record.own_rescues)),
     )
+
+
+def _remaining_effects(record: SagaRecord) -> tuple[RemainingEffect, ...]:
+    """The effects that stay; a saga that goes forward has a preview instead, and a child's root lists all."""
+    if record.parent or record.type == RESCUE_TYPE:
+        return ()
+    preview = build_preview(record)
+    is_backward = preview.recovery_direction is RecoveryDirection.BACKWARD and not preview.has_completed
+    has_left = preview.is_compensating or record.closure is not None
+    return preview.remaining_effects if is_backward and has_left else ()
 
 
 def _waits(record: SagaRecord, status: str, direction: RecoveryDirection) -> Iterator[PendingWait]:
@@ -159,6 +175,7 @@ def _step_line(record: SagaRecord, rebuilt: RebuiltSaga, activities: list[Activi
         activity=first.activity,
         started_at=first.scheduled_at,
         ended_at=last.ended_at,
+        effect=first.header.effect,
         attempts=sum(each.attempts for each in activities if each.header.purpose is not Purpose.PROBE),
         code=failure.code,
         reason=failure.reason,

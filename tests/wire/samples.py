@@ -102,7 +102,13 @@ from sagas import (
 )
 from sagas._core import ids as _keys
 from sagas._core.activity_policy import ActivityPolicy
-from sagas._core.compensation import CompensationSpec, ParallelCompensations, PendingCompensation
+from sagas._core.compensation import (
+    CompensationSpec,
+    ParallelCompensations,
+    PendingCompensation,
+    StepAfterCompensation,
+)
+from sagas._core.effect_class import EffectClass
 from sagas._core.ledger import Ledger
 from sagas._core.lifecycle import Phase
 from sagas._core.outcome import Outcome
@@ -385,6 +391,7 @@ def ledger(phase: Phase = Phase.COMPENSATING) -> LedgerSnapshot:
         book.start(address, BARE.model_copy(update={"address": address}))
         book.fail(address, outcome)
     book.start(book.next_address("send-news"), is_best_effort=True)
+    book.start(book.next_address("check-credit"), is_read_only=True)
     book.start(book.next_address("payment"), is_child=True)
     book.complete_child("payment", (PARALLEL, RICH))
     book.start(book.next_address("trip"), is_child=True)
@@ -396,7 +403,12 @@ CONTINUED = ContinuedState(
     ledger=ledger(),
     started_at=WHEN,
     published_status=Status.COMPENSATING,
-    after_compensation=(BARE, RICH),
+    after_compensation=(
+        *(StepAfterCompensation.model_validate(dict(each)) for each in (BARE, RICH)),
+        StepAfterCompensation(
+            address="tell-customer", activity="tell", arguments=(), effect=EffectClass.READ_ONLY
+        ),
+    ),
     manual_resolutions={"payment:take-money": "completed-manually", "reserve-seat": "skipped"},
     audit_trail=(HOLD_ENTRY, DECIDED),
     unconsumed_events={"visa": [{"number": "v"}, "w"]},
@@ -496,7 +508,19 @@ def activity_headers() -> dict[str, Sample[Any]]:
     usual = as_header(action_header(PLAIN_STEP, Purpose.STEP, scope, order))
     whole = CompensationSpec(activity="give-back", takes_result=True, task_queue="bank", policy=PATIENT)
     header = ActivityHeader(purpose=Purpose.STEP, compensation=whole, rejections=("a", "b"))
-    return {**full, **plain, "step, usual": usual, "with result": as_payload(header)}
+    classes = {
+        f"step, {step.effect.value}": as_header(action_header(step, Purpose.STEP, scope, order))
+        for step in (action(RESERVE).read_only(), action(RESERVE).irreversible())
+    }
+    after = as_header(plain_header(Purpose.AFTER_COMPENSATION, EffectClass.READ_ONLY))
+    return {
+        **full,
+        **plain,
+        **classes,
+        "step, usual": usual,
+        "with result": as_payload(header),
+        "after compensation, read-only": after,
+    }
 
 
 # --- orchestration: errors ------------------------------------------------------------------------------

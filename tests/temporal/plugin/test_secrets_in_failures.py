@@ -59,7 +59,7 @@ class ChargeSaga:
     async def run(self, charge: Charge) -> None:
         if charge.way == "before the block":
             Charge.model_validate(WRONG)
-        async with Saga() as saga:
+        async with Saga(foreign_activities={"book-flight"}) as saga:
             saga.expect("paid", Charge)
             await saga.step(STEPS["hotel"], TripPlan(do=()))
             await self._misread(saga, charge.way)

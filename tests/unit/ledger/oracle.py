@@ -31,6 +31,9 @@ class StepKind(StrEnum):
     BEST_EFFORT = "best-effort"
     """A best effort whose compensation takes no result."""
     BARE = "step without compensation"
+    """A step of a history without effect classes."""
+    READ_ONLY = "read-only step"
+    """A step without an effect."""
     CHILD = "child"
     PIVOT = "pivot"
 
@@ -68,7 +71,7 @@ def expected_effects(step: ExpectedStep, scope: CompensationScope) -> PlanShape:
     if step.kind is StepKind.CHILD:
         # A failed child has compensated by itself; the effects of an unresolved child are unknown.
         return step.pending if step.outcome is Outcome.DONE else ()
-    if step.kind in (StepKind.BARE, StepKind.PIVOT):
+    if step.kind in (StepKind.BARE, StepKind.READ_ONLY, StepKind.PIVOT):
         return ()
     counts_rejections = scope is CompensationScope.ATTEMPTED and step.outcome is Outcome.REJECTED
     return step.address if step.outcome in MAY_HAVE_HAPPENED or counts_rejections else ()
@@ -105,13 +108,14 @@ def unresolved_children(saga: SagaState) -> tuple[str, ...]:
 def steps_in_doubt(saga: SagaState, scope: CompensationScope) -> tuple[str, ...]:
     """P2: the steps with a possible unexpected effect; a saga with a step in doubt cannot complete.
 
-    A best effort may end with any outcome. A rejection may leave an effect if the scope compensates rejected
-    actions and the action has a compensation. An open step is not known to be done.
+    A best effort may end with any outcome, and a read-only step leaves no effect. A rejection may leave an
+    effect if the scope compensates rejected actions and the action has a compensation. An open step is not
+    known to be done.
     """
     return tuple(
         step.address
         for step in saga.steps
-        if step.kind is not StepKind.BEST_EFFORT
+        if step.kind not in (StepKind.BEST_EFFORT, StepKind.READ_ONLY)
         and (
             step.outcome in (Outcome.UNKNOWN, Outcome.STARTED)
             or (step.outcome is Outcome.REJECTED and expected_effects(step, scope) != ())

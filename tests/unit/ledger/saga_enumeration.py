@@ -54,6 +54,7 @@ class CheckedState:
                 _compensation(address, kind),
                 is_child=kind is StepKind.CHILD,
                 is_best_effort=kind is StepKind.BEST_EFFORT,
+                is_read_only=kind is StepKind.READ_ONLY,
             )
         saga = replace(self.saga, steps=(*self.saga.steps, ExpectedStep(address, kind)))
         return CheckedState(saga, ledgers, (*self.names, name))
