@@ -40,7 +40,8 @@ class RemainingEffect(BaseModel):
     Args:
         address: The address of the step, or the name of foreign work.
         outcome: The outcome of the step: done, started or unknown. A read-only step has no effect.
-        reason: The operator and the reason of a skipped compensation, or the kind of foreign work; else
+        reason: The operator and the reason of a skipped compensation, the reason of a forgotten step, or the
+            kind of foreign work; else
             empty.
     """
 
@@ -181,17 +182,19 @@ def _remaining_effects(record: SagaRecord, planned: Set[str] = frozenset()) -> I
         for verb in each.verbs
         if verb.entry.verb == SKIP
     }
+    forgotten = {address: f"forgotten: {each.reason}" for address, each in record.forgotten.items()}
+    reasons = forgotten | skipped
     compensated = (ledger.compensated - skipped.keys()) | planned
     for address, entry in ledger.entries.items():
         has_effect = not (entry.is_child or entry.is_read_only) and entry.outcome in MAY_HAVE_HAPPENED
         if has_effect and address not in compensated:
-            yield RemainingEffect(address=address, outcome=entry.outcome, reason=skipped.get(address, ""))
+            yield RemainingEffect(address=address, outcome=entry.outcome, reason=reasons.get(address, ""))
     for child in record.children:
         for effect in _remaining_effects(child.record) if child.record else ():
             address = in_parent(child.address, effect.address)
             if address not in compensated:
                 # The parent runs the compensations of a completed child.
-                reason = effect.reason or skipped.get(address, "")
+                reason = effect.reason or reasons.get(address, "")
                 yield effect.model_copy(update={"address": address, "reason": reason})
     for activity in record.activities:
         is_after = activity.header.purpose is Purpose.AFTER_COMPENSATION and not activity.header.is_read_only

@@ -84,6 +84,7 @@ class StepLine(_Model):
             without effect classes.
         superseded_run_id: The superseded run of the step; empty for a step of the current run.
         manual_resolution: The manual resolution; the outcome is then the operator's decision.
+        sections: The addresses of the sections around the step, the outermost first.
     """
 
     address: str
@@ -100,6 +101,7 @@ class StepLine(_Model):
     effect: EffectClass | None = None
     superseded_run_id: str = ""
     manual_resolution: ManualResolution | None = None
+    sections: tuple[str, ...] = ()
 
 
 class ForeignLine(_Model):
@@ -171,6 +173,8 @@ class Timeline(_Model):
             first step is not known.
         remaining_effects: The effects that stay although the saga compensates or has ended; empty for a saga
             that goes forward or has completed, and for a child.
+        compensating_units: The addresses of the sections and single steps that the saga compensates while
+            going forward.
         task_failure: The failure of the workflow code, which must be fixed before the saga can go on.
         waits: The conditions for which the saga waits.
         audit_trail: The audit trail.
@@ -194,6 +198,7 @@ class Timeline(_Model):
     steps: tuple[StepLine, ...] = ()
     foreign_work: tuple[ForeignLine, ...] = ()
     remaining_effects: tuple[RemainingEffect, ...] = ()
+    compensating_units: tuple[str, ...] = ()
     task_failure: TaskFailure | None = None
     waits: tuple[PendingWait, ...] = ()
     audit_trail: tuple[AuditEntry, ...] = ()

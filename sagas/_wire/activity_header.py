@@ -11,7 +11,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
-from .._core.compensation import CompensationOrder, CompensationScope, CompensationSpec
+from .._core.compensation import CompensationOrder, CompensationScope, CompensationSpec, SectionSpec
 from .._core.effect_class import EffectClass
 from .._core.ids import address_of
 from .._core.purpose import Purpose
@@ -36,6 +36,8 @@ class ActivityHeader(StoredModel):
         order: The order of the compensations of the saga.
         effect: The effect class of a read-only or irreversible step. None for a step with a compensation, for
             a bare action, and in histories that were recorded without effect classes.
+        sections: The sections around the step, the outermost first.
+        unit: For a compensation while the saga goes forward: the address of the compensated section or step.
     """
 
     purpose: Purpose
@@ -43,6 +45,8 @@ class ActivityHeader(StoredModel):
     rejections: tuple[str, ...] = ()
     scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
+    sections: tuple[SectionSpec, ...] = ()
+    unit: str = ""
     effect: EffectClass | None = None
 
     @property
@@ -57,6 +61,7 @@ def action_header(
     purpose: Purpose,
     scope: CompensationScope,
     order: CompensationOrder,
+    sections: tuple[SectionSpec, ...] = (),
 ) -> Payload:
     """The header of the activity of an action."""
     # After the pivot nothing is compensated.
@@ -71,14 +76,15 @@ def action_header(
             scope=scope,
             order=order,
             effect=effect_of(action),
+            sections=sections,
         )
     )
 
 
 @lru_cache(maxsize=64)
-def plain_header(purpose: Purpose, effect: EffectClass | None = None) -> Payload:
-    """The header of an activity without a compensation, outside of the ledger."""
-    return _payload(ActivityHeader(purpose=purpose, effect=effect))
+def plain_header(purpose: Purpose, *, unit: str = "", effect: EffectClass | None = None) -> Payload:
+    """The header of an activity outside of the ledger, with the unit of a compensation."""
+    return _payload(ActivityHeader(purpose=purpose, unit=unit, effect=effect))
 
 
 def effect_of(action: Step[Any, Any] | Action[Any, Any]) -> EffectClass | None:

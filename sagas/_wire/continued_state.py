@@ -5,7 +5,13 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-from .._core.compensation import CompensationOrder, CompensationScope, PlanItem, StepAfterCompensation
+from .._core.compensation import (
+    CompensationOrder,
+    CompensationScope,
+    PlanItem,
+    SectionSpec,
+    StepAfterCompensation,
+)
 from .._core.ledger import Ledger, LedgerEntry
 from .._core.lifecycle import ManualResolution, Phase
 from .._core.outcome import Outcome
@@ -29,6 +35,7 @@ class EntrySnapshot(BaseModel):
     compensations: tuple[PlanItem, ...] = ()
     is_child: bool = False
     is_best_effort: bool = False
+    sections: tuple[SectionSpec, ...] = ()
     is_read_only: bool = False
 
     @model_serializer(mode="wrap")
@@ -67,6 +74,7 @@ class LedgerSnapshot(BaseModel):
                     is_child=entry.is_child,
                     is_best_effort=entry.is_best_effort,
                     is_read_only=entry.is_read_only,
+                    sections=entry.sections,
                 )
                 for address, entry in ledger.entries.items()
             },
@@ -87,6 +95,7 @@ class LedgerSnapshot(BaseModel):
                     is_child=each.is_child,
                     is_best_effort=each.is_best_effort,
                     is_read_only=each.is_read_only,
+                    sections=each.sections,
                 )
                 for address, each in self.entries.items()
             },

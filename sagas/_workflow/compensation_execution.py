@@ -119,7 +119,7 @@ class CompensationExecution:
             arguments=step.arguments,
             activity_id=address,
             summary=words(step.address),
-            header=plain_header(Purpose.AFTER_COMPENSATION, step.effect),
+            header=plain_header(Purpose.AFTER_COMPENSATION, effect=step.effect),
         )
         outcome = await run_attempts(call, worker_timeout=LONGEST_WAIT_FOR_WORKER)
         if outcome.outcome is not Outcome.DONE:

@@ -81,6 +81,8 @@ def _status(saga: SagaSummary) -> str:
 def _timeline(timeline: Timeline, width: int) -> Iterator[str]:
     yield f"{timeline.id}  {timeline.type}  {timeline.status.upper()}"
     yield _progress(timeline)
+    for unit in timeline.compensating_units:
+        yield f"compensates {unit}, and goes on afterwards"
     if timeline.task_failure is not None:
         yield _task_failure(timeline.task_failure)
     for wait in timeline.waits:
@@ -160,7 +162,7 @@ def _rows(
 def _row(line: StepLine, since: datetime | None, indent: str) -> tuple[str, ...]:
     kinds = [line.purpose] if line.purpose != "step" else []
     kinds += [line.effect.value] if line.effect is EffectClass.READ_ONLY else []
-    name = f"{line.address} ({', '.join(kinds)})" if kinds else line.address
+    name = "/".join((*line.sections, line.address)) + (f" ({', '.join(kinds)})" if kinds else "")
     start = f"+{_duration(line.started_at - since)}" if since else ""
     duration = _duration(line.ended_at - line.started_at) if line.ended_at else ""
     states = ", ".join(dict.fromkeys(STATES[each.state] for each in line.compensations))

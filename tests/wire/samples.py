@@ -106,6 +106,7 @@ from sagas._core.compensation import (
     CompensationSpec,
     ParallelCompensations,
     PendingCompensation,
+    SectionSpec,
     StepAfterCompensation,
 )
 from sagas._core.effect_class import EffectClass
@@ -166,6 +167,8 @@ from sagas.operator import (
     CompensationLine,
     CompensationState,
     CompleteRequest,
+    ForeignKind,
+    ForeignLine,
     OperatorRequest,
     PendingWait,
     PlannedCompensation,
@@ -184,6 +187,7 @@ from sagas.operator import _rescue as rescuing
 from sagas.operator import _rescue_request as asking
 from sagas.operator import _rescue_reset as reset
 from sagas.operator import _saga_list as searching
+from tests.temporal.fixtures.section_saga import SectionSaga
 from tests.temporal.fixtures.trip_saga import TripSaga
 from workers import Settings, read_recordings
 from workers._cli.operator_commands import CommandResult, ListedStatus, _json, _json_list
@@ -426,6 +430,18 @@ REQUEST = rescue.RescueRequest(
 )
 
 
+def _memos() -> "dict[str, Sample[Any]]":
+    inside = ChildMemo(parent_id="order-7", sections=(SectionSpec(address="maple"),))
+    return {
+        "child memo": as_payload(ChildMemo(parent_id="order-7", is_pivot=True)),
+        "child memo, default": as_payload(ChildMemo()),
+        "child memo, in a section": as_payload(inside),
+        "forgotten steps": as_payload(
+            _verbs.ForgottenSteps(reasons={"reserve-stock": "the shop has taken over"})
+        ),
+    }
+
+
 def models() -> dict[str, Sample[Any]]:
     """Inputs, results, memos, signals and updates of workflows and activities."""
     closed: ChildResult[Any] = child_result_type(dict[str, int])(
@@ -453,8 +469,7 @@ def models() -> dict[str, Sample[Any]]:
         **{f"ledger, {phase.value}": as_payload(ledger(phase)) for phase in TRAVELLING_PHASES},
         "continued state, default": as_payload(ContinuedState(ledger=LedgerSnapshot())),
         "continued state": as_payload(CONTINUED),
-        "child memo": as_payload(ChildMemo(parent_id="order-7", is_pivot=True)),
-        "child memo, default": as_payload(ChildMemo()),
+        **_memos(),
         "child result": as_payload(closed, child_result_type(dict[str, int])),
         "child result, default": as_payload(bare, child_result_type(str)),
         "probe result, done": as_payload(finding, ProbeResult[str]),
@@ -512,11 +527,16 @@ def activity_headers() -> dict[str, Sample[Any]]:
         f"step, {step.effect.value}": as_header(action_header(step, Purpose.STEP, scope, order))
         for step in (action(RESERVE).read_only(), action(RESERVE).irreversible())
     }
-    after = as_header(plain_header(Purpose.AFTER_COMPENSATION, EffectClass.READ_ONLY))
+    after = as_header(plain_header(Purpose.AFTER_COMPENSATION, effect=EffectClass.READ_ONLY))
+    section = SectionSpec(address="maple", order=CompensationOrder.PARALLEL)
+    inside = ActivityHeader(purpose=Purpose.STEP, sections=(section,))
+    unit = ActivityHeader(purpose=Purpose.COMPENSATION, unit="maple")
+    units = {"in a section": as_payload(inside), "compensation of a section": as_payload(unit)}
     return {
         **full,
         **plain,
         **classes,
+        **units,
         "step, usual": usual,
         "with result": as_payload(header),
         "after compensation, read-only": after,
@@ -734,6 +754,8 @@ ENUMS: dict[str, type[StrEnum]] = {
     "state of a key": fence_decision.KeyState,
     "recovery direction": RecoveryDirection,
     "close status": CloseStatus,
+    "effect class": EffectClass,
+    "kind of foreign work": ForeignKind,
     "state of a compensation": CompensationState,
     "decision of a rescue": rescuing.RescueDecision,
     "listed status": ListedStatus,
@@ -744,7 +766,7 @@ def names() -> dict[str, object]:
     """Names of headers, memos, updates, signals, types, codes, attributes and metrics."""
     return {
         "header": HEADER,
-        "memos": [CHILD_MEMO, CONTINUED_STATE_MEMO, FOREIGN_WORK_MEMO],
+        "memos": [CHILD_MEMO, CONTINUED_STATE_MEMO, FOREIGN_WORK_MEMO, _verbs.FORGOTTEN_MEMO],
         "metadata of a state": STATE,
         "status": _status(),
         "search attribute": [SAGA_STATUS.name, SAGA_STATUS.indexed_value_type.name],
@@ -1500,6 +1522,16 @@ def _timeline() -> Timeline:
         code="c",
         reason="r",
         steps=(_step_line(),),
+        foreign_work=(
+            ForeignLine(
+                name="send_mail",
+                kind=ForeignKind.LOCAL_ACTIVITY,
+                outcome=Outcome.DONE,
+                started_at=WHEN,
+                ended_at=LATER,
+            ),
+        ),
+        remaining_effects=(RemainingEffect(address="send-news", outcome=Outcome.UNKNOWN),),
         task_failure=TaskFailure(reason="a bug", since=WHEN),
         waits=(PendingWait(condition=NEXT_ATTEMPT, until=LATER),),
         audit_trail=(HOLD_ENTRY, DECIDED),
@@ -1537,7 +1569,7 @@ def replayer(runner: WorkflowRunner) -> Replayer:
 PACKAGES = (sagas, choreography)
 """Packages in which every model and enumeration has a sample, or a reason to need none."""
 
-WORKFLOWS: list[type] = [OrderSaga, PaymentSaga, TripSaga]
+WORKFLOWS: list[type] = [OrderSaga, PaymentSaga, TripSaga, SectionSaga]
 """The workflows of the stored histories."""
 
 CONSTANTS: dict[str, Callable[[], dict[str, object]]] = {

@@ -117,7 +117,7 @@ def test_header_has_the_effect_class_where_no_compensation_says_it(
 
 def test_plain_header_has_the_effect_class_of_a_step_after_compensation() -> None:
     """A read-only step after the compensation leaves no effect."""
-    header = read_header(plain_header(Purpose.AFTER_COMPENSATION, EffectClass.READ_ONLY))
+    header = read_header(plain_header(Purpose.AFTER_COMPENSATION, effect=EffectClass.READ_ONLY))
 
     assert header.is_read_only
 
@@ -134,6 +134,8 @@ def test_header_has_no_business_data(what: Step[str, int]) -> None:
         "rejections",
         "scope",
         "order",
+        "sections",
+        "unit",
         "effect",
     }
     assert set(CompensationSpec.model_fields) == {"activity", "takes_result", "task_queue", "policy"}
