@@ -13,12 +13,13 @@ from ._declarations.activity_options import ActivityOptions
 from ._declarations.data_access import DataAccess
 from ._declarations.operation import Operation
 from ._declarations.probe_result import ProbeResult
-from ._declarations.step import Action, Step, action
+from ._declarations.step import Action, IrreversibleStep, Step, action
 from ._errors import (
     CompensationRequestedError,
     DeadlineExceededError,
     DefinitionError,
     DuplicateSagaError,
+    FailureKind,
     RejectedError,
     SagaError,
     SectionCompensatedError,
@@ -52,7 +53,9 @@ __all__ = [
     "DefinitionError",
     "DuplicateSagaError",
     "ExpectedEvent",
+    "FailureKind",
     "InvalidField",
+    "IrreversibleStep",
     "OnFailure",
     "Operation",
     "ProbeResult",

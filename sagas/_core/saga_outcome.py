@@ -33,10 +33,10 @@ class RemainingEffect(BaseModel):
     """An effect that would remain.
 
     Args:
-        address: The address of the step, or of an independent saga.
-        outcome: The outcome of the step: done, started or unknown.
-        reason: The operator and the reason of a skipped compensation, the reason of a forgotten step, or the
-            id of an independent saga; else empty.
+        address: The address of the step or of an independent saga, or the name of foreign work.
+        outcome: The outcome of the step: done, started or unknown. A read-only step has no effect.
+        reason: The operator and the reason of a skipped compensation, the reason of a forgotten step, the
+            kind of foreign work, or the id of an independent saga; else empty.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -1,6 +1,8 @@
 """Builds timelines from the records of sagas."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
 from operator import itemgetter
 
 from .._core.activity_outcome import ActivityOutcome
@@ -9,7 +11,8 @@ from .._core.ids import in_parent
 from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
-from .._core.status import Status, has_ended
+from .._core.saga_outcome import RemainingEffect
+from .._core.status import FAILING_CODE, Status, has_ended
 from .._wire.failures import SAGA_REFUSED
 from .._wire.operator_requests import AuditEntry
 from .._wire.rescue import RESCUE_TYPE, RescueRequest
@@ -22,6 +25,7 @@ from .ledger_rebuild import (
     outcome_of_independent,
     rebuild_saga,
 )
+from .preview import build_preview
 from .saga_record import (
     LEDGER_PURPOSES,
     ActivityRecord,
@@ -38,6 +42,7 @@ from .timeline import (
     CancelRequest,
     CompensationLine,
     CompensationState,
+    ForeignLine,
     PendingWait,
     StepLine,
     TaskFailure,
@@ -48,15 +53,18 @@ from .unresolved_children import unresolved_children
 
 def build_timeline(record: SagaRecord) -> Timeline:
     """Builds the timeline of a saga, including children and rescues."""
-    rebuilt, record = rebuild_saga(record), with_superseded_runs(record)
+    rebuilt, remaining = rebuild_saga(record), _remaining_effects(record)
+    record = with_superseded_runs(record)
     closure, failure = record.closure, record.task_failure
-    status = _status_of(record, rebuilt)
+    status = published = _status_of(record, rebuilt)
+    if failure and closure is None and not has_ended(published, is_child=bool(record.parent)):
+        status = FAILING_CODE
     return Timeline(
         id=record.id,
         run_id=record.run_id,
         type=record.type,
         status=status,
-        status_at=record.status_at if status == record.status else None,
+        status_at=_status_at(record, status),
         recovery_direction=rebuilt.direction,
         started_at=record.started_at,
         ended_at=closure and closure.closed_at,
@@ -64,11 +72,13 @@ def build_timeline(record: SagaRecord) -> Timeline:
         code=closure.code if closure else "",
         reason=closure.reason if closure else "",
         steps=tuple(_steps(record, rebuilt)),
+        foreign_work=tuple(ForeignLine.model_validate(asdict(work)) for work in record.foreign_work),
+        remaining_effects=remaining,
         compensating_units=_compensating_units(record) if closure is None else (),
-        task_failure=TaskFailure(reason=failure.reason, since=failure.at)
+        task_failure=TaskFailure(reason=failure.reason, since=failure.at, causes=failure.causes)
         if failure and closure is None
         else None,
-        waits=tuple(_waits(record, status, rebuilt.direction)) if closure is None else (),
+        waits=tuple(_waits(record, published, rebuilt.direction)) if closure is None else (),
         audit_trail=tuple(_audit_trail(record)),
         cancel_requests=tuple(
             CancelRequest(at=each.at, reason=each.reason) for each in record.cancel_requests
@@ -78,6 +88,23 @@ def build_timeline(record: SagaRecord) -> Timeline:
         continued_as=record.continued_as,
         rescues=tuple(map(build_timeline, record.own_rescues)),
     )
+
+
+def _status_at(record: SagaRecord, status: str) -> datetime | None:
+    """The time since which the saga has a status; None for an unpublished status."""
+    if status == FAILING_CODE:
+        return record.task_failure and record.task_failure.at
+    return record.status_at if status == record.status else None
+
+
+def _remaining_effects(record: SagaRecord) -> tuple[RemainingEffect, ...]:
+    """The effects that stay; a saga that goes forward has a preview instead, and a child's root lists all."""
+    if record.parent or record.type == RESCUE_TYPE:
+        return ()
+    preview = build_preview(record)
+    is_backward = preview.recovery_direction is RecoveryDirection.BACKWARD and not preview.has_completed
+    has_left = preview.is_compensating or record.closure is not None
+    return preview.remaining_effects if is_backward and has_left else ()
 
 
 def _waits(record: SagaRecord, status: str, direction: RecoveryDirection) -> Iterator[PendingWait]:
@@ -210,6 +237,7 @@ def _step_line(record: SagaRecord, rebuilt: RebuiltSaga, activities: list[Activi
         activity=first.activity,
         started_at=first.scheduled_at,
         ended_at=last.ended_at,
+        effect=first.header.effect,
         attempts=sum(each.attempts for each in activities if each.header.purpose is not Purpose.PROBE),
         code=failure.code,
         reason=failure.reason,

@@ -1,5 +1,6 @@
 """What operators need: a client with verbs, the models of its results, and their rendering as text."""
 
+from .._core.effect_class import EffectClass
 from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.saga_outcome import PlannedCompensation, RemainingEffect
@@ -8,10 +9,12 @@ from .._errors import NoWorkerError, SagaNotFoundError, VerbRefusedError, WireFo
 from .._history.closure import CloseStatus
 from .._history.ledger_rebuild import RecoveryDirection
 from .._history.preview import Preview
+from .._history.saga_record import ForeignKind
 from .._history.timeline import (
     CancelRequest,
     CompensationLine,
     CompensationState,
+    ForeignLine,
     PendingWait,
     StepLine,
     TaskFailure,
@@ -60,6 +63,9 @@ __all__ = [
     "CompensationLine",
     "CompensationState",
     "CompleteRequest",
+    "EffectClass",
+    "ForeignKind",
+    "ForeignLine",
     "ManualResolution",
     "NoWorkerError",
     "OperatorRequest",

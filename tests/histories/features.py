@@ -1,5 +1,6 @@
 """Records trips with every feature that the examples do not use."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +22,12 @@ from sagas.operator import (
     SkipRequest,
 )
 from tests.temporal.conftest import FLAGS
-from tests.temporal.fixtures.parcel_saga import ParcelPlan, ParcelSaga, parcel
 from tests.temporal.fixtures.section_saga import SectionPlan, SectionSaga, maple
 from tests.temporal.fixtures.trip_participants import Response, fails, rejects, returns
 from tests.temporal.fixtures.trip_plan import Booking, TripPlan
 from tests.temporal.fixtures.trip_saga import TripSaga
 from tests.temporal.fixtures.worker_harness import Handle, WorkerHarness
+from tests.temporal.independent.parcel_saga import ParcelPlan, ParcelSaga, parcel
 from workers._histories.recorder import record_history
 from workers._servers.temporal_server import find_temporal_program
 
@@ -51,6 +52,16 @@ class Trip:
     responses: tuple[tuple[str, Response], ...] = ()
     external_act: ExternalAct | None = None
     rescues: tuple[str, ...] = ()
+
+
+def takes(seconds: float) -> Response:
+    """The participant answers late."""
+
+    async def respond() -> object:
+        await asyncio.sleep(seconds)
+        return None
+
+    return respond
 
 
 async def terminate_and_rescue(harness: WorkerHarness, trip: Handle) -> None:
@@ -187,6 +198,12 @@ SECTIONS = {
         responses=(("cancel-flight", fails()),),
         external_act=retry,
     ),
+    "first-of": Trip(
+        SectionPlan(do=("car", "first-hotel,look?flight", "pay")), responses=(("look-around", rejects()),)
+    ),
+    "first-of-late": Trip(
+        SectionPlan(do=("first-0.2-car?flight", "pay")), responses=(("book-car", takes(1)),)
+    ),
     "step-compensated": Trip(
         SectionPlan(do=("flight", "hotel", "compensate-book-flight", "flight", "fail")),
         "FAILED",
@@ -196,7 +213,7 @@ SECTIONS = {
         SectionPlan(do=("flight", "hotel", "forget-book-flight", "fail")), "FAILED", "compensated"
     ),
 }
-"""Sagas with sections, with compensated steps and with forgotten steps."""
+"""Sagas with sections, alternatives, compensated steps and forgotten steps."""
 
 
 async def cancel(harness: WorkerHarness, order: Handle) -> None:

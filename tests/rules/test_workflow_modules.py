@@ -13,9 +13,9 @@ from examples.order.saga import OrderSaga
 from examples.payment.saga import PaymentSaga
 from sagas import SagaPlugin
 from tests.histories.folders import CURRENT
-from tests.temporal.fixtures.parcel_saga import ParcelSaga
 from tests.temporal.fixtures.section_saga import SectionSaga
 from tests.temporal.fixtures.trip_saga import TripSaga
+from tests.temporal.independent.parcel_saga import ParcelSaga
 from workers import read_recordings
 
 FOLDER = Path(workflow_package.__path__[0])

@@ -92,6 +92,7 @@ from sagas import (
     CompensationRequestedError,
     CompensationScope,
     DeadlineExceededError,
+    FailureKind,
     OnFailure,
     Operation,
     ProbeResult,
@@ -107,7 +108,9 @@ from sagas._core.compensation import (
     ParallelCompensations,
     PendingCompensation,
     SectionSpec,
+    StepAfterCompensation,
 )
+from sagas._core.effect_class import EffectClass
 from sagas._core.ledger import Ledger
 from sagas._core.lifecycle import Phase
 from sagas._core.outcome import Outcome
@@ -124,6 +127,7 @@ from sagas._messages.operator_updates import SKIPPED
 from sagas._plugin.handler_errors import update_error
 from sagas._plugin.interceptor import _ActivityInbound
 from sagas._plugin.plugin import SagaPlugin
+from sagas._run.bugs import PATCH as BUGS_PATCH
 from sagas._run.concurrency_limit import ConcurrencyLimit
 from sagas._run.context import RunContext
 from sagas._run.status_publisher import StatusPublisher
@@ -173,6 +177,8 @@ from sagas.operator import (
     CompensationLine,
     CompensationState,
     CompleteRequest,
+    ForeignKind,
+    ForeignLine,
     OperatorRequest,
     PendingWait,
     PlannedCompensation,
@@ -191,9 +197,9 @@ from sagas.operator import _rescue as rescuing
 from sagas.operator import _rescue_request as asking
 from sagas.operator import _rescue_reset as reset
 from sagas.operator import _saga_list as searching
-from tests.temporal.fixtures.parcel_saga import ParcelSaga
 from tests.temporal.fixtures.section_saga import SectionSaga
 from tests.temporal.fixtures.trip_saga import TripSaga
+from tests.temporal.independent.parcel_saga import ParcelSaga
 from workers import Settings, read_recordings
 from workers._cli.operator_commands import CommandResult, ListedStatus, _json, _json_list
 from workers._histories.recording import LEFT_OUT, MANIFEST, Manifest, RecordedRun
@@ -400,6 +406,7 @@ def ledger(phase: Phase = Phase.COMPENSATING) -> LedgerSnapshot:
         book.start(address, BARE.model_copy(update={"address": address}))
         book.fail(address, outcome)
     book.start(book.next_address("send-news"), is_best_effort=True)
+    book.start(book.next_address("check-credit"), is_read_only=True)
     book.start(book.next_address("payment"), is_child=True)
     book.complete_child("payment", (PARALLEL, RICH))
     book.start(book.next_address("trip"), is_child=True)
@@ -411,7 +418,12 @@ CONTINUED = ContinuedState(
     ledger=ledger(),
     started_at=WHEN,
     published_status=Status.COMPENSATING,
-    after_compensation=(BARE, RICH),
+    after_compensation=(
+        *(StepAfterCompensation.model_validate(dict(each)) for each in (BARE, RICH)),
+        StepAfterCompensation(
+            address="tell-customer", activity="tell", arguments=(), effect=EffectClass.READ_ONLY
+        ),
+    ),
     manual_resolutions={"payment:take-money": "completed-manually", "reserve-seat": "skipped"},
     audit_trail=(HOLD_ENTRY, DECIDED),
     unconsumed_events={"visa": [{"number": "v"}, "w"]},
@@ -523,11 +535,24 @@ def activity_headers() -> dict[str, Sample[Any]]:
     usual = as_header(action_header(PLAIN_STEP, Purpose.STEP, scope, order))
     whole = CompensationSpec(activity="give-back", takes_result=True, task_queue="bank", policy=PATIENT)
     header = ActivityHeader(purpose=Purpose.STEP, compensation=whole, rejections=("a", "b"))
+    classes = {
+        f"step, {step.effect.value}": as_header(action_header(step, Purpose.STEP, scope, order))
+        for step in (action(RESERVE).read_only(), action(RESERVE).irreversible())
+    }
+    after = as_header(plain_header(Purpose.AFTER_COMPENSATION, effect=EffectClass.READ_ONLY))
     section = SectionSpec(address="maple", order=CompensationOrder.PARALLEL)
     inside = ActivityHeader(purpose=Purpose.STEP, sections=(section,))
     unit = ActivityHeader(purpose=Purpose.COMPENSATION, unit="maple")
     units = {"in a section": as_payload(inside), "compensation of a section": as_payload(unit)}
-    return {**full, **plain, **units, "step, usual": usual, "with result": as_payload(header)}
+    return {
+        **full,
+        **plain,
+        **classes,
+        **units,
+        "step, usual": usual,
+        "with result": as_payload(header),
+        "after compensation, read-only": after,
+    }
 
 
 # --- orchestration: errors ------------------------------------------------------------------------------
@@ -541,6 +566,9 @@ ENDINGS: dict[str, BaseException] = {
     "rejected": RejectedError("sold_out", "no seat", "row.seat"),
     "rejected, no field": RejectedError("sold_out", "no seat"),
     "child rejected": children.ChildCompensatedError(RejectedError("sold_out", "no seat"), {}),
+    "child timed out": children.ChildCompensatedError(
+        RejectedError("sold_out", "no seat"), {}, FailureKind.TIMED_OUT
+    ),
     "unknown": UnknownOutcomeError("reserve-seat", "no response arrived in time"),
     "deadline": DeadlineExceededError("the saga"),
     "compensation requested": CompensationRequestedError("mia", "why not"),
@@ -741,6 +769,9 @@ ENUMS: dict[str, type[StrEnum]] = {
     "state of a key": fence_decision.KeyState,
     "recovery direction": RecoveryDirection,
     "close status": CloseStatus,
+    "failure kind": FailureKind,
+    "effect class": EffectClass,
+    "kind of foreign work": ForeignKind,
     "state of a compensation": CompensationState,
     "decision of a rescue": rescuing.RescueDecision,
     "listed status": ListedStatus,
@@ -788,6 +819,7 @@ def names() -> dict[str, object]:
             "refused": _failures.SAGA_REFUSED,
             "foreign work": _failures.SAGA_FOREIGN_WORK,
         },
+        "patch of bugs": BUGS_PATCH,
         "codes": {
             "no worker": _failures.NO_WORKER,
             "child outcome unknown": _failures.CHILD_OUTCOME_UNKNOWN,
@@ -1513,6 +1545,16 @@ def _timeline() -> Timeline:
         code="c",
         reason="r",
         steps=(_step_line(),),
+        foreign_work=(
+            ForeignLine(
+                name="send_mail",
+                kind=ForeignKind.LOCAL_ACTIVITY,
+                outcome=Outcome.DONE,
+                started_at=WHEN,
+                ended_at=LATER,
+            ),
+        ),
+        remaining_effects=(RemainingEffect(address="send-news", outcome=Outcome.UNKNOWN),),
         task_failure=TaskFailure(reason="a bug", since=WHEN),
         waits=(PendingWait(condition=NEXT_ATTEMPT, until=LATER),),
         audit_trail=(HOLD_ENTRY, DECIDED),

@@ -7,10 +7,10 @@ from sagas import Compensated, Completed
 from sagas._client.saga_handle import SagaHandle
 from sagas.operator import SagaClient, render_timeline
 
-from ..fixtures.parcel_saga import ParcelSaga, parcel, start_parcels
 from ..fixtures.trip_participants import rejects
 from ..fixtures.trip_saga import TripSaga
 from ..fixtures.worker_harness import Ending, WorkerHarness
+from .parcel_saga import ParcelSaga, parcel, start_parcels
 
 WORKFLOWS = [ParcelSaga, TripSaga]
 STARTED = EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED

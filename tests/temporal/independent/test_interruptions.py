@@ -7,10 +7,10 @@ from sagas import Compensated, CutOff
 from sagas._client.saga_handle import SagaHandle
 from sagas.operator import Rescue, SagaClient, VerbRefusedError
 
-from ..fixtures.parcel_saga import Handle, ParcelSaga, parcel, start_parcels
 from ..fixtures.trip_saga import TripSaga
 from ..fixtures.worker_harness import Ending, WorkerHarness
 from ..fixtures.worker_harness import Handle as AnyHandle
+from .parcel_saga import Handle, ParcelSaga, parcel, start_parcels
 
 WORKFLOWS = [ParcelSaga, TripSaga]
 STARTED = EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
