@@ -31,6 +31,7 @@ class ActivityHeader(StoredModel):
         scope: The scope of the saga.
         order: The order of the compensations of the saga.
         sections: The sections around the step, the outermost first.
+        lost: For a pivot: the sections of the lost alternatives, which are compensated in any case.
         unit: For a compensation while the saga goes forward: the address of the compensated section or step.
     """
 
@@ -40,6 +41,7 @@ class ActivityHeader(StoredModel):
     scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
     sections: tuple[SectionSpec, ...] = ()
+    lost: tuple[str, ...] = ()
     unit: str = ""
 
 
@@ -50,6 +52,7 @@ def action_header(
     scope: CompensationScope,
     order: CompensationOrder,
     sections: tuple[SectionSpec, ...] = (),
+    lost: tuple[str, ...] = (),
 ) -> Payload:
     """The header of the activity of an action."""
     # After the pivot nothing is compensated.
@@ -64,6 +67,7 @@ def action_header(
             scope=scope,
             order=order,
             sections=sections,
+            lost=lost,
         )
     )
 
