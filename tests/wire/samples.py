@@ -189,6 +189,7 @@ from sagas.operator import _rescue as rescuing
 from sagas.operator import _rescue_request as asking
 from sagas.operator import _rescue_reset as reset
 from sagas.operator import _saga_list as searching
+from sagas.testing import EffectState
 from tests.temporal.fixtures.section_saga import SectionSaga
 from tests.temporal.fixtures.trip_saga import TripSaga
 from workers import Settings, read_recordings
@@ -1609,5 +1610,6 @@ IN_PROCESS_ONLY: dict[type[object], str] = {
     fence_decision.Match: "says how two rows compare",
     fence_decision.FenceDecision: "says what the fence does next",
     Failpoint: "names moments at which a test kills a process",
+    EffectState: "says what scripted participants hold in a test",
 }
 """Models and enumerations that never leave their process, each with the reason."""
