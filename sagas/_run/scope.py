@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from temporalio import workflow
+
 from .._core.ledger import Ledger
 from .._core.lifecycle import Lifecycle
 from .._wire.operator_requests import AuditEntry
@@ -32,6 +34,8 @@ class Scope:
     """The awaited approvals, each with the role that may approve."""
     reports: list[str] = field(default_factory=list[str])
     """Reports for people about late external events and external events without a wait."""
+    was_requested_first: bool = False
+    """Whether a request to compensate came before any cancel of the workflow."""
 
     def publish(self, note: str = "") -> None:
         """Publishes the current status."""
@@ -40,4 +44,5 @@ class Scope:
     def request_compensation(self, cause: Exception) -> None:
         """Requests compensation and interrupts the main task, unless the pivot is done."""
         if self.lifecycle.request_compensation(cause):
+            self.was_requested_first = workflow.cancellation_reason() is None
             self.shield.interrupt()

@@ -28,6 +28,9 @@ from .._wire.child_saga import CHILD_MEMO, ChildMemo, ChildResult, child_result_
 from .._wire.error_text import error_text
 from .._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED, reports_pending
 
+CANCELLED = "cancelled"
+"""The code of a child that was cancelled."""
+
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
 
@@ -105,7 +108,7 @@ async def _run_within_limits(
             await context.task_size.make_room(len(message.payload.data))
         except asyncio.CancelledError:
             reason = f"{child.name} was cancelled before it was started"
-            raise RejectedError("cancelled", reason) from None
+            raise RejectedError(CANCELLED, reason) from None
         return await _run_to_its_end(run, message, child)
 
 
@@ -145,7 +148,7 @@ async def _result_of(child: workflow.ChildWorkflowHandle[Any, RawValue]) -> RawV
 def _translated(name: str, error: ChildWorkflowError) -> SagaError:
     cause = error.cause
     if isinstance(cause, CancelledError):
-        return RejectedError("cancelled", f"{name} was cancelled")
+        return RejectedError(CANCELLED, f"{name} was cancelled")
     if isinstance(cause, ApplicationError):
         if not reports_pending(cause):
             return ChildOutcomeUnknownError(f"child {name!r}: {cause.message}")

@@ -26,14 +26,14 @@ from .._execution.activity_call import ActivityCall, run_activity, snapshot
 from .._execution.retry_loop import RetryLoop, words
 from .._run.cancellation_shield import current_shield, run_uncancelled
 from .._run.context import RunContext
-from .._run.forward_check import check_forward, wait_until_forward
+from .._run.forward_check import check_forward, check_forward_after, wait_until_forward
 from .._run.scope import Scope
 from .._wire.activity_header import action_header
 from .._wire.child_saga import ChildResult
 from .._wire.error_text import error_text
 from .._wire.failures import NO_WORKER
 from .call_arguments import check_has_compensation
-from .child_saga import Child, ChildCompensatedError, result_type_of, run_child
+from .child_saga import CANCELLED, Child, ChildCompensatedError, result_type_of, run_child
 from .pivot import run_pivot
 from .unawaited_calls import UnawaitedCalls
 
@@ -228,7 +228,11 @@ class ForwardExecution:
             ledger.fail(child.name, Outcome.REJECTED)
             if isinstance(error, ChildCompensatedError):
                 lifecycle.resolutions.update(error.manual_resolutions)
-            check_forward(self._scope)
+            if error.code == CANCELLED:
+                check_forward(self._scope)
+            else:
+                # A cancel ends a child as cancelled: this child has failed for a reason of its own before.
+                check_forward_after(error, self._scope)
             raise
         except ChildOutcomeUnknownError:
             ledger.fail(child.name, Outcome.UNKNOWN)

@@ -10,7 +10,7 @@ from temporalio import workflow
 
 from .._errors import DefinitionError
 from .._run.cancellation_shield import CancellationShield
-from .._run.forward_check import check_forward
+from .._run.forward_check import FIRST_CAUSE, check_forward, check_forward_after
 from .._run.scope import Scope
 from .._wire.error_text import error_text
 
@@ -63,13 +63,15 @@ async def run_parallel(
         while not _have_ended(branches):
             with suppress(asyncio.CancelledError):
                 await workflow.wait_condition(lambda: _have_ended(branches))
+        # From the cancel on, a branch fails only for a reason from before the cancel.
+        if failures and workflow.patched(FIRST_CAUSE):
+            raise _first_of(failures) from None
         raise
+    if failures:
+        check_forward_after(first := _first_of(failures), scope)
+        raise first
     check_forward(scope)
     endings = [branch.task.exception() for branch in branches if not branch.task.cancelled()]
-    if failures:
-        for other in failures[1:]:
-            failures[0].add_note(f"and another branch failed: {type(other).__name__}: {error_text(other)}")
-        raise failures[0]
     if any(endings) or len(endings) < len(branches):
         raise asyncio.CancelledError("a branch was cancelled")
     return tuple(branch.task.result() for branch in branches)
@@ -87,6 +89,14 @@ def _refuse_other_than_coroutines(bodies: Sequence[object]) -> None:
         f"a branch is a coroutine, such as `saga.step(...)`, not a {type(wrong[0]).__name__}: "
         "`parallel` makes its tasks itself"
     )
+
+
+def _first_of(failures: Sequence[BaseException]) -> BaseException:
+    """The first failure, with the other failures as notes."""
+    first, *others = failures
+    for other in others:
+        first.add_note(f"and another branch failed: {type(other).__name__}: {error_text(other)}")
+    return first
 
 
 def _have_ended(branches: Sequence[_Branch]) -> bool:

@@ -687,8 +687,8 @@ def _refused_child(make_room: Callable[[], None], error: Exception) -> object:
 
 
 def _leave() -> object:
-    lifecycle = SimpleNamespace(resolutions={"seat": "skipped"})
-    back = SimpleNamespace(_scope=SimpleNamespace(lifecycle=lifecycle))
+    lifecycle = SimpleNamespace(resolutions={"seat": "skipped"}, compensation_cause=None)
+    back = SimpleNamespace(_scope=SimpleNamespace(lifecycle=lifecycle, was_requested_first=False))
     info = SimpleNamespace(workflow_id="order-7/payment")
     with patch.object(workflow, "info", lambda: info):
         try:
