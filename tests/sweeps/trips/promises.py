@@ -339,7 +339,7 @@ def _compensation_started_at(root: Sequence[tuple[RunHistory, HistoryEvent]]) ->
 def _own_failure_at(evidence: Evidence, root: Sequence[tuple[RunHistory, HistoryEvent]]) -> int:
     """The place of the start of the task that processes the failure of a branch; 0 for a failed child.
 
-    The saga waits for the other branches, and for the compensations of the child, before the saga compensates.
+    The saga waits for the other branches and for the compensations of the child, and then compensates.
     """
     shape = evidence.shape
     if not shape.code:
