@@ -7,7 +7,7 @@ from ._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settle
 from ._client.saga_handle import SagaHandle
 from ._client.start import execute_saga, start_saga
 from ._client.start_options import StartOptions
-from ._core.compensation import CompensationOrder, CompensationScope
+from ._core.compensation import CompensationOrder, CompensationScope, OnStuck
 from ._core.ids import idempotency_key
 from ._declarations.activity_options import ActivityOptions
 from ._declarations.data_access import DataAccess
@@ -52,6 +52,7 @@ __all__ = [
     "ExpectedEvent",
     "InvalidField",
     "OnFailure",
+    "OnStuck",
     "Operation",
     "ProbeResult",
     "RejectedError",

@@ -3,11 +3,13 @@
 Pure: no I/O, no clock, no Temporal. The driver of the saga records the start and the outcome of each step.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 
 from .compensation import (
     CompensationOrder,
     CompensationScope,
+    OnStuck,
     ParallelCompensations,
     PendingCompensation,
     PlanItem,
@@ -38,6 +40,7 @@ class Ledger:
     Args:
         scope: The steps to compensate when the saga fails.
         order: Sequential or parallel compensation.
+        on_stuck: Whether older compensations run while a newer one keeps failing.
     """
 
     scope: CompensationScope = CompensationScope.IN_DOUBT
@@ -47,6 +50,7 @@ class Ledger:
     """The addresses of steps whose compensation is done or was resolved manually."""
     address_counts: dict[str, int] = field(default_factory=dict[str, int])
     """The number of addresses of each name."""
+    on_stuck: OnStuck = OnStuck.CONTINUE
 
     def next_address(self, name: str) -> str:
         """Returns a new address for a step or child: `name`, then `name#2`, `name#3` and so on."""
@@ -114,6 +118,25 @@ class Ledger:
     def unresolved_children(self) -> tuple[str, ...]:
         """The children that ended without reporting pending compensations, or have not ended."""
         return tuple(e.address for e in self.entries.values() if e.is_child and e.outcome in IN_DOUBT)
+
+    def behind_children(self, unresolved: Container[str] = ()) -> dict[str, str]:
+        """The compensations that wait for a newer unresolved child, each with the newest such child.
+
+        Only in a saga whose older compensations wait, and run one after the other.
+
+        Args:
+            unresolved: The children that are unresolved by another source than the outcome in the ledger.
+        """
+        waiting: dict[str, str] = {}
+        if self.on_stuck is OnStuck.CONTINUE or self.order is CompensationOrder.PARALLEL:
+            return waiting
+        child: str | None = None
+        for entry in reversed(tuple(self.entries.values())):
+            if child is not None:
+                waiting |= dict.fromkeys((each.address for each in flatten(entry.compensations)), child)
+            elif (entry.is_child and entry.outcome in IN_DOUBT) or entry.address in unresolved:
+                child = entry.address
+        return waiting
 
     def steps_in_doubt(self) -> tuple[str, ...]:
         """The steps that may have left an effect although the saga has no result."""

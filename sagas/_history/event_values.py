@@ -47,7 +47,7 @@ class PayloadReader:
         )
         return state
 
-    def is_pivot_child(self, memo: Memo) -> bool:
-        """Whether the memo of a child saga marks the child as the pivot of the parent."""
+    def child_memo(self, memo: Memo) -> ChildMemo:
+        """The memo of a child saga."""
         child: ChildMemo = self._converter.payload_converter.from_payload(memo.fields[CHILD_MEMO], ChildMemo)
-        return child.is_pivot
+        return child

@@ -288,14 +288,15 @@ class _Parser:
         initiated = event.start_child_workflow_execution_initiated_event_attributes
         if CHILD_MEMO not in initiated.memo.fields:
             return
-        task_queue = initiated.task_queue.name
+        task_queue, memo = initiated.task_queue.name, self._payloads.child_memo(initiated.memo)
         child = ChildRecord(
             address=initiated.workflow_id.removeprefix(f"{self.record.id}/"),
             id=initiated.workflow_id,
             initiated_at=event_time(event),
             workflow_task_completed_event_id=initiated.workflow_task_completed_event_id,
             task_queue=None if task_queue == self.record.task_queue else task_queue,
-            is_pivot=self._payloads.is_pivot_child(initiated.memo),
+            is_pivot=memo.is_pivot,
+            parent_on_stuck=memo.parent_on_stuck,
         )
         self._children[event.event_id] = child
         self.record.scheduled.append(child)

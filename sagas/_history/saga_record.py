@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from .._core.activity_outcome import ActivityOutcome
+from .._core.compensation import OnStuck
 from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
@@ -67,6 +68,8 @@ class ChildRecord:
     task_queue: str | None = None
     """The task queue of the child; None if the parent has the same."""
     is_pivot: bool = False
+    parent_on_stuck: OnStuck = OnStuck.CONTINUE
+    """The parent's choice, by the memo of the child."""
     has_started: bool = False
     has_start_failed: bool = False
     """Whether the server did not start the child, because another workflow has the same id."""

@@ -21,6 +21,8 @@ class CompensationState(StrEnum):
 
     PENDING = "pending"
     """The compensation would run if the saga failed now, or is about to run."""
+    WAITING = "waiting"
+    """The compensation waits until a newer, failing compensation is done or resolved by an operator."""
     OF_PARENT = "of-parent"
     """The saga is a completed child: the parent runs the compensation if the parent fails."""
     UNDER_WAY = "under-way"
@@ -50,6 +52,7 @@ class CompensationLine(_Model):
         ended_at: The time at which the compensation was done.
         attempts: The number of started attempts in the history.
         reason: The reason for which the last round failed.
+        behind: The address of the failing compensation, or of the child, for which a waiting one waits.
     """
 
     address: str
@@ -59,6 +62,7 @@ class CompensationLine(_Model):
     ended_at: datetime | None = None
     attempts: int = 0
     reason: str = ""
+    behind: str = ""
 
 
 class StepLine(_Model):

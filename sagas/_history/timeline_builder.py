@@ -242,10 +242,13 @@ def _compensation_lines(record: SagaRecord, rebuilt: RebuiltSaga, address: str) 
         if not activities and pending.address not in planned and pending.address not in resolutions:
             continue
         last = activities[-1] if activities else None
+        state = _compensation_state(record, last, resolutions.get(pending.address))
+        behind = rebuilt.waiting.get(pending.address, "") if state is CompensationState.PENDING else ""
         yield CompensationLine(
             address=pending.address,
             activity=pending.activity,
-            state=_compensation_state(record, last, resolutions.get(pending.address)),
+            state=CompensationState.WAITING if behind else state,
+            behind=behind,
             started_at=activities[0].scheduled_at if activities else None,
             ended_at=last.ended_at if last and last.is_done else None,
             attempts=sum(activity.attempts for activity in activities),

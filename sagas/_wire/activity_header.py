@@ -11,7 +11,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
-from .._core.compensation import CompensationOrder, CompensationScope, CompensationSpec
+from .._core.compensation import CompensationOrder, CompensationScope, CompensationSpec, OnStuck
 from .._core.ids import address_of
 from .._core.purpose import Purpose
 from .._declarations.step import Action, Step
@@ -30,13 +30,17 @@ class ActivityHeader(StoredModel):
         rejections: The error types that reject the action.
         scope: The scope of the saga.
         order: The order of the compensations of the saga.
+        on_stuck: Whether older compensations of the saga run while a newer one keeps failing.
     """
+
+    left_out = ("on_stuck",)
 
     purpose: Purpose
     compensation: CompensationSpec | None = None
     rejections: tuple[str, ...] = ()
     scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
+    on_stuck: OnStuck = OnStuck.CONTINUE
 
 
 @lru_cache(maxsize=4096)
@@ -45,6 +49,7 @@ def action_header(
     purpose: Purpose,
     scope: CompensationScope,
     order: CompensationOrder,
+    on_stuck: OnStuck = OnStuck.CONTINUE,
 ) -> Payload:
     """The header of the activity of an action."""
     # After the pivot nothing is compensated.
@@ -58,6 +63,7 @@ def action_header(
             rejections=tuple(sorted(action.call.rejections)),
             scope=scope,
             order=order,
+            on_stuck=on_stuck,
         )
     )
 

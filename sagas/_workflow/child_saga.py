@@ -17,7 +17,7 @@ from temporalio.exceptions import (
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.compensation import plan_in_parent
+from .._core.compensation import OnStuck, plan_in_parent
 from .._core.ids import child_id, in_parent
 from .._core.lifecycle import ManualResolution
 from .._errors import ChildOutcomeUnknownError, RejectedError, SagaError, WireFormatError
@@ -43,11 +43,13 @@ class Child:
         name: The child's address in the parent.
         task_queue: The task queue of the child's workers; by default the parent's.
         is_pivot: Whether the child is the pivot of the parent.
+        parent_on_stuck: Whether older compensations of the parent run while a newer one keeps failing.
     """
 
     name: str
     task_queue: str | None = None
     is_pivot: bool = False
+    parent_on_stuck: OnStuck = OnStuck.CONTINUE
 
 
 class ChildCompensatedError(RejectedError):
@@ -115,6 +117,7 @@ async def _run_within_limits(
 async def _run_to_its_end(run: Callable[[Any, I], Awaitable[O]], message: RawValue, child: Child) -> RawValue:
     workflow_id = workflow.info().workflow_id
     open_children = current_context().open_children
+    memo = ChildMemo(parent_id=workflow_id, is_pivot=child.is_pivot, parent_on_stuck=child.parent_on_stuck)
     start = workflow.start_child_workflow(
         WorkflowDefinition.get_name_and_result_type(run)[0],
         message,
@@ -123,7 +126,7 @@ async def _run_to_its_end(run: Callable[[Any, I], Awaitable[O]], message: RawVal
         result_type=RawValue,
         cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
         parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-        memo={CHILD_MEMO: ChildMemo(parent_id=workflow_id, is_pivot=child.is_pivot)},
+        memo={CHILD_MEMO: memo},
         static_summary=f"{child.name} of {workflow_id}",
     )
     # A cancel would end the wait for the start, and the parent would not wait for the child's compensations.

@@ -79,9 +79,7 @@ class CompensationExecution:
             # A step in another task of the workflow may be under way: a compensation never overtakes the
             # action.
             await workflow.wait_condition(lambda: not scope.under_way)
-            await self._retry_loop.compensate_all()
-            for child in ledger.unresolved_children():
-                await self._retry_loop.wait_for_child_resolution(child)
+            await self._retry_loop.compensate_with_children()
         if self.after_compensation:
             scope.lifecycle.end_stuck_compensation()
             scope.publish()

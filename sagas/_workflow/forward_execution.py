@@ -110,7 +110,7 @@ class ForwardExecution:
         check_name("child", name)
         lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
         with self._pivot_under_way(name, is_child=True) as address:
-            child = Child(name=address, task_queue=task_queue, is_pivot=True)
+            child = Child(name=address, task_queue=task_queue, is_pivot=True, parent_on_stuck=ledger.on_stuck)
             try:
                 result = (await self._run_child(run, message, child)).result
             except ChildOutcomeUnknownError as error:
@@ -143,7 +143,8 @@ class ForwardExecution:
         address = ledger.next_address(name)
         ledger.start(address, is_child=True)
         with self._under_way(address):
-            closed = await self._run_child(run, message, Child(name=address, task_queue=task_queue))
+            child = Child(name=address, task_queue=task_queue, parent_on_stuck=ledger.on_stuck)
+            closed = await self._run_child(run, message, child)
         ledger.complete_child(address, closed.compensations)
         check_forward(self._scope)
         return closed.result
@@ -290,7 +291,8 @@ class ForwardExecution:
             raise UnknownOutcomeError(in_doubt[0], "the saga went on, and cannot complete with it")
 
     def _header(self, action: Step[Any, Any] | Action[Any, Any], purpose: Purpose) -> Payload:
-        return action_header(action, purpose, self._scope.ledger.scope, self._scope.ledger.order)
+        ledger = self._scope.ledger
+        return action_header(action, purpose, ledger.scope, ledger.order, ledger.on_stuck)
 
 
 def _pending(

@@ -170,6 +170,8 @@ def _compensation_notes(compensation: CompensationLine, *, is_only: bool) -> Ite
     if compensation.reason:
         attempts = f", {compensation.attempts} attempts" if compensation.attempts > 1 else ""
         yield f"{name} ({state}{attempts}): {compensation.reason}"
+    elif compensation.behind:
+        yield f"{name} waits until {compensation.behind} is compensated or resolved"
     elif not is_only:
         yield f"{name}: {state}"
 

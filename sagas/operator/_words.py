@@ -14,6 +14,7 @@ OUTCOMES = {
 RESOLUTIONS: dict[ManualResolution, str] = {"completed-manually": "completed", "skipped": "skipped"}
 STATES = {
     CompensationState.PENDING: "pending",
+    CompensationState.WAITING: "waiting",
     CompensationState.OF_PARENT: "by parent",
     CompensationState.UNDER_WAY: "under way",
     CompensationState.FAILING: "failing",

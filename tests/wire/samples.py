@@ -93,6 +93,7 @@ from sagas import (
     CompensationScope,
     DeadlineExceededError,
     OnFailure,
+    OnStuck,
     Operation,
     ProbeResult,
     RejectedError,
@@ -438,11 +439,13 @@ def models() -> dict[str, Sample[Any]]:
             )
         ),
         "ledger, new": as_payload(LedgerSnapshot()),
+        "ledger, waiting": as_payload(LedgerSnapshot(on_stuck=OnStuck.WAIT)),
         **{f"ledger, {phase.value}": as_payload(ledger(phase)) for phase in TRAVELLING_PHASES},
         "continued state, default": as_payload(ContinuedState(ledger=LedgerSnapshot())),
         "continued state": as_payload(CONTINUED),
         "child memo": as_payload(ChildMemo(parent_id="order-7", is_pivot=True)),
         "child memo, default": as_payload(ChildMemo()),
+        "child memo, waiting": as_payload(ChildMemo(parent_id="order-7", parent_on_stuck=OnStuck.WAIT)),
         "child result": as_payload(closed, child_result_type(dict[str, int])),
         "child result, default": as_payload(bare, child_result_type(str)),
         "probe result, done": as_payload(finding, ProbeResult[str]),
@@ -463,10 +466,12 @@ def models() -> dict[str, Sample[Any]]:
         "audit entry": as_payload(DECIDED),
         "rescue request": as_payload(REQUEST),
         "rescue request, default": as_payload(rescue.RescueRequest(saga_id="order-7", by="m", because="b")),
+        "rescue request, waiting": as_payload(REQUEST.model_copy(update={"on_stuck": OnStuck.WAIT})),
         "rescue request, in chunks": as_payload(
             rescue.RescueRequest(saga_id="order-7", is_chunked=True, by="m", because="b")
         ),
         "pending compensations": as_payload(REQUEST.pending),
+        "pending compensations, waiting": as_payload(rescue.PendingCompensations(on_stuck=OnStuck.WAIT)),
         "pending compensations, as the text of chunks": Sample(
             REQUEST.pending,
             rescue.PendingCompensations.model_dump_json,
@@ -496,7 +501,14 @@ def activity_headers() -> dict[str, Sample[Any]]:
     usual = as_header(action_header(PLAIN_STEP, Purpose.STEP, scope, order))
     whole = CompensationSpec(activity="give-back", takes_result=True, task_queue="bank", policy=PATIENT)
     header = ActivityHeader(purpose=Purpose.STEP, compensation=whole, rejections=("a", "b"))
-    return {**full, **plain, "step, usual": usual, "with result": as_payload(header)}
+    waiting = as_header(action_header(PLAIN_STEP, Purpose.STEP, scope, order, OnStuck.WAIT))
+    return {
+        **full,
+        **plain,
+        "step, usual": usual,
+        "step, waiting": waiting,
+        "with result": as_payload(header),
+    }
 
 
 # --- orchestration: errors ------------------------------------------------------------------------------
@@ -706,6 +718,7 @@ ENUMS: dict[str, type[StrEnum]] = {
     "phase": Phase,
     "purpose": Purpose,
     "on failure": OnFailure,
+    "on stuck": OnStuck,
     "status": Status,
     "state of a key": fence_decision.KeyState,
     "recovery direction": RecoveryDirection,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from sagas import CompensationOrder
+from sagas import CompensationOrder, OnStuck
 from sagas.operator import SAGA_STATUS
 from tests.temporal.fixtures.trip_saga import NOTIFY, PIVOTS, STEPS
 
@@ -261,10 +261,20 @@ def _order_of_saga(
     keys = [one.key for one in compensations]
     starts = list(dict.fromkeys(each.key for each in scheduled if each.is_forward))
     assert keys == [key for key in reversed(starts) if key in keys], f"P5: {starts} compensated as {keys}"
+    if shape.on_stuck is OnStuck.WAIT:
+        _no_overtaking(own, compensations)
     if shape.order is CompensationOrder.PARALLEL:
         assert len({completed_task_of(one.event) for one in compensations}) <= 1, (
             f"P5: {keys} wait for each other"
         )
+
+
+def _no_overtaking(own: Sequence[ScheduledActivity], compensations: Sequence[ScheduledActivity]) -> None:
+    """P5 with `OnStuck.WAIT`: an older compensation starts after the end of every newer compensation."""
+    tried = [each.key for each in own if each.is_compensation]
+    assert tried == [key for one in compensations for key in [one.key] * tried.count(one.key)], (
+        f"P5: {tried} overtake a failing compensation"
+    )
 
 
 def _never_silent(evidence: Evidence) -> None:

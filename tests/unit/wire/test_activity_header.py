@@ -10,7 +10,7 @@ from temporalio import activity
 from temporalio.api.common.v1 import Payload
 from temporalio.common import Priority, RetryPolicy
 
-from sagas import ActivityOptions, CompensationOrder, CompensationScope, Operation, Step, action
+from sagas import ActivityOptions, CompensationOrder, CompensationScope, OnStuck, Operation, Step, action
 from sagas._core.activity_policy import ActivityPolicy
 from sagas._core.compensation import CompensationSpec, PendingCompensation
 from sagas._core.purpose import Purpose
@@ -61,15 +61,16 @@ BARE = action(RESERVE).without_compensation(because="the secret is that a seat c
 
 
 @pytest.mark.parametrize(
-    ("purpose", "scope", "order"), list(product(Purpose, CompensationScope, CompensationOrder))
+    ("purpose", "scope", "order", "on_stuck"),
+    list(product(Purpose, CompensationScope, CompensationOrder, OnStuck)),
 )
 def test_header_is_read_as_written(
-    purpose: Purpose, scope: CompensationScope, order: CompensationOrder
+    purpose: Purpose, scope: CompensationScope, order: CompensationOrder, on_stuck: OnStuck
 ) -> None:
     """For every purpose, with the whole compensation of the step."""
     compensation = CompensationSpec(activity="free-seat", task_queue="cinema", policy=PATIENT)
 
-    header = read_header(action_header(RESERVED, purpose, scope, order))
+    header = read_header(action_header(RESERVED, purpose, scope, order, on_stuck))
 
     assert header == ActivityHeader(
         purpose=purpose,
@@ -77,6 +78,7 @@ def test_header_is_read_as_written(
         rejections=("closed", "sold_out", "too_young"),
         scope=scope,
         order=order,
+        on_stuck=on_stuck,
     )
 
 
@@ -113,6 +115,7 @@ def test_header_has_no_business_data(what: Step[str, int]) -> None:
         "rejections",
         "scope",
         "order",
+        "on_stuck",
     }
     assert set(CompensationSpec.model_fields) == {"activity", "takes_result", "task_queue", "policy"}
     assert "secret" not in header.model_dump_json()
