@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 HOLD, RESUME, RETRY = "saga-hold", "saga-resume", "saga-retry"
 SKIP, COMPLETE, COMPENSATE, APPROVE = "saga-skip", "saga-complete", "saga-compensate", "saga-approve"
 
+COMPENSATION_REQUESTED = "compensation-requested"
+"""The answer to `compensate` while steps are under way: the saga compensates when the steps have ended,
+unless the pivot is done then."""
+
 
 class OperatorRequest(BaseModel):
     """The request of an operator: the fields shared by the requests of all verbs.
