@@ -162,7 +162,7 @@ class _Parser:
             record.root = started.root_workflow_execution.workflow_id or record.parent
         record.started_at = record.started_at or event_time(event)
         record.input = self._payloads.first_value(started.input.payloads)
-        record.continued_as, record.is_paused = "", False
+        record.continued_as, record.is_paused, record.pending_task_since = "", False, None
         record.timers.clear()
         if state := self._payloads.continued_state(started.memo):
             record.continued_state, record.last_run_index = state, len(record.scheduled)
@@ -177,6 +177,11 @@ class _Parser:
             EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED,
         )
         record.has_pending_workflow_task = not has_ended
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+            record.pending_task_since = record.pending_task_since or event_time(event)
+        elif event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
+            # A task that no worker has taken times out on the queue of the last worker, and stays pending.
+            record.pending_task_since = None
         record.reset_point = event.event_id if has_ended else event.event_id + 1
         failed = event.workflow_task_failed_event_attributes
         if failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW:
@@ -239,6 +244,7 @@ class _Parser:
             arguments=tuple(self._payloads.first_value([payload]) for payload in scheduled.input.payloads),
             scheduled_at=event_time(event),
             maximum_attempts=scheduled.retry_policy.maximum_attempts,
+            activity_id=scheduled.activity_id,
         )
         self._activities[event.event_id] = activity
         self.record.scheduled.append(activity)

@@ -12,8 +12,11 @@ from .closure import CloseStatus
 from .ledger_rebuild import RecoveryDirection
 
 FOR_OPERATOR = "for-operator"
+FOR_WORKER = "for-worker"
+UNTIL_APPROVED = "until-approved"
 UNTIL_UNPAUSED = "until-unpaused"
-"""Two values of `PendingWait.condition`; every other value is the summary of an open timer."""
+UNTIL_ACTIVITY_UNPAUSED = "until-activity-unpaused"
+"""The values of `PendingWait.condition`; every other value is the summary of an open timer."""
 
 
 class CompensationState(StrEnum):
@@ -27,6 +30,9 @@ class CompensationState(StrEnum):
     """The saga is a completed child: the parent runs the compensation if the parent fails."""
     UNDER_WAY = "under-way"
     """The compensation runs."""
+    PAUSED = "paused"
+    """The activity of the compensation is paused in Temporal, and is not attempted until an operator unpauses
+    the activity."""
     FAILING = "failing"
     """The last round of attempts failed; another round follows, or an operator must act."""
     DONE = "done"
@@ -83,6 +89,7 @@ class StepLine(_Model):
         child: The timeline of a child.
         superseded_run_id: The superseded run of the step; empty for a step of the current run.
         manual_resolution: The manual resolution; the outcome is then the operator's decision.
+        is_paused: Whether the activity is paused in Temporal.
     """
 
     address: str
@@ -98,6 +105,7 @@ class StepLine(_Model):
     child: "Timeline | None" = None
     superseded_run_id: str = ""
     manual_resolution: ManualResolution | None = None
+    is_paused: bool = False
 
 
 class TaskFailure(_Model):
@@ -118,10 +126,18 @@ class PendingWait(_Model):
     Args:
         condition: The condition: the summary of a timer, or a constant of this module.
         until: The latest end of the wait; None if only the condition ends the wait.
+        since: The begin of the wait for a worker: from this time on a step, an event or a retry is due.
+        subject: The task queue without a worker, the name of the approval, or the id of the paused activity.
+        role: The role that may approve; empty if unknown.
+        command: The command that ends the wait, where a person has to act.
     """
 
     condition: str
     until: datetime | None = None
+    since: datetime | None = None
+    subject: str = ""
+    role: str = ""
+    command: str = ""
 
 
 class CancelRequest(_Model):

@@ -1,5 +1,6 @@
 """Builds timelines from the records of sagas."""
 
+import shlex
 from collections.abc import Iterator
 from operator import itemgetter
 
@@ -13,7 +14,7 @@ from .._core.status import Status, has_ended
 from .._wire.failures import SAGA_REFUSED
 from .._wire.operator_requests import AuditEntry
 from .._wire.rescue import RESCUE_TYPE, RescueRequest
-from .._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT
+from .._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT, approval_in
 from .closure import CloseStatus, Closure
 from .ledger_rebuild import RebuiltSaga, RecoveryDirection, outcome_of_attempts, rebuild_saga
 from .saga_record import (
@@ -27,6 +28,9 @@ from .saga_record import (
 from .superseded_runs import with_superseded_runs
 from .timeline import (
     FOR_OPERATOR,
+    FOR_WORKER,
+    UNTIL_ACTIVITY_UNPAUSED,
+    UNTIL_APPROVED,
     UNTIL_UNPAUSED,
     CancelRequest,
     CompensationLine,
@@ -74,21 +78,44 @@ def build_timeline(record: SagaRecord) -> Timeline:
 def _waits(record: SagaRecord, status: str, direction: RecoveryDirection) -> Iterator[PendingWait]:
     """The conditions for which an open saga waits.
 
-    A stuck saga without a running activity and without a timer for the next attempt waits for an operator.
+    A stuck saga without a running activity, without a timer for the next attempt and without a task for a
+    worker waits for an operator.
     Activities of superseded runs do not count: the current run never receives their results.
     """
     if record.is_paused:
         yield PendingWait(condition=UNTIL_UNPAUSED)
+    elif (since := record.without_worker_since) and record.task_failure is None:
+        yield PendingWait(condition=FOR_WORKER, since=since, subject=record.task_queue)
+    for paused in (each.activity_id for each in record.activities if each.is_paused):
+        command = f"temporal activity unpause --workflow-id {record.id} --activity-id {paused}"
+        yield PendingWait(condition=UNTIL_ACTIVITY_UNPAUSED, subject=paused, command=command)
+    yield from awaited_approvals(record)
     # The deadline has no effect once the saga is past the pivot or compensates.
     has_deadline = direction is RecoveryDirection.BACKWARD and status in (Status.RUNNING, Status.HELD)
     hidden = ("", Status.HELD) if has_deadline else ("", Status.HELD, DEADLINE)
     for timer in record.timers.values():
-        if timer.summary not in hidden:
+        if timer.summary not in hidden and approval_in(timer.summary) is None:
             yield PendingWait(condition=timer.summary, until=timer.fires_at)
     is_busy = any(each.is_under_way for each in record.activities if not each.superseded_run_id)
     will_retry = any(timer.summary == NEXT_ATTEMPT for timer in record.timers.values())
-    if status == Status.STUCK and not is_busy and not will_retry:
+    if status == Status.STUCK and not (is_busy or will_retry or record.pending_task_since):
         yield PendingWait(condition=FOR_OPERATOR)
+
+
+def awaited_approvals(record: SagaRecord) -> Iterator[PendingWait]:
+    """The approvals for which an open saga waits."""
+    for timer in record.timers.values():
+        if (approval := approval_in(timer.summary)) is None:
+            continue
+        name, role = approval
+        with_role = f" --role {shlex.quote(role)}" if role else ""
+        yield PendingWait(
+            condition=UNTIL_APPROVED,
+            until=timer.fires_at,
+            subject=name,
+            role=role,
+            command=f"sagas approve {record.id} {name}{with_role} --because REASON",
+        )
 
 
 def _audit_trail(record: SagaRecord) -> Iterator[AuditEntry]:
@@ -165,6 +192,7 @@ def _step_line(record: SagaRecord, rebuilt: RebuiltSaga, activities: list[Activi
         compensations=tuple(_compensation_lines(record, rebuilt, first.address)),
         superseded_run_id=last.superseded_run_id,
         manual_resolution=resolution,
+        is_paused=any(each.is_paused for each in activities),
     )
 
 
@@ -266,4 +294,6 @@ def _compensation_state(
         return CompensationState.SKIPPED if is_skipped else CompensationState.COMPLETED_MANUALLY
     if last is None:
         return CompensationState.OF_PARENT if record.is_handed_over else CompensationState.PENDING
+    if last.is_paused:
+        return CompensationState.PAUSED
     return CompensationState.UNDER_WAY if last.is_under_way else CompensationState.FAILING

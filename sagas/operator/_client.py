@@ -77,7 +77,9 @@ class SagaClient:
 
         Args:
             status: Lists only sagas with a status. `terminated`, `timed-out` and `failed` select workflows
-                that closed without a final saga status, and may need a rescue.
+                that closed without a final saga status, and may need a rescue. `waiting` selects running and
+                held sagas that wait for an approval, and reads the history of every running workflow: narrow
+                the list down with a query.
             query: Lists only workflows that match a query in the language of Temporal's visibility:
                 `WorkflowType = 'OrderSaga'`.
             limit: The maximum number of sagas.

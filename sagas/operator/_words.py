@@ -17,6 +17,7 @@ STATES = {
     CompensationState.WAITING: "waiting",
     CompensationState.OF_PARENT: "by parent",
     CompensationState.UNDER_WAY: "under way",
+    CompensationState.PAUSED: "PAUSED",
     CompensationState.FAILING: "failing",
     CompensationState.DONE: "done",
     CompensationState.COMPLETED_MANUALLY: "completed",

@@ -46,6 +46,7 @@ class ListedStatus(StrEnum):
     HELD = "held"
     COMPENSATING = "compensating"
     RUNNING = "running"
+    WAITING = "waiting"
     COMPLETED = "completed"
     COMPENSATED = "compensated"
     SETTLED = "settled"
@@ -62,9 +63,7 @@ class CommandResult(BaseModel):
     status: str
 
 
-ANSWERS = {
-    COMPENSATION_REQUESTED: "about to compensate, once its steps under way have ended, unless its pivot is done"
-}
+ANSWERS = {COMPENSATION_REQUESTED: "about to compensate, when its steps have ended, unless its pivot is done"}
 """The words for answers to verbs that are no status."""
 
 SagaId = Annotated[str, typer.Argument(metavar="SAGA", help="The id of the saga.")]
@@ -112,7 +111,8 @@ def list_sagas(
     """List open sagas: stuck, held, compensating, then running.
 
     With --status, list the sagas of one status, closed sagas included. The running sagas are all open
-    workflows without a parent, sagas or not: narrow the list down with --query.
+    workflows without a parent, sagas or not: narrow the list down with --query. --status waiting lists the
+    sagas that wait for an approval, and reads the history of every running workflow.
     """
 
     async def answer(client: SagaClient) -> str:

@@ -144,7 +144,11 @@ async def test_timeline_has_the_waits_of_an_open_saga(harness: WorkerHarness, op
     await harness.wait_for_status(trip, "stuck")
     attempt = await operator.show(trip.id)
 
-    assert [wait.condition for wait in decision.waits] == ["until big-trip is approved"]
+    assert [(wait.condition, wait.subject, wait.role) for wait in decision.waits] == [
+        ("until-approved", "big-trip", "boss")
+    ]
+    assert "waits: until big-trip is approved by boss (at the latest " in render_timeline(decision, width=200)
+    assert decision.waits[0].command == f"sagas approve {trip.id} big-trip --role boss --because REASON"
     assert [wait.condition for wait in event.waits] == ["until visa"]
     assert [wait.condition for wait in attempt.waits] == ["until the next attempt"]
     (next_attempt,), since = attempt.waits, attempt.status_at
