@@ -67,8 +67,8 @@ async def require_search_attributes(client: Client) -> None:
         raise ConfigurationError(
             f"search attribute {name} of namespace {client.namespace!r} has type {kind}, and sagas write "
             f"{SEARCH_ATTRIBUTES[name]}: ask the administrator of the namespace to remove it (temporal "
-            f"operator search-attribute remove --name {name}) and to add it as {SEARCH_ATTRIBUTES[name]}, or use "
-            "SagaPlugin(search_attributes=False)"
+            f"operator search-attribute remove --name {name}) and to add it as {SEARCH_ATTRIBUTES[name]}, "
+            "or use SagaPlugin(search_attributes=False)"
         )
     if missing := registration.missing:
         names = ", ".join(f"{name} ({SEARCH_ATTRIBUTES[name]})" for name in sorted(missing))

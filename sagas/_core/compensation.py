@@ -1,6 +1,7 @@
 """Compensations as data, and the plan of a saga's compensations."""
 
 from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
@@ -34,6 +35,35 @@ class OnStuck(StrEnum):
     """The older compensations run: for steps that do not build on each other."""
     WAIT = "wait"
     """The older compensations wait until the newer compensation is done or resolved by an operator."""
+
+
+class SectionSpec(BaseModel):
+    """A section of a saga: steps that are compensated as a unit.
+
+    Args:
+        address: The address of the section in the saga.
+        order: The order of the compensations of the section.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str
+    order: CompensationOrder = CompensationOrder.REVERSE
+
+
+@dataclass(frozen=True, slots=True)
+class CompensationRules:
+    """How a saga compensates.
+
+    Args:
+        scope: The steps to compensate.
+        order: Sequential or parallel compensation.
+        on_stuck: Whether older compensations run while a newer one keeps failing.
+    """
+
+    scope: CompensationScope = CompensationScope.IN_DOUBT
+    order: CompensationOrder = CompensationOrder.REVERSE
+    on_stuck: OnStuck = OnStuck.CONTINUE
 
 
 class CompensationSpec(BaseModel):

@@ -7,7 +7,7 @@ operator can also end an interval early.
 """
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -36,6 +36,8 @@ class _Round:
     number: int
     used: float
     """The share of the history used by the rounds before."""
+    unit: str
+    """The address of the compensated section or step; empty for the whole saga."""
     failures: dict[str, ActivityOutcome] = field(default_factory=dict[str, ActivityOutcome])
     has_progress: bool = False
     """Whether a compensation of the round is done."""
@@ -80,21 +82,25 @@ class RetryLoop:
         The children come last, or with `OnStuck.WAIT` at their places, the newest first.
         """
         ledger = self._scope.ledger
-        await self._compensate_all()
+        await self.compensate(ledger.plan, "")
         while children := ledger.unresolved_children():
             await self.wait_for_child_resolution(children[-1 if self._waits else 0])
-            await self._compensate_all()
+            await self.compensate(ledger.plan, "")
 
-    async def _compensate_all(self) -> None:
-        """Runs the pending compensations in order until all are done.
+    async def compensate(self, plan: Callable[[], Sequence[PlanItem]], unit: str) -> None:
+        """Runs the compensations of a plan in order until all are done.
 
         With `OnStuck.CONTINUE`, a failing compensation does not delay the other compensations.
+
+        Args:
+            plan: Returns the pending compensations.
+            unit: The address of the compensated section or step; empty for the whole saga.
         """
         ledger, usage, number = self._scope.ledger, HistoryUsage.now(), 0
-        held = ledger.behind_children()
-        while plan := select(ledger.plan(), lambda address: address not in held):
-            this, requests = _Round(number, usage.share_used_since()), self.retry_requests
-            await self._run_plan(plan, this)
+        held = {} if unit else ledger.behind_children()
+        while due := select(plan(), lambda address: address not in held):
+            this, requests = _Round(number, usage.share_used_since(), unit), self.retry_requests
+            await self._run_plan(due, this)
             if not this.failures:
                 return
             # Compensations that waited are tried for the first time: the intervals begin anew.
@@ -246,7 +252,7 @@ class RetryLoop:
             arguments=_sendable(pending),
             activity_id=f"{COMPENSATE}{pending.address}",
             summary=f"compensate: {words(pending.activity)}",
-            header=plain_header(Purpose.COMPENSATION),
+            header=plain_header(Purpose.COMPENSATION, this.unit),
         )
         with self.attempting(pending.address):
             timeout = worker_timeout(pending.policy, this.number, this.used)

@@ -109,8 +109,13 @@ def _waiting(ledger: Ledger, record: SagaRecord) -> dict[str, str]:
     compensations = [compensation for each in is_open for compensation in each.compensations]
     if ledger.on_stuck is OnStuck.CONTINUE or not compensations:
         return {}
-    failing = {each.address for each in compensations if not (each.is_done or each.is_under_way)}
-    return waiting_behind(ledger.plan(), failing) | ledger.behind_children(unresolved_children(record))
+    failing = [each for each in compensations if not (each.is_done or each.is_under_way)]
+    addresses = {each.address for each in failing}
+    waiting: dict[str, str] = {}
+    for unit in dict.fromkeys(each.header.unit for each in failing):
+        waiting |= waiting_behind(ledger.plan_of(unit) if unit else ledger.plan(), addresses)
+    is_whole = any(not each.header.unit for each in compensations)
+    return waiting | (ledger.behind_children(unresolved_children(record)) if is_whole else {})
 
 
 def _view(record: SagaRecord) -> RunView:
@@ -124,7 +129,7 @@ def _view(record: SagaRecord) -> RunView:
             superseded |= _end_child(ledger, child)
     for address, item in _group_by_address(record).items():
         if isinstance(item, ChildRecord):
-            ledger.start(address, is_child=True)
+            ledger.start(address, is_child=True, sections=item.sections)
             if item.is_pivot:
                 pivot = _end_pivot_child(ledger, record, item)
             else:
@@ -175,19 +180,19 @@ def _group_by_address(record: SagaRecord) -> dict[str, ChildRecord | list[Activi
 
 def _apply_compensations(ledger: Ledger, lifecycle: Lifecycle, record: SagaRecord) -> bool:
     """Marks compensated and manually resolved steps; returns whether the saga has started compensating."""
-    compensations = record.compensations
-    if compensations and lifecycle.phase is Phase.FORWARD:
+    has_begun = record.has_begun_compensation
+    if has_begun and lifecycle.phase is Phase.FORWARD:
         lifecycle.begin_compensation()
-    for compensation in compensations:
-        if compensation.is_done:
-            ledger.mark_compensated(compensation.address)
     resolved, unresolved_children = manually_resolved(record), set(ledger.unresolved_children())
     for address in resolved & unresolved_children:
         ledger.fail(address, Outcome.REJECTED)
-    if compensations:
-        for address in resolved - unresolved_children:
-            ledger.mark_compensated(address)
-    return bool(compensations)
+    done = {compensation.address for compensation in record.compensations if compensation.is_done}
+    planned = {each.address for entry in ledger.entries.values() for each in flatten(entry.compensations)}
+    for address in done | (resolved & planned):
+        ledger.mark_compensated(address)
+    for address in record.forgotten.keys() & ledger.entries.keys():
+        ledger.forget(address)
+    return has_begun
 
 
 def _manual_outcome(record: SagaRecord, address: str) -> ActivityOutcome | None:
@@ -219,6 +224,7 @@ def _enter_step(
         address,
         spec.to_pending(address, message) if spec and not lifecycle.is_past_pivot else None,
         is_best_effort=purpose is Purpose.BEST_EFFORT,
+        sections=first.header.sections,
     )
     result = outcome_of_attempts(activities)
     if purpose is Purpose.RETRIABLE and address in manually_resolved(record):

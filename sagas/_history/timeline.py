@@ -90,6 +90,7 @@ class StepLine(_Model):
         superseded_run_id: The superseded run of the step; empty for a step of the current run.
         manual_resolution: The manual resolution; the outcome is then the operator's decision.
         is_paused: Whether the activity is paused in Temporal.
+        sections: The addresses of the sections around the step, the outermost first.
     """
 
     address: str
@@ -106,6 +107,7 @@ class StepLine(_Model):
     superseded_run_id: str = ""
     manual_resolution: ManualResolution | None = None
     is_paused: bool = False
+    sections: tuple[str, ...] = ()
 
 
 class TaskFailure(_Model):
@@ -163,6 +165,8 @@ class Timeline(_Model):
         code: The code of the failure of the workflow.
         reason: The reason of the failure.
         steps: The steps and children, in the order of their start.
+        compensating_units: The addresses of the sections and single steps that the saga compensates while
+            going forward.
         task_failure: The failure of the workflow code, which must be fixed before the saga can go on.
         waits: The conditions for which the saga waits.
         audit_trail: The audit trail.
@@ -184,6 +188,7 @@ class Timeline(_Model):
     code: str = ""
     reason: str = ""
     steps: tuple[StepLine, ...] = ()
+    compensating_units: tuple[str, ...] = ()
     task_failure: TaskFailure | None = None
     waits: tuple[PendingWait, ...] = ()
     audit_trail: tuple[AuditEntry, ...] = ()

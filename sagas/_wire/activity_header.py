@@ -11,7 +11,14 @@ from typing import Any
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
-from .._core.compensation import CompensationOrder, CompensationScope, CompensationSpec, OnStuck
+from .._core.compensation import (
+    CompensationOrder,
+    CompensationRules,
+    CompensationScope,
+    CompensationSpec,
+    OnStuck,
+    SectionSpec,
+)
 from .._core.ids import address_of
 from .._core.purpose import Purpose
 from .._declarations.step import Action, Step
@@ -31,6 +38,8 @@ class ActivityHeader(StoredModel):
         scope: The scope of the saga.
         order: The order of the compensations of the saga.
         on_stuck: Whether older compensations of the saga run while a newer one keeps failing.
+        sections: The sections around the step, the outermost first.
+        unit: For a compensation while the saga goes forward: the address of the compensated section or step.
     """
 
     left_out = ("on_stuck",)
@@ -41,15 +50,16 @@ class ActivityHeader(StoredModel):
     scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
     on_stuck: OnStuck = OnStuck.CONTINUE
+    sections: tuple[SectionSpec, ...] = ()
+    unit: str = ""
 
 
 @lru_cache(maxsize=4096)
 def action_header(
     action: Step[Any, Any] | Action[Any, Any],
     purpose: Purpose,
-    scope: CompensationScope,
-    order: CompensationOrder,
-    on_stuck: OnStuck = OnStuck.CONTINUE,
+    rules: CompensationRules,
+    sections: tuple[SectionSpec, ...] = (),
 ) -> Payload:
     """The header of the activity of an action."""
     # After the pivot nothing is compensated.
@@ -61,17 +71,18 @@ def action_header(
             purpose=purpose,
             compensation=compensation,
             rejections=tuple(sorted(action.call.rejections)),
-            scope=scope,
-            order=order,
-            on_stuck=on_stuck,
+            scope=rules.scope,
+            order=rules.order,
+            on_stuck=rules.on_stuck,
+            sections=sections,
         )
     )
 
 
 @lru_cache(maxsize=64)
-def plain_header(purpose: Purpose) -> Payload:
-    """The header of an activity with only a purpose."""
-    return _payload(ActivityHeader(purpose=purpose))
+def plain_header(purpose: Purpose, unit: str = "") -> Payload:
+    """The header of an activity with only a purpose, and the unit of a compensation."""
+    return _payload(ActivityHeader(purpose=purpose, unit=unit))
 
 
 def read_header(payload: Payload) -> ActivityHeader:

@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import Field
 
-from .._core.compensation import OnStuck, PlanItem
+from .._core.compensation import OnStuck, PlanItem, SectionSpec
 from .._core.lifecycle import ManualResolution
 from .stored_model import StoredModel
 
@@ -39,6 +39,7 @@ class ChildMemo(StoredModel):
         is_pivot: Whether the child is the pivot of the parent.
         parent_on_stuck: Whether older compensations of the parent run while a newer one keeps failing: in the
             history of a parent without steps, only the memos of its children have the choice.
+        sections: The sections of the parent around the child, the outermost first.
     """
 
     left_out = ("parent_on_stuck",)
@@ -46,6 +47,7 @@ class ChildMemo(StoredModel):
     parent_id: str = ""
     is_pivot: bool = False
     parent_on_stuck: OnStuck = OnStuck.CONTINUE
+    sections: tuple[SectionSpec, ...] = ()
 
 
 def child_result_type(result: type[object]) -> type[ChildResult[Any]]:

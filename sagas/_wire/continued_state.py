@@ -11,6 +11,7 @@ from .._core.compensation import (
     OnStuck,
     PendingCompensation,
     PlanItem,
+    SectionSpec,
 )
 from .._core.ledger import Ledger, LedgerEntry
 from .._core.lifecycle import ManualResolution, Phase
@@ -35,6 +36,7 @@ class EntrySnapshot(BaseModel):
     compensations: tuple[PlanItem, ...] = ()
     is_child: bool = False
     is_best_effort: bool = False
+    sections: tuple[SectionSpec, ...] = ()
 
 
 class LedgerSnapshot(BaseModel):
@@ -68,6 +70,7 @@ class LedgerSnapshot(BaseModel):
                     compensations=entry.compensations,
                     is_child=entry.is_child,
                     is_best_effort=entry.is_best_effort,
+                    sections=entry.sections,
                 )
                 for address, entry in ledger.entries.items()
             },
@@ -88,6 +91,7 @@ class LedgerSnapshot(BaseModel):
                     compensations=each.compensations,
                     is_child=each.is_child,
                     is_best_effort=each.is_best_effort,
+                    sections=each.sections,
                 )
                 for address, each in self.entries.items()
             },

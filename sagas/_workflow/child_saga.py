@@ -17,7 +17,7 @@ from temporalio.exceptions import (
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.compensation import OnStuck, plan_in_parent
+from .._core.compensation import OnStuck, SectionSpec, plan_in_parent
 from .._core.ids import child_id, in_parent
 from .._core.lifecycle import ManualResolution
 from .._errors import ChildOutcomeUnknownError, RejectedError, SagaError, WireFormatError
@@ -44,12 +44,14 @@ class Child:
         task_queue: The task queue of the child's workers; by default the parent's.
         is_pivot: Whether the child is the pivot of the parent.
         parent_on_stuck: Whether older compensations of the parent run while a newer one keeps failing.
+        sections: The sections around the child, the outermost first.
     """
 
     name: str
     task_queue: str | None = None
     is_pivot: bool = False
     parent_on_stuck: OnStuck = OnStuck.CONTINUE
+    sections: tuple[SectionSpec, ...] = ()
 
 
 class ChildCompensatedError(RejectedError):
@@ -117,7 +119,12 @@ async def _run_within_limits(
 async def _run_to_its_end(run: Callable[[Any, I], Awaitable[O]], message: RawValue, child: Child) -> RawValue:
     workflow_id = workflow.info().workflow_id
     open_children = current_context().open_children
-    memo = ChildMemo(parent_id=workflow_id, is_pivot=child.is_pivot, parent_on_stuck=child.parent_on_stuck)
+    memo = ChildMemo(
+        parent_id=workflow_id,
+        is_pivot=child.is_pivot,
+        parent_on_stuck=child.parent_on_stuck,
+        sections=child.sections,
+    )
     start = workflow.start_child_workflow(
         WorkflowDefinition.get_name_and_result_type(run)[0],
         message,

@@ -103,7 +103,13 @@ from sagas import (
 )
 from sagas._core import ids as _keys
 from sagas._core.activity_policy import ActivityPolicy
-from sagas._core.compensation import CompensationSpec, ParallelCompensations, PendingCompensation
+from sagas._core.compensation import (
+    CompensationRules,
+    CompensationSpec,
+    ParallelCompensations,
+    PendingCompensation,
+    SectionSpec,
+)
 from sagas._core.ledger import Ledger
 from sagas._core.lifecycle import Phase
 from sagas._core.outcome import Outcome
@@ -179,6 +185,7 @@ from sagas.operator import _rescue as rescuing
 from sagas.operator import _rescue_request as asking
 from sagas.operator import _rescue_reset as reset
 from sagas.operator import _saga_list as searching
+from tests.temporal.fixtures.section_saga import SectionSaga
 from tests.temporal.fixtures.trip_saga import TripSaga
 from workers import Settings, read_recordings
 from workers._cli.operator_commands import CommandResult, ListedStatus, _json, _json_list
@@ -415,6 +422,19 @@ REQUEST = rescue.RescueRequest(
 )
 
 
+def _memos() -> "dict[str, Sample[Any]]":
+    inside = ChildMemo(parent_id="order-7", sections=(SectionSpec(address="maple"),))
+    return {
+        "child memo": as_payload(ChildMemo(parent_id="order-7", is_pivot=True)),
+        "child memo, default": as_payload(ChildMemo()),
+        "child memo, in a section": as_payload(inside),
+        "child memo, waiting": as_payload(ChildMemo(parent_id="order-7", parent_on_stuck=OnStuck.WAIT)),
+        "forgotten steps": as_payload(
+            _verbs.ForgottenSteps(reasons={"reserve-stock": "the shop has taken over"})
+        ),
+    }
+
+
 def models() -> dict[str, Sample[Any]]:
     """Inputs, results, memos, signals and updates of workflows and activities."""
     closed: ChildResult[Any] = child_result_type(dict[str, int])(
@@ -443,9 +463,7 @@ def models() -> dict[str, Sample[Any]]:
         **{f"ledger, {phase.value}": as_payload(ledger(phase)) for phase in TRAVELLING_PHASES},
         "continued state, default": as_payload(ContinuedState(ledger=LedgerSnapshot())),
         "continued state": as_payload(CONTINUED),
-        "child memo": as_payload(ChildMemo(parent_id="order-7", is_pivot=True)),
-        "child memo, default": as_payload(ChildMemo()),
-        "child memo, waiting": as_payload(ChildMemo(parent_id="order-7", parent_on_stuck=OnStuck.WAIT)),
+        **_memos(),
         "child result": as_payload(closed, child_result_type(dict[str, int])),
         "child result, default": as_payload(bare, child_result_type(str)),
         "probe result, done": as_payload(finding, ProbeResult[str]),
@@ -488,27 +506,28 @@ def models() -> dict[str, Sample[Any]]:
 
 def activity_headers() -> dict[str, Sample[Any]]:
     """The headers of activities."""
-    scope, order = CompensationScope.IN_DOUBT, CompensationOrder.REVERSE
     full = {
         f"{purpose.value}, {scope.value}, {order.value}": as_header(
-            action_header(STEP, purpose, scope, order)
+            action_header(STEP, purpose, CompensationRules(scope, order))
         )
         for purpose in Purpose
         for scope in CompensationScope
         for order in CompensationOrder
     }
     plain = {f"plain {purpose.value}": as_header(plain_header(purpose)) for purpose in Purpose}
-    usual = as_header(action_header(PLAIN_STEP, Purpose.STEP, scope, order))
+    usual = as_header(action_header(PLAIN_STEP, Purpose.STEP, CompensationRules()))
     whole = CompensationSpec(activity="give-back", takes_result=True, task_queue="bank", policy=PATIENT)
     header = ActivityHeader(purpose=Purpose.STEP, compensation=whole, rejections=("a", "b"))
-    waiting = as_header(action_header(PLAIN_STEP, Purpose.STEP, scope, order, OnStuck.WAIT))
-    return {
-        **full,
-        **plain,
-        "step, usual": usual,
-        "step, waiting": waiting,
-        "with result": as_payload(header),
+    waiting = CompensationRules(on_stuck=OnStuck.WAIT)
+    section = SectionSpec(address="maple", order=CompensationOrder.PARALLEL)
+    inside = ActivityHeader(purpose=Purpose.STEP, sections=(section,))
+    unit = ActivityHeader(purpose=Purpose.COMPENSATION, unit="maple")
+    others = {
+        "in a section": as_payload(inside),
+        "compensation of a section": as_payload(unit),
+        "step, waiting": as_header(action_header(PLAIN_STEP, Purpose.STEP, waiting)),
     }
+    return {**full, **plain, **others, "step, usual": usual, "with result": as_payload(header)}
 
 
 # --- orchestration: errors ------------------------------------------------------------------------------
@@ -733,7 +752,7 @@ def names() -> dict[str, object]:
     """Names of headers, memos, updates, signals, types, codes, attributes and metrics."""
     return {
         "header": HEADER,
-        "memos": [CHILD_MEMO, CONTINUED_STATE_MEMO, FOREIGN_WORK_MEMO],
+        "memos": [CHILD_MEMO, CONTINUED_STATE_MEMO, FOREIGN_WORK_MEMO, _verbs.FORGOTTEN_MEMO],
         "metadata of a state": STATE,
         "status": _status(),
         "search attribute": [SAGA_STATUS.name, SAGA_STATUS.indexed_value_type.name],
@@ -1526,7 +1545,7 @@ def replayer(runner: WorkflowRunner) -> Replayer:
 PACKAGES = (sagas, choreography)
 """Packages in which every model and enumeration has a sample, or a reason to need none."""
 
-WORKFLOWS: list[type] = [OrderSaga, PaymentSaga, TripSaga]
+WORKFLOWS: list[type] = [OrderSaga, PaymentSaga, TripSaga, SectionSaga]
 """The workflows of the stored histories."""
 
 CONSTANTS: dict[str, Callable[[], dict[str, object]]] = {
