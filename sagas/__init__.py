@@ -3,7 +3,7 @@
 `sagas.operator` has the names for people and programs that list, inspect and repair sagas.
 """
 
-from ._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
+from ._client.outcome import Compensated, Completed, CutOff, ResolvedStep, SagaOutcome, Settled
 from ._client.saga_handle import SagaHandle
 from ._client.start import execute_saga, start_saga
 from ._client.start_options import StartOptions
@@ -58,6 +58,7 @@ __all__ = [
     "Operation",
     "ProbeResult",
     "RejectedError",
+    "ResolvedStep",
     "Saga",
     "SagaError",
     "SagaHandle",
