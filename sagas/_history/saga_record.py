@@ -110,6 +110,14 @@ class TimedReason(NamedTuple):
     reason: str
 
 
+class TaskFailureRecord(NamedTuple):
+    """The failure of a workflow task: the time of the first failure, and the text of the error and causes."""
+
+    at: datetime
+    reason: str
+    causes: tuple[str, ...] = ()
+
+
 class TimerRecord(NamedTuple):
     """An open timer."""
 
@@ -177,7 +185,7 @@ class SagaRecord:
     has_compensated: bool = False
     timers: dict[int, TimerRecord] = field(default_factory=dict[int, TimerRecord])
     is_paused: bool = False
-    task_failure: TimedReason | None = None
+    task_failure: TaskFailureRecord | None = None
     has_pending_workflow_task: bool = False
     read_at: datetime | None = None
     pending_task_since: datetime | None = None
