@@ -323,6 +323,7 @@ class _Parser:
             is_pivot=memo.is_pivot,
             parent_on_stuck=memo.parent_on_stuck,
             sections=memo.sections,
+            lost=memo.lost,
         )
         self._children[event.event_id] = child
         self.record.scheduled.append(child)

@@ -78,6 +78,8 @@ class ChildRecord:
     """The parent's choice, by the memo of the child."""
     sections: tuple[SectionSpec, ...] = ()
     """The sections around the child, the outermost first."""
+    lost: tuple[str, ...] = ()
+    """For a pivot: the sections of the lost alternatives."""
     has_started: bool = False
     has_start_failed: bool = False
     """Whether the server did not start the child, because another workflow has the same id."""

@@ -39,6 +39,7 @@ class ActivityHeader(StoredModel):
         order: The order of the compensations of the saga.
         on_stuck: Whether older compensations of the saga run while a newer one keeps failing.
         sections: The sections around the step, the outermost first.
+        lost: For a pivot: the sections of the lost alternatives, which are compensated in any case.
         unit: For a compensation while the saga goes forward: the address of the compensated section or step.
     """
 
@@ -51,6 +52,7 @@ class ActivityHeader(StoredModel):
     order: CompensationOrder = CompensationOrder.REVERSE
     on_stuck: OnStuck = OnStuck.CONTINUE
     sections: tuple[SectionSpec, ...] = ()
+    lost: tuple[str, ...] = ()
     unit: str = ""
 
 
@@ -60,6 +62,7 @@ def action_header(
     purpose: Purpose,
     rules: CompensationRules,
     sections: tuple[SectionSpec, ...] = (),
+    lost: tuple[str, ...] = (),
 ) -> Payload:
     """The header of the activity of an action."""
     # After the pivot nothing is compensated.
@@ -75,6 +78,7 @@ def action_header(
             order=rules.order,
             on_stuck=rules.on_stuck,
             sections=sections,
+            lost=lost,
         )
     )
 

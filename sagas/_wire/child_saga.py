@@ -40,6 +40,7 @@ class ChildMemo(StoredModel):
         parent_on_stuck: Whether older compensations of the parent run while a newer one keeps failing: in the
             history of a parent without steps, only the memos of its children have the choice.
         sections: The sections of the parent around the child, the outermost first.
+        lost: For a pivot: the sections of the parent's lost alternatives, compensated in any case.
     """
 
     left_out = ("parent_on_stuck",)
@@ -48,6 +49,7 @@ class ChildMemo(StoredModel):
     is_pivot: bool = False
     parent_on_stuck: OnStuck = OnStuck.CONTINUE
     sections: tuple[SectionSpec, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 def child_result_type(result: type[object]) -> type[ChildResult[Any]]:

@@ -45,6 +45,7 @@ class Child:
         is_pivot: Whether the child is the pivot of the parent.
         parent_on_stuck: Whether older compensations of the parent run while a newer one keeps failing.
         sections: The sections around the child, the outermost first.
+        lost: The sections of the parent's lost alternatives, for a pivot.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Child:
     is_pivot: bool = False
     parent_on_stuck: OnStuck = OnStuck.CONTINUE
     sections: tuple[SectionSpec, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 class ChildCompensatedError(RejectedError):
@@ -124,12 +126,6 @@ async def _run_within_limits(
 async def _run_to_its_end(run: Callable[[Any, I], Awaitable[O]], message: RawValue, child: Child) -> RawValue:
     workflow_id = workflow.info().workflow_id
     open_children = current_context().open_children
-    memo = ChildMemo(
-        parent_id=workflow_id,
-        is_pivot=child.is_pivot,
-        parent_on_stuck=child.parent_on_stuck,
-        sections=child.sections,
-    )
     start = workflow.start_child_workflow(
         WorkflowDefinition.get_name_and_result_type(run)[0],
         message,
@@ -138,7 +134,7 @@ async def _run_to_its_end(run: Callable[[Any, I], Awaitable[O]], message: RawVal
         result_type=RawValue,
         cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
         parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-        memo={CHILD_MEMO: memo},
+        memo={CHILD_MEMO: _memo(workflow_id, child)},
         static_summary=f"{child.name} of {workflow_id}",
     )
     # A cancel would end the wait for the start, and the parent would not wait for the child's compensations.
@@ -148,6 +144,16 @@ async def _run_to_its_end(run: Callable[[Any, I], Awaitable[O]], message: RawVal
         if workflow.cancellation_reason() is not None or current_shield().was_interrupted:
             open_children.cancel(handle)
         return await _result_of(handle)
+
+
+def _memo(parent_id: str, child: Child) -> ChildMemo:
+    return ChildMemo(
+        parent_id=parent_id,
+        is_pivot=child.is_pivot,
+        parent_on_stuck=child.parent_on_stuck,
+        sections=child.sections,
+        lost=child.lost,
+    )
 
 
 async def _result_of(child: workflow.ChildWorkflowHandle[Any, RawValue]) -> RawValue:

@@ -51,7 +51,7 @@ async def run_parallel(
         Exception: The first failure, with the other failures as notes.
         asyncio.CancelledError: The saga compensates, or the calling branch was cancelled.
     """
-    _refuse_other_than_coroutines(bodies)
+    refuse_other_than_coroutines(bodies, "parallel")
     failures: list[BaseException] = []
     branches = [_Branch(body, failures) for body in bodies]
     cancels = on_failure is OnFailure.CANCEL
@@ -68,10 +68,10 @@ async def run_parallel(
                 await workflow.wait_condition(lambda: _have_ended(branches))
         # From the cancel on, a branch fails only for a reason from before the cancel.
         if failures and workflow.patched(FIRST_CAUSE):
-            raise _first_of(failures) from None
+            raise with_notes(failures, "branch") from None
         raise
     if failures:
-        check_forward_after(first := _first_of(failures), scope)
+        check_forward_after(first := with_notes(failures, "branch"), scope)
         raise first
     check_forward(scope)
     endings = [branch.task.exception() for branch in branches if not branch.task.cancelled()]
@@ -80,8 +80,19 @@ async def run_parallel(
     return tuple(branch.task.result() for branch in branches)
 
 
-def _refuse_other_than_coroutines(bodies: Sequence[object]) -> None:
-    """Refuses tasks, because a task begins before the saga could hold the branch."""
+def with_notes(failures: Sequence[BaseException], kind: str) -> BaseException:
+    """The first failure, with notes about the other failures."""
+    for other in failures[1:]:
+        failures[0].add_note(f"and another {kind} failed: {type(other).__name__}: {error_text(other)}")
+    return failures[0]
+
+
+def refuse_other_than_coroutines(bodies: Sequence[object], method: str) -> None:
+    """Refuses tasks, because a task begins before the saga could hold the branch.
+
+    Raises:
+        DefinitionError: An argument of the method is not a coroutine; the others are closed.
+    """
     wrong = [body for body in bodies if not isinstance(body, Coroutine)]
     if not wrong:
         return
@@ -90,16 +101,8 @@ def _refuse_other_than_coroutines(bodies: Sequence[object]) -> None:
             body.close()  # Otherwise Python warns that the coroutine was never awaited.
     raise DefinitionError(
         f"a branch is a coroutine, such as `saga.step(...)`, not a {type(wrong[0]).__name__}: "
-        "`parallel` makes its tasks itself"
+        f"`{method}` makes its tasks itself"
     )
-
-
-def _first_of(failures: Sequence[BaseException]) -> BaseException:
-    """The first failure, with the other failures as notes."""
-    first, *others = failures
-    for other in others:
-        first.add_note(f"and another branch failed: {type(other).__name__}: {error_text(other)}")
-    return first
 
 
 def _have_ended(branches: Sequence[_Branch]) -> bool:

@@ -32,6 +32,7 @@ from .._wire.timer_summaries import DEADLINE
 from .call_arguments import check_action, check_expected, check_step, name_of_call
 from .compensation_execution import CompensationExecution
 from .continue_as_new import continue_as_new, restore_scope
+from .first_of import FirstOf
 from .forward_execution import ForwardExecution
 from .parallel import OnFailure, run_parallel
 from .section import Section
@@ -106,6 +107,7 @@ class Saga:
         self._approvals = Approvals(self._scope)
         self._updates = OperatorUpdates(context, self._scope, retry_loop, self._approvals)
         self._units = UnitCompensation(self._scope, retry_loop)
+        self._first_of = FirstOf(self._scope, self._units)
         self._forward = ForwardExecution(context, self._scope, retry_loop, self._unawaited)
         self._compensation = CompensationExecution(
             self._scope, retry_loop, context.open_children, continued.after_compensation
@@ -276,6 +278,40 @@ class Saga:
             Exception: The first failure.
         """
         return self._track("parallel", "", run_parallel(branches, self._scope, on_failure))
+
+    def first_of(
+        self,
+        *alternatives: Coroutine[object, None, T],
+        after: timedelta | None = None,
+        hedged: bool = False,
+    ) -> Coroutine[object, None, T]:
+        """Runs alternatives until the first answer, and returns the answer.
+
+        The next alternative starts when the current alternative fails, or has not answered `after` a time.
+        An overdue alternative is cancelled; with `hedged`, the overdue alternative goes on, and may still
+        win. Of several answers in one workflow task, the first in the history wins.
+
+        Each alternative is a section. Every other alternative than the winner is compensated in any case, and
+        in the background: the saga goes on at once, also past the pivot. The saga does not end before every
+        lost alternative is known and compensated, and is stuck while a compensation keeps failing.
+
+        Args:
+            alternatives: Calls without an await: steps, children, or coroutines of your own with several
+                steps; all return the same type.
+            after: The time after which the next alternative starts; by default only a failure starts the next
+                alternative. The last alternative has no time limit. Each alternative with a time limit costs
+                one timer.
+            hedged: Whether an overdue alternative may still win.
+
+        Raises:
+            Exception: The first failure, with the other failures as notes, if all alternatives have failed.
+            DefinitionError: An argument is not a coroutine, `after` is not a timedelta above 0, or the saga
+                is past the pivot.
+        """
+        if after is not None:
+            check_positive_duration("after", after)
+        call = self._first_of.run(alternatives, after, is_hedged=hedged)
+        return self._track("first_of", "", call)
 
     def section(
         self,
@@ -509,6 +545,7 @@ class Saga:
             raise SagaError("a saga does not continue as new in the handler of an update")
         self._forward.refuse_in_section("a saga continues as new between sections")
         await self._forward.wait_for_other_steps()
+        await self._forward.wait_for_lost_alternatives()
         self._forward.refuse_in_branch("a saga continues as new between steps")
         scope = self._scope
         continue_as_new(

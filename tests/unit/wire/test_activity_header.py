@@ -116,6 +116,7 @@ def test_header_has_no_business_data(what: Step[str, int]) -> None:
         "order",
         "on_stuck",
         "sections",
+        "lost",
         "unit",
     }
     assert set(CompensationSpec.model_fields) == {"activity", "takes_result", "task_queue", "policy"}
