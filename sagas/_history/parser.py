@@ -186,7 +186,7 @@ class _Parser:
             record.independent_of = self._payloads.independent_memo(started.memo).parent_id
         record.started_at = record.started_at or event_time(event)
         record.input = self._payloads.first_value(started.input.payloads)
-        record.continued_as, record.is_paused = "", False
+        record.continued_as, record.is_paused, record.pending_task_since = "", False, None
         record.timers.clear()
         self._forget_steps(self._payloads.forgotten_steps(started.memo), event)
         if state := self._payloads.continued_state(started.memo):
@@ -202,6 +202,11 @@ class _Parser:
             EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED,
         )
         record.has_pending_workflow_task = not has_ended
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+            record.pending_task_since = record.pending_task_since or event_time(event)
+        elif event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
+            # A task that no worker has taken times out on the queue of the last worker, and stays pending.
+            record.pending_task_since = None
         record.reset_point = event.event_id if has_ended else event.event_id + 1
         failed = event.workflow_task_failed_event_attributes
         if failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW:
@@ -265,6 +270,7 @@ class _Parser:
             arguments=tuple(self._payloads.first_value([payload]) for payload in scheduled.input.payloads),
             scheduled_at=event_time(event),
             maximum_attempts=scheduled.retry_policy.maximum_attempts,
+            activity_id=scheduled.activity_id,
         )
         self._activities[event.event_id] = activity
         self.record.scheduled.append(activity)
@@ -324,6 +330,7 @@ class _Parser:
             workflow_task_completed_event_id=initiated.workflow_task_completed_event_id,
             task_queue=None if task_queue == self.record.task_queue else task_queue,
             is_pivot=memo.is_pivot,
+            parent_on_stuck=memo.parent_on_stuck,
             sections=memo.sections,
             is_independent=is_independent,
             lost=memo.lost,

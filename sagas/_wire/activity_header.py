@@ -11,7 +11,14 @@ from typing import Any
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
-from .._core.compensation import CompensationOrder, CompensationScope, CompensationSpec, SectionSpec
+from .._core.compensation import (
+    CompensationOrder,
+    CompensationRules,
+    CompensationScope,
+    CompensationSpec,
+    OnStuck,
+    SectionSpec,
+)
 from .._core.effect_class import EffectClass
 from .._core.ids import address_of
 from .._core.purpose import Purpose
@@ -36,16 +43,20 @@ class ActivityHeader(StoredModel):
         order: The order of the compensations of the saga.
         effect: The effect class of a read-only or irreversible step. None for a step with a compensation, for
             a bare action, and in histories that were recorded without effect classes.
+        on_stuck: Whether older compensations of the saga run while a newer one keeps failing.
         sections: The sections around the step, the outermost first.
         lost: For a pivot: the sections of the lost alternatives, which are compensated in any case.
         unit: For a compensation while the saga goes forward: the address of the compensated section or step.
     """
+
+    left_out = ("on_stuck",)
 
     purpose: Purpose
     compensation: CompensationSpec | None = None
     rejections: tuple[str, ...] = ()
     scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
+    on_stuck: OnStuck = OnStuck.CONTINUE
     sections: tuple[SectionSpec, ...] = ()
     lost: tuple[str, ...] = ()
     unit: str = ""
@@ -61,8 +72,7 @@ class ActivityHeader(StoredModel):
 def action_header(
     action: Step[Any, Any] | Action[Any, Any],
     purpose: Purpose,
-    scope: CompensationScope,
-    order: CompensationOrder,
+    rules: CompensationRules,
     sections: tuple[SectionSpec, ...] = (),
     lost: tuple[str, ...] = (),
 ) -> Payload:
@@ -76,8 +86,9 @@ def action_header(
             purpose=purpose,
             compensation=compensation,
             rejections=tuple(sorted(action.call.rejections)),
-            scope=scope,
-            order=order,
+            scope=rules.scope,
+            order=rules.order,
+            on_stuck=rules.on_stuck,
             effect=effect_of(action),
             sections=sections,
             lost=lost,

@@ -29,7 +29,7 @@ from .._run.context import current_context
 from .._wire.child_saga import INDEPENDENT_MEMO, IndependentMemo
 from .._wire.error_text import error_text
 from .._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED
-from .child_saga import result_of, result_type_of
+from .child_saga import CANCELLED, result_of, result_type_of
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
@@ -106,7 +106,7 @@ def _outcome_of_failure(error: ChildWorkflowError) -> Compensated | Settled[Any]
     cause = error.cause
     if isinstance(cause, CancelledError):
         reason = f"{error.workflow_id} was cancelled"
-        return Compensated("cancelled", reason=reason, is_cancelled=True)
+        return Compensated(CANCELLED, reason=reason, is_cancelled=True)
     if isinstance(cause, TimeoutError):
         return CutOff(how="timed-out", reason="a workflow timeout expired")
     if not isinstance(cause, ApplicationError):

@@ -24,6 +24,7 @@ from .._temporal.metrics import METRIC_BUCKETS
 from .._wire.operator_requests import (
     APPROVE,
     COMPENSATE,
+    COMPENSATION_REQUESTED,
     COMPLETE,
     HOLD,
     RESUME,
@@ -47,6 +48,7 @@ from ._saga_list import SagaSummary
 __all__ = [
     "APPROVE",
     "COMPENSATE",
+    "COMPENSATION_REQUESTED",
     "COMPLETE",
     "HOLD",
     "METRIC_BUCKETS",

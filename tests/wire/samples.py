@@ -94,6 +94,7 @@ from sagas import (
     DeadlineExceededError,
     FailureKind,
     OnFailure,
+    OnStuck,
     Operation,
     ProbeResult,
     RejectedError,
@@ -104,6 +105,7 @@ from sagas import (
 from sagas._core import ids as _keys
 from sagas._core.activity_policy import ActivityPolicy
 from sagas._core.compensation import (
+    CompensationRules,
     CompensationSpec,
     ParallelCompensations,
     PendingCompensation,
@@ -197,6 +199,7 @@ from sagas.operator import _rescue as rescuing
 from sagas.operator import _rescue_request as asking
 from sagas.operator import _rescue_reset as reset
 from sagas.operator import _saga_list as searching
+from sagas.testing import EffectState
 from tests.temporal.fixtures.section_saga import SectionSaga
 from tests.temporal.fixtures.trip_saga import TripSaga
 from tests.temporal.independent.parcel_saga import ParcelSaga
@@ -448,6 +451,7 @@ def _memos() -> "dict[str, Sample[Any]]":
         "child memo, default": as_payload(ChildMemo()),
         "independent memo": as_payload(IndependentMemo(parent_id="order-7")),
         "child memo, in a section": as_payload(inside),
+        "child memo, waiting": as_payload(ChildMemo(parent_id="order-7", parent_on_stuck=OnStuck.WAIT)),
         "forgotten steps": as_payload(
             _verbs.ForgottenSteps(reasons={"reserve-stock": "the shop has taken over"})
         ),
@@ -478,6 +482,7 @@ def models() -> dict[str, Sample[Any]]:
             )
         ),
         "ledger, new": as_payload(LedgerSnapshot()),
+        "ledger, waiting": as_payload(LedgerSnapshot(on_stuck=OnStuck.WAIT)),
         **{f"ledger, {phase.value}": as_payload(ledger(phase)) for phase in TRAVELLING_PHASES},
         "continued state, default": as_payload(ContinuedState(ledger=LedgerSnapshot())),
         "continued state": as_payload(CONTINUED),
@@ -502,10 +507,12 @@ def models() -> dict[str, Sample[Any]]:
         "audit entry": as_payload(DECIDED),
         "rescue request": as_payload(REQUEST),
         "rescue request, default": as_payload(rescue.RescueRequest(saga_id="order-7", by="m", because="b")),
+        "rescue request, waiting": as_payload(REQUEST.model_copy(update={"on_stuck": OnStuck.WAIT})),
         "rescue request, in chunks": as_payload(
             rescue.RescueRequest(saga_id="order-7", is_chunked=True, by="m", because="b")
         ),
         "pending compensations": as_payload(REQUEST.pending),
+        "pending compensations, waiting": as_payload(rescue.PendingCompensations(on_stuck=OnStuck.WAIT)),
         "pending compensations, as the text of chunks": Sample(
             REQUEST.pending,
             rescue.PendingCompensations.model_dump_json,
@@ -522,28 +529,32 @@ def models() -> dict[str, Sample[Any]]:
 
 def activity_headers() -> dict[str, Sample[Any]]:
     """The headers of activities."""
-    scope, order = CompensationScope.IN_DOUBT, CompensationOrder.REVERSE
     full = {
         f"{purpose.value}, {scope.value}, {order.value}": as_header(
-            action_header(STEP, purpose, scope, order)
+            action_header(STEP, purpose, CompensationRules(scope, order))
         )
         for purpose in Purpose
         for scope in CompensationScope
         for order in CompensationOrder
     }
     plain = {f"plain {purpose.value}": as_header(plain_header(purpose)) for purpose in Purpose}
-    usual = as_header(action_header(PLAIN_STEP, Purpose.STEP, scope, order))
+    usual = as_header(action_header(PLAIN_STEP, Purpose.STEP, CompensationRules()))
     whole = CompensationSpec(activity="give-back", takes_result=True, task_queue="bank", policy=PATIENT)
     header = ActivityHeader(purpose=Purpose.STEP, compensation=whole, rejections=("a", "b"))
     classes = {
-        f"step, {step.effect.value}": as_header(action_header(step, Purpose.STEP, scope, order))
+        f"step, {step.effect.value}": as_header(action_header(step, Purpose.STEP, CompensationRules()))
         for step in (action(RESERVE).read_only(), action(RESERVE).irreversible())
     }
     after = as_header(plain_header(Purpose.AFTER_COMPENSATION, effect=EffectClass.READ_ONLY))
+    waiting = CompensationRules(on_stuck=OnStuck.WAIT)
     section = SectionSpec(address="maple", order=CompensationOrder.PARALLEL)
     inside = ActivityHeader(purpose=Purpose.STEP, sections=(section,))
     unit = ActivityHeader(purpose=Purpose.COMPENSATION, unit="maple")
-    units = {"in a section": as_payload(inside), "compensation of a section": as_payload(unit)}
+    units = {
+        "in a section": as_payload(inside),
+        "compensation of a section": as_payload(unit),
+        "step, waiting": as_header(action_header(PLAIN_STEP, Purpose.STEP, waiting)),
+    }
     return {
         **full,
         **plain,
@@ -746,8 +757,8 @@ def _refused_child(make_room: Callable[[], None], error: Exception) -> object:
 
 
 def _leave() -> object:
-    lifecycle = SimpleNamespace(resolutions={"seat": "skipped"})
-    back = SimpleNamespace(_scope=SimpleNamespace(lifecycle=lifecycle))
+    lifecycle = SimpleNamespace(resolutions={"seat": "skipped"}, compensation_cause=None)
+    back = SimpleNamespace(_scope=SimpleNamespace(lifecycle=lifecycle, was_requested_first=False))
     info = SimpleNamespace(workflow_id="order-7/payment")
     with patch.object(workflow, "info", lambda: info):
         try:
@@ -765,6 +776,7 @@ ENUMS: dict[str, type[StrEnum]] = {
     "phase": Phase,
     "purpose": Purpose,
     "on failure": OnFailure,
+    "on stuck": OnStuck,
     "status": Status,
     "state of a key": fence_decision.KeyState,
     "recovery direction": RecoveryDirection,
@@ -1625,5 +1637,6 @@ IN_PROCESS_ONLY: dict[type[object], str] = {
     fence_decision.Match: "says how two rows compare",
     fence_decision.FenceDecision: "says what the fence does next",
     Failpoint: "names moments at which a test kills a process",
+    EffectState: "says what scripted participants hold in a test",
 }
 """Models and enumerations that never leave their process, each with the reason."""
