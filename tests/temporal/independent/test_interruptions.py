@@ -121,6 +121,12 @@ async def test_a_hold_is_not_passed_on(harness: WorkerHarness) -> None:
 
     assert (await harness.wait_for_ending(saga)).closed == "COMPLETED"
     assert "book-hotel" not in harness.participants.started
+    signals = [
+        event.workflow_execution_signaled_event_attributes.signal_name
+        async for event in saga.fetch_history_events()
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+    ]
+    assert signals == ["go"]
     await operator.resume(order.id, by=BY, because=BECAUSE)
     assert (await harness.wait_for_ending(order)).closed == "COMPLETED"
 
