@@ -1009,7 +1009,10 @@ def spans() -> dict[str, object]:
     """Names and attributes of all spans of this project."""
     with _spans() as found:
         for error in (None, RejectedError("sold_out", "no seat"), event_errors.ContractError("no")):
-            with suppress(saga_errors.SagaError), http_tracing.trace_call("cinema", "reserve-seat", _URL):
+            with (
+                suppress(saga_errors.SagaError),
+                http_tracing.trace_call("cinema", "POST", "/reserve-seat", _URL),
+            ):
                 _raise(error)
             with (
                 suppress(saga_errors.SagaError),
@@ -1035,7 +1038,7 @@ def _raise(error: Exception | None) -> None:
         raise error
 
 
-_URL = httpx.URL("http://user:secret@cinema.example:8001/reserve-seat")
+_URL = httpx.URL("http://user:secret@cinema.example:8001")
 
 
 async def _activity(error: Exception | None) -> None:
