@@ -15,7 +15,7 @@ from sagas import DefinitionError, Operation
 
 from . import _http_tracing as tracing
 from ._circuit_breaker import Admission, CircuitBreaker
-from ._http_request import HttpRequest, check_secrets, create_request
+from ._http_request import HttpRequest, create_request
 from ._http_response import HttpResponse, read_result
 from ._http_route import HttpRoute, check_route
 from ._http_settings import KEY_HEADER, check_client, check_headers, parse_base_url
@@ -122,10 +122,8 @@ class HttpParticipant:
             RejectedError: The participant rejected the operation; there is no effect.
             ApplicationError: The outcome is unknown; `non_retryable` when a retry would not help. The type is
                 `CircuitOpen` when the circuit breaker allowed no call.
-            DefinitionError: A function in `headers` returned unusable headers, or the message has a secret
-                that JSON would replace by asterisks.
+            DefinitionError: A function in `headers` returned unusable headers.
         """
-        check_secrets(self.name, operation)
         route = self._routes.get(operation)
         request = create_request(self._base_url, operation, message, route)
         admission = self._admit(operation.name)
@@ -136,15 +134,10 @@ class HttpParticipant:
 
     # `Any`: a list of operations mixes message and result types, in which `Operation` is invariant.
     def activities(self, operations: Iterable[Operation[Any, Any]]) -> list[Callable[..., object]]:
-        """Creates an activity for each operation of this participant.
-
-        Raises:
-            DefinitionError: JSON would replace a secret in a message or a result by asterisks.
-        """
+        """Creates an activity for each operation of this participant."""
         return [self._activity(operation) for operation in operations if operation.participant == self.name]
 
     def _activity(self, operation: Operation[MessageT, ResultT]) -> Callable[[MessageT], Awaitable[ResultT]]:
-        check_secrets(self.name, operation)
 
         async def call(message: MessageT) -> ResultT:
             return await self.call(operation, message, idempotency_key())

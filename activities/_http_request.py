@@ -1,17 +1,17 @@
 """The request of an operation: the URL and the body, from the route and the message. No I/O."""
 
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 from urllib.parse import urlencode
 
 import httpx
 from pydantic import TypeAdapter
 from temporalio.exceptions import ApplicationError
 
-from sagas import DefinitionError, Operation
+from sagas import Operation
 
+from ._alias_names import is_read_by_alias_only
 from ._http_route import WITH_BODY, HttpRoute
-from ._json_schema import is_read_by_alias_only, masked_field
 
 MessageT = TypeVar("MessageT")
 ResultT = TypeVar("ResultT")
@@ -65,20 +65,6 @@ def create_request(
     if route.method in WITH_BODY:
         content = adapter.dump_json(message, exclude=used or None, by_alias=by_alias)
     return HttpRequest(route.method, url, template, content)
-
-
-def check_secrets(participant: str, operation: Operation[Any, Any]) -> None:
-    """Refuses an operation whose message or result JSON would replace by asterisks.
-
-    Raises:
-        DefinitionError: A field is a secret of pydantic without a serializer of its own.
-    """
-    for kind in (operation.message, operation.result):
-        if found := masked_field(kind):
-            raise DefinitionError(
-                f"participant {participant!r}: JSON replaces the secret {found!r} of {kind.__name__}, in "
-                f"{operation.name!r}, by asterisks: give the field a `field_serializer`"
-            )
 
 
 def _encode_query(query: list[tuple[str, str]]) -> bytes:

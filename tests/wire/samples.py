@@ -673,7 +673,7 @@ def _refused_child(make_room: Callable[[], None], error: Exception) -> object:
     info = SimpleNamespace(workflow_id="order-7")
     with (
         patch.object(children, "current_context", lambda: run),
-        patch.object(children, "encode_arguments", lambda *_: [RawValue(Payload())]),
+        patch.object(children, "encode_arguments", lambda *_, **__: [RawValue(Payload())]),
         patch.object(children, "run_uncancelled", lambda body: body),
         patch.object(workflow, "start_child_workflow", start),
         patch.object(workflow, "info", lambda: info),
