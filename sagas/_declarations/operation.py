@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from .._errors import DefinitionError
-from .masked_secrets import masked_field
 from .names import NAME, check_name
+from .type_schema import masked_field
 
 MessageT = TypeVar("MessageT")
 ResultT_co = TypeVar("ResultT_co", covariant=True)

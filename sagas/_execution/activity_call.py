@@ -20,8 +20,8 @@ from .._core.ids import PROBE
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._declarations.activity_spec import ActivitySpec
-from .._declarations.masked_secrets import masked_field
 from .._declarations.probe_result import ProbeResult
+from .._declarations.type_schema import masked_field
 from .._run.activity_header_context import scheduling_with
 from .._run.cancellation_shield import current_shield
 from .._run.context import current_context

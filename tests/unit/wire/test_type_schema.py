@@ -1,5 +1,6 @@
-"""Secrets that JSON replaces by asterisks are found in the type."""
+"""Properties of types: secrets that JSON replaces by asterisks, and lazy iterables."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -8,7 +9,7 @@ from pydantic import BaseModel, Secret, SecretBytes, SecretStr, field_serializer
 from typing_extensions import TypedDict
 
 from sagas import DefinitionError, Operation
-from sagas._declarations.masked_secrets import masked_field
+from sagas._declarations.type_schema import has_lazy_iterables, masked_field
 
 
 class Card(BaseModel):
@@ -73,6 +74,28 @@ class Foreign:
 def test_a_masked_secret_is_found_at_any_depth(kind: object, field: str | None) -> None:
     """A field with a serializer of its own is not masked."""
     assert masked_field(kind) == field
+
+
+class Lazy(BaseModel):
+    names: list[Iterable[str]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_lazy"),
+    [
+        (Iterable[str], True),
+        (Lazy, True),
+        (dict[str, Lazy] | None, True),
+        (Annotated[Lazy, {"unit": "none"}], True),
+        (list[str], False),
+        (Node, False),
+        (Foreign, False),
+    ],
+    ids=str,
+)
+def test_a_lazy_iterable_is_found_at_any_depth(kind: object, *, is_lazy: bool) -> None:
+    """Pydantic reads an `Iterable` item by item."""
+    assert has_lazy_iterables(kind) is is_lazy
 
 
 @pytest.mark.parametrize(("message", "result"), [(Card, Node), (Node, Card)])
