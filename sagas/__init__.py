@@ -21,6 +21,7 @@ from ._errors import (
     DuplicateSagaError,
     RejectedError,
     SagaError,
+    SectionCompensatedError,
     StartError,
     UnknownOutcomeError,
 )
@@ -32,6 +33,7 @@ from ._version import __version__
 from ._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED
 from ._workflow.parallel import OnFailure
 from ._workflow.saga import Saga
+from ._workflow.section import Section
 
 __all__ = [
     "SAGA_COMPENSATED",
@@ -60,6 +62,8 @@ __all__ = [
     "SagaHandle",
     "SagaOutcome",
     "SagaPlugin",
+    "Section",
+    "SectionCompensatedError",
     "Settled",
     "StartError",
     "StartOptions",

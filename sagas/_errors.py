@@ -6,7 +6,8 @@
     ├── DefinitionError             a saga, a step or a call is badly written: fix the code
     │   └── TooLateError            a call or a message came too late for the phase of the saga
     ├── RejectedError               a participant rejected the action: no effect, and a retry would not help
-    │   └── ChildCompensatedError   a child saga failed and has compensated; in `_workflow/child_saga.py`
+    │   ├── ChildCompensatedError   a child saga failed and has compensated; in `_workflow/child_saga.py`
+    │   └── SectionCompensatedError a section failed and has compensated: the saga can go another way
     ├── UnknownOutcomeError         the action may have happened: the saga compensates the step
     ├── DeadlineExceededError       an awaited message was overdue, or the saga took too long
     ├── CompensationRequestedError  an operator requested the compensation of the saga
@@ -65,6 +66,24 @@ class RejectedError(SagaError):
     def __str__(self) -> str:
         where = f" ({self.field})" if self.field else ""
         return f"{self.code}{where}: {self.reason}"
+
+
+class SectionCompensatedError(RejectedError):
+    """A section of a saga failed and has compensated: the steps of the section have no effect.
+
+    Args:
+        section: The address of the section.
+        code: The code of the failure; `deadline_exceeded` when the timeout of the section was over.
+        reason: The reason of the failure.
+        field: The invalid input as a dotted path, if the failure has a cause in the input.
+    """
+
+    wire_type = "SectionCompensatedError"
+
+    def __init__(self, section: str, code: str, reason: str, field: str | None = None) -> None:
+        super().__init__(code, reason, field)
+        self.args = (section, code, reason, field)
+        self.section = section
 
 
 class UnknownOutcomeError(SagaError):

@@ -27,6 +27,20 @@ class CompensationOrder(StrEnum):
     """All steps at once: for steps that do not build on each other."""
 
 
+class SectionSpec(BaseModel):
+    """A section of a saga: steps that are compensated as a unit.
+
+    Args:
+        address: The address of the section in the saga.
+        order: The order of the compensations of the section.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str
+    order: CompensationOrder = CompensationOrder.REVERSE
+
+
 class CompensationSpec(BaseModel):
     """The compensation of a step, apart from the arguments: as declared, and as stored in headers.
 

@@ -3,6 +3,7 @@
 Pure: no I/O, no clock, no Temporal. The driver of the saga records the start and the outcome of each step.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from .compensation import (
@@ -11,6 +12,7 @@ from .compensation import (
     ParallelCompensations,
     PendingCompensation,
     PlanItem,
+    SectionSpec,
     flatten,
     select,
 )
@@ -29,6 +31,12 @@ class LedgerEntry:
     compensations: tuple[PlanItem, ...] = ()
     is_child: bool = False
     is_best_effort: bool = False
+    sections: tuple[SectionSpec, ...] = ()
+    """The sections around the step, the outermost first."""
+
+    def is_in(self, section: str) -> bool:
+        """Whether the step belongs to a section, or to a section inside of the section."""
+        return any(each.address == section for each in self.sections)
 
 
 @dataclass(slots=True)
@@ -60,11 +68,16 @@ class Ledger:
         *,
         is_child: bool = False,
         is_best_effort: bool = False,
+        sections: tuple[SectionSpec, ...] = (),
     ) -> None:
         """Records that a step is about to start: from here on the action may have happened."""
         compensations = () if compensation is None else (compensation,)
         self.entries[address] = LedgerEntry(
-            address, compensations=compensations, is_child=is_child, is_best_effort=is_best_effort
+            address,
+            compensations=compensations,
+            is_child=is_child,
+            is_best_effort=is_best_effort,
+            sections=sections,
         )
 
     def complete(self, address: str, result: object = None) -> None:
@@ -87,6 +100,10 @@ class Ledger:
         """Records that an action was rejected or withdrawn, or has an unknown outcome."""
         self.entries[address] = replace(self.entries[address], outcome=outcome)
 
+    def forget(self, address: str) -> None:
+        """Records that the effect of a step stays: the step is not compensated from here on."""
+        self.entries[address] = replace(self.entries[address], compensations=())
+
     def mark_compensated(self, address: str) -> None:
         """Records that a compensation is done, or was resolved manually."""
         self.compensated.add(address)
@@ -97,15 +114,22 @@ class Ledger:
         Args:
             is_past_pivot: Whether the pivot is done; past the pivot, no compensation is pending.
         """
-        if is_past_pivot:
+        return () if is_past_pivot else self._plan(self.entries.values(), 0, self.order)
+
+    def plan_of(self, address: str) -> tuple[PlanItem, ...]:
+        """Returns the pending compensations of one section, step or child, in the order of execution."""
+        if (entry := self.entries.get(address)) is not None:
+            return self._plan([entry], len(entry.sections), self.order)
+        members = self.members(address)
+        if not members:
             return ()
-        newest_first = reversed(self.entries.values())
-        started = [entry.compensations for entry in newest_first if self._is_compensatable(entry)]
-        branches = [select(each, lambda address: address not in self.compensated) for each in started]
-        branches = [branch for branch in branches if branch]
-        if self.order is CompensationOrder.PARALLEL and len(branches) > 1:
-            return (ParallelCompensations(branches=tuple(branches)),)
-        return tuple(item for branch in branches for item in branch)
+        path = [section.address for section in members[0].sections]
+        depth = path.index(address)
+        return self._plan(members, depth + 1, members[0].sections[depth].order)
+
+    def members(self, section: str) -> tuple[LedgerEntry, ...]:
+        """The steps and children of a section, also of the sections inside, in the order of their start."""
+        return tuple(entry for entry in self.entries.values() if entry.is_in(section))
 
     def pending(self, *, is_past_pivot: bool = False) -> tuple[PendingCompensation, ...]:
         """Every compensation of the plan, the first to run first."""
@@ -121,9 +145,31 @@ class Ledger:
             entry.address
             for entry in self.entries.values()
             if not entry.is_best_effort
+            and entry.address not in self.compensated
             and (entry.outcome in IN_DOUBT or (entry.outcome is Outcome.REJECTED and entry.compensations))
             and self._is_compensatable(entry)
         )
+
+    def _plan(
+        self, entries: Iterable[LedgerEntry], depth: int, order: CompensationOrder
+    ) -> tuple[PlanItem, ...]:
+        """The plan of entries that share the first `depth` sections; each further section is one unit."""
+        units: dict[str, list[LedgerEntry]] = {}
+        for entry in entries:
+            is_nested = len(entry.sections) > depth
+            units.setdefault(entry.sections[depth].address if is_nested else entry.address, []).append(entry)
+        branches: list[tuple[PlanItem, ...]] = []
+        for unit in reversed(units.values()):
+            sections = unit[0].sections
+            if len(sections) > depth:
+                branches.append(self._plan(unit, depth + 1, sections[depth].order))
+            elif self._is_compensatable(unit[0]):
+                pending = select(unit[0].compensations, lambda address: address not in self.compensated)
+                branches.append(pending)
+        branches = [branch for branch in branches if branch]
+        if order is CompensationOrder.PARALLEL and len(branches) > 1:
+            return (ParallelCompensations(branches=tuple(branches)),)
+        return tuple(item for branch in branches for item in branch)
 
     def _is_compensatable(self, entry: LedgerEntry) -> bool:
         if entry.outcome is Outcome.REJECTED:

@@ -25,6 +25,17 @@ def check_duration(option: str, value: object) -> None:
         raise refusal(option, "a timedelta", value)
 
 
+def check_positive_duration(option: str, value: object) -> None:
+    """Refuses everything but a timedelta above 0.
+
+    Raises:
+        DefinitionError: The value is refused.
+    """
+    check_duration(option, value)
+    if cast("timedelta", value) <= timedelta(0):
+        raise refusal(option, "a timedelta above 0", value)
+
+
 def check_timeout(option: str, value: object) -> None:
     """Refuses everything but a timedelta above 0 and at most 30 days.
 

@@ -7,7 +7,7 @@ operator can also end an interval early.
 """
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -36,6 +36,8 @@ class _Round:
     number: int
     used: float
     """The share of the history used by the rounds before."""
+    unit: str
+    """The address of the compensated section or step; empty for the whole saga."""
     failures: dict[str, ActivityOutcome] = field(default_factory=dict[str, ActivityOutcome])
 
 
@@ -73,14 +75,22 @@ class RetryLoop:
             self._scope.lifecycle.retrying.discard(address)
 
     async def compensate_all(self) -> None:
-        """Runs the pending compensations in order until all are done.
+        """Runs the pending compensations of the saga in order until all are done."""
+        await self.compensate(self._scope.ledger.plan, "")
+
+    async def compensate(self, plan: Callable[[], Sequence[PlanItem]], unit: str) -> None:
+        """Runs the compensations of a plan in order until all are done.
 
         A failing compensation does not delay the other compensations.
+
+        Args:
+            plan: Returns the pending compensations.
+            unit: The address of the compensated section or step; empty for the whole saga.
         """
         ledger, usage = self._scope.ledger, HistoryUsage.now()
         for number in count():
-            this, requests = _Round(number, usage.share_used_since()), self.retry_requests
-            await self._run_plan(ledger.plan(), this)
+            this, requests = _Round(number, usage.share_used_since(), unit), self.retry_requests
+            await self._run_plan(plan(), this)
             if not this.failures:
                 return
             self._publish_stuck()
@@ -213,7 +223,7 @@ class RetryLoop:
             arguments=_sendable(pending),
             activity_id=f"{COMPENSATE}{pending.address}",
             summary=f"compensate: {words(pending.activity)}",
-            header=plain_header(Purpose.COMPENSATION),
+            header=plain_header(Purpose.COMPENSATION, this.unit),
             is_checked=False,
         )
         with self.attempting(pending.address):

@@ -10,6 +10,7 @@ from temporalio.converter import DataConverter
 
 from .._wire.child_saga import CHILD_MEMO, ChildMemo
 from .._wire.continued_state import CONTINUED_STATE_MEMO, ContinuedState
+from .._wire.operator_requests import FORGOTTEN_MEMO, ForgottenSteps
 
 
 def event_time(event: HistoryEvent) -> datetime:
@@ -47,7 +48,16 @@ class PayloadReader:
         )
         return state
 
-    def is_pivot_child(self, memo: Memo) -> bool:
-        """Whether the memo of a child saga marks the child as the pivot of the parent."""
+    def child_memo(self, memo: Memo) -> ChildMemo:
+        """The memo of a child saga."""
         child: ChildMemo = self._converter.payload_converter.from_payload(memo.fields[CHILD_MEMO], ChildMemo)
-        return child.is_pivot
+        return child
+
+    def forgotten_steps(self, memo: Memo) -> dict[str, str]:
+        """The forgotten steps in the memo of a saga, with the reasons."""
+        if FORGOTTEN_MEMO not in memo.fields:
+            return {}
+        forgotten: ForgottenSteps = self._converter.payload_converter.from_payload(
+            memo.fields[FORGOTTEN_MEMO], ForgottenSteps
+        )
+        return forgotten.reasons

@@ -102,7 +102,7 @@ def _view(record: SagaRecord) -> RunView:
             superseded |= _end_child(ledger, child)
     for address, item in _group_by_address(record).items():
         if isinstance(item, ChildRecord):
-            ledger.start(address, is_child=True)
+            ledger.start(address, is_child=True, sections=item.sections)
             if item.is_pivot:
                 pivot = _end_pivot_child(ledger, record, item)
             else:
@@ -152,19 +152,19 @@ def _group_by_address(record: SagaRecord) -> dict[str, ChildRecord | list[Activi
 
 def _apply_compensations(ledger: Ledger, lifecycle: Lifecycle, record: SagaRecord) -> bool:
     """Marks compensated and manually resolved steps; returns whether the saga has started compensating."""
-    compensations = record.compensations
-    if compensations and lifecycle.phase is Phase.FORWARD:
+    has_begun = record.has_begun_compensation
+    if has_begun and lifecycle.phase is Phase.FORWARD:
         lifecycle.begin_compensation()
-    for compensation in compensations:
-        if compensation.is_done:
-            ledger.mark_compensated(compensation.address)
     resolved, unresolved_children = manually_resolved(record), set(ledger.unresolved_children())
     for address in resolved & unresolved_children:
         ledger.fail(address, Outcome.REJECTED)
-    if compensations:
-        for address in resolved - unresolved_children:
-            ledger.mark_compensated(address)
-    return bool(compensations)
+    done = {compensation.address for compensation in record.compensations if compensation.is_done}
+    planned = {each.address for entry in ledger.entries.values() for each in flatten(entry.compensations)}
+    for address in done | (resolved & planned):
+        ledger.mark_compensated(address)
+    for address in record.forgotten.keys() & ledger.entries.keys():
+        ledger.forget(address)
+    return has_begun
 
 
 def _manual_outcome(record: SagaRecord, address: str) -> ActivityOutcome | None:
@@ -196,6 +196,7 @@ def _enter_step(
         address,
         spec.to_pending(address, message) if spec and not lifecycle.is_past_pivot else None,
         is_best_effort=purpose is Purpose.BEST_EFFORT,
+        sections=first.header.sections,
     )
     result = outcome_of_attempts(activities)
     if purpose is Purpose.RETRIABLE and address in manually_resolved(record):

@@ -119,6 +119,8 @@ class _Parser:
                 | EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED
             ):
                 self._read_status(event)
+                memo = event.workflow_properties_modified_event_attributes.upserted_memo
+                self._forget_steps(self._payloads.forgotten_steps(memo), event)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
                 record.continued_as = (
                     event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
@@ -151,6 +153,10 @@ class _Parser:
         if verb is not None and FORWARDED_VERBS[verb.entry.verb] == status:
             self.record.verbs.append(verb)
 
+    def _forget_steps(self, reasons: dict[str, str], event: HistoryEvent) -> None:
+        for address, because in reasons.items():
+            self.record.forgotten.setdefault(address, TimedReason(event_time(event), because))
+
     def _start(self, event: HistoryEvent) -> None:
         """Reads the start of a first or continued run."""
         record, started = self.record, event.workflow_execution_started_event_attributes
@@ -164,6 +170,7 @@ class _Parser:
         record.input = self._payloads.first_value(started.input.payloads)
         record.continued_as, record.is_paused = "", False
         record.timers.clear()
+        self._forget_steps(self._payloads.forgotten_steps(started.memo), event)
         if state := self._payloads.continued_state(started.memo):
             record.continued_state, record.last_run_index = state, len(record.scheduled)
         # Event ids begin anew in each run.
@@ -288,14 +295,15 @@ class _Parser:
         initiated = event.start_child_workflow_execution_initiated_event_attributes
         if CHILD_MEMO not in initiated.memo.fields:
             return
-        task_queue = initiated.task_queue.name
+        task_queue, memo = initiated.task_queue.name, self._payloads.child_memo(initiated.memo)
         child = ChildRecord(
             address=initiated.workflow_id.removeprefix(f"{self.record.id}/"),
             id=initiated.workflow_id,
             initiated_at=event_time(event),
             workflow_task_completed_event_id=initiated.workflow_task_completed_event_id,
             task_queue=None if task_queue == self.record.task_queue else task_queue,
-            is_pivot=self._payloads.is_pivot_child(initiated.memo),
+            is_pivot=memo.is_pivot,
+            sections=memo.sections,
         )
         self._children[event.event_id] = child
         self.record.scheduled.append(child)

@@ -40,7 +40,8 @@ class RemainingEffect(BaseModel):
     Args:
         address: The address of the step.
         outcome: The outcome of the step: done, started or unknown.
-        reason: The operator and the reason of a skipped compensation; else empty.
+        reason: The operator and the reason of a skipped compensation, or the reason of a forgotten step; else
+            empty.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -175,10 +176,12 @@ def _remaining_effects(record: SagaRecord, planned: Set[str] = frozenset()) -> I
         for verb in each.verbs
         if verb.entry.verb == SKIP
     }
+    forgotten = {address: f"forgotten: {each.reason}" for address, each in record.forgotten.items()}
+    reasons = forgotten | skipped
     compensated = (ledger.compensated - skipped.keys()) | planned
     for address, entry in ledger.entries.items():
         if not entry.is_child and address not in compensated and entry.outcome in MAY_HAVE_HAPPENED:
-            yield RemainingEffect(address=address, outcome=entry.outcome, reason=skipped.get(address, ""))
+            yield RemainingEffect(address=address, outcome=entry.outcome, reason=reasons.get(address, ""))
     for child in record.children:
         for effect in _remaining_effects(child.record) if child.record else ():
             address = in_parent(child.address, effect.address)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from .._core.activity_outcome import ActivityOutcome
+from .._core.compensation import SectionSpec
 from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
@@ -67,6 +68,8 @@ class ChildRecord:
     task_queue: str | None = None
     """The task queue of the child; None if the parent has the same."""
     is_pivot: bool = False
+    sections: tuple[SectionSpec, ...] = ()
+    """The sections around the child, the outermost first."""
     has_started: bool = False
     has_start_failed: bool = False
     """Whether the server did not start the child, because another workflow has the same id."""
@@ -125,6 +128,7 @@ class SagaRecord:
         continued_state: The state from the run before the last, where the workflow continued as new.
         last_run_index: The index in `scheduled` of the first item after the continued state.
         verbs: The executed verbs.
+        forgotten: The forgotten steps by address, with the time and the reason.
         cancel_requests: The cancel requests.
         status: The last published status.
         status_at: The time of the last published status.
@@ -156,6 +160,7 @@ class SagaRecord:
     continued_state: ContinuedState | None = None
     last_run_index: int = 0
     verbs: list[VerbRecord] = field(default_factory=list[VerbRecord])
+    forgotten: dict[str, TimedReason] = field(default_factory=dict[str, TimedReason])
     cancel_requests: list[TimedReason] = field(default_factory=list[TimedReason])
     status: str = ""
     status_at: datetime | None = None
@@ -213,6 +218,11 @@ class SagaRecord:
     def children(self) -> list[ChildRecord]:
         """The scheduled children."""
         return [each for each in self.scheduled if isinstance(each, ChildRecord)]
+
+    @property
+    def has_begun_compensation(self) -> bool:
+        """Whether the saga has scheduled a compensation, apart from those of sections and single steps."""
+        return any(not each.header.unit for each in self.compensations)
 
     @property
     def compensations(self) -> list[ActivityRecord]:

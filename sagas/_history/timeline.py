@@ -79,6 +79,7 @@ class StepLine(_Model):
         child: The timeline of a child.
         superseded_run_id: The superseded run of the step; empty for a step of the current run.
         manual_resolution: The manual resolution; the outcome is then the operator's decision.
+        sections: The addresses of the sections around the step, the outermost first.
     """
 
     address: str
@@ -94,6 +95,7 @@ class StepLine(_Model):
     child: "Timeline | None" = None
     superseded_run_id: str = ""
     manual_resolution: ManualResolution | None = None
+    sections: tuple[str, ...] = ()
 
 
 class TaskFailure(_Model):
@@ -143,6 +145,8 @@ class Timeline(_Model):
         code: The code of the failure of the workflow.
         reason: The reason of the failure.
         steps: The steps and children, in the order of their start.
+        compensating_units: The addresses of the sections and single steps that the saga compensates while
+            going forward.
         task_failure: The failure of the workflow code, which must be fixed before the saga can go on.
         waits: The conditions for which the saga waits.
         audit_trail: The audit trail.
@@ -164,6 +168,7 @@ class Timeline(_Model):
     code: str = ""
     reason: str = ""
     steps: tuple[StepLine, ...] = ()
+    compensating_units: tuple[str, ...] = ()
     task_failure: TaskFailure | None = None
     waits: tuple[PendingWait, ...] = ()
     audit_trail: tuple[AuditEntry, ...] = ()

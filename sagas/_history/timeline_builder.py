@@ -57,6 +57,7 @@ def build_timeline(record: SagaRecord) -> Timeline:
         code=closure.code if closure else "",
         reason=closure.reason if closure else "",
         steps=tuple(_steps(record, rebuilt)),
+        compensating_units=_compensating_units(record) if closure is None else (),
         task_failure=TaskFailure(reason=failure.reason, since=failure.at)
         if failure and closure is None
         else None,
@@ -91,8 +92,18 @@ def _waits(record: SagaRecord, status: str, direction: RecoveryDirection) -> Ite
         yield PendingWait(condition=FOR_OPERATOR)
 
 
+def _compensating_units(record: SagaRecord) -> tuple[str, ...]:
+    """The units of the compensations that are not done, and were not resolved manually."""
+    last = {each.address: each for each in record.compensations if each.header.unit}
+    resolved = manual_resolutions_of(record)
+    units = (
+        each.header.unit for address, each in last.items() if not each.is_done and address not in resolved
+    )
+    return tuple(dict.fromkeys(units))
+
+
 def _audit_trail(record: SagaRecord) -> Iterator[AuditEntry]:
-    """The executed verbs and the resets in time order, after the rescue that started a rescue workflow."""
+    """Verbs, forgotten steps and resets in time order; before, the request that started a rescue workflow."""
     if record.type == RESCUE_TYPE and record.started_at is not None:
         request = RescueRequest.from_json_value(record.input)
         yield AuditEntry.from_request("rescue", dict(request), record.started_at)
@@ -100,8 +111,12 @@ def _audit_trail(record: SagaRecord) -> Iterator[AuditEntry]:
         (reset.at, AuditEntry.from_request("reset", {"because": reset.reason}, reset.at))
         for reset in record.resets
     ]
+    forgotten = [
+        (each.at, AuditEntry.of_forgotten_step(address, each.reason, each.at))
+        for address, each in record.forgotten.items()
+    ]
     verbs = [(verb.executed_at, verb.entry) for verb in record.verbs]
-    yield from (entry for _, entry in sorted([*resets, *verbs], key=itemgetter(0)))
+    yield from (entry for _, entry in sorted([*resets, *forgotten, *verbs], key=itemgetter(0)))
 
 
 def _status_of(record: SagaRecord, rebuilt: RebuiltSaga) -> str:
@@ -165,6 +180,7 @@ def _step_line(record: SagaRecord, rebuilt: RebuiltSaga, activities: list[Activi
         compensations=tuple(_compensation_lines(record, rebuilt, first.address)),
         superseded_run_id=last.superseded_run_id,
         manual_resolution=resolution,
+        sections=tuple(section.address for section in first.header.sections),
     )
 
 
@@ -196,6 +212,7 @@ def _child_line(record: SagaRecord, rebuilt: RebuiltSaga, child: ChildRecord, pr
         child=timeline,
         superseded_run_id=child.superseded_run_id,
         manual_resolution=manual_resolutions_of(record).get(child.address) if child.is_pivot else None,
+        sections=tuple(section.address for section in child.sections),
     )
 
 

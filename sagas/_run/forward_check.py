@@ -14,6 +14,7 @@ from .._core.lifecycle import Phase
 from .._core.status import Status
 from .._errors import DefinitionError
 from .cancellation_shield import current_shield
+from .open_section import current_section
 from .scope import Scope
 
 YEAR = timedelta(days=365)
@@ -33,7 +34,8 @@ def check_forward(scope: Scope) -> None:
 
     Raises:
         asyncio.CancelledError: The saga compensates, or has to compensate.
-        DefinitionError: The saga is not open: the step could not be compensated.
+        DefinitionError: The saga, or the section, is not open: the step could not be compensated.
+        DeadlineExceededError: The timeout of the section is over.
     """
     lifecycle = scope.lifecycle
     if not lifecycle.is_open:
@@ -49,6 +51,8 @@ def check_forward(scope: Scope) -> None:
     # The main task is only interrupted to compensate; a branch also because another branch failed.
     if (shield := current_shield()) is not scope.shield and shield.was_interrupted:
         raise asyncio.CancelledError("the branch was cancelled")
+    if (section := current_section()) is not None:
+        section.check()
 
 
 async def wait_until_forward(scope: Scope) -> None:

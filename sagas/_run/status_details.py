@@ -5,6 +5,7 @@ from datetime import datetime
 from .._core.compensation import flatten
 from .._core.ledger import LedgerEntry
 from .._core.outcome import Outcome
+from .._core.purpose import Purpose
 from .._wire.error_text import text_of
 from .scope import Scope
 
@@ -24,7 +25,7 @@ def render_details(scope: Scope) -> str:
     lifecycle = scope.lifecycle
     pending = {each.address for each in scope.ledger.pending(is_past_pivot=lifecycle.is_past_pivot)}
     rows = [
-        f"| {entry.address} | {_action(scope, entry)} | {_compensation(scope, entry, pending)} |"
+        f"| {_name(entry)} | {_action(scope, entry)} | {_compensation(scope, entry, pending)} |"
         for entry in scope.ledger.entries.values()
     ]
     note = f": {scope.publisher.note}" if scope.publisher.note else ""
@@ -45,20 +46,27 @@ def render_details(scope: Scope) -> str:
     return text_of("\n- ".join(["\n".join(table).rstrip(), *approvals, *scope.reports]))
 
 
+def _name(entry: LedgerEntry) -> str:
+    return "/".join((*(section.address for section in entry.sections), entry.address))
+
+
 def _action(scope: Scope, entry: LedgerEntry) -> str:
-    is_failing = entry.address in scope.lifecycle.stuck_steps and not scope.lifecycle.has_compensated
+    stuck = scope.lifecycle.stuck_steps.get(entry.address)
+    is_failing = stuck is not None and stuck.purpose is not Purpose.COMPENSATION
     return f"{_OUTCOMES[entry.outcome]}, {FAILING}" if is_failing else _OUTCOMES[entry.outcome]
 
 
 def _compensation(scope: Scope, entry: LedgerEntry, pending: set[str]) -> str:
-    if not scope.lifecycle.has_compensated:
-        return ""
     addresses = [compensation.address for compensation in flatten(entry.compensations)]
-    if any(address in scope.lifecycle.stuck_steps for address in (entry.address, *addresses)):
+    stuck = scope.lifecycle.stuck_steps
+    if any(
+        address in stuck and stuck[address].purpose is Purpose.COMPENSATION
+        for address in (entry.address, *addresses)
+    ):
         return FAILING
     done = sum(address in scope.ledger.compensated for address in addresses)
     if done and done == len(addresses):
         return "✓ compensated"
-    if pending.isdisjoint(addresses):
+    if pending.isdisjoint(addresses) or not scope.lifecycle.has_compensated:
         return ""
     return f"pending, {done} of {len(addresses)} done" if done else "pending"

@@ -11,7 +11,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
-from .._core.compensation import CompensationOrder, CompensationScope, CompensationSpec
+from .._core.compensation import CompensationOrder, CompensationScope, CompensationSpec, SectionSpec
 from .._core.ids import address_of
 from .._core.purpose import Purpose
 from .._declarations.step import Action, Step
@@ -30,6 +30,8 @@ class ActivityHeader(StoredModel):
         rejections: The error types that reject the action.
         scope: The scope of the saga.
         order: The order of the compensations of the saga.
+        sections: The sections around the step, the outermost first.
+        unit: For a compensation while the saga goes forward: the address of the compensated section or step.
     """
 
     purpose: Purpose
@@ -37,6 +39,8 @@ class ActivityHeader(StoredModel):
     rejections: tuple[str, ...] = ()
     scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
+    sections: tuple[SectionSpec, ...] = ()
+    unit: str = ""
 
 
 @lru_cache(maxsize=4096)
@@ -45,6 +49,7 @@ def action_header(
     purpose: Purpose,
     scope: CompensationScope,
     order: CompensationOrder,
+    sections: tuple[SectionSpec, ...] = (),
 ) -> Payload:
     """The header of the activity of an action."""
     # After the pivot nothing is compensated.
@@ -58,14 +63,15 @@ def action_header(
             rejections=tuple(sorted(action.call.rejections)),
             scope=scope,
             order=order,
+            sections=sections,
         )
     )
 
 
 @lru_cache(maxsize=64)
-def plain_header(purpose: Purpose) -> Payload:
-    """The header of an activity with only a purpose."""
-    return _payload(ActivityHeader(purpose=purpose))
+def plain_header(purpose: Purpose, unit: str = "") -> Payload:
+    """The header of an activity with only a purpose, and the unit of a compensation."""
+    return _payload(ActivityHeader(purpose=purpose, unit=unit))
 
 
 def read_header(payload: Payload) -> ActivityHeader:

@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import Field
 
-from .._core.compensation import PlanItem
+from .._core.compensation import PlanItem, SectionSpec
 from .._core.lifecycle import ManualResolution
 from .stored_model import StoredModel
 
@@ -37,10 +37,12 @@ class ChildMemo(StoredModel):
     Args:
         parent_id: The workflow id of the parent.
         is_pivot: Whether the child is the pivot of the parent.
+        sections: The sections of the parent around the child, the outermost first.
     """
 
     parent_id: str = ""
     is_pivot: bool = False
+    sections: tuple[SectionSpec, ...] = ()
 
 
 def child_result_type(result: type[object]) -> type[ChildResult[Any]]:

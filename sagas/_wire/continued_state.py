@@ -5,7 +5,13 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .._core.compensation import CompensationOrder, CompensationScope, PendingCompensation, PlanItem
+from .._core.compensation import (
+    CompensationOrder,
+    CompensationScope,
+    PendingCompensation,
+    PlanItem,
+    SectionSpec,
+)
 from .._core.ledger import Ledger, LedgerEntry
 from .._core.lifecycle import ManualResolution, Phase
 from .._core.outcome import Outcome
@@ -29,6 +35,7 @@ class EntrySnapshot(BaseModel):
     compensations: tuple[PlanItem, ...] = ()
     is_child: bool = False
     is_best_effort: bool = False
+    sections: tuple[SectionSpec, ...] = ()
 
 
 class LedgerSnapshot(BaseModel):
@@ -57,6 +64,7 @@ class LedgerSnapshot(BaseModel):
                     compensations=entry.compensations,
                     is_child=entry.is_child,
                     is_best_effort=entry.is_best_effort,
+                    sections=entry.sections,
                 )
                 for address, entry in ledger.entries.items()
             },
@@ -76,6 +84,7 @@ class LedgerSnapshot(BaseModel):
                     compensations=each.compensations,
                     is_child=each.is_child,
                     is_best_effort=each.is_best_effort,
+                    sections=each.sections,
                 )
                 for address, each in self.entries.items()
             },

@@ -62,6 +62,14 @@ NO_WORKER = "no_worker"
 CHILD_OUTCOME_UNKNOWN = "child_outcome_unknown"
 """The code of a child that ended without reporting pending compensations."""
 
+_CODES: dict[type[BaseException], str] = {
+    UnknownOutcomeError: "unknown_outcome",
+    DeadlineExceededError: "deadline_exceeded",
+    CompensationRequestedError: "compensation_requested",
+    ChildOutcomeUnknownError: CHILD_OUTCOME_UNKNOWN,
+}
+"""The codes of a compensated saga, by the error that started the compensation."""
+
 OURS = f"{__name__.partition('.')[0]}."
 LONGEST_REASON = 2_000
 LARGEST_CAUSE = 256 * 1024
@@ -88,31 +96,25 @@ def compensated(error: BaseException, manual_resolutions: Mapping[str, str]) -> 
         manual_resolutions: The manually resolved compensations, with the resolutions.
     """
     is_expected = isinstance(error, (RejectedError, DeadlineExceededError, CompensationRequestedError))
-    first: tuple[str, str, str | None]
-    text = error_text(error)[:LONGEST_REASON]
-    match error:
-        case RejectedError():
-            first = (_cut(error.code), _cut(error.reason), error.field and _cut(error.field))
-        case UnknownOutcomeError():
-            first = ("unknown_outcome", text, None)
-        case DeadlineExceededError():
-            first = ("deadline_exceeded", text, None)
-        case CompensationRequestedError():
-            first = ("compensation_requested", text, None)
-        case ChildOutcomeUnknownError():
-            first = (CHILD_OUTCOME_UNKNOWN, text, None)
-        case ApplicationError(type=str(kind)) if kind:
-            first = (_cut(kind), text, None)
-        case _:
-            first = (wire_type_of(error), text, None)
     return ApplicationError(
-        text or wire_type_of(error),
-        *first,
+        error_text(error)[:LONGEST_REASON] or wire_type_of(error),
+        *first_failure(error),
         *([dict(manual_resolutions)] if manual_resolutions else []),
         type=SAGA_SETTLED if manual_resolutions else SAGA_COMPENSATED,
         non_retryable=True,
         category=ApplicationErrorCategory.BENIGN if is_expected else ApplicationErrorCategory.UNSPECIFIED,
     )
+
+
+def first_failure(error: BaseException) -> tuple[str, str, str | None]:
+    """Returns the code, the reason and the field of the error that started a compensation."""
+    if isinstance(error, RejectedError):
+        return (_cut(error.code), _cut(error.reason), error.field and _cut(error.field))
+    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "")
+    if not code and isinstance(error, ApplicationError):
+        code = _cut(error.type or "")
+    code = code or wire_type_of(error)
+    return (code, error_text(error)[:LONGEST_REASON], None)
 
 
 def _cut(text: str) -> str:

@@ -1,13 +1,17 @@
-"""Requests of operators to running sagas, and the audit trail of the executed requests."""
+"""Requests of operators to running sagas, and the audit trail of executed requests and forgotten steps."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from .stored_model import StoredModel
 
 HOLD, RESUME, RETRY = "saga-hold", "saga-resume", "saga-retry"
 SKIP, COMPLETE, COMPENSATE, APPROVE = "saga-skip", "saga-complete", "saga-compensate", "saga-approve"
+FORGOTTEN_MEMO = "saga-forgotten-steps"
+"""The memo of a saga that has forgotten steps; the value is `ForgottenSteps`."""
 
 
 class OperatorRequest(BaseModel):
@@ -103,11 +107,26 @@ class AuditEntry(BaseModel):
             }
         )
 
+    @classmethod
+    def of_forgotten_step(cls, address: str, because: str, at: datetime) -> Self:
+        """Makes the entry of a step whose compensation the saga's own code has dropped."""
+        return cls.from_request("saga-forget", {"by": "the saga", "because": because, "step": address}, at)
+
     @property
     def words(self) -> str:
         """The verb and the target for people: `skip reserve-stock`, `approve large-order (no)`."""
         decision = "" if self.is_approved is None else "(yes)" if self.is_approved else "(no)"
         return " ".join(filter(None, (self.verb.removeprefix("saga-"), self.target, decision)))
+
+
+class ForgottenSteps(StoredModel):
+    """The forgotten steps of a run, in the memo of the workflow: no rescue may compensate these steps.
+
+    Args:
+        reasons: The reason for each address.
+    """
+
+    reasons: dict[str, str] = Field(default_factory=dict[str, str])
 
 
 Authorize = Callable[[str, OperatorRequest], str | None]

@@ -17,7 +17,7 @@ from temporalio.exceptions import (
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.compensation import plan_in_parent
+from .._core.compensation import SectionSpec, plan_in_parent
 from .._core.ids import child_id, in_parent
 from .._core.lifecycle import ManualResolution
 from .._errors import ChildOutcomeUnknownError, RejectedError, SagaError, WireFormatError
@@ -40,11 +40,13 @@ class Child:
         name: The child's address in the parent.
         task_queue: The task queue of the child's workers; by default the parent's.
         is_pivot: Whether the child is the pivot of the parent.
+        sections: The sections around the child, the outermost first.
     """
 
     name: str
     task_queue: str | None = None
     is_pivot: bool = False
+    sections: tuple[SectionSpec, ...] = ()
 
 
 class ChildCompensatedError(RejectedError):
@@ -120,7 +122,7 @@ async def _run_to_its_end(run: Callable[[Any, I], Awaitable[O]], message: RawVal
         result_type=RawValue,
         cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
         parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-        memo={CHILD_MEMO: ChildMemo(parent_id=workflow_id, is_pivot=child.is_pivot)},
+        memo={CHILD_MEMO: ChildMemo(parent_id=workflow_id, is_pivot=child.is_pivot, sections=child.sections)},
         static_summary=f"{child.name} of {workflow_id}",
     )
     # A cancel would end the wait for the start, and the parent would not wait for the child's compensations.

@@ -27,6 +27,7 @@ from .._execution.retry_loop import RetryLoop, words
 from .._run.cancellation_shield import current_shield, run_uncancelled
 from .._run.context import RunContext
 from .._run.forward_check import check_forward, wait_until_forward
+from .._run.open_section import current_path
 from .._run.scope import Scope
 from .._wire.activity_header import action_header
 from .._wire.child_saga import ChildResult
@@ -87,6 +88,7 @@ class ForwardExecution:
 
     async def pivot(self, action: Action[I, O], message: I) -> O:
         """Passes the pivot with an action."""
+        self.refuse_in_section(f"the pivot {action.name!r} is passed outside of sections")
         await self.wait_for_other_steps()
         with self._pivot_under_way(action.name) as address:
             call = ActivityCall(
@@ -106,6 +108,7 @@ class ForwardExecution:
         self, run: Callable[[Any, I], Awaitable[O]], message: I, *, name: str, task_queue: str | None
     ) -> O:
         """Passes the pivot with a child saga."""
+        self.refuse_in_section(f"the pivot {name!r} is passed outside of sections")
         await self.wait_for_other_steps()
         check_name("child", name)
         lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
@@ -141,9 +144,11 @@ class ForwardExecution:
         check_name("child", name)
         lifecycle.check_start(name)
         address = ledger.next_address(name)
-        ledger.start(address, is_child=True)
+        sections = current_path()
+        ledger.start(address, is_child=True, sections=sections)
+        child = Child(name=address, task_queue=task_queue, sections=sections)
         with self._under_way(address):
-            closed = await self._run_child(run, message, Child(name=address, task_queue=task_queue))
+            closed = await self._run_child(run, message, child)
         ledger.complete_child(address, closed.compensations)
         check_forward(self._scope)
         return closed.result
@@ -179,6 +184,15 @@ class ForwardExecution:
         if self._is_in_branch:
             raise DefinitionError(f"{rule}, and not in a branch")
 
+    def refuse_in_section(self, rule: str) -> None:
+        """Refuses a call that must not run inside of a section.
+
+        Raises:
+            DefinitionError: The call is made inside of a section.
+        """
+        if sections := current_path():
+            raise DefinitionError(f"{rule}, and not inside of section {sections[-1].address!r}")
+
     async def _wait_for_pivot(self) -> None:
         """Waits until the saga may go forward and no pivot, unknown to handlers, is under way."""
         self._waiting_steps += 1
@@ -202,7 +216,12 @@ class ForwardExecution:
         message = snapshot(message)
         address = ledger.next_address(step.name)
         compensation = None if lifecycle.is_past_pivot else _pending(step, address, message)
-        ledger.start(address, compensation, is_best_effort=purpose is Purpose.BEST_EFFORT)
+        ledger.start(
+            address,
+            compensation,
+            is_best_effort=purpose is Purpose.BEST_EFFORT,
+            sections=current_path(),
+        )
         call = ActivityCall(
             spec=step.call,
             arguments=[message],
@@ -286,7 +305,8 @@ class ForwardExecution:
             raise UnknownOutcomeError(in_doubt[0], "the saga went on, and cannot complete with it")
 
     def _header(self, action: Step[Any, Any] | Action[Any, Any], purpose: Purpose) -> Payload:
-        return action_header(action, purpose, self._scope.ledger.scope, self._scope.ledger.order)
+        ledger = self._scope.ledger
+        return action_header(action, purpose, ledger.scope, ledger.order, current_path())
 
 
 def _pending(

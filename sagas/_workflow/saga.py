@@ -10,8 +10,9 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.compensation import CompensationOrder, CompensationScope
-from .._declarations.option_checks import check_duration, refusal
+from .._core.compensation import CompensationOrder, CompensationScope, SectionSpec
+from .._declarations.names import check_name
+from .._declarations.option_checks import check_duration, check_positive_duration, check_text
 from .._declarations.step import Action, Step
 from .._errors import DeadlineExceededError, DefinitionError, RejectedError, SagaError, wire_type_of
 from .._execution.activity_call import encode_arguments
@@ -32,7 +33,9 @@ from .compensation_execution import CompensationExecution
 from .continue_as_new import continue_as_new, restore_scope
 from .forward_execution import ForwardExecution
 from .parallel import OnFailure, run_parallel
+from .section import Section
 from .unawaited_calls import UnawaitedCalls
+from .unit_compensation import UnitCompensation
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
@@ -77,9 +80,7 @@ class Saga:
         timeout: timedelta | None = None,
     ) -> None:
         if timeout is not None:
-            check_duration("timeout", timeout)
-            if timeout <= timedelta(0):
-                raise refusal("timeout", "a timedelta above 0", timeout)
+            check_positive_duration("timeout", timeout)
         self._context = context = current_context()
         continued = context.continued or ContinuedState(ledger=LedgerSnapshot(scope=scope, order=order))
         self._scope = restore_scope(context, continued)
@@ -91,6 +92,7 @@ class Saga:
         )
         self._approvals = Approvals(self._scope)
         self._updates = OperatorUpdates(context, self._scope, retry_loop, self._approvals)
+        self._units = UnitCompensation(self._scope, retry_loop)
         self._forward = ForwardExecution(context, self._scope, retry_loop, self._unawaited)
         self._compensation = CompensationExecution(
             self._scope, retry_loop, context.open_children, continued.after_compensation
@@ -262,6 +264,85 @@ class Saga:
         """
         return self._track("parallel", "", run_parallel(branches, self._scope, on_failure))
 
+    def section(
+        self,
+        name: str,
+        /,
+        *,
+        order: CompensationOrder = CompensationOrder.REVERSE,
+        timeout: timedelta | None = None,
+    ) -> Section:
+        """Groups steps that are compensated as a unit: a savepoint, to which the saga can return.
+
+        A failed section lets the saga go another way::
+
+            try:
+                async with saga.section("maple"):
+                    await saga.step(book, maple)
+                    await saga.step(insure, maple)
+            except SectionCompensatedError:
+                await saga.step(book, oak)
+
+        - An error that leaves the section compensates the steps of the section, and raises
+          `SectionCompensatedError`. While the section compensates, the saga is running, or stuck if a
+          compensation keeps failing. A cancel of the saga meanwhile lets the section finish, and then
+          compensates the saga.
+        - A completed section is compensated as a unit with the saga, or earlier by `Section.compensate`.
+        - A bug passes through a section uncompensated, and a section contains no pivot.
+
+        Sections may be nested, and a parallel branch may contain a section. A section adds no event to the
+        history beyond the events of the steps; `timeout` costs one timer.
+
+        Args:
+            name: In lower case with dashes: `maple`; a second section of the name has the address `maple#2`.
+            order: The order of the compensations of the section.
+            timeout: The longest duration of the section. After the timeout the section compensates; the code
+                of the `SectionCompensatedError` is `deadline_exceeded`.
+
+        Raises:
+            DefinitionError: The name is malformed, `timeout` is not a timedelta above 0, or the section
+                begins after the pivot.
+        """
+        check_name("section", name)
+        if timeout is not None:
+            check_positive_duration("timeout", timeout)
+        check_forward(self._scope)
+        spec = SectionSpec(address=self._scope.ledger.next_address(name), order=order)
+        return Section(self._scope, self._units, spec, timeout)
+
+    def compensate_step(self, address: str, /) -> Coroutine[object, None, None]:
+        """Compensates a step or child now, and no second time later; the saga goes on afterwards.
+
+        While the compensation keeps failing, the saga is stuck. A step that is done again afterwards has a
+        new address and a new idempotency key.
+
+        Args:
+            address: The address of the step or child: the name, and `reserve-stock#2` for the second time.
+
+        Raises:
+            DefinitionError: The saga has no such step, the step has no pending compensation, or the saga is
+                past the pivot.
+        """
+        return self._track("compensate_step", address, self._units.compensate_step(address))
+
+    def forget_step(self, address: str, /, *, because: str) -> None:
+        """Drops the pending compensation of a step that is done: the effect stays, whatever the saga does.
+
+        For an effect that another party has taken over. The step is one of the remaining effects of the saga,
+        and the reason is in the audit trail. The call writes one event.
+
+        Args:
+            address: The address of the step or child.
+            because: The reason, for readers of the audit trail.
+
+        Raises:
+            DefinitionError: The step is not done, the step has no pending compensation, the saga is past the
+                pivot, or the reason is empty.
+        """
+        check_text("because", because)
+        check_forward(self._scope)
+        self._units.forget(address, because)
+
     def expect(self, name: str, message: type[T], /) -> ExpectedEvent[T]:
         """Opens a slot for an external event; the event may arrive before the saga waits for the event.
 
@@ -410,6 +491,7 @@ class Saga:
     async def _continue_as_new(self, state: object) -> NoReturn:
         if workflow.current_update_info() is not None:
             raise SagaError("a saga does not continue as new in the handler of an update")
+        self._forward.refuse_in_section("a saga continues as new between sections")
         await self._forward.wait_for_other_steps()
         self._forward.refuse_in_branch("a saga continues as new between steps")
         scope = self._scope

@@ -76,6 +76,8 @@ def _status(saga: SagaSummary) -> str:
 def _timeline(timeline: Timeline, width: int) -> Iterator[str]:
     yield f"{timeline.id}  {timeline.type}  {timeline.status.upper()}"
     yield _progress(timeline)
+    for unit in timeline.compensating_units:
+        yield f"compensates {unit}, and goes on afterwards"
     if timeline.task_failure is not None:
         yield _task_failure(timeline.task_failure)
     for wait in timeline.waits:
@@ -141,7 +143,8 @@ def _rows(
 
 
 def _row(line: StepLine, since: datetime | None, indent: str) -> tuple[str, ...]:
-    name = line.address if line.purpose == "step" else f"{line.address} ({line.purpose})"
+    section = "/".join((*line.sections, ""))
+    name = f"{section}{line.address}" + ("" if line.purpose == "step" else f" ({line.purpose})")
     start = f"+{_duration(line.started_at - since)}" if since else ""
     duration = _duration(line.ended_at - line.started_at) if line.ended_at else ""
     states = ", ".join(dict.fromkeys(STATES[each.state] for each in line.compensations))

@@ -108,6 +108,7 @@ SETS: dict[str, Callable[[Path], Awaitable[None]]] = {
     "examples": partial(record_sagas, run=run_examples),
     "before_screening": partial(record_sagas, run=run_before_screening),
     "features": features.record,
+    "sections": partial(features.record, trips=features.SECTIONS),
     "operator_views": operator_views.record,
 }
 """What records a set of histories into a folder."""

@@ -1,8 +1,9 @@
 """Records trips with every feature that the examples do not use."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
@@ -20,7 +21,8 @@ from sagas.operator import (
     SkipRequest,
 )
 from tests.temporal.conftest import FLAGS
-from tests.temporal.fixtures.trip_participants import FakeParticipants, Response, fails, rejects, returns
+from tests.temporal.fixtures.section_saga import SectionPlan, SectionSaga, maple
+from tests.temporal.fixtures.trip_participants import Response, fails, rejects, returns
 from tests.temporal.fixtures.trip_plan import Booking, TripPlan
 from tests.temporal.fixtures.trip_saga import TripSaga
 from tests.temporal.fixtures.worker_harness import Handle, WorkerHarness
@@ -42,7 +44,7 @@ ExternalAct = Callable[[WorkerHarness, Handle], Awaitable[None]]
 class Trip:
     """A saga, the first responses of the participants, the external acts, and the ending."""
 
-    plan: TripPlan
+    plan: TripPlan | SectionPlan
     closed: str = "COMPLETED"
     saga: str | None = None
     responses: tuple[tuple[str, Response], ...] = ()
@@ -163,7 +165,40 @@ TRIPS = {
 }
 
 
-async def record(folder: Path) -> None:
+SECTIONS = {
+    "section-failed": Trip(
+        SectionPlan(do=("hotel", maple("flight", "car", "look", otherwise=("flight",)), "pay")),
+        responses=(("look-around", rejects()),),
+    ),
+    "section-completed": Trip(
+        SectionPlan(
+            do=("hotel", maple("flight", "leg", order=CompensationOrder.PARALLEL), "again", "car", "fail")
+        ),
+        "FAILED",
+        "compensated",
+    ),
+    "section-overdue": Trip(
+        SectionPlan(do=(maple("flight", "sleep", seconds=0.3, otherwise=("car",)), "pay"))
+    ),
+    "section-stuck": Trip(
+        SectionPlan(do=(maple("flight", "fail", otherwise=("car",)), "pay")),
+        saga="completed",
+        responses=(("cancel-flight", fails()),),
+        external_act=retry,
+    ),
+    "step-compensated": Trip(
+        SectionPlan(do=("flight", "hotel", "compensate-book-flight", "flight", "fail")),
+        "FAILED",
+        "compensated",
+    ),
+    "step-forgotten": Trip(
+        SectionPlan(do=("flight", "hotel", "forget-book-flight", "fail")), "FAILED", "compensated"
+    ),
+}
+"""Sagas with sections, with compensated steps and with forgotten steps."""
+
+
+async def record(folder: Path, trips: Mapping[str, Trip] = TRIPS) -> None:
     """Runs each trip once, and writes the histories of the trip, its child sagas and its rescue."""
     environment = await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(find_temporal_program()), dev_server_extra_args=FLAGS
@@ -171,18 +206,19 @@ async def record(folder: Path) -> None:
     async with environment:
         address = environment.client.service_client.config.target_host
         client = await Client.connect(address, plugins=[SagaPlugin()])
-        for name, trip in TRIPS.items():
+        for name, trip in trips.items():
             await _record(client, name, trip, folder)
 
 
 async def _record(client: Client, name: str, trip: Trip, folder: Path) -> None:
-    harness = WorkerHarness(client, cache=1000, participants=FakeParticipants())
+    harness = WorkerHarness(client, cache=1000, workflows=[TripSaga, SectionSaga])
     for operation, response in trip.responses:
         harness.participants.when(operation, response)
     await harness.start_worker()
+    run = TripSaga.run if isinstance(trip.plan, TripPlan) else SectionSaga.run
     handle: Handle = await start_saga(
         client,
-        TripSaga.run,
+        cast("Callable[[Any, object], Awaitable[object]]", run),
         trip.plan,
         id=name,
         task_queue=harness.task_queue,

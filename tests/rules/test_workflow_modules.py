@@ -13,6 +13,7 @@ from examples.order.saga import OrderSaga
 from examples.payment.saga import PaymentSaga
 from sagas import SagaPlugin
 from tests.histories.folders import CURRENT
+from tests.temporal.fixtures.section_saga import SectionSaga
 from tests.temporal.fixtures.trip_saga import TripSaga
 from workers import read_recordings
 
@@ -51,7 +52,9 @@ async def test_replays_run_every_module_of_the_workflow_package() -> None:
     """A module that no stored history reaches needs a history, or is not needed."""
     recorder = CallRecorder()
     replayer = Replayer(
-        workflows=[OrderSaga, PaymentSaga, TripSaga], plugins=[SagaPlugin()], workflow_runner=recorder
+        workflows=[OrderSaga, PaymentSaga, TripSaga, SectionSaga],
+        plugins=[SagaPlugin()],
+        workflow_runner=recorder,
     )
     for recording in read_recordings(CURRENT):
         for history in recording.histories:

@@ -102,7 +102,12 @@ from sagas import (
 )
 from sagas._core import ids as _keys
 from sagas._core.activity_policy import ActivityPolicy
-from sagas._core.compensation import CompensationSpec, ParallelCompensations, PendingCompensation
+from sagas._core.compensation import (
+    CompensationSpec,
+    ParallelCompensations,
+    PendingCompensation,
+    SectionSpec,
+)
 from sagas._core.ledger import Ledger
 from sagas._core.lifecycle import Phase
 from sagas._core.outcome import Outcome
@@ -178,6 +183,7 @@ from sagas.operator import _rescue as rescuing
 from sagas.operator import _rescue_request as asking
 from sagas.operator import _rescue_reset as reset
 from sagas.operator import _saga_list as searching
+from tests.temporal.fixtures.section_saga import SectionSaga
 from tests.temporal.fixtures.trip_saga import TripSaga
 from workers import Settings, read_recordings
 from workers._cli.operator_commands import CommandResult, ListedStatus, _json, _json_list
@@ -414,6 +420,18 @@ REQUEST = rescue.RescueRequest(
 )
 
 
+def _memos() -> "dict[str, Sample[Any]]":
+    inside = ChildMemo(parent_id="order-7", sections=(SectionSpec(address="maple"),))
+    return {
+        "child memo": as_payload(ChildMemo(parent_id="order-7", is_pivot=True)),
+        "child memo, default": as_payload(ChildMemo()),
+        "child memo, in a section": as_payload(inside),
+        "forgotten steps": as_payload(
+            _verbs.ForgottenSteps(reasons={"reserve-stock": "the shop has taken over"})
+        ),
+    }
+
+
 def models() -> dict[str, Sample[Any]]:
     """Inputs, results, memos, signals and updates of workflows and activities."""
     closed: ChildResult[Any] = child_result_type(dict[str, int])(
@@ -441,8 +459,7 @@ def models() -> dict[str, Sample[Any]]:
         **{f"ledger, {phase.value}": as_payload(ledger(phase)) for phase in TRAVELLING_PHASES},
         "continued state, default": as_payload(ContinuedState(ledger=LedgerSnapshot())),
         "continued state": as_payload(CONTINUED),
-        "child memo": as_payload(ChildMemo(parent_id="order-7", is_pivot=True)),
-        "child memo, default": as_payload(ChildMemo()),
+        **_memos(),
         "child result": as_payload(closed, child_result_type(dict[str, int])),
         "child result, default": as_payload(bare, child_result_type(str)),
         "probe result, done": as_payload(finding, ProbeResult[str]),
@@ -496,7 +513,11 @@ def activity_headers() -> dict[str, Sample[Any]]:
     usual = as_header(action_header(PLAIN_STEP, Purpose.STEP, scope, order))
     whole = CompensationSpec(activity="give-back", takes_result=True, task_queue="bank", policy=PATIENT)
     header = ActivityHeader(purpose=Purpose.STEP, compensation=whole, rejections=("a", "b"))
-    return {**full, **plain, "step, usual": usual, "with result": as_payload(header)}
+    section = SectionSpec(address="maple", order=CompensationOrder.PARALLEL)
+    inside = ActivityHeader(purpose=Purpose.STEP, sections=(section,))
+    unit = ActivityHeader(purpose=Purpose.COMPENSATION, unit="maple")
+    units = {"in a section": as_payload(inside), "compensation of a section": as_payload(unit)}
+    return {**full, **plain, **units, "step, usual": usual, "with result": as_payload(header)}
 
 
 # --- orchestration: errors ------------------------------------------------------------------------------
@@ -720,7 +741,7 @@ def names() -> dict[str, object]:
     """Names of headers, memos, updates, signals, types, codes, attributes and metrics."""
     return {
         "header": HEADER,
-        "memos": [CHILD_MEMO, CONTINUED_STATE_MEMO, FOREIGN_WORK_MEMO],
+        "memos": [CHILD_MEMO, CONTINUED_STATE_MEMO, FOREIGN_WORK_MEMO, _verbs.FORGOTTEN_MEMO],
         "metadata of a state": STATE,
         "status": _status(),
         "search attribute": [SAGA_STATUS.name, SAGA_STATUS.indexed_value_type.name],
@@ -1516,7 +1537,7 @@ def replayer(runner: WorkflowRunner) -> Replayer:
 PACKAGES = (sagas, choreography)
 """Packages in which every model and enumeration has a sample, or a reason to need none."""
 
-WORKFLOWS: list[type] = [OrderSaga, PaymentSaga, TripSaga]
+WORKFLOWS: list[type] = [OrderSaga, PaymentSaga, TripSaga, SectionSaga]
 """The workflows of the stored histories."""
 
 CONSTANTS: dict[str, Callable[[], dict[str, object]]] = {

@@ -58,6 +58,7 @@ class Bank:
         parents = [family.InsuredLoanSaga, family.PartnerLoanSaga]
         workflows = [
             *[self.guide["loan_saga"].LoanSaga, self.guide["loan_book"].BookSaga],
+            self.guide["loan_section"].ProtectedLoanSaga,
             *[*children, *parents],
         ]
         async with Worker(
@@ -391,6 +392,29 @@ async def test_an_insured_loan_is_compensated_with_its_children(bank: Bank) -> N
     assert await bank.story(refused) == ["compensate.insurance:insure-loan"]
     for loan in (paid, refused):
         await bank.replay(loan, family.InsuredLoanSaga)
+
+
+async def test_a_loan_without_an_insurer_goes_another_way(client: Client, guide: Guide) -> None:
+    """The failed section is compensated, and the smaller loan has a key of its own."""
+
+    @activity.defn(name="insure_loan")
+    async def insure(loan: Any) -> str:
+        raise RejectedError("no_insurer", "no insurer takes the loan")
+
+    bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}", instead={"insure_loan": insure})
+    saga = guide["loan_section"].ProtectedLoanSaga
+    async with bank.open():
+        loan = await bank.lend(bank.loan("ada", 5_000), run=saga.run)
+
+        assert await bank.result(loan) == f"t-{loan.id.removeprefix('loan-')}, uninsured: no_insurer"
+    assert await bank.story(loan) == [
+        "reserve-funds",
+        "insure-loan",
+        "compensate.reserve-funds",
+        "reserve-funds#2",
+        "pay-out",
+    ]
+    await bank.replay(loan, saga)
 
 
 async def test_a_partner_compensates_at_the_same_time(bank: Bank) -> None:

@@ -3,11 +3,12 @@
 - P2: a saga completes only if the outcome of each step is known (`steps_in_doubt`).
 - P4: exactly the actions that may have happened are compensated (`expected_effects`).
 - P5: the step that started last is compensated first, unless the saga compensates in parallel; the
-  compensations of a child keep the order of the child (`expected_plan`).
+  compensations of a child keep the order of the child, and a section is one unit (`expected_plan`).
 - P6: a saga past the pivot compensates nothing (`expected_plan`).
 - P8: a child with an unknown outcome may have pending compensations (`unresolved_children`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
@@ -35,6 +36,10 @@ class StepKind(StrEnum):
     PIVOT = "pivot"
 
 
+Path: TypeAlias = "tuple[tuple[str, CompensationOrder], ...]"
+"""The sections around a step with their orders, the outermost first."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExpectedStep:
     """A step, a child or the pivot, with its outcome."""
@@ -44,6 +49,8 @@ class ExpectedStep:
     outcome: Outcome = Outcome.STARTED
     pending: PlanShape = ()
     """The pending compensations of a completed child."""
+    path: Path = ()
+    is_forgotten: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ def expected_effects(step: ExpectedStep, scope: CompensationScope) -> PlanShape:
     if step.kind is StepKind.CHILD:
         # A failed child has compensated by itself; the effects of an unresolved child are unknown.
         return step.pending if step.outcome is Outcome.DONE else ()
-    if step.kind in (StepKind.BARE, StepKind.PIVOT):
+    if step.kind in (StepKind.BARE, StepKind.PIVOT) or step.is_forgotten:
         return ()
     counts_rejections = scope is CompensationScope.ATTEMPTED and step.outcome is Outcome.REJECTED
     return step.address if step.outcome in MAY_HAVE_HAPPENED or counts_rejections else ()
@@ -78,7 +85,33 @@ def expected_plan(saga: SagaState, scope: CompensationScope, order: Compensation
     """P5 and P6: the plan of all compensations, done compensations included."""
     if saga.is_past_pivot:
         return ()
-    newest_first = [expected_effects(step, scope) for step in reversed(saga.steps)]
+    return _expected_units(saga.steps, (), scope, order)
+
+
+def expected_plan_of(saga: SagaState, section: str, scope: CompensationScope) -> PlanShape:
+    """P5 inside of a section: the plan of the compensations of the section."""
+    inside = [step for step in saga.steps if section in dict(step.path)]
+    names = [name for name, _ in inside[0].path]
+    path = inside[0].path[: names.index(section) + 1]
+    return _expected_units(inside, path, scope, path[-1][1])
+
+
+def _expected_units(
+    steps: Sequence[ExpectedStep], path: Path, scope: CompensationScope, order: CompensationOrder
+) -> PlanShape:
+    """The units of a saga or of a section: the steps, and the sections directly inside."""
+    units: list[PlanShape] = []
+    seen: set[str] = set()
+    for step in steps:
+        if step.path == path:
+            units.append(expected_effects(step, scope))
+            continue
+        name, inner = step.path[len(path)]
+        if name not in seen:
+            seen.add(name)
+            members = [other for other in steps if name in dict(other.path)]
+            units.append(_expected_units(members, (*path, (name, inner)), scope, inner))
+    newest_first = units[::-1]
     return newest_first if order is CompensationOrder.PARALLEL else tuple(newest_first)
 
 
@@ -106,12 +139,14 @@ def steps_in_doubt(saga: SagaState, scope: CompensationScope) -> tuple[str, ...]
     """P2: the steps with a possible unexpected effect; a saga with a step in doubt cannot complete.
 
     A best effort may end with any outcome. A rejection may leave an effect if the scope compensates rejected
-    actions and the action has a compensation. An open step is not known to be done.
+    actions and the action has a compensation. An open step is not known to be done. A compensated step has no
+    effect.
     """
     return tuple(
         step.address
         for step in saga.steps
         if step.kind is not StepKind.BEST_EFFORT
+        and step.address not in saga.compensated
         and (
             step.outcome in (Outcome.UNKNOWN, Outcome.STARTED)
             or (step.outcome is Outcome.REJECTED and expected_effects(step, scope) != ())

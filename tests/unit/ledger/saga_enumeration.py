@@ -10,13 +10,19 @@ from itertools import combinations, product
 from typing import TypeAlias
 
 from sagas import CompensationOrder, CompensationScope
-from sagas._core.compensation import ParallelCompensations, PendingCompensation, PlanItem, flatten
+from sagas._core.compensation import (
+    ParallelCompensations,
+    PendingCompensation,
+    PlanItem,
+    SectionSpec,
+    flatten,
+)
 from sagas._core.ids import in_parent
 from sagas._core.ledger import Ledger
 from sagas._core.outcome import Outcome
 
 from . import oracle
-from .oracle import ExpectedStep, PlanShape, SagaState, StepKind
+from .oracle import ExpectedStep, Path, PlanShape, SagaState, StepKind
 
 POLICIES = tuple(product(CompensationScope, CompensationOrder))
 """Each state has one ledger for each of these policies."""
@@ -42,8 +48,8 @@ class CheckedState:
     ledgers: tuple[Ledger, ...]
     names: tuple[str, ...] = field(default=())
 
-    def start(self, name: str, kind: StepKind) -> "CheckedState":
-        """Starts a step."""
+    def start(self, name: str, kind: StepKind, path: Path = ()) -> "CheckedState":
+        """Starts a step, in a section where `path` is not empty."""
         address = oracle.addresses((*self.names, name))[-1]
         ledgers = self._copied_ledgers()
         for ledger in ledgers:
@@ -54,8 +60,9 @@ class CheckedState:
                 _compensation(address, kind),
                 is_child=kind is StepKind.CHILD,
                 is_best_effort=kind is StepKind.BEST_EFFORT,
+                sections=tuple(SectionSpec(address=section, order=order) for section, order in path),
             )
-        saga = replace(self.saga, steps=(*self.saga.steps, ExpectedStep(address, kind)))
+        saga = replace(self.saga, steps=(*self.saga.steps, ExpectedStep(address, kind, path=path)))
         return CheckedState(saga, ledgers, (*self.names, name))
 
     def end(self, address: str, ending: Ending) -> "CheckedState":
@@ -89,6 +96,17 @@ class CheckedState:
         return replace(
             self, saga=replace(self.saga, compensated=self.saga.compensated.union(addresses)), ledgers=ledgers
         )
+
+    def forget(self, address: str) -> "CheckedState":
+        """Drops the compensation of a step."""
+        ledgers = self._copied_ledgers()
+        for ledger in ledgers:
+            ledger.forget(address)
+        steps = tuple(
+            replace(step, is_forgotten=step.is_forgotten or step.address == address)
+            for step in self.saga.steps
+        )
+        return replace(self, saga=replace(self.saga, steps=steps), ledgers=ledgers)
 
     def _pass_pivot(self) -> "CheckedState":
         return replace(self, saga=replace(self.saga, is_past_pivot=True))
@@ -137,6 +155,45 @@ def check(state: CheckedState) -> int:
         if found != expected or tuple(flatten(plan)) != pending:
             raise BrokenPromiseError(f"{scope}, {order}: {found} instead of {expected} in {saga}")
     return len(state.ledgers)
+
+
+def check_units(state: CheckedState) -> int:
+    """Compares the plan of each section and of each step with the oracle; returns the number of plans.
+
+    Raises:
+        BrokenPromiseError: A ledger and the oracle disagree.
+    """
+    saga, count = state.saga, 0
+    sections = {section for step in saga.steps for section, _ in step.path}
+    for ledger, (scope, _) in zip(state.ledgers, POLICIES, strict=True):
+        units = [(each, oracle.expected_plan_of(saga, each, scope)) for each in sections]
+        units += [(step.address, oracle.expected_effects(step, scope)) for step in saga.steps]
+        for unit, shape in units:
+            names, pairs = oracle.precedence(shape)
+            names = [name for name in names if name not in saga.compensated]
+            pairs = {pair for pair in pairs if saga.compensated.isdisjoint(pair)}
+            found = oracle.precedence(_shape(ledger.plan_of(unit)))
+            if found != (names, pairs):
+                raise BrokenPromiseError(f"{unit}, {scope}: {found} instead of {names}, {pairs} in {saga}")
+            count += 1
+    return count
+
+
+def sectioned_states(
+    state: CheckedState, paths: Sequence[Path], endings: Sequence[Ending], length: int
+) -> Iterator[CheckedState]:
+    """Enumerates the sagas of up to `length` steps, each outside or inside of sections, in any order.
+
+    Steps of parallel sections alternate.
+    """
+    yield state
+    if length == 0:
+        return
+    for path in paths:
+        started = state.start(NAMES[len(state.names)], StepKind.STEP, path)
+        for ending in endings:
+            ended = started if ending is STILL_OPEN else started.end(started.saga.steps[-1].address, ending)
+            yield from sectioned_states(ended, paths, endings, length - 1)
 
 
 def sequential_states(

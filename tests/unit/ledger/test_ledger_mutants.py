@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from sagas import DefinitionError
+from sagas import CompensationOrder, DefinitionError
 from sagas._core import compensation
 from sagas._core import ledger as ledger_module
 from sagas._core.ledger import Ledger
 
-from .oracle import StepKind
+from .oracle import Path, StepKind
 from .pivot_enumeration import states_around_pivot, states_of_branches_around_pivot
 from .saga_enumeration import (
     CLOSED_ENDINGS,
@@ -33,9 +33,11 @@ from .saga_enumeration import (
     CheckedState,
     Ending,
     check,
+    check_units,
     initial_state,
     interleaved_states,
     partly_compensated,
+    sectioned_states,
     sequential_states,
 )
 
@@ -47,8 +49,14 @@ STEP, BARE, BEST_EFFORT, CHILD, PIVOT = (
     StepKind.CHILD,
     StepKind.PIVOT,
 )
+MAPLE: Path = (("maple", CompensationOrder.REVERSE),)
+INNER: Path = (*MAPLE, ("inner", CompensationOrder.PARALLEL))
 REJECTED_ENDING: Ending = (REJECTED, ())
 CHILD_ENDINGS: tuple[Ending, ...] = ((DONE, ("b", "a")), (DONE, ["b", "a"]), (REJECTED, ()), (UNKNOWN, ()))
+
+
+REPLACED = ("Ledger", "LedgerEntry", "flatten", "select")
+"""The classes and functions of a mutant; a mutant shares all other names with the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +73,7 @@ class Mutation:
             f"{self.text!r} must occur once in the ledger: adapt the mutation"
         )
         tree = ast.parse(SOURCE.replace(self.text, self.replacement))
-        tree.body = [n for n in tree.body if getattr(n, "name", None) in ("Ledger", "flatten", "select")]
-        # The mutant shares all other names with the ledger, for example the enums.
+        tree.body = [n for n in tree.body if getattr(n, "name", None) in REPLACED]
         names = {**vars(compensation), **vars(ledger_module)}
         exec(compile(tree, f"<{self.effect}>", "exec"), names)
         mutant: type[Ledger] = names["Ledger"]
@@ -74,7 +81,7 @@ class Mutation:
 
 
 MUTATIONS = [
-    Mutation("the oldest is compensated first", "reversed(self.entries.values())", "self.entries.values()"),
+    Mutation("the oldest is compensated first", "reversed(units.values())", "units.values()"),
     Mutation(
         "the last that ended, not the last that started, is compensated first",
         "        )\n"
@@ -126,7 +133,7 @@ MUTATIONS = [
     Mutation("a failure is not recorded", "[address], outcome=outcome)", "[address])"),
     Mutation(
         "dependent compensations run in parallel",
-        "if self.order is CompensationOrder.PARALLEL and",
+        "if order is CompensationOrder.PARALLEL and",
         "if",
     ),
     Mutation("independent compensations wait for each other", "len(branches) > 1", "len(branches) > 2"),
@@ -142,8 +149,8 @@ MUTATIONS = [
     ),
     Mutation(
         "a saga past the pivot compensates steps before the pivot",
-        "if is_past_pivot:\n            return ()",
-        "if False:\n            return ()",
+        "() if is_past_pivot else self._plan",
+        "self._plan",
     ),
     Mutation("a done compensation runs again", "self.compensated.add(address)", "pass"),
     Mutation(
@@ -224,6 +231,37 @@ MUTATIONS = [
     ),
     Mutation("a failed best effort fails the saga", "if not entry.is_best_effort\n            and", "if"),
     Mutation(
+        "a compensated step fails the saga", "            and entry.address not in self.compensated\n", ""
+    ),
+    Mutation(
+        "a forgotten step is compensated",
+        "replace(self.entries[address], compensations=())",
+        "self.entries[address]",
+    ),
+    Mutation(
+        "the steps of a section are steps of the saga",
+        "units.setdefault(entry.sections[depth].address if is_nested else entry.address, [])",
+        "units.setdefault(entry.address, [])",
+    ),
+    Mutation(
+        "a section has the order of the saga",
+        "self._plan(unit, depth + 1, sections[depth].order)",
+        "self._plan(unit, depth + 1, order)",
+    ),
+    Mutation(
+        "a compensated section has the order of the saga",
+        "self._plan(members, depth + 1, members[0].sections[depth].order)",
+        "self._plan(members, depth + 1, self.order)",
+    ),
+    Mutation(
+        "a compensated section leaves the sections inside alone",
+        "any(each.address == section for each in self.sections)",
+        "bool(self.sections) and self.sections[-1].address == section",
+    ),
+    Mutation(
+        "a single step is not compensated alone", "self._plan([entry], len(entry.sections), self.order)", "()"
+    ),
+    Mutation(
         "a rejection without effect fails the saga",
         "(entry.outcome is Outcome.REJECTED and entry.compensations)",
         "entry.outcome is Outcome.REJECTED",
@@ -253,8 +291,8 @@ MUTATIONS = [
 DEEP_MUTATIONS = [
     Mutation(
         "a saga compensates after the last of five steps past the pivot",
-        "if is_past_pivot:\n            return ()",
-        "if is_past_pivot and len(self.entries) < 6:\n            return ()",
+        "() if is_past_pivot else self._plan",
+        "() if is_past_pivot and len(self.entries) < 6 else self._plan",
     ),
     Mutation(
         "after branches and a pivot, the step that ended last is compensated first",
@@ -279,6 +317,10 @@ def sampled_states(kind_of_ledger: type[Ledger]) -> Iterator[CheckedState]:
     }
     yield from sequential_states(start, kinds, 2)
     yield from interleaved_states(start, ((STEP,), (STEP,)), {STEP: CLOSED_ENDINGS})
+    for state in sectioned_states(start, ((), MAPLE, INNER), ((DONE, ()), (UNKNOWN, ())), 2):
+        yield state
+        yield from partly_compensated(state)
+        yield from (state.forget(step.address) for step in state.saga.steps)
     for ending in CHILD_ENDINGS:
         state = start.start("seat", STEP).start("payment", CHILD).end("payment", ending)
         yield from partly_compensated(state.start("mail", BEST_EFFORT).start_compensating())
@@ -295,9 +337,14 @@ def deep_states(kind_of_ledger: type[Ledger]) -> Iterator[CheckedState]:
     )
 
 
+def check_all(state: CheckedState) -> int:
+    """Compares the ledgers of a state, with the plan of each unit."""
+    return check(state) + check_units(state)
+
+
 def test_the_ledger_itself_agrees_with_the_oracle() -> None:
     """The comparison accepts the original, and compares thousands of ledgers."""
-    assert sum(map(check, sampled_states(Ledger))) == 4_068
+    assert sum(map(check_all, sampled_states(Ledger))) == 16_912
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.effect)
@@ -306,22 +353,22 @@ def test_every_mutant_is_detected(mutation: Mutation) -> None:
     mutant = mutation.mutant()
 
     with pytest.raises((BrokenPromiseError, DefinitionError)):
-        sum(map(check, sampled_states(mutant)))
+        sum(map(check_all, sampled_states(mutant)))
 
 
 @pytest.mark.parametrize("mutation", DEEP_MUTATIONS, ids=lambda mutation: mutation.effect)
 def test_mutants_that_need_large_sagas_are_detected_by_large_sagas(mutation: Mutation) -> None:
     """Smaller sagas do not detect these mutants."""
     mutant = mutation.mutant()
-    assert sum(map(check, sampled_states(mutant))) == 4_068
+    assert sum(map(check_all, sampled_states(mutant))) == 16_912
 
     with pytest.raises(BrokenPromiseError):
-        sum(map(check, deep_states(mutant)))
+        sum(map(check_all, deep_states(mutant)))
 
 
 def test_mutations_are_different() -> None:
     """Each mutation is another change with another effect."""
     mutations = [*MUTATIONS, *DEEP_MUTATIONS]
 
-    assert len({(mutation.text, mutation.replacement) for mutation in mutations}) == len(mutations) == 42 + 2
+    assert len({(mutation.text, mutation.replacement) for mutation in mutations}) == len(mutations) == 49 + 2
     assert len({mutation.effect for mutation in mutations}) == len(mutations)

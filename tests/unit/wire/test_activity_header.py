@@ -113,6 +113,8 @@ def test_header_has_no_business_data(what: Step[str, int]) -> None:
         "rejections",
         "scope",
         "order",
+        "sections",
+        "unit",
     }
     assert set(CompensationSpec.model_fields) == {"activity", "takes_result", "task_queue", "policy"}
     assert "secret" not in header.model_dump_json()

@@ -27,6 +27,7 @@ from sagas._wire.activity_header import HEADER, ActivityHeader
 from sagas._wire.child_saga import ChildMemo, ChildResult
 from sagas._wire.continued_state import ContinuedState, LedgerSnapshot
 from sagas._wire.failures import reports_pending
+from sagas._wire.operator_requests import ForgottenSteps
 from sagas._wire.rescue import PendingCompensations, RescueRequest, RescueResult
 from sagas._wire.stored_model import FORMAT, StoredModel
 from tests.histories.folders import CURRENT
@@ -38,6 +39,7 @@ MODELS: list[StoredModel] = [
     ChildMemo(parent_id="order-7"),
     ChildResult[str](result="r"),
     ContinuedState(ledger=LedgerSnapshot()),
+    ForgottenSteps(),
     PendingCompensations(),
     RescueRequest(saga_id="order-7", by="mia", because="terminated"),
     RescueResult(compensated=()),
