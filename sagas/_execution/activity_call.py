@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from pydantic import SecretStr
 from temporalio import workflow
@@ -22,11 +22,12 @@ from .._core.purpose import Purpose
 from .._declarations.activity_spec import ActivitySpec
 from .._declarations.probe_result import ProbeResult
 from .._declarations.type_schema import masked_field
+from .._errors import DefinitionError
 from .._run.activity_header_context import scheduling_with
 from .._run.cancellation_shield import current_shield
 from .._run.context import current_context
 from .._temporal.read_back import changed_part
-from .._wire.activity_header import plain_header
+from .._wire.activity_header import REJECTED_MEMO, plain_header
 from .._wire.failures import NO_WORKER, outcome_of_failure
 from .._wire.size_limits import LARGEST_MESSAGE
 
@@ -203,7 +204,31 @@ async def run_attempts(
         kind = getattr(spec.result, "__name__", spec.result)
         reason = f"the result is no {kind}: {type(error).__name__}"
         return ActivityOutcome(Outcome.UNKNOWN, reason=reason, is_final=True)
-    return ActivityOutcome(Outcome.DONE, value)
+    return _judged(call, value)
+
+
+def _judged(call: ActivityCall, value: object) -> ActivityOutcome:
+    """The outcome by the result of an activity that has completed.
+
+    The event of the activity says *completed* either way. The memo tells readers of the history, who have no
+    code, that the step was rejected. No event is added when the step is done.
+
+    Raises:
+        DefinitionError: `rejected_when` returned something else than a code, a boolean or `None`.
+    """
+    judge = call.spec.rejected_when
+    verdict = cast("object", None if judge is None else judge(value))
+    if verdict is None or verdict is False:
+        return ActivityOutcome(Outcome.DONE, value)
+    code = "rejected" if verdict is True else verdict
+    if not isinstance(code, str) or not code:
+        raise DefinitionError(
+            f"`rejected_when` of {call.activity_id!r} must return a code, a boolean or None, not "
+            f"{type(verdict).__name__}"
+        )
+    workflow.upsert_memo({REJECTED_MEMO: {call.activity_id: code}})
+    reason = f"the result of {call.activity_id} means {code!r}"
+    return ActivityOutcome(Outcome.REJECTED, code=code, reason=reason, is_final=True)
 
 
 async def _execute(

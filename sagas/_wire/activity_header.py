@@ -19,6 +19,8 @@ from .stored_model import StoredModel
 
 HEADER = "saga"
 """The name of the header field."""
+REJECTED_MEMO = "saga-rejected-results"
+"""The memo of a saga whose step was rejected by its result; the value is the code by the address."""
 
 
 class ActivityHeader(StoredModel):
@@ -32,6 +34,7 @@ class ActivityHeader(StoredModel):
         order: The order of the compensations of the saga.
         sections: The sections around the step, the outermost first.
         unit: For a compensation while the saga goes forward: the address of the compensated section or step.
+        is_judged: Whether the workflow judges the result: `REJECTED_MEMO` has the rejected steps.
     """
 
     purpose: Purpose
@@ -41,6 +44,7 @@ class ActivityHeader(StoredModel):
     order: CompensationOrder = CompensationOrder.REVERSE
     sections: tuple[SectionSpec, ...] = ()
     unit: str = ""
+    is_judged: bool = False
 
 
 @lru_cache(maxsize=4096)
@@ -61,6 +65,7 @@ def action_header(
             purpose=purpose,
             compensation=compensation,
             rejections=tuple(sorted(action.call.rejections)),
+            is_judged=action.call.rejected_when is not None,
             scope=scope,
             order=order,
             sections=sections,

@@ -115,6 +115,7 @@ def test_header_has_no_business_data(what: Step[str, int]) -> None:
         "order",
         "sections",
         "unit",
+        "is_judged",
     }
     assert set(CompensationSpec.model_fields) == {"activity", "takes_result", "task_queue", "policy"}
     assert "secret" not in header.model_dump_json()
