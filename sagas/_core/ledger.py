@@ -55,6 +55,8 @@ class Ledger:
     """The addresses of steps whose compensation is done or was resolved manually."""
     address_counts: dict[str, int] = field(default_factory=dict[str, int])
     """The number of addresses of each name."""
+    lost: set[str] = field(default_factory=set[str])
+    """The sections of alternatives that lost or failed: compensated in any case, also after the pivot."""
 
     def next_address(self, name: str) -> str:
         """Returns a new address for a step or child: `name`, then `name#2`, `name#3` and so on."""
@@ -104,6 +106,14 @@ class Ledger:
         """Records that the effect of a step stays: the step is not compensated from here on."""
         self.entries[address] = replace(self.entries[address], compensations=())
 
+    def lose(self, section: str) -> None:
+        """Records that another alternative than the alternative of a section has won."""
+        self.lost.add(section)
+
+    def is_lost(self, sections: Iterable[SectionSpec]) -> bool:
+        """Whether a step in the sections belongs to a lost alternative."""
+        return bool(self.lost) and any(each.address in self.lost for each in sections)
+
     def mark_compensated(self, address: str) -> None:
         """Records that a compensation is done, or was resolved manually."""
         self.compensated.add(address)
@@ -112,9 +122,13 @@ class Ledger:
         """Returns the pending compensations, in the order of execution.
 
         Args:
-            is_past_pivot: Whether the pivot is done; past the pivot, no compensation is pending.
+            is_past_pivot: Whether the pivot is done; past the pivot, only the compensations of lost
+                alternatives are pending.
         """
-        return () if is_past_pivot else self._plan(self.entries.values(), 0, self.order)
+        entries = list(self.entries.values())
+        if is_past_pivot:
+            entries = [entry for entry in entries if self.is_lost(entry.sections)]
+        return self._plan(entries, 0, self.order)
 
     def plan_of(self, address: str) -> tuple[PlanItem, ...]:
         """Returns the pending compensations of one section, step or child, in the order of execution."""
@@ -146,6 +160,7 @@ class Ledger:
             for entry in self.entries.values()
             if not entry.is_best_effort
             and entry.address not in self.compensated
+            and not self.is_lost(entry.sections)
             and (entry.outcome in IN_DOUBT or (entry.outcome is Outcome.REJECTED and entry.compensations))
             and self._is_compensatable(entry)
         )

@@ -56,8 +56,8 @@ class Preview(BaseModel):
 
     Args:
         id: The id of the saga.
-        recovery_direction: `backward`, or `forward` where the pivot is done or in doubt: nothing would be
-            compensated then.
+        recovery_direction: `backward`, or `forward` where the pivot is done or in doubt: only the lost
+            alternatives are compensated then.
         compensations: The compensations that would run, the first to run first.
         remaining_effects: The remaining effects.
         has_completed: Whether the saga has completed, so that its effects are final.
@@ -97,7 +97,8 @@ class Preview(BaseModel):
         if self.root_id:
             return f"the saga is a completed child: see the preview of its root {self.root_id!r}"
         if self.recovery_direction is RecoveryDirection.FORWARD:
-            return "nothing would be compensated: the pivot is done or in doubt"
+            lost = "only lost alternatives are" if self.compensations else "nothing would be"
+            return f"{lost} compensated: the pivot is done or in doubt"
         if not self.compensations:
             return "no compensation is pending"
         count = len(self.compensations)
@@ -110,7 +111,7 @@ def build_preview(record: SagaRecord) -> Preview:
     """Builds the preview of a saga; children count where their records were read."""
     rebuilt = rebuild_saga(record)
     is_forward = rebuilt.direction is RecoveryDirection.FORWARD
-    plan = () if is_forward or record.has_completed else rebuilt.plan()
+    plan = () if record.has_completed else rebuilt.ledger.plan(is_past_pivot=is_forward)
     open_children = {} if is_forward else _open_children(record)
     of_children = tuple(_compensations_of(open_children))
     superseded = {each.address for each in flatten(rebuilt.superseded)}

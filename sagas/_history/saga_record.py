@@ -70,6 +70,8 @@ class ChildRecord:
     is_pivot: bool = False
     sections: tuple[SectionSpec, ...] = ()
     """The sections around the child, the outermost first."""
+    lost: tuple[str, ...] = ()
+    """For a pivot: the sections of the lost alternatives."""
     has_started: bool = False
     has_start_failed: bool = False
     """Whether the server did not start the child, because another workflow has the same id."""
@@ -100,6 +102,14 @@ class TimedReason(NamedTuple):
 
     at: datetime
     reason: str
+
+
+class TaskFailureRecord(NamedTuple):
+    """The failure of a workflow task: the time of the first failure, and the text of the error and causes."""
+
+    at: datetime
+    reason: str
+    causes: tuple[str, ...] = ()
 
 
 class TimerRecord(NamedTuple):
@@ -167,7 +177,7 @@ class SagaRecord:
     has_compensated: bool = False
     timers: dict[int, TimerRecord] = field(default_factory=dict[int, TimerRecord])
     is_paused: bool = False
-    task_failure: TimedReason | None = None
+    task_failure: TaskFailureRecord | None = None
     has_pending_workflow_task: bool = False
     closure: Closure | None = None
     continued_from: str = ""

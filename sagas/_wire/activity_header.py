@@ -33,6 +33,7 @@ class ActivityHeader(StoredModel):
         scope: The scope of the saga.
         order: The order of the compensations of the saga.
         sections: The sections around the step, the outermost first.
+        lost: For a pivot: the sections of the lost alternatives, which are compensated in any case.
         unit: For a compensation while the saga goes forward: the address of the compensated section or step.
         is_judged: Whether the workflow judges the result: `REJECTED_MEMO` has the rejected steps.
     """
@@ -43,6 +44,7 @@ class ActivityHeader(StoredModel):
     scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
     sections: tuple[SectionSpec, ...] = ()
+    lost: tuple[str, ...] = ()
     unit: str = ""
     is_judged: bool = False
 
@@ -54,6 +56,7 @@ def action_header(
     scope: CompensationScope,
     order: CompensationOrder,
     sections: tuple[SectionSpec, ...] = (),
+    lost: tuple[str, ...] = (),
 ) -> Payload:
     """The header of the activity of an action."""
     # After the pivot nothing is compensated.
@@ -69,6 +72,7 @@ def action_header(
             scope=scope,
             order=order,
             sections=sections,
+            lost=lost,
         )
     )
 

@@ -113,7 +113,7 @@ class ForwardExecution:
         check_name("child", name)
         lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
         with self._pivot_under_way(name, is_child=True) as address:
-            child = Child(name=address, task_queue=task_queue, is_pivot=True)
+            child = Child(name=address, task_queue=task_queue, is_pivot=True, lost=self._lost(Purpose.PIVOT))
             try:
                 result = (await self._run_child(run, message, child)).result
             except ChildOutcomeUnknownError as error:
@@ -154,13 +154,21 @@ class ForwardExecution:
         return closed.result
 
     async def end(self) -> None:
-        """Waits for the steps of handlers and for the end of a hold.
+        """Waits for the steps of handlers, for lost alternatives and for the end of a hold.
 
         Raises:
             UnknownOutcomeError: The outcome of a step is unknown.
         """
         await self.wait_for_other_steps()
+        await self.wait_for_lost_alternatives()
         self._refuse_steps_in_doubt()
+
+    async def wait_for_lost_alternatives(self) -> None:
+        """Waits until every lost alternative is compensated."""
+        tasks = self._scope.lost_alternatives
+        while not all(task.done() for task in tasks):
+            await workflow.wait_condition(lambda: all(task.done() for task in tasks))
+            await wait_until_forward(self._scope)
 
     async def wait_for_other_steps(self) -> None:
         """Waits until the saga may go forward and no step of a handler is under way or waits to begin.
@@ -171,8 +179,8 @@ class ForwardExecution:
         if self._is_in_branch:
             return
         await self._unawaited.refuse()
-        while self._scope.under_way or self._waiting_steps:
-            await workflow.wait_condition(lambda: not (self._scope.under_way or self._waiting_steps))
+        while self._scope.is_busy() or self._waiting_steps:
+            await workflow.wait_condition(lambda: not (self._scope.is_busy() or self._waiting_steps))
             await wait_until_forward(self._scope)
 
     def refuse_in_branch(self, rule: str) -> None:
@@ -292,11 +300,11 @@ class ForwardExecution:
 
     @contextmanager
     def _under_way(self, address: str) -> Generator[None]:
-        self._scope.under_way.add(address)
+        self._scope.under_way[address] = current_path()
         try:
             yield
         finally:
-            self._scope.under_way.discard(address)
+            del self._scope.under_way[address]
 
     def _refuse_steps_in_doubt(self) -> None:
         """Fails the saga if a step without a known result may have happened."""
@@ -306,7 +314,11 @@ class ForwardExecution:
 
     def _header(self, action: Step[Any, Any] | Action[Any, Any], purpose: Purpose) -> Payload:
         ledger = self._scope.ledger
-        return action_header(action, purpose, ledger.scope, ledger.order, current_path())
+        return action_header(action, purpose, ledger.scope, ledger.order, current_path(), self._lost(purpose))
+
+    def _lost(self, purpose: Purpose) -> tuple[str, ...]:
+        """The sections of lost alternatives, for the header of the pivot."""
+        return tuple(sorted(self._scope.ledger.lost)) if purpose is Purpose.PIVOT else ()
 
 
 def _pending(

@@ -20,6 +20,7 @@ from .._execution.retry_loop import RetryLoop
 from .._messages.approvals import ApprovalDecision, Approvals
 from .._messages.external_events import ExpectedEvent, ExternalEvents
 from .._messages.operator_updates import OperatorUpdates
+from .._run.bugs import fail_task_for_bug, first_error_of
 from .._run.cancellation_shield import run_uncancelled
 from .._run.context import current_context
 from .._run.forward_check import YEAR, check_forward, wait_until_forward
@@ -31,6 +32,7 @@ from .._wire.timer_summaries import DEADLINE
 from .call_arguments import check_action, check_expected, check_step, name_of_call
 from .compensation_execution import CompensationExecution
 from .continue_as_new import continue_as_new, restore_scope
+from .first_of import FirstOf
 from .forward_execution import ForwardExecution
 from .parallel import OnFailure, run_parallel
 from .section import Section
@@ -55,8 +57,12 @@ class Saga:
             await saga.step(reserve, order)
             await saga.pivot(ship, order)
 
-    - An error or a cancel that leaves the block compensates every step that is done or unknown; the workflow
-      then fails with an `ApplicationError` of type `SagaCompensated`, or closes as cancelled.
+    - A failure or a cancel that leaves the block compensates every step that is done or unknown; the workflow
+      then fails with an `ApplicationError` of type `SagaCompensated`, or closes as cancelled. Failures are
+      the errors of this SDK, and the errors with which Temporal closes a workflow. A group of errors is a
+      failure if all errors of the group are failures.
+    - Any other error is a bug. A bug fails the workflow task until the code is mended, and nothing is
+      compensated for a bug.
     - A cancel never stops a compensation, and changes no state after the pivot, or after the block.
     - A compensation that does not succeed makes the saga *stuck*: the status is published, and the
       compensation is retried. An operator can resolve a stuck step manually; the error's type is then
@@ -93,6 +99,7 @@ class Saga:
         self._approvals = Approvals(self._scope)
         self._updates = OperatorUpdates(context, self._scope, retry_loop, self._approvals)
         self._units = UnitCompensation(self._scope, retry_loop)
+        self._first_of = FirstOf(self._scope, self._units)
         self._forward = ForwardExecution(context, self._scope, retry_loop, self._unawaited)
         self._compensation = CompensationExecution(
             self._scope, retry_loop, context.open_children, continued.after_compensation
@@ -175,7 +182,7 @@ class Saga:
         did not happen; after a completed child, the pivot is done.
 
         Raises:
-            RejectedError: The child failed, and has compensated.
+            RejectedError: The child failed, and has compensated; `kind` has the kind of the failure.
             UnknownOutcomeError: The outcome of a step before the pivot is unknown.
         """
         call = self._forward.pivot_child(run, message, name=name, task_queue=task_queue)
@@ -201,7 +208,7 @@ class Saga:
                 this saga's.
 
         Raises:
-            RejectedError: The child failed, and has compensated.
+            RejectedError: The child failed, and has compensated; `kind` has the kind of the failure.
         """
         call = self._forward.child(run, message, name=name, task_queue=task_queue)
         return self._track("child", name, call)
@@ -263,6 +270,40 @@ class Saga:
             Exception: The first failure.
         """
         return self._track("parallel", "", run_parallel(branches, self._scope, on_failure))
+
+    def first_of(
+        self,
+        *alternatives: Coroutine[object, None, T],
+        after: timedelta | None = None,
+        hedged: bool = False,
+    ) -> Coroutine[object, None, T]:
+        """Runs alternatives until the first answer, and returns the answer.
+
+        The next alternative starts when the current alternative fails, or has not answered `after` a time.
+        An overdue alternative is cancelled; with `hedged`, the overdue alternative goes on, and may still
+        win. Of several answers in one workflow task, the first in the history wins.
+
+        Each alternative is a section. Every other alternative than the winner is compensated in any case, and
+        in the background: the saga goes on at once, also past the pivot. The saga does not end before every
+        lost alternative is known and compensated, and is stuck while a compensation keeps failing.
+
+        Args:
+            alternatives: Calls without an await: steps, children, or coroutines of your own with several
+                steps; all return the same type.
+            after: The time after which the next alternative starts; by default only a failure starts the next
+                alternative. The last alternative has no time limit. Each alternative with a time limit costs
+                one timer.
+            hedged: Whether an overdue alternative may still win.
+
+        Raises:
+            Exception: The first failure, with the other failures as notes, if all alternatives have failed.
+            DefinitionError: An argument is not a coroutine, `after` is not a timedelta above 0, or the saga
+                is past the pivot.
+        """
+        if after is not None:
+            check_positive_duration("after", after)
+        call = self._first_of.run(alternatives, after, is_hedged=hedged)
+        return self._track("first_of", "", call)
 
     def section(
         self,
@@ -442,6 +483,9 @@ class Saga:
             return
         if self._scope.lifecycle.is_past_pivot:
             self._refuse_to_fail(error)
+        await fail_task_for_bug(error)
+        if isinstance(error, Exception):
+            error = first_error_of(error)
         was_cancelled = workflow.cancellation_reason() is not None
         if not isinstance(error, (asyncio.CancelledError, SagaError, FailureError)):
             # The error is unexpected, and would only be visible in the failure of the workflow.
@@ -493,6 +537,7 @@ class Saga:
             raise SagaError("a saga does not continue as new in the handler of an update")
         self._forward.refuse_in_section("a saga continues as new between sections")
         await self._forward.wait_for_other_steps()
+        await self._forward.wait_for_lost_alternatives()
         self._forward.refuse_in_branch("a saga continues as new between steps")
         scope = self._scope
         continue_as_new(

@@ -114,6 +114,7 @@ def test_header_has_no_business_data(what: Step[str, int]) -> None:
         "scope",
         "order",
         "sections",
+        "lost",
         "unit",
         "is_judged",
     }
