@@ -31,6 +31,7 @@ class LedgerEntry:
     compensations: tuple[PlanItem, ...] = ()
     is_child: bool = False
     is_best_effort: bool = False
+    is_read_only: bool = False
     sections: tuple[SectionSpec, ...] = ()
     """The sections around the step, the outermost first."""
 
@@ -70,15 +71,16 @@ class Ledger:
         *,
         is_child: bool = False,
         is_best_effort: bool = False,
+        is_read_only: bool = False,
         sections: tuple[SectionSpec, ...] = (),
     ) -> None:
         """Records that a step is about to start: from here on the action may have happened."""
-        compensations = () if compensation is None else (compensation,)
         self.entries[address] = LedgerEntry(
             address,
-            compensations=compensations,
+            compensations=() if compensation is None else (compensation,),
             is_child=is_child,
             is_best_effort=is_best_effort,
+            is_read_only=is_read_only,
             sections=sections,
         )
 
@@ -153,12 +155,17 @@ class Ledger:
         """The children that ended without reporting pending compensations, or have not ended."""
         return tuple(e.address for e in self.entries.values() if e.is_child and e.outcome in IN_DOUBT)
 
-    def steps_in_doubt(self) -> tuple[str, ...]:
-        """The steps that may have left an effect although the saga has no result."""
+    def steps_in_doubt(self, *, with_read_only: bool = False) -> tuple[str, ...]:
+        """The steps that may have left an effect although the saga has no result.
+
+        Args:
+            with_read_only: Whether read-only steps count as well; read-only steps have no effect.
+        """
         return tuple(
             entry.address
             for entry in self.entries.values()
             if not entry.is_best_effort
+            and (with_read_only or not entry.is_read_only)
             and entry.address not in self.compensated
             and not self.is_lost(entry.sections)
             and (entry.outcome in IN_DOUBT or (entry.outcome is Outcome.REJECTED and entry.compensations))

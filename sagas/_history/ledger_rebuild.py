@@ -198,6 +198,7 @@ def _enter_step(
         address,
         spec.to_pending(address, message) if spec and not lifecycle.is_past_pivot else None,
         is_best_effort=purpose is Purpose.BEST_EFFORT,
+        is_read_only=first.header.is_read_only,
         sections=first.header.sections,
     )
     result = outcome_of_attempts(activities)

@@ -14,7 +14,7 @@ from .._core.lifecycle import Phase
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._declarations.names import check_name
-from .._declarations.step import Action, Step
+from .._declarations.step import Action, IrreversibleStep, Step
 from .._errors import (
     ChildOutcomeUnknownError,
     DefinitionError,
@@ -33,13 +33,16 @@ from .._wire.activity_header import action_header
 from .._wire.child_saga import ChildResult
 from .._wire.error_text import error_text
 from .._wire.failures import NO_WORKER
-from .call_arguments import check_has_compensation
+from .call_arguments import check_before_pivot
 from .child_saga import Child, ChildCompensatedError, result_type_of, run_child
 from .pivot import run_pivot
 from .unawaited_calls import UnawaitedCalls
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
+
+READ_ONLY_PATCH = "saga-read-only-outcome"
+"""The patch of sagas that complete although the outcome of a read-only step is unknown."""
 
 
 class ForwardExecution:
@@ -69,7 +72,7 @@ class ForwardExecution:
         await self._wait_for_pivot()
         is_past_pivot = self._scope.lifecycle.is_past_pivot
         if not is_past_pivot:
-            check_has_compensation(step)
+            check_before_pivot(step)
         result: O = await self._run_step(step, message, Purpose.RETRIABLE if is_past_pivot else Purpose.STEP)
         check_forward(self._scope)
         return result
@@ -86,7 +89,7 @@ class ForwardExecution:
         check_forward(self._scope)
         return result
 
-    async def pivot(self, action: Action[I, O], message: I) -> O:
+    async def pivot(self, action: Action[I, O] | IrreversibleStep[I, O], message: I) -> O:
         """Passes the pivot with an action."""
         self.refuse_in_section(f"the pivot {action.name!r} is passed outside of sections")
         await self.wait_for_other_steps()
@@ -228,6 +231,7 @@ class ForwardExecution:
             address,
             compensation,
             is_best_effort=purpose is Purpose.BEST_EFFORT,
+            is_read_only=isinstance(step, Step) and step.is_read_only,
             sections=current_path(),
         )
         call = ActivityCall(
@@ -307,9 +311,15 @@ class ForwardExecution:
             del self._scope.under_way[address]
 
     def _refuse_steps_in_doubt(self) -> None:
-        """Fails the saga if a step without a known result may have happened."""
-        in_doubt = self._scope.ledger.steps_in_doubt()
-        if in_doubt and not self._scope.lifecycle.is_past_pivot:
+        """Fails the saga if a step without a known result may have had an effect."""
+        ledger = self._scope.ledger
+        if self._scope.lifecycle.is_past_pivot:
+            return
+        in_doubt = ledger.steps_in_doubt()
+        if not in_doubt and (unknown := ledger.steps_in_doubt(with_read_only=True)):
+            # Open sagas from before the effect classes have compensated here.
+            in_doubt = () if workflow.patched(READ_ONLY_PATCH) else unknown
+        if in_doubt:
             raise UnknownOutcomeError(in_doubt[0], "the saga went on, and cannot complete with it")
 
     def _header(self, action: Step[Any, Any] | Action[Any, Any], purpose: Purpose) -> Payload:

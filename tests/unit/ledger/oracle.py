@@ -32,6 +32,9 @@ class StepKind(StrEnum):
     BEST_EFFORT = "best-effort"
     """A best effort whose compensation takes no result."""
     BARE = "step without compensation"
+    """A step of a history without effect classes."""
+    READ_ONLY = "read-only step"
+    """A step without an effect."""
     CHILD = "child"
     PIVOT = "pivot"
 
@@ -77,7 +80,7 @@ def expected_effects(step: ExpectedStep, scope: CompensationScope) -> PlanShape:
     if step.kind is StepKind.CHILD:
         # A failed child has compensated by itself; the effects of an unresolved child are unknown.
         return step.pending if step.outcome is Outcome.DONE else ()
-    if step.kind in (StepKind.BARE, StepKind.PIVOT) or step.is_forgotten:
+    if step.kind in (StepKind.BARE, StepKind.READ_ONLY, StepKind.PIVOT) or step.is_forgotten:
         return ()
     counts_rejections = scope is CompensationScope.ATTEMPTED and step.outcome is Outcome.REJECTED
     return step.address if step.outcome in MAY_HAVE_HAPPENED or counts_rejections else ()
@@ -139,14 +142,15 @@ def unresolved_children(saga: SagaState) -> tuple[str, ...]:
 def steps_in_doubt(saga: SagaState, scope: CompensationScope) -> tuple[str, ...]:
     """P2: the steps with a possible unexpected effect; a saga with a step in doubt cannot complete.
 
-    A best effort may end with any outcome. A rejection may leave an effect if the scope compensates rejected
-    actions and the action has a compensation. An open step is not known to be done. A compensated step has no
-    effect, and a step of a lost alternative is compensated in any case.
+    A best effort may end with any outcome, and a read-only step leaves no effect. A rejection may leave an
+    effect if the scope compensates rejected actions and the action has a compensation. An open step is not
+    known to be done. A compensated step has no effect, and a step of a lost alternative is compensated in any
+    case.
     """
     return tuple(
         step.address
         for step in saga.steps
-        if step.kind is not StepKind.BEST_EFFORT
+        if step.kind not in (StepKind.BEST_EFFORT, StepKind.READ_ONLY)
         and step.address not in saga.compensated
         and not step.is_lost
         and (

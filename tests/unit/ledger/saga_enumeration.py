@@ -60,6 +60,7 @@ class CheckedState:
                 _compensation(address, kind),
                 is_child=kind is StepKind.CHILD,
                 is_best_effort=kind is StepKind.BEST_EFFORT,
+                is_read_only=kind is StepKind.READ_ONLY,
                 sections=tuple(SectionSpec(address=section, order=order) for section, order in path),
             )
         saga = replace(self.saga, steps=(*self.saga.steps, ExpectedStep(address, kind, path=path)))

@@ -42,9 +42,10 @@ from .saga_enumeration import (
 )
 
 SOURCE = inspect.getsource(compensation) + inspect.getsource(ledger_module)
-STEP, BARE, BEST_EFFORT, CHILD, PIVOT = (
+STEP, BARE, READ_ONLY, BEST_EFFORT, CHILD, PIVOT = (
     StepKind.STEP,
     StepKind.BARE,
+    StepKind.READ_ONLY,
     StepKind.BEST_EFFORT,
     StepKind.CHILD,
     StepKind.PIVOT,
@@ -231,6 +232,13 @@ MUTATIONS = [
     ),
     Mutation("a failed best effort fails the saga", "if not entry.is_best_effort\n            and", "if"),
     Mutation(
+        "an unknown read-only step fails the saga",
+        "(with_read_only or not entry.is_read_only)",
+        "(with_read_only or True)",
+    ),
+    Mutation("the class of a read-only step is lost", "is_read_only=is_read_only", "is_read_only=False"),
+    Mutation("no unknown step fails a saga", "or not entry.is_read_only", "or entry.is_read_only"),
+    Mutation(
         "a compensated step fails the saga", "            and entry.address not in self.compensated\n", ""
     ),
     Mutation(
@@ -327,6 +335,7 @@ def sampled_states(kind_of_ledger: type[Ledger]) -> Iterator[CheckedState]:
     kinds = {
         STEP: few,
         BARE: few,
+        READ_ONLY: few,
         BEST_EFFORT: few,
         CHILD: (*CHILD_ENDINGS, STILL_OPEN),
         PIVOT: ((DONE, ()), (REJECTED, ()), STILL_OPEN),
@@ -361,7 +370,7 @@ def check_all(state: CheckedState) -> int:
 
 def test_the_ledger_itself_agrees_with_the_oracle() -> None:
     """The comparison accepts the original, and compares thousands of ledgers."""
-    assert sum(map(check_all, sampled_states(Ledger))) == 18_516
+    assert sum(map(check_all, sampled_states(Ledger))) == 21_556
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.effect)
@@ -377,7 +386,7 @@ def test_every_mutant_is_detected(mutation: Mutation) -> None:
 def test_mutants_that_need_large_sagas_are_detected_by_large_sagas(mutation: Mutation) -> None:
     """Smaller sagas do not detect these mutants."""
     mutant = mutation.mutant()
-    assert sum(map(check_all, sampled_states(mutant))) == 18_516
+    assert sum(map(check_all, sampled_states(mutant))) == 21_556
 
     with pytest.raises(BrokenPromiseError):
         sum(map(check_all, deep_states(mutant)))
@@ -387,5 +396,5 @@ def test_mutations_are_different() -> None:
     """Each mutation is another change with another effect."""
     mutations = [*MUTATIONS, *DEEP_MUTATIONS]
 
-    assert len({(mutation.text, mutation.replacement) for mutation in mutations}) == len(mutations) == 53 + 2
+    assert len({(mutation.text, mutation.replacement) for mutation in mutations}) == len(mutations) == 56 + 2
     assert len({mutation.effect for mutation in mutations}) == len(mutations)
