@@ -53,7 +53,7 @@ async def run_independent_saga(
         UnknownOutcomeError: The saga completed with a result of another type.
         asyncio.CancelledError: The calling task was cancelled before the start.
     """
-    encoded = encode_arguments([message], f"the message of {name}")
+    encoded = encode_arguments([message], f"the message of {name}", is_checked=True)
     if isinstance(encoded, ActivityOutcome):
         raise RejectedError(encoded.code, encoded.reason)
     context = current_context()

@@ -61,6 +61,10 @@ class ScheduledActivity:
         return self.event.activity_task_scheduled_event_attributes.activity_id
 
     @property
+    def address(self) -> str:
+        return self.activity_id.removeprefix(COMPENSATION_PREFIX)
+
+    @property
     def operation(self) -> str:
         return self.event.activity_task_scheduled_event_attributes.activity_type.name
 
@@ -127,7 +131,7 @@ def _cancel_and_pivot(evidence: Evidence, scheduled: Sequence[ScheduledActivity]
         assert ending.closed == "COMPLETED", f"P6: the block was left, but {ending}"
         return
     assert ending.closed != "COMPLETED", "P6: completed after a cancel before the pivot"
-    first_cause = min(_compensation_started_at(root), _own_failure_at(evidence, root))
+    first_cause = min(_compensation_started_at(shape, root), _own_failure_at(evidence, root))
     expected = "CANCELED" if cancelled < first_cause else "FAILED"
     code = "" if expected == "CANCELED" else shape.code
     assert (ending.closed, ending.code) == (expected, code), f"P6: {expected} was right, not {ending}"
@@ -166,7 +170,9 @@ def _all_or_nothing(evidence: Evidence, undisturbed: Evidence | None) -> None:
     effects = evidence.participants.effects
     is_completed = evidence.ending.closed == "COMPLETED"
     if is_completed:
-        assert not any(e.event_type == ACTIVITY_SCHEDULED and _is_compensation(e) for _, e in _all(evidence))
+        assert evidence.shape.sections or not any(
+            e.event_type == ACTIVITY_SCHEDULED and _is_compensation(e) for _, e in _all(evidence)
+        )
         if undisturbed:
             root, other = evidence.root_id, undisturbed.root_id
             wanted = {k.replace(other, root): e for k, e in undisturbed.participants.effects.items()}
@@ -249,6 +255,9 @@ def _order_of_saga(
     shape: SagaShape, own: Sequence[ScheduledActivity], scheduled: Sequence[ScheduledActivity]
 ) -> None:
     """P5 for the activities of a saga; the parent compensates a closed child."""
+    if shape.sections:
+        _order_of_sections(shape, own)
+        return
     is_compensating = False
     compensations: list[ScheduledActivity] = []
     for each in own:
@@ -275,6 +284,26 @@ def _no_overtaking(own: Sequence[ScheduledActivity], compensations: Sequence[Sch
     assert tried == [key for one in compensations for key in [one.key] * tried.count(one.key)], (
         f"P5: {tried} overtake a failing compensation"
     )
+
+
+def _order_of_sections(shape: SagaShape, own: Sequence[ScheduledActivity]) -> None:
+    """P5 inside of each section: no step after the first compensation, and the reverse order of the starts.
+
+    A compensation of a section lets the saga go on with other steps; any other compensation does not.
+    """
+    starts = [each.address for each in own if each.is_forward]
+    for place, each in enumerate(own):
+        if not each.is_compensation:
+            continue
+        section = shape.sections.get(each.address)
+        for later in own[place + 1 :]:
+            is_same = shape.sections.get(later.address) == section
+            assert not (later.is_forward and (section is None or is_same)), (
+                f"P5: {later.activity_id} after {each.activity_id}"
+            )
+            assert not (later.is_compensation and is_same) or starts.index(later.address) <= starts.index(
+                each.address
+            ), f"P5: {each.activity_id} before {later.activity_id}"
 
 
 def _never_silent(evidence: Evidence) -> None:
@@ -328,11 +357,14 @@ def _place(root: Sequence[tuple[RunHistory, HistoryEvent]], history: RunHistory,
     return next(i for i, (each, e) in enumerate(root) if each is history and e is event)
 
 
-def _compensation_started_at(root: Sequence[tuple[RunHistory, HistoryEvent]]) -> int:
-    """The place of the start of the task that starts compensating: publishes the status, or compensates."""
+def _compensation_started_at(shape: SagaShape, root: Sequence[tuple[RunHistory, HistoryEvent]]) -> int:
+    """The place of the start of the task that starts compensating: publishes the status, or compensates.
+
+    A saga with sections also compensates while going forward.
+    """
     for history, event in root:
         is_compensation = event.event_type == ACTIVITY_SCHEDULED and (
-            _is_compensation(event)
+            (_is_compensation(event) and not shape.sections)
             or event.activity_task_scheduled_event_attributes.activity_type.name == NOTIFICATION
         )
         publishes_status = (
