@@ -3,22 +3,23 @@
 `sagas.operator` has the names for people and programs that list, inspect and repair sagas.
 """
 
-from ._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
+from ._client.outcome import Compensated, Completed, CutOff, ResolvedStep, SagaOutcome, Settled
 from ._client.saga_handle import SagaHandle
 from ._client.start import execute_saga, start_saga
 from ._client.start_options import StartOptions
-from ._core.compensation import CompensationOrder, CompensationScope
+from ._core.compensation import CompensationOrder, CompensationScope, OnStuck
 from ._core.ids import idempotency_key
 from ._declarations.activity_options import ActivityOptions
 from ._declarations.data_access import DataAccess
 from ._declarations.operation import Operation
 from ._declarations.probe_result import ProbeResult
-from ._declarations.step import Action, Step, action
+from ._declarations.step import Action, IrreversibleStep, Step, action
 from ._errors import (
     CompensationRequestedError,
     DeadlineExceededError,
     DefinitionError,
     DuplicateSagaError,
+    FailureKind,
     RejectedError,
     SagaError,
     SectionCompensatedError,
@@ -52,11 +53,15 @@ __all__ = [
     "DefinitionError",
     "DuplicateSagaError",
     "ExpectedEvent",
+    "FailureKind",
     "InvalidField",
+    "IrreversibleStep",
     "OnFailure",
+    "OnStuck",
     "Operation",
     "ProbeResult",
     "RejectedError",
+    "ResolvedStep",
     "Saga",
     "SagaError",
     "SagaHandle",

@@ -9,12 +9,12 @@ from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter
-from temporalio.exceptions import ActivityError, CancelledError, FailureError
+from temporalio.exceptions import ActivityError, CancelledError
 
 from .._core.activity_outcome import ActivityOutcome
 from .._core.ids import address_of
 from .._core.outcome import Outcome
-from .._core.status import Status
+from .._core.status import ENDED, Status
 from .._errors import WireFormatError
 from .._wire.activity_header import HEADER, read_header
 from .._wire.child_saga import CHILD_MEMO
@@ -33,22 +33,34 @@ from .._wire.rescue import CHUNK_SIGNAL
 from .._wire.search_attribute import SAGA_STATUS
 from .closure import ClosureReader
 from .event_values import PayloadReader, event_time
-from .saga_record import ActivityRecord, ChildRecord, SagaRecord, TimedReason, TimerRecord, VerbRecord
+from .foreign_work import ForeignWorkReader
+from .saga_record import (
+    ActivityRecord,
+    ChildRecord,
+    SagaRecord,
+    TaskFailureRecord,
+    TimedReason,
+    TimerRecord,
+    VerbRecord,
+)
 
 VERBS = frozenset({HOLD, RESUME, RETRY, SKIP, COMPLETE, COMPENSATE, APPROVE})
 FORWARDED_VERBS = {HOLD: Status.HELD, RESUME: Status.RUNNING}
 """The verbs that a saga forwards to its children as signals, with the status that a child then publishes."""
 
-CODE_FAILURES = frozenset(
+_UNHANDLED_FAILURE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE
+HARMLESS_FAILURES = frozenset(
     {
-        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE,
-        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR,
-        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_SCHEDULE_ACTIVITY_DUPLICATE_ID,
-        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_PAYLOADS_TOO_LARGE,
-        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_GRPC_MESSAGE_TOO_LARGE,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNSPECIFIED,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_UPDATE,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_STICKY_TASK_QUEUE,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FAILOVER_CLOSE_COMMAND,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_PAUSE_REQUESTED_BEFORE_TASK_STARTED,
     }
 )
-"""The causes of failed workflow tasks that only a change of the workflow code removes."""
+"""The causes of failed workflow tasks that the server repeats without a change of the code."""
 
 
 def read_history(saga_id: str, events: Iterable[HistoryEvent], converter: DataConverter) -> SagaRecord:
@@ -78,6 +90,7 @@ class _Parser:
         self.record = record
         self._payloads = payloads
         self._closures = ClosureReader(payloads)
+        self._foreign_work = ForeignWorkReader(record.foreign_work)
         self._activities: dict[int, ActivityRecord] = {}
         self._started_event_ids: dict[int, int] = {}
         self._children: dict[int, ChildRecord] = {}
@@ -86,6 +99,7 @@ class _Parser:
 
     def read(self, event: HistoryEvent) -> None:
         """Reads an event; unrelated events have no effect."""
+        self._foreign_work.read(event)
         name = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_")
         if name.startswith("ACTIVITY_TASK_"):
             self._read_activity(name.removeprefix("ACTIVITY_TASK_"), event)
@@ -149,6 +163,8 @@ class _Parser:
         else:
             return
         self.record.set_status(status, event_time(event))
+        if status in ENDED:
+            self._foreign_work.end_saga(_task_of(event))
         verb, self._forwarded_verb = self._forwarded_verb, None
         if verb is not None and FORWARDED_VERBS[verb.entry.verb] == status:
             self.record.verbs.append(verb)
@@ -168,7 +184,7 @@ class _Parser:
             record.root = started.root_workflow_execution.workflow_id or record.parent
         record.started_at = record.started_at or event_time(event)
         record.input = self._payloads.first_value(started.input.payloads)
-        record.continued_as, record.is_paused = "", False
+        record.continued_as, record.is_paused, record.pending_task_since = "", False, None
         record.timers.clear()
         self._forget_steps(self._payloads.forgotten_steps(started.memo), event)
         if state := self._payloads.continued_state(started.memo):
@@ -184,16 +200,22 @@ class _Parser:
             EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED,
         )
         record.has_pending_workflow_task = not has_ended
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+            record.pending_task_since = record.pending_task_since or event_time(event)
+        elif event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
+            # A task that no worker has taken times out on the queue of the last worker, and stays pending.
+            record.pending_task_since = None
         record.reset_point = event.event_id if has_ended else event.event_id + 1
         failed = event.workflow_task_failed_event_attributes
         if failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW:
             record.resets.append(TimedReason(event_time(event), failed.failure.message))
             record.task_failure = None
-        elif failed.cause in CODE_FAILURES:
+        elif failed.cause not in HARMLESS_FAILURES:
             since = record.task_failure.at if record.task_failure else event_time(event)
-            error = self._payloads.error(failed.failure)
-            message = error.message if isinstance(error, FailureError) else ""
-            record.task_failure = TimedReason(since, message or str(error))
+            reason, *causes = self._payloads.error_texts(failed.failure)
+            if failed.cause != _UNHANDLED_FAILURE:
+                reason = f"{_name_of(failed.cause)}: {reason}"
+            record.task_failure = TaskFailureRecord(since, reason, tuple(causes))
         elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
             record.task_failure = None
 
@@ -246,6 +268,7 @@ class _Parser:
             arguments=tuple(self._payloads.first_value([payload]) for payload in scheduled.input.payloads),
             scheduled_at=event_time(event),
             maximum_attempts=scheduled.retry_policy.maximum_attempts,
+            activity_id=scheduled.activity_id,
         )
         self._activities[event.event_id] = activity
         self.record.scheduled.append(activity)
@@ -303,7 +326,9 @@ class _Parser:
             workflow_task_completed_event_id=initiated.workflow_task_completed_event_id,
             task_queue=None if task_queue == self.record.task_queue else task_queue,
             is_pivot=memo.is_pivot,
+            parent_on_stuck=memo.parent_on_stuck,
             sections=memo.sections,
+            lost=memo.lost,
         )
         self._children[event.event_id] = child
         self.record.scheduled.append(child)
@@ -323,10 +348,23 @@ class _Parser:
                 self.record.verbs.append(verb)
 
 
+def _name_of(cause: WorkflowTaskFailedCause.ValueType) -> str:
+    """The name of the cause of a failed workflow task in words: `pending activities limit exceeded`."""
+    name = WorkflowTaskFailedCause.Name(cause).removeprefix("WORKFLOW_TASK_FAILED_CAUSE_")
+    return name.lower().replace("_", " ")
+
+
 def _initiated_event_id(event: HistoryEvent) -> int:
     """The id of the event that initiated the child of a later event."""
     initiated_event_id: int = getattr(event, event.WhichOneof("attributes") or "").initiated_event_id
     return initiated_event_id
+
+
+def _task_of(event: HistoryEvent) -> int:
+    """The id of the end of the workflow task that published a status."""
+    attributes = getattr(event, event.WhichOneof("attributes") or "")
+    task: int = attributes.workflow_task_completed_event_id
+    return task
 
 
 def _verb(name: str, request: object, at: datetime) -> VerbRecord:

@@ -4,11 +4,12 @@
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import NamedTuple
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.compensation import SectionSpec
+from .._core.compensation import OnStuck, SectionSpec
 from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
@@ -20,6 +21,9 @@ from .closure import Closure
 
 LEDGER_PURPOSES = (Purpose.STEP, Purpose.BEST_EFFORT, Purpose.PIVOT, Purpose.RETRIABLE)
 """The purposes of actions, each of which is an entry of the ledger."""
+
+LONGEST_PICKUP = timedelta(seconds=2)
+"""The time in which a worker takes a workflow task; later, no worker polls, or the workers are overloaded."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +44,9 @@ class ActivityRecord:
     result: ActivityOutcome = field(default_factory=lambda: ActivityOutcome(Outcome.STARTED))
     superseded_run_id: str = ""
     """The run that scheduled the activity, where a reset superseded that run; else empty."""
+    activity_id: str = ""
+    is_paused: bool = False
+    """Whether the open activity is paused in Temporal; only the server's description knows."""
 
     @property
     def is_done(self) -> bool:
@@ -68,8 +75,12 @@ class ChildRecord:
     task_queue: str | None = None
     """The task queue of the child; None if the parent has the same."""
     is_pivot: bool = False
+    parent_on_stuck: OnStuck = OnStuck.CONTINUE
+    """The parent's choice, by the memo of the child."""
     sections: tuple[SectionSpec, ...] = ()
     """The sections around the child, the outermost first."""
+    lost: tuple[str, ...] = ()
+    """For a pivot: the sections of the lost alternatives."""
     has_started: bool = False
     has_start_failed: bool = False
     """Whether the server did not start the child, because another workflow has the same id."""
@@ -78,6 +89,28 @@ class ChildRecord:
     """The child's own history; None if that was not read."""
     is_missing: bool = False
     """Whether the server has no workflow with the id of the child."""
+
+
+class ForeignKind(StrEnum):
+    """The kinds of work outside of a saga."""
+
+    ACTIVITY = "activity"
+    LOCAL_ACTIVITY = "local activity"
+    CHILD_WORKFLOW = "child workflow"
+    NEXUS_OPERATION = "Nexus operation"
+
+
+@dataclass(slots=True, kw_only=True)
+class ForeignRecord:
+    """Work of the workflow's own that ran while the saga was open; no compensation of the saga undoes it."""
+
+    name: str
+    """The type of the activity or workflow, or the name of the operation."""
+    kind: ForeignKind
+    started_at: datetime
+    ended_at: datetime | None = None
+    outcome: Outcome = Outcome.STARTED
+    """Done, started, unknown after a failure, or withdrawn for a child that was not started."""
 
 
 Scheduled = ActivityRecord | ChildRecord
@@ -100,6 +133,14 @@ class TimedReason(NamedTuple):
 
     at: datetime
     reason: str
+
+
+class TaskFailureRecord(NamedTuple):
+    """The failure of a workflow task: the time of the first failure, and the text of the error and causes."""
+
+    at: datetime
+    reason: str
+    causes: tuple[str, ...] = ()
 
 
 class TimerRecord(NamedTuple):
@@ -125,6 +166,7 @@ class SagaRecord:
         started_at: The time of the first start in the history.
         chunks: The received chunks of a rescue workflow.
         scheduled: Activities and children, in the order of scheduling.
+        foreign_work: The work of the workflow's own while the saga was open, in the order of the start.
         continued_state: The state from the run before the last, where the workflow continued as new.
         last_run_index: The index in `scheduled` of the first item after the continued state.
         verbs: The executed verbs.
@@ -137,6 +179,8 @@ class SagaRecord:
         is_paused: Whether the workflow is paused in Temporal.
         task_failure: The current failure of workflow tasks, with the time of the first failed task.
         has_pending_workflow_task: Whether the workflow code has not processed the latest events.
+        read_at: The time at which the history was read from the server; None for another history.
+        pending_task_since: The time since which a workflow task waits for a worker; None without such a task.
         closure: The close of the workflow; None while the workflow is open.
         continued_from: The run before the first run in the history.
         continued_as: The run after the last run in the history.
@@ -157,6 +201,7 @@ class SagaRecord:
     started_at: datetime | None = None
     chunks: list[object] = field(default_factory=list[object])
     scheduled: list[Scheduled] = field(default_factory=list[Scheduled])
+    foreign_work: list[ForeignRecord] = field(default_factory=list[ForeignRecord])
     continued_state: ContinuedState | None = None
     last_run_index: int = 0
     verbs: list[VerbRecord] = field(default_factory=list[VerbRecord])
@@ -167,8 +212,10 @@ class SagaRecord:
     has_compensated: bool = False
     timers: dict[int, TimerRecord] = field(default_factory=dict[int, TimerRecord])
     is_paused: bool = False
-    task_failure: TimedReason | None = None
+    task_failure: TaskFailureRecord | None = None
     has_pending_workflow_task: bool = False
+    read_at: datetime | None = None
+    pending_task_since: datetime | None = None
     closure: Closure | None = None
     continued_from: str = ""
     continued_as: str = ""
@@ -181,6 +228,14 @@ class SagaRecord:
         """Sets the published status."""
         self.status, self.status_at = status, at
         self.has_compensated = self.has_compensated or status == Status.COMPENSATING
+
+    @property
+    def without_worker_since(self) -> datetime | None:
+        """The time since which no worker has taken a workflow task; None while a worker may be about to."""
+        since = self.pending_task_since
+        if since is None or self.read_at is None or self.read_at - since < LONGEST_PICKUP:
+            return None
+        return since
 
     @property
     def has_completed(self) -> bool:

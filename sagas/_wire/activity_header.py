@@ -11,7 +11,15 @@ from typing import Any
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
-from .._core.compensation import CompensationOrder, CompensationScope, CompensationSpec, SectionSpec
+from .._core.compensation import (
+    CompensationOrder,
+    CompensationRules,
+    CompensationScope,
+    CompensationSpec,
+    OnStuck,
+    SectionSpec,
+)
+from .._core.effect_class import EffectClass
 from .._core.ids import address_of
 from .._core.purpose import Purpose
 from .._declarations.step import Action, Step
@@ -19,6 +27,9 @@ from .stored_model import StoredModel
 
 HEADER = "saga"
 """The name of the header field."""
+FOREIGN_WORK = "saga-foreign"
+"""The name of the header field of work that belongs to no saga, and ran while a saga was open."""
+FOREIGN_MARK = Payload(metadata={"encoding": b"json/plain"}, data=b"true")
 
 
 class ActivityHeader(StoredModel):
@@ -30,26 +41,40 @@ class ActivityHeader(StoredModel):
         rejections: The error types that reject the action.
         scope: The scope of the saga.
         order: The order of the compensations of the saga.
+        effect: The effect class of a read-only or irreversible step. None for a step with a compensation, for
+            a bare action, and in histories that were recorded without effect classes.
+        on_stuck: Whether older compensations of the saga run while a newer one keeps failing.
         sections: The sections around the step, the outermost first.
+        lost: For a pivot: the sections of the lost alternatives, which are compensated in any case.
         unit: For a compensation while the saga goes forward: the address of the compensated section or step.
     """
+
+    left_out = ("on_stuck",)
 
     purpose: Purpose
     compensation: CompensationSpec | None = None
     rejections: tuple[str, ...] = ()
     scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
+    on_stuck: OnStuck = OnStuck.CONTINUE
     sections: tuple[SectionSpec, ...] = ()
+    lost: tuple[str, ...] = ()
     unit: str = ""
+    effect: EffectClass | None = None
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the activity has no effect."""
+        return self.effect is EffectClass.READ_ONLY
 
 
 @lru_cache(maxsize=4096)
 def action_header(
     action: Step[Any, Any] | Action[Any, Any],
     purpose: Purpose,
-    scope: CompensationScope,
-    order: CompensationOrder,
+    rules: CompensationRules,
     sections: tuple[SectionSpec, ...] = (),
+    lost: tuple[str, ...] = (),
 ) -> Payload:
     """The header of the activity of an action."""
     # After the pivot nothing is compensated.
@@ -61,17 +86,26 @@ def action_header(
             purpose=purpose,
             compensation=compensation,
             rejections=tuple(sorted(action.call.rejections)),
-            scope=scope,
-            order=order,
+            scope=rules.scope,
+            order=rules.order,
+            on_stuck=rules.on_stuck,
+            effect=effect_of(action),
             sections=sections,
+            lost=lost,
         )
     )
 
 
 @lru_cache(maxsize=64)
-def plain_header(purpose: Purpose, unit: str = "") -> Payload:
-    """The header of an activity with only a purpose, and the unit of a compensation."""
-    return _payload(ActivityHeader(purpose=purpose, unit=unit))
+def plain_header(purpose: Purpose, *, unit: str = "", effect: EffectClass | None = None) -> Payload:
+    """The header of an activity outside of the ledger, with the unit of a compensation."""
+    return _payload(ActivityHeader(purpose=purpose, unit=unit, effect=effect))
+
+
+def effect_of(action: Step[Any, Any] | Action[Any, Any]) -> EffectClass | None:
+    """The effect class for the header of an action; None for a bare action, and beside a compensation."""
+    effect = action.effect if isinstance(action, Step) else EffectClass.COMPENSATABLE
+    return None if effect is EffectClass.COMPENSATABLE else effect
 
 
 def read_header(payload: Payload) -> ActivityHeader:

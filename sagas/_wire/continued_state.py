@@ -3,21 +3,22 @@
 from datetime import datetime
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from .._core.compensation import (
     CompensationOrder,
     CompensationScope,
-    PendingCompensation,
+    OnStuck,
     PlanItem,
     SectionSpec,
+    StepAfterCompensation,
 )
 from .._core.ledger import Ledger, LedgerEntry
 from .._core.lifecycle import ManualResolution, Phase
 from .._core.outcome import Outcome
 from .._core.status import Status
 from .operator_requests import AuditEntry
-from .stored_model import StoredModel
+from .stored_model import StoredModel, without_defaults
 
 CONTINUED_STATE_MEMO = "saga-continued-state"
 """The memo of a run that continues an earlier run of the same saga; the value is a `ContinuedState`."""
@@ -36,6 +37,15 @@ class EntrySnapshot(BaseModel):
     is_child: bool = False
     is_best_effort: bool = False
     sections: tuple[SectionSpec, ...] = ()
+    is_read_only: bool = False
+
+    @model_serializer(mode="wrap")
+    def _leave_out_default(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Writes the class of read-only steps only."""
+        fields: dict[str, object] = serialize(self)
+        if not self.is_read_only:
+            del fields["is_read_only"]
+        return fields
 
 
 class LedgerSnapshot(BaseModel):
@@ -49,6 +59,11 @@ class LedgerSnapshot(BaseModel):
     entries: dict[str, EntrySnapshot] = Field(default_factory=dict[str, EntrySnapshot])
     compensated: frozenset[str] = frozenset()
     address_counts: dict[str, int] = Field(default_factory=dict[str, int])
+    on_stuck: OnStuck = OnStuck.CONTINUE
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_defaults(self, serialize(self), ["on_stuck"])
 
     @classmethod
     def of(cls, ledger: Ledger, phase: Phase) -> Self:
@@ -64,12 +79,14 @@ class LedgerSnapshot(BaseModel):
                     compensations=entry.compensations,
                     is_child=entry.is_child,
                     is_best_effort=entry.is_best_effort,
+                    is_read_only=entry.is_read_only,
                     sections=entry.sections,
                 )
                 for address, entry in ledger.entries.items()
             },
             compensated=frozenset(ledger.compensated),
             address_counts=dict(ledger.address_counts),
+            on_stuck=ledger.on_stuck,
         )
 
     def restore(self) -> Ledger:
@@ -84,12 +101,14 @@ class LedgerSnapshot(BaseModel):
                     compensations=each.compensations,
                     is_child=each.is_child,
                     is_best_effort=each.is_best_effort,
+                    is_read_only=each.is_read_only,
                     sections=each.sections,
                 )
                 for address, each in self.entries.items()
             },
             compensated=set(self.compensated),
             address_counts=dict(self.address_counts),
+            on_stuck=self.on_stuck,
         )
 
 
@@ -100,7 +119,7 @@ class ContinuedState(StoredModel):
     started_at: datetime | None = None
     published_status: Status | None = None
     """The status in the search attribute or the memo `SagaStatus`."""
-    after_compensation: tuple[PendingCompensation, ...] = ()
+    after_compensation: tuple[StepAfterCompensation, ...] = ()
     manual_resolutions: dict[str, ManualResolution] = Field(default_factory=dict[str, ManualResolution])
     audit_trail: tuple[AuditEntry, ...] = ()
     unconsumed_events: dict[str, list[Any]] = Field(default_factory=dict[str, list[Any]])

@@ -17,16 +17,19 @@ from temporalio.exceptions import (
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.compensation import SectionSpec, plan_in_parent
+from .._core.compensation import OnStuck, SectionSpec, plan_in_parent
 from .._core.ids import child_id, in_parent
 from .._core.lifecycle import ManualResolution
-from .._errors import ChildOutcomeUnknownError, RejectedError, SagaError, WireFormatError
+from .._errors import ChildOutcomeUnknownError, FailureKind, RejectedError, SagaError, WireFormatError
 from .._execution.activity_call import encode_arguments
 from .._run.cancellation_shield import current_shield, run_uncancelled
 from .._run.context import current_context
 from .._wire.child_saga import CHILD_MEMO, ChildMemo, ChildResult, child_result_type
 from .._wire.error_text import error_text
-from .._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED, reports_pending
+from .._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED, kind_in, reports_pending
+
+CANCELLED = "cancelled"
+"""The code of a child that was cancelled."""
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
@@ -40,13 +43,17 @@ class Child:
         name: The child's address in the parent.
         task_queue: The task queue of the child's workers; by default the parent's.
         is_pivot: Whether the child is the pivot of the parent.
+        parent_on_stuck: Whether older compensations of the parent run while a newer one keeps failing.
         sections: The sections around the child, the outermost first.
+        lost: The sections of the parent's lost alternatives, for a pivot.
     """
 
     name: str
     task_queue: str | None = None
     is_pivot: bool = False
+    parent_on_stuck: OnStuck = OnStuck.CONTINUE
     sections: tuple[SectionSpec, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 class ChildCompensatedError(RejectedError):
@@ -54,9 +61,14 @@ class ChildCompensatedError(RejectedError):
 
     wire_type = "ChildCompensatedError"
 
-    def __init__(self, error: RejectedError, manual_resolutions: Mapping[str, ManualResolution]) -> None:
+    def __init__(
+        self,
+        error: RejectedError,
+        manual_resolutions: Mapping[str, ManualResolution],
+        kind: FailureKind = FailureKind.REJECTED,
+    ) -> None:
         super().__init__(error.code, error.reason, error.field)
-        self.manual_resolutions = manual_resolutions
+        self.manual_resolutions, self.kind = manual_resolutions, kind
 
 
 def result_type_of(run: Callable[..., Awaitable[object]]) -> type[Any] | None:
@@ -106,8 +118,8 @@ async def _run_within_limits(
             await stack.enter_async_context(context.concurrency.slot())
             await context.task_size.make_room(len(message.payload.data))
         except asyncio.CancelledError:
-            reason = f"{child.name} was cancelled before it was started"
-            raise RejectedError("cancelled", reason) from None
+            cancelled = RejectedError(CANCELLED, f"{child.name} was cancelled before it was started")
+            raise ChildCompensatedError(cancelled, {}, FailureKind.CANCELLED) from None
         return await _run_to_its_end(run, message, child)
 
 
@@ -122,7 +134,7 @@ async def _run_to_its_end(run: Callable[[Any, I], Awaitable[O]], message: RawVal
         result_type=RawValue,
         cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
         parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-        memo={CHILD_MEMO: ChildMemo(parent_id=workflow_id, is_pivot=child.is_pivot, sections=child.sections)},
+        memo={CHILD_MEMO: _memo(workflow_id, child)},
         static_summary=f"{child.name} of {workflow_id}",
     )
     # A cancel would end the wait for the start, and the parent would not wait for the child's compensations.
@@ -132,6 +144,16 @@ async def _run_to_its_end(run: Callable[[Any, I], Awaitable[O]], message: RawVal
         if workflow.cancellation_reason() is not None or current_shield().was_interrupted:
             open_children.cancel(handle)
         return await _result_of(handle)
+
+
+def _memo(parent_id: str, child: Child) -> ChildMemo:
+    return ChildMemo(
+        parent_id=parent_id,
+        is_pivot=child.is_pivot,
+        parent_on_stuck=child.parent_on_stuck,
+        sections=child.sections,
+        lost=child.lost,
+    )
 
 
 async def _result_of(child: workflow.ChildWorkflowHandle[Any, RawValue]) -> RawValue:
@@ -147,18 +169,21 @@ async def _result_of(child: workflow.ChildWorkflowHandle[Any, RawValue]) -> RawV
 def _translated(name: str, error: ChildWorkflowError) -> SagaError:
     cause = error.cause
     if isinstance(cause, CancelledError):
-        return RejectedError("cancelled", f"{name} was cancelled")
+        cancelled = RejectedError(CANCELLED, f"{name} was cancelled")
+        return ChildCompensatedError(cancelled, {}, FailureKind.CANCELLED)
     if isinstance(cause, ApplicationError):
         if not reports_pending(cause):
             return ChildOutcomeUnknownError(f"child {name!r}: {cause.message}")
         if cause.type in (SAGA_COMPENSATED, SAGA_SETTLED):
-            code, reason, field, *more = cause.details
+            code, reason, field, *more = details = cause.details
             resolved = cast("Mapping[str, ManualResolution]", more[0] if more else {})
             manual_resolutions: dict[str, ManualResolution] = {
                 in_parent(name, s): how for s, how in resolved.items()
             }
-            return ChildCompensatedError(RejectedError(code, reason, field), manual_resolutions)
-        return RejectedError(cause.type or "failed", f"{name}: {cause.message}")
+            failure = RejectedError(code, reason, field)
+            return ChildCompensatedError(failure, manual_resolutions, kind_in(details))
+        failure = RejectedError(cause.type or "failed", f"{name}: {cause.message}")
+        return ChildCompensatedError(failure, {}, FailureKind.FAILED)
     return ChildOutcomeUnknownError(
         f"child {name!r} ended without its compensations: {error_text(cause or error)}"
     )

@@ -10,18 +10,19 @@ from temporalio import workflow
 from temporalio.converter import PayloadConverter
 from temporalio.exceptions import is_cancelled_exception
 
-from .._core.compensation import PendingCompensation
+from .._core.compensation import PendingCompensation, StepAfterCompensation
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._declarations.activity_spec import ActivitySpec
 from .._declarations.step import Action, Step
-from .._errors import RejectedError
+from .._errors import FailureKind, RejectedError
 from .._execution.activity_call import ActivityCall, run_attempts, snapshot
 from .._execution.retry_loop import RetryLoop, words
+from .._run.forward_check import FIRST_CAUSE
 from .._run.open_children import OpenChildren
 from .._run.scope import Scope
 from .._temporal.message_content import is_same_content
-from .._wire.activity_header import plain_header
+from .._wire.activity_header import effect_of, plain_header
 from .._wire.failures import compensated, trimmed_cause
 
 LONGEST_WAIT_FOR_WORKER = timedelta(hours=1)
@@ -43,7 +44,7 @@ class CompensationExecution:
         scope: Scope,
         retry_loop: RetryLoop,
         open_children: OpenChildren,
-        after_compensation: Sequence[PendingCompensation],
+        after_compensation: Sequence[StepAfterCompensation],
     ) -> None:
         self._scope, self._retry_loop, self._open_children = scope, retry_loop, open_children
         self.after_compensation = list(after_compensation)
@@ -53,12 +54,13 @@ class CompensationExecution:
     def add_after_compensation(self, step: Step[Any, Any] | Action[Any, Any], message: object) -> None:
         """Adds a step to run after all compensations."""
         spec = step.call
-        added = PendingCompensation(
+        added = StepAfterCompensation(
             address=step.name,
             activity=spec.activity,
             arguments=(snapshot(message),),
             task_queue=spec.task_queue,
             policy=spec.policy,
+            effect=effect_of(step),
         )
         # A run that continues an earlier run executes the same lines of code again.
         converter = workflow.payload_converter()
@@ -78,9 +80,7 @@ class CompensationExecution:
             # A step in another task of the workflow may be under way: a compensation never overtakes the
             # action.
             await workflow.wait_condition(lambda: not scope.under_way)
-            await self._retry_loop.compensate_all()
-            for child in ledger.unresolved_children():
-                await self._retry_loop.wait_for_child_resolution(child)
+            await self._retry_loop.compensate_with_children()
         if self.after_compensation:
             scope.lifecycle.end_stuck_compensation()
             scope.publish()
@@ -97,19 +97,22 @@ class CompensationExecution:
             was_cancelled: Whether the workflow was cancelled before the compensation began.
         """
         lifecycle = self._scope.lifecycle
-        resolutions = lifecycle.resolutions
-        if was_cancelled and is_cancelled_exception(error):
+        resolutions, cause = lifecycle.resolutions, lifecycle.compensation_cause
+        was_requested_first = self._scope.was_requested_first and isinstance(error, asyncio.CancelledError)
+        if was_requested_first and was_cancelled:
+            was_requested_first = workflow.patched(FIRST_CAUSE)
+        if was_cancelled and is_cancelled_exception(error) and not was_requested_first:
             if resolutions:
                 # A workflow that closes as cancelled cannot report the manual resolutions.
                 cancelled = RejectedError("cancelled", f"{workflow.info().workflow_id} was cancelled")
+                cancelled.kind = FailureKind.CANCELLED
                 raise compensated(cancelled, resolutions) from trimmed_cause(error)
             raise error
-        if isinstance(error, asyncio.CancelledError) and lifecycle.compensation_cause is not None:
-            cause = lifecycle.compensation_cause
+        if isinstance(error, asyncio.CancelledError) and cause is not None:
             raise compensated(cause, resolutions) from trimmed_cause(cause)
         raise compensated(error, resolutions) from trimmed_cause(error)
 
-    async def _run_after_compensation(self, step: PendingCompensation) -> None:
+    async def _run_after_compensation(self, step: StepAfterCompensation) -> None:
         address = self._scope.ledger.next_address(step.address)
         call = ActivityCall(
             spec=ActivitySpec(
@@ -118,7 +121,7 @@ class CompensationExecution:
             arguments=step.arguments,
             activity_id=address,
             summary=words(step.address),
-            header=plain_header(Purpose.AFTER_COMPENSATION),
+            header=plain_header(Purpose.AFTER_COMPENSATION, effect=step.effect),
         )
         outcome = await run_attempts(call, worker_timeout=LONGEST_WAIT_FOR_WORKER)
         if outcome.outcome is not Outcome.DONE:

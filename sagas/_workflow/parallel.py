@@ -11,8 +11,9 @@ from temporalio import workflow
 
 from .._declarations.option_checks import check_count
 from .._errors import DefinitionError
+from .._run.bugs import fail_task_for_bug
 from .._run.cancellation_shield import CancellationShield
-from .._run.forward_check import check_forward
+from .._run.forward_check import FIRST_CAUSE, check_forward, check_forward_after
 from .._run.scope import Scope
 from .._wire.error_text import error_text
 
@@ -40,6 +41,8 @@ class _Branch:
         try:
             return await self.shield.protect(body)
         except Exception as error:
+            # At once: with the mended code, the branch goes on where the history has no step of the branch.
+            await fail_task_for_bug(error)
             self._failures.append(error)
             raise
 
@@ -80,9 +83,9 @@ class _Branches:
             branch.shield.interrupt()
 
     def drop_waiting(self) -> None:
-        """Closes the branches that have not begun: Python would warn that nobody awaited the coroutines."""
-        while self._waiting:
-            self._waiting.popleft().close()
+        """Closes the branches that have not begun."""
+        _close(self._waiting)
+        self._waiting.clear()
 
 
 async def run_parallel(
@@ -107,7 +110,8 @@ async def run_parallel(
         Exception: The first failure, with the other failures as notes.
         asyncio.CancelledError: The saga compensates, or the calling branch was cancelled.
     """
-    _check(bodies, limit)
+    refuse_other_than_coroutines(bodies, "parallel")
+    _check_limit(bodies, limit)
     branches = _Branches(bodies, limit)
     try:
         await _run_to_end(branches, cancels=on_failure is OnFailure.CANCEL)
@@ -117,14 +121,17 @@ async def run_parallel(
         while not branches.have_ended:
             with suppress(asyncio.CancelledError):
                 await workflow.wait_condition(lambda: branches.have_ended)
+        # From the cancel on, a branch fails only for a reason from before the cancel.
+        if branches.failures and workflow.patched(FIRST_CAUSE):
+            raise with_notes(branches.failures, "branch") from None
         raise
     finally:
         # An eviction ends the wait in the middle.
         branches.drop_waiting()
+    if branches.failures:
+        check_forward_after(first := with_notes(branches.failures, "branch"), scope)
+        raise first
     check_forward(scope)
-    if failures := branches.failures:
-        _add_notes(failures)
-        raise failures[0]
     if any(branch.task.cancelled() or branch.task.exception() for branch in branches.begun):
         raise asyncio.CancelledError("a branch was cancelled")
     return tuple(branch.task.result() for branch in branches.begun)
@@ -144,32 +151,43 @@ async def _run_to_end(branches: _Branches, *, cancels: bool) -> None:
             return
 
 
-def _check(bodies: Sequence[object], limit: int | None) -> None:
-    """Refuses a wrong limit, and tasks, because a task begins before the saga could hold the branch."""
+def with_notes(failures: Sequence[BaseException], kind: str) -> BaseException:
+    """The first failure, with notes about up to ten of the other failures."""
+    first, *others = failures
+    for other in others[:MOST_NOTES]:
+        first.add_note(f"and another {kind} failed: {type(other).__name__}: {error_text(other)}")
+    if more := len(others[MOST_NOTES:]):
+        first.add_note(f"and the number of further failures is {more}")
+    return first
+
+
+def refuse_other_than_coroutines(bodies: Sequence[object], method: str) -> None:
+    """Refuses tasks, because a task begins before the saga could hold the branch.
+
+    Raises:
+        DefinitionError: An argument of the method is not a coroutine; the others are closed.
+    """
+    wrong = [body for body in bodies if not isinstance(body, Coroutine)]
+    if not wrong:
+        return
+    _close(bodies)
+    raise DefinitionError(
+        f"a branch is a coroutine, such as `saga.step(...)`, not a {type(wrong[0]).__name__}: "
+        f"`{method}` makes its tasks itself"
+    )
+
+
+def _check_limit(bodies: Sequence[object], limit: int | None) -> None:
     try:
         if limit is not None:
             check_count("limit", limit, 1, MOST_BRANCHES)
-        _refuse_other_than_coroutines(bodies)
     except DefinitionError:
-        for body in bodies:
-            if isinstance(body, Coroutine):
-                body.close()  # Otherwise Python warns that the coroutine was never awaited.
+        _close(bodies)
         raise
 
 
-def _refuse_other_than_coroutines(bodies: Sequence[object]) -> None:
+def _close(bodies: Sequence[object]) -> None:
+    """Closes coroutines that never begin: Python would warn that nobody awaited the coroutines."""
     for body in bodies:
-        if not isinstance(body, Coroutine):
-            raise DefinitionError(
-                f"a branch is a coroutine, such as `saga.step(...)`, not a {type(body).__name__}: "
-                "`parallel` makes its tasks itself"
-            )
-
-
-def _add_notes(failures: Sequence[BaseException]) -> None:
-    """Names the other failures in the notes of the first failure, which are sent with its traceback."""
-    first, *others = failures
-    for other in others[:MOST_NOTES]:
-        first.add_note(f"and another branch failed: {type(other).__name__}: {error_text(other)}")
-    if len(others) > MOST_NOTES:
-        first.add_note(f"and {len(others) - MOST_NOTES} more branches failed")
+        if isinstance(body, Coroutine):
+            body.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar, overload
@@ -10,16 +11,17 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.compensation import CompensationOrder, CompensationScope, SectionSpec
+from .._core.compensation import CompensationOrder, CompensationScope, OnStuck, SectionSpec
 from .._declarations.names import check_name
-from .._declarations.option_checks import check_duration, check_positive_duration, check_text
-from .._declarations.step import Action, Step
+from .._declarations.option_checks import check_duration, check_names, check_positive_duration, check_text
+from .._declarations.step import Action, IrreversibleStep, Step
 from .._errors import DeadlineExceededError, DefinitionError, RejectedError, SagaError, wire_type_of
 from .._execution.activity_call import encode_arguments
 from .._execution.retry_loop import RetryLoop
 from .._messages.approvals import ApprovalDecision, Approvals
 from .._messages.external_events import ExpectedEvent, ExternalEvents
 from .._messages.operator_updates import OperatorUpdates
+from .._run.bugs import fail_task_for_bug, first_error_of
 from .._run.cancellation_shield import run_uncancelled
 from .._run.concurrency_limit import MOST_UNDER_WAY
 from .._run.context import current_context
@@ -30,9 +32,9 @@ from .._wire.failures import SAGA_REFUSED, trimmed_cause
 from .._wire.reportable_error import reportable
 from .._wire.timer_summaries import DEADLINE
 from .call_arguments import (
-    check_action,
     check_expected,
     check_key,
+    check_pivot,
     check_step,
     items_of,
     keys_of_items,
@@ -40,6 +42,7 @@ from .call_arguments import (
 )
 from .compensation_execution import CompensationExecution
 from .continue_as_new import continue_as_new, restore_scope
+from .first_of import FirstOf
 from .forward_execution import ForwardExecution
 from .parallel import OnFailure, run_parallel
 from .section import Section
@@ -64,8 +67,12 @@ class Saga:
             await saga.step(reserve, order)
             await saga.pivot(ship, order)
 
-    - An error or a cancel that leaves the block compensates every step that is done or unknown; the workflow
-      then fails with an `ApplicationError` of type `SagaCompensated`, or closes as cancelled.
+    - A failure or a cancel that leaves the block compensates every step that is done or unknown; the workflow
+      then fails with an `ApplicationError` of type `SagaCompensated`, or closes as cancelled. Failures are
+      the errors of this SDK, and the errors with which Temporal closes a workflow. A group of errors is a
+      failure if all errors of the group are failures.
+    - Any other error is a bug. A bug fails the workflow task until the code is mended, and nothing is
+      compensated for a bug.
     - A cancel never stops a compensation, and changes no state after the pivot, or after the block.
     - A compensation that does not succeed makes the saga *stuck*: the status is published, and the
       compensation is retried. An operator can resolve a stuck step manually; the error's type is then
@@ -74,11 +81,22 @@ class Saga:
     Args:
         scope: The steps that are compensated: *in doubt* (done or unknown) or *attempted* (rejected, too).
         order: Sequential compensation with the newest step first, or all compensations at once.
+        on_stuck: Compensations start in the reverse order of the start of their steps. With
+            `OnStuck.CONTINUE`, older compensations run although a newer one keeps failing. With
+            `OnStuck.WAIT`, an older compensation starts only after the newer ones are done, or resolved by an
+            operator: for steps that build on each other. Compensations that run all at once never wait. The
+            choice of the saga that compensates counts, also for the steps of completed children, and in a
+            rescue.
         timeout: The longest duration of the saga up to the pivot, or up to the end of a saga without a pivot.
             After the timeout the saga compensates as if the block had raised `DeadlineExceededError`.
+        foreign_activities: The names of activities, local activities, child workflows and Nexus operations
+            without the saga that may run inside the block: *read-only* ones, as no compensation undoes their
+            effects. Undeclared work is refused before the work is sent, with an `ApplicationError` of type
+            `SagaForeignActivity`: the saga compensates, or the sender of an update receives the refusal.
 
     Raises:
-        DefinitionError: `timeout` is not a timedelta above 0, or the saga is opened outside of `run`.
+        DefinitionError: `timeout` is not a timedelta above 0, `foreign_activities` is not a set of names, or
+            the saga is opened outside of `run`.
     """
 
     def __init__(
@@ -86,12 +104,16 @@ class Saga:
         *,
         scope: CompensationScope = CompensationScope.IN_DOUBT,
         order: CompensationOrder = CompensationOrder.REVERSE,
+        on_stuck: OnStuck = OnStuck.CONTINUE,
         timeout: timedelta | None = None,
+        foreign_activities: AbstractSet[str] = frozenset(),
     ) -> None:
         if timeout is not None:
             check_positive_duration("timeout", timeout)
+        self._foreign_activities = check_names("foreign_activities", foreign_activities)
         self._context = context = current_context()
-        continued = context.continued or ContinuedState(ledger=LedgerSnapshot(scope=scope, order=order))
+        ledger = LedgerSnapshot(scope=scope, order=order, on_stuck=on_stuck)
+        continued = context.continued or ContinuedState(ledger=ledger)
         self._scope = restore_scope(context, continued)
         self._deadline = continued.deadline or (workflow.now() + timeout if timeout else None)
         self._unawaited = UnawaitedCalls()
@@ -102,6 +124,7 @@ class Saga:
         self._approvals = Approvals(self._scope)
         self._updates = OperatorUpdates(context, self._scope, retry_loop, self._approvals)
         self._units = UnitCompensation(self._scope, retry_loop)
+        self._first_of = FirstOf(self._scope, self._units)
         self._forward = ForwardExecution(context, self._scope, retry_loop, self._unawaited)
         self._compensation = CompensationExecution(
             self._scope, retry_loop, context.open_children, continued.after_compensation
@@ -111,7 +134,7 @@ class Saga:
         _refuse_unsafe_start()
         context = self._context
         context.lifecycle.open()
-        context.scope = self._scope
+        context.scope, context.declared_foreign_activities = self._scope, self._foreign_activities
         self._forward.bind_main_task()
         if context.error_before_open is not None:
             self._scope.request_compensation(context.error_before_open)
@@ -130,7 +153,8 @@ class Saga:
         After the pivot, where steps are no longer compensated, the action is tried until the action is done.
 
         Args:
-            step: A step; after the pivot also a bare action.
+            step: Before the pivot, a step with a compensation or a read-only step; after the pivot any step,
+                or a bare action.
             message: The message of the action.
             key: Tells one of many executions of the step from the others: 1 to 64 letters, digits, `_`, `.`
                 and `-`, the same in each replay. The address is `reserve-seat[7a]`, the second time
@@ -140,8 +164,9 @@ class Saga:
             RejectedError: The participant rejected the action; the action has no effect.
             UnknownOutcomeError: All attempts have failed, and the action may have happened. A saga that goes
                 on in spite of this error cannot complete: the error is raised again at the pivot, or at the
-                end of the block.
-            DefinitionError: The step is a bare action before the pivot, or the key is malformed.
+                end of the block. A read-only step has no effect, and does not prevent the completion.
+            DefinitionError: The step is irreversible or a bare action, and the saga is before the pivot, or
+                the key is malformed. The action was not sent.
         """
         return self._track("step", step, self._step(step, message, key))
 
@@ -151,7 +176,8 @@ class Saga:
         """Runs a step whose failure does not fail the saga; returns `None` when the step failed.
 
         Args:
-            step: A bare action, or a step with a compensation as usual.
+            step: A bare action, or a step of any effect class. The effect of an action without a
+                compensation stays when the saga compensates, and is listed under the remaining effects.
             message: The message of the action.
             key: Tells one of many executions of the step from the others, as in `step`.
 
@@ -162,14 +188,16 @@ class Saga:
         call = self._best_effort(step, message, key)
         return self._track("best_effort", step, call)
 
-    def pivot(self, action: Action[I, O], message: I, /) -> Coroutine[object, None, O]:
+    def pivot(
+        self, action: Action[I, O] | IrreversibleStep[I, O], message: I, /
+    ) -> Coroutine[object, None, O]:
         """Passes the point of no return: once the action is done, the saga only goes forward.
 
         A cancel withdraws the action as long as no worker has begun the action. From then on the action is
         tried until the outcome is known; after `maximum_attempts` attempts the saga is stuck meanwhile.
 
         Args:
-            action: A bare action; a pivot has no compensation.
+            action: A bare action, or an irreversible step; a pivot has no compensation.
             message: The message of the action.
 
         Raises:
@@ -193,7 +221,7 @@ class Saga:
         did not happen; after a completed child, the pivot is done.
 
         Raises:
-            RejectedError: The child failed, and has compensated.
+            RejectedError: The child failed, and has compensated; `kind` has the kind of the failure.
             UnknownOutcomeError: The outcome of a step before the pivot is unknown.
         """
         call = self._forward.pivot_child(run, message, name=name, task_queue=task_queue)
@@ -219,7 +247,7 @@ class Saga:
                 this saga's.
 
         Raises:
-            RejectedError: The child failed, and has compensated.
+            RejectedError: The child failed, and has compensated; `kind` has the kind of the failure.
         """
         call = self._forward.child(run, message, name=name, task_queue=task_queue)
         return self._track("child", name, call)
@@ -327,9 +355,43 @@ class Saga:
                 other failures as notes.
             UnknownOutcomeError: All attempts of an action have failed, and the action may have happened.
             DefinitionError: A key is malformed or repeated, the items are a set, or the limit is below 1; no
-                step has begun. Or the step is a bare action before the pivot.
+                step has begun. Or the step is irreversible or a bare action before the pivot.
         """
         return self._track("map", step, self._map(step, items, key, limit, on_failure))
+
+    def first_of(
+        self,
+        *alternatives: Coroutine[object, None, T],
+        after: timedelta | None = None,
+        hedged: bool = False,
+    ) -> Coroutine[object, None, T]:
+        """Runs alternatives until the first answer, and returns the answer.
+
+        The next alternative starts when the current alternative fails, or has not answered `after` a time.
+        An overdue alternative is cancelled; with `hedged`, the overdue alternative goes on, and may still
+        win. Of several answers in one workflow task, the first in the history wins.
+
+        Each alternative is a section. Every other alternative than the winner is compensated in any case, and
+        in the background: the saga goes on at once, also past the pivot. The saga does not end before every
+        lost alternative is known and compensated, and is stuck while a compensation keeps failing.
+
+        Args:
+            alternatives: Calls without an await: steps, children, or coroutines of your own with several
+                steps; all return the same type.
+            after: The time after which the next alternative starts; by default only a failure starts the next
+                alternative. The last alternative has no time limit. Each alternative with a time limit costs
+                one timer.
+            hedged: Whether an overdue alternative may still win.
+
+        Raises:
+            Exception: The first failure, with the other failures as notes, if all alternatives have failed.
+            DefinitionError: An argument is not a coroutine, `after` is not a timedelta above 0, or the saga
+                is past the pivot.
+        """
+        if after is not None:
+            check_positive_duration("after", after)
+        call = self._first_of.run(alternatives, after, is_hedged=hedged)
+        return self._track("first_of", "", call)
 
     def section(
         self,
@@ -509,6 +571,9 @@ class Saga:
             return
         if self._scope.lifecycle.is_past_pivot:
             self._refuse_to_fail(error)
+        await fail_task_for_bug(error)
+        if isinstance(error, Exception):
+            error = first_error_of(error)
         was_cancelled = workflow.cancellation_reason() is not None
         if not isinstance(error, (asyncio.CancelledError, SagaError, FailureError)):
             # The error is unexpected, and would only be visible in the failure of the workflow.
@@ -562,8 +627,8 @@ class Saga:
         most = MOST_UNDER_WAY if limit is None else limit
         return await run_parallel(calls, self._scope, on_failure, most)
 
-    async def _pivot(self, action: Action[I, O], message: I) -> O:
-        check_action(action)
+    async def _pivot(self, action: Action[I, O] | IrreversibleStep[I, O], message: I) -> O:
+        check_pivot(action)
         return await self._forward.pivot(action, message)
 
     async def _wait_for(self, expected: ExpectedEvent[T], timeout: timedelta) -> T:
@@ -586,6 +651,7 @@ class Saga:
             raise SagaError("a saga does not continue as new in the handler of an update")
         self._forward.refuse_in_section("a saga continues as new between sections")
         await self._forward.wait_for_other_steps()
+        await self._forward.wait_for_lost_alternatives()
         self._forward.refuse_in_branch("a saga continues as new between steps")
         scope = self._scope
         continue_as_new(

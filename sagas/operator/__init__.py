@@ -1,5 +1,6 @@
 """What operators need: a client with verbs, the models of its results, and their rendering as text."""
 
+from .._core.effect_class import EffectClass
 from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.status import Status
@@ -7,10 +8,12 @@ from .._errors import NoWorkerError, SagaNotFoundError, VerbRefusedError, WireFo
 from .._history.closure import CloseStatus
 from .._history.ledger_rebuild import RecoveryDirection
 from .._history.preview import PlannedCompensation, Preview, RemainingEffect
+from .._history.saga_record import ForeignKind
 from .._history.timeline import (
     CancelRequest,
     CompensationLine,
     CompensationState,
+    ForeignLine,
     PendingWait,
     StepLine,
     TaskFailure,
@@ -20,6 +23,7 @@ from .._temporal.metrics import METRIC_BUCKETS
 from .._wire.operator_requests import (
     APPROVE,
     COMPENSATE,
+    COMPENSATION_REQUESTED,
     COMPLETE,
     HOLD,
     RESUME,
@@ -43,6 +47,7 @@ from ._saga_list import SagaSummary
 __all__ = [
     "APPROVE",
     "COMPENSATE",
+    "COMPENSATION_REQUESTED",
     "COMPLETE",
     "HOLD",
     "METRIC_BUCKETS",
@@ -59,6 +64,9 @@ __all__ = [
     "CompensationLine",
     "CompensationState",
     "CompleteRequest",
+    "EffectClass",
+    "ForeignKind",
+    "ForeignLine",
     "ManualResolution",
     "NoWorkerError",
     "OperatorRequest",

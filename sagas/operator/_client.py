@@ -46,7 +46,7 @@ class SagaClient:
 
     `list`, `show` and `preview` read from the server and need no worker. A verb is an update of the saga's
     workflow and needs a worker; the saga's history keeps every executed verb with operator and reason. Each
-    verb returns the status of the saga after the verb.
+    verb returns the status that follows at once from the verb; what the saga does next is not awaited.
 
     Every verb takes `by` (the operator), `because` (the reason) and `roles` (the roles of the operator, not
     verified by the SDK), and raises:
@@ -71,13 +71,16 @@ class SagaClient:
     ) -> tuple[SagaSummary, ...]:
         """Lists sagas; without a status the open sagas, in order of urgency.
 
-        The order is stuck, held, compensating, running. Running sagas publish no status: all open workflows
-        without a parent and without a status count, even workflows without a saga; exclude the latter by a
-        query.
+        The order is failing code, stuck, held, compensating, running. The server reports failing code after
+        several failed workflow tasks; until then the saga has the last published status. Running sagas
+        publish no status: all open workflows without a parent and without a status count, even workflows
+        without a saga; exclude the latter by a query.
 
         Args:
             status: Lists only sagas with a status. `terminated`, `timed-out` and `failed` select workflows
-                that closed without a final saga status, and may need a rescue.
+                that closed without a final saga status, and may need a rescue. `waiting` selects running and
+                held sagas that wait for an approval, and reads the history of every running workflow: narrow
+                the list down with a query.
             query: Lists only workflows that match a query in the language of Temporal's visibility:
                 `WorkflowType = 'OrderSaga'`.
             limit: The maximum number of sagas.
@@ -152,7 +155,11 @@ class SagaClient:
     async def compensate(
         self, saga_id: str, *, by: str, because: str, roles: frozenset[str] = NO_ROLES
     ) -> str:
-        """Compensates a saga that has not passed its pivot."""
+        """Compensates a saga that has not passed its pivot.
+
+        Returns:
+            `compensating`; or `COMPENSATION_REQUESTED` while steps, children or the pivot are under way.
+        """
         return await self._execute(saga_id, COMPENSATE, OperatorRequest(by=by, because=because, roles=roles))
 
     async def approve(
@@ -179,6 +186,7 @@ class SagaClient:
         because: str,
         roles: frozenset[str] = NO_ROLES,
         child_timeout: timedelta = CHILD_TIMEOUT,
+        terminate: bool = False,
     ) -> Rescue:
         """Rescues a terminated or timed-out saga; a repeated rescue finds the first rescue.
 
@@ -193,10 +201,14 @@ class SagaClient:
             roles: The roles of the operator.
             child_timeout: The time in which open children have to compensate. Temporal cancels them with
                 their parent.
+            terminate: Whether to terminate an open saga whose code cannot be mended, and each child with
+                failing code, before the rescue. A saga is refused once the pivot is done or in doubt.
         """
         request = OperatorRequest(by=by, because=because, roles=roles)
         await self._check_rescue_exists(saga_id)
-        return await rescue_saga(self._client, saga_id, request, child_timeout=child_timeout)
+        return await rescue_saga(
+            self._client, saga_id, request, child_timeout=child_timeout, terminate=terminate
+        )
 
     async def _fetch(self, saga_id: str) -> SagaRecord:
         """Fetches a saga by the id of the saga or of a rescue."""

@@ -6,17 +6,21 @@ from itertools import zip_longest
 from operator import itemgetter
 from textwrap import wrap
 
+from .._core.effect_class import EffectClass
 from .._core.status import Status
+from .._history import timeline as timeline_words
 from .._history.ledger_rebuild import RecoveryDirection
-from .._history.preview import Preview
+from .._history.preview import Preview, RemainingEffect
 from .._history.timeline import (
     FOR_OPERATOR,
     UNTIL_UNPAUSED,
     CompensationLine,
+    PendingWait,
     StepLine,
     TaskFailure,
     Timeline,
 )
+from .._wire.rescue import RESCUE_TYPE
 from ._saga_list import SagaSummary
 from ._words import OUTCOMES, RESOLUTIONS, STATES
 
@@ -48,11 +52,7 @@ def render_preview(preview: Preview, *, width: int = WIDTH) -> str:
         lines += ["", *_table(rows, width)]
     if any(each.branch for each in preview.compensations):
         lines += ["", "Branches run in parallel."]
-    if preview.remaining_effects:
-        lines += ["", "Remaining effects:"]
-        for effect in preview.remaining_effects:
-            reason = f": {effect.reason}" if effect.reason else ""
-            lines.append(f"{GAP}{effect.address} ({OUTCOMES[effect.outcome].lower()}){reason}")
+    lines += _remaining_effects(preview.remaining_effects)
     if preview.superseded_compensations:
         lines += ["", "From before a reset; only a rescue compensates these steps:"]
         lines += _table([(each.address, each.activity) for each in preview.superseded_compensations], width)
@@ -61,12 +61,23 @@ def render_preview(preview: Preview, *, width: int = WIDTH) -> str:
     return _lines(lines, width)
 
 
+def _remaining_effects(effects: Sequence[RemainingEffect]) -> Iterator[str]:
+    if effects:
+        yield from ("", "Remaining effects:")
+    for effect in effects:
+        reason = f": {effect.reason}" if effect.reason else ""
+        yield f"{GAP}{effect.address} ({OUTCOMES[effect.outcome].lower()}){reason}"
+
+
 def render_list(sagas: Sequence[SagaSummary], *, width: int = WIDTH) -> str:
     """Renders sagas as a table."""
     if not sagas:
         return "no sagas\n"
     rows = [(saga.id, _status(saga), saga.type, _time(saga.started_at)) for saga in sagas]
-    return _lines(_table([("saga", "status", "type", "started (UTC)"), *rows], width), width)
+    lines, *of_sagas = _layout([("saga", "status", "type", "started (UTC)"), *rows], width)
+    for saga, row in zip(sagas, of_sagas, strict=True):
+        lines += [*row, *(f"      waits {_wait(approval)}" for approval in saga.approvals)]
+    return _lines(lines, width)
 
 
 def _status(saga: SagaSummary) -> str:
@@ -79,13 +90,16 @@ def _timeline(timeline: Timeline, width: int) -> Iterator[str]:
     for unit in timeline.compensating_units:
         yield f"compensates {unit}, and goes on afterwards"
     if timeline.task_failure is not None:
-        yield _task_failure(timeline.task_failure)
+        yield from _task_failure(timeline.task_failure)
+        yield _advice(timeline)
     for wait in timeline.waits:
-        until = f" (at the latest {_time(wait.until)} UTC)" if wait.until else ""
-        yield f"waits: {WAITS.get(wait.condition, wait.condition)}{until}"
+        yield f"waits: {_wait(wait)}"
     if timeline.steps:
         yield ""
         yield from _steps(timeline, width)
+    if foreign_work := list(_foreign_work(timeline)):
+        yield from ("", "Foreign work, which no saga compensates:", *foreign_work)
+    yield from _remaining_effects(timeline.remaining_effects)
     if timeline.audit_trail or timeline.cancel_requests:
         yield ""
         yield from _audit_trail(timeline)
@@ -94,11 +108,34 @@ def _timeline(timeline: Timeline, width: int) -> Iterator[str]:
         yield from _timeline(rescue, width)
 
 
-def _task_failure(failure: TaskFailure) -> str:
-    return (
-        f"the workflow code fails since {_time(failure.since)} UTC: {failure.reason}; "
-        "fix the code, workers retry by themselves"
-    )
+def _wait(wait: PendingWait) -> str:
+    match wait.condition:
+        case timeline_words.FOR_WORKER:
+            text = f"for a worker of task queue {wait.subject!r}: no worker has taken the workflow task"
+        case timeline_words.UNTIL_APPROVED:
+            text = f"until {wait.subject} is approved" + (f" by {wait.role}" if wait.role else "")
+        case timeline_words.UNTIL_ACTIVITY_UNPAUSED:
+            text = f"until activity {wait.subject} is unpaused in Temporal"
+        case condition:
+            text = WAITS.get(condition, condition)
+    since = f" since {_time(wait.since)} UTC" if wait.since else ""
+    until = f" (at the latest {_time(wait.until)} UTC)" if wait.until else ""
+    return f"{text}{since}{until}" + (f": {wait.command}" if wait.command else "")
+
+
+def _task_failure(failure: TaskFailure, saga_id: str = "") -> Iterator[str]:
+    name = f"{saga_id}: " if saga_id else ""
+    yield f"{name}the workflow code fails since {_time(failure.since)} UTC: {failure.reason}"
+    for cause in failure.causes:
+        yield f"{GAP}caused by {cause}"
+
+
+def _advice(timeline: Timeline) -> str:
+    """What an operator can do about failing code; a saga past the pivot cannot be compensated."""
+    advice = "mend the code, and restart the workers"
+    if timeline.recovery_direction is RecoveryDirection.BACKWARD and timeline.type != RESCUE_TYPE:
+        advice += f"; or end and compensate the saga: `sagas rescue {timeline.id} --terminate`"
+    return advice
 
 
 def _progress(timeline: Timeline) -> str:
@@ -133,6 +170,15 @@ def _steps(timeline: Timeline, width: int) -> Iterator[str]:
             yield f"      {note}"
 
 
+def _foreign_work(timeline: Timeline, prefix: str = "") -> Iterator[str]:
+    """The foreign work of a saga and all children."""
+    for work in timeline.foreign_work:
+        yield f"{GAP}{prefix}{work.name} ({work.kind.value}): {OUTCOMES[work.outcome].lower()}"
+    for line in timeline.steps:
+        if line.child is not None:
+            yield from _foreign_work(line.child, f"{prefix}{line.address}/")
+
+
 def _rows(
     timeline: Timeline, since: datetime | None, indent: str
 ) -> Iterator[tuple[tuple[str, ...], list[str]]]:
@@ -143,13 +189,15 @@ def _rows(
 
 
 def _row(line: StepLine, since: datetime | None, indent: str) -> tuple[str, ...]:
-    section = "/".join((*line.sections, ""))
-    name = f"{section}{line.address}" + ("" if line.purpose == "step" else f" ({line.purpose})")
+    kinds = [line.purpose] if line.purpose != "step" else []
+    kinds += [line.effect.value] if line.effect is EffectClass.READ_ONLY else []
+    name = "/".join((*line.sections, line.address)) + (f" ({', '.join(kinds)})" if kinds else "")
     start = f"+{_duration(line.started_at - since)}" if since else ""
     duration = _duration(line.ended_at - line.started_at) if line.ended_at else ""
     states = ", ".join(dict.fromkeys(STATES[each.state] for each in line.compensations))
     attempts = str(line.attempts) if line.attempts else ""
     outcome = RESOLUTIONS[line.manual_resolution] if line.manual_resolution else OUTCOMES[line.outcome]
+    outcome = "PAUSED" if line.is_paused else outcome
     return (indent + name, outcome, attempts, start, duration, states)
 
 
@@ -160,8 +208,10 @@ def _notes(line: StepLine) -> Iterator[str]:
         yield f"{line.code}: {line.reason}" if line.code else line.reason
     if line.child is not None and line.child.close_status is None and line.child.status != Status.RUNNING:
         yield f"{line.child.id} is {line.child.status}"
+    if line.child is not None:
+        yield from (f"{line.child.id} waits {_wait(wait)}" for wait in line.child.waits if wait.command)
     if line.child is not None and line.child.task_failure is not None:
-        yield f"{line.child.id}: {_task_failure(line.child.task_failure)}"
+        yield from _task_failure(line.child.task_failure, line.child.id)
     # The rows of a child's steps have the compensations of the child.
     for compensation in line.compensations if line.child is None else ():
         yield from _compensation_notes(compensation, is_only=len(line.compensations) == 1)
@@ -173,6 +223,8 @@ def _compensation_notes(compensation: CompensationLine, *, is_only: bool) -> Ite
     if compensation.reason:
         attempts = f", {compensation.attempts} attempts" if compensation.attempts > 1 else ""
         yield f"{name} ({state}{attempts}): {compensation.reason}"
+    elif compensation.behind:
+        yield f"{name} waits until {compensation.behind} is compensated or resolved"
     elif not is_only:
         yield f"{name}: {state}"
 

@@ -92,7 +92,9 @@ from sagas import (
     CompensationRequestedError,
     CompensationScope,
     DeadlineExceededError,
+    FailureKind,
     OnFailure,
+    OnStuck,
     Operation,
     ProbeResult,
     RejectedError,
@@ -103,11 +105,14 @@ from sagas import (
 from sagas._core import ids as _keys
 from sagas._core.activity_policy import ActivityPolicy
 from sagas._core.compensation import (
+    CompensationRules,
     CompensationSpec,
     ParallelCompensations,
     PendingCompensation,
     SectionSpec,
+    StepAfterCompensation,
 )
+from sagas._core.effect_class import EffectClass
 from sagas._core.ledger import Ledger
 from sagas._core.lifecycle import Phase
 from sagas._core.outcome import Outcome
@@ -124,6 +129,7 @@ from sagas._messages.operator_updates import SKIPPED
 from sagas._plugin.handler_errors import update_error
 from sagas._plugin.interceptor import _ActivityInbound
 from sagas._plugin.plugin import SagaPlugin
+from sagas._run.bugs import PATCH as BUGS_PATCH
 from sagas._run.concurrency_limit import ConcurrencyLimit
 from sagas._run.context import RunContext
 from sagas._run.status_publisher import StatusPublisher
@@ -165,6 +171,8 @@ from sagas.operator import (
     CompensationLine,
     CompensationState,
     CompleteRequest,
+    ForeignKind,
+    ForeignLine,
     OperatorRequest,
     PendingWait,
     PlannedCompensation,
@@ -183,6 +191,7 @@ from sagas.operator import _rescue as rescuing
 from sagas.operator import _rescue_request as asking
 from sagas.operator import _rescue_reset as reset
 from sagas.operator import _saga_list as searching
+from sagas.testing import EffectState
 from tests.temporal.fixtures.section_saga import SectionSaga
 from tests.temporal.fixtures.trip_saga import TripSaga
 from workers import Settings, read_recordings
@@ -391,6 +400,7 @@ def ledger(phase: Phase = Phase.COMPENSATING) -> LedgerSnapshot:
         book.start(address, BARE.model_copy(update={"address": address}))
         book.fail(address, outcome)
     book.start(book.next_address("send-news"), is_best_effort=True)
+    book.start(book.next_address("check-credit"), is_read_only=True)
     book.start(book.next_address("payment"), is_child=True)
     book.complete_child("payment", (PARALLEL, RICH))
     book.start(book.next_address("trip"), is_child=True)
@@ -402,7 +412,12 @@ CONTINUED = ContinuedState(
     ledger=ledger(),
     started_at=WHEN,
     published_status=Status.COMPENSATING,
-    after_compensation=(BARE, RICH),
+    after_compensation=(
+        *(StepAfterCompensation.model_validate(dict(each)) for each in (BARE, RICH)),
+        StepAfterCompensation(
+            address="tell-customer", activity="tell", arguments=(), effect=EffectClass.READ_ONLY
+        ),
+    ),
     manual_resolutions={"payment:take-money": "completed-manually", "reserve-seat": "skipped"},
     audit_trail=(HOLD_ENTRY, DECIDED),
     unconsumed_events={"visa": [{"number": "v"}, "w"]},
@@ -426,6 +441,7 @@ def _memos() -> "dict[str, Sample[Any]]":
         "child memo": as_payload(ChildMemo(parent_id="order-7", is_pivot=True)),
         "child memo, default": as_payload(ChildMemo()),
         "child memo, in a section": as_payload(inside),
+        "child memo, waiting": as_payload(ChildMemo(parent_id="order-7", parent_on_stuck=OnStuck.WAIT)),
         "forgotten steps": as_payload(
             _verbs.ForgottenSteps(reasons={"reserve-stock": "the shop has taken over"})
         ),
@@ -456,6 +472,7 @@ def models() -> dict[str, Sample[Any]]:
             )
         ),
         "ledger, new": as_payload(LedgerSnapshot()),
+        "ledger, waiting": as_payload(LedgerSnapshot(on_stuck=OnStuck.WAIT)),
         **{f"ledger, {phase.value}": as_payload(ledger(phase)) for phase in TRAVELLING_PHASES},
         "continued state, default": as_payload(ContinuedState(ledger=LedgerSnapshot())),
         "continued state": as_payload(CONTINUED),
@@ -480,10 +497,12 @@ def models() -> dict[str, Sample[Any]]:
         "audit entry": as_payload(DECIDED),
         "rescue request": as_payload(REQUEST),
         "rescue request, default": as_payload(rescue.RescueRequest(saga_id="order-7", by="m", because="b")),
+        "rescue request, waiting": as_payload(REQUEST.model_copy(update={"on_stuck": OnStuck.WAIT})),
         "rescue request, in chunks": as_payload(
             rescue.RescueRequest(saga_id="order-7", is_chunked=True, by="m", because="b")
         ),
         "pending compensations": as_payload(REQUEST.pending),
+        "pending compensations, waiting": as_payload(rescue.PendingCompensations(on_stuck=OnStuck.WAIT)),
         "pending compensations, as the text of chunks": Sample(
             REQUEST.pending,
             rescue.PendingCompensations.model_dump_json,
@@ -500,24 +519,41 @@ def models() -> dict[str, Sample[Any]]:
 
 def activity_headers() -> dict[str, Sample[Any]]:
     """The headers of activities."""
-    scope, order = CompensationScope.IN_DOUBT, CompensationOrder.REVERSE
     full = {
         f"{purpose.value}, {scope.value}, {order.value}": as_header(
-            action_header(STEP, purpose, scope, order)
+            action_header(STEP, purpose, CompensationRules(scope, order))
         )
         for purpose in Purpose
         for scope in CompensationScope
         for order in CompensationOrder
     }
     plain = {f"plain {purpose.value}": as_header(plain_header(purpose)) for purpose in Purpose}
-    usual = as_header(action_header(PLAIN_STEP, Purpose.STEP, scope, order))
+    usual = as_header(action_header(PLAIN_STEP, Purpose.STEP, CompensationRules()))
     whole = CompensationSpec(activity="give-back", takes_result=True, task_queue="bank", policy=PATIENT)
     header = ActivityHeader(purpose=Purpose.STEP, compensation=whole, rejections=("a", "b"))
+    classes = {
+        f"step, {step.effect.value}": as_header(action_header(step, Purpose.STEP, CompensationRules()))
+        for step in (action(RESERVE).read_only(), action(RESERVE).irreversible())
+    }
+    after = as_header(plain_header(Purpose.AFTER_COMPENSATION, effect=EffectClass.READ_ONLY))
+    waiting = CompensationRules(on_stuck=OnStuck.WAIT)
     section = SectionSpec(address="maple", order=CompensationOrder.PARALLEL)
     inside = ActivityHeader(purpose=Purpose.STEP, sections=(section,))
     unit = ActivityHeader(purpose=Purpose.COMPENSATION, unit="maple")
-    units = {"in a section": as_payload(inside), "compensation of a section": as_payload(unit)}
-    return {**full, **plain, **units, "step, usual": usual, "with result": as_payload(header)}
+    units = {
+        "in a section": as_payload(inside),
+        "compensation of a section": as_payload(unit),
+        "step, waiting": as_header(action_header(PLAIN_STEP, Purpose.STEP, waiting)),
+    }
+    return {
+        **full,
+        **plain,
+        **classes,
+        **units,
+        "step, usual": usual,
+        "with result": as_payload(header),
+        "after compensation, read-only": after,
+    }
 
 
 # --- orchestration: errors ------------------------------------------------------------------------------
@@ -531,6 +567,9 @@ ENDINGS: dict[str, BaseException] = {
     "rejected": RejectedError("sold_out", "no seat", "row.seat"),
     "rejected, no field": RejectedError("sold_out", "no seat"),
     "child rejected": children.ChildCompensatedError(RejectedError("sold_out", "no seat"), {}),
+    "child timed out": children.ChildCompensatedError(
+        RejectedError("sold_out", "no seat"), {}, FailureKind.TIMED_OUT
+    ),
     "unknown": UnknownOutcomeError("reserve-seat", "no response arrived in time"),
     "deadline": DeadlineExceededError("the saga"),
     "compensation requested": CompensationRequestedError("mia", "why not"),
@@ -708,8 +747,8 @@ def _refused_child(make_room: Callable[[], None], error: Exception) -> object:
 
 
 def _leave() -> object:
-    lifecycle = SimpleNamespace(resolutions={"seat": "skipped"})
-    back = SimpleNamespace(_scope=SimpleNamespace(lifecycle=lifecycle))
+    lifecycle = SimpleNamespace(resolutions={"seat": "skipped"}, compensation_cause=None)
+    back = SimpleNamespace(_scope=SimpleNamespace(lifecycle=lifecycle, was_requested_first=False))
     info = SimpleNamespace(workflow_id="order-7/payment")
     with patch.object(workflow, "info", lambda: info):
         try:
@@ -727,10 +766,14 @@ ENUMS: dict[str, type[StrEnum]] = {
     "phase": Phase,
     "purpose": Purpose,
     "on failure": OnFailure,
+    "on stuck": OnStuck,
     "status": Status,
     "state of a key": fence_decision.KeyState,
     "recovery direction": RecoveryDirection,
     "close status": CloseStatus,
+    "failure kind": FailureKind,
+    "effect class": EffectClass,
+    "kind of foreign work": ForeignKind,
     "state of a compensation": CompensationState,
     "decision of a rescue": rescuing.RescueDecision,
     "listed status": ListedStatus,
@@ -772,6 +815,7 @@ def names() -> dict[str, object]:
             "refused": _failures.SAGA_REFUSED,
             "foreign work": _failures.SAGA_FOREIGN_WORK,
         },
+        "patch of bugs": BUGS_PATCH,
         "codes": {
             "no worker": _failures.NO_WORKER,
             "child outcome unknown": _failures.CHILD_OUTCOME_UNKNOWN,
@@ -1497,6 +1541,16 @@ def _timeline() -> Timeline:
         code="c",
         reason="r",
         steps=(_step_line(),),
+        foreign_work=(
+            ForeignLine(
+                name="send_mail",
+                kind=ForeignKind.LOCAL_ACTIVITY,
+                outcome=Outcome.DONE,
+                started_at=WHEN,
+                ended_at=LATER,
+            ),
+        ),
+        remaining_effects=(RemainingEffect(address="send-news", outcome=Outcome.UNKNOWN),),
         task_failure=TaskFailure(reason="a bug", since=WHEN),
         waits=(PendingWait(condition=NEXT_ATTEMPT, until=LATER),),
         audit_trail=(HOLD_ENTRY, DECIDED),
@@ -1567,5 +1621,6 @@ IN_PROCESS_ONLY: dict[type[object], str] = {
     fence_decision.Match: "says how two rows compare",
     fence_decision.FenceDecision: "says what the fence does next",
     Failpoint: "names moments at which a test kills a process",
+    EffectState: "says what scripted participants hold in a test",
 }
 """Models and enumerations that never leave their process, each with the reason."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from sagas import SagaPlugin
 from sagas.operator import (
+    COMPENSATION_REQUESTED,
     Preview,
     Rescue,
     SagaClient,
@@ -41,10 +42,12 @@ class OutputFormat(StrEnum):
 class ListedStatus(StrEnum):
     """The statuses by which `sagas list` selects."""
 
+    FAILING_CODE = "failing-code"
     STUCK = "stuck"
     HELD = "held"
     COMPENSATING = "compensating"
     RUNNING = "running"
+    WAITING = "waiting"
     COMPLETED = "completed"
     COMPENSATED = "compensated"
     SETTLED = "settled"
@@ -60,6 +63,9 @@ class CommandResult(BaseModel):
     verb: str
     status: str
 
+
+ANSWERS = {COMPENSATION_REQUESTED: "about to compensate, when its steps have ended, unless its pivot is done"}
+"""The words for answers to verbs that are no status."""
 
 SagaId = Annotated[str, typer.Argument(metavar="SAGA", help="The id of the saga.")]
 StepAddress = Annotated[
@@ -103,10 +109,13 @@ def list_sagas(
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="The maximum number of sagas.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """List open sagas: stuck, held, compensating, then running.
+    """List open sagas, the most urgent first.
+
+    The order is failing-code, stuck, held, compensating, running.
 
     With --status, list the sagas of one status, closed sagas included. The running sagas are all open
-    workflows without a parent, sagas or not: narrow the list down with --query.
+    workflows without a parent, sagas or not: narrow the list down with --query. --status waiting lists the
+    sagas that wait for an approval, and reads the history of every running workflow.
     """
 
     async def answer(client: SagaClient) -> str:
@@ -215,7 +224,7 @@ def compensate(*, saga: SagaId, because: Because, by: By, role: Roles = None, as
     def request(client: SagaClient) -> Awaitable[str]:
         return client.compensate(saga, by=by, because=because, roles=_roles(role))
 
-    _change("compensate", saga, request, as_json, effect="starts compensating, unless its pivot is done")
+    _change("compensate", saga, request, as_json)
 
 
 def approve(
@@ -239,14 +248,27 @@ def approve(
     _change("approve", saga, request, as_json, effect=f"counts {approval} as {decision}")
 
 
-def rescue(*, saga: SagaId, because: Because, by: By, role: Roles = None, as_json: Json = False) -> None:
+def rescue(
+    *,
+    saga: SagaId,
+    because: Because,
+    by: By,
+    terminate: Annotated[
+        bool, typer.Option("--terminate", help="First terminate an open saga whose code cannot be mended.")
+    ] = False,
+    role: Roles = None,
+    as_json: Json = False,
+) -> None:
     """Compensate or finish a terminated or timed-out saga.
 
-    Runs the pending compensations; after the pivot, continues the saga instead.
+    Runs the pending compensations; after the pivot, continues the saga instead. With --terminate, also an
+    open saga before the pivot.
     """
 
     async def answer(client: SagaClient) -> str:
-        outcome: Rescue = await client.rescue(saga, by=by, because=because, roles=_roles(role))
+        outcome: Rescue = await client.rescue(
+            saga, by=by, because=because, roles=_roles(role), terminate=terminate
+        )
         return _json(outcome) if as_json else f"{outcome.sentence}\n"
 
     _print_answer(answer)
@@ -260,11 +282,12 @@ def _change(
     *,
     effect: str = "",
 ) -> None:
-    """Sends a request to a saga, and prints the status that the saga had, and the effect of the request."""
+    """Sends a request to a saga, and prints the status of the saga after the request, and the effect."""
 
     async def answer(client: SagaClient) -> str:
         result = CommandResult(saga_id=saga, verb=verb, status=await request(client))
-        return _json(result) if as_json else f"{saga} is {result.status}{effect and f', and {effect}'}\n"
+        status = ANSWERS.get(result.status, result.status)
+        return _json(result) if as_json else f"{saga} is {status}{effect and f', and {effect}'}\n"
 
     _print_answer(answer)
 

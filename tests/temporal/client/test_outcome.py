@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from sagas import Saga, SagaError, SagaPlugin, StartError
-from sagas._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
+from sagas._client.outcome import Compensated, Completed, CutOff, ResolvedStep, SagaOutcome, Settled
 from sagas._client.saga_handle import SagaHandle
 from sagas._client.start import execute_saga
 from sagas._core.outcome import Outcome
@@ -76,6 +76,18 @@ def described(outcome: SagaOutcome[list[str]]) -> str:
             return f"{how}, pending: {', '.join(each.address for each in pending)}"
 
 
+def completed_hotel(address: str, *, because: str) -> ResolvedStep:
+    """The hotel that was closed, and that mia booked by hand."""
+    return ResolvedStep(
+        address=address,
+        resolution="completed-manually",
+        by="mia",
+        because=because,
+        code="closed",
+        reason="closed, sorry",
+    )
+
+
 async def execute(harness: WorkerHarness, *do: "str | TripPlan") -> SagaOutcome[list[str]]:
     """Runs a trip to the end."""
     trip_id = f"trip-{uuid4().hex[:8]}"
@@ -97,13 +109,13 @@ async def test_rejected_saga_has_code_reason_and_field(harness: WorkerHarness) -
     """The participant's words, and the effects without a compensation."""
     harness.participants.when("pay", rejects())
 
-    outcome = await execute(harness, "hotel", "look", "pay")
+    outcome = await execute(harness, "hotel", "best-effort-ticket", "pay")
 
     assert outcome == Compensated(
         "sold_out",
         reason="sold_out, sorry",
         field="seat",
-        remaining_effects=(RemainingEffect(address="look-around", outcome=Outcome.DONE),),
+        remaining_effects=(RemainingEffect(address="send-ticket", outcome=Outcome.DONE),),
     )
     assert described(outcome) == "sold out: sold_out, sorry"
     assert harness.participants.started[-1] == "cancel-hotel"
@@ -166,6 +178,16 @@ async def test_skipped_compensation_settles_the_saga(harness: WorkerHarness) -> 
                 reason="skipped by mia: it was never there",
             ),
         ),
+        resolved_steps=(
+            ResolvedStep(
+                address="book-flight",
+                resolution="skipped",
+                by="mia",
+                because="it was never there",
+                code="too_late",
+                reason="too_late, sorry",
+            ),
+        ),
     )
     assert described(outcome) == "Planned, and somebody saw to book-flight"
 
@@ -189,6 +211,8 @@ async def test_cancelled_saga_with_a_skipped_compensation_is_settled(
     assert isinstance(outcome, Settled)
     assert (outcome.code, outcome.is_cancelled) == ("cancelled", whose == "parent")
     assert outcome.manual_resolutions == {"leg:book-flight": "skipped"}
+    (resolved,) = outcome.resolved_steps
+    assert (resolved.address, resolved.by, resolved.code) == ("leg:book-flight", "mia", "too_late")
     of_child = await SagaHandle.for_id(harness.client, child.id).outcome()
     assert isinstance(of_child, Settled)
     assert (of_child.is_cancelled, of_child.manual_resolutions) == (True, {"book-flight": "skipped"})
@@ -211,10 +235,14 @@ async def test_saga_with_a_manually_completed_step_has_a_result(harness: WorkerH
         ["flight", "leg", "look"],
         is_compensated=False,
         manual_resolutions={"leg:book-hotel": "completed-manually"},
+        resolved_steps=(completed_hotel("leg:book-hotel", because="by telephone"),),
     )
     assert described(outcome) == "did ['flight', 'leg', 'look'], with help"
     assert await SagaHandle.for_id(harness.client, child.id, TripSaga.run).outcome() == Settled(
-        ["pay", "hotel"], is_compensated=False, manual_resolutions={"book-hotel": "completed-manually"}
+        ["pay", "hotel"],
+        is_compensated=False,
+        manual_resolutions={"book-hotel": "completed-manually"},
+        resolved_steps=(completed_hotel("book-hotel", because="by telephone"),),
     )
 
 
@@ -395,5 +423,8 @@ async def test_status_is_read_from_the_memo_without_search_attributes(
         await harness.send_update(trip, COMPLETE, request)
 
         assert await trip.outcome() == Settled(
-            ["pay", "hotel"], is_compensated=False, manual_resolutions={"book-hotel": "completed-manually"}
+            ["pay", "hotel"],
+            is_compensated=False,
+            manual_resolutions={"book-hotel": "completed-manually"},
+            resolved_steps=(completed_hotel("book-hotel", because="x"),),
         )

@@ -163,4 +163,4 @@ async def test_the_first_failure_names_ten_others(harness: WorkerHarness) -> Non
 
     assert isinstance(notes, list)
     assert len(notes) == 11
-    assert notes[-1] == f"and {ITEMS - 11} more branches failed"
+    assert notes[-1] == f"and the number of further failures is {ITEMS - 11}"

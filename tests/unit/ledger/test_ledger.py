@@ -5,12 +5,13 @@ compensation. The test also checks the number of compared ledgers: an empty enum
 """
 
 from collections.abc import Iterator
+from itertools import product
 
 import pytest
 
-from sagas import CompensationOrder, CompensationScope
+from sagas import CompensationOrder, CompensationScope, OnStuck
 from sagas._core.activity_policy import ActivityPolicy
-from sagas._core.compensation import ParallelCompensations, PendingCompensation, flatten
+from sagas._core.compensation import ParallelCompensations, PendingCompensation, flatten, waiting_behind
 from sagas._core.ledger import Ledger
 from sagas._core.outcome import Outcome
 
@@ -33,9 +34,10 @@ from .saga_enumeration import (
     sequential_states,
 )
 
-STEP, BARE, BEST_EFFORT, CHILD, PIVOT = (
+STEP, BARE, READ_ONLY, BEST_EFFORT, CHILD, PIVOT = (
     StepKind.STEP,
     StepKind.BARE,
+    StepKind.READ_ONLY,
     StepKind.BEST_EFFORT,
     StepKind.CHILD,
     StepKind.PIVOT,
@@ -69,15 +71,16 @@ def test_actions_that_may_have_happened_are_compensated_newest_first() -> None:
 
 
 def test_every_kind_of_step_may_follow_every_other_kind() -> None:
-    """Steps with and without a compensation, best efforts, and children with up to two effects."""
+    """Steps of every effect class, best efforts, and children with up to two effects."""
     kinds = {
         STEP: ALL_ENDINGS,
         BARE: REPORTED_ENDINGS,
+        READ_ONLY: REPORTED_ENDINGS,
         BEST_EFFORT: (*REPORTED_ENDINGS, STILL_OPEN),
         CHILD: child_endings("b", "a"),
     }
 
-    assert sum(map(check, sequential_states(initial_state(), kinds, 3))) == 4 * sum(19**n for n in range(4))
+    assert sum(map(check, sequential_states(initial_state(), kinds, 3))) == 4 * sum(22**n for n in range(4))
 
 
 def test_every_pair_of_steps_children_and_pivots_is_planned_as_promised() -> None:
@@ -85,12 +88,13 @@ def test_every_pair_of_steps_children_and_pivots_is_planned_as_promised() -> Non
     kinds = {
         STEP: ALL_ENDINGS,
         BARE: ALL_ENDINGS,
+        READ_ONLY: ALL_ENDINGS,
         BEST_EFFORT: ALL_ENDINGS,
         CHILD: child_endings("c", "b", "a"),
         PIVOT: PIVOT_ENDINGS,
     }
 
-    assert sum(map(check, sequential_states(initial_state(), kinds, 2))) == 4_084
+    assert sum(map(check, sequential_states(initial_state(), kinds, 2))) == 5_464
 
 
 @pytest.mark.parametrize(
@@ -274,3 +278,36 @@ def test_a_compensation_survives_serialisation() -> None:
     assert PendingCompensation.model_validate_json(written.model_dump_json()).model_dump(
         exclude={"arguments"}
     ) == written.model_dump(exclude={"arguments"})
+
+
+def test_sequential_compensations_wait_behind_a_failing_one() -> None:
+    """Branches are independent; what follows the branches waits for the first failing one among them."""
+    a, b, c, d, e = map(compensation, "abcde")
+    plan = (a, ParallelCompensations(branches=((b, c), (d,))), e)
+
+    assert waiting_behind(plan, {"a"}) == dict.fromkeys("bcde", "a")
+    assert waiting_behind(plan, {"b"}) == {"c": "b", "e": "b"}
+    assert waiting_behind(plan, {"c", "d"}) == {"e": "c"}
+    assert waiting_behind(plan, {"e"}) == waiting_behind(plan, ()) == {}
+
+
+@pytest.mark.parametrize("outcome", [Outcome.STARTED, Outcome.UNKNOWN])
+def test_older_compensations_wait_behind_an_unresolved_child(outcome: Outcome) -> None:
+    """Only with `OnStuck.WAIT` and in sequence; the newest unresolved child counts."""
+    for on_stuck, order in product(OnStuck, CompensationOrder):
+        ledger = Ledger(order=order, on_stuck=on_stuck)
+        ledger.start("a", compensation("a"))
+        ledger.start("older", is_child=True)
+        ledger.start("b", compensation("b"))
+        ledger.start("newer", is_child=True)
+        ledger.start("c", compensation("c"))
+        for child in ("older", "newer"):
+            if outcome is not Outcome.STARTED:
+                ledger.fail(child, outcome)
+
+        waits = on_stuck is OnStuck.WAIT and order is CompensationOrder.REVERSE
+        assert ledger.behind_children() == ({"b": "newer", "a": "newer"} if waits else {})
+        ledger.fail("newer", Outcome.REJECTED)
+        assert ledger.behind_children() == ({"a": "older"} if waits else {})
+        ledger.fail("older", Outcome.REJECTED)
+        assert ledger.behind_children() == {}

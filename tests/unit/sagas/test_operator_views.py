@@ -64,7 +64,9 @@ def test_timeline_of_a_stuck_saga_is_rendered() -> None:
         " cancel-flight (failing): too_late, sorry\n"
         " leg (child) done some some done\n"
         " book-car done 1 some some done\n"
-        " look-around done 1 some some\n"
+        " look-around done 1 some some\n\n"
+        "Remaining effects:\n"
+        " look-around (done)\n"
     )
 
 
@@ -181,7 +183,7 @@ def test_failure_of_the_code_is_reported_until_a_task_completes() -> None:
     assert [failure and (failure.reason, failure.since.second) for failure in failures] == [
         None,
         ("first error", 6),
-        ("second error", 6),
+        ("non deterministic error: second error", 6),
         None,
     ]
 
