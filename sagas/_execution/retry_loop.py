@@ -253,6 +253,7 @@ class RetryLoop:
             activity_id=f"{COMPENSATE}{pending.address}",
             summary=f"compensate: {summary_of(pending.activity, pending.address)}",
             header=plain_header(Purpose.COMPENSATION, unit=this.unit),
+            is_checked=False,
         )
         with self.attempting(pending.address):
             timeout = worker_timeout(pending.policy, this.number, this.used)

@@ -96,6 +96,7 @@ class _Parser:
         self._children: dict[int, ChildRecord] = {}
         self._accepted_verbs: dict[int, VerbRecord] = {}
         self._forwarded_verb: VerbRecord | None = None
+        self._unjudged: list[tuple[ActivityRecord, ActivityOutcome]] = []
 
     def read(self, event: HistoryEvent) -> None:
         """Reads an event; unrelated events have no effect."""
@@ -135,6 +136,7 @@ class _Parser:
                 self._read_status(event)
                 memo = event.workflow_properties_modified_event_attributes.upserted_memo
                 self._forget_steps(self._payloads.forgotten_steps(memo), event)
+                self._reject_results(self._payloads.rejected_results(memo))
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
                 record.continued_as = (
                     event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
@@ -168,6 +170,14 @@ class _Parser:
         verb, self._forwarded_verb = self._forwarded_verb, None
         if verb is not None and FORWARDED_VERBS[verb.entry.verb] == status:
             self.record.verbs.append(verb)
+
+    def _reject_results(self, codes: dict[str, str]) -> None:
+        """Reads the steps that the workflow has rejected by their results."""
+        last = {each.address: each for each in self.record.activities if each.header.is_judged}
+        for address, code in codes.items():
+            if activity := last.get(address):
+                reason = f"the result of {address} means {code!r}"
+                activity.result = ActivityOutcome(Outcome.REJECTED, code=code, reason=reason, is_final=True)
 
     def _forget_steps(self, reasons: dict[str, str], event: HistoryEvent) -> None:
         for address, because in reasons.items():
@@ -218,6 +228,9 @@ class _Parser:
             record.task_failure = TaskFailureRecord(since, reason, tuple(causes))
         elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
             record.task_failure = None
+            for activity, result in self._unjudged:
+                activity.result = result
+            self._unjudged.clear()
 
     def _read_timer(self, event: HistoryEvent) -> None:
         if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
@@ -241,7 +254,7 @@ class _Parser:
             case "COMPLETED":
                 completed = event.activity_task_completed_event_attributes
                 result = self._payloads.first_value(completed.result.payloads)
-                self._end(event, completed.scheduled_event_id, ActivityOutcome(Outcome.DONE, result))
+                self._complete(event, completed.scheduled_event_id, ActivityOutcome(Outcome.DONE, result))
             case "FAILED":
                 failed = event.activity_task_failed_event_attributes
                 self._fail(event, failed.scheduled_event_id, failed.failure)
@@ -253,6 +266,14 @@ class _Parser:
                 self._fail(event, canceled.scheduled_event_id, None)
             case _:
                 return
+
+    def _complete(self, event: HistoryEvent, scheduled_event_id: int, result: ActivityOutcome) -> None:
+        """Reads a result; where the workflow judges the result, unknown until the next workflow task."""
+        activity = self._activities.get(scheduled_event_id)
+        if activity is not None and activity.header.is_judged:
+            self._unjudged.append((activity, result))
+            result = ActivityOutcome(Outcome.UNKNOWN, reason="the workflow has not judged the result")
+        self._end(event, scheduled_event_id, result)
 
     def _schedule(self, event: HistoryEvent) -> None:
         """Reads a scheduled activity; activities without the header of a saga belong to no saga."""

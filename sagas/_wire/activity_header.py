@@ -27,6 +27,8 @@ from .stored_model import StoredModel
 
 HEADER = "saga"
 """The name of the header field."""
+REJECTED_MEMO = "saga-rejected-results"
+"""The memo of a saga whose step was rejected by its result; the value is the code by the address."""
 FOREIGN_WORK = "saga-foreign"
 """The name of the header field of work that belongs to no saga, and ran while a saga was open."""
 FOREIGN_MARK = Payload(metadata={"encoding": b"json/plain"}, data=b"true")
@@ -47,6 +49,7 @@ class ActivityHeader(StoredModel):
         sections: The sections around the step, the outermost first.
         lost: For a pivot: the sections of the lost alternatives, which are compensated in any case.
         unit: For a compensation while the saga goes forward: the address of the compensated section or step.
+        is_judged: Whether the workflow judges the result: `REJECTED_MEMO` has the rejected steps.
     """
 
     left_out = ("on_stuck",)
@@ -60,6 +63,7 @@ class ActivityHeader(StoredModel):
     sections: tuple[SectionSpec, ...] = ()
     lost: tuple[str, ...] = ()
     unit: str = ""
+    is_judged: bool = False
     effect: EffectClass | None = None
 
     @property
@@ -86,6 +90,7 @@ def action_header(
             purpose=purpose,
             compensation=compensation,
             rejections=tuple(sorted(action.call.rejections)),
+            is_judged=action.call.rejected_when is not None,
             scope=rules.scope,
             order=rules.order,
             on_stuck=rules.on_stuck,

@@ -84,7 +84,7 @@ async def run_child(run: Callable[[Any, I], Awaitable[O]], message: I, child: Ch
         ChildOutcomeUnknownError: The child ended in another way, without reporting pending compensations.
     """
     name = child.name
-    encoded = encode_arguments([message], f"the message of {name}")
+    encoded = encode_arguments([message], f"the message of {name}", is_checked=True)
     if isinstance(encoded, ActivityOutcome):
         raise RejectedError(encoded.code, encoded.reason)
     try:

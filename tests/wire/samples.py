@@ -733,7 +733,7 @@ def _refused_child(make_room: Callable[[], None], error: Exception) -> object:
     info = SimpleNamespace(workflow_id="order-7")
     with (
         patch.object(children, "current_context", lambda: run),
-        patch.object(children, "encode_arguments", lambda *_: [RawValue(Payload())]),
+        patch.object(children, "encode_arguments", lambda *_, **__: [RawValue(Payload())]),
         patch.object(children, "run_uncancelled", lambda body: body),
         patch.object(workflow, "start_child_workflow", start),
         patch.object(workflow, "info", lambda: info),
@@ -1074,7 +1074,10 @@ def spans() -> dict[str, object]:
     """Names and attributes of all spans of this project."""
     with _spans() as found:
         for error in (None, RejectedError("sold_out", "no seat"), event_errors.ContractError("no")):
-            with suppress(saga_errors.SagaError), http_tracing.trace_call("cinema", "reserve-seat", _URL):
+            with (
+                suppress(saga_errors.SagaError),
+                http_tracing.trace_call("cinema", "POST", "/reserve-seat", _URL),
+            ):
                 _raise(error)
             with (
                 suppress(saga_errors.SagaError),
@@ -1100,7 +1103,7 @@ def _raise(error: Exception | None) -> None:
         raise error
 
 
-_URL = httpx.URL("http://user:secret@cinema.example:8001/reserve-seat")
+_URL = httpx.URL("http://user:secret@cinema.example:8001")
 
 
 async def _activity(error: Exception | None) -> None:

@@ -139,6 +139,7 @@ def test_header_has_no_business_data(what: Step[str, int]) -> None:
         "sections",
         "lost",
         "unit",
+        "is_judged",
         "effect",
     }
     assert set(CompensationSpec.model_fields) == {"activity", "takes_result", "task_queue", "policy"}
