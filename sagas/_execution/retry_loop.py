@@ -17,7 +17,7 @@ from temporalio import workflow
 
 from .._core.activity_outcome import ActivityOutcome
 from .._core.compensation import OnStuck, PendingCompensation, PlanItem, select
-from .._core.ids import COMPENSATE
+from .._core.ids import COMPENSATE, key_of
 from .._core.lifecycle import ManualResolution, StuckStep
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
@@ -251,7 +251,7 @@ class RetryLoop:
             ),
             arguments=_sendable(pending),
             activity_id=f"{COMPENSATE}{pending.address}",
-            summary=f"compensate: {words(pending.activity)}",
+            summary=f"compensate: {summary_of(pending.activity, pending.address)}",
             header=plain_header(Purpose.COMPENSATION, unit=this.unit),
             is_checked=False,
         )
@@ -275,3 +275,9 @@ def _sendable(pending: PendingCompensation) -> tuple[object, ...]:
 def words(name: str) -> str:
     """Returns a name for people: `reserve-stock` as `reserve stock`."""
     return name.replace("-", " ").replace("_", " ")
+
+
+def summary_of(name: str, address: str) -> str:
+    """Returns the name of a step for people, with the step key: `reserve seat [7a]`."""
+    key = key_of(address)
+    return f"{words(name)} [{key}]" if key else words(name)

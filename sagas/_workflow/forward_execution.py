@@ -10,6 +10,7 @@ from temporalio.api.common.v1 import Payload
 
 from .._core.activity_outcome import ActivityOutcome
 from .._core.compensation import PendingCompensation
+from .._core.ids import keyed
 from .._core.lifecycle import Phase
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
@@ -25,7 +26,7 @@ from .._errors import (
 )
 from .._execution.activity_call import ActivityCall, run_activity, snapshot
 from .._execution.pivot import run_pivot
-from .._execution.retry_loop import RetryLoop, words
+from .._execution.retry_loop import RetryLoop, summary_of, words
 from .._run.cancellation_shield import current_shield, run_uncancelled
 from .._run.context import RunContext
 from .._run.forward_check import check_forward, check_forward_after, wait_until_forward
@@ -69,22 +70,25 @@ class ForwardExecution:
         """Makes the current task the only task that may pass the pivot."""
         self._main_task = asyncio.current_task()
 
-    async def step(self, step: Step[I, O] | Action[I, O], message: I) -> O:
+    async def step(self, step: Step[I, O] | Action[I, O], message: I, key: str | None = None) -> O:
         """Runs a step; after the pivot, until the step is done."""
         await self._wait_for_pivot()
         is_past_pivot = self._scope.lifecycle.is_past_pivot
         if not is_past_pivot:
             check_before_pivot(step)
-        result: O = await self._run_step(step, message, Purpose.RETRIABLE if is_past_pivot else Purpose.STEP)
+        purpose = Purpose.RETRIABLE if is_past_pivot else Purpose.STEP
+        result: O = await self._run_step(step, message, purpose, key)
         check_forward(self._scope)
         return result
 
-    async def best_effort(self, step: Step[I, O] | Action[I, O], message: I) -> O | None:
+    async def best_effort(
+        self, step: Step[I, O] | Action[I, O], message: I, key: str | None = None
+    ) -> O | None:
         """Runs a step whose failure does not fail the saga."""
         await self._wait_for_pivot()
         result: O | None
         try:
-            result = await self._run_step(step, message, Purpose.BEST_EFFORT)
+            result = await self._run_step(step, message, Purpose.BEST_EFFORT, key)
         except (RejectedError, UnknownOutcomeError) as error:
             workflow.logger.warning("best effort: %s", error_text(error))
             result = None
@@ -242,12 +246,12 @@ class ForwardExecution:
         return current_shield() is not self._scope.shield
 
     async def _run_step(
-        self, step: Step[Any, Any] | Action[Any, Any], message: object, purpose: Purpose
+        self, step: Step[Any, Any] | Action[Any, Any], message: object, purpose: Purpose, key: str | None
     ) -> Any:
         lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
         lifecycle.check_start(step.name)
         message = snapshot(message)
-        address = ledger.next_address(step.name)
+        address = ledger.next_address(keyed(step.name, key))
         compensation = None if lifecycle.is_past_pivot else _pending(step, address, message)
         ledger.start(
             address,
@@ -260,7 +264,7 @@ class ForwardExecution:
             spec=step.call,
             arguments=[message],
             activity_id=address,
-            summary=words(step.name),
+            summary=summary_of(step.name, address),
             header=self._header(step, purpose),
         )
         with self._under_way(address):

@@ -215,6 +215,26 @@ SECTIONS = {
 }
 """Sagas with sections, alternatives, compensated steps and forgotten steps."""
 
+MAPS = {
+    "map-completed": Trip(SectionPlan(do=("hotel", "flight[a,b,c,d]<2", "pay", "ticket[a,b]"))),
+    "map-failed": Trip(
+        SectionPlan(
+            do=(maple("flight[a,b]", order=CompensationOrder.PARALLEL), "again", "flight[a,c]", "fail")
+        ),
+        "FAILED",
+        "compensated",
+    ),
+    "map-cancelled-by-a-failure": Trip(
+        SectionPlan(do=("flight[a,b,c,d]<1!",)), "FAILED", "compensated", (("book-flight", rejects()),)
+    ),
+    "keyed-steps": Trip(
+        SectionPlan(
+            do=("flight[a]", "compensate-book-flight[a]", "best-effort-flight[a]", "flight[b]", "pay")
+        )
+    ),
+}
+"""Sagas with maps and with keyed steps."""
+
 
 async def cancel(harness: WorkerHarness, order: Handle) -> None:
     """Cancels the saga after the first step of the independent saga."""

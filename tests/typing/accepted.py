@@ -243,9 +243,23 @@ async def several(saga: Saga, order: Order) -> None:
     )
     five = [saga.step(seat, order) for _ in range(5)]
     assert_type(await saga.parallel(*five, on_failure=OnFailure.FINISH), tuple[Reservation, ...])
+    assert_type(await saga.parallel(*five, limit=2), tuple[Reservation, ...])
+    assert_type(await saga.parallel(saga.step(seat, order), limit=1), tuple[Reservation])
     first, second = await saga.parallel(saga.step(seat, order), own_branch(saga, order))
     assert_type(first, Reservation)
     assert_type(second, str)
+
+
+async def many(saga: Saga, orders: list[Order]) -> None:
+    """A map has a result for each item; the key tells the executions of a step apart."""
+    assert_type(await saga.step(of_operation, orders[0], key="7a"), Reservation)
+    assert_type(await saga.best_effort(bare, orders[0], key="7a"), Reservation | None)
+    assert_type(await saga.map(of_operation, orders, key=lambda order: order.id), tuple[Reservation, ...])
+    generated = (each for each in orders)
+    reserved = await saga.map(
+        bare, generated, key=lambda order: order.id, limit=20, on_failure=OnFailure.CANCEL
+    )
+    assert_type(reserved, tuple[Reservation, ...])
 
 
 async def waiting(saga: Saga) -> None:

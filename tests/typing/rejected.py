@@ -203,6 +203,17 @@ async def use_more(saga: Saga, order: Order, payment: Payment, expected: Expecte
     await saga.parallel(saga.step(of_operation, order), OnFailure.CANCEL)  # no
     saga.parallel(saga.step(of_operation, order))  # no
     _, _ = await saga.parallel(saga.step(of_operation, order))  # no
+    await saga.parallel(saga.step(of_operation, order), limit="2")  # no
+    await saga.step(of_operation, order, key=7)  # no
+    await saga.step(of_operation, order, "7a")  # no
+    await saga.best_effort(of_operation, order, key=7)  # no
+    await saga.map(of_operation, [order])  # no
+    await saga.map(of_operation, [payment], key=lambda each: each.id)  # no
+    await saga.map(of_operation, order, key=lambda each: each.id)  # no
+    await saga.map(of_operation, [order], key="id")  # no
+    await saga.map(of_operation, [order], key=len)  # no
+    await saga.map(of_operation, [order], key=str, limit="2")  # no
+    await saga.map(RESERVE, [order], key=str)  # no
     saga.expect("payment-cleared")  # no
     saga.expect("payment-cleared", payment)  # no
     saga.expect("payment-cleared", message=Payment)  # no

@@ -59,6 +59,7 @@ class Bank:
         workflows = [
             *[self.guide["loan_saga"].LoanSaga, self.guide["loan_book"].BookSaga],
             self.guide["loan_section"].ProtectedLoanSaga,
+            self.guide["loan_shares"].SharedLoanSaga,
             self.guide["loan_offer"].OfferSaga,
             *[*children, *parents, self.guide["loan_batch"].BatchSaga],
         ]
@@ -437,6 +438,39 @@ async def test_a_loan_without_an_insurer_goes_another_way(client: Client, guide:
         "pay-out",
     ]
     await bank.replay(loan, saga)
+
+
+async def test_a_shared_loan_has_a_step_for_each_share(bank: Bank) -> None:
+    """The checks run first, and every execution of a step has a key of its own."""
+    module, steps = bank.guide["loan_shares"], bank.guide["loan_steps"]
+    shares = [steps.Loan(id=f"share-{n}", customer="ada", amount=1_000) for n in (1, 2)]
+
+    async def lend(customer: str) -> WorkflowHandle[Any, Any]:
+        loan = bank.loan(customer, 2_000)
+        shared = module.SharedLoan(loan=loan, shares=shares, months=["2027-01", "2027-02"])
+        return await start_saga(
+            bank.client,
+            module.SharedLoanSaga.run,
+            shared,
+            id=f"loan-{loan.id}",
+            task_queue=bank.task_queue,
+        )
+
+    paid, refused = await lend("ada"), await lend("trent")
+
+    assert await bank.result(paid) == f"t-{paid.id.removeprefix('loan-')}"
+    assert (await bank.failure(refused)).details[:1] == ("account_closed",)
+    assert await bank.story(paid) == [
+        *("check-credit[share-1]", "check-credit[share-2]"),
+        *("reserve-funds[share-1]", "reserve-funds[share-2]"),
+        *("insure-loan[2027-01]", "insure-loan[2027-02]", "pay-out"),
+    ]
+    assert (await bank.story(refused))[7:] == [
+        *("compensate.insure-loan[2027-02]", "compensate.insure-loan[2027-01]"),
+        *("compensate.reserve-funds[share-2]", "compensate.reserve-funds[share-1]"),
+    ]
+    for loan in (paid, refused):
+        await bank.replay(loan, module.SharedLoanSaga)
 
 
 async def test_a_loan_is_insured_by_the_first_insurer_that_answers(client: Client, guide: Guide) -> None:
