@@ -24,6 +24,7 @@ from .._temporal.sandbox import with_sagas
 from .._wire.operator_requests import Authorize
 from .._workflow.rescue_workflow import RescueSaga, UpgradingRescueSaga
 from .interceptor import SagaInterceptor
+from .interpreter_exit import delay_exit
 from .replay_checks import refuse_other_formats
 
 logger = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ class SagaPlugin(SimplePlugin):
         Raises:
             DefinitionError: The client has a `SagaPlugin` with other settings.
         """
+        delay_exit()
         if self._is_there(config):
             return config
         # A worker without workflows executes no approval.
