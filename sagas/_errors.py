@@ -20,7 +20,25 @@
     └── WireFormatError             another version of this SDK wrote the data: use that version
 """
 
+from enum import StrEnum
 from typing import ClassVar
+
+
+class FailureKind(StrEnum):
+    """The kind of the failure for which a saga has compensated, for the parent of the saga."""
+
+    REJECTED = "rejected"
+    """A participant rejected an action, or a person decided against the saga."""
+    UNKNOWN = "unknown"
+    """The outcome of an action or of a child is unknown."""
+    TIMED_OUT = "timed-out"
+    """An external event or an approval was overdue, or the saga took too long."""
+    CANCELLED = "cancelled"
+    """The saga was cancelled."""
+    COMPENSATION_REQUESTED = "compensation-requested"
+    """An operator requested the compensation."""
+    FAILED = "failed"
+    """The code of the saga raised another error; the code of the failure is the type of the error."""
 
 
 class SagaError(Exception):
@@ -58,6 +76,8 @@ class RejectedError(SagaError):
     """
 
     wire_type = "RejectedError"
+    kind: FailureKind = FailureKind.REJECTED
+    """The kind of the failure; `saga.child` and `saga.pivot_child` raise this error for every kind."""
 
     def __init__(self, code: str, reason: str, field: str | None = None) -> None:
         super().__init__(code, reason, field)

@@ -15,6 +15,12 @@ class Status(StrEnum):
     SETTLED = "settled"
 
 
+FAILING_CODE = "failing-code"
+"""Stands for the status of an open saga whose workflow task fails: nothing moves until the code is mended.
+
+A saga with failing code cannot publish a status; operators read the failure from the server.
+"""
+
 ENDED = frozenset({Status.COMPLETED, Status.COMPENSATED, Status.SETTLED})
 
 

@@ -10,6 +10,7 @@ from temporalio.converter import DataConverter
 
 from .._wire.child_saga import CHILD_MEMO, ChildMemo
 from .._wire.continued_state import CONTINUED_STATE_MEMO, ContinuedState
+from .._wire.error_text import error_text
 from .._wire.operator_requests import FORGOTTEN_MEMO, ForgottenSteps
 
 
@@ -38,6 +39,15 @@ class PayloadReader:
     def error(self, failure: Failure) -> BaseException:
         """The exception for a failure, as in workflow code."""
         return self._converter.failure_converter.from_failure(failure, self._converter.payload_converter)
+
+    def error_texts(self, failure: Failure) -> list[str]:
+        """The texts of the error of a failure and of every cause, each with the type of the error."""
+        error: BaseException | None = self.error(failure)
+        texts = list[str]()
+        while error is not None:
+            texts.append(error_text(error))
+            error = error.__cause__
+        return texts
 
     def continued_state(self, memo: Memo) -> ContinuedState | None:
         """The state from the previous run, where the workflow continued as new; else None."""

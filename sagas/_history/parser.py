@@ -9,7 +9,7 @@ from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter
-from temporalio.exceptions import ActivityError, CancelledError, FailureError
+from temporalio.exceptions import ActivityError, CancelledError
 
 from .._core.activity_outcome import ActivityOutcome
 from .._core.ids import address_of
@@ -33,22 +33,33 @@ from .._wire.rescue import CHUNK_SIGNAL
 from .._wire.search_attribute import SAGA_STATUS
 from .closure import ClosureReader
 from .event_values import PayloadReader, event_time
-from .saga_record import ActivityRecord, ChildRecord, SagaRecord, TimedReason, TimerRecord, VerbRecord
+from .saga_record import (
+    ActivityRecord,
+    ChildRecord,
+    SagaRecord,
+    TaskFailureRecord,
+    TimedReason,
+    TimerRecord,
+    VerbRecord,
+)
 
 VERBS = frozenset({HOLD, RESUME, RETRY, SKIP, COMPLETE, COMPENSATE, APPROVE})
 FORWARDED_VERBS = {HOLD: Status.HELD, RESUME: Status.RUNNING}
 """The verbs that a saga forwards to its children as signals, with the status that a child then publishes."""
 
-CODE_FAILURES = frozenset(
+_UNHANDLED_FAILURE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE
+HARMLESS_FAILURES = frozenset(
     {
-        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE,
-        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR,
-        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_SCHEDULE_ACTIVITY_DUPLICATE_ID,
-        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_PAYLOADS_TOO_LARGE,
-        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_GRPC_MESSAGE_TOO_LARGE,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNSPECIFIED,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_UPDATE,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_STICKY_TASK_QUEUE,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FAILOVER_CLOSE_COMMAND,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_PAUSE_REQUESTED_BEFORE_TASK_STARTED,
     }
 )
-"""The causes of failed workflow tasks that only a change of the workflow code removes."""
+"""The causes of failed workflow tasks that the server repeats without a change of the code."""
 
 
 def read_history(saga_id: str, events: Iterable[HistoryEvent], converter: DataConverter) -> SagaRecord:
@@ -189,11 +200,12 @@ class _Parser:
         if failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW:
             record.resets.append(TimedReason(event_time(event), failed.failure.message))
             record.task_failure = None
-        elif failed.cause in CODE_FAILURES:
+        elif failed.cause not in HARMLESS_FAILURES:
             since = record.task_failure.at if record.task_failure else event_time(event)
-            error = self._payloads.error(failed.failure)
-            message = error.message if isinstance(error, FailureError) else ""
-            record.task_failure = TimedReason(since, message or str(error))
+            reason, *causes = self._payloads.error_texts(failed.failure)
+            if failed.cause != _UNHANDLED_FAILURE:
+                reason = f"{_name_of(failed.cause)}: {reason}"
+            record.task_failure = TaskFailureRecord(since, reason, tuple(causes))
         elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
             record.task_failure = None
 
@@ -321,6 +333,12 @@ class _Parser:
             verb = self._accepted_verbs.pop(completed.accepted_event_id, None)
             if verb is not None and completed.outcome.HasField("success"):
                 self.record.verbs.append(verb)
+
+
+def _name_of(cause: WorkflowTaskFailedCause.ValueType) -> str:
+    """The name of the cause of a failed workflow task in words: `pending activities limit exceeded`."""
+    name = WorkflowTaskFailedCause.Name(cause).removeprefix("WORKFLOW_TASK_FAILED_CAUSE_")
+    return name.lower().replace("_", " ")
 
 
 def _initiated_event_id(event: HistoryEvent) -> int:

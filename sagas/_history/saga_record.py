@@ -102,6 +102,14 @@ class TimedReason(NamedTuple):
     reason: str
 
 
+class TaskFailureRecord(NamedTuple):
+    """The failure of a workflow task: the time of the first failure, and the text of the error and causes."""
+
+    at: datetime
+    reason: str
+    causes: tuple[str, ...] = ()
+
+
 class TimerRecord(NamedTuple):
     """An open timer."""
 
@@ -167,7 +175,7 @@ class SagaRecord:
     has_compensated: bool = False
     timers: dict[int, TimerRecord] = field(default_factory=dict[int, TimerRecord])
     is_paused: bool = False
-    task_failure: TimedReason | None = None
+    task_failure: TaskFailureRecord | None = None
     has_pending_workflow_task: bool = False
     closure: Closure | None = None
     continued_from: str = ""

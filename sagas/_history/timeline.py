@@ -102,12 +102,14 @@ class TaskFailure(_Model):
     """A failure of the workflow code; workers retry the workflow task until the code is fixed.
 
     Args:
-        reason: The message of the latest error.
+        reason: The error of the task.
         since: The time of the first failed task.
+        causes: The causes of the error, the direct cause first.
     """
 
     reason: str
     since: datetime
+    causes: tuple[str, ...] = ()
 
 
 class PendingWait(_Model):
@@ -136,7 +138,8 @@ class Timeline(_Model):
         id: The id of the saga.
         run_id: The current run of the workflow.
         type: The workflow type.
-        status: The status; `terminated`, `timed-out` or `failed` for a workflow without a final saga status.
+        status: The status; `failing-code` for an open workflow whose task fails; `terminated`, `timed-out` or
+            `failed` for a workflow without a final saga status.
         recovery_direction: The direction of the recovery: `backward` or `forward`.
         status_at: The time of the published status; None for an unpublished status.
         started_at: The time of the start.

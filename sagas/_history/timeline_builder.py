@@ -1,6 +1,7 @@
 """Builds timelines from the records of sagas."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from operator import itemgetter
 
 from .._core.activity_outcome import ActivityOutcome
@@ -9,7 +10,7 @@ from .._core.ids import in_parent
 from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
-from .._core.status import Status, has_ended
+from .._core.status import FAILING_CODE, Status, has_ended
 from .._wire.failures import SAGA_REFUSED
 from .._wire.operator_requests import AuditEntry
 from .._wire.rescue import RESCUE_TYPE, RescueRequest
@@ -43,13 +44,15 @@ def build_timeline(record: SagaRecord) -> Timeline:
     """Builds the timeline of a saga, including children and rescues."""
     rebuilt, record = rebuild_saga(record), with_superseded_runs(record)
     closure, failure = record.closure, record.task_failure
-    status = _status_of(record, rebuilt)
+    status = published = _status_of(record, rebuilt)
+    if failure and closure is None and not has_ended(published, is_child=bool(record.parent)):
+        status = FAILING_CODE
     return Timeline(
         id=record.id,
         run_id=record.run_id,
         type=record.type,
         status=status,
-        status_at=record.status_at if status == record.status else None,
+        status_at=_status_at(record, status),
         recovery_direction=rebuilt.direction,
         started_at=record.started_at,
         ended_at=closure and closure.closed_at,
@@ -58,10 +61,10 @@ def build_timeline(record: SagaRecord) -> Timeline:
         reason=closure.reason if closure else "",
         steps=tuple(_steps(record, rebuilt)),
         compensating_units=_compensating_units(record) if closure is None else (),
-        task_failure=TaskFailure(reason=failure.reason, since=failure.at)
+        task_failure=TaskFailure(reason=failure.reason, since=failure.at, causes=failure.causes)
         if failure and closure is None
         else None,
-        waits=tuple(_waits(record, status, rebuilt.direction)) if closure is None else (),
+        waits=tuple(_waits(record, published, rebuilt.direction)) if closure is None else (),
         audit_trail=tuple(_audit_trail(record)),
         cancel_requests=tuple(
             CancelRequest(at=each.at, reason=each.reason) for each in record.cancel_requests
@@ -70,6 +73,13 @@ def build_timeline(record: SagaRecord) -> Timeline:
         continued_as=record.continued_as,
         rescues=tuple(map(build_timeline, record.own_rescues)),
     )
+
+
+def _status_at(record: SagaRecord, status: str) -> datetime | None:
+    """The time since which the saga has a status; None for an unpublished status."""
+    if status == FAILING_CODE:
+        return record.task_failure and record.task_failure.at
+    return record.status_at if status == record.status else None
 
 
 def _waits(record: SagaRecord, status: str, direction: RecoveryDirection) -> Iterator[PendingWait]:

@@ -15,9 +15,9 @@ from .._errors import (
     RejectedError,
     SagaError,
     TooLateError,
-    WireFormatError,
     wire_type_of,
 )
+from .._run.bugs import first_error_of, is_failure, leaves_of
 from .._run.context import RunContext
 from .._wire.error_text import error_text
 from .._wire.failures import (
@@ -54,12 +54,15 @@ def absorb_signal_error(context: RunContext, error: Exception | asyncio.Cancelle
     return True
 
 
-def update_error(context: RunContext, error: SagaError) -> Exception:
-    """The error of an update, for the sender of the update."""
-    if isinstance(error, RejectedError):
-        return to_application_error(error)
+def update_error(context: RunContext, error: Exception) -> Exception:
+    """The error of an update, for the sender of the update; the first error of a group of failures."""
     is_too_late = _is_too_late(context, error)
     if _is_bug(error) and not is_too_late:
+        return error
+    error = first_error_of(error)
+    if isinstance(error, RejectedError):
+        return to_application_error(error)
+    if not isinstance(error, SagaError):
         return error
     kind = SAGA_REFUSED if is_too_late else error.wire_type
     return ApplicationError(error_text(error)[:LONGEST_REASON], type=kind, non_retryable=True)
@@ -86,9 +89,8 @@ def refuse_to_parent(context: RunContext, error: BaseException) -> None:
 
 def _is_bug(error: BaseException) -> bool:
     """Whether the error fails the workflow task until the code is mended, as any other bug does."""
-    if isinstance(error, SagaError):
-        return isinstance(error, (DefinitionError, WireFormatError))
-    return not isinstance(error, asyncio.CancelledError) and not workflow.is_failure_exception(error)
+    is_definition = any(isinstance(each, DefinitionError) for each in leaves_of(error))
+    return is_definition or not is_failure(error)
 
 
 def _is_too_late(context: RunContext, error: BaseException) -> bool:
@@ -99,4 +101,6 @@ def _is_too_late(context: RunContext, error: BaseException) -> bool:
 
 
 def _failure_of(error: Exception | asyncio.CancelledError) -> Exception:
-    return CancelledError(error_text(error)) if isinstance(error, asyncio.CancelledError) else error
+    if isinstance(error, asyncio.CancelledError):
+        return CancelledError(error_text(error))
+    return first_error_of(error)

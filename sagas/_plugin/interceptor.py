@@ -28,6 +28,7 @@ from temporalio.worker import (
 from .._core.lifecycle import Lifecycle
 from .._errors import DefinitionError, RejectedError, SagaError, WireFormatError
 from .._run.activity_header_context import current_activity_header
+from .._run.bugs import reported
 from .._run.context import RunContext, enter_context
 from .._run.status_details import render_details
 from .._temporal.handler_arguments import check_update_arguments, signal_mismatch
@@ -133,6 +134,8 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
             if isinstance(error, Exception) or workflow.cancellation_reason() is not None:
                 # Otherwise the workflow is being evicted.
                 context.publish_completion()
+            if isinstance(error, Exception):
+                raise reported(error)  # noqa: B904 - a reported error has causes of its own
             raise
         refuse_open_saga(context)
         if context.continued is not None and not context.has_saga:
@@ -150,6 +153,8 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
             await super().handle_signal(input)
         except (Exception, asyncio.CancelledError) as error:
             if not absorb_signal_error(context, error, input.signal):
+                if isinstance(error, Exception):
+                    raise reported(error)  # noqa: B904 - a reported error has causes of its own
                 raise
 
     def handle_update_validator(self, input: HandleUpdateInput) -> None:  # noqa: A002 - Temporal's
@@ -161,11 +166,13 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
         check_update_arguments(input)
         try:
             return await super().handle_update_handler(input)
-        except SagaError as error:
+        except (SagaError, ExceptionGroup) as error:
             translated = update_error(context, error)
             if translated is error:
                 raise
             raise translated from trimmed_cause(error)
+        except Exception as error:  # noqa: BLE001 - the code of a handler may raise anything
+            raise reported(error)  # noqa: B904 - a reported error has causes of its own
 
     async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002 - Temporal's
         result = await super().handle_query(input)

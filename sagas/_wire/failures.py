@@ -1,6 +1,8 @@
 """Translation between Temporal's failures and the outcomes of actions: done, rejected, unknown."""
 
-from collections.abc import Collection, Mapping
+import asyncio
+import builtins
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 from temporalio.exceptions import (
@@ -19,6 +21,7 @@ from .._errors import (
     CompensationRequestedError,
     DeadlineExceededError,
     DefinitionError,
+    FailureKind,
     RejectedError,
     TooLateError,
     UnknownOutcomeError,
@@ -33,7 +36,7 @@ REJECTED = "Rejected"
 
 SAGA_COMPENSATED = "SagaCompensated"
 """The type of the application error of a compensated saga; the details are the code, the reason and the field
-of the first failure."""
+of the first failure, the manual resolutions, and the kind of the failure unless the code implies the kind."""
 
 SAGA_SETTLED = "SagaSettled"
 """Like `SagaCompensated`, for a saga with manually resolved compensations; the fourth detail is an object
@@ -69,8 +72,18 @@ _CODES: dict[type[BaseException], str] = {
     ChildOutcomeUnknownError: CHILD_OUTCOME_UNKNOWN,
 }
 """The codes of a compensated saga, by the error that started the compensation."""
+_KINDS_OF_CODES = {
+    "unknown_outcome": FailureKind.UNKNOWN,
+    "deadline_exceeded": FailureKind.TIMED_OUT,
+    "compensation_requested": FailureKind.COMPENSATION_REQUESTED,
+    CHILD_OUTCOME_UNKNOWN: FailureKind.UNKNOWN,
+    "cancelled": FailureKind.CANCELLED,
+}
+"""The kinds that codes imply; every other code implies a rejection."""
 
 OURS = f"{__name__.partition('.')[0]}."
+LENGTH_WITH_KIND = 5
+"""The number of details of an error with a kind."""
 LONGEST_REASON = 2_000
 LARGEST_CAUSE = 256 * 1024
 """Characters. A workflow whose failure has more than 2 MiB fails each workflow task."""
@@ -96,10 +109,14 @@ def compensated(error: BaseException, manual_resolutions: Mapping[str, str]) -> 
         manual_resolutions: The manually resolved compensations, with the resolutions.
     """
     is_expected = isinstance(error, (RejectedError, DeadlineExceededError, CompensationRequestedError))
+    first = first_failure(error)
+    more: list[object] = [dict(manual_resolutions)] if manual_resolutions else []
+    if (kind := kind_of(error)) is not _kind_of_code(first[0]):
+        more = [dict(manual_resolutions), kind.value]
     return ApplicationError(
         error_text(error)[:LONGEST_REASON] or wire_type_of(error),
-        *first_failure(error),
-        *([dict(manual_resolutions)] if manual_resolutions else []),
+        *first,
+        *more,
         type=SAGA_SETTLED if manual_resolutions else SAGA_COMPENSATED,
         non_retryable=True,
         category=ApplicationErrorCategory.BENIGN if is_expected else ApplicationErrorCategory.UNSPECIFIED,
@@ -115,6 +132,35 @@ def first_failure(error: BaseException) -> tuple[str, str, str | None]:
         code = _cut(error.type or "")
     code = code or wire_type_of(error)
     return (code, error_text(error)[:LONGEST_REASON], None)
+
+
+def kind_in(details: Sequence[object]) -> FailureKind:
+    """Reads the kind of a failure from the details of the error of a compensated saga."""
+    if len(details) < LENGTH_WITH_KIND:
+        return _kind_of_code(details[0])
+    known = {kind.value: kind for kind in FailureKind}
+    return known.get(text_of(details[4]), FailureKind.FAILED)
+
+
+def _kind_of_code(code: object) -> FailureKind:
+    return _KINDS_OF_CODES.get(text_of(code), FailureKind.REJECTED)
+
+
+def kind_of(error: BaseException) -> FailureKind:
+    """Returns the kind of the failure that an error stands for."""
+    match error:
+        case RejectedError():
+            return error.kind
+        case UnknownOutcomeError() | ChildOutcomeUnknownError():
+            return FailureKind.UNKNOWN
+        case DeadlineExceededError() | builtins.TimeoutError():
+            return FailureKind.TIMED_OUT
+        case CompensationRequestedError():
+            return FailureKind.COMPENSATION_REQUESTED
+        case CancelledError() | asyncio.CancelledError():
+            return FailureKind.CANCELLED
+        case _:
+            return FailureKind.FAILED
 
 
 def _cut(text: str) -> str:

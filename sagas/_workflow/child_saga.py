@@ -20,13 +20,13 @@ from .._core.activity_outcome import ActivityOutcome
 from .._core.compensation import SectionSpec, plan_in_parent
 from .._core.ids import child_id, in_parent
 from .._core.lifecycle import ManualResolution
-from .._errors import ChildOutcomeUnknownError, RejectedError, SagaError, WireFormatError
+from .._errors import ChildOutcomeUnknownError, FailureKind, RejectedError, SagaError, WireFormatError
 from .._execution.activity_call import encode_arguments
 from .._run.cancellation_shield import current_shield, run_uncancelled
 from .._run.context import current_context
 from .._wire.child_saga import CHILD_MEMO, ChildMemo, ChildResult, child_result_type
 from .._wire.error_text import error_text
-from .._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED, reports_pending
+from .._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED, kind_in, reports_pending
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
@@ -54,9 +54,14 @@ class ChildCompensatedError(RejectedError):
 
     wire_type = "ChildCompensatedError"
 
-    def __init__(self, error: RejectedError, manual_resolutions: Mapping[str, ManualResolution]) -> None:
+    def __init__(
+        self,
+        error: RejectedError,
+        manual_resolutions: Mapping[str, ManualResolution],
+        kind: FailureKind = FailureKind.REJECTED,
+    ) -> None:
         super().__init__(error.code, error.reason, error.field)
-        self.manual_resolutions = manual_resolutions
+        self.manual_resolutions, self.kind = manual_resolutions, kind
 
 
 def result_type_of(run: Callable[..., Awaitable[object]]) -> type[Any] | None:
@@ -106,8 +111,8 @@ async def _run_within_limits(
             await stack.enter_async_context(context.concurrency.slot())
             await context.task_size.make_room(len(message.payload.data))
         except asyncio.CancelledError:
-            reason = f"{child.name} was cancelled before it was started"
-            raise RejectedError("cancelled", reason) from None
+            cancelled = RejectedError("cancelled", f"{child.name} was cancelled before it was started")
+            raise ChildCompensatedError(cancelled, {}, FailureKind.CANCELLED) from None
         return await _run_to_its_end(run, message, child)
 
 
@@ -147,18 +152,21 @@ async def _result_of(child: workflow.ChildWorkflowHandle[Any, RawValue]) -> RawV
 def _translated(name: str, error: ChildWorkflowError) -> SagaError:
     cause = error.cause
     if isinstance(cause, CancelledError):
-        return RejectedError("cancelled", f"{name} was cancelled")
+        cancelled = RejectedError("cancelled", f"{name} was cancelled")
+        return ChildCompensatedError(cancelled, {}, FailureKind.CANCELLED)
     if isinstance(cause, ApplicationError):
         if not reports_pending(cause):
             return ChildOutcomeUnknownError(f"child {name!r}: {cause.message}")
         if cause.type in (SAGA_COMPENSATED, SAGA_SETTLED):
-            code, reason, field, *more = cause.details
+            code, reason, field, *more = details = cause.details
             resolved = cast("Mapping[str, ManualResolution]", more[0] if more else {})
             manual_resolutions: dict[str, ManualResolution] = {
                 in_parent(name, s): how for s, how in resolved.items()
             }
-            return ChildCompensatedError(RejectedError(code, reason, field), manual_resolutions)
-        return RejectedError(cause.type or "failed", f"{name}: {cause.message}")
+            failure = RejectedError(code, reason, field)
+            return ChildCompensatedError(failure, manual_resolutions, kind_in(details))
+        failure = RejectedError(cause.type or "failed", f"{name}: {cause.message}")
+        return ChildCompensatedError(failure, {}, FailureKind.FAILED)
     return ChildOutcomeUnknownError(
         f"child {name!r} ended without its compensations: {error_text(cause or error)}"
     )

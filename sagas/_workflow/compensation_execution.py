@@ -15,7 +15,7 @@ from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._declarations.activity_spec import ActivitySpec
 from .._declarations.step import Action, Step
-from .._errors import RejectedError
+from .._errors import FailureKind, RejectedError
 from .._execution.activity_call import ActivityCall, run_attempts, snapshot
 from .._execution.retry_loop import RetryLoop, words
 from .._run.open_children import OpenChildren
@@ -102,6 +102,7 @@ class CompensationExecution:
             if resolutions:
                 # A workflow that closes as cancelled cannot report the manual resolutions.
                 cancelled = RejectedError("cancelled", f"{workflow.info().workflow_id} was cancelled")
+                cancelled.kind = FailureKind.CANCELLED
                 raise compensated(cancelled, resolutions) from trimmed_cause(error)
             raise error
         if isinstance(error, asyncio.CancelledError) and lifecycle.compensation_cause is not None:

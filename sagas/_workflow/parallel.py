@@ -9,6 +9,7 @@ from typing import Any
 from temporalio import workflow
 
 from .._errors import DefinitionError
+from .._run.bugs import fail_task_for_bug
 from .._run.cancellation_shield import CancellationShield
 from .._run.forward_check import check_forward
 from .._run.scope import Scope
@@ -34,6 +35,8 @@ class _Branch:
         try:
             return await self.shield.protect(body)
         except Exception as error:
+            # At once: with the mended code, the branch goes on where the history has no step of the branch.
+            await fail_task_for_bug(error)
             self._failures.append(error)
             raise
 

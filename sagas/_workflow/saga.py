@@ -20,6 +20,7 @@ from .._execution.retry_loop import RetryLoop
 from .._messages.approvals import ApprovalDecision, Approvals
 from .._messages.external_events import ExpectedEvent, ExternalEvents
 from .._messages.operator_updates import OperatorUpdates
+from .._run.bugs import fail_task_for_bug, first_error_of
 from .._run.cancellation_shield import run_uncancelled
 from .._run.context import current_context
 from .._run.forward_check import YEAR, check_forward, wait_until_forward
@@ -55,8 +56,12 @@ class Saga:
             await saga.step(reserve, order)
             await saga.pivot(ship, order)
 
-    - An error or a cancel that leaves the block compensates every step that is done or unknown; the workflow
-      then fails with an `ApplicationError` of type `SagaCompensated`, or closes as cancelled.
+    - A failure or a cancel that leaves the block compensates every step that is done or unknown; the workflow
+      then fails with an `ApplicationError` of type `SagaCompensated`, or closes as cancelled. Failures are
+      the errors of this SDK, and the errors with which Temporal closes a workflow. A group of errors is a
+      failure if all errors of the group are failures.
+    - Any other error is a bug. A bug fails the workflow task until the code is mended, and nothing is
+      compensated for a bug.
     - A cancel never stops a compensation, and changes no state after the pivot, or after the block.
     - A compensation that does not succeed makes the saga *stuck*: the status is published, and the
       compensation is retried. An operator can resolve a stuck step manually; the error's type is then
@@ -175,7 +180,7 @@ class Saga:
         did not happen; after a completed child, the pivot is done.
 
         Raises:
-            RejectedError: The child failed, and has compensated.
+            RejectedError: The child failed, and has compensated; `kind` has the kind of the failure.
             UnknownOutcomeError: The outcome of a step before the pivot is unknown.
         """
         call = self._forward.pivot_child(run, message, name=name, task_queue=task_queue)
@@ -201,7 +206,7 @@ class Saga:
                 this saga's.
 
         Raises:
-            RejectedError: The child failed, and has compensated.
+            RejectedError: The child failed, and has compensated; `kind` has the kind of the failure.
         """
         call = self._forward.child(run, message, name=name, task_queue=task_queue)
         return self._track("child", name, call)
@@ -442,6 +447,9 @@ class Saga:
             return
         if self._scope.lifecycle.is_past_pivot:
             self._refuse_to_fail(error)
+        await fail_task_for_bug(error)
+        if isinstance(error, Exception):
+            error = first_error_of(error)
         was_cancelled = workflow.cancellation_reason() is not None
         if not isinstance(error, (asyncio.CancelledError, SagaError, FailureError)):
             # The error is unexpected, and would only be visible in the failure of the workflow.

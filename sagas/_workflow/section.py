@@ -12,14 +12,14 @@ from .._core.lifecycle import Phase
 from .._errors import (
     DeadlineExceededError,
     DefinitionError,
-    SagaError,
     SectionCompensatedError,
     TooLateError,
 )
+from .._run.bugs import fail_task_for_bug, first_error_of, is_failure
 from .._run.forward_check import check_forward, is_compensation_requested, wait_until_forward
 from .._run.open_section import OpenSection, current_section, enter_section
 from .._run.scope import Scope
-from .._wire.failures import first_failure
+from .._wire.failures import first_failure, kind_of
 from .unit_compensation import UnitCompensation
 
 
@@ -70,8 +70,10 @@ class Section:
             return
         try:
             failure = await self._failure(section, error)
+            if failure is not None:
+                await fail_task_for_bug(failure)
             section.is_open = False
-            if failure is not None and _compensates(failure):
+            if failure is not None and is_failure(failure):
                 await self._compensate(section, failure)
         finally:
             section.is_open = False
@@ -118,8 +120,10 @@ class Section:
         if isinstance(failure, asyncio.CancelledError):
             # The branch was cancelled, or a timeout of the calling code is over.
             raise failure
-        code, reason, field = first_failure(failure)
-        raise SectionCompensatedError(section.address, code, reason, field) from failure
+        first = first_error_of(failure) if isinstance(failure, Exception) else failure
+        compensated = SectionCompensatedError(section.address, *first_failure(first))
+        compensated.kind = kind_of(first)
+        raise compensated from failure
 
     async def _expire(self, timeout: timedelta) -> None:
         await workflow.sleep(timeout, summary=f"until section {self.address} is overdue")
@@ -127,9 +131,3 @@ class Section:
         assert self._owner is not None
         self._section.is_overdue = True
         self._owner.cancel()
-
-
-def _compensates(failure: BaseException) -> bool:
-    """Whether a section compensates because of an error; a bug passes through."""
-    is_expected = isinstance(failure, (asyncio.CancelledError, SagaError))
-    return is_expected or workflow.is_failure_exception(failure)

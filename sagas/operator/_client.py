@@ -71,9 +71,10 @@ class SagaClient:
     ) -> tuple[SagaSummary, ...]:
         """Lists sagas; without a status the open sagas, in order of urgency.
 
-        The order is stuck, held, compensating, running. Running sagas publish no status: all open workflows
-        without a parent and without a status count, even workflows without a saga; exclude the latter by a
-        query.
+        The order is failing code, stuck, held, compensating, running. The server reports failing code after
+        several failed workflow tasks; until then the saga has the last published status. Running sagas
+        publish no status: all open workflows without a parent and without a status count, even workflows
+        without a saga; exclude the latter by a query.
 
         Args:
             status: Lists only sagas with a status. `terminated`, `timed-out` and `failed` select workflows
@@ -179,6 +180,7 @@ class SagaClient:
         because: str,
         roles: frozenset[str] = NO_ROLES,
         child_timeout: timedelta = CHILD_TIMEOUT,
+        terminate: bool = False,
     ) -> Rescue:
         """Rescues a terminated or timed-out saga; a repeated rescue finds the first rescue.
 
@@ -193,10 +195,14 @@ class SagaClient:
             roles: The roles of the operator.
             child_timeout: The time in which open children have to compensate. Temporal cancels them with
                 their parent.
+            terminate: Whether to terminate an open saga whose code cannot be mended, and each child with
+                failing code, before the rescue. A saga is refused once the pivot is done or in doubt.
         """
         request = OperatorRequest(by=by, because=because, roles=roles)
         await self._check_rescue_exists(saga_id)
-        return await rescue_saga(self._client, saga_id, request, child_timeout=child_timeout)
+        return await rescue_saga(
+            self._client, saga_id, request, child_timeout=child_timeout, terminate=terminate
+        )
 
     async def _fetch(self, saga_id: str) -> SagaRecord:
         """Fetches a saga by the id of the saga or of a rescue."""

@@ -17,6 +17,7 @@ from .._history.timeline import (
     TaskFailure,
     Timeline,
 )
+from .._wire.rescue import RESCUE_TYPE
 from ._saga_list import SagaSummary
 from ._words import OUTCOMES, RESOLUTIONS, STATES
 
@@ -79,7 +80,8 @@ def _timeline(timeline: Timeline, width: int) -> Iterator[str]:
     for unit in timeline.compensating_units:
         yield f"compensates {unit}, and goes on afterwards"
     if timeline.task_failure is not None:
-        yield _task_failure(timeline.task_failure)
+        yield from _task_failure(timeline.task_failure)
+        yield _advice(timeline)
     for wait in timeline.waits:
         until = f" (at the latest {_time(wait.until)} UTC)" if wait.until else ""
         yield f"waits: {WAITS.get(wait.condition, wait.condition)}{until}"
@@ -94,11 +96,19 @@ def _timeline(timeline: Timeline, width: int) -> Iterator[str]:
         yield from _timeline(rescue, width)
 
 
-def _task_failure(failure: TaskFailure) -> str:
-    return (
-        f"the workflow code fails since {_time(failure.since)} UTC: {failure.reason}; "
-        "fix the code, workers retry by themselves"
-    )
+def _task_failure(failure: TaskFailure, saga_id: str = "") -> Iterator[str]:
+    name = f"{saga_id}: " if saga_id else ""
+    yield f"{name}the workflow code fails since {_time(failure.since)} UTC: {failure.reason}"
+    for cause in failure.causes:
+        yield f"{GAP}caused by {cause}"
+
+
+def _advice(timeline: Timeline) -> str:
+    """What an operator can do about failing code; a saga past the pivot cannot be compensated."""
+    advice = "mend the code, and restart the workers"
+    if timeline.recovery_direction is RecoveryDirection.BACKWARD and timeline.type != RESCUE_TYPE:
+        advice += f"; or end and compensate the saga: `sagas rescue {timeline.id} --terminate`"
+    return advice
 
 
 def _progress(timeline: Timeline) -> str:
@@ -161,7 +171,7 @@ def _notes(line: StepLine) -> Iterator[str]:
     if line.child is not None and line.child.close_status is None and line.child.status != Status.RUNNING:
         yield f"{line.child.id} is {line.child.status}"
     if line.child is not None and line.child.task_failure is not None:
-        yield f"{line.child.id}: {_task_failure(line.child.task_failure)}"
+        yield from _task_failure(line.child.task_failure, line.child.id)
     # The rows of a child's steps have the compensations of the child.
     for compensation in line.compensations if line.child is None else ():
         yield from _compensation_notes(compensation, is_only=len(line.compensations) == 1)

@@ -14,9 +14,12 @@ from .._history.ledger_rebuild import RecoveryDirection, rebuild_saga
 from .._history.saga_record import SagaRecord
 from .._wire.operator_requests import OperatorRequest
 from .._wire.rescue import PendingCompensations, RescueRequest
-from ._rescue_children import open_descendants, wait_for_children
+from ._rescue_children import open_descendants, terminate_saga, wait_for_children
 from ._rescue_request import VERB, has_missing_chunks, pending_of, send_missing_chunks, start_rescue
 from ._rescue_reset import reset_and_continue, was_reset_by_rescue
+
+TERMINATE = "`sagas rescue --terminate`"
+"""The command for an open saga whose code cannot be mended."""
 
 
 class RescueDecision(StrEnum):
@@ -73,7 +76,12 @@ class Rescue(BaseModel):
 
 
 async def rescue_saga(
-    client: Client, saga_id: str, request: OperatorRequest, *, child_timeout: timedelta
+    client: Client,
+    saga_id: str,
+    request: OperatorRequest,
+    *,
+    child_timeout: timedelta,
+    terminate: bool = False,
 ) -> Rescue:
     """Rescues a saga, or finds the rescue of an earlier request.
 
@@ -82,6 +90,7 @@ async def rescue_saga(
         saga_id: The id of a saga, rescued with all children; a child alone only while the root is open.
         request: The operator and the reason.
         child_timeout: The time in which open children have to compensate.
+        terminate: Whether to terminate an open saga, and children with failing code.
 
     Raises:
         SagaNotFoundError: The server has no such saga.
@@ -93,13 +102,23 @@ async def rescue_saga(
         record = await fetcher.fetch_family(saga_id)
     except SagaNotFoundError as error:
         return await _rescue_after_retention(client, fetcher, saga_id, request, error)
+    if record.closure is None and terminate:
+        record = await _terminate(client, fetcher, record, request)
     if was_reset_by_rescue(record):
         return _continuing(record.id, record.run_id, is_new=False)
     if record.closure is None:
         raise VerbRefusedError(record.id, VERB, _reason_of_open(record))
     await _refuse_child_of_closed_root(fetcher, record)
     if open_descendants(record):
-        record = await wait_for_children(client, fetcher, record, child_timeout)
+        mandate = request if terminate else None
+        record = await wait_for_children(client, fetcher, record, child_timeout, terminate_by=mandate)
+    return await _recover(client, fetcher, record, request)
+
+
+async def _recover(
+    client: Client, fetcher: HistoryFetcher, record: SagaRecord, request: OperatorRequest
+) -> Rescue:
+    """Compensates a closed saga, or continues the saga past the pivot."""
     rebuilt = rebuild_saga(record)
     if rebuilt.direction is RecoveryDirection.BACKWARD or _is_final(record):
         return await _compensate(client, fetcher, record, request)
@@ -125,13 +144,38 @@ async def _rescue_after_retention(
     return await _existing_rescue(client, rescues[-1])
 
 
-def _reason_of_open(record: SagaRecord) -> str:
-    if record.task_failure is not None:
-        return (
-            f"the workflow code fails ({record.task_failure.reason}): fix the code, "
-            "workers retry by themselves; or terminate the saga, and rescue it then"
+async def _terminate(
+    client: Client, fetcher: HistoryFetcher, record: SagaRecord, request: OperatorRequest
+) -> SagaRecord:
+    """Terminates an open saga before the pivot; returns the record of the closed saga.
+
+    Raises:
+        VerbRefusedError: The pivot is done or in doubt, so that nothing could be compensated.
+    """
+    if rebuild_saga(record).direction is RecoveryDirection.FORWARD:
+        raise VerbRefusedError(
+            record.id,
+            VERB,
+            "the pivot is done or in doubt, and a terminated saga would continue with the same code: "
+            "mend the code, and restart the workers",
         )
-    return "the saga is still running; only a saga that was terminated or timed out needs a rescue"
+    await terminate_saga(client, record, request)
+    return await fetcher.fetch_family(record.id)
+
+
+def _reason_of_open(record: SagaRecord) -> str:
+    is_forward = rebuild_saga(record).direction is RecoveryDirection.FORWARD
+    if record.task_failure is not None:
+        reason = (
+            f"the workflow code fails ({record.task_failure.reason}): mend the code, and restart the workers"
+        )
+        return reason if is_forward else f"{reason}; or end and compensate the saga with {TERMINATE}"
+    reason = "the saga is still running: only a saga that was terminated or timed out needs a rescue"
+    if is_forward:
+        return reason
+    return (
+        f"{reason}. Compensate the saga with `sagas compensate`, or without the saga's code with {TERMINATE}"
+    )
 
 
 async def _compensate(

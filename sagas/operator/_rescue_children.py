@@ -13,9 +13,10 @@ from .._core.purpose import Purpose
 from .._core.status import Status
 from .._errors import VerbRefusedError
 from .._history.fetcher import HistoryFetcher
-from .._history.ledger_rebuild import rebuild_saga
+from .._history.ledger_rebuild import RecoveryDirection, rebuild_saga
 from .._history.saga_record import SagaRecord, manually_resolved
 from .._history.unresolved_children import unresolved_children
+from .._wire.operator_requests import OperatorRequest
 from ._rescue_request import VERB
 
 RETRIED_UNTIL_DONE = (Purpose.COMPENSATION, Purpose.PIVOT, Purpose.RETRIABLE)
@@ -34,9 +35,22 @@ def open_descendants(record: SagaRecord) -> dict[str, SagaRecord]:
 
 
 async def wait_for_children(
-    client: Client, fetcher: HistoryFetcher, record: SagaRecord, child_timeout: timedelta
+    client: Client,
+    fetcher: HistoryFetcher,
+    record: SagaRecord,
+    child_timeout: timedelta,
+    *,
+    terminate_by: OperatorRequest | None = None,
 ) -> SagaRecord:
     """Cancels the open children of a closed saga, and waits until all have compensated.
+
+    Args:
+        client: A client for the namespace of the saga.
+        fetcher: Fetches the saga with the children.
+        record: The saga.
+        child_timeout: The time in which the children have to compensate.
+        terminate_by: The operator and the reason for the termination of children with failing code; without
+            an operator, such a child is refused.
 
     Returns:
         The record of the saga after the end of the children.
@@ -48,6 +62,8 @@ async def wait_for_children(
     try:
         async with asyncio.timeout(child_timeout.total_seconds()):
             while found := open_descendants(record):
+                if terminate_by is not None:
+                    found = await _terminate_failing(client, found, terminate_by)
                 _refuse_blocked(record, found.values())
                 for child_id in found:
                     handle = client.get_workflow_handle(child_id)
@@ -67,6 +83,39 @@ async def wait_for_children(
     return record
 
 
+async def terminate_saga(client: Client, record: SagaRecord, request: OperatorRequest) -> None:
+    """Terminates a run of a saga; the reason of the termination names the operator."""
+    handle = client.get_workflow_handle(record.id, run_id=record.run_id)
+    try:
+        await handle.terminate(reason=f"sagas rescue --terminate by {request.by}: {request.because}")
+    except RPCError as error:
+        # The workflow may have closed after its history was read.
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+
+
+async def _terminate_failing(
+    client: Client, children: dict[str, SagaRecord], request: OperatorRequest
+) -> dict[str, SagaRecord]:
+    """Terminates the children with failing code before the pivot; returns the other children.
+
+    A child whose own child fails is terminated as well: the child could not compensate without its child.
+    """
+    others = dict[str, SagaRecord]()
+    for child_id, child in children.items():
+        is_rescue = rescued_by(child_id) != child_id
+        is_forward = rebuild_saga(child).direction is RecoveryDirection.FORWARD
+        if not _has_failing_code(child) or is_rescue or is_forward:
+            others[child_id] = child
+        else:
+            await terminate_saga(client, child, request)
+    return others
+
+
+def _has_failing_code(record: SagaRecord) -> bool:
+    return any(each.task_failure is not None for each in (record, *open_descendants(record).values()))
+
+
 def _refuse_blocked(record: SagaRecord, children: Iterable[SagaRecord]) -> None:
     """Refuses a rescue while a child cannot end without an operator."""
     for child in children:
@@ -74,7 +123,7 @@ def _refuse_blocked(record: SagaRecord, children: Iterable[SagaRecord]) -> None:
         if child.task_failure is not None:
             reason = (
                 f"the workflow code of child {child.id!r} fails ({child.task_failure.reason}): "
-                "fix the code, or terminate the child"
+                "mend the code, or add `--terminate`"
             )
         elif child.status == Status.STUCK and not child.has_pending_workflow_task and not is_busy:
             verbs = (f"retry {child.id}", *_resolving_verbs(child))

@@ -1,26 +1,35 @@
 """Lists sagas by Temporal's visibility API."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from itertools import count
 
 from pydantic import BaseModel, ConfigDict
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
+from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
 from .._core.ids import quoted, rescue_id
-from .._core.status import Status, has_ended
+from .._core.status import FAILING_CODE, Status, has_ended
 from .._errors import SagaError
 from .._wire.rescue import RESCUE_TYPE
 from .._wire.search_attribute import SAGA_STATUS
 
+REPORTED_PROBLEMS: SearchAttributeKey[Sequence[str]] = SearchAttributeKey.for_keyword_list(
+    "TemporalReportedProblems"
+)
+"""The server's own search attribute of open workflows with several failed workflow tasks in a row.
+
+The server sets the attribute after five failures by default, which is after about a minute.
+"""
+FAILING = f"{REPORTED_PROBLEMS.name} IN ('category=WorkflowTaskFailed', 'category=WorkflowTaskTimedOut')"
 URGENT = ("stuck", "held", "compensating")
 """The statuses of open sagas that have left the forward path, the most urgent first."""
 UNFINISHED = {"terminated": "Terminated", "timed-out": "TimedOut", "failed": "Failed"}
 """The statuses of sagas whose workflow closed before the saga finished, with Temporal's names."""
 PAGE_SIZE = 50
 """The number of workflow ids in one query."""
-STATUSES = frozenset({*Status, *UNFINISHED})
+STATUSES = frozenset({*Status, *UNFINISHED, FAILING_CODE})
 PUBLISHED = frozenset({*URGENT, Status.COMPENSATED, Status.SETTLED})
 """The statuses that a saga has only if published in the search attribute or the memo."""
 
@@ -31,7 +40,8 @@ class SagaSummary(BaseModel):
     Args:
         id: The id of the saga.
         type: The workflow type.
-        status: The status; `terminated`, `timed-out` or `failed` for a workflow without a final saga status.
+        status: The status; `failing-code` for an open workflow whose task fails; `terminated`, `timed-out` or
+            `failed` for a workflow without a final saga status.
         rescue: The status of the last rescue; empty without a rescue.
         started_at: The time of the start.
         ended_at: The time of the close.
@@ -59,26 +69,29 @@ async def list_sagas(
     """
     if status is not None and status not in STATUSES:
         raise ValueError(f"status {status!r} does not exist; choose one of {', '.join(sorted(STATUSES))}")
-    statuses = (status,) if status else (*URGENT, Status.RUNNING.value)
+    statuses = (status,) if status else (FAILING_CODE, *URGENT, Status.RUNNING.value)
     found: dict[str, list[SagaSummary]] = {each: [] for each in statuses}
-    has_attribute = await _has_search_attribute(client)
+    has_attribute = await _knows(client, f"{SAGA_STATUS.name} = '{Status.STUCK}'")
+    if FAILING_CODE in statuses and await _knows(client, FAILING):
+        full_query = _all_of(query, _where(FAILING_CODE))
+        await _collect(client, full_query, {FAILING_CODE: found[FAILING_CODE]}, limit, query)
     for each in statuses:
-        if has_attribute or each not in PUBLISHED:
+        if each != FAILING_CODE and (has_attribute or each not in PUBLISHED):
             attribute = _attribute(each) if has_attribute else ""
             full_query = _all_of(query, _where(each), attribute)
             await _collect(client, full_query, {each: found[each]}, limit, query)
     if in_memos := {each: found[each] for each in statuses if each in PUBLISHED}:
         attribute = f"{SAGA_STATUS.name} IS NULL" if has_attribute else ""
-        full_query = _all_of(query, _where(statuses[0]), attribute)
+        full_query = _all_of(query, _where(next(iter(in_memos))), attribute)
         await _collect(client, full_query, in_memos, limit, query)
     sagas = [saga for each in statuses for saga in found[each]][:limit]
     return await _with_rescues(client, sagas) if status in UNFINISHED else tuple(sagas)
 
 
-async def _has_search_attribute(client: Client) -> bool:
-    """Whether the search attribute is registered; a query with an unregistered attribute is an error."""
+async def _knows(client: Client, query: str) -> bool:
+    """Whether the server knows the search attribute of a query; a query with an unknown one is an error."""
     try:
-        await client.count_workflows(f"{SAGA_STATUS.name} = '{Status.STUCK}'")
+        await client.count_workflows(query)
     except RPCError as error:
         if error.status is not RPCStatusCode.INVALID_ARGUMENT:
             raise
@@ -163,6 +176,8 @@ def _where(status: str) -> str:
     if status in UNFINISHED:
         return f"ExecutionStatus = '{UNFINISHED[status]}'"
     match status:
+        case _ if status == FAILING_CODE:
+            return f"ExecutionStatus = 'Running' AND {FAILING}"
         case Status.RUNNING:
             return "ExecutionStatus = 'Running' AND ParentWorkflowId IS NULL"
         case Status.COMPLETED:
@@ -186,6 +201,8 @@ async def _summarize(execution: WorkflowExecution) -> SagaSummary:
     match execution.status:
         case _ if has_ended(published, is_child=execution.parent_id is not None):
             status = published
+        case WorkflowExecutionStatus.RUNNING if _has_failing_code(execution):
+            status = FAILING_CODE
         case WorkflowExecutionStatus.RUNNING:
             status = published or Status.RUNNING.value
         case WorkflowExecutionStatus.COMPLETED:
@@ -204,6 +221,11 @@ async def _summarize(execution: WorkflowExecution) -> SagaSummary:
         ended_at=execution.close_time,
         task_queue=execution.task_queue,
     )
+
+
+def _has_failing_code(execution: WorkflowExecution) -> bool:
+    problems = execution.typed_search_attributes.get(REPORTED_PROBLEMS, ())
+    return any(each.startswith("category=WorkflowTask") for each in problems)
 
 
 async def _status_in_memo(execution: WorkflowExecution) -> str:

@@ -28,6 +28,9 @@ BARE_FLAGS = [
     "history.transferProcessorMaxPollRPS=2000",
     "--dynamic-config-value",
     "history.timerProcessorMaxPollRPS=2000",
+    # A failing workflow task is reported at the first failure.
+    "--dynamic-config-value",
+    "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=1",
     # Each test has its own task queues: four partitions of each would cost the server a fifth of its time.
     "--dynamic-config-value",
     "matching.numTaskqueueReadPartitions=1",

@@ -92,6 +92,7 @@ from sagas import (
     CompensationRequestedError,
     CompensationScope,
     DeadlineExceededError,
+    FailureKind,
     OnFailure,
     Operation,
     ProbeResult,
@@ -124,6 +125,7 @@ from sagas._messages.operator_updates import SKIPPED
 from sagas._plugin.handler_errors import update_error
 from sagas._plugin.interceptor import _ActivityInbound
 from sagas._plugin.plugin import SagaPlugin
+from sagas._run.bugs import PATCH as BUGS_PATCH
 from sagas._run.concurrency_limit import ConcurrencyLimit
 from sagas._run.context import RunContext
 from sagas._run.status_publisher import StatusPublisher
@@ -531,6 +533,9 @@ ENDINGS: dict[str, BaseException] = {
     "rejected": RejectedError("sold_out", "no seat", "row.seat"),
     "rejected, no field": RejectedError("sold_out", "no seat"),
     "child rejected": children.ChildCompensatedError(RejectedError("sold_out", "no seat"), {}),
+    "child timed out": children.ChildCompensatedError(
+        RejectedError("sold_out", "no seat"), {}, FailureKind.TIMED_OUT
+    ),
     "unknown": UnknownOutcomeError("reserve-seat", "no response arrived in time"),
     "deadline": DeadlineExceededError("the saga"),
     "compensation requested": CompensationRequestedError("mia", "why not"),
@@ -731,6 +736,7 @@ ENUMS: dict[str, type[StrEnum]] = {
     "state of a key": fence_decision.KeyState,
     "recovery direction": RecoveryDirection,
     "close status": CloseStatus,
+    "failure kind": FailureKind,
     "state of a compensation": CompensationState,
     "decision of a rescue": rescuing.RescueDecision,
     "listed status": ListedStatus,
@@ -772,6 +778,7 @@ def names() -> dict[str, object]:
             "refused": _failures.SAGA_REFUSED,
             "foreign work": _failures.SAGA_FOREIGN_WORK,
         },
+        "patch of bugs": BUGS_PATCH,
         "codes": {
             "no worker": _failures.NO_WORKER,
             "child outcome unknown": _failures.CHILD_OUTCOME_UNKNOWN,

@@ -41,6 +41,7 @@ class OutputFormat(StrEnum):
 class ListedStatus(StrEnum):
     """The statuses by which `sagas list` selects."""
 
+    FAILING_CODE = "failing-code"
     STUCK = "stuck"
     HELD = "held"
     COMPENSATING = "compensating"
@@ -103,7 +104,9 @@ def list_sagas(
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="The maximum number of sagas.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """List open sagas: stuck, held, compensating, then running.
+    """List open sagas, the most urgent first.
+
+    The order is failing-code, stuck, held, compensating, running.
 
     With --status, list the sagas of one status, closed sagas included. The running sagas are all open
     workflows without a parent, sagas or not: narrow the list down with --query.
@@ -239,14 +242,27 @@ def approve(
     _change("approve", saga, request, as_json, effect=f"counts {approval} as {decision}")
 
 
-def rescue(*, saga: SagaId, because: Because, by: By, role: Roles = None, as_json: Json = False) -> None:
+def rescue(
+    *,
+    saga: SagaId,
+    because: Because,
+    by: By,
+    terminate: Annotated[
+        bool, typer.Option("--terminate", help="First terminate an open saga whose code cannot be mended.")
+    ] = False,
+    role: Roles = None,
+    as_json: Json = False,
+) -> None:
     """Compensate or finish a terminated or timed-out saga.
 
-    Runs the pending compensations; after the pivot, continues the saga instead.
+    Runs the pending compensations; after the pivot, continues the saga instead. With --terminate, also an
+    open saga before the pivot.
     """
 
     async def answer(client: SagaClient) -> str:
-        outcome: Rescue = await client.rescue(saga, by=by, because=because, roles=_roles(role))
+        outcome: Rescue = await client.rescue(
+            saga, by=by, because=because, roles=_roles(role), terminate=terminate
+        )
         return _json(outcome) if as_json else f"{outcome.sentence}\n"
 
     _print_answer(answer)

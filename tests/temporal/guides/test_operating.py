@@ -266,6 +266,7 @@ EXPECTED: dict[str, tuple[Callable[[Shop], Awaitable[Handle]], Check]] = {
         is_settled_with_a_parcel,
     ),
     "sagas rescue order-7": (Shop.terminated, is_rescued),
+    "sagas rescue order-7 --terminate": (Shop.undecided, is_rescued),
 }
 """For each command of the page, without its reason: the order to prepare, and the check afterwards."""
 

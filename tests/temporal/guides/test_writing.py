@@ -184,8 +184,8 @@ async def test_a_decision_against_a_loan_compensates_it(bank: Bank) -> None:
     assert (await bank.story(loan))[-2:] == ["compensate.reserve-funds", "tell-customer"]
 
 
-async def test_a_bug_in_a_saga_compensates_and_can_be_found(client: Client, guide: Guide) -> None:
-    """The traceback stands in the place that the page names."""
+async def test_a_bug_in_a_saga_waits_for_mended_code(client: Client, guide: Guide) -> None:
+    """The failure of the workflow task has the line of the bug, and nothing is compensated."""
 
     @activity.defn(name="check_credit")
     async def check_credit(loan: Any) -> Any:
@@ -194,13 +194,16 @@ async def test_a_bug_in_a_saga_compensates_and_can_be_found(client: Client, guid
     instead = {"check_credit": check_credit}
     bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}", instead=instead)
     async with bank.open():
-        failure = await bank.failure(await bank.lend(bank.loan("ada", 5_000)))
+        loan = await bank.lend(bank.loan("ada", 5_000))
+        async for event in loan.fetch_history_events(wait_new_event=True):
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+                break
+        await loan.terminate()
 
-    assert failure.type == "SagaCompensated"
-    assert failure.details[:1] == ("AttributeError",)
-    assert isinstance(failure.cause, ApplicationError)
-    assert failure.cause.failure is not None
-    assert "score.points < 500" in failure.cause.failure.stack_trace
+    failure = event.workflow_task_failed_event_attributes.failure
+    assert failure.application_failure_info.type == "AttributeError"
+    assert "score.points < 500" in failure.stack_trace
+    assert not [name for name in await bank.story(loan) if name.startswith("compensate.")]
 
 
 async def test_a_book_of_loans_continues_as_new(client: Client, guide: Guide) -> None:

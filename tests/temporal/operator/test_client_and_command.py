@@ -206,7 +206,7 @@ async def test_timeline_of_a_parent_names_a_stuck_child(harness: WorkerHarness, 
 
 
 async def test_timeline_reports_failing_workflow_code(harness: WorkerHarness, operator: SagaClient) -> None:
-    """Only fixed code or a termination helps, so a rescue is refused."""
+    """Only mended code or a termination helps, so a rescue is refused."""
     trip = await harness.start_trip("hotel", "pay", "pay")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
 
@@ -215,12 +215,13 @@ async def test_timeline_reports_failing_workflow_code(harness: WorkerHarness, op
     assert timeline.task_failure is not None
     assert timeline.task_failure.reason.endswith(": 'pay' is a second pivot; a saga has one")
     since = f"{timeline.task_failure.since:%Y-%m-%d %H:%M:%S} UTC"
-    failure = (
-        f"the workflow code fails since {since}: {timeline.task_failure.reason}; fix the code, workers retry"
-    )
-    assert failure in " ".join(render_timeline(timeline).split())
+    failure = f"the workflow code fails since {since}: {timeline.task_failure.reason} caused by"
+    text = " ".join(render_timeline(timeline).split())
+    assert failure in text
+    assert "mend the code, and restart the workers step outcome" in text
     with pytest.raises(
-        VerbRefusedError, match=r"workflow code fails \(.* 'pay' is .*\): fix the code, .* or terminate the"
+        VerbRefusedError,
+        match=r"workflow code fails \(.* 'pay' is .*\): mend the code, and restart the workers$",
     ):
         await operator.rescue(trip.id, by="mia", because="x")
     await trip.terminate("the code will not be fixed")

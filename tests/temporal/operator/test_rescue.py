@@ -256,7 +256,9 @@ async def test_rescue_refuses_to_wait_for_a_child_with_failing_code(harness: Wor
     await trip.terminate("x")
 
     async with asyncio.timeout(5):
-        with pytest.raises(VerbRefusedError, match=rf"code of child '{child.id}' fails \(.*or terminate"):
+        with pytest.raises(
+            VerbRefusedError, match=rf"code of child '{child.id}' fails \(.*or add `--terminate`"
+        ):
             await rescue(harness, trip.id, timeout=600)
     await child.terminate("x")
     outcome = await rescued(harness, trip.id)

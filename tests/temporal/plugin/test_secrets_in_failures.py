@@ -1,5 +1,6 @@
 """Rejected values of failed validations stay out of histories, failures, log lines and answers."""
 
+import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
@@ -46,6 +47,16 @@ class ChargeSaga:
         """Reads a wrong message."""
         Charge.model_validate(WRONG)
 
+    @workflow.signal
+    def meet_bug(self) -> None:
+        """Reads a wrong message, and hides the error behind a bug."""
+        _misread_indirectly("in the cause of a bug")
+
+    @workflow.update
+    def meet_bug_too(self) -> None:
+        """Reads a wrong message, and hides the error behind a bug."""
+        _misread_indirectly("in the cause of a bug")
+
     @workflow.update
     def change(self, charge: Charge) -> None:
         """Takes a message."""
@@ -59,19 +70,25 @@ class ChargeSaga:
     async def run(self, charge: Charge) -> None:
         if charge.way == "before the block":
             Charge.model_validate(WRONG)
+        if charge.way == "bug before the block":
+            _misread_indirectly("in the cause of a bug")
         async with Saga() as saga:
             saga.expect("paid", Charge)
             await saga.step(STEPS["hotel"], TripPlan(do=()))
             await self._misread(saga, charge.way)
         if charge.way == "after the block":
             Charge.model_validate(WRONG)
+        if charge.way == "bug after the block":
+            _misread_indirectly("in the cause of a bug")
 
     async def _misread(self, saga: Saga, way: str) -> None:
         match way:
             case "in the block":
                 Charge.model_validate(WRONG)
-            case "in a cause" | "in a context" | "in a group":
+            case "in a cause" | "in a context" | "in a group" | "in the cause of a bug":
                 _misread_indirectly(way)
+            case "in a bug of a branch":
+                await saga.parallel(self._misread(saga, "in the cause of a bug"))
             case "in a branch":
                 await saga.parallel(self._misread(saga, "in the block"), self._misread(saga, "in a cause"))
             case "in a child":
@@ -95,11 +112,13 @@ def _misread_indirectly(way: str) -> None:
     try:
         Charge.model_validate(WRONG)
     except ValidationError as error:
+        if way == "in the cause of a bug":
+            raise ValueError("no charge") from error
         if way == "in a context":
-            raise ValueError("no charge")  # noqa: B904 - the context is the subject of the test
+            raise ApplicationError("no charge")  # noqa: B904 - the context is the subject of the test
         if way == "in a group":
             raise ExceptionGroup("no charges", [error]) from None
-        raise ValueError("no charge") from error
+        raise ApplicationError("no charge") from error
 
 
 WORKFLOWS = [ChargeSaga]
@@ -169,6 +188,41 @@ async def test_failed_validation_of_the_workflow_is_not_quoted(
     await assert_no_card(charge, caplog)
     if "child" in way:
         await assert_no_card(harness.child_of(charge, "leg"), caplog)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "in the cause of a bug",
+        "in a bug of a branch",
+        "bug before the block",
+        "bug after the block",
+        "bug in a handler",
+        "bug in an update handler",
+    ],
+)
+async def test_failed_validation_behind_a_bug_is_not_quoted(
+    harness: WorkerHarness, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    """The values stay out of the failure of the workflow task, and out of the log."""
+    charge = await begin(harness, Charge(way="nowhere" if "handler" in way else way))
+    if "handler" in way:
+        await harness.wait_for_event(charge, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+        if "update" in way:
+            # The server answers no update of a failing workflow task.
+            unanswered = asyncio.create_task(charge.execute_update("meet_bug_too"))
+            unanswered.add_done_callback(lambda task: task.cancelled() or task.exception())
+        else:
+            await charge.signal("meet_bug")
+
+    failed = await harness.wait_for_event(charge, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+
+    failure = failed.workflow_task_failed_event_attributes.failure
+    assert (failure.application_failure_info.type, failure.message) == ("ValueError", "no charge")
+    assert failure.cause.message.startswith("1 validation error")
+    await assert_no_card(charge, caplog)
+    harness.workflow_ids.remove(charge.id)  # the workflow code fails in a replay as well
+    await charge.terminate()
 
 
 @pytest.mark.parametrize("way", ["returned", "raised", "raised as a cause"])

@@ -106,15 +106,11 @@ KINDS: dict[str, Callable[[], None]] = {
     "unsendable details": _raise_unsendable_details,
     "unsendable cause": _raise_unsendable_cause,
 }
-CODES = {
-    "recursion": "RecursionError",
-    "unreadable": "UnreadableError",
-    "numbered": "NumberedError",
-    "rejection": "sold?",
-    "application error": "?",
-    "unsendable details": "Bad",
-}
-"""The codes of the outcomes; the other kinds have the code `ValueError`."""
+CODES = {"rejection": "sold?", "application error": "?", "unsendable details": "Bad"}
+"""The codes of the outcomes of failures; the other kinds are bugs."""
+TYPES = {"recursion": "RecursionError", "unreadable": "UnreadableError", "numbered": "NumberedError"}
+"""The types of the bugs; the other bugs have the type `ValueError`."""
+BUGS = sorted(KINDS.keys() - CODES.keys())
 FAILS_WORKFLOW = ["application error", "unsendable details"]
 """The kinds that also end a workflow outside of the block; the other kinds are bugs there."""
 
@@ -172,18 +168,36 @@ async def begin(harness: WorkerHarness, kind: str, place: str) -> Handle:
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CODES)
 async def test_saga_ends_with_an_error_that_cannot_be_reported(harness: WorkerHarness, kind: str) -> None:
     """P2: the saga compensates, and the workflow closes with the reportable part of the error."""
     saga = await begin(harness, kind, "in the block")
 
     ending = await harness.wait_for_ending(saga)
 
-    assert ending == Ending("FAILED", "compensated", CODES.get(kind, "ValueError"))
+    assert ending == Ending("FAILED", "compensated", CODES[kind])
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 
 
-@pytest.mark.parametrize("kind", ["from itself", "deep", "unreadable", "rejection"])
+@pytest.mark.parametrize("place", ["in the block", "in branches"])
+@pytest.mark.parametrize("kind", BUGS)
+async def test_task_fails_with_a_bug_that_cannot_be_reported(
+    harness: WorkerHarness, kind: str, place: str
+) -> None:
+    """P8: the history has the reportable part of the bug, and nothing is compensated."""
+    saga = await begin(harness, kind, place)
+
+    failed = await harness.wait_for_event(saga, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+
+    failure = failed.workflow_task_failed_event_attributes.failure
+    assert failure.application_failure_info.type == TYPES.get(kind, "ValueError")
+    assert failure.message
+    assert harness.participants.started == ["book-hotel"]
+    harness.workflow_ids.remove(saga.id)  # the workflow code fails in a replay as well
+    await saga.terminate()
+
+
+@pytest.mark.parametrize("kind", CODES)
 @pytest.mark.parametrize("place", ["in branches", "in a child"])
 async def test_saga_ends_with_an_unreportable_error_of_a_branch_or_a_child(
     harness: WorkerHarness, kind: str, place: str
@@ -193,7 +207,7 @@ async def test_saga_ends_with_an_unreportable_error_of_a_branch_or_a_child(
 
     ending = await harness.wait_for_ending(saga)
 
-    assert ending == Ending("FAILED", "compensated", CODES.get(kind, "ValueError"))
+    assert ending == Ending("FAILED", "compensated", CODES[kind])
     assert harness.participants.started[-1] == "cancel-hotel"
 
 

@@ -181,7 +181,7 @@ def test_failure_of_the_code_is_reported_until_a_task_completes() -> None:
     assert [failure and (failure.reason, failure.since.second) for failure in failures] == [
         None,
         ("first error", 6),
-        ("second error", 6),
+        ("non deterministic error: second error", 6),
         None,
     ]
 

@@ -214,7 +214,7 @@ def test_renamed_error_keeps_its_name_on_the_wire() -> None:
     renamed = type("BadlyWrittenError", (DefinitionError,), {"wire_type": DefinitionError.wire_type})
 
     assert wire_type_of(renamed("no")) == "DefinitionError"
-    assert compensated(renamed("no"), {}).details == ("DefinitionError", "no", None)
+    assert compensated(renamed("no"), {}).details == ("DefinitionError", "no", None, {}, "failed")
     assert compensated(renamed(), {}).message == "DefinitionError"
 
 
