@@ -19,7 +19,9 @@ from tests.waiting import until
 from workers import ChildProcess
 
 ROOT = Path(__file__).parents[2]
-VERSIONS = ("3.11", "3.12", "3.13")
+VERSIONS = ("3.11", *(pytest.param(version, marks=pytest.mark.sweep) for version in ("3.12", "3.13")))
+BOOT = 90.0
+"""Seconds in which a server or a worker is up, also on a busy machine."""
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
 
 
@@ -81,7 +83,7 @@ class FreshEnvironment:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from the working tree."""
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder]
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (built,) = folder.glob("*.whl")
     return built
@@ -121,11 +123,11 @@ async def test_a_user_without_the_repository_gets_a_running_saga(
 
 async def _run_the_saga(fresh: FreshEnvironment, project: Path) -> str:
     async with fresh.process("dev", ["sagas", "dev", "--no-broker"], project) as dev:
-        await until(lambda: "Ready" in dev.last_log_lines() or not dev.is_running)
+        await until(lambda: "Ready" in dev.last_log_lines() or not dev.is_running, within=BOOT)
         (address,) = re.findall(r"export TEMPORAL_ADDRESS=(\S+)", dev.last_log_lines())
         fresh.environment["TEMPORAL_ADDRESS"] = address
         async with fresh.process("worker", ["python", "-m", "shop.worker"], project) as worker:
-            await until(lambda: "Polling" in worker.last_log_lines() or not worker.is_running)
+            await until(lambda: "Polling" in worker.last_log_lines() or not worker.is_running, within=BOOT)
             assert await _output(fresh, project, "4242", "lamp") == "completed: receipt for one lamp"
             ended = await _output(fresh, project, "0000", "lamp")
             assert ended == "compensated: card_declined, the bank declines the card"

@@ -16,7 +16,7 @@ import typer
 from .._errors import ConfigurationError
 from .exit_codes import run_main
 
-TEMPLATES = files(__package__) / "new_project"
+TEMPLATES = files("workers._cli") / "new_project"
 FILES = {
     ".gitignore": "gitignore.tpl",
     "README.md": "README.md.tpl",

@@ -6,7 +6,7 @@ from runpy import run_path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 METADATA = run_path(str(ROOT / "deploy" / "package_metadata.py"))
 LINKS = re.compile(r"\]\((?!https?:|#)[^)]+\)")
 CODE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
