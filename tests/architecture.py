@@ -44,6 +44,7 @@ LAYERS = {
         "_history",
         "_client",
         "operator",
+        "testing",
     ),
     "choreography": (
         "_errors",
@@ -65,6 +66,7 @@ LAYERS = {
         "_worker",
         "_histories",
         "_cli",
+        "_pytest",
     ),
 }
 """The packages inside a package from the lowest to the highest; each may only import lower ones."""
@@ -93,6 +95,12 @@ APART = {
         "workers._worker",
     ),
     "workers._cli": ("workers._telemetry",),
+    "workers._pytest": (
+        "workers._connections",
+        "workers._telemetry",
+        "workers._worker",
+        "workers._histories",
+    ),
     "examples.payment.services": ("examples.stack", "examples.demo"),
     "examples.order.services": ("examples.stack", "examples.demo"),
     "examples.compare.measurement": ("examples.compare.reporting",),
@@ -112,7 +120,7 @@ ONLY_IN = {
     "opentelemetry.exporter": ["workers/_telemetry/tracing.py", "tests/*"],
     "opentelemetry.sdk": ["workers/_telemetry/tracing.py", "tests/*"],
     "pydantic_settings": ["workers/_configuration/settings.py", "tests/*"],
-    "pytest": ["*/testing/*", "tests/*"],
+    "pytest": ["workers/_pytest/*", "tests/*"],
     "rich": ["workers/_cli/*", "examples/*", "benchmarks/*", "tests/*"],
     "sqlite3": ["choreography/*", "examples/*", "tests/*"],
     "temporalio.contrib.opentelemetry": ["workers/_telemetry/tracing.py", "tests/*"],

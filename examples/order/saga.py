@@ -26,7 +26,7 @@ THREE_TIMES = ActivityOptions(
 
 create = action(ops.create_order).compensated_by(ops.cancel_order)
 reserve = action(ops.reserve_stock, options=THREE_TIMES).compensated_by(ops.release_stock)
-screen = action(ops.screen_order).without_compensation(because="the screening changes nothing")
+screen = action(ops.screen_order).read_only()
 ship = action(ops.create_shipment)
 approve = action(ops.approve_order)
 tell = action(ops.tell_customer)

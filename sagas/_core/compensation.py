@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from .activity_policy import COMPENSATION_POLICY, ActivityPolicy
+from .effect_class import EffectClass
 from .ids import in_parent
 
 
@@ -86,6 +87,18 @@ class PendingCompensation(BaseModel):
     takes_result: bool = False
     task_queue: str | None = None
     policy: ActivityPolicy = COMPENSATION_POLICY
+
+
+class StepAfterCompensation(PendingCompensation):
+    """A step to run after all compensations, with the effect class of a read-only or irreversible step."""
+
+    effect: EffectClass | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_default(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Writes the effect class only where the step has a class."""
+        fields: dict[str, object] = serialize(self)
+        return {name: value for name, value in fields.items() if name != "effect" or value is not None}
 
 
 class ParallelCompensations(BaseModel):

@@ -31,6 +31,7 @@ class LedgerEntry:
     compensations: tuple[PlanItem, ...] = ()
     is_child: bool = False
     is_best_effort: bool = False
+    is_read_only: bool = False
     sections: tuple[SectionSpec, ...] = ()
     """The sections around the step, the outermost first."""
 
@@ -55,6 +56,8 @@ class Ledger:
     """The addresses of steps whose compensation is done or was resolved manually."""
     address_counts: dict[str, int] = field(default_factory=dict[str, int])
     """The number of addresses of each name."""
+    lost: set[str] = field(default_factory=set[str])
+    """The sections of alternatives that lost or failed: compensated in any case, also after the pivot."""
 
     def next_address(self, name: str) -> str:
         """Returns a new address for a step or child: `name`, then `name#2`, `name#3` and so on."""
@@ -68,15 +71,16 @@ class Ledger:
         *,
         is_child: bool = False,
         is_best_effort: bool = False,
+        is_read_only: bool = False,
         sections: tuple[SectionSpec, ...] = (),
     ) -> None:
         """Records that a step is about to start: from here on the action may have happened."""
-        compensations = () if compensation is None else (compensation,)
         self.entries[address] = LedgerEntry(
             address,
-            compensations=compensations,
+            compensations=() if compensation is None else (compensation,),
             is_child=is_child,
             is_best_effort=is_best_effort,
+            is_read_only=is_read_only,
             sections=sections,
         )
 
@@ -104,6 +108,14 @@ class Ledger:
         """Records that the effect of a step stays: the step is not compensated from here on."""
         self.entries[address] = replace(self.entries[address], compensations=())
 
+    def lose(self, section: str) -> None:
+        """Records that another alternative than the alternative of a section has won."""
+        self.lost.add(section)
+
+    def is_lost(self, sections: Iterable[SectionSpec]) -> bool:
+        """Whether a step in the sections belongs to a lost alternative."""
+        return bool(self.lost) and any(each.address in self.lost for each in sections)
+
     def mark_compensated(self, address: str) -> None:
         """Records that a compensation is done, or was resolved manually."""
         self.compensated.add(address)
@@ -112,9 +124,13 @@ class Ledger:
         """Returns the pending compensations, in the order of execution.
 
         Args:
-            is_past_pivot: Whether the pivot is done; past the pivot, no compensation is pending.
+            is_past_pivot: Whether the pivot is done; past the pivot, only the compensations of lost
+                alternatives are pending.
         """
-        return () if is_past_pivot else self._plan(self.entries.values(), 0, self.order)
+        entries = list(self.entries.values())
+        if is_past_pivot:
+            entries = [entry for entry in entries if self.is_lost(entry.sections)]
+        return self._plan(entries, 0, self.order)
 
     def plan_of(self, address: str) -> tuple[PlanItem, ...]:
         """Returns the pending compensations of one section, step or child, in the order of execution."""
@@ -139,13 +155,19 @@ class Ledger:
         """The children that ended without reporting pending compensations, or have not ended."""
         return tuple(e.address for e in self.entries.values() if e.is_child and e.outcome in IN_DOUBT)
 
-    def steps_in_doubt(self) -> tuple[str, ...]:
-        """The steps that may have left an effect although the saga has no result."""
+    def steps_in_doubt(self, *, with_read_only: bool = False) -> tuple[str, ...]:
+        """The steps that may have left an effect although the saga has no result.
+
+        Args:
+            with_read_only: Whether read-only steps count as well; read-only steps have no effect.
+        """
         return tuple(
             entry.address
             for entry in self.entries.values()
             if not entry.is_best_effort
+            and (with_read_only or not entry.is_read_only)
             and entry.address not in self.compensated
+            and not self.is_lost(entry.sections)
             and (entry.outcome in IN_DOUBT or (entry.outcome is Outcome.REJECTED and entry.compensations))
             and self._is_compensatable(entry)
         )

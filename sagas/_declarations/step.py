@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 from .._core.activity_policy import ACTION_POLICY, COMPENSATION_POLICY, ActivityPolicy
 from .._core.compensation import CompensationSpec
+from .._core.effect_class import EffectClass
 from .._errors import DefinitionError
 from .activity_function import ActivityFunction
 from .activity_options import ActivityOptions, policy_of
@@ -28,10 +29,10 @@ NO_DATA_ACCESS = DataAccess()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action(Generic[I, O]):
-    """An action, made by `action(...)`; together with a compensation, a `Step`.
+    """An action, made by `action(...)`; with an effect class, the action is a `Step`.
 
     A bare action is a pivot, a step after the pivot, a best-effort step or a step after the compensation. A
-    step before the pivot needs a compensation, or the reason for having none.
+    step before the pivot has an effect class: `compensated_by` or `read_only`.
     """
 
     name: str
@@ -58,18 +59,21 @@ class Action(Generic[I, O]):
         """
         return self._compensated_by(compensation, options, is_method=False)
 
-    def without_compensation(self, *, because: str) -> "Step[I, O]":
-        """The step of this action without a compensation.
+    def read_only(self) -> "Step[I, O]":
+        """The step of this action, which has no effect.
 
-        Args:
-            because: The reason for having no compensation.
-
-        Raises:
-            DefinitionError: The reason is empty.
+        A read-only step is never compensated, and never listed under the remaining effects. A saga may go on
+        after an unknown outcome of a read-only step, and complete.
         """
-        if not because.strip():
-            raise DefinitionError(f"step {self.name!r} has no compensation: because= must say why")
-        return Step(name=self.name, call=self.call, data=self.data, because=because)
+        return Step(name=self.name, call=self.call, data=self.data, effect=EffectClass.READ_ONLY)
+
+    def irreversible(self) -> "IrreversibleStep[I, O]":
+        """The step of this action, whose effect no compensation undoes.
+
+        An irreversible step is the pivot, comes after the pivot, is a best-effort step, or runs after the
+        compensation. Before the pivot, `Saga.step` refuses the step before the action is sent.
+        """
+        return IrreversibleStep(name=self.name, call=self.call, data=self.data)
 
     def _compensated_by(
         self,
@@ -115,13 +119,25 @@ class _MethodAction(Action[I, O], Generic[S, I, O]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step(Generic[I, O_co]):
-    """An action and its compensation, made by `action(...).compensated_by(...)`."""
+    """An action with an effect class, made by a method of the action, for example `compensated_by`."""
 
     name: str
     call: ActivitySpec
     data: DataAccess = NO_DATA_ACCESS
     compensation: CompensationSpec | None = None
-    because: str | None = None
+    effect: EffectClass = EffectClass.COMPENSATABLE
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the action has no effect."""
+        return self.effect is EffectClass.READ_ONLY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IrreversibleStep(Step[I, O_co], Generic[I, O_co]):
+    """An action whose effect no compensation undoes, made by `action(...).irreversible()`."""
+
+    effect: EffectClass = EffectClass.IRREVERSIBLE
 
 
 @overload

@@ -223,7 +223,7 @@ class RetryLoop:
             arguments=_sendable(pending),
             activity_id=f"{COMPENSATE}{pending.address}",
             summary=f"compensate: {words(pending.activity)}",
-            header=plain_header(Purpose.COMPENSATION, this.unit),
+            header=plain_header(Purpose.COMPENSATION, unit=this.unit),
         )
         with self.attempting(pending.address):
             timeout = worker_timeout(pending.policy, this.number, this.used)

@@ -104,11 +104,13 @@ def _view(record: SagaRecord) -> RunView:
         if isinstance(item, ChildRecord):
             ledger.start(address, is_child=True, sections=item.sections)
             if item.is_pivot:
+                ledger.lost.update(item.lost)
                 pivot = _end_pivot_child(ledger, record, item)
             else:
                 superseded |= _end_child(ledger, item)
         elif item[0].header.purpose is Purpose.PIVOT:
             ledger.start(address)
+            ledger.lost.update(item[0].header.lost)
             result = _manual_outcome(record, address) or outcome_of_attempts(item)
             pivot = result.outcome
             _end(ledger, address, result)
@@ -196,6 +198,7 @@ def _enter_step(
         address,
         spec.to_pending(address, message) if spec and not lifecycle.is_past_pivot else None,
         is_best_effort=purpose is Purpose.BEST_EFFORT,
+        is_read_only=first.header.is_read_only,
         sections=first.header.sections,
     )
     result = outcome_of_attempts(activities)

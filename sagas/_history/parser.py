@@ -14,7 +14,7 @@ from temporalio.exceptions import ActivityError, CancelledError
 from .._core.activity_outcome import ActivityOutcome
 from .._core.ids import address_of
 from .._core.outcome import Outcome
-from .._core.status import Status
+from .._core.status import ENDED, Status
 from .._errors import WireFormatError
 from .._wire.activity_header import HEADER, read_header
 from .._wire.child_saga import CHILD_MEMO
@@ -33,6 +33,7 @@ from .._wire.rescue import CHUNK_SIGNAL
 from .._wire.search_attribute import SAGA_STATUS
 from .closure import ClosureReader
 from .event_values import PayloadReader, event_time
+from .foreign_work import ForeignWorkReader
 from .saga_record import (
     ActivityRecord,
     ChildRecord,
@@ -89,6 +90,7 @@ class _Parser:
         self.record = record
         self._payloads = payloads
         self._closures = ClosureReader(payloads)
+        self._foreign_work = ForeignWorkReader(record.foreign_work)
         self._activities: dict[int, ActivityRecord] = {}
         self._started_event_ids: dict[int, int] = {}
         self._children: dict[int, ChildRecord] = {}
@@ -97,6 +99,7 @@ class _Parser:
 
     def read(self, event: HistoryEvent) -> None:
         """Reads an event; unrelated events have no effect."""
+        self._foreign_work.read(event)
         name = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_")
         if name.startswith("ACTIVITY_TASK_"):
             self._read_activity(name.removeprefix("ACTIVITY_TASK_"), event)
@@ -160,6 +163,8 @@ class _Parser:
         else:
             return
         self.record.set_status(status, event_time(event))
+        if status in ENDED:
+            self._foreign_work.end_saga(_task_of(event))
         verb, self._forwarded_verb = self._forwarded_verb, None
         if verb is not None and FORWARDED_VERBS[verb.entry.verb] == status:
             self.record.verbs.append(verb)
@@ -316,6 +321,7 @@ class _Parser:
             task_queue=None if task_queue == self.record.task_queue else task_queue,
             is_pivot=memo.is_pivot,
             sections=memo.sections,
+            lost=memo.lost,
         )
         self._children[event.event_id] = child
         self.record.scheduled.append(child)
@@ -345,6 +351,13 @@ def _initiated_event_id(event: HistoryEvent) -> int:
     """The id of the event that initiated the child of a later event."""
     initiated_event_id: int = getattr(event, event.WhichOneof("attributes") or "").initiated_event_id
     return initiated_event_id
+
+
+def _task_of(event: HistoryEvent) -> int:
+    """The id of the end of the workflow task that published a status."""
+    attributes = getattr(event, event.WhichOneof("attributes") or "")
+    task: int = attributes.workflow_task_completed_event_id
+    return task
 
 
 def _verb(name: str, request: object, at: datetime) -> VerbRecord:

@@ -38,9 +38,10 @@ class RemainingEffect(BaseModel):
     """An effect that would remain.
 
     Args:
-        address: The address of the step.
-        outcome: The outcome of the step: done, started or unknown.
-        reason: The operator and the reason of a skipped compensation, or the reason of a forgotten step; else
+        address: The address of the step, or the name of foreign work.
+        outcome: The outcome of the step: done, started or unknown. A read-only step has no effect.
+        reason: The operator and the reason of a skipped compensation, the reason of a forgotten step, or the
+            kind of foreign work; else
             empty.
     """
 
@@ -56,8 +57,8 @@ class Preview(BaseModel):
 
     Args:
         id: The id of the saga.
-        recovery_direction: `backward`, or `forward` where the pivot is done or in doubt: nothing would be
-            compensated then.
+        recovery_direction: `backward`, or `forward` where the pivot is done or in doubt: only the lost
+            alternatives are compensated then.
         compensations: The compensations that would run, the first to run first.
         remaining_effects: The remaining effects.
         has_completed: Whether the saga has completed, so that its effects are final.
@@ -97,7 +98,8 @@ class Preview(BaseModel):
         if self.root_id:
             return f"the saga is a completed child: see the preview of its root {self.root_id!r}"
         if self.recovery_direction is RecoveryDirection.FORWARD:
-            return "nothing would be compensated: the pivot is done or in doubt"
+            lost = "only lost alternatives are" if self.compensations else "nothing would be"
+            return f"{lost} compensated: the pivot is done or in doubt"
         if not self.compensations:
             return "no compensation is pending"
         count = len(self.compensations)
@@ -110,7 +112,7 @@ def build_preview(record: SagaRecord) -> Preview:
     """Builds the preview of a saga; children count where their records were read."""
     rebuilt = rebuild_saga(record)
     is_forward = rebuilt.direction is RecoveryDirection.FORWARD
-    plan = () if is_forward or record.has_completed else rebuilt.plan()
+    plan = () if record.has_completed else rebuilt.ledger.plan(is_past_pivot=is_forward)
     open_children = {} if is_forward else _open_children(record)
     of_children = tuple(_compensations_of(open_children))
     superseded = {each.address for each in flatten(rebuilt.superseded)}
@@ -168,7 +170,12 @@ def _planned(plan: tuple[PlanItem, ...], branch: str = "") -> Iterator[PlannedCo
 
 
 def _remaining_effects(record: SagaRecord, planned: Set[str] = frozenset()) -> Iterator[RemainingEffect]:
-    """The effects, done or in doubt, without a compensation, with the addresses of `record`."""
+    """The effects, done or in doubt, without a compensation, with the addresses of `record`.
+
+    Args:
+        record: The saga, with children and rescues.
+        planned: The addresses whose compensations are still to run.
+    """
     ledger, record = rebuild_saga(record).ledger, with_superseded_runs(record)
     skipped = {
         verb.entry.target: f"skipped by {verb.entry.by}: {verb.entry.because}"
@@ -180,13 +187,21 @@ def _remaining_effects(record: SagaRecord, planned: Set[str] = frozenset()) -> I
     reasons = forgotten | skipped
     compensated = (ledger.compensated - skipped.keys()) | planned
     for address, entry in ledger.entries.items():
-        if not entry.is_child and address not in compensated and entry.outcome in MAY_HAVE_HAPPENED:
+        has_effect = not (entry.is_child or entry.is_read_only) and entry.outcome in MAY_HAVE_HAPPENED
+        if has_effect and address not in compensated:
             yield RemainingEffect(address=address, outcome=entry.outcome, reason=reasons.get(address, ""))
     for child in record.children:
         for effect in _remaining_effects(child.record) if child.record else ():
             address = in_parent(child.address, effect.address)
             if address not in compensated:
-                yield effect.model_copy(update={"address": address})
+                # The parent runs the compensations of a completed child.
+                reason = effect.reason or reasons.get(address, "")
+                yield effect.model_copy(update={"address": address, "reason": reason})
     for activity in record.activities:
-        if activity.header.purpose is Purpose.AFTER_COMPENSATION and activity.is_done:
-            yield RemainingEffect(address=activity.address, outcome=Outcome.DONE)
+        is_after = activity.header.purpose is Purpose.AFTER_COMPENSATION and not activity.header.is_read_only
+        if is_after and activity.result.outcome in MAY_HAVE_HAPPENED:
+            yield RemainingEffect(address=activity.address, outcome=activity.result.outcome)
+    for work in record.foreign_work:
+        if work.outcome in MAY_HAVE_HAPPENED:
+            reason = f"foreign {work.kind.value}, which no saga compensates"
+            yield RemainingEffect(address=work.name, outcome=work.outcome, reason=reason)

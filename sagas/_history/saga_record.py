@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import NamedTuple
 
 from .._core.activity_outcome import ActivityOutcome
@@ -70,6 +71,8 @@ class ChildRecord:
     is_pivot: bool = False
     sections: tuple[SectionSpec, ...] = ()
     """The sections around the child, the outermost first."""
+    lost: tuple[str, ...] = ()
+    """For a pivot: the sections of the lost alternatives."""
     has_started: bool = False
     has_start_failed: bool = False
     """Whether the server did not start the child, because another workflow has the same id."""
@@ -78,6 +81,28 @@ class ChildRecord:
     """The child's own history; None if that was not read."""
     is_missing: bool = False
     """Whether the server has no workflow with the id of the child."""
+
+
+class ForeignKind(StrEnum):
+    """The kinds of work outside of a saga."""
+
+    ACTIVITY = "activity"
+    LOCAL_ACTIVITY = "local activity"
+    CHILD_WORKFLOW = "child workflow"
+    NEXUS_OPERATION = "Nexus operation"
+
+
+@dataclass(slots=True, kw_only=True)
+class ForeignRecord:
+    """Work of the workflow's own that ran while the saga was open; no compensation of the saga undoes it."""
+
+    name: str
+    """The type of the activity or workflow, or the name of the operation."""
+    kind: ForeignKind
+    started_at: datetime
+    ended_at: datetime | None = None
+    outcome: Outcome = Outcome.STARTED
+    """Done, started, unknown after a failure, or withdrawn for a child that was not started."""
 
 
 Scheduled = ActivityRecord | ChildRecord
@@ -133,6 +158,7 @@ class SagaRecord:
         started_at: The time of the first start in the history.
         chunks: The received chunks of a rescue workflow.
         scheduled: Activities and children, in the order of scheduling.
+        foreign_work: The work of the workflow's own while the saga was open, in the order of the start.
         continued_state: The state from the run before the last, where the workflow continued as new.
         last_run_index: The index in `scheduled` of the first item after the continued state.
         verbs: The executed verbs.
@@ -165,6 +191,7 @@ class SagaRecord:
     started_at: datetime | None = None
     chunks: list[object] = field(default_factory=list[object])
     scheduled: list[Scheduled] = field(default_factory=list[Scheduled])
+    foreign_work: list[ForeignRecord] = field(default_factory=list[ForeignRecord])
     continued_state: ContinuedState | None = None
     last_run_index: int = 0
     verbs: list[VerbRecord] = field(default_factory=list[VerbRecord])

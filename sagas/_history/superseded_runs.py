@@ -8,6 +8,7 @@ all runs: a repeated step is the same effect, and the latest answer of the parti
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import cast
 
 from .._core.compensation import PlanItem, flatten, select
@@ -143,7 +144,17 @@ def with_superseded_runs(record: SagaRecord) -> SagaRecord:
             scheduled.append(replace(item, superseded_run_id=run.run_id))
     verbs = [verb for each in (*record.superseded_runs, record) for verb in each.verbs]
     distinct = [verb for number, verb in enumerate(verbs) if verb not in verbs[:number]]
-    return replace(record, scheduled=sorted(scheduled, key=_scheduled_at), verbs=distinct)
+    foreign_work = {
+        (work.name, work.started_at): work
+        for run in (*record.superseded_runs, record)
+        for work in run.foreign_work
+    }
+    return replace(
+        record,
+        scheduled=sorted(scheduled, key=_scheduled_at),
+        verbs=distinct,
+        foreign_work=sorted(foreign_work.values(), key=attrgetter("started_at")),
+    )
 
 
 def _merge_entries(current: RunView, superseded: Sequence[RunView]) -> dict[str, tuple[LedgerEntry, RunView]]:

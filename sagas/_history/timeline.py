@@ -5,11 +5,14 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from .._core.effect_class import EffectClass
 from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._wire.operator_requests import AuditEntry
 from .closure import CloseStatus
 from .ledger_rebuild import RecoveryDirection
+from .preview import RemainingEffect
+from .saga_record import ForeignKind
 
 FOR_OPERATOR = "for-operator"
 UNTIL_UNPAUSED = "until-unpaused"
@@ -77,6 +80,8 @@ class StepLine(_Model):
         reason: The reason of a rejection or failure.
         compensations: The compensation of the step, or the compensations of a completed child.
         child: The timeline of a child.
+        effect: The effect class of a read-only or irreversible step; None for other steps, and in histories
+            without effect classes.
         superseded_run_id: The superseded run of the step; empty for a step of the current run.
         manual_resolution: The manual resolution; the outcome is then the operator's decision.
         sections: The addresses of the sections around the step, the outermost first.
@@ -93,9 +98,28 @@ class StepLine(_Model):
     reason: str = ""
     compensations: tuple[CompensationLine, ...] = ()
     child: "Timeline | None" = None
+    effect: EffectClass | None = None
     superseded_run_id: str = ""
     manual_resolution: ManualResolution | None = None
     sections: tuple[str, ...] = ()
+
+
+class ForeignLine(_Model):
+    """An activity, child workflow or Nexus operation of the workflow's own, while the saga was open.
+
+    Args:
+        name: The type of the activity or workflow, or the name of the operation.
+        kind: `activity`, `local activity`, `child workflow` or `Nexus operation`.
+        outcome: The outcome; unknown after a failure, withdrawn for a child that was not started.
+        started_at: The time of scheduling; for a local activity the time of the end.
+        ended_at: The time of the end.
+    """
+
+    name: str
+    kind: ForeignKind
+    outcome: Outcome
+    started_at: datetime
+    ended_at: datetime | None = None
 
 
 class TaskFailure(_Model):
@@ -148,6 +172,10 @@ class Timeline(_Model):
         code: The code of the failure of the workflow.
         reason: The reason of the failure.
         steps: The steps and children, in the order of their start.
+        foreign_work: The work that belongs to no saga, in the order of the start. A local activity before the
+            first step is not known.
+        remaining_effects: The effects that stay although the saga compensates or has ended; empty for a saga
+            that goes forward or has completed, and for a child.
         compensating_units: The addresses of the sections and single steps that the saga compensates while
             going forward.
         task_failure: The failure of the workflow code, which must be fixed before the saga can go on.
@@ -171,6 +199,8 @@ class Timeline(_Model):
     code: str = ""
     reason: str = ""
     steps: tuple[StepLine, ...] = ()
+    foreign_work: tuple[ForeignLine, ...] = ()
+    remaining_effects: tuple[RemainingEffect, ...] = ()
     compensating_units: tuple[str, ...] = ()
     task_failure: TaskFailure | None = None
     waits: tuple[PendingWait, ...] = ()

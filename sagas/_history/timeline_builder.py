@@ -1,6 +1,7 @@
 """Builds timelines from the records of sagas."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from operator import itemgetter
 
@@ -17,6 +18,7 @@ from .._wire.rescue import RESCUE_TYPE, RescueRequest
 from .._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT
 from .closure import CloseStatus, Closure
 from .ledger_rebuild import RebuiltSaga, RecoveryDirection, outcome_of_attempts, rebuild_saga
+from .preview import RemainingEffect, build_preview
 from .saga_record import (
     LEDGER_PURPOSES,
     ActivityRecord,
@@ -32,6 +34,7 @@ from .timeline import (
     CancelRequest,
     CompensationLine,
     CompensationState,
+    ForeignLine,
     PendingWait,
     StepLine,
     TaskFailure,
@@ -42,7 +45,8 @@ from .unresolved_children import unresolved_children
 
 def build_timeline(record: SagaRecord) -> Timeline:
     """Builds the timeline of a saga, including children and rescues."""
-    rebuilt, record = rebuild_saga(record), with_superseded_runs(record)
+    rebuilt, remaining = rebuild_saga(record), _remaining_effects(record)
+    record = with_superseded_runs(record)
     closure, failure = record.closure, record.task_failure
     status = published = _status_of(record, rebuilt)
     if failure and closure is None and not has_ended(published, is_child=bool(record.parent)):
@@ -60,6 +64,8 @@ def build_timeline(record: SagaRecord) -> Timeline:
         code=closure.code if closure else "",
         reason=closure.reason if closure else "",
         steps=tuple(_steps(record, rebuilt)),
+        foreign_work=tuple(ForeignLine.model_validate(asdict(work)) for work in record.foreign_work),
+        remaining_effects=remaining,
         compensating_units=_compensating_units(record) if closure is None else (),
         task_failure=TaskFailure(reason=failure.reason, since=failure.at, causes=failure.causes)
         if failure and closure is None
@@ -80,6 +86,16 @@ def _status_at(record: SagaRecord, status: str) -> datetime | None:
     if status == FAILING_CODE:
         return record.task_failure and record.task_failure.at
     return record.status_at if status == record.status else None
+
+
+def _remaining_effects(record: SagaRecord) -> tuple[RemainingEffect, ...]:
+    """The effects that stay; a saga that goes forward has a preview instead, and a child's root lists all."""
+    if record.parent or record.type == RESCUE_TYPE:
+        return ()
+    preview = build_preview(record)
+    is_backward = preview.recovery_direction is RecoveryDirection.BACKWARD and not preview.has_completed
+    has_left = preview.is_compensating or record.closure is not None
+    return preview.remaining_effects if is_backward and has_left else ()
 
 
 def _waits(record: SagaRecord, status: str, direction: RecoveryDirection) -> Iterator[PendingWait]:
@@ -184,6 +200,7 @@ def _step_line(record: SagaRecord, rebuilt: RebuiltSaga, activities: list[Activi
         activity=first.activity,
         started_at=first.scheduled_at,
         ended_at=last.ended_at,
+        effect=first.header.effect,
         attempts=sum(each.attempts for each in activities if each.header.purpose is not Purpose.PROBE),
         code=failure.code,
         reason=failure.reason,

@@ -20,6 +20,7 @@ from temporalio.worker import (
     StartActivityInput,
     StartChildWorkflowInput,
     StartLocalActivityInput,
+    StartNexusOperationInput,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
     WorkflowOutboundInterceptor,
@@ -32,7 +33,7 @@ from .._run.bugs import reported
 from .._run.context import RunContext, enter_context
 from .._run.status_details import render_details
 from .._temporal.handler_arguments import check_update_arguments, signal_mismatch
-from .._wire.activity_header import HEADER, event_groups_of
+from .._wire.activity_header import FOREIGN_MARK, FOREIGN_WORK, HEADER, event_groups_of
 from .._wire.child_saga import CHILD_MEMO, FOREIGN_WORK_MEMO, ChildMemo, ChildResult
 from .._wire.continued_state import CONTINUED_STATE_MEMO, ContinuedState
 from .._wire.failures import to_application_error, trimmed_cause
@@ -43,12 +44,15 @@ from .._workflow.saga import Saga
 from .handler_errors import absorb_signal_error, refuse_to_parent, update_error
 from .workflow_checks import (
     check_foreign_activity,
+    check_foreign_work,
     check_workflow_arguments,
     refuse_open_saga,
     refuse_oversized,
 )
 
 ModelT = TypeVar("ModelT", bound=StoredModel)
+InputT = TypeVar("InputT")
+OutputT = TypeVar("OutputT")
 
 
 class SagaInterceptor(Interceptor):
@@ -252,7 +256,7 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
             input.headers = {**input.headers, HEADER: header}
             input.event_groups = event_groups_of(input.activity_id)
             return super().start_activity(input)
-        context.has_foreign_work = True
+        input.headers = self._enter_foreign_work(input.activity, "activity", input.headers)
         if input.activity_id is not None:
             context.note_activity(input.activity_id, is_of_saga=False)
         if context.has_saga:
@@ -266,7 +270,7 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
         self,
         input: StartLocalActivityInput,  # noqa: A002 - Temporal's
     ) -> workflow.ActivityHandle[Any]:
-        self._inbound.context.has_foreign_work = True
+        self._enter_foreign_work(input.activity, "local activity", input.headers)
         return super().start_local_activity(input)
 
     async def start_child_workflow(
@@ -274,8 +278,31 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
         input: StartChildWorkflowInput,  # noqa: A002 - Temporal's
     ) -> workflow.ChildWorkflowHandle[Any, Any]:
         if CHILD_MEMO not in (input.memo or {}):
-            self._inbound.context.has_foreign_work = True
+            input.headers = self._enter_foreign_work(input.workflow, "child workflow", input.headers)
         return await super().start_child_workflow(input)
+
+    async def start_nexus_operation(
+        self,
+        input: StartNexusOperationInput[InputT, OutputT],  # noqa: A002 - Temporal's
+    ) -> workflow.NexusOperationHandle[OutputT]:
+        context = self._inbound.context
+        check_foreign_work(input.operation_name, "Nexus operation", context)
+        if context.lifecycle.is_open:
+            input.headers = {**(input.headers or {}), FOREIGN_WORK: "true"}
+        return await super().start_nexus_operation(input)
+
+    def _enter_foreign_work(
+        self, name: str, kind: str, headers: Mapping[str, Payload]
+    ) -> Mapping[str, Payload]:
+        """Refuses or records work outside of the saga, and returns the headers of the work.
+
+        Raises:
+            ApplicationError: The saga is open, and does not declare the work.
+        """
+        context = self._inbound.context
+        check_foreign_work(name, kind, context)
+        context.has_foreign_work = True
+        return {**headers, FOREIGN_WORK: FOREIGN_MARK} if context.lifecycle.is_open else headers
 
     def continue_as_new(self, input: ContinueAsNewInput) -> NoReturn:  # noqa: A002 - Temporal's
         context = self._inbound.context

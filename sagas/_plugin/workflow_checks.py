@@ -10,10 +10,38 @@ from .._errors import DefinitionError, RejectedError
 from .._execution.activity_call import encode_arguments
 from .._run.context import RunContext
 from .._temporal.handler_arguments import argument_mismatch
-from .._wire.failures import SAGA_REFUSED
+from .._wire.failures import SAGA_FOREIGN_ACTIVITY, SAGA_REFUSED
 
+FOREIGN_PATCH = "saga-foreign-activities"
+"""The patch of runs that refuse undeclared work outside of an open saga."""
 LARGEST_AT_ONCE = 2 * 1024 * 1024
 """The default limit of a Temporal server for one payload, in bytes."""
+
+
+def check_foreign_work(name: str, kind: str, context: RunContext) -> None:
+    """Refuses work that does not belong to the saga while the saga is open: no compensation would undo it.
+
+    A run that began undeclared work before the refusal existed goes on, and `show` and `preview` list the
+    work.
+
+    Args:
+        name: The type of the activity or workflow, or the name of the operation.
+        kind: An activity, local activity, child workflow or Nexus operation.
+        context: The workflow run.
+
+    Raises:
+        ApplicationError: The saga is open, and does not declare the name; nothing was sent.
+    """
+    if not context.lifecycle.is_open or name in context.declared_foreign_activities:
+        return
+    if workflow.patched(FOREIGN_PATCH):
+        raise ApplicationError(
+            f"{kind} {name!r} belongs to no step of the open saga, so no compensation would undo the effect: "
+            "use `saga.step` or `saga.child`, move the call out of the block, or declare read-only work: "
+            f"`Saga(foreign_activities={{{name!r}}})`",
+            type=SAGA_FOREIGN_ACTIVITY,
+            non_retryable=True,
+        )
 
 
 def check_foreign_activity(input: StartActivityInput, context: RunContext) -> None:  # noqa: A002 - Temporal's

@@ -57,6 +57,8 @@ class RunContext:
         default_factory=dict[str, "workflow.ActivityHandle[Any]"], init=False
     )
     """The activities outside of the saga, by activity id."""
+    declared_foreign_activities: frozenset[str] = field(default=frozenset[str](), init=False)
+    """The names of read-only work outside of the saga that may run while the saga is open."""
     _activity_owners: dict[str, bool] = field(default_factory=dict[str, bool], init=False)
     """The used activity ids, and whether a step of the saga used the id."""
 

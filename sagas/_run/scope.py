@@ -1,12 +1,17 @@
 """The state of one saga scope, as data shared by the parts of the scope."""
 
+import asyncio
 from dataclasses import dataclass, field
 
+from .._core.compensation import SectionSpec
 from .._core.ledger import Ledger
 from .._core.lifecycle import Lifecycle
 from .._wire.operator_requests import AuditEntry
 from .cancellation_shield import CancellationShield
 from .status_publisher import StatusPublisher
+
+SectionPath = tuple[SectionSpec, ...]
+"""The sections around a step, the outermost first."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,12 +31,19 @@ class Scope:
     publisher: StatusPublisher
     shield: CancellationShield
     audit_trail: list[AuditEntry] = field(default_factory=list[AuditEntry])
-    under_way: set[str] = field(default_factory=set[str])
-    """The addresses of forward steps and children that are under way."""
+    under_way: dict[str, SectionPath] = field(default_factory=dict[str, SectionPath])
+    """The forward steps, children, sections and compensations of units that are under way, each with the
+    sections around."""
+    lost_alternatives: list[asyncio.Task[None]] = field(default_factory=list["asyncio.Task[None]"])
+    """The tasks of alternatives that lost, each of which ends with the compensation of the alternative."""
     awaited_approvals: dict[str, str] = field(default_factory=dict[str, str])
     """The awaited approvals, each with the role that may approve."""
     reports: list[str] = field(default_factory=list[str])
     """Reports for people about late external events and external events without a wait."""
+
+    def is_busy(self) -> bool:
+        """Whether a step is under way, apart from the steps of lost alternatives."""
+        return any(not self.ledger.is_lost(sections) for sections in self.under_way.values())
 
     def publish(self, note: str = "") -> None:
         """Publishes the current status."""

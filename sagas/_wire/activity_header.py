@@ -12,6 +12,7 @@ from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
 from .._core.compensation import CompensationOrder, CompensationScope, CompensationSpec, SectionSpec
+from .._core.effect_class import EffectClass
 from .._core.ids import address_of
 from .._core.purpose import Purpose
 from .._declarations.step import Action, Step
@@ -19,6 +20,9 @@ from .stored_model import StoredModel
 
 HEADER = "saga"
 """The name of the header field."""
+FOREIGN_WORK = "saga-foreign"
+"""The name of the header field of work that belongs to no saga, and ran while a saga was open."""
+FOREIGN_MARK = Payload(metadata={"encoding": b"json/plain"}, data=b"true")
 
 
 class ActivityHeader(StoredModel):
@@ -30,7 +34,10 @@ class ActivityHeader(StoredModel):
         rejections: The error types that reject the action.
         scope: The scope of the saga.
         order: The order of the compensations of the saga.
+        effect: The effect class of a read-only or irreversible step. None for a step with a compensation, for
+            a bare action, and in histories that were recorded without effect classes.
         sections: The sections around the step, the outermost first.
+        lost: For a pivot: the sections of the lost alternatives, which are compensated in any case.
         unit: For a compensation while the saga goes forward: the address of the compensated section or step.
     """
 
@@ -40,7 +47,14 @@ class ActivityHeader(StoredModel):
     scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
     sections: tuple[SectionSpec, ...] = ()
+    lost: tuple[str, ...] = ()
     unit: str = ""
+    effect: EffectClass | None = None
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the activity has no effect."""
+        return self.effect is EffectClass.READ_ONLY
 
 
 @lru_cache(maxsize=4096)
@@ -50,6 +64,7 @@ def action_header(
     scope: CompensationScope,
     order: CompensationOrder,
     sections: tuple[SectionSpec, ...] = (),
+    lost: tuple[str, ...] = (),
 ) -> Payload:
     """The header of the activity of an action."""
     # After the pivot nothing is compensated.
@@ -63,15 +78,23 @@ def action_header(
             rejections=tuple(sorted(action.call.rejections)),
             scope=scope,
             order=order,
+            effect=effect_of(action),
             sections=sections,
+            lost=lost,
         )
     )
 
 
 @lru_cache(maxsize=64)
-def plain_header(purpose: Purpose, unit: str = "") -> Payload:
-    """The header of an activity with only a purpose, and the unit of a compensation."""
-    return _payload(ActivityHeader(purpose=purpose, unit=unit))
+def plain_header(purpose: Purpose, *, unit: str = "", effect: EffectClass | None = None) -> Payload:
+    """The header of an activity outside of the ledger, with the unit of a compensation."""
+    return _payload(ActivityHeader(purpose=purpose, unit=unit, effect=effect))
+
+
+def effect_of(action: Step[Any, Any] | Action[Any, Any]) -> EffectClass | None:
+    """The effect class for the header of an action; None for a bare action, and beside a compensation."""
+    effect = action.effect if isinstance(action, Step) else EffectClass.COMPENSATABLE
+    return None if effect is EffectClass.COMPENSATABLE else effect
 
 
 def read_header(payload: Payload) -> ActivityHeader:

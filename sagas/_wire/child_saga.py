@@ -38,11 +38,13 @@ class ChildMemo(StoredModel):
         parent_id: The workflow id of the parent.
         is_pivot: Whether the child is the pivot of the parent.
         sections: The sections of the parent around the child, the outermost first.
+        lost: For a pivot: the sections of the parent's lost alternatives, compensated in any case.
     """
 
     parent_id: str = ""
     is_pivot: bool = False
     sections: tuple[SectionSpec, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 def child_result_type(result: type[object]) -> type[ChildResult[Any]]:

@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from .._core.compensation import (
     CompensationOrder,
     CompensationScope,
-    PendingCompensation,
     PlanItem,
     SectionSpec,
+    StepAfterCompensation,
 )
 from .._core.ledger import Ledger, LedgerEntry
 from .._core.lifecycle import ManualResolution, Phase
@@ -36,6 +36,15 @@ class EntrySnapshot(BaseModel):
     is_child: bool = False
     is_best_effort: bool = False
     sections: tuple[SectionSpec, ...] = ()
+    is_read_only: bool = False
+
+    @model_serializer(mode="wrap")
+    def _leave_out_default(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Writes the class of read-only steps only."""
+        fields: dict[str, object] = serialize(self)
+        if not self.is_read_only:
+            del fields["is_read_only"]
+        return fields
 
 
 class LedgerSnapshot(BaseModel):
@@ -64,6 +73,7 @@ class LedgerSnapshot(BaseModel):
                     compensations=entry.compensations,
                     is_child=entry.is_child,
                     is_best_effort=entry.is_best_effort,
+                    is_read_only=entry.is_read_only,
                     sections=entry.sections,
                 )
                 for address, entry in ledger.entries.items()
@@ -84,6 +94,7 @@ class LedgerSnapshot(BaseModel):
                     compensations=each.compensations,
                     is_child=each.is_child,
                     is_best_effort=each.is_best_effort,
+                    is_read_only=each.is_read_only,
                     sections=each.sections,
                 )
                 for address, each in self.entries.items()
@@ -100,7 +111,7 @@ class ContinuedState(StoredModel):
     started_at: datetime | None = None
     published_status: Status | None = None
     """The status in the search attribute or the memo `SagaStatus`."""
-    after_compensation: tuple[PendingCompensation, ...] = ()
+    after_compensation: tuple[StepAfterCompensation, ...] = ()
     manual_resolutions: dict[str, ManualResolution] = Field(default_factory=dict[str, ManualResolution])
     audit_trail: tuple[AuditEntry, ...] = ()
     unconsumed_events: dict[str, list[Any]] = Field(default_factory=dict[str, list[Any]])

@@ -45,6 +45,9 @@ with the resolution of each address."""
 SAGA_FOREIGN_WORK = "SagaForeignWork"
 """The type of the application error of a child that failed after activities outside of the saga."""
 
+SAGA_FOREIGN_ACTIVITY = "SagaForeignActivity"
+"""The type of the application error of refused work that belongs to no step of an open saga."""
+
 _WITHOUT_PENDING = frozenset(
     {SAGA_FOREIGN_WORK, DefinitionError.wire_type, TooLateError.wire_type, WireFormatError.wire_type}
 )

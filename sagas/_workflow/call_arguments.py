@@ -1,6 +1,8 @@
 """Checks of the arguments of a saga's methods, for authors without a type checker."""
 
-from .._declarations.step import Action, Step
+from typing import Any
+
+from .._declarations.step import Action, IrreversibleStep, Step
 from .._errors import DefinitionError
 from .._messages.external_events import ExpectedEvent
 
@@ -21,27 +23,35 @@ def check_step(step: object) -> None:
         raise DefinitionError(f"a step is made by `action(...)`, not {step!r}")
 
 
-def check_has_compensation(step: object) -> None:
-    """Refuses a bare action before the pivot: the effect could not be compensated.
+def check_before_pivot(step: Step[Any, Any] | Action[Any, Any]) -> None:
+    """Refuses a step whose effect would stay although the saga compensates.
 
     Raises:
-        DefinitionError: The argument is an action without a compensation.
+        DefinitionError: The step is irreversible, or an action without an effect class.
     """
-    if isinstance(step, Action):
-        raise DefinitionError(
-            f"{step.name!r} is no step yet: give it `compensated_by(...)`, say with "
-            "`without_compensation(because=...)` why it needs none, or pass the pivot with it"
-        )
+    if isinstance(step, Step) and (step.is_read_only or step.compensation is not None):
+        return
+    kind = "is irreversible" if isinstance(step, IrreversibleStep) else "has no effect class"
+    raise DefinitionError(
+        f"{step.name!r} {kind}, and the saga is before the pivot: declare the action with "
+        "`compensated_by(...)` or `read_only()`, or pass the pivot with the action (`saga.pivot`); a step "
+        "whose failure or effect does not matter is a `saga.best_effort`"
+    )
 
 
-def check_action(action: object) -> None:
+def check_pivot(action: object) -> None:
     """Refuses an argument that cannot be the pivot.
 
     Raises:
-        DefinitionError: The argument is a step, or another object than an action.
+        DefinitionError: The argument is a compensatable or read-only step, or no action.
     """
+    if isinstance(action, IrreversibleStep):
+        return
     if isinstance(action, Step):
-        raise DefinitionError(f"{action.name!r} is a step, and a pivot is what `action(...)` alone returns")
+        raise DefinitionError(
+            f"{action.name!r} is {action.effect.value}, and a pivot is `action(...)` alone or "
+            "`action(...).irreversible()`"
+        )
     if not isinstance(action, Action):
         raise DefinitionError(f"a pivot is made by `action(...)`, not {action!r}")
 

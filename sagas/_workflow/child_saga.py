@@ -41,12 +41,14 @@ class Child:
         task_queue: The task queue of the child's workers; by default the parent's.
         is_pivot: Whether the child is the pivot of the parent.
         sections: The sections around the child, the outermost first.
+        lost: The sections of the parent's lost alternatives, for a pivot.
     """
 
     name: str
     task_queue: str | None = None
     is_pivot: bool = False
     sections: tuple[SectionSpec, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 class ChildCompensatedError(RejectedError):
@@ -127,7 +129,7 @@ async def _run_to_its_end(run: Callable[[Any, I], Awaitable[O]], message: RawVal
         result_type=RawValue,
         cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
         parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-        memo={CHILD_MEMO: ChildMemo(parent_id=workflow_id, is_pivot=child.is_pivot, sections=child.sections)},
+        memo={CHILD_MEMO: _memo(workflow_id, child)},
         static_summary=f"{child.name} of {workflow_id}",
     )
     # A cancel would end the wait for the start, and the parent would not wait for the child's compensations.
@@ -137,6 +139,10 @@ async def _run_to_its_end(run: Callable[[Any, I], Awaitable[O]], message: RawVal
         if workflow.cancellation_reason() is not None or current_shield().was_interrupted:
             open_children.cancel(handle)
         return await _result_of(handle)
+
+
+def _memo(parent_id: str, child: Child) -> ChildMemo:
+    return ChildMemo(parent_id=parent_id, is_pivot=child.is_pivot, sections=child.sections, lost=child.lost)
 
 
 async def _result_of(child: workflow.ChildWorkflowHandle[Any, RawValue]) -> RawValue:

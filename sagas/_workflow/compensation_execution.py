@@ -10,7 +10,7 @@ from temporalio import workflow
 from temporalio.converter import PayloadConverter
 from temporalio.exceptions import is_cancelled_exception
 
-from .._core.compensation import PendingCompensation
+from .._core.compensation import PendingCompensation, StepAfterCompensation
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._declarations.activity_spec import ActivitySpec
@@ -21,7 +21,7 @@ from .._execution.retry_loop import RetryLoop, words
 from .._run.open_children import OpenChildren
 from .._run.scope import Scope
 from .._temporal.message_content import is_same_content
-from .._wire.activity_header import plain_header
+from .._wire.activity_header import effect_of, plain_header
 from .._wire.failures import compensated, trimmed_cause
 
 LONGEST_WAIT_FOR_WORKER = timedelta(hours=1)
@@ -43,7 +43,7 @@ class CompensationExecution:
         scope: Scope,
         retry_loop: RetryLoop,
         open_children: OpenChildren,
-        after_compensation: Sequence[PendingCompensation],
+        after_compensation: Sequence[StepAfterCompensation],
     ) -> None:
         self._scope, self._retry_loop, self._open_children = scope, retry_loop, open_children
         self.after_compensation = list(after_compensation)
@@ -53,12 +53,13 @@ class CompensationExecution:
     def add_after_compensation(self, step: Step[Any, Any] | Action[Any, Any], message: object) -> None:
         """Adds a step to run after all compensations."""
         spec = step.call
-        added = PendingCompensation(
+        added = StepAfterCompensation(
             address=step.name,
             activity=spec.activity,
             arguments=(snapshot(message),),
             task_queue=spec.task_queue,
             policy=spec.policy,
+            effect=effect_of(step),
         )
         # A run that continues an earlier run executes the same lines of code again.
         converter = workflow.payload_converter()
@@ -110,7 +111,7 @@ class CompensationExecution:
             raise compensated(cause, resolutions) from trimmed_cause(cause)
         raise compensated(error, resolutions) from trimmed_cause(error)
 
-    async def _run_after_compensation(self, step: PendingCompensation) -> None:
+    async def _run_after_compensation(self, step: StepAfterCompensation) -> None:
         address = self._scope.ledger.next_address(step.address)
         call = ActivityCall(
             spec=ActivitySpec(
@@ -119,7 +120,7 @@ class CompensationExecution:
             arguments=step.arguments,
             activity_id=address,
             summary=words(step.address),
-            header=plain_header(Purpose.AFTER_COMPENSATION),
+            header=plain_header(Purpose.AFTER_COMPENSATION, effect=step.effect),
         )
         outcome = await run_attempts(call, worker_timeout=LONGEST_WAIT_FOR_WORKER)
         if outcome.outcome is not Outcome.DONE:

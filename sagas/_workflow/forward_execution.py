@@ -14,7 +14,7 @@ from .._core.lifecycle import Phase
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._declarations.names import check_name
-from .._declarations.step import Action, Step
+from .._declarations.step import Action, IrreversibleStep, Step
 from .._errors import (
     ChildOutcomeUnknownError,
     DefinitionError,
@@ -33,13 +33,16 @@ from .._wire.activity_header import action_header
 from .._wire.child_saga import ChildResult
 from .._wire.error_text import error_text
 from .._wire.failures import NO_WORKER
-from .call_arguments import check_has_compensation
+from .call_arguments import check_before_pivot
 from .child_saga import Child, ChildCompensatedError, result_type_of, run_child
 from .pivot import run_pivot
 from .unawaited_calls import UnawaitedCalls
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
+
+READ_ONLY_PATCH = "saga-read-only-outcome"
+"""The patch of sagas that complete although the outcome of a read-only step is unknown."""
 
 
 class ForwardExecution:
@@ -69,7 +72,7 @@ class ForwardExecution:
         await self._wait_for_pivot()
         is_past_pivot = self._scope.lifecycle.is_past_pivot
         if not is_past_pivot:
-            check_has_compensation(step)
+            check_before_pivot(step)
         result: O = await self._run_step(step, message, Purpose.RETRIABLE if is_past_pivot else Purpose.STEP)
         check_forward(self._scope)
         return result
@@ -86,7 +89,7 @@ class ForwardExecution:
         check_forward(self._scope)
         return result
 
-    async def pivot(self, action: Action[I, O], message: I) -> O:
+    async def pivot(self, action: Action[I, O] | IrreversibleStep[I, O], message: I) -> O:
         """Passes the pivot with an action."""
         self.refuse_in_section(f"the pivot {action.name!r} is passed outside of sections")
         await self.wait_for_other_steps()
@@ -113,7 +116,7 @@ class ForwardExecution:
         check_name("child", name)
         lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
         with self._pivot_under_way(name, is_child=True) as address:
-            child = Child(name=address, task_queue=task_queue, is_pivot=True)
+            child = Child(name=address, task_queue=task_queue, is_pivot=True, lost=self._lost(Purpose.PIVOT))
             try:
                 result = (await self._run_child(run, message, child)).result
             except ChildOutcomeUnknownError as error:
@@ -154,13 +157,21 @@ class ForwardExecution:
         return closed.result
 
     async def end(self) -> None:
-        """Waits for the steps of handlers and for the end of a hold.
+        """Waits for the steps of handlers, for lost alternatives and for the end of a hold.
 
         Raises:
             UnknownOutcomeError: The outcome of a step is unknown.
         """
         await self.wait_for_other_steps()
+        await self.wait_for_lost_alternatives()
         self._refuse_steps_in_doubt()
+
+    async def wait_for_lost_alternatives(self) -> None:
+        """Waits until every lost alternative is compensated."""
+        tasks = self._scope.lost_alternatives
+        while not all(task.done() for task in tasks):
+            await workflow.wait_condition(lambda: all(task.done() for task in tasks))
+            await wait_until_forward(self._scope)
 
     async def wait_for_other_steps(self) -> None:
         """Waits until the saga may go forward and no step of a handler is under way or waits to begin.
@@ -171,8 +182,8 @@ class ForwardExecution:
         if self._is_in_branch:
             return
         await self._unawaited.refuse()
-        while self._scope.under_way or self._waiting_steps:
-            await workflow.wait_condition(lambda: not (self._scope.under_way or self._waiting_steps))
+        while self._scope.is_busy() or self._waiting_steps:
+            await workflow.wait_condition(lambda: not (self._scope.is_busy() or self._waiting_steps))
             await wait_until_forward(self._scope)
 
     def refuse_in_branch(self, rule: str) -> None:
@@ -220,6 +231,7 @@ class ForwardExecution:
             address,
             compensation,
             is_best_effort=purpose is Purpose.BEST_EFFORT,
+            is_read_only=isinstance(step, Step) and step.is_read_only,
             sections=current_path(),
         )
         call = ActivityCall(
@@ -292,21 +304,31 @@ class ForwardExecution:
 
     @contextmanager
     def _under_way(self, address: str) -> Generator[None]:
-        self._scope.under_way.add(address)
+        self._scope.under_way[address] = current_path()
         try:
             yield
         finally:
-            self._scope.under_way.discard(address)
+            del self._scope.under_way[address]
 
     def _refuse_steps_in_doubt(self) -> None:
-        """Fails the saga if a step without a known result may have happened."""
-        in_doubt = self._scope.ledger.steps_in_doubt()
-        if in_doubt and not self._scope.lifecycle.is_past_pivot:
+        """Fails the saga if a step without a known result may have had an effect."""
+        ledger = self._scope.ledger
+        if self._scope.lifecycle.is_past_pivot:
+            return
+        in_doubt = ledger.steps_in_doubt()
+        if not in_doubt and (unknown := ledger.steps_in_doubt(with_read_only=True)):
+            # Open sagas from before the effect classes have compensated here.
+            in_doubt = () if workflow.patched(READ_ONLY_PATCH) else unknown
+        if in_doubt:
             raise UnknownOutcomeError(in_doubt[0], "the saga went on, and cannot complete with it")
 
     def _header(self, action: Step[Any, Any] | Action[Any, Any], purpose: Purpose) -> Payload:
         ledger = self._scope.ledger
-        return action_header(action, purpose, ledger.scope, ledger.order, current_path())
+        return action_header(action, purpose, ledger.scope, ledger.order, current_path(), self._lost(purpose))
+
+    def _lost(self, purpose: Purpose) -> tuple[str, ...]:
+        """The sections of lost alternatives, for the header of the pivot."""
+        return tuple(sorted(self._scope.ledger.lost)) if purpose is Purpose.PIVOT else ()
 
 
 def _pending(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar, overload
@@ -12,8 +13,8 @@ from temporalio.exceptions import ApplicationError, FailureError
 from .._core.activity_outcome import ActivityOutcome
 from .._core.compensation import CompensationOrder, CompensationScope, SectionSpec
 from .._declarations.names import check_name
-from .._declarations.option_checks import check_duration, check_positive_duration, check_text
-from .._declarations.step import Action, Step
+from .._declarations.option_checks import check_duration, check_names, check_positive_duration, check_text
+from .._declarations.step import Action, IrreversibleStep, Step
 from .._errors import DeadlineExceededError, DefinitionError, RejectedError, SagaError, wire_type_of
 from .._execution.activity_call import encode_arguments
 from .._execution.retry_loop import RetryLoop
@@ -29,9 +30,10 @@ from .._wire.error_text import error_text
 from .._wire.failures import SAGA_REFUSED, trimmed_cause
 from .._wire.reportable_error import reportable
 from .._wire.timer_summaries import DEADLINE
-from .call_arguments import check_action, check_expected, check_step, name_of_call
+from .call_arguments import check_expected, check_pivot, check_step, name_of_call
 from .compensation_execution import CompensationExecution
 from .continue_as_new import continue_as_new, restore_scope
+from .first_of import FirstOf
 from .forward_execution import ForwardExecution
 from .parallel import OnFailure, run_parallel
 from .section import Section
@@ -72,9 +74,14 @@ class Saga:
         order: Sequential compensation with the newest step first, or all compensations at once.
         timeout: The longest duration of the saga up to the pivot, or up to the end of a saga without a pivot.
             After the timeout the saga compensates as if the block had raised `DeadlineExceededError`.
+        foreign_activities: The names of activities, local activities, child workflows and Nexus operations
+            without the saga that may run inside the block: *read-only* ones, as no compensation undoes their
+            effects. Undeclared work is refused before the work is sent, with an `ApplicationError` of type
+            `SagaForeignActivity`: the saga compensates, or the sender of an update receives the refusal.
 
     Raises:
-        DefinitionError: `timeout` is not a timedelta above 0, or the saga is opened outside of `run`.
+        DefinitionError: `timeout` is not a timedelta above 0, `foreign_activities` is not a set of names, or
+            the saga is opened outside of `run`.
     """
 
     def __init__(
@@ -83,9 +90,11 @@ class Saga:
         scope: CompensationScope = CompensationScope.IN_DOUBT,
         order: CompensationOrder = CompensationOrder.REVERSE,
         timeout: timedelta | None = None,
+        foreign_activities: AbstractSet[str] = frozenset(),
     ) -> None:
         if timeout is not None:
             check_positive_duration("timeout", timeout)
+        self._foreign_activities = check_names("foreign_activities", foreign_activities)
         self._context = context = current_context()
         continued = context.continued or ContinuedState(ledger=LedgerSnapshot(scope=scope, order=order))
         self._scope = restore_scope(context, continued)
@@ -98,6 +107,7 @@ class Saga:
         self._approvals = Approvals(self._scope)
         self._updates = OperatorUpdates(context, self._scope, retry_loop, self._approvals)
         self._units = UnitCompensation(self._scope, retry_loop)
+        self._first_of = FirstOf(self._scope, self._units)
         self._forward = ForwardExecution(context, self._scope, retry_loop, self._unawaited)
         self._compensation = CompensationExecution(
             self._scope, retry_loop, context.open_children, continued.after_compensation
@@ -107,7 +117,7 @@ class Saga:
         _refuse_unsafe_start()
         context = self._context
         context.lifecycle.open()
-        context.scope = self._scope
+        context.scope, context.declared_foreign_activities = self._scope, self._foreign_activities
         self._forward.bind_main_task()
         if context.error_before_open is not None:
             self._scope.request_compensation(context.error_before_open)
@@ -124,15 +134,17 @@ class Saga:
         After the pivot, where steps are no longer compensated, the action is tried until the action is done.
 
         Args:
-            step: A step; after the pivot also a bare action.
+            step: Before the pivot, a step with a compensation or a read-only step; after the pivot any step,
+                or a bare action.
             message: The message of the action.
 
         Raises:
             RejectedError: The participant rejected the action; the action has no effect.
             UnknownOutcomeError: All attempts have failed, and the action may have happened. A saga that goes
                 on in spite of this error cannot complete: the error is raised again at the pivot, or at the
-                end of the block.
-            DefinitionError: The step is a bare action before the pivot.
+                end of the block. A read-only step has no effect, and does not prevent the completion.
+            DefinitionError: The step is irreversible or a bare action, and the saga is before the pivot. The
+                action was not sent.
         """
         return self._track("step", step, self._step(step, message))
 
@@ -142,21 +154,24 @@ class Saga:
         """Runs a step whose failure does not fail the saga; returns `None` when the step failed.
 
         Args:
-            step: A bare action, or a step with a compensation as usual.
+            step: A bare action, or a step of any effect class. The effect of an action without a
+                compensation stays when the saga compensates, and is listed under the remaining effects.
             message: The message of the action.
         """
         # In a separate line, or the result type of the action is inferred with `None`.
         call = self._best_effort(step, message)
         return self._track("best_effort", step, call)
 
-    def pivot(self, action: Action[I, O], message: I, /) -> Coroutine[object, None, O]:
+    def pivot(
+        self, action: Action[I, O] | IrreversibleStep[I, O], message: I, /
+    ) -> Coroutine[object, None, O]:
         """Passes the point of no return: once the action is done, the saga only goes forward.
 
         A cancel withdraws the action as long as no worker has begun the action. From then on the action is
         tried until the outcome is known; after `maximum_attempts` attempts the saga is stuck meanwhile.
 
         Args:
-            action: A bare action; a pivot has no compensation.
+            action: A bare action, or an irreversible step; a pivot has no compensation.
             message: The message of the action.
 
         Raises:
@@ -268,6 +283,40 @@ class Saga:
             Exception: The first failure.
         """
         return self._track("parallel", "", run_parallel(branches, self._scope, on_failure))
+
+    def first_of(
+        self,
+        *alternatives: Coroutine[object, None, T],
+        after: timedelta | None = None,
+        hedged: bool = False,
+    ) -> Coroutine[object, None, T]:
+        """Runs alternatives until the first answer, and returns the answer.
+
+        The next alternative starts when the current alternative fails, or has not answered `after` a time.
+        An overdue alternative is cancelled; with `hedged`, the overdue alternative goes on, and may still
+        win. Of several answers in one workflow task, the first in the history wins.
+
+        Each alternative is a section. Every other alternative than the winner is compensated in any case, and
+        in the background: the saga goes on at once, also past the pivot. The saga does not end before every
+        lost alternative is known and compensated, and is stuck while a compensation keeps failing.
+
+        Args:
+            alternatives: Calls without an await: steps, children, or coroutines of your own with several
+                steps; all return the same type.
+            after: The time after which the next alternative starts; by default only a failure starts the next
+                alternative. The last alternative has no time limit. Each alternative with a time limit costs
+                one timer.
+            hedged: Whether an overdue alternative may still win.
+
+        Raises:
+            Exception: The first failure, with the other failures as notes, if all alternatives have failed.
+            DefinitionError: An argument is not a coroutine, `after` is not a timedelta above 0, or the saga
+                is past the pivot.
+        """
+        if after is not None:
+            check_positive_duration("after", after)
+        call = self._first_of.run(alternatives, after, is_hedged=hedged)
+        return self._track("first_of", "", call)
 
     def section(
         self,
@@ -477,8 +526,8 @@ class Saga:
         check_step(step)
         return await self._forward.best_effort(step, message)
 
-    async def _pivot(self, action: Action[I, O], message: I) -> O:
-        check_action(action)
+    async def _pivot(self, action: Action[I, O] | IrreversibleStep[I, O], message: I) -> O:
+        check_pivot(action)
         return await self._forward.pivot(action, message)
 
     async def _wait_for(self, expected: ExpectedEvent[T], timeout: timedelta) -> T:
@@ -501,6 +550,7 @@ class Saga:
             raise SagaError("a saga does not continue as new in the handler of an update")
         self._forward.refuse_in_section("a saga continues as new between sections")
         await self._forward.wait_for_other_steps()
+        await self._forward.wait_for_lost_alternatives()
         self._forward.refuse_in_branch("a saga continues as new between steps")
         scope = self._scope
         continue_as_new(

@@ -50,7 +50,7 @@ class Section:
             )
         outer = current_section()
         self._section = OpenSection(path=(*(outer.path if outer else ()), self._spec), outer=outer)
-        self._scope.under_way.add(self.address)
+        self._scope.under_way[self.address] = self._section.path
         enter_section(self._section)
         if self._timeout is not None:
             self._owner = asyncio.current_task()
@@ -77,7 +77,7 @@ class Section:
                 await self._compensate(section, failure)
         finally:
             section.is_open = False
-            self._scope.under_way.discard(self.address)
+            del self._scope.under_way[self.address]
 
     async def compensate(self) -> None:
         """Compensates the completed section: the steps of the section, in the order of the section.

@@ -7,7 +7,7 @@ from .._errors import DefinitionError, TooLateError
 from .._execution.retry_loop import RetryLoop
 from .._run.cancellation_shield import run_uncancelled
 from .._run.forward_check import check_forward, wait_until_forward
-from .._run.scope import Scope
+from .._run.scope import Scope, SectionPath
 from .._wire.operator_requests import FORGOTTEN_MEMO, AuditEntry, ForgottenSteps
 
 
@@ -52,11 +52,11 @@ class UnitCompensation:
     async def run_uncancelled(self, unit: str) -> None:
         """Compensates a unit to the end, even if the workflow is cancelled meanwhile."""
         name = f"the compensation of {unit}"
-        self._scope.under_way.add(name)
+        self._scope.under_way[name] = self._sections_around(unit)
         try:
             await run_uncancelled(self._run(unit))
         finally:
-            self._scope.under_way.discard(name)
+            del self._scope.under_way[name]
 
     def is_under_way(self, unit: str) -> bool:
         """Whether a step of the unit is under way, also in another task of the workflow."""
@@ -91,6 +91,14 @@ class UnitCompensation:
         for child in self._unresolved_children(unit):
             await self._retry_loop.wait_for_child_resolution(child)
         self._scope.publish()
+
+    def _sections_around(self, unit: str) -> SectionPath:
+        """The sections around a unit; a section is in itself."""
+        ledger = self._scope.ledger
+        if unit in ledger.entries:
+            return ledger.entries[unit].sections
+        members = ledger.members(unit)
+        return members[0].sections if members else ()
 
     def _unresolved_children(self, section: str) -> tuple[str, ...]:
         ledger = self._scope.ledger

@@ -1,5 +1,6 @@
 """What operators need: a client with verbs, the models of its results, and their rendering as text."""
 
+from .._core.effect_class import EffectClass
 from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.status import Status
@@ -7,10 +8,12 @@ from .._errors import NoWorkerError, SagaNotFoundError, VerbRefusedError, WireFo
 from .._history.closure import CloseStatus
 from .._history.ledger_rebuild import RecoveryDirection
 from .._history.preview import PlannedCompensation, Preview, RemainingEffect
+from .._history.saga_record import ForeignKind
 from .._history.timeline import (
     CancelRequest,
     CompensationLine,
     CompensationState,
+    ForeignLine,
     PendingWait,
     StepLine,
     TaskFailure,
@@ -59,6 +62,9 @@ __all__ = [
     "CompensationLine",
     "CompensationState",
     "CompleteRequest",
+    "EffectClass",
+    "ForeignKind",
+    "ForeignLine",
     "ManualResolution",
     "NoWorkerError",
     "OperatorRequest",

@@ -6,9 +6,10 @@ from itertools import zip_longest
 from operator import itemgetter
 from textwrap import wrap
 
+from .._core.effect_class import EffectClass
 from .._core.status import Status
 from .._history.ledger_rebuild import RecoveryDirection
-from .._history.preview import Preview
+from .._history.preview import Preview, RemainingEffect
 from .._history.timeline import (
     FOR_OPERATOR,
     UNTIL_UNPAUSED,
@@ -49,17 +50,21 @@ def render_preview(preview: Preview, *, width: int = WIDTH) -> str:
         lines += ["", *_table(rows, width)]
     if any(each.branch for each in preview.compensations):
         lines += ["", "Branches run in parallel."]
-    if preview.remaining_effects:
-        lines += ["", "Remaining effects:"]
-        for effect in preview.remaining_effects:
-            reason = f": {effect.reason}" if effect.reason else ""
-            lines.append(f"{GAP}{effect.address} ({OUTCOMES[effect.outcome].lower()}){reason}")
+    lines += _remaining_effects(preview.remaining_effects)
     if preview.superseded_compensations:
         lines += ["", "From before a reset; only a rescue compensates these steps:"]
         lines += _table([(each.address, each.activity) for each in preview.superseded_compensations], width)
     for child in preview.unresolved_children:
         lines += ["", f"The compensations of child {child!r} are unknown, and come on top."]
     return _lines(lines, width)
+
+
+def _remaining_effects(effects: Sequence[RemainingEffect]) -> Iterator[str]:
+    if effects:
+        yield from ("", "Remaining effects:")
+    for effect in effects:
+        reason = f": {effect.reason}" if effect.reason else ""
+        yield f"{GAP}{effect.address} ({OUTCOMES[effect.outcome].lower()}){reason}"
 
 
 def render_list(sagas: Sequence[SagaSummary], *, width: int = WIDTH) -> str:
@@ -88,6 +93,9 @@ def _timeline(timeline: Timeline, width: int) -> Iterator[str]:
     if timeline.steps:
         yield ""
         yield from _steps(timeline, width)
+    if foreign_work := list(_foreign_work(timeline)):
+        yield from ("", "Foreign work, which no saga compensates:", *foreign_work)
+    yield from _remaining_effects(timeline.remaining_effects)
     if timeline.audit_trail or timeline.cancel_requests:
         yield ""
         yield from _audit_trail(timeline)
@@ -143,6 +151,15 @@ def _steps(timeline: Timeline, width: int) -> Iterator[str]:
             yield f"      {note}"
 
 
+def _foreign_work(timeline: Timeline, prefix: str = "") -> Iterator[str]:
+    """The foreign work of a saga and all children."""
+    for work in timeline.foreign_work:
+        yield f"{GAP}{prefix}{work.name} ({work.kind.value}): {OUTCOMES[work.outcome].lower()}"
+    for line in timeline.steps:
+        if line.child is not None:
+            yield from _foreign_work(line.child, f"{prefix}{line.address}/")
+
+
 def _rows(
     timeline: Timeline, since: datetime | None, indent: str
 ) -> Iterator[tuple[tuple[str, ...], list[str]]]:
@@ -153,8 +170,9 @@ def _rows(
 
 
 def _row(line: StepLine, since: datetime | None, indent: str) -> tuple[str, ...]:
-    section = "/".join((*line.sections, ""))
-    name = f"{section}{line.address}" + ("" if line.purpose == "step" else f" ({line.purpose})")
+    kinds = [line.purpose] if line.purpose != "step" else []
+    kinds += [line.effect.value] if line.effect is EffectClass.READ_ONLY else []
+    name = "/".join((*line.sections, line.address)) + (f" ({', '.join(kinds)})" if kinds else "")
     start = f"+{_duration(line.started_at - since)}" if since else ""
     duration = _duration(line.ended_at - line.started_at) if line.ended_at else ""
     states = ", ".join(dict.fromkeys(STATES[each.state] for each in line.compensations))

@@ -1,5 +1,6 @@
 """Records trips with every feature that the examples do not use."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,16 @@ class Trip:
     responses: tuple[tuple[str, Response], ...] = ()
     external_act: ExternalAct | None = None
     rescues: tuple[str, ...] = ()
+
+
+def takes(seconds: float) -> Response:
+    """The participant answers late."""
+
+    async def respond() -> object:
+        await asyncio.sleep(seconds)
+        return None
+
+    return respond
 
 
 async def terminate_and_rescue(harness: WorkerHarness, trip: Handle) -> None:
@@ -186,6 +197,12 @@ SECTIONS = {
         responses=(("cancel-flight", fails()),),
         external_act=retry,
     ),
+    "first-of": Trip(
+        SectionPlan(do=("car", "first-hotel,look?flight", "pay")), responses=(("look-around", rejects()),)
+    ),
+    "first-of-late": Trip(
+        SectionPlan(do=("first-0.2-car?flight", "pay")), responses=(("book-car", takes(1)),)
+    ),
     "step-compensated": Trip(
         SectionPlan(do=("flight", "hotel", "compensate-book-flight", "flight", "fail")),
         "FAILED",
@@ -195,7 +212,7 @@ SECTIONS = {
         SectionPlan(do=("flight", "hotel", "forget-book-flight", "fail")), "FAILED", "compensated"
     ),
 }
-"""Sagas with sections, with compensated steps and with forgotten steps."""
+"""Sagas with sections, alternatives, compensated steps and forgotten steps."""
 
 
 async def record(folder: Path, trips: Mapping[str, Trip] = TRIPS) -> None:

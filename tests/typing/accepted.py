@@ -18,6 +18,7 @@ from sagas import (
     CompensationScope,
     DataAccess,
     ExpectedEvent,
+    IrreversibleStep,
     OnFailure,
     Operation,
     ProbeResult,
@@ -136,7 +137,9 @@ mixed = action(reserve).compensated_by(RELEASE)
 method_mixed = action(Inventory.reserve).compensated_by(RELEASE)
 method_with_function = action(Inventory.reserve).compensated_by(release_knowing)
 bound_method = action(Inventory().reserve).compensated_by(Inventory().release_knowing)
-bare = action(RESERVE).without_compensation(because="it holds nothing")
+bare = action(RESERVE).read_only()
+final = action(RESERVE).irreversible()
+final_method = action(Inventory.reserve).irreversible()
 probed_operation = action(RESERVE, probe=FIND, options=replace(PATIENT, task_queue="inventory"))
 probed_function = action(reserve, probe=find, name="reserve-seat", rejections={"SoldOut"})
 probed_sync_function = action(reserve_sync, probe=find_sync)
@@ -175,6 +178,8 @@ assert_type(method_with_function, Step[Order, Reservation])
 assert_type(bound_method, Step[Order, Reservation])
 of_a_method: Action[Order, Reservation] = action(Inventory.reserve)
 assert_type(bare, Step[Order, Reservation])
+assert_type(final, IrreversibleStep[Order, Reservation])
+assert_type(final_method, IrreversibleStep[Order, Reservation])
 
 
 @workflow.defn
@@ -192,6 +197,10 @@ class OrderSaga:
             assert_type(await saga.step(of_operation, order), Reservation)
             assert_type(await saga.best_effort(bare, order), Reservation | None)
             assert_type(await saga.pivot(action(RESERVE), order), Reservation)
+            assert_type(await saga.pivot(final, order), Reservation)
+            assert_type(await saga.step(final, order), Reservation)
+            assert_type(await saga.best_effort(final, order), Reservation | None)
+            saga.after_compensation(final, order)
             assert_type(await saga.pivot(action(Inventory.reserve), order), Reservation)
             assert_type(await saga.step(action(RESERVE), order), Reservation)
             assert_type(await saga.step(action(Inventory.reserve), order), Reservation)

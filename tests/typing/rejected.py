@@ -117,7 +117,9 @@ action(Inventory.reserve).compensated_by(refund)  # no
 action(Inventory.reserve).compensated_by(REFUND)  # no
 action(Inventory.reserve).compensated_by(release_with_charge)  # no
 action(RESERVE).compensated_by()  # no
-action(RESERVE).without_compensation()  # no
+action(RESERVE).read_only("it reads")  # no
+action(RESERVE).irreversible().compensated_by(RELEASE)  # no
+action(RESERVE).read_only().compensated_by(RELEASE)  # no
 action(RESERVE, name="other")  # no
 of_operation.name = "other"  # no
 action(RESERVE, probe=RELEASE)  # no
@@ -177,6 +179,8 @@ async def use(saga: Saga, order: Order, payment: Payment) -> None:
     await saga.best_effort(action(RESERVE), payment)  # no
     await saga.best_effort(RESERVE, order)  # no
     await saga.pivot(of_operation, order)  # no
+    await saga.pivot(action(RESERVE).read_only(), order)  # no
+    await saga.pivot(action(RESERVE).irreversible(), payment)  # no
     await saga.pivot(action(RESERVE), payment)  # no
     await saga.child(PaymentSaga.run, order, name="payment")  # no
     await saga.child(PaymentSaga.run, payment)  # no

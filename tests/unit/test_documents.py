@@ -14,6 +14,7 @@ import activities
 import choreography
 import sagas
 import sagas.operator
+import sagas.testing
 import workers
 from examples.compare.__main__ import app as compare
 from examples.order.deployment import REACTIONS, SERVICES
@@ -26,7 +27,7 @@ from workers._configuration.settings import PREFIX, Settings
 ROOT = DOCS.parent
 PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *sorted(DOCS.glob("*.md")))}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-PACKAGES = (sagas, sagas.operator, activities, workers, choreography)
+PACKAGES = (sagas, sagas.operator, sagas.testing, activities, workers, choreography)
 UNNAMED = {"README.md": 2, "choreography.md": 1, "telemetry.md": 3}
 """The number of Python blocks without a module name; a test of the page runs each block."""
 

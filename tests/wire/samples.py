@@ -108,7 +108,9 @@ from sagas._core.compensation import (
     ParallelCompensations,
     PendingCompensation,
     SectionSpec,
+    StepAfterCompensation,
 )
+from sagas._core.effect_class import EffectClass
 from sagas._core.ledger import Ledger
 from sagas._core.lifecycle import Phase
 from sagas._core.outcome import Outcome
@@ -167,6 +169,8 @@ from sagas.operator import (
     CompensationLine,
     CompensationState,
     CompleteRequest,
+    ForeignKind,
+    ForeignLine,
     OperatorRequest,
     PendingWait,
     PlannedCompensation,
@@ -185,6 +189,7 @@ from sagas.operator import _rescue as rescuing
 from sagas.operator import _rescue_request as asking
 from sagas.operator import _rescue_reset as reset
 from sagas.operator import _saga_list as searching
+from sagas.testing import EffectState
 from tests.temporal.fixtures.section_saga import SectionSaga
 from tests.temporal.fixtures.trip_saga import TripSaga
 from workers import Settings, read_recordings
@@ -393,6 +398,7 @@ def ledger(phase: Phase = Phase.COMPENSATING) -> LedgerSnapshot:
         book.start(address, BARE.model_copy(update={"address": address}))
         book.fail(address, outcome)
     book.start(book.next_address("send-news"), is_best_effort=True)
+    book.start(book.next_address("check-credit"), is_read_only=True)
     book.start(book.next_address("payment"), is_child=True)
     book.complete_child("payment", (PARALLEL, RICH))
     book.start(book.next_address("trip"), is_child=True)
@@ -404,7 +410,12 @@ CONTINUED = ContinuedState(
     ledger=ledger(),
     started_at=WHEN,
     published_status=Status.COMPENSATING,
-    after_compensation=(BARE, RICH),
+    after_compensation=(
+        *(StepAfterCompensation.model_validate(dict(each)) for each in (BARE, RICH)),
+        StepAfterCompensation(
+            address="tell-customer", activity="tell", arguments=(), effect=EffectClass.READ_ONLY
+        ),
+    ),
     manual_resolutions={"payment:take-money": "completed-manually", "reserve-seat": "skipped"},
     audit_trail=(HOLD_ENTRY, DECIDED),
     unconsumed_events={"visa": [{"number": "v"}, "w"]},
@@ -515,11 +526,24 @@ def activity_headers() -> dict[str, Sample[Any]]:
     usual = as_header(action_header(PLAIN_STEP, Purpose.STEP, scope, order))
     whole = CompensationSpec(activity="give-back", takes_result=True, task_queue="bank", policy=PATIENT)
     header = ActivityHeader(purpose=Purpose.STEP, compensation=whole, rejections=("a", "b"))
+    classes = {
+        f"step, {step.effect.value}": as_header(action_header(step, Purpose.STEP, scope, order))
+        for step in (action(RESERVE).read_only(), action(RESERVE).irreversible())
+    }
+    after = as_header(plain_header(Purpose.AFTER_COMPENSATION, effect=EffectClass.READ_ONLY))
     section = SectionSpec(address="maple", order=CompensationOrder.PARALLEL)
     inside = ActivityHeader(purpose=Purpose.STEP, sections=(section,))
     unit = ActivityHeader(purpose=Purpose.COMPENSATION, unit="maple")
     units = {"in a section": as_payload(inside), "compensation of a section": as_payload(unit)}
-    return {**full, **plain, **units, "step, usual": usual, "with result": as_payload(header)}
+    return {
+        **full,
+        **plain,
+        **classes,
+        **units,
+        "step, usual": usual,
+        "with result": as_payload(header),
+        "after compensation, read-only": after,
+    }
 
 
 # --- orchestration: errors ------------------------------------------------------------------------------
@@ -737,6 +761,8 @@ ENUMS: dict[str, type[StrEnum]] = {
     "recovery direction": RecoveryDirection,
     "close status": CloseStatus,
     "failure kind": FailureKind,
+    "effect class": EffectClass,
+    "kind of foreign work": ForeignKind,
     "state of a compensation": CompensationState,
     "decision of a rescue": rescuing.RescueDecision,
     "listed status": ListedStatus,
@@ -1504,6 +1530,16 @@ def _timeline() -> Timeline:
         code="c",
         reason="r",
         steps=(_step_line(),),
+        foreign_work=(
+            ForeignLine(
+                name="send_mail",
+                kind=ForeignKind.LOCAL_ACTIVITY,
+                outcome=Outcome.DONE,
+                started_at=WHEN,
+                ended_at=LATER,
+            ),
+        ),
+        remaining_effects=(RemainingEffect(address="send-news", outcome=Outcome.UNKNOWN),),
         task_failure=TaskFailure(reason="a bug", since=WHEN),
         waits=(PendingWait(condition=NEXT_ATTEMPT, until=LATER),),
         audit_trail=(HOLD_ENTRY, DECIDED),
@@ -1574,5 +1610,6 @@ IN_PROCESS_ONLY: dict[type[object], str] = {
     fence_decision.Match: "says how two rows compare",
     fence_decision.FenceDecision: "says what the fence does next",
     Failpoint: "names moments at which a test kills a process",
+    EffectState: "says what scripted participants hold in a test",
 }
 """Models and enumerations that never leave their process, each with the reason."""

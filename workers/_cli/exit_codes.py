@@ -32,7 +32,7 @@ def run_main(main: Coroutine[object, object, int | None]) -> NoReturn:
     unexpected exceptions are printed with their traceback.
     """
     code = _run(main)
-    _wait_for_client_threads()
+    wait_for_client_threads()
     sys.exit(code)
 
 
@@ -63,7 +63,7 @@ def _print_error(error: Exception | str, code: int) -> int:
     return code
 
 
-def _wait_for_client_threads() -> None:
+def wait_for_client_threads() -> None:
     """Lets the threads of the Temporal client release their Python objects before the interpreter ends.
 
     See issue 300 of temporalio: objects that are released after the end of the interpreter abort the process

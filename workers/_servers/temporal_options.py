@@ -47,6 +47,18 @@ class TemporalOptions:
         """Creates options without any tuning, for measurements of the tuning."""
         return cls(pragmas={}, config={})
 
+    @classmethod
+    def for_tests(cls) -> Self:
+        """Creates options for a server of a test session: free ports, and workflows that skip time."""
+        config = {
+            **TUNED_CONFIG,
+            "frontend.WorkflowTimeSkippingEnabled": True,
+            # Each test has its own task queue: four partitions of each would cost a fifth of the time.
+            "matching.numTaskqueueReadPartitions": 1,
+            "matching.numTaskqueueWritePartitions": 1,
+        }
+        return cls(port=0, ui_port=0, config=config)
+
     def flags(self, database: Path, *, port: int, ui_port: int) -> list[str]:
         """Translates the options to flags of `temporal server start-dev`."""
         flags = ["--db-filename", str(database), "--ip", LOOPBACK, "--port", str(port)]

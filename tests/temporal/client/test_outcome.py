@@ -97,13 +97,13 @@ async def test_rejected_saga_has_code_reason_and_field(harness: WorkerHarness) -
     """The participant's words, and the effects without a compensation."""
     harness.participants.when("pay", rejects())
 
-    outcome = await execute(harness, "hotel", "look", "pay")
+    outcome = await execute(harness, "hotel", "best-effort-ticket", "pay")
 
     assert outcome == Compensated(
         "sold_out",
         reason="sold_out, sorry",
         field="seat",
-        remaining_effects=(RemainingEffect(address="look-around", outcome=Outcome.DONE),),
+        remaining_effects=(RemainingEffect(address="send-ticket", outcome=Outcome.DONE),),
     )
     assert described(outcome) == "sold out: sold_out, sorry"
     assert harness.participants.started[-1] == "cancel-hotel"

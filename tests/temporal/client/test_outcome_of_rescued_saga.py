@@ -61,13 +61,13 @@ async def is_waiting(
 
 async def test_terminated_saga_has_pending_compensations(harness: WorkerHarness) -> None:
     """The newest compensation comes first; effects without a compensation are separate."""
-    trip = await interrupted(harness, "hotel", "look", "flight", "wait", bookings=3)
+    trip = await interrupted(harness, "hotel", "best-effort-ticket", "flight", "wait", bookings=3)
 
     assert await trip.outcome() == CutOff(
         how="terminated",
         reason="by mistake",
         pending_compensations=(FLIGHT, HOTEL),
-        remaining_effects=(RemainingEffect(address="look-around", outcome=Outcome.DONE),),
+        remaining_effects=(RemainingEffect(address="send-ticket", outcome=Outcome.DONE),),
     )
 
 

@@ -59,6 +59,7 @@ class Bank:
         workflows = [
             *[self.guide["loan_saga"].LoanSaga, self.guide["loan_book"].BookSaga],
             self.guide["loan_section"].ProtectedLoanSaga,
+            self.guide["loan_offer"].OfferSaga,
             *[*children, *parents],
         ]
         async with Worker(
@@ -417,6 +418,28 @@ async def test_a_loan_without_an_insurer_goes_another_way(client: Client, guide:
         "reserve-funds#2",
         "pay-out",
     ]
+    await bank.replay(loan, saga)
+
+
+async def test_a_loan_is_insured_by_the_first_insurer_that_answers(client: Client, guide: Guide) -> None:
+    """The first insurer refuses, and the second insurer answers."""
+    refusals = 1
+
+    @activity.defn(name="insure_loan")
+    async def insure(loan: Any) -> str:
+        nonlocal refusals
+        refusals -= 1
+        if refusals == 0:
+            raise RejectedError("no_insurer", "the insurer does not take the loan")
+        return "policy-2"
+
+    bank = Bank(client, guide, f"loans-{uuid4().hex[:8]}", instead={"insure_loan": insure})
+    saga = guide["loan_offer"].OfferSaga
+    async with bank.open():
+        loan = await bank.lend(bank.loan("ada", 5_000), run=saga.run)
+
+        assert await bank.result(loan) == f"t-{loan.id.removeprefix('loan-')}, policy-2"
+    assert await bank.story(loan) == ["insure-loan", "insure-elsewhere", "pay-out"]
     await bank.replay(loan, saga)
 
 

@@ -270,7 +270,12 @@ async def test_preview_has_compensations_in_order_and_remaining_effects(
 ) -> None:
     """Nothing would be compensated once the pivot is done."""
     trip = await harness.start_trip(
-        "hotel", TripPlan(do=("car", "look")), "hotel|flight", "wait", "pay", "wait-ignoring-cancel"
+        "hotel",
+        TripPlan(do=("car", "best-effort-ticket")),
+        "hotel|flight",
+        "wait",
+        "pay",
+        "wait-ignoring-cancel",
     )
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, nth=3)
 
@@ -282,9 +287,9 @@ async def test_preview_has_compensations_in_order_and_remaining_effects(
     addresses = [each.address for each in before.compensations]
     assert sorted(addresses[:2]) == ["book-flight", "book-hotel#2"]
     assert addresses[2:] == ["leg:book-car", "book-hotel"]
-    assert [stay.address for stay in before.remaining_effects] == ["leg:look-around"]
+    assert [stay.address for stay in before.remaining_effects] == ["leg:send-ticket"]
     assert after.compensations == ()
-    assert {s.address for s in after.remaining_effects} == {*addresses, "leg:look-around", "pay"}
+    assert {s.address for s in after.remaining_effects} == {*addresses, "leg:send-ticket", "pay"}
     assert after.sentence == "nothing would be compensated: the saga has completed"
 
 
@@ -347,7 +352,7 @@ async def test_preview_has_the_compensations_of_an_open_child(
 ) -> None:
     """An open child compensates before its parent; its effects do not remain, and are not unknown."""
     night = TripPlan(do=("hotel", "wait"), name="night")
-    trip = await harness.start_trip("hotel", TripPlan(do=("car", "look", night)))
+    trip = await harness.start_trip("hotel", TripPlan(do=("car", "best-effort-ticket", night)))
     child = harness.child_of(trip, "leg")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
     await harness.wait_for_event(child, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
@@ -364,7 +369,7 @@ async def test_preview_has_the_compensations_of_an_open_child(
         "leg:book-car",
         "book-hotel",
     ]
-    assert [stay.address for stay in preview.remaining_effects] == ["leg:look-around"]
+    assert [stay.address for stay in preview.remaining_effects] == ["leg:send-ticket"]
     assert preview.unresolved_children == ()
     assert harness.participants.started[4:] == [each.activity for each in preview.compensations]
 
@@ -398,7 +403,7 @@ async def test_preview_of_a_completed_child_refers_to_the_root(
     harness: WorkerHarness, operator: SagaClient
 ) -> None:
     """The child's history does not have the compensations, which the parent runs."""
-    night = TripPlan(do=("hotel", "look"), name="night")
+    night = TripPlan(do=("hotel", "best-effort-ticket"), name="night")
     trip = await harness.start_trip(TripPlan(do=("car", night)), "wait")
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
     child = harness.child_of(harness.child_of(trip, "leg"), "night")
@@ -409,7 +414,7 @@ async def test_preview_of_a_completed_child_refers_to_the_root(
     assert preview.root_id == trip.id
     assert preview.sentence == f"the saga is a completed child: see the preview of its root {trip.id!r}"
     assert preview.compensations == ()
-    assert [stay.address for stay in preview.remaining_effects] == ["look-around"]
+    assert [stay.address for stay in preview.remaining_effects] == ["send-ticket"]
     assert [each.state for line in timeline.steps for each in line.compensations] == ["of-parent"]
     assert [each.address for each in of_root.compensations] == ["leg/night:book-hotel", "leg:book-car"]
     await trip.signal("go")

@@ -72,7 +72,7 @@ class ChargeSaga:
             Charge.model_validate(WRONG)
         if charge.way == "bug before the block":
             _misread_indirectly("in the cause of a bug")
-        async with Saga() as saga:
+        async with Saga(foreign_activities={"book-flight"}) as saga:
             saga.expect("paid", Charge)
             await saga.step(STEPS["hotel"], TripPlan(do=()))
             await self._misread(saga, charge.way)

@@ -31,9 +31,9 @@ UNAWAITED: dict[str, Call] = {
     "continue_as_new": lambda saga, plan: saga.continue_as_new(plan),
 }
 INVALID: dict[str, Call] = {
-    "'pay' is no step yet": lambda saga, plan: saga.step(PAY, plan),
+    "'pay' has no effect class": lambda saga, plan: saga.step(PAY, plan),
     "a step is made by `action(...)`, not <": lambda saga, plan: saga.step(print, plan),
-    "'book-flight' is a step, and a pivot is": lambda saga, plan: saga.pivot(FLIGHT, plan),
+    "'book-flight' is compensatable, and a pivot is": lambda saga, plan: saga.pivot(FLIGHT, plan),
     "a pivot is made by `action(...)`, not <": lambda saga, plan: saga.pivot(print, plan),
     "has returned, not for 'visa'": lambda saga, _: saga.wait_for("visa"),
     "timeout must be a timedelta, not 3": lambda saga, _: saga.wait_for(

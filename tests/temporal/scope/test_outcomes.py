@@ -287,7 +287,7 @@ async def test_step_before_the_pivot_refuses_an_action_without_a_compensation(ha
     """The effect of the action would stay when the saga compensates."""
     trip = await harness.start_trip("hotel", "bare-flight")
 
-    assert "'book-flight' is no step yet" in (await harness.wait_for_failure(trip)).message
+    assert "'book-flight' has no effect class" in (await harness.wait_for_failure(trip)).message
     assert (await harness.wait_for_ending(trip)).saga == "compensated"
     assert harness.participants.started == ["book-hotel", "cancel-hotel"]
 

@@ -4,7 +4,7 @@
 - P4: exactly the actions that may have happened are compensated (`expected_effects`).
 - P5: the step that started last is compensated first, unless the saga compensates in parallel; the
   compensations of a child keep the order of the child, and a section is one unit (`expected_plan`).
-- P6: a saga past the pivot compensates nothing (`expected_plan`).
+- P6: a saga past the pivot compensates only the steps of lost alternatives (`expected_plan`).
 - P8: a child with an unknown outcome may have pending compensations (`unresolved_children`).
 """
 
@@ -32,6 +32,9 @@ class StepKind(StrEnum):
     BEST_EFFORT = "best-effort"
     """A best effort whose compensation takes no result."""
     BARE = "step without compensation"
+    """A step of a history without effect classes."""
+    READ_ONLY = "read-only step"
+    """A step without an effect."""
     CHILD = "child"
     PIVOT = "pivot"
 
@@ -51,6 +54,8 @@ class ExpectedStep:
     """The pending compensations of a completed child."""
     path: Path = ()
     is_forgotten: bool = False
+    is_lost: bool = False
+    """Whether another alternative than the alternative of the step has won."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ def expected_effects(step: ExpectedStep, scope: CompensationScope) -> PlanShape:
     if step.kind is StepKind.CHILD:
         # A failed child has compensated by itself; the effects of an unresolved child are unknown.
         return step.pending if step.outcome is Outcome.DONE else ()
-    if step.kind in (StepKind.BARE, StepKind.PIVOT) or step.is_forgotten:
+    if step.kind in (StepKind.BARE, StepKind.READ_ONLY, StepKind.PIVOT) or step.is_forgotten:
         return ()
     counts_rejections = scope is CompensationScope.ATTEMPTED and step.outcome is Outcome.REJECTED
     return step.address if step.outcome in MAY_HAVE_HAPPENED or counts_rejections else ()
@@ -83,9 +88,8 @@ def expected_effects(step: ExpectedStep, scope: CompensationScope) -> PlanShape:
 
 def expected_plan(saga: SagaState, scope: CompensationScope, order: CompensationOrder) -> PlanShape:
     """P5 and P6: the plan of all compensations, done compensations included."""
-    if saga.is_past_pivot:
-        return ()
-    return _expected_units(saga.steps, (), scope, order)
+    steps = [step for step in saga.steps if step.is_lost] if saga.is_past_pivot else saga.steps
+    return _expected_units(steps, (), scope, order)
 
 
 def expected_plan_of(saga: SagaState, section: str, scope: CompensationScope) -> PlanShape:
@@ -138,15 +142,17 @@ def unresolved_children(saga: SagaState) -> tuple[str, ...]:
 def steps_in_doubt(saga: SagaState, scope: CompensationScope) -> tuple[str, ...]:
     """P2: the steps with a possible unexpected effect; a saga with a step in doubt cannot complete.
 
-    A best effort may end with any outcome. A rejection may leave an effect if the scope compensates rejected
-    actions and the action has a compensation. An open step is not known to be done. A compensated step has no
-    effect.
+    A best effort may end with any outcome, and a read-only step leaves no effect. A rejection may leave an
+    effect if the scope compensates rejected actions and the action has a compensation. An open step is not
+    known to be done. A compensated step has no effect, and a step of a lost alternative is compensated in any
+    case.
     """
     return tuple(
         step.address
         for step in saga.steps
-        if step.kind is not StepKind.BEST_EFFORT
+        if step.kind not in (StepKind.BEST_EFFORT, StepKind.READ_ONLY)
         and step.address not in saga.compensated
+        and not step.is_lost
         and (
             step.outcome in (Outcome.UNKNOWN, Outcome.STARTED)
             or (step.outcome is Outcome.REJECTED and expected_effects(step, scope) != ())

@@ -60,6 +60,7 @@ class CheckedState:
                 _compensation(address, kind),
                 is_child=kind is StepKind.CHILD,
                 is_best_effort=kind is StepKind.BEST_EFFORT,
+                is_read_only=kind is StepKind.READ_ONLY,
                 sections=tuple(SectionSpec(address=section, order=order) for section, order in path),
             )
         saga = replace(self.saga, steps=(*self.saga.steps, ExpectedStep(address, kind, path=path)))
@@ -108,12 +109,35 @@ class CheckedState:
         )
         return replace(self, saga=replace(self.saga, steps=steps), ledgers=ledgers)
 
+    def lose(self, section: str) -> "CheckedState":
+        """Records that the alternative of a section has lost."""
+        ledgers = self._copied_ledgers()
+        for ledger in ledgers:
+            ledger.lose(section)
+        steps = tuple(
+            replace(step, is_lost=step.is_lost or section in dict(step.path)) for step in self.saga.steps
+        )
+        return replace(self, saga=replace(self.saga, steps=steps), ledgers=ledgers)
+
+    def pass_pivot(self) -> "CheckedState":
+        """Starts and ends the pivot."""
+        names = (*self.names, "pay")
+        started = self.start("pay", StepKind.PIVOT)
+        return started.end(oracle.addresses(names)[-1], (DONE, ()))
+
     def _pass_pivot(self) -> "CheckedState":
         return replace(self, saga=replace(self.saga, is_past_pivot=True))
 
     def _copied_ledgers(self) -> tuple[Ledger, ...]:
         return tuple(
-            type(one)(one.scope, one.order, dict(one.entries), set(one.compensated), dict(one.address_counts))
+            type(one)(
+                one.scope,
+                one.order,
+                dict(one.entries),
+                set(one.compensated),
+                dict(one.address_counts),
+                set(one.lost),
+            )
             for one in self.ledgers
         )
 

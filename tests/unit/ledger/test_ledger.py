@@ -33,9 +33,10 @@ from .saga_enumeration import (
     sequential_states,
 )
 
-STEP, BARE, BEST_EFFORT, CHILD, PIVOT = (
+STEP, BARE, READ_ONLY, BEST_EFFORT, CHILD, PIVOT = (
     StepKind.STEP,
     StepKind.BARE,
+    StepKind.READ_ONLY,
     StepKind.BEST_EFFORT,
     StepKind.CHILD,
     StepKind.PIVOT,
@@ -69,15 +70,16 @@ def test_actions_that_may_have_happened_are_compensated_newest_first() -> None:
 
 
 def test_every_kind_of_step_may_follow_every_other_kind() -> None:
-    """Steps with and without a compensation, best efforts, and children with up to two effects."""
+    """Steps of every effect class, best efforts, and children with up to two effects."""
     kinds = {
         STEP: ALL_ENDINGS,
         BARE: REPORTED_ENDINGS,
+        READ_ONLY: REPORTED_ENDINGS,
         BEST_EFFORT: (*REPORTED_ENDINGS, STILL_OPEN),
         CHILD: child_endings("b", "a"),
     }
 
-    assert sum(map(check, sequential_states(initial_state(), kinds, 3))) == 4 * sum(19**n for n in range(4))
+    assert sum(map(check, sequential_states(initial_state(), kinds, 3))) == 4 * sum(22**n for n in range(4))
 
 
 def test_every_pair_of_steps_children_and_pivots_is_planned_as_promised() -> None:
@@ -85,12 +87,13 @@ def test_every_pair_of_steps_children_and_pivots_is_planned_as_promised() -> Non
     kinds = {
         STEP: ALL_ENDINGS,
         BARE: ALL_ENDINGS,
+        READ_ONLY: ALL_ENDINGS,
         BEST_EFFORT: ALL_ENDINGS,
         CHILD: child_endings("c", "b", "a"),
         PIVOT: PIVOT_ENDINGS,
     }
 
-    assert sum(map(check, sequential_states(initial_state(), kinds, 2))) == 4_084
+    assert sum(map(check, sequential_states(initial_state(), kinds, 2))) == 5_464
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,17 @@ def test_a_forgotten_step_is_in_no_plan() -> None:
             check_units(forgotten)
 
 
+def test_a_lost_alternative_is_compensated_past_the_pivot() -> None:
+    """P6: every other step stays; a lost step is in no doubt at the pivot."""
+    paths, endings = ((), MAPLE, OAK, INNER), (ENDINGS[0], ENDINGS[2], STILL_OPEN)
+    for state in sectioned_states(initial_state(), paths, endings, 2):
+        for section in ("maple", "oak", "inner"):
+            lost = state.lose(section)
+            check(lost)
+            check_units(lost)
+            check(lost.pass_pivot())
+
+
 def test_the_plan_of_an_unknown_unit_is_empty() -> None:
     """A section without steps has nothing to compensate."""
     assert Ledger().plan_of("maple") == ()

@@ -64,7 +64,9 @@ def test_timeline_of_a_stuck_saga_is_rendered() -> None:
         " cancel-flight (failing): too_late, sorry\n"
         " leg (child) done some some done\n"
         " book-car done 1 some some done\n"
-        " look-around done 1 some some\n"
+        " look-around done 1 some some\n\n"
+        "Remaining effects:\n"
+        " look-around (done)\n"
     )
 
 

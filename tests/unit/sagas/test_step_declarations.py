@@ -12,6 +12,7 @@ from sagas import (
     ActivityOptions,
     DataAccess,
     DefinitionError,
+    IrreversibleStep,
     Operation,
     ProbeResult,
     Step,
@@ -19,6 +20,7 @@ from sagas import (
 )
 from sagas._core.activity_policy import ActivityPolicy
 from sagas._core.compensation import PendingCompensation
+from sagas._core.effect_class import EffectClass
 
 
 @activity.defn
@@ -187,7 +189,7 @@ def test_data_of_a_step_is_declared_by_name() -> None:
 
     assert (bare.data.reads, bare.data.writes) == (frozenset({"plan"}), frozenset({"seats"}))
     assert bare.compensated_by(RELEASE).data == bare.data
-    assert bare.without_compensation(because="no money is involved").data == bare.data
+    assert bare.read_only().data == bare.irreversible().data == bare.data
     assert hash(bare)
 
 
@@ -327,11 +329,15 @@ def test_wrong_compensation_is_refused(wrong: Callable[..., Any]) -> None:
         action(book_seat).compensated_by(wrong)
 
 
-@pytest.mark.parametrize("because", ["", "  "])
-def test_missing_compensation_needs_a_reason(because: str) -> None:
-    """A compensation is not forgotten by accident."""
-    with pytest.raises(DefinitionError, match="because= must say why"):
-        action(book_seat).without_compensation(because=because)
+def test_every_step_has_an_effect_class() -> None:
+    """A bare action has none yet."""
+    seat = action(book_seat)
+    steps = [seat.compensated_by(cancel_seat), seat.read_only(), seat.irreversible()]
+
+    assert [step.effect for step in steps] == list(EffectClass)
+    assert [isinstance(step, IrreversibleStep) for step in steps] == [False, False, True]
+    assert [step.compensation is None for step in steps] == [False, True, True]
+    assert not hasattr(seat, "effect")
 
 
 def test_steps_are_values() -> None:

@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 from itertools import product
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from temporalio.common import Priority, RetryPolicy
 from sagas import ActivityOptions, CompensationOrder, CompensationScope, Operation, Step, action
 from sagas._core.activity_policy import ActivityPolicy
 from sagas._core.compensation import CompensationSpec, PendingCompensation
+from sagas._core.effect_class import EffectClass
 from sagas._core.purpose import Purpose
 from sagas._errors import WireFormatError
 from sagas._wire.activity_header import ActivityHeader, action_header, plain_header, read_header
@@ -57,7 +59,7 @@ RESERVED = action(RESERVE).compensated_by(
     ),
 )
 KNOWING = action(book_seat).compensated_by(release_seat)
-BARE = action(RESERVE).without_compensation(because="the secret is that a seat costs nothing")
+READING, FINAL = action(RESERVE).read_only(), action(RESERVE).irreversible()
 
 
 @pytest.mark.parametrize(
@@ -93,15 +95,34 @@ def test_compensation_with_the_result_is_marked() -> None:
     assert header.compensation == CompensationSpec(activity="release_seat", takes_result=True)
 
 
-@pytest.mark.parametrize("what", [BARE, action(RESERVE)], ids=["a step", "a pivot"])
-def test_header_without_a_compensation(what: Step[str, int]) -> None:
-    """The reason for having none stays in the code."""
-    header = read_header(action_header(what, Purpose.STEP, IN_DOUBT, REVERSE))
+@pytest.mark.parametrize(
+    ("what", "effect"),
+    [
+        (READING, EffectClass.READ_ONLY),
+        (FINAL, EffectClass.IRREVERSIBLE),
+        (action(RESERVE), None),
+        (KNOWING, None),
+    ],
+    ids=["read-only", "irreversible", "a bare action", "a compensation is the class"],
+)
+def test_header_has_the_effect_class_where_no_compensation_says_it(
+    what: Step[Any, int], effect: EffectClass | None
+) -> None:
+    """The field is left out by default: the header of a compensatable step has the size of before."""
+    written = action_header(what, Purpose.STEP, IN_DOUBT, REVERSE)
 
-    assert header == ActivityHeader(purpose=Purpose.STEP, rejections=("closed", "sold_out", "too_young"))
+    assert read_header(written).effect is effect
+    assert (b"effect" in written.data) is (effect is not None)
 
 
-@pytest.mark.parametrize("what", [RESERVED, KNOWING, BARE])
+def test_plain_header_has_the_effect_class_of_a_step_after_compensation() -> None:
+    """A read-only step after the compensation leaves no effect."""
+    header = read_header(plain_header(Purpose.AFTER_COMPENSATION, effect=EffectClass.READ_ONLY))
+
+    assert header.is_read_only
+
+
+@pytest.mark.parametrize("what", [RESERVED, KNOWING, READING, FINAL])
 def test_header_has_no_business_data(what: Step[str, int]) -> None:
     """P17: names and policies only, and no text for people."""
     header = read_header(action_header(what, Purpose.STEP, IN_DOUBT, REVERSE))
@@ -114,7 +135,9 @@ def test_header_has_no_business_data(what: Step[str, int]) -> None:
         "scope",
         "order",
         "sections",
+        "lost",
         "unit",
+        "effect",
     }
     assert set(CompensationSpec.model_fields) == {"activity", "takes_result", "task_queue", "policy"}
     assert "secret" not in header.model_dump_json()

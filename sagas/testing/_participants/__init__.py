@@ -1,0 +1,1 @@
+"""Scripted participants: responses, samples of results, and the book of effects."""
