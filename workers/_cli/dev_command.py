@@ -96,7 +96,7 @@ async def _serve(servers: Sequence[Server]) -> None:
             for error in filter(None, reversed(results)):
                 raise error
             lines = (line for server in reversed(servers) for line in (*_summary(server), *_ports(server)))
-            typer.echo("\n".join(lines))
+            typer.echo("\n".join((*lines, *_exports(servers))))
             typer.echo("Ready. Press Ctrl-C to stop; all data is kept.")
             await _watch(servers, stop)
         typer.echo("Stopped.")
@@ -120,8 +120,6 @@ def _summary(server: Server) -> list[str]:
             f"Web UI     {server.ui_url}",
             f"  data     {server.folder}",
             f"  log      {server.log}",
-            "For your programs, in other terminals:",
-            f"  export TEMPORAL_ADDRESS={server.address}",
         ]
     return [
         f"RabbitMQ   {remove_password(server.url)}",
@@ -138,4 +136,14 @@ def _ports(server: Server) -> list[str]:
             for wanted, port in server.replaced_ports.items()
         ),
         *([f"To try again, delete {server.ports_file}"] if server.replaced_ports else []),
+    ]
+
+
+def _exports(servers: Sequence[Server]) -> list[str]:
+    """The variable for programs that connect without `workers.connect`."""
+    addresses = [server.address for server in servers if isinstance(server, EmbeddedTemporal)]
+    return [
+        line
+        for address in addresses
+        for line in ("For your programs, in other terminals:", f"  export TEMPORAL_ADDRESS={address}")
     ]
