@@ -111,7 +111,7 @@ async def test_a_user_without_the_repository_gets_a_running_saga(
     assert "Created shop/" in fresh.run("sagas", "new", "shop")
     project = fresh.folder / "shop"
     fresh.run("python", *PIP, "install", "--editable", ".[dev]", cwd=project)
-    assert "2 passed" in fresh.run("pytest", "-q", "-W", "error", cwd=project)
+    assert "3 passed" in fresh.run("pytest", "-q", "-W", "error", cwd=project)
     for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]):
         fresh.run(*command, cwd=project)
     assert "No module named" not in await _run_the_saga(fresh, project)

@@ -4,7 +4,7 @@ An order is paid and its stock is reserved, or neither: a saga on Temporal.
 
 ```
 pip install --editable ".[dev]"
-pytest                        # runs the sagas on a Temporal server of the test
+pytest                        # runs the saga on a Temporal server of the tests
 ```
 
 In a terminal each:
@@ -25,4 +25,4 @@ releases the stock.
 | `$package/worker.py` | the worker |
 | `$package/__main__.py` | starts one saga |
 | `$package/client.py` | the connection to Temporal |
-| `tests/test_saga.py` | the saga on a real server, completed and compensated |
+| `tests/test_saga.py` | the saga on a real server, with scripted participants |

@@ -1,44 +1,35 @@
-"""The order saga on a real Temporal server: completed, and compensated."""
+"""The order saga on a real Temporal server, with scripted participants."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-from sagas import Compensated, Completed, SagaPlugin, execute_saga
+from sagas import Compensated, Completed
+from sagas.testing import fails, loses_reply, rejects, run_saga
 from temporalio.client import Client
-from temporalio.worker import Worker
-from workers import EmbeddedTemporal, TemporalOptions
 
-from $package.saga import ACTIVITIES, TASK_QUEUE, Order, OrderSaga
+from $package.saga import Order, OrderSaga, payment, stock
 
-
-@pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Client]:
-    """A client of a server of the test, and a worker."""
-    options = TemporalOptions(port=0, ui_port=0)
-    async with EmbeddedTemporal(tmp_path, options=options) as server:
-        client = await Client.connect(server.address, plugins=[SagaPlugin()])
-        async with Worker(
-            client,
-            task_queue=TASK_QUEUE,
-            workflows=[OrderSaga],
-            activities=ACTIVITIES,
-        ):
-            yield client
+ORDER = Order(item="lamp", card="4242")
 
 
-async def test_an_order_is_paid(client: Client) -> None:
-    order = Order(item="lamp", card="4242")
-    outcome = await execute_saga(
-        client, OrderSaga.run, order, id="paid", task_queue=TASK_QUEUE
+async def test_an_order_is_paid(saga_client: Client) -> None:
+    run = await run_saga(OrderSaga.run, ORDER, client=saga_client)
+
+    run.assert_outcome(Completed)
+    run.assert_trace("reserve-stock", "charge-card")
+
+
+async def test_a_declined_card_releases_the_stock(saga_client: Client) -> None:
+    steps = {payment: rejects("card_declined")}
+    run = await run_saga(OrderSaga.run, ORDER, client=saga_client, steps=steps)
+
+    run.assert_outcome(Compensated, code="card_declined")
+    run.assert_trace(
+        "reserve-stock", "charge-card rejected", "compensate reserve-stock"
     )
-    assert outcome == Completed("receipt for one lamp")
+    run.assert_remaining_effects()
 
 
-async def test_a_declined_card_releases_the_stock(client: Client) -> None:
-    order = Order(item="lamp", card="0000")
-    outcome = await execute_saga(
-        client, OrderSaga.run, order, id="declined", task_queue=TASK_QUEUE
-    )
-    assert isinstance(outcome, Compensated)
-    assert outcome.code == "card_declined"
+async def test_a_lost_reply_has_one_effect(saga_client: Client) -> None:
+    steps = {stock: [loses_reply()], payment: [fails()]}
+    run = await run_saga(OrderSaga.run, ORDER, client=saga_client, steps=steps)
+
+    run.assert_outcome(Completed)
+    run.assert_remaining_effects("reserve-stock", "charge-card")
