@@ -1,4 +1,4 @@
-"""The exit of a process with a worker: the threads of Temporal's client must release their Python objects."""
+"""The exit of a process with a client: the threads of Temporal's client must release their Python objects."""
 
 import atexit
 import gc
@@ -6,14 +6,14 @@ import time
 from datetime import timedelta
 
 EXIT_DELAY = timedelta(milliseconds=300)
-"""Measured: without the delay, a third of the short processes with a worker abort at their exit."""
+"""Measured: without the delay, a third of the short processes abort at their exit."""
 
 
 def delay_exit() -> None:
     """Delays the exit of the interpreter by `EXIT_DELAY`; a second call has no effect.
 
     See issue 300 of temporalio: objects that are released after the end of the interpreter abort the process
-    with exit code 134, after everything else has succeeded.
+    with exit code 134 or by SIGSEGV, after everything else has succeeded.
     """
     atexit.unregister(_wait)
     atexit.register(_wait)

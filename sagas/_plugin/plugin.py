@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from pydantic import ValidationError
-from temporalio.client import WorkflowHistory
+from temporalio.client import ClientConfig, WorkflowHistory
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import (
     DataConverter,
@@ -78,6 +78,11 @@ class SagaPlugin(SimplePlugin):
             workflow_runner=with_sagas,
             workflow_failure_exception_types=[ValidationError],
         )
+
+    def configure_client(self, config: ClientConfig) -> ClientConfig:
+        """Configures a client for sagas."""
+        delay_exit()
+        return super().configure_client(config)
 
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
         """Configures a worker for sagas, unless the worker inherits the plugin from the client.

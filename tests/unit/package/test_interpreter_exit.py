@@ -1,7 +1,9 @@
-"""A process with a worker exits after the threads of Temporal's client; no server is needed."""
+"""A process with a client or a worker exits after the threads of Temporal's client; no server is needed."""
 
 import subprocess
 import sys
+
+import pytest
 
 PROGRAM = """
 import asyncio, threading, time
@@ -15,17 +17,24 @@ def release_after_main():
     print("released", flush=True)
 
 async def main():
-    client = await Client.connect("localhost:1", lazy=True)
-    for _ in range(2):
-        SagaPlugin().configure_worker(WorkerConfig(client=client, workflows=[]))
+    %s
 
 threading.Thread(target=release_after_main, daemon=True).start()
 asyncio.run(main())
 """
 
 
-def test_threads_may_release_their_objects_after_the_main_function() -> None:
-    """Without the delay, a third of the short processes with a worker abort with exit code 134."""
-    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+CLIENT = 'await Client.connect("localhost:1", lazy=True, plugins=[SagaPlugin(), SagaPlugin()])'
+WORKER = """client = await Client.connect("localhost:1", lazy=True)
+    for _ in range(2):
+        SagaPlugin().configure_worker(WorkerConfig(client=client, workflows=[]))"""
+
+
+@pytest.mark.parametrize("main", [CLIENT, WORKER], ids=["client", "worker"])
+def test_threads_may_release_their_objects_after_the_main_function(main: str) -> None:
+    """Without the delay, a third of the short processes abort with 134 or SIGSEGV."""
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM % main], capture_output=True, text=True, check=False
+    )
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "released\n", "")
