@@ -52,6 +52,27 @@ class Compensated:
     remaining_effects: tuple[RemainingEffect, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedStep:
+    """A step or child that an operator resolved manually, and the failure that made the saga stuck.
+
+    Args:
+        address: The address of the step.
+        resolution: The decision of the operator.
+        by: The operator; empty if the server no longer keeps the history with the verb.
+        because: The reason of the operator.
+        code: The code of the last failure of the compensation, the pivot or the later step; may be empty.
+        reason: The reason of that failure.
+    """
+
+    address: str
+    resolution: ManualResolution
+    by: str = ""
+    because: str = ""
+    code: str = ""
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Settled(Generic[T_co]):
     """The saga ended, and a person resolved at least one step manually.
@@ -67,6 +88,7 @@ class Settled(Generic[T_co]):
         rescue_id: As in `Compensated`.
         remaining_effects: As in `Compensated`, with the effects of skipped compensations; empty for a saga
             that completed.
+        resolved_steps: Each manually resolved step with the operator, and with the failure of the step.
     """
 
     result: T_co | None = None
@@ -79,6 +101,7 @@ class Settled(Generic[T_co]):
     is_cancelled: bool = False
     rescue_id: str | None = None
     remaining_effects: tuple[RemainingEffect, ...] = ()
+    resolved_steps: tuple[ResolvedStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

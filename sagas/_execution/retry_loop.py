@@ -16,7 +16,7 @@ from itertools import count
 from temporalio import workflow
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.compensation import PendingCompensation, PlanItem
+from .._core.compensation import OnStuck, PendingCompensation, PlanItem, select
 from .._core.ids import COMPENSATE
 from .._core.lifecycle import ManualResolution, StuckStep
 from .._core.outcome import Outcome
@@ -29,7 +29,7 @@ from .activity_call import ActivityCall, encode_arguments, run_activity
 from .backoff import HistoryUsage, retry_interval, worker_timeout
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Round:
     """A round of all pending compensations."""
 
@@ -39,6 +39,8 @@ class _Round:
     unit: str
     """The address of the compensated section or step; empty for the whole saga."""
     failures: dict[str, ActivityOutcome] = field(default_factory=dict[str, ActivityOutcome])
+    has_progress: bool = False
+    """Whether a compensation of the round is done."""
 
 
 class RetryLoop:
@@ -74,25 +76,35 @@ class RetryLoop:
         finally:
             self._scope.lifecycle.retrying.discard(address)
 
-    async def compensate_all(self) -> None:
-        """Runs the pending compensations of the saga in order until all are done."""
-        await self.compensate(self._scope.ledger.plan, "")
+    async def compensate_with_children(self) -> None:
+        """Runs the pending compensations, and waits for the resolution of children that reported none.
+
+        The children come last, or with `OnStuck.WAIT` at their places, the newest first.
+        """
+        ledger = self._scope.ledger
+        await self.compensate(ledger.plan, "")
+        while children := ledger.unresolved_children():
+            await self.wait_for_child_resolution(children[-1 if self._waits else 0])
+            await self.compensate(ledger.plan, "")
 
     async def compensate(self, plan: Callable[[], Sequence[PlanItem]], unit: str) -> None:
         """Runs the compensations of a plan in order until all are done.
 
-        A failing compensation does not delay the other compensations.
+        With `OnStuck.CONTINUE`, a failing compensation does not delay the other compensations.
 
         Args:
             plan: Returns the pending compensations.
             unit: The address of the compensated section or step; empty for the whole saga.
         """
-        ledger, usage = self._scope.ledger, HistoryUsage.now()
-        for number in count():
+        ledger, usage, number = self._scope.ledger, HistoryUsage.now(), 0
+        held = {} if unit else ledger.behind_children()
+        while due := select(plan(), lambda address: address not in held):
             this, requests = _Round(number, usage.share_used_since(), unit), self.retry_requests
-            await self._run_plan(plan(), this)
+            await self._run_plan(due, this)
             if not this.failures:
                 return
+            # Compensations that waited are tried for the first time: the intervals begin anew.
+            number = 0 if self._waits and this.has_progress else number
             self._publish_stuck()
             needs_person = all(outcome.is_final for outcome in this.failures.values())
             interval = None if needs_person else retry_interval(number, usage.share_used_since())
@@ -101,6 +113,11 @@ class RetryLoop:
                 if address in self._scope.lifecycle.resolved_outcomes:
                     ledger.mark_compensated(address)
                     self._scope.lifecycle.mark_resolved(address)
+            number += 1
+
+    @property
+    def _waits(self) -> bool:
+        return self._scope.ledger.on_stuck is OnStuck.WAIT
 
     async def run_until_done(self, call: ActivityCall) -> ActivityOutcome:
         """Runs a step after the pivot until the step is done or resolved manually."""
@@ -186,33 +203,45 @@ class RetryLoop:
         steps = self._scope.lifecycle.stuck_steps.items()
         self._scope.publish("; ".join(f"{address}: {step.reason}" for address, step in steps))
 
-    async def _run_plan(self, plan: Sequence[PlanItem], this: _Round) -> None:
+    async def _run_plan(self, plan: Sequence[PlanItem], this: _Round) -> bool:
+        """Runs a plan once, and returns whether every compensation is done.
+
+        With `OnStuck.WAIT`, the items after a failing item are left for a later round; branches are
+        independent of each other.
+        """
+        are_done = True
         for item in plan:
             if isinstance(item, PendingCompensation):
-                await self._compensate(item, this)
-                continue
-            branches = [asyncio.create_task(self._run_plan(branch, this)) for branch in item.branches]
-            await workflow.wait(branches)
-            for branch in branches:
-                branch.result()
+                are_done &= await self._compensate(item, this)
+            else:
+                branches = [asyncio.create_task(self._run_plan(branch, this)) for branch in item.branches]
+                await workflow.wait(branches)
+                results = [branch.result() for branch in branches]
+                are_done &= all(results)
+            if self._waits and not are_done:
+                break
+        return are_done
 
-    async def _compensate(self, pending: PendingCompensation, this: _Round) -> None:
+    async def _compensate(self, pending: PendingCompensation, this: _Round) -> bool:
+        """Tries a compensation once, and returns whether the compensation is done or resolved."""
         scope, address = self._scope, pending.address
         if rejected := self._rejected.get(address):
             this.failures[address] = rejected
-            return
+            return False
         # A person may have resolved the step while others of this round were tried.
         is_resolved = address in scope.lifecycle.resolved_outcomes
         outcome = ActivityOutcome(Outcome.DONE) if is_resolved else await self._try(pending, this)
         if outcome.outcome is Outcome.DONE:
             scope.ledger.mark_compensated(address)
             scope.lifecycle.mark_resolved(address)
+            this.has_progress = True
             if not is_resolved:
                 scope.publisher.metrics.compensation_done()
         else:
             scope.publisher.metrics.compensation_failed()
             this.failures[address] = outcome
             self._mark_stuck(address, StuckStep(Purpose.COMPENSATION, outcome.reason))
+        return outcome.outcome is Outcome.DONE
 
     async def _try(self, pending: PendingCompensation, this: _Round) -> ActivityOutcome:
         requests = self.retry_requests
@@ -224,6 +253,7 @@ class RetryLoop:
             activity_id=f"{COMPENSATE}{pending.address}",
             summary=f"compensate: {words(pending.activity)}",
             header=plain_header(Purpose.COMPENSATION, unit=this.unit),
+            is_checked=False,
         )
         with self.attempting(pending.address):
             timeout = worker_timeout(pending.policy, this.number, this.used)

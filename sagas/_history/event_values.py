@@ -8,6 +8,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter
 
+from .._wire.activity_header import REJECTED_MEMO
 from .._wire.child_saga import CHILD_MEMO, ChildMemo
 from .._wire.continued_state import CONTINUED_STATE_MEMO, ContinuedState
 from .._wire.error_text import error_text
@@ -71,3 +72,12 @@ class PayloadReader:
             memo.fields[FORGOTTEN_MEMO], ForgottenSteps
         )
         return forgotten.reasons
+
+    def rejected_results(self, memo: Memo) -> dict[str, str]:
+        """The steps that were rejected by their results, in the memo of a saga: the code for each address."""
+        if REJECTED_MEMO not in memo.fields:
+            return {}
+        rejected: dict[str, str] = self._converter.payload_converter.from_payload(
+            memo.fields[REJECTED_MEMO], dict[str, str]
+        )
+        return rejected

@@ -4,12 +4,12 @@
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.compensation import SectionSpec
+from .._core.compensation import OnStuck, SectionSpec
 from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
@@ -21,6 +21,9 @@ from .closure import Closure
 
 LEDGER_PURPOSES = (Purpose.STEP, Purpose.BEST_EFFORT, Purpose.PIVOT, Purpose.RETRIABLE)
 """The purposes of actions, each of which is an entry of the ledger."""
+
+LONGEST_PICKUP = timedelta(seconds=2)
+"""The time in which a worker takes a workflow task; later, no worker polls, or the workers are overloaded."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +44,9 @@ class ActivityRecord:
     result: ActivityOutcome = field(default_factory=lambda: ActivityOutcome(Outcome.STARTED))
     superseded_run_id: str = ""
     """The run that scheduled the activity, where a reset superseded that run; else empty."""
+    activity_id: str = ""
+    is_paused: bool = False
+    """Whether the open activity is paused in Temporal; only the server's description knows."""
 
     @property
     def is_done(self) -> bool:
@@ -69,6 +75,8 @@ class ChildRecord:
     task_queue: str | None = None
     """The task queue of the child; None if the parent has the same."""
     is_pivot: bool = False
+    parent_on_stuck: OnStuck = OnStuck.CONTINUE
+    """The parent's choice, by the memo of the child."""
     sections: tuple[SectionSpec, ...] = ()
     """The sections around the child, the outermost first."""
     lost: tuple[str, ...] = ()
@@ -171,6 +179,8 @@ class SagaRecord:
         is_paused: Whether the workflow is paused in Temporal.
         task_failure: The current failure of workflow tasks, with the time of the first failed task.
         has_pending_workflow_task: Whether the workflow code has not processed the latest events.
+        read_at: The time at which the history was read from the server; None for another history.
+        pending_task_since: The time since which a workflow task waits for a worker; None without such a task.
         closure: The close of the workflow; None while the workflow is open.
         continued_from: The run before the first run in the history.
         continued_as: The run after the last run in the history.
@@ -204,6 +214,8 @@ class SagaRecord:
     is_paused: bool = False
     task_failure: TaskFailureRecord | None = None
     has_pending_workflow_task: bool = False
+    read_at: datetime | None = None
+    pending_task_since: datetime | None = None
     closure: Closure | None = None
     continued_from: str = ""
     continued_as: str = ""
@@ -216,6 +228,14 @@ class SagaRecord:
         """Sets the published status."""
         self.status, self.status_at = status, at
         self.has_compensated = self.has_compensated or status == Status.COMPENSATING
+
+    @property
+    def without_worker_since(self) -> datetime | None:
+        """The time since which no worker has taken a workflow task; None while a worker may be about to."""
+        since = self.pending_task_since
+        if since is None or self.read_at is None or self.read_at - since < LONGEST_PICKUP:
+            return None
+        return since
 
     @property
     def has_completed(self) -> bool:

@@ -1,5 +1,6 @@
 """Builds timelines from the records of sagas."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
@@ -15,7 +16,7 @@ from .._core.status import FAILING_CODE, Status, has_ended
 from .._wire.failures import SAGA_REFUSED
 from .._wire.operator_requests import AuditEntry
 from .._wire.rescue import RESCUE_TYPE, RescueRequest
-from .._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT
+from .._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT, approval_in
 from .closure import CloseStatus, Closure
 from .ledger_rebuild import RebuiltSaga, RecoveryDirection, outcome_of_attempts, rebuild_saga
 from .preview import RemainingEffect, build_preview
@@ -30,6 +31,9 @@ from .saga_record import (
 from .superseded_runs import with_superseded_runs
 from .timeline import (
     FOR_OPERATOR,
+    FOR_WORKER,
+    UNTIL_ACTIVITY_UNPAUSED,
+    UNTIL_APPROVED,
     UNTIL_UNPAUSED,
     CancelRequest,
     CompensationLine,
@@ -101,21 +105,44 @@ def _remaining_effects(record: SagaRecord) -> tuple[RemainingEffect, ...]:
 def _waits(record: SagaRecord, status: str, direction: RecoveryDirection) -> Iterator[PendingWait]:
     """The conditions for which an open saga waits.
 
-    A stuck saga without a running activity and without a timer for the next attempt waits for an operator.
+    A stuck saga without a running activity, without a timer for the next attempt and without a task for a
+    worker waits for an operator.
     Activities of superseded runs do not count: the current run never receives their results.
     """
     if record.is_paused:
         yield PendingWait(condition=UNTIL_UNPAUSED)
+    elif (since := record.without_worker_since) and record.task_failure is None:
+        yield PendingWait(condition=FOR_WORKER, since=since, subject=record.task_queue)
+    for paused in (each.activity_id for each in record.activities if each.is_paused):
+        command = f"temporal activity unpause --workflow-id {record.id} --activity-id {paused}"
+        yield PendingWait(condition=UNTIL_ACTIVITY_UNPAUSED, subject=paused, command=command)
+    yield from awaited_approvals(record)
     # The deadline has no effect once the saga is past the pivot or compensates.
     has_deadline = direction is RecoveryDirection.BACKWARD and status in (Status.RUNNING, Status.HELD)
     hidden = ("", Status.HELD) if has_deadline else ("", Status.HELD, DEADLINE)
     for timer in record.timers.values():
-        if timer.summary not in hidden:
+        if timer.summary not in hidden and approval_in(timer.summary) is None:
             yield PendingWait(condition=timer.summary, until=timer.fires_at)
     is_busy = any(each.is_under_way for each in record.activities if not each.superseded_run_id)
     will_retry = any(timer.summary == NEXT_ATTEMPT for timer in record.timers.values())
-    if status == Status.STUCK and not is_busy and not will_retry:
+    if status == Status.STUCK and not (is_busy or will_retry or record.pending_task_since):
         yield PendingWait(condition=FOR_OPERATOR)
+
+
+def awaited_approvals(record: SagaRecord) -> Iterator[PendingWait]:
+    """The approvals for which an open saga waits."""
+    for timer in record.timers.values():
+        if (approval := approval_in(timer.summary)) is None:
+            continue
+        name, role = approval
+        with_role = f" --role {shlex.quote(role)}" if role else ""
+        yield PendingWait(
+            condition=UNTIL_APPROVED,
+            until=timer.fires_at,
+            subject=name,
+            role=role,
+            command=f"sagas approve {record.id} {name}{with_role} --because REASON",
+        )
 
 
 def _compensating_units(record: SagaRecord) -> tuple[str, ...]:
@@ -207,6 +234,7 @@ def _step_line(record: SagaRecord, rebuilt: RebuiltSaga, activities: list[Activi
         compensations=tuple(_compensation_lines(record, rebuilt, first.address)),
         superseded_run_id=last.superseded_run_id,
         manual_resolution=resolution,
+        is_paused=any(each.is_paused for each in activities),
         sections=tuple(section.address for section in first.header.sections),
     )
 
@@ -286,10 +314,13 @@ def _compensation_lines(record: SagaRecord, rebuilt: RebuiltSaga, address: str) 
         if not activities and pending.address not in planned and pending.address not in resolutions:
             continue
         last = activities[-1] if activities else None
+        state = _compensation_state(record, last, resolutions.get(pending.address))
+        behind = rebuilt.waiting.get(pending.address, "") if state is CompensationState.PENDING else ""
         yield CompensationLine(
             address=pending.address,
             activity=pending.activity,
-            state=_compensation_state(record, last, resolutions.get(pending.address)),
+            state=CompensationState.WAITING if behind else state,
+            behind=behind,
             started_at=activities[0].scheduled_at if activities else None,
             ended_at=last.ended_at if last and last.is_done else None,
             attempts=sum(activity.attempts for activity in activities),
@@ -307,4 +338,6 @@ def _compensation_state(
         return CompensationState.SKIPPED if is_skipped else CompensationState.COMPLETED_MANUALLY
     if last is None:
         return CompensationState.OF_PARENT if record.is_handed_over else CompensationState.PENDING
+    if last.is_paused:
+        return CompensationState.PAUSED
     return CompensationState.UNDER_WAY if last.is_under_way else CompensationState.FAILING

@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import Field
 
-from .._core.compensation import PlanItem, SectionSpec
+from .._core.compensation import OnStuck, PlanItem, SectionSpec
 from .._core.lifecycle import ManualResolution
 from .stored_model import StoredModel
 
@@ -37,12 +37,17 @@ class ChildMemo(StoredModel):
     Args:
         parent_id: The workflow id of the parent.
         is_pivot: Whether the child is the pivot of the parent.
+        parent_on_stuck: Whether older compensations of the parent run while a newer one keeps failing: in the
+            history of a parent without steps, only the memos of its children have the choice.
         sections: The sections of the parent around the child, the outermost first.
         lost: For a pivot: the sections of the parent's lost alternatives, compensated in any case.
     """
 
+    left_out = ("parent_on_stuck",)
+
     parent_id: str = ""
     is_pivot: bool = False
+    parent_on_stuck: OnStuck = OnStuck.CONTINUE
     sections: tuple[SectionSpec, ...] = ()
     lost: tuple[str, ...] = ()
 

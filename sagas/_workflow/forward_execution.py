@@ -26,7 +26,7 @@ from .._execution.activity_call import ActivityCall, run_activity, snapshot
 from .._execution.retry_loop import RetryLoop, words
 from .._run.cancellation_shield import current_shield, run_uncancelled
 from .._run.context import RunContext
-from .._run.forward_check import check_forward, wait_until_forward
+from .._run.forward_check import check_forward, check_forward_after, wait_until_forward
 from .._run.open_section import current_path
 from .._run.scope import Scope
 from .._wire.activity_header import action_header
@@ -34,7 +34,7 @@ from .._wire.child_saga import ChildResult
 from .._wire.error_text import error_text
 from .._wire.failures import NO_WORKER
 from .call_arguments import check_before_pivot
-from .child_saga import Child, ChildCompensatedError, result_type_of, run_child
+from .child_saga import CANCELLED, Child, ChildCompensatedError, result_type_of, run_child
 from .pivot import run_pivot
 from .unawaited_calls import UnawaitedCalls
 
@@ -116,7 +116,13 @@ class ForwardExecution:
         check_name("child", name)
         lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
         with self._pivot_under_way(name, is_child=True) as address:
-            child = Child(name=address, task_queue=task_queue, is_pivot=True, lost=self._lost(Purpose.PIVOT))
+            child = Child(
+                name=address,
+                task_queue=task_queue,
+                is_pivot=True,
+                parent_on_stuck=ledger.on_stuck,
+                lost=self._lost(Purpose.PIVOT),
+            )
             try:
                 result = (await self._run_child(run, message, child)).result
             except ChildOutcomeUnknownError as error:
@@ -149,7 +155,7 @@ class ForwardExecution:
         address = ledger.next_address(name)
         sections = current_path()
         ledger.start(address, is_child=True, sections=sections)
-        child = Child(name=address, task_queue=task_queue, sections=sections)
+        child = Child(name=address, task_queue=task_queue, parent_on_stuck=ledger.on_stuck, sections=sections)
         with self._under_way(address):
             closed = await self._run_child(run, message, child)
         ledger.complete_child(address, closed.compensations)
@@ -259,7 +265,11 @@ class ForwardExecution:
             ledger.fail(child.name, Outcome.REJECTED)
             if isinstance(error, ChildCompensatedError):
                 lifecycle.resolutions.update(error.manual_resolutions)
-            check_forward(self._scope)
+            if error.code == CANCELLED:
+                check_forward(self._scope)
+            else:
+                # A cancel ends a child as cancelled: this child has failed for a reason of its own before.
+                check_forward_after(error, self._scope)
             raise
         except ChildOutcomeUnknownError:
             ledger.fail(child.name, Outcome.UNKNOWN)
@@ -324,7 +334,7 @@ class ForwardExecution:
 
     def _header(self, action: Step[Any, Any] | Action[Any, Any], purpose: Purpose) -> Payload:
         ledger = self._scope.ledger
-        return action_header(action, purpose, ledger.scope, ledger.order, current_path(), self._lost(purpose))
+        return action_header(action, purpose, ledger.rules, current_path(), self._lost(purpose))
 
     def _lost(self, purpose: Purpose) -> tuple[str, ...]:
         """The sections of lost alternatives, for the header of the pivot."""

@@ -11,7 +11,7 @@ from temporalio import workflow
 from .._errors import DefinitionError
 from .._run.bugs import fail_task_for_bug
 from .._run.cancellation_shield import CancellationShield
-from .._run.forward_check import check_forward
+from .._run.forward_check import FIRST_CAUSE, check_forward, check_forward_after
 from .._run.scope import Scope
 from .._wire.error_text import error_text
 
@@ -66,11 +66,15 @@ async def run_parallel(
         while not _have_ended(branches):
             with suppress(asyncio.CancelledError):
                 await workflow.wait_condition(lambda: _have_ended(branches))
+        # From the cancel on, a branch fails only for a reason from before the cancel.
+        if failures and workflow.patched(FIRST_CAUSE):
+            raise with_notes(failures, "branch") from None
         raise
+    if failures:
+        check_forward_after(first := with_notes(failures, "branch"), scope)
+        raise first
     check_forward(scope)
     endings = [branch.task.exception() for branch in branches if not branch.task.cancelled()]
-    if failures:
-        raise with_notes(failures, "branch")
     if any(endings) or len(endings) < len(branches):
         raise asyncio.CancelledError("a branch was cancelled")
     return tuple(branch.task.result() for branch in branches)

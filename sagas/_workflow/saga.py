@@ -11,7 +11,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.compensation import CompensationOrder, CompensationScope, SectionSpec
+from .._core.compensation import CompensationOrder, CompensationScope, OnStuck, SectionSpec
 from .._declarations.names import check_name
 from .._declarations.option_checks import check_duration, check_names, check_positive_duration, check_text
 from .._declarations.step import Action, IrreversibleStep, Step
@@ -72,6 +72,12 @@ class Saga:
     Args:
         scope: The steps that are compensated: *in doubt* (done or unknown) or *attempted* (rejected, too).
         order: Sequential compensation with the newest step first, or all compensations at once.
+        on_stuck: Compensations start in the reverse order of the start of their steps. With
+            `OnStuck.CONTINUE`, older compensations run although a newer one keeps failing. With
+            `OnStuck.WAIT`, an older compensation starts only after the newer ones are done, or resolved by an
+            operator: for steps that build on each other. Compensations that run all at once never wait. The
+            choice of the saga that compensates counts, also for the steps of completed children, and in a
+            rescue.
         timeout: The longest duration of the saga up to the pivot, or up to the end of a saga without a pivot.
             After the timeout the saga compensates as if the block had raised `DeadlineExceededError`.
         foreign_activities: The names of activities, local activities, child workflows and Nexus operations
@@ -89,6 +95,7 @@ class Saga:
         *,
         scope: CompensationScope = CompensationScope.IN_DOUBT,
         order: CompensationOrder = CompensationOrder.REVERSE,
+        on_stuck: OnStuck = OnStuck.CONTINUE,
         timeout: timedelta | None = None,
         foreign_activities: AbstractSet[str] = frozenset(),
     ) -> None:
@@ -96,7 +103,8 @@ class Saga:
             check_positive_duration("timeout", timeout)
         self._foreign_activities = check_names("foreign_activities", foreign_activities)
         self._context = context = current_context()
-        continued = context.continued or ContinuedState(ledger=LedgerSnapshot(scope=scope, order=order))
+        ledger = LedgerSnapshot(scope=scope, order=order, on_stuck=on_stuck)
+        continued = context.continued or ContinuedState(ledger=ledger)
         self._scope = restore_scope(context, continued)
         self._deadline = continued.deadline or (workflow.now() + timeout if timeout else None)
         self._unawaited = UnawaitedCalls()

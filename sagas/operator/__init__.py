@@ -23,6 +23,7 @@ from .._temporal.metrics import METRIC_BUCKETS
 from .._wire.operator_requests import (
     APPROVE,
     COMPENSATE,
+    COMPENSATION_REQUESTED,
     COMPLETE,
     HOLD,
     RESUME,
@@ -46,6 +47,7 @@ from ._saga_list import SagaSummary
 __all__ = [
     "APPROVE",
     "COMPENSATE",
+    "COMPENSATION_REQUESTED",
     "COMPLETE",
     "HOLD",
     "METRIC_BUCKETS",

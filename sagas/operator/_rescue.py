@@ -195,8 +195,9 @@ async def _compensate(
         unresolved_children=tuple(
             child for child in rebuilt.ledger.unresolved_children() if child not in children_in_rescues
         ),
+        on_stuck=rebuilt.ledger.on_stuck,
     )
-    is_empty = pending == PendingCompensations()
+    is_empty = not (pending.compensations or pending.unresolved_children)
     if rescues and (is_empty or has_missing_chunks(rescues[-1])):
         return await _existing_rescue(client, rescues[-1], pending)
     if is_empty:
@@ -209,6 +210,7 @@ async def _compensate(
         run_id=record.run_id,
         compensations=pending.compensations,
         unresolved_children=pending.unresolved_children,
+        on_stuck=pending.on_stuck,
         by=request.by,
         because=request.because,
         roles=request.roles,

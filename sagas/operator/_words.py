@@ -14,8 +14,10 @@ OUTCOMES = {
 RESOLUTIONS: dict[ManualResolution, str] = {"completed-manually": "completed", "skipped": "skipped"}
 STATES = {
     CompensationState.PENDING: "pending",
+    CompensationState.WAITING: "waiting",
     CompensationState.OF_PARENT: "by parent",
     CompensationState.UNDER_WAY: "under way",
+    CompensationState.PAUSED: "PAUSED",
     CompensationState.FAILING: "failing",
     CompensationState.DONE: "done",
     CompensationState.COMPLETED_MANUALLY: "completed",

@@ -94,6 +94,7 @@ from sagas import (
     DeadlineExceededError,
     FailureKind,
     OnFailure,
+    OnStuck,
     Operation,
     ProbeResult,
     RejectedError,
@@ -104,6 +105,7 @@ from sagas import (
 from sagas._core import ids as _keys
 from sagas._core.activity_policy import ActivityPolicy
 from sagas._core.compensation import (
+    CompensationRules,
     CompensationSpec,
     ParallelCompensations,
     PendingCompensation,
@@ -439,6 +441,7 @@ def _memos() -> "dict[str, Sample[Any]]":
         "child memo": as_payload(ChildMemo(parent_id="order-7", is_pivot=True)),
         "child memo, default": as_payload(ChildMemo()),
         "child memo, in a section": as_payload(inside),
+        "child memo, waiting": as_payload(ChildMemo(parent_id="order-7", parent_on_stuck=OnStuck.WAIT)),
         "forgotten steps": as_payload(
             _verbs.ForgottenSteps(reasons={"reserve-stock": "the shop has taken over"})
         ),
@@ -469,6 +472,7 @@ def models() -> dict[str, Sample[Any]]:
             )
         ),
         "ledger, new": as_payload(LedgerSnapshot()),
+        "ledger, waiting": as_payload(LedgerSnapshot(on_stuck=OnStuck.WAIT)),
         **{f"ledger, {phase.value}": as_payload(ledger(phase)) for phase in TRAVELLING_PHASES},
         "continued state, default": as_payload(ContinuedState(ledger=LedgerSnapshot())),
         "continued state": as_payload(CONTINUED),
@@ -493,10 +497,12 @@ def models() -> dict[str, Sample[Any]]:
         "audit entry": as_payload(DECIDED),
         "rescue request": as_payload(REQUEST),
         "rescue request, default": as_payload(rescue.RescueRequest(saga_id="order-7", by="m", because="b")),
+        "rescue request, waiting": as_payload(REQUEST.model_copy(update={"on_stuck": OnStuck.WAIT})),
         "rescue request, in chunks": as_payload(
             rescue.RescueRequest(saga_id="order-7", is_chunked=True, by="m", because="b")
         ),
         "pending compensations": as_payload(REQUEST.pending),
+        "pending compensations, waiting": as_payload(rescue.PendingCompensations(on_stuck=OnStuck.WAIT)),
         "pending compensations, as the text of chunks": Sample(
             REQUEST.pending,
             rescue.PendingCompensations.model_dump_json,
@@ -513,28 +519,32 @@ def models() -> dict[str, Sample[Any]]:
 
 def activity_headers() -> dict[str, Sample[Any]]:
     """The headers of activities."""
-    scope, order = CompensationScope.IN_DOUBT, CompensationOrder.REVERSE
     full = {
         f"{purpose.value}, {scope.value}, {order.value}": as_header(
-            action_header(STEP, purpose, scope, order)
+            action_header(STEP, purpose, CompensationRules(scope, order))
         )
         for purpose in Purpose
         for scope in CompensationScope
         for order in CompensationOrder
     }
     plain = {f"plain {purpose.value}": as_header(plain_header(purpose)) for purpose in Purpose}
-    usual = as_header(action_header(PLAIN_STEP, Purpose.STEP, scope, order))
+    usual = as_header(action_header(PLAIN_STEP, Purpose.STEP, CompensationRules()))
     whole = CompensationSpec(activity="give-back", takes_result=True, task_queue="bank", policy=PATIENT)
     header = ActivityHeader(purpose=Purpose.STEP, compensation=whole, rejections=("a", "b"))
     classes = {
-        f"step, {step.effect.value}": as_header(action_header(step, Purpose.STEP, scope, order))
+        f"step, {step.effect.value}": as_header(action_header(step, Purpose.STEP, CompensationRules()))
         for step in (action(RESERVE).read_only(), action(RESERVE).irreversible())
     }
     after = as_header(plain_header(Purpose.AFTER_COMPENSATION, effect=EffectClass.READ_ONLY))
+    waiting = CompensationRules(on_stuck=OnStuck.WAIT)
     section = SectionSpec(address="maple", order=CompensationOrder.PARALLEL)
     inside = ActivityHeader(purpose=Purpose.STEP, sections=(section,))
     unit = ActivityHeader(purpose=Purpose.COMPENSATION, unit="maple")
-    units = {"in a section": as_payload(inside), "compensation of a section": as_payload(unit)}
+    units = {
+        "in a section": as_payload(inside),
+        "compensation of a section": as_payload(unit),
+        "step, waiting": as_header(action_header(PLAIN_STEP, Purpose.STEP, waiting)),
+    }
     return {
         **full,
         **plain,
@@ -723,7 +733,7 @@ def _refused_child(make_room: Callable[[], None], error: Exception) -> object:
     info = SimpleNamespace(workflow_id="order-7")
     with (
         patch.object(children, "current_context", lambda: run),
-        patch.object(children, "encode_arguments", lambda *_: [RawValue(Payload())]),
+        patch.object(children, "encode_arguments", lambda *_, **__: [RawValue(Payload())]),
         patch.object(children, "run_uncancelled", lambda body: body),
         patch.object(workflow, "start_child_workflow", start),
         patch.object(workflow, "info", lambda: info),
@@ -737,8 +747,8 @@ def _refused_child(make_room: Callable[[], None], error: Exception) -> object:
 
 
 def _leave() -> object:
-    lifecycle = SimpleNamespace(resolutions={"seat": "skipped"})
-    back = SimpleNamespace(_scope=SimpleNamespace(lifecycle=lifecycle))
+    lifecycle = SimpleNamespace(resolutions={"seat": "skipped"}, compensation_cause=None)
+    back = SimpleNamespace(_scope=SimpleNamespace(lifecycle=lifecycle, was_requested_first=False))
     info = SimpleNamespace(workflow_id="order-7/payment")
     with patch.object(workflow, "info", lambda: info):
         try:
@@ -756,6 +766,7 @@ ENUMS: dict[str, type[StrEnum]] = {
     "phase": Phase,
     "purpose": Purpose,
     "on failure": OnFailure,
+    "on stuck": OnStuck,
     "status": Status,
     "state of a key": fence_decision.KeyState,
     "recovery direction": RecoveryDirection,
@@ -1063,7 +1074,10 @@ def spans() -> dict[str, object]:
     """Names and attributes of all spans of this project."""
     with _spans() as found:
         for error in (None, RejectedError("sold_out", "no seat"), event_errors.ContractError("no")):
-            with suppress(saga_errors.SagaError), http_tracing.trace_call("cinema", "reserve-seat", _URL):
+            with (
+                suppress(saga_errors.SagaError),
+                http_tracing.trace_call("cinema", "POST", "/reserve-seat", _URL),
+            ):
                 _raise(error)
             with (
                 suppress(saga_errors.SagaError),
@@ -1089,7 +1103,7 @@ def _raise(error: Exception | None) -> None:
         raise error
 
 
-_URL = httpx.URL("http://user:secret@cinema.example:8001/reserve-seat")
+_URL = httpx.URL("http://user:secret@cinema.example:8001")
 
 
 async def _activity(error: Exception | None) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from sagas import CompensationOrder
+from sagas import CompensationOrder, OnStuck
 from sagas.operator import SAGA_STATUS
 from tests.temporal.fixtures.trip_saga import NOTIFY, PIVOTS, STEPS
 
@@ -34,6 +34,8 @@ COMPENSATION_OF = {
 PIVOT_ACTIVITIES = {pivot.call.activity for pivot in PIVOTS.values()}
 NOTIFICATION = NOTIFY.call.activity
 UPSERTED = EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES
+ACTIVITY_FAILED = EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED
+WORKFLOW_FAILED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED
 
 MAY_FOLLOW = {
     None: {"compensating", "compensated", "stuck", "completed"},
@@ -125,8 +127,8 @@ def _cancel_and_pivot(evidence: Evidence, scheduled: Sequence[ScheduledActivity]
         assert ending.closed == "COMPLETED", f"P6: the block was left, but {ending}"
         return
     assert ending.closed != "COMPLETED", "P6: completed after a cancel before the pivot"
-    compensation_started = _compensation_started_at(root)
-    expected = "CANCELED" if cancelled < compensation_started else "FAILED"
+    first_cause = min(_compensation_started_at(root), _own_failure_at(evidence, root))
+    expected = "CANCELED" if cancelled < first_cause else "FAILED"
     code = "" if expected == "CANCELED" else shape.code
     assert (ending.closed, ending.code) == (expected, code), f"P6: {expected} was right, not {ending}"
     point = evidence.point
@@ -259,10 +261,20 @@ def _order_of_saga(
     keys = [one.key for one in compensations]
     starts = list(dict.fromkeys(each.key for each in scheduled if each.is_forward))
     assert keys == [key for key in reversed(starts) if key in keys], f"P5: {starts} compensated as {keys}"
+    if shape.on_stuck is OnStuck.WAIT:
+        _no_overtaking(own, compensations)
     if shape.order is CompensationOrder.PARALLEL:
         assert len({completed_task_of(one.event) for one in compensations}) <= 1, (
             f"P5: {keys} wait for each other"
         )
+
+
+def _no_overtaking(own: Sequence[ScheduledActivity], compensations: Sequence[ScheduledActivity]) -> None:
+    """P5 with `OnStuck.WAIT`: an older compensation starts after the end of every newer compensation."""
+    tried = [each.key for each in own if each.is_compensation]
+    assert tried == [key for one in compensations for key in [one.key] * tried.count(one.key)], (
+        f"P5: {tried} overtake a failing compensation"
+    )
 
 
 def _never_silent(evidence: Evidence) -> None:
@@ -331,6 +343,26 @@ def _compensation_started_at(root: Sequence[tuple[RunHistory, HistoryEvent]]) ->
             completed = history.events[completed_task_of(event) - 1]
             started = completed.workflow_task_completed_event_attributes.started_event_id
             return _place(root, history, history.raw.events[started - 1])
+    return len(root)
+
+
+def _own_failure_at(evidence: Evidence, root: Sequence[tuple[RunHistory, HistoryEvent]]) -> int:
+    """The place of the start of the task that processes the failure of a branch; 0 for a failed child.
+
+    The saga waits for the other branches and for the compensations of the child, and then compensates.
+    """
+    shape = evidence.shape
+    if not shape.code:
+        return len(root)
+    if any(
+        history.path and history.events[-1].event_type == WORKFLOW_FAILED for history in evidence.histories
+    ):
+        return 0
+    if any(isinstance(word, str) and ("|" in word or "/" in word) for word in shape.do):
+        for history, event in root:
+            if event.event_type == ACTIVITY_FAILED:
+                started = (s for s, _, _ in completed_tasks(history.events) if s > event.event_id)
+                return next((_place(root, history, history.raw.events[s - 1]) for s in started), len(root))
     return len(root)
 
 

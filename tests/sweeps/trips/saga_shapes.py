@@ -7,7 +7,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagas import CompensationOrder, CompensationScope
+from sagas import CompensationOrder, CompensationScope, OnStuck
 from sagas.operator import APPROVE, ApproveRequest
 from tests.temporal.fixtures.trip_participants import Response, fails, rejects
 from tests.temporal.fixtures.trip_plan import Booking, TripPlan
@@ -29,6 +29,7 @@ class SagaShape:
         code: The code of the first failure, where an undisturbed run ends compensated; empty for completed.
         scope: The compensation scope.
         order: The compensation order.
+        on_stuck: Whether older compensations run while a newer one keeps failing.
         legs: The child sagas in branches.
         external_act: An external act, for example a signal; called as soon as the act is allowed.
         reply_order: The ids of concurrent activities, in the order of their replies.
@@ -45,6 +46,7 @@ class SagaShape:
     code: str = ""
     scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
+    on_stuck: OnStuck = OnStuck.CONTINUE
     legs: tuple[TripPlan, ...] = ()
     external_act: ExternalAct | None = None
     reply_order: tuple[str, ...] = ()
@@ -56,7 +58,14 @@ class SagaShape:
     @property
     def plan(self) -> TripPlan:
         """The plan of the saga."""
-        return TripPlan(do=self.do, scope=self.scope, order=self.order, seconds=self.seconds, legs=self.legs)
+        return TripPlan(
+            do=self.do,
+            scope=self.scope,
+            order=self.order,
+            on_stuck=self.on_stuck,
+            seconds=self.seconds,
+            legs=self.legs,
+        )
 
 
 def after_workflow_tasks(tasks: int, act: ExternalAct) -> ExternalAct:
@@ -130,6 +139,14 @@ UNSANDBOXED = (
         do=("tell", "hotel", "flight", "fail"),
         responses={"cancel-flight": (fails(), fails())},
         code="Planned",
+        skips_time=True,
+    ),
+    SagaShape(
+        name="waiting-compensations",
+        do=("tell", "hotel", TripPlan(do=("flight",)), "car", "fail"),
+        responses={"cancel-car": (fails(),), "cancel-flight": (fails(), fails())},
+        code="Planned",
+        on_stuck=OnStuck.WAIT,
         skips_time=True,
     ),
     SagaShape(name="child", do=("hotel", TripPlan(do=("flight", "car")), "look")),
