@@ -39,7 +39,7 @@ class TemporalWorld:
 
     def __init__(self, client: Client, plan: SagaPlan) -> None:
         declared = Declarations(plan.run, plan.options.workflows, plan.steps)
-        self.participants = ScriptedParticipants(plan, declared.result_types, self)
+        self.participants = ScriptedParticipants(plan, declared, self)
         self.operator = SagaClient(client)
         self._client, self._plan, self._workflows = client, plan, declared.workflows
         self._saga_id = plan.options.saga_id
