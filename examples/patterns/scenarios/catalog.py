@@ -14,6 +14,7 @@ from . import (
     hedged,
     late_answer,
     parallel_checks,
+    partial_fulfilment,
     repeated_steps,
     savepoint,
 )
@@ -29,6 +30,10 @@ PATTERNS: Mapping[str, tuple[Scenario, ...]] = {
         late_answer.no_carrier,
     ),
     "hedged": (hedged.near_warehouse_is_fast, hedged.slow_warehouse_wins),
+    "partial-fulfilment": (
+        partial_fulfilment.one_package_is_refused,
+        partial_fulfilment.all_packages_are_refused,
+    ),
     "compensation-scopes": (
         compensation_scopes.lost_booking_is_found,
         compensation_scopes.failed_booking_is_not_compensated,

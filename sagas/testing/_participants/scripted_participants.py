@@ -113,7 +113,7 @@ class ScriptedParticipants:
     @property
     def effects(self) -> dict[str, EffectState]:
         """The states of all effects, by the address of the step; a read-only step has no effect."""
-        root, without = self._plan.options.saga_id, self._keys_without_effect
+        root, without = self._plan.saga_id, self._keys_without_effect
         return {address_in_root(root, key): effect.state for key, effect in self.book if key not in without}
 
     def mark_delivered(self, each: Input) -> None:
@@ -163,7 +163,7 @@ class ScriptedParticipants:
         self._numbers[key, kind] += 1
         if received.activity in self._declared.read_only_activities:
             self._keys_without_effect.add(key)
-        address = address_in_root(self._plan.options.saga_id, key)
+        address = address_in_root(self._plan.saga_id, key)
         call = ParticipantCall(address, kind, key, self._numbers[key, kind], received.message())
         self.calls.append(call)
         return call

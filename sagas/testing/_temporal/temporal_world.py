@@ -42,7 +42,7 @@ class TemporalWorld:
         self.participants = ScriptedParticipants(plan, declared, self)
         self.operator = SagaClient(client)
         self._client, self._plan, self._workflows = client, plan, declared.workflows
-        self._saga_id = plan.options.saga_id
+        self._saga_id = plan.saga_id
         self._handle: SagaHandle[Any] | None = None
         self._watch = HistoryWatch(client, self._saga_id)
         self._skipper = TimeSkipper(client, config=TimeSkippingConfig(max_session_skip_count=MOST_SKIPS))

@@ -102,3 +102,14 @@ async def test_test_waits_for_a_call_of_a_step_without_a_script(saga_client: Cli
         run = await saga.finish()
 
     run.assert_outcome(Completed)
+
+
+async def test_shared_options_start_a_new_saga_for_each_run(saga_client: Client) -> None:
+    """Every run without an id in the options is another saga."""
+    options = RunOptions(skips_time=False)
+
+    first = await run_saga(OrderSaga.run, Order(), client=saga_client, options=options)
+    second = await run_saga(OrderSaga.run, Order(), client=saga_client, options=options)
+
+    assert first.id != second.id
+    assert first.trace == second.trace != []
