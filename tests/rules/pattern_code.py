@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "patterns.md"
 FOLDER = ROOT / "examples" / "patterns"
-BLOCK = re.compile(r"```python\n# examples/patterns/(\w+)\.py\n.*?```", re.DOTALL)
+BLOCK = re.compile(r"```python\n# (\w+)\.py\n.*?```", re.DOTALL)
 
 
 def pattern_files() -> list[Path]:
@@ -38,7 +38,7 @@ def saga_lengths(source: str) -> Iterator[tuple[str, int]]:
 def _block(name: str) -> str:
     source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
     _, _, code = source.partition('"""\n')
-    return f"```python\n# examples/patterns/{name}.py\n{code.strip()}\n```"
+    return f"```python\n# {name}.py\n{code.strip()}\n```"
 
 
 if __name__ == "__main__":

@@ -81,7 +81,14 @@ async def client(server: str) -> Client:
     return await Client.connect(server, plugins=[SagaPlugin()])
 
 
-@pytest.fixture(params=[1000, 0], ids=["cached", "evicted"])
+CACHES = (
+    pytest.param(1000, id="cached"),
+    # The replay at the end of each test finds most of the same faults: `make sweeps` runs these.
+    pytest.param(0, id="evicted", marks=pytest.mark.sweep),
+)
+
+
+@pytest.fixture(params=CACHES)
 async def harness(
     request: pytest.FixtureRequest, client: Client, caplog: pytest.LogCaptureFixture
 ) -> AsyncIterator[WorkerHarness]:

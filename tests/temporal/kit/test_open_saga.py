@@ -12,6 +12,7 @@ from sagas.testing import (
     fails,
     open_saga,
     rejects,
+    run_saga,
 )
 
 from .shop import Order, OrderSaga, charge, reserve, ship
