@@ -1,4 +1,4 @@
-"""Retries of activities that must succeed: compensations, the pivot in doubt, and steps after the pivot.
+"""Retries of activities that must succeed: compensations, confirmations, pivots, and later steps.
 
 The activities run in rounds. An activity that fails, or finds no worker, makes the saga stuck at once, and is
 retried after a growing interval. An activity that was rejected for good is not retried automatically, because
@@ -17,11 +17,12 @@ from temporalio import workflow
 
 from .._core.activity_outcome import ActivityOutcome
 from .._core.compensation import PendingCompensation, PlanItem
-from .._core.ids import COMPENSATE
+from .._core.ids import COMPENSATE, CONFIRM, address_of
 from .._core.lifecycle import ManualResolution, StuckStep
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._declarations.activity_spec import ActivitySpec
+from .._run.forward_check import wait_until_forward
 from .._run.scope import Scope
 from .._wire.activity_header import plain_header
 from .._wire.timer_summaries import NEXT_ATTEMPT
@@ -31,14 +32,24 @@ from .backoff import HistoryUsage, retry_interval, worker_timeout
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """A round of all pending compensations."""
+    """A round of all pending compensations, or of all pending confirmations."""
 
     number: int
     used: float
     """The share of the history used by the rounds before."""
     unit: str
     """The address of the compensated section or step; empty for the whole saga."""
+    purpose: Purpose
     failures: dict[str, ActivityOutcome] = field(default_factory=dict[str, ActivityOutcome])
+
+    @property
+    def is_confirming(self) -> bool:
+        """Whether the round runs confirmations."""
+        return self.purpose is Purpose.CONFIRMATION
+
+    def key_of(self, pending: PendingCompensation) -> str:
+        """The name of a stuck activity for operators: a step after the pivot may have the address as well."""
+        return f"{CONFIRM}{pending.address}" if self.is_confirming else pending.address
 
 
 class RetryLoop:
@@ -87,9 +98,19 @@ class RetryLoop:
             plan: Returns the pending compensations.
             unit: The address of the compensated section or step; empty for the whole saga.
         """
-        ledger, usage = self._scope.ledger, HistoryUsage.now()
+        await self._run_rounds(plan, unit, Purpose.COMPENSATION)
+
+    async def confirm_all(self) -> None:
+        """Runs the pending confirmations of the saga in order until all are done.
+
+        A failing confirmation does not delay the other confirmations. No confirmation starts during a hold.
+        """
+        await self._run_rounds(self._scope.ledger.confirmations, "", Purpose.CONFIRMATION)
+
+    async def _run_rounds(self, plan: Callable[[], Sequence[PlanItem]], unit: str, purpose: Purpose) -> None:
+        usage = HistoryUsage.now()
         for number in count():
-            this, requests = _Round(number, usage.share_used_since(), unit), self.retry_requests
+            this, requests = _Round(number, usage.share_used_since(), unit, purpose), self.retry_requests
             await self._run_plan(plan(), this)
             if not this.failures:
                 return
@@ -97,10 +118,9 @@ class RetryLoop:
             needs_person = all(outcome.is_final for outcome in this.failures.values())
             interval = None if needs_person else retry_interval(number, usage.share_used_since())
             await self.wait_for_retry(interval, *this.failures, since=requests)
-            for address in this.failures:
-                if address in self._scope.lifecycle.resolved_outcomes:
-                    ledger.mark_compensated(address)
-                    self._scope.lifecycle.mark_resolved(address)
+            for key in this.failures:
+                if key in self._scope.lifecycle.resolved_outcomes:
+                    self._mark_done(key, this)
 
     async def run_until_done(self, call: ActivityCall) -> ActivityOutcome:
         """Runs a step after the pivot until the step is done or resolved manually."""
@@ -189,30 +209,40 @@ class RetryLoop:
     async def _run_plan(self, plan: Sequence[PlanItem], this: _Round) -> None:
         for item in plan:
             if isinstance(item, PendingCompensation):
-                await self._compensate(item, this)
+                await self._run_pending(item, this)
                 continue
             branches = [asyncio.create_task(self._run_plan(branch, this)) for branch in item.branches]
             await workflow.wait(branches)
             for branch in branches:
                 branch.result()
 
-    async def _compensate(self, pending: PendingCompensation, this: _Round) -> None:
-        scope, address = self._scope, pending.address
-        if rejected := self._rejected.get(address):
-            this.failures[address] = rejected
+    async def _run_pending(self, pending: PendingCompensation, this: _Round) -> None:
+        scope, key = self._scope, this.key_of(pending)
+        if rejected := self._rejected.get(key):
+            this.failures[key] = rejected
             return
+        if this.is_confirming:
+            await wait_until_forward(scope)
         # A person may have resolved the step while others of this round were tried.
-        is_resolved = address in scope.lifecycle.resolved_outcomes
+        is_resolved = key in scope.lifecycle.resolved_outcomes
         outcome = ActivityOutcome(Outcome.DONE) if is_resolved else await self._try(pending, this)
         if outcome.outcome is Outcome.DONE:
-            scope.ledger.mark_compensated(address)
-            scope.lifecycle.mark_resolved(address)
-            if not is_resolved:
+            self._mark_done(key, this)
+            if not is_resolved and not this.is_confirming:
                 scope.publisher.metrics.compensation_done()
         else:
-            scope.publisher.metrics.compensation_failed()
-            this.failures[address] = outcome
-            self._mark_stuck(address, StuckStep(Purpose.COMPENSATION, outcome.reason))
+            if not this.is_confirming:
+                scope.publisher.metrics.compensation_failed()
+            this.failures[key] = outcome
+            self._mark_stuck(key, StuckStep(this.purpose, outcome.reason))
+
+    def _mark_done(self, key: str, this: _Round) -> None:
+        if this.is_confirming:
+            self._scope.ledger.mark_confirmed(address_of(key))
+            self.mark_resolved(key)
+        else:
+            self._scope.ledger.mark_compensated(key)
+            self._scope.lifecycle.mark_resolved(key)
 
     async def _try(self, pending: PendingCompensation, this: _Round) -> ActivityOutcome:
         requests = self.retry_requests
@@ -220,17 +250,17 @@ class RetryLoop:
             spec=ActivitySpec(
                 activity=pending.activity, result=None, policy=pending.policy, task_queue=pending.task_queue
             ),
-            arguments=_sendable(pending),
-            activity_id=f"{COMPENSATE}{pending.address}",
-            summary=f"compensate: {words(pending.activity)}",
-            header=plain_header(Purpose.COMPENSATION, unit=this.unit),
+            arguments=pending.arguments if this.is_confirming else _sendable(pending),
+            activity_id=f"{CONFIRM if this.is_confirming else COMPENSATE}{pending.address}",
+            summary=f"{'confirm' if this.is_confirming else 'compensate'}: {words(pending.activity)}",
+            header=plain_header(this.purpose, unit=this.unit),
         )
-        with self.attempting(pending.address):
+        with self.attempting(key := this.key_of(pending)):
             timeout = worker_timeout(pending.policy, this.number, this.used)
             outcome = await run_activity(call, worker_timeout=timeout)
         # An operator who requested a retry meanwhile may have fixed the cause of the rejection.
         if outcome.is_final and self.retry_requests == requests:
-            self._rejected[pending.address] = outcome
+            self._rejected[key] = outcome
         return outcome
 
 

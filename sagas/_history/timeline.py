@@ -64,6 +64,13 @@ class CompensationLine(_Model):
     reason: str = ""
 
 
+class ConfirmationLine(CompensationLine):
+    """The confirmation of a step in a timeline; the fields as for a compensation.
+
+    The state is `pending` before the confirmations begin, `of-parent` in a child, and never `skipped`.
+    """
+
+
 class StepLine(_Model):
     """A step, pivot or child saga in a timeline.
 
@@ -85,6 +92,7 @@ class StepLine(_Model):
         superseded_run_id: The superseded run of the step; empty for a step of the current run.
         manual_resolution: The manual resolution; the outcome is then the operator's decision.
         sections: The addresses of the sections around the step, the outermost first.
+        confirmations: The confirmation of the step, or the confirmations of a completed child.
     """
 
     address: str
@@ -102,6 +110,7 @@ class StepLine(_Model):
     superseded_run_id: str = ""
     manual_resolution: ManualResolution | None = None
     sections: tuple[str, ...] = ()
+    confirmations: tuple[ConfirmationLine, ...] = ()
 
 
 class ForeignLine(_Model):

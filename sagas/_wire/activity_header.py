@@ -11,7 +11,13 @@ from typing import Any
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
-from .._core.compensation import CompensationOrder, CompensationScope, CompensationSpec, SectionSpec
+from .._core.compensation import (
+    CompensationOrder,
+    CompensationScope,
+    CompensationSpec,
+    ConfirmationSpec,
+    SectionSpec,
+)
 from .._core.effect_class import EffectClass
 from .._core.ids import address_of
 from .._core.purpose import Purpose
@@ -38,6 +44,7 @@ class ActivityHeader(StoredModel):
             a bare action, and in histories that were recorded without effect classes.
         sections: The sections around the step, the outermost first.
         lost: For a pivot: the sections of the lost alternatives, which are compensated in any case.
+        confirmation: The confirmation of the step.
         unit: For a compensation while the saga goes forward: the address of the compensated section or step.
     """
 
@@ -50,6 +57,7 @@ class ActivityHeader(StoredModel):
     lost: tuple[str, ...] = ()
     unit: str = ""
     effect: EffectClass | None = None
+    confirmation: ConfirmationSpec | None = None
 
     @property
     def is_read_only(self) -> bool:
@@ -81,6 +89,7 @@ def action_header(
             effect=effect_of(action),
             sections=sections,
             lost=lost,
+            confirmation=action.confirmation if isinstance(action, Step) else None,
         )
     )
 

@@ -3,9 +3,9 @@
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from .._core.compensation import PlanItem, SectionSpec
+from .._core.compensation import PendingConfirmation, PlanItem, SectionSpec
 from .._core.lifecycle import ManualResolution
 from .stored_model import StoredModel
 
@@ -24,11 +24,19 @@ class ChildResult(StoredModel, Generic[ResultT]):
         result: The result of the child's run method.
         compensations: The pending compensations, in the order of execution.
         manual_resolutions: The manual resolutions, by address.
+        confirmations: The pending confirmations, in the order of execution.
     """
 
     result: ResultT
     compensations: tuple[PlanItem, ...] = ()
     manual_resolutions: dict[str, ManualResolution] = Field(default_factory=dict[str, ManualResolution])
+    confirmations: tuple[PendingConfirmation, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _leave_out_default(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Writes the confirmations only where the child has confirmations."""
+        fields: dict[str, object] = serialize(self)
+        return {name: value for name, value in fields.items() if name != "confirmations" or value}
 
 
 class ChildMemo(StoredModel):

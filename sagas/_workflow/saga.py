@@ -100,7 +100,7 @@ class Saga:
         self._scope = restore_scope(context, continued)
         self._deadline = continued.deadline or (workflow.now() + timeout if timeout else None)
         self._unawaited = UnawaitedCalls()
-        retry_loop = RetryLoop(self._scope)
+        retry_loop = self._retry_loop = RetryLoop(self._scope)
         self._events = ExternalEvents(
             self._scope, dict(continued.unconsumed_events), dict(continued.expired_waits)
         )
@@ -486,6 +486,7 @@ class Saga:
             try:
                 await self._forward.end()
                 self._refuse_oversized_compensations()
+                await self._confirm()
             except (asyncio.CancelledError, SagaError) as failure:
                 error = failure
         if error is None:
@@ -568,6 +569,16 @@ class Saga:
             ),
         )
 
+    async def _confirm(self) -> None:
+        """Runs the confirmations of a root; a child hands the confirmations to the root."""
+        if self._context.is_child:
+            return
+        while self._scope.ledger.confirmations():
+            self._scope.lifecycle.begin_confirmation()
+            await run_uncancelled(self._retry_loop.confirm_all())
+            # The handler of a message may have run a further step meanwhile.
+            await self._forward.end()
+
     def _complete(self) -> None:
         self._events.report_unconsumed()
         self._scope.lifecycle.complete()
@@ -597,7 +608,7 @@ class Saga:
         lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
         if not self._context.is_child:
             return
-        plan = ledger.plan(is_past_pivot=lifecycle.is_past_pivot)
+        plan = (*ledger.plan(is_past_pivot=lifecycle.is_past_pivot), *ledger.confirmations())
         refusal = encode_arguments([plan], "the list of its pending compensations")
         if isinstance(refusal, ActivityOutcome):
             raise RejectedError(refusal.code, refusal.reason)

@@ -7,7 +7,7 @@ from .._core.status import Status
 from .._errors import NoWorkerError, SagaNotFoundError, VerbRefusedError, WireFormatError
 from .._history.closure import CloseStatus
 from .._history.ledger_rebuild import RecoveryDirection
-from .._history.preview import PlannedCompensation, Preview, RemainingEffect
+from .._history.preview import PlannedCompensation, PlannedConfirmation, Preview, RemainingEffect
 from .._history.saga_record import ForeignKind
 from .._history.timeline import (
     CancelRequest,
@@ -71,6 +71,7 @@ __all__ = [
     "Outcome",
     "PendingWait",
     "PlannedCompensation",
+    "PlannedConfirmation",
     "Preview",
     "RecoveryDirection",
     "RemainingEffect",
