@@ -2,8 +2,11 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup broker demo compare dev check test sweeps sweeps-all ci bench lock clean
+.PHONY: help setup broker demo compare dev check test sweeps sweeps-all ci bench wheel lock clean
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+# The data of the project, also inside another folder with a data folder.
+export SAGAS_DATA_FOLDER ?= .sagas
 
 # Without this, pyright asks the network whether it is the newest.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
@@ -29,7 +32,7 @@ demo: setup broker ## Run the example sagas, in both styles, on real servers
 compare: setup broker ## Run the same orders in both styles, and write what each costs to .sagas/compare.html
 	@$(bin)/python -m examples.compare run --json .sagas/compare.json --html .sagas/compare.html $(ARGS)
 
-dev: setup broker ## Run a durable Temporal server with its Web UI, and a RabbitMQ broker, until Ctrl-C
+dev: setup ## Run a durable Temporal server with its Web UI, and RabbitMQ where installed, until Ctrl-C
 	@$(bin)/sagas dev
 
 check: setup ## Check format, lint and types
@@ -52,6 +55,9 @@ ci: check setup broker ## Check, and run the tests and today's sample of the swe
 
 bench: setup ## Measure what sagas cost
 	@$(bin)/python -m benchmarks
+
+wheel: setup ## Build the package into dist; PROJECT_URL=https://… names the page of the repository in its links
+	@$(bin)/python -m hatchling build --target wheel
 
 lock: ## Pin requirements.lock anew from pyproject.toml
 	@PYTHON='$(PYTHON)' deploy/setup.sh lock

@@ -22,16 +22,21 @@ TRACE_HEADERS = frozenset(_propagator.fields)
 
 
 @contextmanager
-def trace_call(participant: str, operation: str, url: httpx.URL) -> Generator[trace.Span, None, None]:
-    """Records a call as a span with its outcome; a rejection is an answer, and not an error of the call."""
+def trace_call(
+    participant: str, method: str, template: str, base_url: httpx.URL
+) -> Generator[trace.Span, None, None]:
+    """Records a call as a span with its outcome; a rejection is an answer, and not an error of the call.
+
+    The span has the path without the values of the message, because the values may be personal data.
+    """
     with trace.get_tracer("activities").start_as_current_span(
-        f"POST /{operation}",
+        f"{method} {template}",
         kind=SpanKind.CLIENT,
         record_exception=False,
         set_status_on_exception=False,
     ) as span:
         if span.is_recording():
-            span.set_attributes(_request_attributes(participant, operation, url))
+            span.set_attributes(_request_attributes(participant, method, template, base_url))
         outcome: Literal["done", "rejected", "unknown"] = "unknown"
         try:
             yield span
@@ -55,14 +60,17 @@ def inject_trace_context(headers: MutableMapping[str, str]) -> None:
     _propagator.inject(headers)
 
 
-def _request_attributes(participant: str, operation: str, url: httpx.URL) -> dict[str, str | int]:
+def _request_attributes(
+    participant: str, method: str, template: str, base_url: httpx.URL
+) -> dict[str, str | int]:
     # Composed from parts, because the URL may contain user and password.
-    port = {} if url.port is None else {"server.port": url.port}
+    port = {} if base_url.port is None else {"server.port": base_url.port}
+    origin = f"{base_url.scheme}://{base_url.host}{f':{base_url.port}' if port else ''}"
     return {
-        "http.request.method": "POST",
-        "url.full": f"{url.scheme}://{url.host}{f':{url.port}' if port else ''}{url.path}",
-        "url.template": f"/{operation}",
-        "server.address": url.host,
+        "http.request.method": method,
+        "url.full": f"{origin}{base_url.path.rstrip('/')}{template}",
+        "url.template": template,
+        "server.address": base_url.host,
         "saga.participant": participant,
         **port,
     }

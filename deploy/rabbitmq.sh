@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # Installs RabbitMQ where it is missing and apt-get can be used; otherwise prints the command to type, and succeeds.
+# On a terminal, asks before installing. YES=1 and CI=true answer yes, YES=0 answers no. Without a terminal, typing a
+# target of make that needs RabbitMQ is the answer.
 # Sagas run a private node as the current user: the service of the package is neither started nor enabled.
 
 set -euo pipefail
@@ -23,9 +25,22 @@ go_without() {
     exit 0
 }
 
+may_install() {
+    local answer
+    case ${YES:-${CI:-}} in
+        1 | true) return 0 ;;
+        0) return 1 ;;
+    esac
+    [[ -t 0 ]] || return 0
+    say "RabbitMQ is missing; choreography needs a broker, orchestration does not."
+    read -r -p "setup: install the package rabbitmq-server with apt-get? [Y/n] " answer || return 1
+    [[ ${answer,,} =~ ^(y|yes)?$ ]]
+}
+
 [[ -n ${SAGAS_AMQP_URL:-} ]] && exit 0
 is_installed && exit 0
 can_use_apt || go_without ""
+may_install || go_without ", and is not installed without your consent"
 
 # Packages of Debian start their service during the installation, unless this file forbids starting. An existing
 # file, as in containers, is left alone.

@@ -3,12 +3,12 @@
 `sagas.operator` has the names for people and programs that list, inspect and repair sagas.
 """
 
-from ._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
 from ._client.saga_handle import SagaHandle
 from ._client.start import execute_saga, start_saga
 from ._client.start_options import StartOptions
-from ._core.compensation import CompensationOrder, CompensationScope
+from ._core.compensation import CompensationOrder, CompensationScope, OnStuck
 from ._core.ids import idempotency_key
+from ._core.saga_outcome import Compensated, Completed, CutOff, ResolvedStep, SagaOutcome, Settled
 from ._declarations.activity_options import ActivityOptions
 from ._declarations.data_access import DataAccess
 from ._declarations.operation import Operation
@@ -58,9 +58,11 @@ __all__ = [
     "InvalidField",
     "IrreversibleStep",
     "OnFailure",
+    "OnStuck",
     "Operation",
     "ProbeResult",
     "RejectedError",
+    "ResolvedStep",
     "Saga",
     "SagaError",
     "SagaHandle",

@@ -1,19 +1,22 @@
 """Derives the outcome of a closed saga from the record of the saga: no I/O."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal, Never
 
+from .._core.activity_outcome import ActivityOutcome
 from .._core.ids import in_parent
 from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
+from .._core.saga_outcome import Compensated, CutOff, RemainingEffect, ResolvedStep, Settled
 from .._core.status import Status
 from .._errors import StartError
 from .._history.closure import CloseStatus, Closure
 from .._history.ledger_rebuild import RecoveryDirection, rebuild_saga
-from .._history.preview import Preview, RemainingEffect, build_preview
-from .._history.saga_record import SagaRecord, manual_resolutions_of
+from .._history.preview import Preview, build_preview
+from .._history.saga_record import ChildRecord, SagaRecord, closure_of_child, manual_resolutions_of
 from .._wire.failures import SAGA_COMPENSATED, SAGA_REFUSED, SAGA_SETTLED
-from .outcome import Compensated, CutOff, Settled
+from .._wire.operator_requests import COMPLETE, SKIP
 
 CANCELLED = "cancelled"
 """The code of a saga that compensated because its workflow was cancelled."""
@@ -84,6 +87,49 @@ def manual_resolutions(record: SagaRecord) -> dict[str, ManualResolution]:
     return resolutions
 
 
+def resolved_steps(record: SagaRecord) -> tuple[ResolvedStep, ...]:
+    """The manually resolved steps with the operators' reasons, and with the failures of the steps."""
+    details = {each.address: each for each in _resolutions_in(record)}
+    return tuple(
+        replace(details.get(address) or ResolvedStep(address=address, resolution=how), resolution=how)
+        for address, how in manual_resolutions(record).items()
+    )
+
+
+def _resolutions_in(record: SagaRecord) -> Iterator[ResolvedStep]:
+    """Every manual resolution in the histories of a saga, of the children and of the rescues, in order."""
+    for child in record.children:
+        if child.record is not None:
+            for each in _resolutions_in(child.record):
+                yield replace(each, address=in_parent(child.address, each.address))
+    state = record.continued_state
+    earlier = [entry for entry in state.audit_trail if entry.verb in (SKIP, COMPLETE)] if state else []
+    for run in (*record.superseded_runs, record, *record.own_rescues):
+        entries = [verb.entry for verb in run.verbs if verb.entry.verb in (SKIP, COMPLETE)]
+        for entry in (*(earlier if run is record else ()), *entries):
+            failure = _last_failure(run, entry.target)
+            yield ResolvedStep(
+                address=entry.target,
+                resolution="skipped" if entry.verb == SKIP else "completed-manually",
+                by=entry.by,
+                because=entry.because,
+                code=failure.code,
+                reason=failure.reason,
+            )
+
+
+def _last_failure(record: SagaRecord, address: str) -> ActivityOutcome | Closure:
+    """The last failure of the step or child with an address."""
+    for item in reversed(record.scheduled):
+        if item.address != address:
+            continue
+        if isinstance(item, ChildRecord):
+            return closure_of_child(item) or ActivityOutcome(Outcome.UNKNOWN)
+        if not (item.is_done or item.is_under_way):
+            return item.result
+    return ActivityOutcome(Outcome.UNKNOWN)
+
+
 def _was_cancelled(record: SagaRecord, preview: Preview) -> bool:
     """Tells whether a workflow closed as cancelled, without pending compensations."""
     is_backward = preview.recovery_direction is RecoveryDirection.BACKWARD and not record.has_completed
@@ -122,6 +168,7 @@ def _compensated(
         code,
         is_compensated=True,
         manual_resolutions=resolutions,
+        resolved_steps=resolved_steps(record),
         reason=reason,
         field=closure.input_field,
         is_cancelled=is_closed_as_cancelled or is_settled_by_cancel,

@@ -9,13 +9,13 @@ from temporalio.converter import WorkflowSerializationContext, decode_typed_sear
 from temporalio.service import RPCError
 
 from .._core.ids import rescued_by
+from .._core.saga_outcome import Completed, SagaOutcome, Settled
 from .._core.status import Status
 from .._errors import SagaError, SagaNotFoundError, WireFormatError
 from .._history.fetcher import HistoryFetcher, is_open, is_workflow_missing
 from .._wire.child_saga import CHILD_MEMO, ChildResult, child_result_type
 from .._wire.search_attribute import SAGA_STATUS
-from .outcome import Completed, SagaOutcome, Settled
-from .outcome_of_record import has_compensated, manual_resolutions, outcome_of_record
+from .outcome_of_record import has_compensated, manual_resolutions, outcome_of_record, resolved_steps
 
 T = TypeVar("T")
 
@@ -71,6 +71,7 @@ class OutcomeReader(Generic[T]):
                     await self._result(closed),
                     is_compensated=False,
                     manual_resolutions=manual_resolutions(record),
+                    resolved_steps=resolved_steps(record),
                 )
             open_rescues = [rescue.id for rescue in record.own_rescues if rescue.closure is None]
             if not open_rescues:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar, overload
 from temporalio.client import Client, WorkflowHandle
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
-from .outcome import SagaOutcome
+from .._core.saga_outcome import SagaOutcome
 from .outcome_reader import OutcomeReader
 
 T_co = TypeVar("T_co", covariant=True)

@@ -12,10 +12,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
 from .._core.ids import check_saga_id
+from .._core.saga_outcome import SagaOutcome
 from .._errors import DuplicateSagaError, StartError
 from .._history.payload_decoder import PayloadDecoder
 from .._temporal.message_content import is_same_content
-from .outcome import SagaOutcome
+from .._temporal.read_back import changed_part
 from .saga_handle import SagaHandle, result_type_of
 from .start_options import StartOptions, check_start_options
 
@@ -52,8 +53,8 @@ async def start_saga(
             and `versioning_override`, as in `Client.start_workflow`; see `StartOptions`.
 
     Raises:
-        StartError: The id is not well formed, the message is larger than 128 KiB, or an option is refused;
-            nothing has happened.
+        StartError: The id is not well formed, the message is larger than 128 KiB or would arrive with other
+            content, or an option is refused; nothing has happened.
         DuplicateSagaError: The id belongs to a saga of another type, or with another message.
     """
     check_saga_id(id)
@@ -121,7 +122,13 @@ async def execute_saga(
 
 
 def _encode(client: Client, saga_id: str, message: object) -> Payload:
-    payload = client.data_converter.payload_converter.to_payload(message)
+    converter = client.data_converter.payload_converter
+    payload = converter.to_payload(message)
+    if part := changed_part(message, payload, converter):
+        raise StartError(
+            f"saga {saga_id!r} cannot be started: the message would arrive with other content, because "
+            f"{part} does not read back the same"
+        )
     if len(payload.data) > LARGEST_MESSAGE:
         raise StartError(
             f"saga {saga_id!r} cannot be started with a message of {len(payload.data)} bytes: at most "

@@ -7,11 +7,23 @@ from typing import TypedDict, cast
 from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, VersioningOverride
 
 from .._errors import StartError
-from .._wire.child_saga import CHILD_MEMO, FOREIGN_WORK_MEMO
+from .._wire.activity_header import REJECTED_MEMO
+from .._wire.child_saga import CHILD_MEMO, FOREIGN_WORK_MEMO, INDEPENDENT_MEMO
 from .._wire.continued_state import CONTINUED_STATE_MEMO
+from .._wire.operator_requests import FORGOTTEN_MEMO
 from .._wire.search_attribute import SAGA_STATUS
 
-RESERVED_MEMO_KEYS = frozenset({CHILD_MEMO, CONTINUED_STATE_MEMO, FOREIGN_WORK_MEMO, SAGA_STATUS.name})
+RESERVED_MEMO_KEYS = frozenset(
+    {
+        REJECTED_MEMO,
+        CHILD_MEMO,
+        CONTINUED_STATE_MEMO,
+        FOREIGN_WORK_MEMO,
+        FORGOTTEN_MEMO,
+        INDEPENDENT_MEMO,
+        SAGA_STATUS.name,
+    }
+)
 """The memo keys in which sagas keep their own state."""
 
 _ENDS_EARLY = "the timeout would end the saga without its compensations; give `Saga` a timeout instead"
@@ -35,7 +47,7 @@ class StartOptions(TypedDict, total=False):
         static_summary: A line for lists of workflows, in Markdown.
         static_details: A few lines for the page of the workflow, in Markdown.
         memo: Values shown with the workflow. The keys `saga-child`, `saga-continued-state`,
-            `saga-foreign-work` and `SagaStatus` are reserved.
+            `saga-foreign-work`, `saga-independent`, `saga-rejected-results` and `SagaStatus` are reserved.
         search_attributes: Attributes for finding the workflow. `SagaStatus` is reserved.
         start_delay: How long the server waits before the saga begins.
         priority: The priority of the workflow's tasks, with a fairness key.

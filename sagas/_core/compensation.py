@@ -1,6 +1,7 @@
 """Compensations and confirmations as data, and the plan of a saga's compensations."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
@@ -28,6 +29,15 @@ class CompensationOrder(StrEnum):
     """All steps at once: for steps that do not build on each other."""
 
 
+class OnStuck(StrEnum):
+    """The treatment of older compensations while a newer compensation keeps failing."""
+
+    CONTINUE = "continue"
+    """The older compensations run: for steps that do not build on each other."""
+    WAIT = "wait"
+    """The older compensations wait until the newer compensation is done or resolved by an operator."""
+
+
 class SectionSpec(BaseModel):
     """A section of a saga: steps that are compensated as a unit.
 
@@ -40,6 +50,21 @@ class SectionSpec(BaseModel):
 
     address: str
     order: CompensationOrder = CompensationOrder.REVERSE
+
+
+@dataclass(frozen=True, slots=True)
+class CompensationRules:
+    """How a saga compensates.
+
+    Args:
+        scope: The steps to compensate.
+        order: Sequential or parallel compensation.
+        on_stuck: Whether older compensations run while a newer one keeps failing.
+    """
+
+    scope: CompensationScope = CompensationScope.IN_DOUBT
+    order: CompensationOrder = CompensationOrder.REVERSE
+    on_stuck: OnStuck = OnStuck.CONTINUE
 
 
 class CompensationSpec(BaseModel):
@@ -157,6 +182,27 @@ def confirmations_in_parent(
         )
         for each in confirmations
     )
+
+
+def waiting_behind(plan: Iterable[PlanItem], failing: Container[str]) -> dict[str, str]:
+    """The compensations of a plan that wait with `OnStuck.WAIT`, each with the first failing one before.
+
+    Args:
+        plan: The plan.
+        failing: The addresses of the failing compensations.
+    """
+    waiting: dict[str, str] = {}
+    behind: str | None = None
+    for item in plan:
+        addresses = [each.address for each in flatten((item,))]
+        if behind is not None:
+            waiting |= dict.fromkeys(addresses, behind)
+            continue
+        if isinstance(item, ParallelCompensations):
+            for of_branch in [waiting_behind(branch, failing) for branch in item.branches]:
+                waiting |= of_branch
+        behind = next((address for address in addresses if address in failing), None)
+    return waiting
 
 
 def plan_in_parent(child: str, plan: tuple[PlanItem, ...], task_queue: str | None) -> tuple[PlanItem, ...]:

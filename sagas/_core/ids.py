@@ -1,8 +1,9 @@
 """Addresses of steps, ids of activities and children, and idempotency keys; this module is the only source.
 
 The *address* of a step is the position of the step in a workflow: `reserve-stock`, the second time
-`reserve-stock#2`, and in a child `payment:capture-payment`. The address is also the id of the activity, so
-the idempotency key can be derived from Temporal's data about any attempt.
+`reserve-stock#2`, and in a child `payment:capture-payment`. A step with a step key, one of many
+executions, has the address `reserve-seat[7a]`, the second time `reserve-seat[7a]#2`. The address is also the
+id of the activity, so the idempotency key can be derived from Temporal's data about any attempt.
 """
 
 import re
@@ -19,6 +20,7 @@ RESCUE = "~rescue"
 """The suffix of a rescue's workflow id, with a number from the second rescue on; saga ids have no tilde."""
 
 _SAGA_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+_KEY = re.compile(r"\[([^]]+)\](#[0-9]+)?$")
 _OF_RESCUE = re.compile(rf"{RESCUE}(-[0-9]+)?$")
 
 
@@ -54,6 +56,25 @@ def address_of(activity_id: str) -> str:
     'reserve-stock'
     """
     return activity_id.removeprefix(COMPENSATE).removeprefix(CONFIRM).removeprefix(PROBE)
+
+
+def keyed(name: str, key: str | None) -> str:
+    """Returns the name of a step in addresses: with the step key in brackets, where the step has a key.
+
+    >>> keyed("reserve-seat", "7a"), keyed("reserve-seat", None)
+    ('reserve-seat[7a]', 'reserve-seat')
+    """
+    return name if key is None else f"{name}[{key}]"
+
+
+def key_of(address: str) -> str:
+    """Returns the step key in an address; empty for a step without a key.
+
+    >>> key_of("flight:reserve-seat[7a]#2"), key_of("reserve-stock#2")
+    ('7a', '')
+    """
+    found = _KEY.search(address)
+    return found[1] if found else ""
 
 
 def rescue_id(saga_id: str, number: int) -> str:

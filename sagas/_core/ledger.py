@@ -3,12 +3,14 @@
 Pure: no I/O, no clock, no Temporal. The driver of the saga records the start and the outcome of each step.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 
 from .compensation import (
     CompensationOrder,
+    CompensationRules,
     CompensationScope,
+    OnStuck,
     ParallelCompensations,
     PendingCompensation,
     PendingConfirmation,
@@ -50,6 +52,7 @@ class Ledger:
     Args:
         scope: The steps to compensate when the saga fails.
         order: Sequential or parallel compensation.
+        on_stuck: Whether older compensations run while a newer one keeps failing.
     """
 
     scope: CompensationScope = CompensationScope.IN_DOUBT
@@ -61,8 +64,14 @@ class Ledger:
     """The number of addresses of each name."""
     lost: set[str] = field(default_factory=set[str])
     """The sections of alternatives that lost or failed: compensated in any case, also after the pivot."""
+    on_stuck: OnStuck = OnStuck.CONTINUE
     confirmed: set[str] = field(default_factory=set[str])
     """The addresses of steps whose confirmation is done or was completed manually."""
+
+    @property
+    def rules(self) -> CompensationRules:
+        """How the saga compensates."""
+        return CompensationRules(self.scope, self.order, self.on_stuck)
 
     def next_address(self, name: str) -> str:
         """Returns a new address for a step or child: `name`, then `name#2`, `name#3` and so on."""
@@ -190,6 +199,25 @@ class Ledger:
     def unresolved_children(self) -> tuple[str, ...]:
         """The children that ended without reporting pending compensations, or have not ended."""
         return tuple(e.address for e in self.entries.values() if e.is_child and e.outcome in IN_DOUBT)
+
+    def behind_children(self, unresolved: Container[str] = ()) -> dict[str, str]:
+        """The compensations that wait for a newer unresolved child, each with the newest such child.
+
+        Only in a saga whose older compensations wait, and run one after the other.
+
+        Args:
+            unresolved: The children that are unresolved by another source than the outcome in the ledger.
+        """
+        waiting: dict[str, str] = {}
+        if self.on_stuck is OnStuck.CONTINUE or self.order is CompensationOrder.PARALLEL:
+            return waiting
+        child: str | None = None
+        for entry in reversed(tuple(self.entries.values())):
+            if child is not None:
+                waiting |= dict.fromkeys((each.address for each in flatten(entry.compensations)), child)
+            elif (entry.is_child and entry.outcome in IN_DOUBT) or entry.address in unresolved:
+                child = entry.address
+        return waiting
 
     def steps_in_doubt(self, *, with_read_only: bool = False) -> tuple[str, ...]:
         """The steps that may have left an effect although the saga has no result.

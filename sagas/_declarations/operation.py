@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from .._errors import DefinitionError
 from .names import NAME, check_name
+from .type_schema import masked_field
 
 MessageT = TypeVar("MessageT")
 ResultT_co = TypeVar("ResultT_co", covariant=True)
@@ -26,7 +28,8 @@ class Operation(Generic[MessageT, ResultT_co]):
             another code has an unknown outcome.
 
     Raises:
-        DefinitionError: The name of the operation or of the participant is not in lower case with dashes.
+        DefinitionError: The name of the operation or of the participant is not in lower case with dashes, or
+            JSON replaces a secret in the message or the result by asterisks.
     """
 
     name: str
@@ -38,6 +41,12 @@ class Operation(Generic[MessageT, ResultT_co]):
     def __post_init__(self) -> None:
         check_name("operation", self.name)
         check_name("participant", self.participant)
+        for kind in (self.message, self.result):
+            if field := masked_field(kind):
+                raise DefinitionError(
+                    f"operation {self.name!r}: JSON replaces the secret {field!r} of {kind.__name__} by "
+                    "asterisks; give the field a `field_serializer`"
+                )
 
     @staticmethod
     def is_name(text: str) -> bool:

@@ -11,7 +11,7 @@ from .._core.effect_class import EffectClass
 from .._errors import DefinitionError
 from .activity_function import ActivityFunction
 from .activity_options import ActivityOptions, policy_of
-from .activity_spec import ActivitySpec
+from .activity_spec import ActivitySpec, Judgement, check_judgement
 from .data_access import DataAccess
 from .names import check_name
 from .operation import Operation
@@ -213,6 +213,7 @@ def action(
     *,
     options: ActivityOptions = ...,
     probe: Operation[I, ProbeResult[O]] | None = ...,
+    rejected_when: Callable[[O], bool | str | None] | None = ...,
     data: DataAccess = ...,
 ) -> Action[I, O]: ...
 @overload
@@ -224,6 +225,7 @@ def action(
     options: ActivityOptions = ...,
     rejections: AbstractSet[str] = ...,
     probe: Callable[[I], Awaitable[ProbeResult[O]]] | None = ...,
+    rejected_when: Callable[[O], bool | str | None] | None = ...,
     data: DataAccess = ...,
 ) -> Action[I, O]: ...
 @overload
@@ -235,6 +237,7 @@ def action(
     options: ActivityOptions = ...,
     rejections: AbstractSet[str] = ...,
     probe: Callable[[I], ProbeResult[O]] | None = ...,
+    rejected_when: Callable[[O], bool | str | None] | None = ...,
     data: DataAccess = ...,
 ) -> Action[I, O]: ...
 @overload
@@ -246,6 +249,7 @@ def action(
     options: ActivityOptions = ...,
     rejections: AbstractSet[str] = ...,
     probe: Callable[[S, I], Awaitable[ProbeResult[O]]] | None = ...,
+    rejected_when: Callable[[O], bool | str | None] | None = ...,
     data: DataAccess = ...,
 ) -> _MethodAction[S, I, O]: ...
 @overload
@@ -257,9 +261,10 @@ def action(
     options: ActivityOptions = ...,
     rejections: AbstractSet[str] = ...,
     probe: Callable[[S, I], ProbeResult[O]] | None = ...,
+    rejected_when: Callable[[O], bool | str | None] | None = ...,
     data: DataAccess = ...,
 ) -> _MethodAction[S, I, O]: ...
-def action(
+def action(  # noqa: PLR0913 - each option of an action is a parameter
     activity: Operation[I, O] | Callable[..., object],
     /,
     *,
@@ -267,6 +272,7 @@ def action(
     options: ActivityOptions = DEFAULT_OPTIONS,
     rejections: AbstractSet[str] = frozenset(),
     probe: Operation[Any, Any] | Callable[..., object] | None = None,
+    rejected_when: Judgement | None = None,
     data: DataAccess = NO_DATA_ACCESS,
 ) -> Action[Any, Any]:
     """Declares an action.
@@ -282,6 +288,10 @@ def action(
         probe: An operation or an activity with the same message, which returns the outcome of the action as a
             `ProbeResult`. An unknown outcome is resolved by the probe, with the options and the idempotency
             key of the action.
+        rejected_when: A function of the result, for participants that answer a refusal as an ordinary result:
+            returns the code of the rejection, or `True` for the code `rejected`; `False` or `None` if the
+            action is done. The function runs in the workflow, and must neither block nor do I/O. A new
+            function changes what an open saga does: an open saga needs `workflow.patched`.
         data: The names of the data that the step reads and writes.
 
     Raises:
@@ -289,6 +299,7 @@ def action(
             is malformed, or an option has a wrong type.
     """
     policy = policy_of(options, ACTION_POLICY)
+    check_judgement(rejected_when)
     if not isinstance(data, DataAccess):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise refusal("data", "a DataAccess", data)
     asked = None if probe is None else probe_spec(probe, policy, options.task_queue)
@@ -315,6 +326,7 @@ def action(
         rejections=check_names("rejections", rejections),
         task_queue=options.task_queue,
         probe=asked,
+        rejected_when=rejected_when,
     )
     if is_method:
         of_method: _MethodAction[Any, Any, Any] = _MethodAction(name=step, call=spec, data=data)

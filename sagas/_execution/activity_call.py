@@ -6,11 +6,13 @@ from contextlib import AsyncExitStack
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
+from pydantic import SecretStr
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import Priority, RawValue, RetryPolicy
+from temporalio.converter import PayloadConverter
 from temporalio.exceptions import ActivityError
 
 from .._core.activity_outcome import ActivityOutcome
@@ -19,10 +21,13 @@ from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._declarations.activity_spec import ActivitySpec
 from .._declarations.probe_result import ProbeResult
+from .._declarations.type_schema import masked_field
+from .._errors import DefinitionError
 from .._run.activity_header_context import scheduling_with
 from .._run.cancellation_shield import current_shield
 from .._run.context import current_context
-from .._wire.activity_header import plain_header
+from .._temporal.read_back import changed_part
+from .._wire.activity_header import REJECTED_MEMO, plain_header
 from .._wire.failures import NO_WORKER, outcome_of_failure
 from .._wire.size_limits import LARGEST_MESSAGE
 
@@ -31,7 +36,9 @@ T = TypeVar("T")
 MESSAGE_TOO_LARGE = "message_too_large"
 """The code of a step whose message was not sent, because the message is larger than 1 MiB."""
 MESSAGE_UNREADABLE = "message_unreadable"
-"""The code of a step whose message was not sent, because the message cannot be converted to JSON."""
+"""The code of a step whose message was not sent, because JSON cannot carry the message unchanged."""
+CHECK_PATCH = "saga-checks-messages"
+"""The patch id of runs with a refused message: a run of an earlier version has sent such a message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +51,8 @@ class ActivityCall:
         activity_id: The address of the step, with a prefix for compensations and probes.
         summary: A line for Temporal's Web UI.
         header: The purpose of the activity, for readers of the history.
+        is_checked: Whether a message or a result that would arrive with other content rejects the action,
+            before the action is sent. A compensation is sent in any case.
     """
 
     spec: ActivitySpec
@@ -51,6 +60,7 @@ class ActivityCall:
     activity_id: str
     summary: str
     header: Payload
+    is_checked: bool = True
 
 
 def snapshot(value: T) -> T:
@@ -62,7 +72,12 @@ def snapshot(value: T) -> T:
 
 
 def encode_arguments(
-    arguments: Sequence[object], name: str, *, largest: int = LARGEST_MESSAGE
+    arguments: Sequence[object],
+    name: str,
+    *,
+    largest: int = LARGEST_MESSAGE,
+    is_checked: bool = False,
+    result: object = None,
 ) -> list[RawValue] | ActivityOutcome:
     """Returns the arguments as payloads, or a rejection of `name` if the payloads would block the workflow.
 
@@ -70,6 +85,8 @@ def encode_arguments(
         arguments: The arguments of the activity.
         name: The arguments' name in the reason of the rejection.
         largest: Bytes of all payloads together.
+        is_checked: Whether arguments or a result that would arrive with other content are refused.
+        result: The type of the result.
     """
     try:
         payloads = workflow.payload_converter().to_payloads(list(arguments))
@@ -78,10 +95,36 @@ def encode_arguments(
         # reported.
         reason = f"{name} cannot be turned into JSON: {type(error).__name__}"
         return ActivityOutcome(Outcome.REJECTED, code=MESSAGE_UNREADABLE, reason=reason, is_final=True)
+    if (
+        is_checked
+        and (reason := _change_on_the_way(arguments, payloads, name, result))
+        and workflow.patched(CHECK_PATCH)
+    ):
+        return ActivityOutcome(Outcome.REJECTED, code=MESSAGE_UNREADABLE, reason=reason, is_final=True)
     if (size := sum(len(payload.data) for payload in payloads)) > largest:
         reason = f"{name} has {size} bytes; at most {largest} are sent"
         return ActivityOutcome(Outcome.REJECTED, code=MESSAGE_TOO_LARGE, reason=reason, is_final=True)
     return [RawValue(payload) for payload in payloads]
+
+
+def _change_on_the_way(
+    arguments: Sequence[object], payloads: Sequence[Payload], name: str, result: object
+) -> str:
+    """The reason why the arguments or the result would arrive with other content, or an empty text."""
+    converter = workflow.payload_converter()
+    for value, payload in zip(arguments, payloads, strict=False):
+        if part := changed_part(value, payload, converter):
+            return f"{name} would arrive with other content: {part} does not read back the same"
+    if result is not None and (field := masked_field(result)) and _masks_secrets(converter):
+        return (
+            f"the result for {name} would arrive with asterisks: {field!r} is a secret without a serializer"
+        )
+    return ""
+
+
+def _masks_secrets(converter: PayloadConverter) -> bool:
+    secret = SecretStr("x")
+    return changed_part(secret, None, converter) is not None
 
 
 async def run_activity(call: ActivityCall, *, worker_timeout: timedelta | None = None) -> ActivityOutcome:
@@ -110,6 +153,7 @@ async def probe_unknown(
         activity_id=f"{PROBE}{call.activity_id}",
         summary=f"ask what became of {call.activity_id}",
         header=plain_header(Purpose.PROBE),
+        is_checked=False,
     )
     result = await run_attempts(probe, worker_timeout=worker_timeout)
     if result.outcome is not Outcome.DONE:
@@ -135,7 +179,8 @@ async def run_attempts(
     """
     spec = call.spec
     attempts = maximum_attempts or spec.policy.maximum_attempts
-    encoded = encode_arguments(call.arguments, f"the message of {call.activity_id}")
+    name = f"the message of {call.activity_id}"
+    encoded = encode_arguments(call.arguments, name, is_checked=call.is_checked, result=spec.result)
     if isinstance(encoded, ActivityOutcome):
         return encoded
     try:
@@ -159,7 +204,31 @@ async def run_attempts(
         kind = getattr(spec.result, "__name__", spec.result)
         reason = f"the result is no {kind}: {type(error).__name__}"
         return ActivityOutcome(Outcome.UNKNOWN, reason=reason, is_final=True)
-    return ActivityOutcome(Outcome.DONE, value)
+    return _judged(call, value)
+
+
+def _judged(call: ActivityCall, value: object) -> ActivityOutcome:
+    """The outcome by the result of an activity that has completed.
+
+    The event of the activity says *completed* either way. The memo tells readers of the history, who have no
+    code, that the step was rejected. No event is added when the step is done.
+
+    Raises:
+        DefinitionError: `rejected_when` returned something else than a code, a boolean or `None`.
+    """
+    judge = call.spec.rejected_when
+    verdict = cast("object", None if judge is None else judge(value))
+    if verdict is None or verdict is False:
+        return ActivityOutcome(Outcome.DONE, value)
+    code = "rejected" if verdict is True else verdict
+    if not isinstance(code, str) or not code:
+        raise DefinitionError(
+            f"`rejected_when` of {call.activity_id!r} must return a code, a boolean or None, not "
+            f"{type(verdict).__name__}"
+        )
+    workflow.upsert_memo({REJECTED_MEMO: {call.activity_id: code}})
+    reason = f"the result of {call.activity_id} means {code!r}"
+    return ActivityOutcome(Outcome.REJECTED, code=code, reason=reason, is_final=True)
 
 
 async def _execute(

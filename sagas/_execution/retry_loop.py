@@ -1,4 +1,4 @@
-"""Retries of activities that must succeed: compensations, confirmations, pivots, and later steps.
+"""Retries of activities that must succeed: compensations, the pivot in doubt, and steps after the pivot.
 
 The activities run in rounds. An activity that fails, or finds no worker, makes the saga stuck at once, and is
 retried after a growing interval. An activity that was rejected for good is not retried automatically, because
@@ -16,13 +16,12 @@ from itertools import count
 from temporalio import workflow
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.compensation import PendingCompensation, PlanItem
-from .._core.ids import COMPENSATE, CONFIRM, address_of
+from .._core.compensation import OnStuck, PendingCompensation, PlanItem, select
+from .._core.ids import COMPENSATE, key_of
 from .._core.lifecycle import ManualResolution, StuckStep
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._declarations.activity_spec import ActivitySpec
-from .._run.forward_check import wait_until_forward
 from .._run.scope import Scope
 from .._wire.activity_header import plain_header
 from .._wire.timer_summaries import NEXT_ATTEMPT
@@ -30,26 +29,18 @@ from .activity_call import ActivityCall, encode_arguments, run_activity
 from .backoff import HistoryUsage, retry_interval, worker_timeout
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Round:
-    """A round of all pending compensations, or of all pending confirmations."""
+    """A round of all pending compensations."""
 
     number: int
     used: float
     """The share of the history used by the rounds before."""
     unit: str
     """The address of the compensated section or step; empty for the whole saga."""
-    purpose: Purpose
     failures: dict[str, ActivityOutcome] = field(default_factory=dict[str, ActivityOutcome])
-
-    @property
-    def is_confirming(self) -> bool:
-        """Whether the round runs confirmations."""
-        return self.purpose is Purpose.CONFIRMATION
-
-    def key_of(self, pending: PendingCompensation) -> str:
-        """The name of a stuck activity for operators: a step after the pivot may have the address as well."""
-        return f"{CONFIRM}{pending.address}" if self.is_confirming else pending.address
+    has_progress: bool = False
+    """Whether a compensation of the round is done."""
 
 
 class RetryLoop:
@@ -85,42 +76,48 @@ class RetryLoop:
         finally:
             self._scope.lifecycle.retrying.discard(address)
 
-    async def compensate_all(self) -> None:
-        """Runs the pending compensations of the saga in order until all are done."""
-        await self.compensate(self._scope.ledger.plan, "")
+    async def compensate_with_children(self) -> None:
+        """Runs the pending compensations, and waits for the resolution of children that reported none.
+
+        The children come last, or with `OnStuck.WAIT` at their places, the newest first.
+        """
+        ledger = self._scope.ledger
+        await self.compensate(ledger.plan, "")
+        while children := ledger.unresolved_children():
+            await self.wait_for_child_resolution(children[-1 if self._waits else 0])
+            await self.compensate(ledger.plan, "")
 
     async def compensate(self, plan: Callable[[], Sequence[PlanItem]], unit: str) -> None:
         """Runs the compensations of a plan in order until all are done.
 
-        A failing compensation does not delay the other compensations.
+        With `OnStuck.CONTINUE`, a failing compensation does not delay the other compensations.
 
         Args:
             plan: Returns the pending compensations.
             unit: The address of the compensated section or step; empty for the whole saga.
         """
-        await self._run_rounds(plan, unit, Purpose.COMPENSATION)
-
-    async def confirm_all(self) -> None:
-        """Runs the pending confirmations of the saga in order until all are done.
-
-        A failing confirmation does not delay the other confirmations. No confirmation starts during a hold.
-        """
-        await self._run_rounds(self._scope.ledger.confirmations, "", Purpose.CONFIRMATION)
-
-    async def _run_rounds(self, plan: Callable[[], Sequence[PlanItem]], unit: str, purpose: Purpose) -> None:
-        usage = HistoryUsage.now()
-        for number in count():
-            this, requests = _Round(number, usage.share_used_since(), unit, purpose), self.retry_requests
-            await self._run_plan(plan(), this)
+        ledger, usage, number = self._scope.ledger, HistoryUsage.now(), 0
+        held = {} if unit else ledger.behind_children()
+        while due := select(plan(), lambda address: address not in held):
+            this, requests = _Round(number, usage.share_used_since(), unit), self.retry_requests
+            await self._run_plan(due, this)
             if not this.failures:
                 return
+            # Compensations that waited are tried for the first time: the intervals begin anew.
+            number = 0 if self._waits and this.has_progress else number
             self._publish_stuck()
             needs_person = all(outcome.is_final for outcome in this.failures.values())
             interval = None if needs_person else retry_interval(number, usage.share_used_since())
             await self.wait_for_retry(interval, *this.failures, since=requests)
-            for key in this.failures:
-                if key in self._scope.lifecycle.resolved_outcomes:
-                    self._mark_done(key, this)
+            for address in this.failures:
+                if address in self._scope.lifecycle.resolved_outcomes:
+                    ledger.mark_compensated(address)
+                    self._scope.lifecycle.mark_resolved(address)
+            number += 1
+
+    @property
+    def _waits(self) -> bool:
+        return self._scope.ledger.on_stuck is OnStuck.WAIT
 
     async def run_until_done(self, call: ActivityCall) -> ActivityOutcome:
         """Runs a step after the pivot until the step is done or resolved manually."""
@@ -206,43 +203,45 @@ class RetryLoop:
         steps = self._scope.lifecycle.stuck_steps.items()
         self._scope.publish("; ".join(f"{address}: {step.reason}" for address, step in steps))
 
-    async def _run_plan(self, plan: Sequence[PlanItem], this: _Round) -> None:
+    async def _run_plan(self, plan: Sequence[PlanItem], this: _Round) -> bool:
+        """Runs a plan once, and returns whether every compensation is done.
+
+        With `OnStuck.WAIT`, the items after a failing item are left for a later round; branches are
+        independent of each other.
+        """
+        are_done = True
         for item in plan:
             if isinstance(item, PendingCompensation):
-                await self._run_pending(item, this)
-                continue
-            branches = [asyncio.create_task(self._run_plan(branch, this)) for branch in item.branches]
-            await workflow.wait(branches)
-            for branch in branches:
-                branch.result()
+                are_done &= await self._compensate(item, this)
+            else:
+                branches = [asyncio.create_task(self._run_plan(branch, this)) for branch in item.branches]
+                await workflow.wait(branches)
+                results = [branch.result() for branch in branches]
+                are_done &= all(results)
+            if self._waits and not are_done:
+                break
+        return are_done
 
-    async def _run_pending(self, pending: PendingCompensation, this: _Round) -> None:
-        scope, key = self._scope, this.key_of(pending)
-        if rejected := self._rejected.get(key):
-            this.failures[key] = rejected
-            return
-        if this.is_confirming:
-            await wait_until_forward(scope)
+    async def _compensate(self, pending: PendingCompensation, this: _Round) -> bool:
+        """Tries a compensation once, and returns whether the compensation is done or resolved."""
+        scope, address = self._scope, pending.address
+        if rejected := self._rejected.get(address):
+            this.failures[address] = rejected
+            return False
         # A person may have resolved the step while others of this round were tried.
-        is_resolved = key in scope.lifecycle.resolved_outcomes
+        is_resolved = address in scope.lifecycle.resolved_outcomes
         outcome = ActivityOutcome(Outcome.DONE) if is_resolved else await self._try(pending, this)
         if outcome.outcome is Outcome.DONE:
-            self._mark_done(key, this)
-            if not is_resolved and not this.is_confirming:
+            scope.ledger.mark_compensated(address)
+            scope.lifecycle.mark_resolved(address)
+            this.has_progress = True
+            if not is_resolved:
                 scope.publisher.metrics.compensation_done()
         else:
-            if not this.is_confirming:
-                scope.publisher.metrics.compensation_failed()
-            this.failures[key] = outcome
-            self._mark_stuck(key, StuckStep(this.purpose, outcome.reason))
-
-    def _mark_done(self, key: str, this: _Round) -> None:
-        if this.is_confirming:
-            self._scope.ledger.mark_confirmed(address_of(key))
-            self.mark_resolved(key)
-        else:
-            self._scope.ledger.mark_compensated(key)
-            self._scope.lifecycle.mark_resolved(key)
+            scope.publisher.metrics.compensation_failed()
+            this.failures[address] = outcome
+            self._mark_stuck(address, StuckStep(Purpose.COMPENSATION, outcome.reason))
+        return outcome.outcome is Outcome.DONE
 
     async def _try(self, pending: PendingCompensation, this: _Round) -> ActivityOutcome:
         requests = self.retry_requests
@@ -250,17 +249,18 @@ class RetryLoop:
             spec=ActivitySpec(
                 activity=pending.activity, result=None, policy=pending.policy, task_queue=pending.task_queue
             ),
-            arguments=pending.arguments if this.is_confirming else _sendable(pending),
-            activity_id=f"{CONFIRM if this.is_confirming else COMPENSATE}{pending.address}",
-            summary=f"{'confirm' if this.is_confirming else 'compensate'}: {words(pending.activity)}",
-            header=plain_header(this.purpose, unit=this.unit),
+            arguments=_sendable(pending),
+            activity_id=f"{COMPENSATE}{pending.address}",
+            summary=f"compensate: {summary_of(pending.activity, pending.address)}",
+            header=plain_header(Purpose.COMPENSATION, unit=this.unit),
+            is_checked=False,
         )
-        with self.attempting(key := this.key_of(pending)):
+        with self.attempting(pending.address):
             timeout = worker_timeout(pending.policy, this.number, this.used)
             outcome = await run_activity(call, worker_timeout=timeout)
         # An operator who requested a retry meanwhile may have fixed the cause of the rejection.
         if outcome.is_final and self.retry_requests == requests:
-            self._rejected[key] = outcome
+            self._rejected[pending.address] = outcome
         return outcome
 
 
@@ -275,3 +275,9 @@ def _sendable(pending: PendingCompensation) -> tuple[object, ...]:
 def words(name: str) -> str:
     """Returns a name for people: `reserve-stock` as `reserve stock`."""
     return name.replace("-", " ").replace("_", " ")
+
+
+def summary_of(name: str, address: str) -> str:
+    """Returns the name of a step for people, with the step key: `reserve seat [7a]`."""
+    key = key_of(address)
+    return f"{words(name)} [{key}]" if key else words(name)

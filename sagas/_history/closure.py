@@ -103,8 +103,12 @@ class ClosureReader:
             case _:
                 return None
 
-    def read_child(self, event: HistoryEvent) -> Closure | None:
+    def read_child(self, event: HistoryEvent, *, is_independent: bool = False) -> Closure | None:
         """The close of a child saga in the history of the parent; None for every other event.
+
+        Args:
+            event: An event of the parent.
+            is_independent: Whether the child is an independent saga, whose result has no compensations.
 
         Raises:
             WireFormatError: The result of the child has another wire format.
@@ -113,7 +117,7 @@ class ClosureReader:
         match event.event_type:
             case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED:
                 completed = event.child_workflow_execution_completed_event_attributes
-                return self._completed(completed.result.payloads, at, is_child=True)
+                return self._completed(completed.result.payloads, at, is_child=not is_independent)
             case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED:
                 return self._failed(event.child_workflow_execution_failed_event_attributes.failure, at)
             case EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED:

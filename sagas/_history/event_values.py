@@ -8,7 +8,8 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter
 
-from .._wire.child_saga import CHILD_MEMO, ChildMemo
+from .._wire.activity_header import REJECTED_MEMO
+from .._wire.child_saga import CHILD_MEMO, INDEPENDENT_MEMO, ChildMemo, IndependentMemo
 from .._wire.continued_state import CONTINUED_STATE_MEMO, ContinuedState
 from .._wire.error_text import error_text
 from .._wire.operator_requests import FORGOTTEN_MEMO, ForgottenSteps
@@ -63,6 +64,13 @@ class PayloadReader:
         child: ChildMemo = self._converter.payload_converter.from_payload(memo.fields[CHILD_MEMO], ChildMemo)
         return child
 
+    def independent_memo(self, memo: Memo) -> IndependentMemo:
+        """The memo of an independent saga."""
+        independent: IndependentMemo = self._converter.payload_converter.from_payload(
+            memo.fields[INDEPENDENT_MEMO], IndependentMemo
+        )
+        return independent
+
     def forgotten_steps(self, memo: Memo) -> dict[str, str]:
         """The forgotten steps in the memo of a saga, with the reasons."""
         if FORGOTTEN_MEMO not in memo.fields:
@@ -71,3 +79,12 @@ class PayloadReader:
             memo.fields[FORGOTTEN_MEMO], ForgottenSteps
         )
         return forgotten.reasons
+
+    def rejected_results(self, memo: Memo) -> dict[str, str]:
+        """The steps that were rejected by their results, in the memo of a saga: the code for each address."""
+        if REJECTED_MEMO not in memo.fields:
+            return {}
+        rejected: dict[str, str] = self._converter.payload_converter.from_payload(
+            memo.fields[REJECTED_MEMO], dict[str, str]
+        )
+        return rejected

@@ -13,6 +13,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionRequest,
+    DescribeWorkflowExecutionResponse,
     ListWorkflowExecutionsRequest,
 )
 from temporalio.client import Client
@@ -57,7 +58,15 @@ class HistoryFetcher:
             SagaError: The history was written with another data converter.
         """
         runs = _RunHistories(saga_id, self._fetch_events)
-        record = await self._read(runs, run_id or (await self.current_run(saga_id)).run_id)
+        if run_id:
+            record = await self._read(runs, run_id)
+        else:
+            described = await self._describe(saga_id)
+            record = await self._read(runs, described.workflow_execution_info.execution.run_id)
+            record.read_at = datetime.now(UTC)
+            paused = {each.activity_id for each in described.pending_activities if each.paused}
+            for activity in record.activities:
+                activity.is_paused = activity.is_under_way and activity.activity_id in paused
         if record.resets:
             for run in await runs.superseded(await self._list_run_ids(saga_id), record.run_id):
                 if (superseded := await self._read(runs, run)).first_run_id == record.first_run_id:
@@ -66,14 +75,14 @@ class HistoryFetcher:
         return record
 
     async def fetch_family(self, saga_id: str, *, run_id: str = "") -> SagaRecord:
-        """Fetches a saga with all children at any depth, and with the rescues of each.
+        """Fetches a saga with all children and independent sagas at any depth, and the rescues of each.
 
         Raises:
             SagaNotFoundError: The workflow is missing on the server.
             SagaError: A history was written with another data converter.
         """
         record = await self.fetch_saga(saga_id, run_id=run_id)
-        for child in record.children:
+        for child in (*record.children, *record.independent_sagas):
             child.record = await self._fetch_child(child)
         for superseded in record.superseded_runs:
             await self._fetch_superseded_children(record, superseded)
@@ -106,6 +115,9 @@ class HistoryFetcher:
         Raises:
             SagaNotFoundError: The workflow is missing on the server.
         """
+        return (await self._describe(workflow_id)).workflow_execution_info
+
+    async def _describe(self, workflow_id: str) -> DescribeWorkflowExecutionResponse:
         # Not by `handle.describe()`: temporalio 1.35 cannot read the status of a paused workflow.
         request = DescribeWorkflowExecutionRequest(
             namespace=self._client.namespace, execution=WorkflowExecution(workflow_id=workflow_id)
@@ -116,7 +128,7 @@ class HistoryFetcher:
             if is_workflow_missing(error):
                 raise SagaNotFoundError(workflow_id) from error
             raise
-        return response.workflow_execution_info
+        return response
 
     async def _fetch_child(self, child: ChildRecord) -> SagaRecord | None:
         if child.has_start_failed:
@@ -132,6 +144,8 @@ class HistoryFetcher:
 
         A child supersedes an earlier child with the same id from a superseded run.
         """
+        for independent in superseded.independent_sagas:
+            independent.record = await self._fetch_child(independent)
         current = {child.address: child.record for child in record.children if child.record}
         for child in superseded.children:
             child.record = await self._fetch_child(child)

@@ -8,7 +8,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from .._core.outcome import Outcome
 from .._wire.activity_header import FOREIGN_WORK, HEADER
-from .._wire.child_saga import CHILD_MEMO
+from .._wire.child_saga import CHILD_MEMO, INDEPENDENT_MEMO
 from .._wire.continued_state import CONTINUED_STATE_MEMO
 from .event_values import event_time
 from .saga_record import ForeignKind, ForeignRecord
@@ -65,7 +65,7 @@ class ForeignWorkReader:
                 self._add(event, ForeignKind.ACTIVITY, name, is_marked=is_marked)
         elif kind == EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
             child = event.start_child_workflow_execution_initiated_event_attributes
-            if CHILD_MEMO in child.memo.fields:
+            if CHILD_MEMO in child.memo.fields or INDEPENDENT_MEMO in child.memo.fields:
                 self._is_open = not self._has_ended
             else:
                 name, is_marked = child.workflow_type.name, FOREIGN_WORK in child.header.fields

@@ -1,17 +1,20 @@
 """Rebuilds the ledger of a saga from the history, without workflow code."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pydantic import ValidationError
 
 from .._core.activity_outcome import ActivityOutcome
 from .._core.compensation import (
+    OnStuck,
     PendingCompensation,
     PlanItem,
     confirmations_in_parent,
     flatten,
     plan_in_parent,
+    waiting_behind,
 )
 from .._core.ids import CONFIRM
 from .._core.ledger import Ledger
@@ -30,6 +33,7 @@ from .saga_record import (
     manually_resolved,
 )
 from .superseded_runs import RunView, is_any_past_pivot, merge_runs, superseded_plan
+from .unresolved_children import unresolved_children
 
 
 class RecoveryDirection(StrEnum):
@@ -51,12 +55,14 @@ class RebuiltSaga:
         direction: The direction of the recovery.
         superseded: The pending compensations of steps from superseded runs only. The saga does not know these
             steps; only a rescue compensates the steps.
+        waiting: The compensations that wait for a failing compensation, each with the failing one.
     """
 
     ledger: Ledger
     lifecycle: Lifecycle
     direction: RecoveryDirection
     superseded: tuple[PlanItem, ...] = ()
+    waiting: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def plan(self) -> tuple[PlanItem, ...]:
         """The compensations that would have to run now, in their order."""
@@ -77,6 +83,7 @@ def rebuild_saga(record: SagaRecord) -> RebuiltSaga:
         lifecycle,
         RecoveryDirection.FORWARD if is_past_pivot else RecoveryDirection.BACKWARD,
         superseded_plan(ledger, superseded) if superseded else (),
+        _waiting(ledger, record),
     )
 
 
@@ -96,6 +103,41 @@ def outcome_of_attempts(activities: list[ActivityRecord]) -> ActivityOutcome:
             result = ActivityOutcome(Outcome.UNKNOWN, reason=result.reason)
         may_have_started = may_have_started or result.outcome is not Outcome.WITHDRAWN
     return result
+
+
+def outcome_of_independent(saga: ChildRecord) -> Outcome:
+    """Done after completion, started while open, rejected after all compensations, else unknown."""
+    closure, record = closure_of_child(saga), saga.record
+    if saga.has_start_failed or saga.is_missing:
+        return Outcome.WITHDRAWN
+    if closure is None:
+        return Outcome.STARTED
+    if record is None:
+        is_compensated = closure.pending is not None
+        return (
+            Outcome.DONE if closure.is_completed else Outcome.REJECTED if is_compensated else Outcome.UNKNOWN
+        )
+    if record.has_completed:
+        return Outcome.DONE
+    rebuilt = rebuild_saga(record)
+    is_pending = bool(rebuilt.plan() or rebuilt.ledger.unresolved_children())
+    is_backward = rebuilt.direction is RecoveryDirection.BACKWARD
+    return Outcome.REJECTED if is_backward and not is_pending else Outcome.UNKNOWN
+
+
+def _waiting(ledger: Ledger, record: SagaRecord) -> dict[str, str]:
+    """The compensations of an open saga or rescue that wait for a failing one or an unknown child."""
+    is_open = [each for each in (record, *record.own_rescues) if each.closure is None]
+    compensations = [compensation for each in is_open for compensation in each.compensations]
+    if ledger.on_stuck is OnStuck.CONTINUE or not compensations:
+        return {}
+    failing = [each for each in compensations if not (each.is_done or each.is_under_way)]
+    addresses = {each.address for each in failing}
+    waiting: dict[str, str] = {}
+    for unit in dict.fromkeys(each.header.unit for each in failing):
+        waiting |= waiting_behind(ledger.plan_of(unit) if unit else ledger.plan(), addresses)
+    is_whole = any(not each.header.unit for each in compensations)
+    return waiting | (ledger.behind_children(unresolved_children(record)) if is_whole else {})
 
 
 def _view(record: SagaRecord) -> RunView:
@@ -142,9 +184,10 @@ def _initial_ledger(record: SagaRecord) -> tuple[Ledger, Lifecycle]:
     if state is not None:
         return state.ledger.restore(), lifecycle
     for activity in record.activities:
-        if activity.header.purpose in LEDGER_PURPOSES:
-            return Ledger(activity.header.scope, activity.header.order), lifecycle
-    return Ledger(), lifecycle
+        if (header := activity.header).purpose in LEDGER_PURPOSES:
+            return Ledger(header.scope, header.order, on_stuck=header.on_stuck), lifecycle
+    on_stuck = next((child.parent_on_stuck for child in record.children), OnStuck.CONTINUE)
+    return Ledger(on_stuck=on_stuck), lifecycle
 
 
 def _group_by_address(record: SagaRecord) -> dict[str, ChildRecord | list[ActivityRecord]]:

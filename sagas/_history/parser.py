@@ -17,7 +17,7 @@ from .._core.outcome import Outcome
 from .._core.status import ENDED, Status
 from .._errors import WireFormatError
 from .._wire.activity_header import HEADER, read_header
-from .._wire.child_saga import CHILD_MEMO
+from .._wire.child_saga import CHILD_MEMO, INDEPENDENT_MEMO, ChildMemo
 from .._wire.failures import outcome_of_failure
 from .._wire.operator_requests import (
     APPROVE,
@@ -96,6 +96,7 @@ class _Parser:
         self._children: dict[int, ChildRecord] = {}
         self._accepted_verbs: dict[int, VerbRecord] = {}
         self._forwarded_verb: VerbRecord | None = None
+        self._unjudged: list[tuple[ActivityRecord, ActivityOutcome]] = []
 
     def read(self, event: HistoryEvent) -> None:
         """Reads an event; unrelated events have no effect."""
@@ -135,6 +136,7 @@ class _Parser:
                 self._read_status(event)
                 memo = event.workflow_properties_modified_event_attributes.upserted_memo
                 self._forget_steps(self._payloads.forgotten_steps(memo), event)
+                self._reject_results(self._payloads.rejected_results(memo))
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
                 record.continued_as = (
                     event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
@@ -169,6 +171,14 @@ class _Parser:
         if verb is not None and FORWARDED_VERBS[verb.entry.verb] == status:
             self.record.verbs.append(verb)
 
+    def _reject_results(self, codes: dict[str, str]) -> None:
+        """Reads the steps that the workflow has rejected by their results."""
+        last = {each.address: each for each in self.record.activities if each.header.is_judged}
+        for address, code in codes.items():
+            if activity := last.get(address):
+                reason = f"the result of {address} means {code!r}"
+                activity.result = ActivityOutcome(Outcome.REJECTED, code=code, reason=reason, is_final=True)
+
     def _forget_steps(self, reasons: dict[str, str], event: HistoryEvent) -> None:
         for address, because in reasons.items():
             self.record.forgotten.setdefault(address, TimedReason(event_time(event), because))
@@ -182,9 +192,11 @@ class _Parser:
         if CHILD_MEMO in started.memo.fields:
             record.parent = started.parent_workflow_execution.workflow_id
             record.root = started.root_workflow_execution.workflow_id or record.parent
+        if INDEPENDENT_MEMO in started.memo.fields:
+            record.independent_of = self._payloads.independent_memo(started.memo).parent_id
         record.started_at = record.started_at or event_time(event)
         record.input = self._payloads.first_value(started.input.payloads)
-        record.continued_as, record.is_paused = "", False
+        record.continued_as, record.is_paused, record.pending_task_since = "", False, None
         record.timers.clear()
         self._forget_steps(self._payloads.forgotten_steps(started.memo), event)
         if state := self._payloads.continued_state(started.memo):
@@ -200,6 +212,11 @@ class _Parser:
             EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED,
         )
         record.has_pending_workflow_task = not has_ended
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+            record.pending_task_since = record.pending_task_since or event_time(event)
+        elif event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
+            # A task that no worker has taken times out on the queue of the last worker, and stays pending.
+            record.pending_task_since = None
         record.reset_point = event.event_id if has_ended else event.event_id + 1
         failed = event.workflow_task_failed_event_attributes
         if failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW:
@@ -213,6 +230,9 @@ class _Parser:
             record.task_failure = TaskFailureRecord(since, reason, tuple(causes))
         elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
             record.task_failure = None
+            for activity, result in self._unjudged:
+                activity.result = result
+            self._unjudged.clear()
 
     def _read_timer(self, event: HistoryEvent) -> None:
         if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
@@ -236,7 +256,7 @@ class _Parser:
             case "COMPLETED":
                 completed = event.activity_task_completed_event_attributes
                 result = self._payloads.first_value(completed.result.payloads)
-                self._end(event, completed.scheduled_event_id, ActivityOutcome(Outcome.DONE, result))
+                self._complete(event, completed.scheduled_event_id, ActivityOutcome(Outcome.DONE, result))
             case "FAILED":
                 failed = event.activity_task_failed_event_attributes
                 self._fail(event, failed.scheduled_event_id, failed.failure)
@@ -248,6 +268,14 @@ class _Parser:
                 self._fail(event, canceled.scheduled_event_id, None)
             case _:
                 return
+
+    def _complete(self, event: HistoryEvent, scheduled_event_id: int, result: ActivityOutcome) -> None:
+        """Reads a result; where the workflow judges the result, unknown until the next workflow task."""
+        activity = self._activities.get(scheduled_event_id)
+        if activity is not None and activity.header.is_judged:
+            self._unjudged.append((activity, result))
+            result = ActivityOutcome(Outcome.UNKNOWN, reason="the workflow has not judged the result")
+        self._end(event, scheduled_event_id, result)
 
     def _schedule(self, event: HistoryEvent) -> None:
         """Reads a scheduled activity; activities without the header of a saga belong to no saga."""
@@ -263,6 +291,7 @@ class _Parser:
             arguments=tuple(self._payloads.first_value([payload]) for payload in scheduled.input.payloads),
             scheduled_at=event_time(event),
             maximum_attempts=scheduled.retry_policy.maximum_attempts,
+            activity_id=scheduled.activity_id,
         )
         self._activities[event.event_id] = activity
         self.record.scheduled.append(activity)
@@ -305,14 +334,16 @@ class _Parser:
                     child.run_id = started.workflow_execution.run_id
             case _:
                 if child := self._children.get(_initiated_event_id(event)):
-                    child.closure = self._closures.read_child(event)
+                    child.closure = self._closures.read_child(event, is_independent=child.is_independent)
 
     def _initiate_child(self, event: HistoryEvent) -> None:
-        """Reads the start of a child; children without the memo of a child saga belong to no saga."""
+        """Reads the start of a child; children without the memo of a saga belong to no saga."""
         initiated = event.start_child_workflow_execution_initiated_event_attributes
-        if CHILD_MEMO not in initiated.memo.fields:
+        is_independent = INDEPENDENT_MEMO in initiated.memo.fields
+        if CHILD_MEMO not in initiated.memo.fields and not is_independent:
             return
-        task_queue, memo = initiated.task_queue.name, self._payloads.child_memo(initiated.memo)
+        task_queue = initiated.task_queue.name
+        memo = ChildMemo() if is_independent else self._payloads.child_memo(initiated.memo)
         child = ChildRecord(
             address=initiated.workflow_id.removeprefix(f"{self.record.id}/"),
             id=initiated.workflow_id,
@@ -320,11 +351,16 @@ class _Parser:
             workflow_task_completed_event_id=initiated.workflow_task_completed_event_id,
             task_queue=None if task_queue == self.record.task_queue else task_queue,
             is_pivot=memo.is_pivot,
+            parent_on_stuck=memo.parent_on_stuck,
             sections=memo.sections,
+            is_independent=is_independent,
             lost=memo.lost,
         )
         self._children[event.event_id] = child
-        self.record.scheduled.append(child)
+        if is_independent:
+            self.record.independent_sagas.append(child)
+        else:
+            self.record.scheduled.append(child)
 
     def _read_update(self, event: HistoryEvent) -> None:
         """Reads a verb, which counts when its update completes; a rejected update leaves no event."""

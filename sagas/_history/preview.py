@@ -9,12 +9,19 @@ from .._core.ids import in_parent
 from .._core.ledger import Ledger
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
+from .._core.saga_outcome import PlannedCompensation, RemainingEffect
 from .._wire.operator_requests import SKIP
-from .ledger_rebuild import RebuiltSaga, RecoveryDirection, rebuild_saga
+from .ledger_rebuild import RebuiltSaga, RecoveryDirection, outcome_of_independent, rebuild_saga
 from .saga_record import SagaRecord, closure_of_child
 from .superseded_runs import with_superseded_runs
 
 MAY_HAVE_HAPPENED = (Outcome.DONE, Outcome.STARTED, Outcome.UNKNOWN)
+_ENDINGS = {
+    Outcome.DONE: "",
+    Outcome.STARTED: ", which is open",
+    Outcome.UNKNOWN: ", which was interrupted: rescue that saga",
+}
+"""The ends of the reasons of independent sagas, by outcome."""
 
 
 class PlannedConfirmation(BaseModel):
@@ -29,41 +36,6 @@ class PlannedConfirmation(BaseModel):
 
     address: str
     activity: str
-
-
-class PlannedCompensation(BaseModel):
-    """A compensation that would run.
-
-    Args:
-        address: The address of the compensated step.
-        activity: The type of the compensating activity.
-        branch: The number of the branch, where several branches would run in parallel: `1`, `2`; `2.1` is a
-            parallel branch inside of branch 2.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    address: str
-    activity: str
-    branch: str = ""
-
-
-class RemainingEffect(BaseModel):
-    """An effect that would remain.
-
-    Args:
-        address: The address of the step, or the name of foreign work.
-        outcome: The outcome of the step: done, started or unknown. A read-only step has no effect.
-        reason: The operator and the reason of a skipped compensation, the reason of a forgotten step, or the
-            kind of foreign work; else
-            empty.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    address: str
-    outcome: Outcome
-    reason: str = ""
 
 
 class Preview(BaseModel):
@@ -234,3 +206,15 @@ def _remaining_effects(record: SagaRecord, planned: Set[str] = frozenset()) -> I
         if work.outcome in MAY_HAVE_HAPPENED:
             reason = f"foreign {work.kind.value}, which no saga compensates"
             yield RemainingEffect(address=work.name, outcome=work.outcome, reason=reason)
+    yield from _independent_effects(record)
+
+
+def _independent_effects(record: SagaRecord) -> Iterator[RemainingEffect]:
+    """The independent sagas that have, or may have, effects, which the saga never compensates."""
+    for saga in {each.address: each for each in record.independent_sagas}.values():
+        outcome = outcome_of_independent(saga)
+        if outcome in MAY_HAVE_HAPPENED:
+            ending = _ENDINGS[outcome]
+            yield RemainingEffect(
+                address=saga.address, outcome=outcome, reason=f"independent saga {saga.id}{ending}"
+            )

@@ -4,12 +4,12 @@
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.compensation import SectionSpec
+from .._core.compensation import OnStuck, SectionSpec
 from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
@@ -21,6 +21,9 @@ from .closure import Closure
 
 LEDGER_PURPOSES = (Purpose.STEP, Purpose.BEST_EFFORT, Purpose.PIVOT, Purpose.RETRIABLE)
 """The purposes of actions, each of which is an entry of the ledger."""
+
+LONGEST_PICKUP = timedelta(seconds=2)
+"""The time in which a worker takes a workflow task; later, no worker polls, or the workers are overloaded."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +44,9 @@ class ActivityRecord:
     result: ActivityOutcome = field(default_factory=lambda: ActivityOutcome(Outcome.STARTED))
     superseded_run_id: str = ""
     """The run that scheduled the activity, where a reset superseded that run; else empty."""
+    activity_id: str = ""
+    is_paused: bool = False
+    """Whether the open activity is paused in Temporal; only the server's description knows."""
 
     @property
     def is_done(self) -> bool:
@@ -69,8 +75,12 @@ class ChildRecord:
     task_queue: str | None = None
     """The task queue of the child; None if the parent has the same."""
     is_pivot: bool = False
+    parent_on_stuck: OnStuck = OnStuck.CONTINUE
+    """The parent's choice, by the memo of the child."""
     sections: tuple[SectionSpec, ...] = ()
     """The sections around the child, the outermost first."""
+    is_independent: bool = False
+    """Whether the child is an independent saga, which belongs to no ledger."""
     lost: tuple[str, ...] = ()
     """For a pivot: the sections of the lost alternatives."""
     has_started: bool = False
@@ -152,12 +162,14 @@ class SagaRecord:
         first_run_id: The first run; resets and continue-as-new keep the first run.
         parent: The workflow id of the parent of a child saga.
         root: The workflow id of the root of a child saga.
+        independent_of: The workflow id of the saga that waits for the outcome of this independent saga.
         type: The workflow type.
         task_queue: The task queue of the workflow.
         input: The input of the workflow, in the types of JSON.
         started_at: The time of the first start in the history.
         chunks: The received chunks of a rescue workflow.
         scheduled: Activities and children, in the order of scheduling.
+        independent_sagas: The independent sagas, in the order of the start.
         foreign_work: The work of the workflow's own while the saga was open, in the order of the start.
         continued_state: The state from the run before the last, where the workflow continued as new.
         last_run_index: The index in `scheduled` of the first item after the continued state.
@@ -171,6 +183,8 @@ class SagaRecord:
         is_paused: Whether the workflow is paused in Temporal.
         task_failure: The current failure of workflow tasks, with the time of the first failed task.
         has_pending_workflow_task: Whether the workflow code has not processed the latest events.
+        read_at: The time at which the history was read from the server; None for another history.
+        pending_task_since: The time since which a workflow task waits for a worker; None without such a task.
         closure: The close of the workflow; None while the workflow is open.
         continued_from: The run before the first run in the history.
         continued_as: The run after the last run in the history.
@@ -185,12 +199,14 @@ class SagaRecord:
     first_run_id: str = ""
     parent: str = ""
     root: str = ""
+    independent_of: str = ""
     type: str = ""
     task_queue: str = ""
     input: object = None
     started_at: datetime | None = None
     chunks: list[object] = field(default_factory=list[object])
     scheduled: list[Scheduled] = field(default_factory=list[Scheduled])
+    independent_sagas: list[ChildRecord] = field(default_factory=list[ChildRecord])
     foreign_work: list[ForeignRecord] = field(default_factory=list[ForeignRecord])
     continued_state: ContinuedState | None = None
     last_run_index: int = 0
@@ -204,6 +220,8 @@ class SagaRecord:
     is_paused: bool = False
     task_failure: TaskFailureRecord | None = None
     has_pending_workflow_task: bool = False
+    read_at: datetime | None = None
+    pending_task_since: datetime | None = None
     closure: Closure | None = None
     continued_from: str = ""
     continued_as: str = ""
@@ -216,6 +234,14 @@ class SagaRecord:
         """Sets the published status."""
         self.status, self.status_at = status, at
         self.has_compensated = self.has_compensated or status == Status.COMPENSATING
+
+    @property
+    def without_worker_since(self) -> datetime | None:
+        """The time since which no worker has taken a workflow task; None while a worker may be about to."""
+        since = self.pending_task_since
+        if since is None or self.read_at is None or self.read_at - since < LONGEST_PICKUP:
+            return None
+        return since
 
     @property
     def has_completed(self) -> bool:

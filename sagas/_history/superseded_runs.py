@@ -143,6 +143,7 @@ def with_superseded_runs(record: SagaRecord) -> SagaRecord:
             known.add(_identity(item))
             scheduled.append(replace(item, superseded_run_id=run.run_id))
     verbs = [verb for each in (*record.superseded_runs, record) for verb in each.verbs]
+    independent = [each for run in (*record.superseded_runs, record) for each in run.independent_sagas]
     distinct = [verb for number, verb in enumerate(verbs) if verb not in verbs[:number]]
     foreign_work = {
         (work.name, work.started_at): work
@@ -152,6 +153,7 @@ def with_superseded_runs(record: SagaRecord) -> SagaRecord:
     return replace(
         record,
         scheduled=sorted(scheduled, key=_scheduled_at),
+        independent_sagas=list({each.address: each for each in independent}.values()),
         verbs=distinct,
         foreign_work=sorted(foreign_work.values(), key=attrgetter("started_at")),
     )

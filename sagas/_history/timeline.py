@@ -8,15 +8,18 @@ from pydantic import BaseModel, ConfigDict
 from .._core.effect_class import EffectClass
 from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
+from .._core.saga_outcome import RemainingEffect
 from .._wire.operator_requests import AuditEntry
 from .closure import CloseStatus
 from .ledger_rebuild import RecoveryDirection
-from .preview import RemainingEffect
 from .saga_record import ForeignKind
 
 FOR_OPERATOR = "for-operator"
+FOR_WORKER = "for-worker"
+UNTIL_APPROVED = "until-approved"
 UNTIL_UNPAUSED = "until-unpaused"
-"""Two values of `PendingWait.condition`; every other value is the summary of an open timer."""
+UNTIL_ACTIVITY_UNPAUSED = "until-activity-unpaused"
+"""The values of `PendingWait.condition`; every other value is the summary of an open timer."""
 
 
 class CompensationState(StrEnum):
@@ -24,10 +27,15 @@ class CompensationState(StrEnum):
 
     PENDING = "pending"
     """The compensation would run if the saga failed now, or is about to run."""
+    WAITING = "waiting"
+    """The compensation waits until a newer, failing compensation is done or resolved by an operator."""
     OF_PARENT = "of-parent"
     """The saga is a completed child: the parent runs the compensation if the parent fails."""
     UNDER_WAY = "under-way"
     """The compensation runs."""
+    PAUSED = "paused"
+    """The activity of the compensation is paused in Temporal, and is not attempted until an operator unpauses
+    the activity."""
     FAILING = "failing"
     """The last round of attempts failed; another round follows, or an operator must act."""
     DONE = "done"
@@ -53,6 +61,7 @@ class CompensationLine(_Model):
         ended_at: The time at which the compensation was done.
         attempts: The number of started attempts in the history.
         reason: The reason for which the last round failed.
+        behind: The address of the failing compensation, or of the child, for which a waiting one waits.
     """
 
     address: str
@@ -62,6 +71,7 @@ class CompensationLine(_Model):
     ended_at: datetime | None = None
     attempts: int = 0
     reason: str = ""
+    behind: str = ""
 
 
 class ConfirmationLine(CompensationLine):
@@ -76,8 +86,8 @@ class StepLine(_Model):
 
     Args:
         address: The address in the saga.
-        purpose: `step`, `best-effort`, `pivot`, `retriable`, `after-compensation`, or `child`; a child that
-            is the pivot has `pivot`.
+        purpose: `step`, `best-effort`, `pivot`, `retriable`, `after-compensation`, `child`, or `independent`;
+            a child that is the pivot has `pivot`.
         outcome: The outcome; `started` while the outcome is open.
         activity: The activity type, or the workflow type of a child.
         started_at: The time of scheduling.
@@ -86,11 +96,12 @@ class StepLine(_Model):
         code: The code of a rejection or failure.
         reason: The reason of a rejection or failure.
         compensations: The compensation of the step, or the compensations of a completed child.
-        child: The timeline of a child.
+        child: The timeline of a child, or of an independent saga.
         effect: The effect class of a read-only or irreversible step; None for other steps, and in histories
             without effect classes.
         superseded_run_id: The superseded run of the step; empty for a step of the current run.
         manual_resolution: The manual resolution; the outcome is then the operator's decision.
+        is_paused: Whether the activity is paused in Temporal.
         sections: The addresses of the sections around the step, the outermost first.
         confirmations: The confirmation of the step, or the confirmations of a completed child.
     """
@@ -109,6 +120,7 @@ class StepLine(_Model):
     effect: EffectClass | None = None
     superseded_run_id: str = ""
     manual_resolution: ManualResolution | None = None
+    is_paused: bool = False
     sections: tuple[str, ...] = ()
     confirmations: tuple[ConfirmationLine, ...] = ()
 
@@ -151,10 +163,18 @@ class PendingWait(_Model):
     Args:
         condition: The condition: the summary of a timer, or a constant of this module.
         until: The latest end of the wait; None if only the condition ends the wait.
+        since: The begin of the wait for a worker: from this time on a step, an event or a retry is due.
+        subject: The task queue without a worker, the name of the approval, or the id of the paused activity.
+        role: The role that may approve; empty if unknown.
+        command: The command that ends the wait, where a person has to act.
     """
 
     condition: str
     until: datetime | None = None
+    since: datetime | None = None
+    subject: str = ""
+    role: str = ""
+    command: str = ""
 
 
 class CancelRequest(_Model):
@@ -191,6 +211,7 @@ class Timeline(_Model):
         waits: The conditions for which the saga waits.
         audit_trail: The audit trail.
         cancel_requests: The cancel requests.
+        independent_of: The saga that waits for the outcome of this independent saga; else empty.
         continued_from: The run before the first run in the timeline, where the workflow continued as new.
         continued_as: The run after the last run in the timeline.
         rescues: The timelines of the rescues, in the order of their start.
@@ -215,6 +236,7 @@ class Timeline(_Model):
     waits: tuple[PendingWait, ...] = ()
     audit_trail: tuple[AuditEntry, ...] = ()
     cancel_requests: tuple[CancelRequest, ...] = ()
+    independent_of: str = ""
     continued_from: str = ""
     continued_as: str = ""
     rescues: "tuple[Timeline, ...]" = ()

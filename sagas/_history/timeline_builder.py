@@ -1,5 +1,6 @@
 """Builds timelines from the records of sagas."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -11,25 +12,36 @@ from .._core.ids import CONFIRM, in_parent
 from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
+from .._core.saga_outcome import RemainingEffect
 from .._core.status import FAILING_CODE, Status, has_ended
 from .._wire.failures import SAGA_REFUSED
 from .._wire.operator_requests import AuditEntry
 from .._wire.rescue import RESCUE_TYPE, RescueRequest
-from .._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT
+from .._wire.timer_summaries import DEADLINE, NEXT_ATTEMPT, approval_in
 from .closure import CloseStatus, Closure
-from .ledger_rebuild import RebuiltSaga, RecoveryDirection, outcome_of_attempts, rebuild_saga
-from .preview import RemainingEffect, build_preview
+from .ledger_rebuild import (
+    RebuiltSaga,
+    RecoveryDirection,
+    outcome_of_attempts,
+    outcome_of_independent,
+    rebuild_saga,
+)
+from .preview import build_preview
 from .saga_record import (
     LEDGER_PURPOSES,
     ActivityRecord,
     ChildRecord,
     SagaRecord,
+    Scheduled,
     closure_of_child,
     manual_resolutions_of,
 )
 from .superseded_runs import with_superseded_runs
 from .timeline import (
     FOR_OPERATOR,
+    FOR_WORKER,
+    UNTIL_ACTIVITY_UNPAUSED,
+    UNTIL_APPROVED,
     UNTIL_UNPAUSED,
     CancelRequest,
     CompensationLine,
@@ -76,6 +88,7 @@ def build_timeline(record: SagaRecord) -> Timeline:
         cancel_requests=tuple(
             CancelRequest(at=each.at, reason=each.reason) for each in record.cancel_requests
         ),
+        independent_of=record.independent_of,
         continued_from=record.continued_from,
         continued_as=record.continued_as,
         rescues=tuple(map(build_timeline, record.own_rescues)),
@@ -102,21 +115,44 @@ def _remaining_effects(record: SagaRecord) -> tuple[RemainingEffect, ...]:
 def _waits(record: SagaRecord, status: str, direction: RecoveryDirection) -> Iterator[PendingWait]:
     """The conditions for which an open saga waits.
 
-    A stuck saga without a running activity and without a timer for the next attempt waits for an operator.
+    A stuck saga without a running activity, without a timer for the next attempt and without a task for a
+    worker waits for an operator.
     Activities of superseded runs do not count: the current run never receives their results.
     """
     if record.is_paused:
         yield PendingWait(condition=UNTIL_UNPAUSED)
+    elif (since := record.without_worker_since) and record.task_failure is None:
+        yield PendingWait(condition=FOR_WORKER, since=since, subject=record.task_queue)
+    for paused in (each.activity_id for each in record.activities if each.is_paused):
+        command = f"temporal activity unpause --workflow-id {record.id} --activity-id {paused}"
+        yield PendingWait(condition=UNTIL_ACTIVITY_UNPAUSED, subject=paused, command=command)
+    yield from awaited_approvals(record)
     # The deadline has no effect once the saga is past the pivot or compensates.
     has_deadline = direction is RecoveryDirection.BACKWARD and status in (Status.RUNNING, Status.HELD)
     hidden = ("", Status.HELD) if has_deadline else ("", Status.HELD, DEADLINE)
     for timer in record.timers.values():
-        if timer.summary not in hidden:
+        if timer.summary not in hidden and approval_in(timer.summary) is None:
             yield PendingWait(condition=timer.summary, until=timer.fires_at)
     is_busy = any(each.is_under_way for each in record.activities if not each.superseded_run_id)
     will_retry = any(timer.summary == NEXT_ATTEMPT for timer in record.timers.values())
-    if status == Status.STUCK and not is_busy and not will_retry:
+    if status == Status.STUCK and not (is_busy or will_retry or record.pending_task_since):
         yield PendingWait(condition=FOR_OPERATOR)
+
+
+def awaited_approvals(record: SagaRecord) -> Iterator[PendingWait]:
+    """The approvals for which an open saga waits."""
+    for timer in record.timers.values():
+        if (approval := approval_in(timer.summary)) is None:
+            continue
+        name, role = approval
+        with_role = f" --role {shlex.quote(role)}" if role else ""
+        yield PendingWait(
+            condition=UNTIL_APPROVED,
+            until=timer.fires_at,
+            subject=name,
+            role=role,
+            command=f"sagas approve {record.id} {name}{with_role} --because REASON",
+        )
 
 
 def _compensating_units(record: SagaRecord) -> tuple[str, ...]:
@@ -167,8 +203,10 @@ def _status_of(record: SagaRecord, rebuilt: RebuiltSaga) -> str:
 def _steps(record: SagaRecord, rebuilt: RebuiltSaga) -> Iterator[StepLine]:
     seen = set[str]()
     unresolved = unresolved_children(record)
-    for item in record.scheduled:
-        if isinstance(item, ChildRecord):
+    for item in _in_order(record):
+        if isinstance(item, ChildRecord) and item.is_independent:
+            yield _independent_line(item)
+        elif isinstance(item, ChildRecord):
             problem = "" if item.superseded_run_id else unresolved.get(item.address, "")
             yield _child_line(record, rebuilt, item, problem)
         elif (
@@ -182,6 +220,32 @@ def _steps(record: SagaRecord, rebuilt: RebuiltSaga) -> Iterator[StepLine]:
                 if each.address == item.address and each.header.purpose in purposes
             ]
             yield _step_line(record, rebuilt, same_step)
+
+
+def _in_order(record: SagaRecord) -> list[Scheduled]:
+    """Activities, children and independent sagas in the order of the start."""
+    if not record.independent_sagas:
+        return record.scheduled
+    return sorted(
+        [*record.scheduled, *record.independent_sagas],
+        key=lambda each: each.initiated_at if isinstance(each, ChildRecord) else each.scheduled_at,
+    )
+
+
+def _independent_line(saga: ChildRecord) -> StepLine:
+    """The line of an independent saga, with a timeline of its own."""
+    closure = closure_of_child(saga)
+    return StepLine(
+        address=saga.address,
+        purpose="independent",
+        outcome=outcome_of_independent(saga),
+        activity=saga.record.type if saga.record else "",
+        started_at=saga.initiated_at,
+        ended_at=closure and closure.closed_at,
+        code=closure.code if closure else "",
+        reason=closure.reason if closure else "",
+        child=build_timeline(saga.record) if saga.record else None,
+    )
 
 
 def _step_line(record: SagaRecord, rebuilt: RebuiltSaga, activities: list[ActivityRecord]) -> StepLine:
@@ -208,6 +272,7 @@ def _step_line(record: SagaRecord, rebuilt: RebuiltSaga, activities: list[Activi
         compensations=tuple(_compensation_lines(record, rebuilt, first.address)),
         superseded_run_id=last.superseded_run_id,
         manual_resolution=resolution,
+        is_paused=any(each.is_paused for each in activities),
         sections=tuple(section.address for section in first.header.sections),
         confirmations=tuple(_confirmation_lines(record, rebuilt, first.address)),
     )
@@ -304,7 +369,10 @@ def _compensation_lines(record: SagaRecord, rebuilt: RebuiltSaga, address: str) 
         ]
         if not activities and pending.address not in planned and pending.address not in resolutions:
             continue
-        yield _line(record, pending, activities, resolutions.get(pending.address))
+        line = _line(record, pending, activities, resolutions.get(pending.address))
+        behind = rebuilt.waiting.get(pending.address, "") if line.state is CompensationState.PENDING else ""
+        waiting = {"state": CompensationState.WAITING, "behind": behind}
+        yield line.model_copy(update=waiting) if behind else line
 
 
 def _confirmation_lines(record: SagaRecord, rebuilt: RebuiltSaga, address: str) -> Iterator[ConfirmationLine]:
@@ -349,4 +417,6 @@ def _compensation_state(
         return CompensationState.SKIPPED if is_skipped else CompensationState.COMPLETED_MANUALLY
     if last is None:
         return CompensationState.OF_PARENT if record.is_handed_over else CompensationState.PENDING
+    if last.is_paused:
+        return CompensationState.PAUSED
     return CompensationState.UNDER_WAY if last.is_under_way else CompensationState.FAILING

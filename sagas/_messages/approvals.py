@@ -8,6 +8,7 @@ from temporalio import workflow
 from .._errors import DeadlineExceededError, DefinitionError, RejectedError
 from .._run.scope import Scope
 from .._wire.operator_requests import ApproveRequest
+from .._wire.timer_summaries import until_approved
 
 NOT_APPROVED = "not_approved"
 """The code of the rejection when a person decides against the saga."""
@@ -54,7 +55,7 @@ class Approvals:
         self._awaited[name] = role
         try:
             await workflow.wait_condition(
-                lambda: name in self._decided, timeout=timeout, timeout_summary=f"until {name} is approved"
+                lambda: name in self._decided, timeout=timeout, timeout_summary=until_approved(name, role)
             )
         except TimeoutError:
             raise DeadlineExceededError(f"approval {name!r}") from None

@@ -23,6 +23,7 @@ from .._wire.failures import SAGA_REFUSED
 from .._wire.operator_requests import (
     APPROVE,
     COMPENSATE,
+    COMPENSATION_REQUESTED,
     COMPLETE,
     HOLD,
     RESUME,
@@ -96,7 +97,7 @@ class OperatorUpdates:
         async def handle(note: Any) -> str:
             self._audit(verb, note)
             carry_out(note)
-            status = self._scope.lifecycle.status.value
+            status = self._status_after(verb)
             if verb in (HOLD, RESUME):
                 await self._context.open_children.pass_on(verb, note)
             return status
@@ -125,6 +126,21 @@ class OperatorUpdates:
         declare_message(handle, OperatorRequest)
         # Temporal types handlers loosely.
         workflow.set_signal_handler(verb, handle)  # pyright: ignore[reportUnknownMemberType]
+
+    def _status_after(self, verb: str) -> str:
+        """The status that follows at once from an executed verb; the code of the saga runs afterwards."""
+        lifecycle, is_compensating = self._scope.lifecycle, self._scope.lifecycle.phase is Phase.COMPENSATING
+        if verb == COMPENSATE:
+            is_free = lifecycle.phase is Phase.FORWARD and not self._scope.under_way
+            return Status.COMPENSATING.value if is_free else COMPENSATION_REQUESTED
+        if verb in (SKIP, COMPLETE) and lifecycle.stuck_steps.keys() <= lifecycle.resolved_outcomes.keys():
+            pending = (
+                {each.address for each in self._scope.ledger.pending()} if is_compensating else set[str]()
+            )
+            if not pending - lifecycle.resolved_outcomes.keys():
+                going_forward = Status.HELD if lifecycle.is_held else Status.RUNNING
+                return (Status.COMPENSATING if is_compensating else going_forward).value
+        return lifecycle.status.value
 
     def _audit(self, verb: str, note: OperatorRequest) -> None:
         self._scope.audit_trail.append(AuditEntry.from_request(verb, dict(note), workflow.now()))

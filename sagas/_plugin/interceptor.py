@@ -34,7 +34,7 @@ from .._run.context import RunContext, enter_context
 from .._run.status_details import render_details
 from .._temporal.handler_arguments import check_update_arguments, signal_mismatch
 from .._wire.activity_header import FOREIGN_MARK, FOREIGN_WORK, HEADER, event_groups_of
-from .._wire.child_saga import CHILD_MEMO, FOREIGN_WORK_MEMO, ChildMemo, ChildResult
+from .._wire.child_saga import CHILD_MEMO, FOREIGN_WORK_MEMO, INDEPENDENT_MEMO, ChildMemo, ChildResult
 from .._wire.continued_state import CONTINUED_STATE_MEMO, ContinuedState
 from .._wire.failures import to_application_error, trimmed_cause
 from .._wire.operator_requests import Authorize
@@ -278,7 +278,7 @@ class _WorkflowOutbound(WorkflowOutboundInterceptor):
         self,
         input: StartChildWorkflowInput,  # noqa: A002 - Temporal's
     ) -> workflow.ChildWorkflowHandle[Any, Any]:
-        if CHILD_MEMO not in (input.memo or {}):
+        if not {CHILD_MEMO, INDEPENDENT_MEMO} & (input.memo or {}).keys():
             input.headers = self._enter_foreign_work(input.workflow, "child workflow", input.headers)
         return await super().start_child_workflow(input)
 

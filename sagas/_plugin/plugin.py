@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from pydantic import ValidationError
-from temporalio.client import WorkflowHistory
+from temporalio.client import ClientConfig, WorkflowHistory
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import (
     DataConverter,
@@ -24,6 +24,7 @@ from .._temporal.sandbox import with_sagas
 from .._wire.operator_requests import Authorize
 from .._workflow.rescue_workflow import RescueSaga, UpgradingRescueSaga
 from .interceptor import SagaInterceptor
+from .interpreter_exit import delay_exit
 from .replay_checks import refuse_other_formats
 
 logger = logging.getLogger(__name__)
@@ -78,12 +79,18 @@ class SagaPlugin(SimplePlugin):
             workflow_failure_exception_types=[ValidationError],
         )
 
+    def configure_client(self, config: ClientConfig) -> ClientConfig:
+        """Configures a client for sagas."""
+        delay_exit()
+        return super().configure_client(config)
+
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
         """Configures a worker for sagas, unless the worker inherits the plugin from the client.
 
         Raises:
             DefinitionError: The client has a `SagaPlugin` with other settings.
         """
+        delay_exit()
         if self._is_there(config):
             return config
         # A worker without workflows executes no approval.

@@ -21,6 +21,10 @@ YEAR = timedelta(days=365)
 """The default timeout of a wait: every wait of a saga has a timer. Temporal may run a first workflow task
 without commands together with the next workflow task, and then does not know the updates of the workflow."""
 
+FIRST_CAUSE = "saga-first-cause"
+"""The patch id of runs whose first cause of the compensation counts; runs of an earlier version let a later
+request or cancel replace the cause. Only a run with two causes has the marker in the history."""
+
 
 def is_compensation_requested(scope: Scope) -> bool:
     """Whether a forward saga has to compensate, by a cancel or by a request."""
@@ -53,6 +57,20 @@ def check_forward(scope: Scope) -> None:
         raise asyncio.CancelledError("the branch was cancelled")
     if (section := current_section()) is not None:
         section.check()
+
+
+def check_forward_after(failure: BaseException, scope: Scope) -> None:
+    """Checks as `check_forward` does, after a failure that came before any request to compensate.
+
+    Raises:
+        BaseException: The failure, if the saga has to compensate by a later request: the first cause counts.
+    """
+    try:
+        check_forward(scope)
+    except asyncio.CancelledError:
+        if workflow.patched(FIRST_CAUSE):
+            raise failure from None
+        raise
 
 
 async def wait_until_forward(scope: Scope) -> None:

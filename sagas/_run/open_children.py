@@ -1,5 +1,8 @@
 """The open children of a saga: held and resumed with the saga, and cancelled when the saga compensates.
 
+Independent sagas are cancelled in the same way, and are not held: an operator holds an independent saga by
+the id of that saga.
+
 A hold reaches the children as signals; the signal to a child that has not started is delivered after the
 start. A child does not pass the signal to `authorize`: the check may change between releases, and a signal is
 handled again in each replay.
@@ -31,13 +34,16 @@ class OpenChildren:
         self._lifecycle = lifecycle
         self._open: dict[str, ChildHandle] = {}
         self._cancelled: set[str] = set()
+        self._independent: set[str] = set()
         self._hold_note: OperatorRequest | None = None
         self._sending = asyncio.Lock()
 
     @contextmanager
-    def with_child(self, child: ChildHandle) -> Generator[None]:
+    def with_child(self, child: ChildHandle, *, is_independent: bool = False) -> Generator[None]:
         """Counts a child as open; cancels the child if the saga started compensating meanwhile."""
         self._open[child.id] = child
+        if is_independent:
+            self._independent.add(child.id)
         if self._lifecycle.phase is Phase.COMPENSATING:
             self.cancel(child)
         try:
@@ -66,7 +72,7 @@ class OpenChildren:
         """Sends a verb to all open children in sequence; returns when all children have received the verb."""
         self._hold_note = note if verb == HOLD else None
         async with self._sending:
-            for child in tuple(self._open.values()):
+            for child in [each for each in self._open.values() if each.id not in self._independent]:
                 await _send(child, verb, note)
 
 

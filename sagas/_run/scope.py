@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from temporalio import workflow
+
 from .._core.compensation import SectionSpec
 from .._core.ledger import Ledger
 from .._core.lifecycle import Lifecycle
@@ -40,6 +42,8 @@ class Scope:
     """The awaited approvals, each with the role that may approve."""
     reports: list[str] = field(default_factory=list[str])
     """Reports for people about late external events and external events without a wait."""
+    was_requested_first: bool = False
+    """Whether a request to compensate came before any cancel of the workflow."""
 
     def is_busy(self) -> bool:
         """Whether a step is under way, apart from the steps of lost alternatives."""
@@ -52,4 +56,5 @@ class Scope:
     def request_compensation(self, cause: Exception) -> None:
         """Requests compensation and interrupts the main task, unless the pivot is done."""
         if self.lifecycle.request_compensation(cause):
+            self.was_requested_first = workflow.cancellation_reason() is None
             self.shield.interrupt()

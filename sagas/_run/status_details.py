@@ -1,8 +1,9 @@
 """The details of a saga in Temporal's Web UI: status, table of steps, audit trail, in Markdown."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from .._core.compensation import flatten
+from .._core.compensation import OnStuck, flatten, waiting_behind
 from .._core.ids import CONFIRM
 from .._core.ledger import LedgerEntry
 from .._core.outcome import Outcome
@@ -24,7 +25,10 @@ _OUTCOMES = {
 def render_details(scope: Scope) -> str:
     """The state of a saga as Markdown."""
     lifecycle = scope.lifecycle
-    pending = {each.address for each in scope.ledger.pending(is_past_pivot=lifecycle.is_past_pivot)}
+    plan = scope.ledger.plan(is_past_pivot=lifecycle.is_past_pivot)
+    pending = dict.fromkeys((each.address for each in flatten(plan)), "")
+    if scope.ledger.on_stuck is OnStuck.WAIT and lifecycle.has_compensated:
+        pending |= waiting_behind(plan, lifecycle.stuck_steps) | scope.ledger.behind_children()
     rows = [
         f"| {_name(entry)} | {_action(scope, entry)} | {_compensation(scope, entry, pending)} |"
         for entry in scope.ledger.entries.values()
@@ -63,7 +67,14 @@ def _action(scope: Scope, entry: LedgerEntry) -> str:
     return f"{_OUTCOMES[entry.outcome]}, confirmed" if is_confirmed else _OUTCOMES[entry.outcome]
 
 
-def _compensation(scope: Scope, entry: LedgerEntry, pending: set[str]) -> str:
+def _compensation(scope: Scope, entry: LedgerEntry, pending: Mapping[str, str]) -> str:
+    """The progress of the compensations of an entry.
+
+    Args:
+        scope: The saga.
+        entry: The entry.
+        pending: The pending compensations; a waiting one with the failing one before, else an empty text.
+    """
     addresses = [compensation.address for compensation in flatten(entry.compensations)]
     stuck = scope.lifecycle.stuck_steps
     if any(
@@ -74,6 +85,8 @@ def _compensation(scope: Scope, entry: LedgerEntry, pending: set[str]) -> str:
     done = sum(address in scope.ledger.compensated for address in addresses)
     if done and done == len(addresses):
         return "✓ compensated"
-    if pending.isdisjoint(addresses) or not scope.lifecycle.has_compensated:
+    if not any(address in pending for address in addresses) or not scope.lifecycle.has_compensated:
         return ""
-    return f"pending, {done} of {len(addresses)} done" if done else "pending"
+    behind = next((pending[address] for address in addresses if pending.get(address)), "")
+    progress = f"pending, {done} of {len(addresses)} done" if done else "pending"
+    return f"{progress}, waits for {behind}" if behind else progress

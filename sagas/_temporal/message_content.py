@@ -9,6 +9,14 @@ from pydantic import BaseModel, TypeAdapter
 from temporalio.api.common.v1 import Payload
 
 
+def has_same_content(first: object, second: object) -> bool:
+    """Whether two values have the same type and content; false if a value cannot be compared."""
+    try:
+        return _comparable(first) == _comparable(second)
+    except Exception:  # noqa: BLE001 - a type unknown to pydantic
+        return False
+
+
 def is_same_content(first: Payload, second: Payload, read: Callable[[Payload], object]) -> bool:
     """Whether two payloads have the same content for the receiver; different bytes may have the same content.
 
@@ -49,6 +57,8 @@ def _comparable(value: Any) -> Hashable:
         content = frozenset(Counter(map(_comparable, value)).items())
     elif issubclass(kind, (list, tuple, deque)):
         content = tuple(map(_comparable, value))
+    elif value != value:  # noqa: PLR0124 - not a number, which differs from itself
+        content = "not a number"
     else:
         content = TypeAdapter(kind).dump_python(value)
     return value.__class__, content

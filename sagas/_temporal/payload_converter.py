@@ -6,13 +6,20 @@ from typing import Any
 from pydantic import ValidationError
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.converter import (
+    CompositePayloadConverter,
+    DefaultPayloadConverter,
+    JSONPlainPayloadConverter,
+)
 from temporalio.exceptions import ApplicationError, FailureError
 
+from .._declarations.type_schema import has_lazy_iterables
 from .._errors import DefinitionError, WireFormatError
 from .._validation import without_values
 from .._wire.continued_state import STATE
 from .._wire.failures import SAGA_REFUSED
 from .._wire.reportable_error import reportable
+from .json_converter import SagaJSONConverter
 
 JSON = b"json/plain"
 Reader = Callable[[bytes], Any]
@@ -27,6 +34,16 @@ class SagaPayloadConverter(PydanticPayloadConverter):
     Models and texts, the most frequent payloads of sagas, are decoded directly. The base class tries one
     converter after the other, and each workflow run creates new pydantic type adapters.
     """
+
+    def __init__(self) -> None:
+        # Without the base class, which would create a JSON converter of its own for each workflow run.
+        CompositePayloadConverter.__init__(
+            self,
+            *(
+                SagaJSONConverter() if isinstance(each, JSONPlainPayloadConverter) else each
+                for each in DefaultPayloadConverter.default_encoding_payload_converters
+            ),
+        )
 
     def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
         """Encodes values as payloads, like the base class."""
@@ -67,8 +84,11 @@ class SagaPayloadConverter(PydanticPayloadConverter):
             if isinstance(error, (FailureError, WireFormatError)):
                 raise
             # The text of the error is left out, because the text may quote the payload.
+            cause = type(error.__cause__ or error).__name__
             raise ApplicationError(
-                f"a payload cannot be read: {type(error).__name__}", type=SAGA_REFUSED, non_retryable=True
+                f"a payload cannot be read as {_names(type_hints)}: {cause}",
+                type=SAGA_REFUSED,
+                non_retryable=True,
             ) from None
 
 
@@ -76,4 +96,9 @@ def _reader_of(kind: object) -> Reader | None:
     """Returns the JSON decoder of a model; an `issubclass` check would take longer than decoding."""
     # A hint like `Annotated[Model, ...]` also has the model's attributes, but adds validation rules; only a
     # plain class is decoded directly.
-    return getattr(kind, "model_validate_json", None) if isinstance(kind, type) else None
+    reader = getattr(kind, "model_validate_json", None) if isinstance(kind, type) else None
+    return None if reader is None or has_lazy_iterables(kind) else reader
+
+
+def _names(kinds: Sequence[object] | None) -> str:
+    return ", ".join(str(getattr(kind, "__qualname__", kind)) for kind in kinds or ()) or "any type"

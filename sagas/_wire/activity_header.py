@@ -13,9 +13,11 @@ from temporalio.api.common.v1 import Payload
 
 from .._core.compensation import (
     CompensationOrder,
+    CompensationRules,
     CompensationScope,
     CompensationSpec,
     ConfirmationSpec,
+    OnStuck,
     SectionSpec,
 )
 from .._core.effect_class import EffectClass
@@ -26,6 +28,8 @@ from .stored_model import StoredModel
 
 HEADER = "saga"
 """The name of the header field."""
+REJECTED_MEMO = "saga-rejected-results"
+"""The memo of a saga whose step was rejected by its result; the value is the code by the address."""
 FOREIGN_WORK = "saga-foreign"
 """The name of the header field of work that belongs to no saga, and ran while a saga was open."""
 FOREIGN_MARK = Payload(metadata={"encoding": b"json/plain"}, data=b"true")
@@ -42,20 +46,26 @@ class ActivityHeader(StoredModel):
         order: The order of the compensations of the saga.
         effect: The effect class of a read-only or irreversible step. None for a step with a compensation, for
             a bare action, and in histories that were recorded without effect classes.
+        on_stuck: Whether older compensations of the saga run while a newer one keeps failing.
         sections: The sections around the step, the outermost first.
         lost: For a pivot: the sections of the lost alternatives, which are compensated in any case.
         confirmation: The confirmation of the step.
         unit: For a compensation while the saga goes forward: the address of the compensated section or step.
+        is_judged: Whether the workflow judges the result: `REJECTED_MEMO` has the rejected steps.
     """
+
+    left_out = ("on_stuck", "confirmation")
 
     purpose: Purpose
     compensation: CompensationSpec | None = None
     rejections: tuple[str, ...] = ()
     scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
+    on_stuck: OnStuck = OnStuck.CONTINUE
     sections: tuple[SectionSpec, ...] = ()
     lost: tuple[str, ...] = ()
     unit: str = ""
+    is_judged: bool = False
     effect: EffectClass | None = None
     confirmation: ConfirmationSpec | None = None
 
@@ -69,8 +79,7 @@ class ActivityHeader(StoredModel):
 def action_header(
     action: Step[Any, Any] | Action[Any, Any],
     purpose: Purpose,
-    scope: CompensationScope,
-    order: CompensationOrder,
+    rules: CompensationRules,
     sections: tuple[SectionSpec, ...] = (),
     lost: tuple[str, ...] = (),
 ) -> Payload:
@@ -84,8 +93,10 @@ def action_header(
             purpose=purpose,
             compensation=compensation,
             rejections=tuple(sorted(action.call.rejections)),
-            scope=scope,
-            order=order,
+            is_judged=action.call.rejected_when is not None,
+            scope=rules.scope,
+            order=rules.order,
+            on_stuck=rules.on_stuck,
             effect=effect_of(action),
             sections=sections,
             lost=lost,

@@ -1,16 +1,18 @@
-"""The memo of a child saga, and the result of a child saga for the parent."""
+"""The memos of child sagas and independent sagas, and the result of a child saga for the parent."""
 
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
-from .._core.compensation import PendingConfirmation, PlanItem, SectionSpec
+from .._core.compensation import OnStuck, PendingConfirmation, PlanItem, SectionSpec
 from .._core.lifecycle import ManualResolution
 from .stored_model import StoredModel
 
 CHILD_MEMO = "saga-child"
 """The memo of a child saga; the value is a `ChildMemo`."""
+INDEPENDENT_MEMO = "saga-independent"
+"""The memo of an independent saga; the value is an `IndependentMemo`."""
 FOREIGN_WORK_MEMO = "saga-foreign-work"
 """The memo of a child that ran activities outside of the saga and then continued as new."""
 
@@ -27,16 +29,12 @@ class ChildResult(StoredModel, Generic[ResultT]):
         confirmations: The pending confirmations, in the order of execution.
     """
 
+    left_out = ("confirmations",)
+
     result: ResultT
     compensations: tuple[PlanItem, ...] = ()
     manual_resolutions: dict[str, ManualResolution] = Field(default_factory=dict[str, ManualResolution])
     confirmations: tuple[PendingConfirmation, ...] = ()
-
-    @model_serializer(mode="wrap")
-    def _leave_out_default(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Writes the confirmations only where the child has confirmations."""
-        fields: dict[str, object] = serialize(self)
-        return {name: value for name, value in fields.items() if name != "confirmations" or value}
 
 
 class ChildMemo(StoredModel):
@@ -45,14 +43,29 @@ class ChildMemo(StoredModel):
     Args:
         parent_id: The workflow id of the parent.
         is_pivot: Whether the child is the pivot of the parent.
+        parent_on_stuck: Whether older compensations of the parent run while a newer one keeps failing: in the
+            history of a parent without steps, only the memos of its children have the choice.
         sections: The sections of the parent around the child, the outermost first.
         lost: For a pivot: the sections of the parent's lost alternatives, compensated in any case.
     """
 
+    left_out = ("parent_on_stuck",)
+
     parent_id: str = ""
     is_pivot: bool = False
+    parent_on_stuck: OnStuck = OnStuck.CONTINUE
     sections: tuple[SectionSpec, ...] = ()
     lost: tuple[str, ...] = ()
+
+
+class IndependentMemo(StoredModel):
+    """The memo of an independent saga.
+
+    Args:
+        parent_id: The workflow id of the saga that waits for the outcome.
+    """
+
+    parent_id: str = ""
 
 
 def child_result_type(result: type[object]) -> type[ChildResult[Any]]:

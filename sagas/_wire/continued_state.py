@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from .._core.compensation import (
     CompensationOrder,
     CompensationScope,
+    OnStuck,
     PendingConfirmation,
     PlanItem,
     SectionSpec,
@@ -18,7 +19,7 @@ from .._core.lifecycle import ManualResolution, Phase
 from .._core.outcome import Outcome
 from .._core.status import Status
 from .operator_requests import AuditEntry
-from .stored_model import StoredModel
+from .stored_model import StoredModel, without_defaults
 
 CONTINUED_STATE_MEMO = "saga-continued-state"
 """The memo of a run that continues an earlier run of the same saga; the value is a `ContinuedState`."""
@@ -62,6 +63,11 @@ class LedgerSnapshot(BaseModel):
     entries: dict[str, EntrySnapshot] = Field(default_factory=dict[str, EntrySnapshot])
     compensated: frozenset[str] = frozenset()
     address_counts: dict[str, int] = Field(default_factory=dict[str, int])
+    on_stuck: OnStuck = OnStuck.CONTINUE
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_defaults(self, serialize(self), ["on_stuck"])
 
     @classmethod
     def of(cls, ledger: Ledger, phase: Phase) -> Self:
@@ -85,6 +91,7 @@ class LedgerSnapshot(BaseModel):
             },
             compensated=frozenset(ledger.compensated),
             address_counts=dict(ledger.address_counts),
+            on_stuck=ledger.on_stuck,
         )
 
     def restore(self) -> Ledger:
@@ -107,6 +114,7 @@ class LedgerSnapshot(BaseModel):
             },
             compensated=set(self.compensated),
             address_counts=dict(self.address_counts),
+            on_stuck=self.on_stuck,
         )
 
 

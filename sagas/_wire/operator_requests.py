@@ -13,6 +13,10 @@ SKIP, COMPLETE, COMPENSATE, APPROVE = "saga-skip", "saga-complete", "saga-compen
 FORGOTTEN_MEMO = "saga-forgotten-steps"
 """The memo of a saga that has forgotten steps; the value is `ForgottenSteps`."""
 
+COMPENSATION_REQUESTED = "compensation-requested"
+"""The answer to `compensate` while steps are under way: the saga compensates when the steps have ended,
+unless the pivot is done then."""
+
 
 class OperatorRequest(BaseModel):
     """The request of an operator: the fields shared by the requests of all verbs.

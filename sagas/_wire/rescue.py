@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from .._core.compensation import PlanItem
+from .._core.compensation import OnStuck, PlanItem
 from .._core.lifecycle import ManualResolution
 from .operator_requests import OperatorRequest
 from .stored_model import StoredModel
@@ -19,10 +19,14 @@ class PendingCompensations(StoredModel):
     Args:
         compensations: The compensations, the first to run first.
         unresolved_children: The children whose pending compensations are unknown.
+        on_stuck: Whether older compensations run while a newer one keeps failing, by the choice of the saga.
     """
+
+    left_out = ("on_stuck",)
 
     compensations: tuple[PlanItem, ...] = ()
     unresolved_children: tuple[str, ...] = ()
+    on_stuck: OnStuck = OnStuck.CONTINUE
 
 
 class RescueRequest(StoredModel, OperatorRequest):
@@ -33,20 +37,26 @@ class RescueRequest(StoredModel, OperatorRequest):
         run_id: The run that was terminated or timed out.
         compensations: See `PendingCompensations`.
         unresolved_children: See `PendingCompensations`.
+        on_stuck: See `PendingCompensations`.
         is_chunked: Whether both are too large for the request and follow in signals.
     """
+
+    left_out = ("on_stuck",)
 
     saga_id: str
     run_id: str = ""
     compensations: tuple[PlanItem, ...] = ()
     unresolved_children: tuple[str, ...] = ()
+    on_stuck: OnStuck = OnStuck.CONTINUE
     is_chunked: bool = False
 
     @property
     def pending(self) -> PendingCompensations:
         """The pending compensations in the request; empty where the chunks follow in signals."""
         return PendingCompensations(
-            compensations=self.compensations, unresolved_children=self.unresolved_children
+            compensations=self.compensations,
+            unresolved_children=self.unresolved_children,
+            on_stuck=self.on_stuck,
         )
 
 

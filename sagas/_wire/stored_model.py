@@ -1,7 +1,8 @@
 """The base of all stored models, with the format version of what sagas store."""
 
 import json
-from typing import Final, Literal, Self, cast
+from collections.abc import Sequence
+from typing import ClassVar, Final, Literal, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -26,6 +27,8 @@ class StoredModel(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    left_out: ClassVar[tuple[str, ...]] = ()
+    """The fields that are written only with another value than the default."""
 
     format: Literal[2] = FORMAT
 
@@ -62,4 +65,10 @@ class StoredModel(BaseModel):
     def _write_format(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
         """Writes the format version also where defaults are left out."""
         fields: dict[str, object] = serialize(self)
-        return {"format": self.format, **fields}
+        return {"format": self.format, **without_defaults(self, fields, self.left_out)}
+
+
+def without_defaults(model: BaseModel, fields: dict[str, object], names: Sequence[str]) -> dict[str, object]:
+    """The serialized fields of a model, without the named fields that have their defaults."""
+    defaults = {name for name in names if getattr(model, name) == type(model).model_fields[name].default}
+    return {name: value for name, value in fields.items() if name not in defaults}

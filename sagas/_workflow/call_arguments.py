@@ -1,10 +1,14 @@
 """Checks of the arguments of a saga's methods, for authors without a type checker."""
 
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
+from .._declarations.names import check_step_key
 from .._declarations.step import Action, ConfirmableAction, IrreversibleStep, Step
 from .._errors import DefinitionError
 from .._messages.external_events import ExpectedEvent
+
+I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 
 
 def name_of_call(method: str, argument: object) -> str:
@@ -67,3 +71,44 @@ def check_expected(expected: object) -> None:
     """
     if not isinstance(expected, ExpectedEvent):
         raise DefinitionError(f"a saga waits for what `expect(...)` has returned, not for {expected!r}")
+
+
+def check_key(step: Step[Any, Any] | Action[Any, Any], key: str | None) -> None:
+    """Refuses a step key that an address could not contain.
+
+    Raises:
+        DefinitionError: The key is malformed.
+    """
+    if key is not None:
+        check_step_key(step.name, key)
+
+
+def keys_of_items(
+    step: Step[Any, Any] | Action[Any, Any], items: Sequence[I], key: Callable[[I], str]
+) -> list[str]:
+    """The step keys of the items of a `map`, in the same order.
+
+    Raises:
+        DefinitionError: A key is malformed, or two items have the same key.
+    """
+    places: dict[str, int] = {}
+    for place, item in enumerate(items):
+        of_item = key(item)
+        check_step_key(step.name, of_item)
+        if (other := places.setdefault(of_item, place)) != place:
+            raise DefinitionError(
+                f"items {other} and {place} of step {step.name!r} have the same key {of_item!r}: each item "
+                "of a map needs a key of its own"
+            )
+    return list(places)
+
+
+def items_of(step: Step[Any, Any] | Action[Any, Any], items: Iterable[I]) -> tuple[I, ...]:
+    """The items of a `map` in order; refuses sets, whose order another worker does not repeat.
+
+    Raises:
+        DefinitionError: `items` is a set.
+    """
+    if isinstance(items, (set, frozenset)):
+        raise DefinitionError(f"the items of step {step.name!r} need an order: give a list, not a set")
+    return tuple(items)

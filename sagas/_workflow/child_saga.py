@@ -17,7 +17,7 @@ from temporalio.exceptions import (
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.compensation import SectionSpec, confirmations_in_parent, plan_in_parent
+from .._core.compensation import OnStuck, SectionSpec, confirmations_in_parent, plan_in_parent
 from .._core.ids import child_id, in_parent
 from .._core.lifecycle import ManualResolution
 from .._errors import ChildOutcomeUnknownError, FailureKind, RejectedError, SagaError, WireFormatError
@@ -27,6 +27,9 @@ from .._run.context import current_context
 from .._wire.child_saga import CHILD_MEMO, ChildMemo, ChildResult, child_result_type
 from .._wire.error_text import error_text
 from .._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED, kind_in, reports_pending
+
+CANCELLED = "cancelled"
+"""The code of a child that was cancelled."""
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
 O = TypeVar("O")  # noqa: E741 - what comes out
@@ -40,6 +43,7 @@ class Child:
         name: The child's address in the parent.
         task_queue: The task queue of the child's workers; by default the parent's.
         is_pivot: Whether the child is the pivot of the parent.
+        parent_on_stuck: Whether older compensations of the parent run while a newer one keeps failing.
         sections: The sections around the child, the outermost first.
         lost: The sections of the parent's lost alternatives, for a pivot.
     """
@@ -47,6 +51,7 @@ class Child:
     name: str
     task_queue: str | None = None
     is_pivot: bool = False
+    parent_on_stuck: OnStuck = OnStuck.CONTINUE
     sections: tuple[SectionSpec, ...] = ()
     lost: tuple[str, ...] = ()
 
@@ -79,7 +84,7 @@ async def run_child(run: Callable[[Any, I], Awaitable[O]], message: I, child: Ch
         ChildOutcomeUnknownError: The child ended in another way, without reporting pending compensations.
     """
     name = child.name
-    encoded = encode_arguments([message], f"the message of {name}")
+    encoded = encode_arguments([message], f"the message of {name}", is_checked=True)
     if isinstance(encoded, ActivityOutcome):
         raise RejectedError(encoded.code, encoded.reason)
     try:
@@ -114,7 +119,7 @@ async def _run_within_limits(
             await stack.enter_async_context(context.concurrency.slot())
             await context.task_size.make_room(len(message.payload.data))
         except asyncio.CancelledError:
-            cancelled = RejectedError("cancelled", f"{child.name} was cancelled before it was started")
+            cancelled = RejectedError(CANCELLED, f"{child.name} was cancelled before it was started")
             raise ChildCompensatedError(cancelled, {}, FailureKind.CANCELLED) from None
         return await _run_to_its_end(run, message, child)
 
@@ -139,14 +144,20 @@ async def _run_to_its_end(run: Callable[[Any, I], Awaitable[O]], message: RawVal
         await run_uncancelled(open_children.pass_on_hold(handle))
         if workflow.cancellation_reason() is not None or current_shield().was_interrupted:
             open_children.cancel(handle)
-        return await _result_of(handle)
+        return await result_of(handle)
 
 
 def _memo(parent_id: str, child: Child) -> ChildMemo:
-    return ChildMemo(parent_id=parent_id, is_pivot=child.is_pivot, sections=child.sections, lost=child.lost)
+    return ChildMemo(
+        parent_id=parent_id,
+        is_pivot=child.is_pivot,
+        parent_on_stuck=child.parent_on_stuck,
+        sections=child.sections,
+        lost=child.lost,
+    )
 
 
-async def _result_of(child: workflow.ChildWorkflowHandle[Any, RawValue]) -> RawValue:
+async def result_of(child: workflow.ChildWorkflowHandle[Any, RawValue]) -> RawValue:
     """Returns the result of a child with the pending compensations, also where a cancel arrives as well."""
     try:
         return await child
@@ -159,7 +170,7 @@ async def _result_of(child: workflow.ChildWorkflowHandle[Any, RawValue]) -> RawV
 def _translated(name: str, error: ChildWorkflowError) -> SagaError:
     cause = error.cause
     if isinstance(cause, CancelledError):
-        cancelled = RejectedError("cancelled", f"{name} was cancelled")
+        cancelled = RejectedError(CANCELLED, f"{name} was cancelled")
         return ChildCompensatedError(cancelled, {}, FailureKind.CANCELLED)
     if isinstance(cause, ApplicationError):
         if not reports_pending(cause):

@@ -18,6 +18,7 @@ from .._declarations.step import Action, Step
 from .._errors import FailureKind, RejectedError
 from .._execution.activity_call import ActivityCall, run_attempts, snapshot
 from .._execution.retry_loop import RetryLoop, words
+from .._run.forward_check import FIRST_CAUSE
 from .._run.open_children import OpenChildren
 from .._run.scope import Scope
 from .._temporal.message_content import is_same_content
@@ -79,9 +80,7 @@ class CompensationExecution:
             # A step in another task of the workflow may be under way: a compensation never overtakes the
             # action.
             await workflow.wait_condition(lambda: not scope.under_way)
-            await self._retry_loop.compensate_all()
-            for child in ledger.unresolved_children():
-                await self._retry_loop.wait_for_child_resolution(child)
+            await self._retry_loop.compensate_with_children()
         if self.after_compensation:
             scope.lifecycle.end_stuck_compensation()
             scope.publish()
@@ -98,16 +97,18 @@ class CompensationExecution:
             was_cancelled: Whether the workflow was cancelled before the compensation began.
         """
         lifecycle = self._scope.lifecycle
-        resolutions = lifecycle.resolutions
-        if was_cancelled and is_cancelled_exception(error):
+        resolutions, cause = lifecycle.resolutions, lifecycle.compensation_cause
+        was_requested_first = self._scope.was_requested_first and isinstance(error, asyncio.CancelledError)
+        if was_requested_first and was_cancelled:
+            was_requested_first = workflow.patched(FIRST_CAUSE)
+        if was_cancelled and is_cancelled_exception(error) and not was_requested_first:
             if resolutions:
                 # A workflow that closes as cancelled cannot report the manual resolutions.
                 cancelled = RejectedError("cancelled", f"{workflow.info().workflow_id} was cancelled")
                 cancelled.kind = FailureKind.CANCELLED
                 raise compensated(cancelled, resolutions) from trimmed_cause(error)
             raise error
-        if isinstance(error, asyncio.CancelledError) and lifecycle.compensation_cause is not None:
-            cause = lifecycle.compensation_cause
+        if isinstance(error, asyncio.CancelledError) and cause is not None:
             raise compensated(cause, resolutions) from trimmed_cause(cause)
         raise compensated(error, resolutions) from trimmed_cause(error)
 

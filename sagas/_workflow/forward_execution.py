@@ -10,9 +10,11 @@ from temporalio.api.common.v1 import Payload
 
 from .._core.activity_outcome import ActivityOutcome
 from .._core.compensation import PendingCompensation, PendingConfirmation
+from .._core.ids import keyed
 from .._core.lifecycle import Phase
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
+from .._core.saga_outcome import SagaOutcome
 from .._declarations.names import check_name
 from .._declarations.step import Action, IrreversibleStep, Step
 from .._errors import (
@@ -23,10 +25,11 @@ from .._errors import (
     UnknownOutcomeError,
 )
 from .._execution.activity_call import ActivityCall, run_activity, snapshot
-from .._execution.retry_loop import RetryLoop, words
+from .._execution.pivot import run_pivot
+from .._execution.retry_loop import RetryLoop, summary_of, words
 from .._run.cancellation_shield import current_shield, run_uncancelled
 from .._run.context import RunContext
-from .._run.forward_check import check_forward, wait_until_forward
+from .._run.forward_check import check_forward, check_forward_after, wait_until_forward
 from .._run.open_section import current_path
 from .._run.scope import Scope
 from .._wire.activity_header import action_header
@@ -34,8 +37,8 @@ from .._wire.child_saga import ChildResult
 from .._wire.error_text import error_text
 from .._wire.failures import NO_WORKER
 from .call_arguments import check_before_pivot
-from .child_saga import Child, ChildCompensatedError, result_type_of, run_child
-from .pivot import run_pivot
+from .child_saga import CANCELLED, Child, ChildCompensatedError, result_type_of, run_child
+from .independent_saga import run_independent_saga
 from .unawaited_calls import UnawaitedCalls
 
 I = TypeVar("I")  # noqa: E741 - what goes in, as in a step
@@ -67,22 +70,25 @@ class ForwardExecution:
         """Makes the current task the only task that may pass the pivot."""
         self._main_task = asyncio.current_task()
 
-    async def step(self, step: Step[I, O] | Action[I, O], message: I) -> O:
+    async def step(self, step: Step[I, O] | Action[I, O], message: I, key: str | None = None) -> O:
         """Runs a step; after the pivot, until the step is done."""
         await self._wait_for_pivot()
         is_past_pivot = self._scope.lifecycle.is_past_pivot
         if not is_past_pivot:
             check_before_pivot(step)
-        result: O = await self._run_step(step, message, Purpose.RETRIABLE if is_past_pivot else Purpose.STEP)
+        purpose = Purpose.RETRIABLE if is_past_pivot else Purpose.STEP
+        result: O = await self._run_step(step, message, purpose, key)
         check_forward(self._scope)
         return result
 
-    async def best_effort(self, step: Step[I, O] | Action[I, O], message: I) -> O | None:
+    async def best_effort(
+        self, step: Step[I, O] | Action[I, O], message: I, key: str | None = None
+    ) -> O | None:
         """Runs a step whose failure does not fail the saga."""
         await self._wait_for_pivot()
         result: O | None
         try:
-            result = await self._run_step(step, message, Purpose.BEST_EFFORT)
+            result = await self._run_step(step, message, Purpose.BEST_EFFORT, key)
         except (RejectedError, UnknownOutcomeError) as error:
             workflow.logger.warning("best effort: %s", error_text(error))
             result = None
@@ -116,7 +122,13 @@ class ForwardExecution:
         check_name("child", name)
         lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
         with self._pivot_under_way(name, is_child=True) as address:
-            child = Child(name=address, task_queue=task_queue, is_pivot=True, lost=self._lost(Purpose.PIVOT))
+            child = Child(
+                name=address,
+                task_queue=task_queue,
+                is_pivot=True,
+                parent_on_stuck=ledger.on_stuck,
+                lost=self._lost(Purpose.PIVOT),
+            )
             confirmations: tuple[PendingConfirmation, ...] = ()
             try:
                 closed = await self._run_child(run, message, child)
@@ -151,12 +163,26 @@ class ForwardExecution:
         address = ledger.next_address(name)
         sections = current_path()
         ledger.start(address, is_child=True, sections=sections)
-        child = Child(name=address, task_queue=task_queue, sections=sections)
+        child = Child(name=address, task_queue=task_queue, parent_on_stuck=ledger.on_stuck, sections=sections)
         with self._under_way(address):
             closed = await self._run_child(run, message, child)
         ledger.complete_child(address, closed.compensations, closed.confirmations)
         check_forward(self._scope)
         return closed.result
+
+    async def independent(
+        self, run: Callable[[Any, I], Awaitable[O]], message: I, *, name: str, task_queue: str | None
+    ) -> SagaOutcome[O]:
+        """Runs another saga as a transaction of its own, and returns the outcome."""
+        self.refuse_in_section(f"the independent saga {name!r} is started outside of sections")
+        await self._wait_for_pivot()
+        check_name("independent saga", name)
+        self._scope.lifecycle.check_start(name)
+        address = self._scope.ledger.next_address(name)
+        with self._under_way(address):
+            outcome = await run_independent_saga(run, message, address, task_queue)
+        check_forward(self._scope)
+        return outcome
 
     async def end(self) -> None:
         """Waits for the steps of handlers, for lost alternatives and for the end of a hold.
@@ -222,12 +248,12 @@ class ForwardExecution:
         return current_shield() is not self._scope.shield
 
     async def _run_step(
-        self, step: Step[Any, Any] | Action[Any, Any], message: object, purpose: Purpose
+        self, step: Step[Any, Any] | Action[Any, Any], message: object, purpose: Purpose, key: str | None
     ) -> Any:
         lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
         lifecycle.check_start(step.name)
         message = snapshot(message)
-        address = ledger.next_address(step.name)
+        address = ledger.next_address(keyed(step.name, key))
         compensation = None if lifecycle.is_past_pivot else _pending(step, address, message)
         ledger.start(
             address,
@@ -242,7 +268,7 @@ class ForwardExecution:
             spec=step.call,
             arguments=[message],
             activity_id=address,
-            summary=words(step.name),
+            summary=summary_of(step.name, address),
             header=self._header(step, purpose),
         )
         with self._under_way(address):
@@ -263,7 +289,11 @@ class ForwardExecution:
             ledger.fail(child.name, Outcome.REJECTED)
             if isinstance(error, ChildCompensatedError):
                 lifecycle.resolutions.update(error.manual_resolutions)
-            check_forward(self._scope)
+            if error.code == CANCELLED:
+                check_forward(self._scope)
+            else:
+                # A cancel ends a child as cancelled: this child has failed for a reason of its own before.
+                check_forward_after(error, self._scope)
             raise
         except ChildOutcomeUnknownError:
             ledger.fail(child.name, Outcome.UNKNOWN)
@@ -328,7 +358,7 @@ class ForwardExecution:
 
     def _header(self, action: Step[Any, Any] | Action[Any, Any], purpose: Purpose) -> Payload:
         ledger = self._scope.ledger
-        return action_header(action, purpose, ledger.scope, ledger.order, current_path(), self._lost(purpose))
+        return action_header(action, purpose, ledger.rules, current_path(), self._lost(purpose))
 
     def _lost(self, purpose: Purpose) -> tuple[str, ...]:
         """The sections of lost alternatives, for the header of the pivot."""

@@ -11,7 +11,7 @@ from typing import cast
 from temporalio import workflow
 from temporalio.common import VersioningBehavior
 
-from .._core.compensation import ParallelCompensations
+from .._core.compensation import OnStuck, ParallelCompensations
 from .._core.ledger import Ledger
 from .._execution.retry_loop import RetryLoop
 from .._messages.operator_updates import OperatorUpdates
@@ -56,13 +56,13 @@ class RescueSaga:
         ledger, lifecycle = scope.ledger, scope.lifecycle
         retry_loop = RetryLoop(scope)
         OperatorUpdates(context, scope, retry_loop).open()
-        _record(ledger, await self._pending(request, scope))
+        pending = await self._pending(request, scope)
+        ledger.on_stuck = pending.on_stuck
+        _record(ledger, pending)
         addresses = tuple(compensation.address for compensation in ledger.pending())
         lifecycle.begin_compensation()
         scope.publish(f"rescued by {request.by}: {request.because}")
-        await retry_loop.compensate_all()
-        for child in ledger.unresolved_children():
-            await retry_loop.wait_for_child_resolution(child)
+        await retry_loop.compensate_with_children()
         lifecycle.end_compensation()
         scope.publish()
         resolutions = dict(lifecycle.resolutions)
@@ -107,10 +107,17 @@ def _open_scope(context: RunContext) -> Scope:
 
 
 def _record(ledger: Ledger, pending: PendingCompensations) -> None:
-    """Records exactly the pending compensations: an entry for each plan item, the oldest first."""
-    for child in pending.unresolved_children:
+    """Records exactly the pending compensations: an entry for each plan item, the oldest first.
+
+    The place of an unresolved child is unknown. In a saga whose older compensations wait, the child counts as
+    the newest: no compensation overtakes the child.
+    """
+    waits = pending.on_stuck is OnStuck.WAIT
+    for child in () if waits else pending.unresolved_children:
         ledger.start(child, is_child=True)
     for number, item in reversed(tuple(enumerate(pending.compensations, start=1))):
         address = f"parallel-{number}" if isinstance(item, ParallelCompensations) else item.address
         ledger.start(address, is_child=True)
         ledger.complete_child(address, (item,))
+    for child in pending.unresolved_children if waits else ():
+        ledger.start(child, is_child=True)

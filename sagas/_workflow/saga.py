@@ -1,7 +1,7 @@
 """The saga scope of a workflow: all steps take effect, or all are compensated."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from types import TracebackType
@@ -11,18 +11,21 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.compensation import CompensationOrder, CompensationScope, SectionSpec
+from .._core.compensation import CompensationOrder, CompensationScope, OnStuck, SectionSpec
+from .._core.saga_outcome import SagaOutcome
 from .._declarations.names import check_name
 from .._declarations.option_checks import check_duration, check_names, check_positive_duration, check_text
 from .._declarations.step import Action, IrreversibleStep, Step
 from .._errors import DeadlineExceededError, DefinitionError, RejectedError, SagaError, wire_type_of
 from .._execution.activity_call import encode_arguments
+from .._execution.confirmation_loop import ConfirmationLoop
 from .._execution.retry_loop import RetryLoop
 from .._messages.approvals import ApprovalDecision, Approvals
 from .._messages.external_events import ExpectedEvent, ExternalEvents
 from .._messages.operator_updates import OperatorUpdates
 from .._run.bugs import fail_task_for_bug, first_error_of
 from .._run.cancellation_shield import run_uncancelled
+from .._run.concurrency_limit import MOST_UNDER_WAY
 from .._run.context import current_context
 from .._run.forward_check import YEAR, check_forward, wait_until_forward
 from .._wire.continued_state import ContinuedState, LedgerSnapshot
@@ -30,7 +33,15 @@ from .._wire.error_text import error_text
 from .._wire.failures import SAGA_REFUSED, trimmed_cause
 from .._wire.reportable_error import reportable
 from .._wire.timer_summaries import DEADLINE
-from .call_arguments import check_expected, check_pivot, check_step, name_of_call
+from .call_arguments import (
+    check_expected,
+    check_key,
+    check_pivot,
+    check_step,
+    items_of,
+    keys_of_items,
+    name_of_call,
+)
 from .compensation_execution import CompensationExecution
 from .continue_as_new import continue_as_new, restore_scope
 from .first_of import FirstOf
@@ -72,6 +83,12 @@ class Saga:
     Args:
         scope: The steps that are compensated: *in doubt* (done or unknown) or *attempted* (rejected, too).
         order: Sequential compensation with the newest step first, or all compensations at once.
+        on_stuck: Compensations start in the reverse order of the start of their steps. With
+            `OnStuck.CONTINUE`, older compensations run although a newer one keeps failing. With
+            `OnStuck.WAIT`, an older compensation starts only after the newer ones are done, or resolved by an
+            operator: for steps that build on each other. Compensations that run all at once never wait. The
+            choice of the saga that compensates counts, also for the steps of completed children, and in a
+            rescue.
         timeout: The longest duration of the saga up to the pivot, or up to the end of a saga without a pivot.
             After the timeout the saga compensates as if the block had raised `DeadlineExceededError`.
         foreign_activities: The names of activities, local activities, child workflows and Nexus operations
@@ -89,6 +106,7 @@ class Saga:
         *,
         scope: CompensationScope = CompensationScope.IN_DOUBT,
         order: CompensationOrder = CompensationOrder.REVERSE,
+        on_stuck: OnStuck = OnStuck.CONTINUE,
         timeout: timedelta | None = None,
         foreign_activities: AbstractSet[str] = frozenset(),
     ) -> None:
@@ -96,7 +114,8 @@ class Saga:
             check_positive_duration("timeout", timeout)
         self._foreign_activities = check_names("foreign_activities", foreign_activities)
         self._context = context = current_context()
-        continued = context.continued or ContinuedState(ledger=LedgerSnapshot(scope=scope, order=order))
+        ledger = LedgerSnapshot(scope=scope, order=order, on_stuck=on_stuck)
+        continued = context.continued or ContinuedState(ledger=ledger)
         self._scope = restore_scope(context, continued)
         self._deadline = continued.deadline or (workflow.now() + timeout if timeout else None)
         self._unawaited = UnawaitedCalls()
@@ -128,7 +147,9 @@ class Saga:
             self._timer = asyncio.create_task(self._compensate_after(self._deadline - workflow.now()))
         return self
 
-    def step(self, step: Step[I, O] | Action[I, O], message: I, /) -> Coroutine[object, None, O]:
+    def step(
+        self, step: Step[I, O] | Action[I, O], message: I, /, *, key: str | None = None
+    ) -> Coroutine[object, None, O]:
         """Runs a step, and returns the result of the step's action.
 
         After the pivot, where steps are no longer compensated, the action is tried until the action is done.
@@ -137,19 +158,22 @@ class Saga:
             step: Before the pivot, a step with a compensation or a read-only step; after the pivot any step,
                 or a bare action.
             message: The message of the action.
+            key: Tells one of many executions of the step from the others: 1 to 64 letters, digits, `_`, `.`
+                and `-`, the same in each replay. The address is `reserve-seat[7a]`, the second time
+                `reserve-seat[7a]#2`; the idempotency key contains the address.
 
         Raises:
             RejectedError: The participant rejected the action; the action has no effect.
             UnknownOutcomeError: All attempts have failed, and the action may have happened. A saga that goes
                 on in spite of this error cannot complete: the error is raised again at the pivot, or at the
                 end of the block. A read-only step has no effect, and does not prevent the completion.
-            DefinitionError: The step is irreversible or a bare action, and the saga is before the pivot. The
-                action was not sent.
+            DefinitionError: The step is irreversible or a bare action, and the saga is before the pivot, or
+                the key is malformed. The action was not sent.
         """
-        return self._track("step", step, self._step(step, message))
+        return self._track("step", step, self._step(step, message, key))
 
     def best_effort(
-        self, step: Step[I, O] | Action[I, O], message: I, /
+        self, step: Step[I, O] | Action[I, O], message: I, /, *, key: str | None = None
     ) -> Coroutine[object, None, O | None]:
         """Runs a step whose failure does not fail the saga; returns `None` when the step failed.
 
@@ -157,9 +181,13 @@ class Saga:
             step: A bare action, or a step of any effect class. The effect of an action without a
                 compensation stays when the saga compensates, and is listed under the remaining effects.
             message: The message of the action.
+            key: Tells one of many executions of the step from the others, as in `step`.
+
+        Raises:
+            DefinitionError: The key is malformed.
         """
         # In a separate line, or the result type of the action is inferred with `None`.
-        call = self._best_effort(step, message)
+        call = self._best_effort(step, message, key)
         return self._track("best_effort", step, call)
 
     def pivot(
@@ -226,9 +254,49 @@ class Saga:
         call = self._forward.child(run, message, name=name, task_queue=task_queue)
         return self._track("child", name, call)
 
+    def independent(
+        self,
+        run: Callable[[Any, I], Awaitable[O]],
+        message: I,
+        /,
+        *,
+        name: str,
+        task_queue: str | None = None,
+    ) -> Coroutine[object, None, SagaOutcome[O]]:
+        """Runs another saga as a transaction of its own, and returns the outcome: partial fulfilment.
+
+        The independent saga may have a pivot. This saga never compensates a completed independent saga: the
+        effects are among the remaining effects of this saga. A failed one is a value, and fails nothing here.
+
+        - Before the pivot of this saga, a cancel is passed on, and this saga waits until the independent saga
+          has compensated or completed. After the pivot, no cancel is passed on, and a hold never is.
+        - The independent saga goes on when this saga is terminated. A rescue leaves the independent saga
+          alone; its own id takes all verbs, also `rescue`.
+
+        Parallel branches, and code after the pivot, may run independent sagas.
+
+        Args:
+            run: The run method of the workflow class of the saga.
+            message: The input of the saga.
+            name: The name within this saga, in lower case with dashes; the workflow id is this saga's id,
+                `/`, and the name. A second independent saga of the name has the address `name#2`.
+            task_queue: The task queue of the workers; by default this saga's.
+
+        Returns:
+            The outcome by the end of the workflow: `Completed` with the result, also where a person resolved
+            a step after the pivot; `Compensated`, `Settled`, or `CutOff` after a termination.
+
+        Raises:
+            RejectedError: Another workflow has the id, or the message cannot be sent; nothing was started.
+            UnknownOutcomeError: The saga completed with a result of another type; the effects stay.
+            DefinitionError: The call is made in a section, or the name is malformed.
+        """
+        call = self._forward.independent(run, message, name=name, task_queue=task_queue)
+        return self._track("independent", name, call)
+
     @overload
     def parallel(
-        self, b1: Coroutine[object, None, T1], /, *, on_failure: OnFailure = ...
+        self, b1: Coroutine[object, None, T1], /, *, limit: int | None = ..., on_failure: OnFailure = ...
     ) -> Coroutine[object, None, tuple[T1]]: ...
     @overload
     def parallel(
@@ -237,6 +305,7 @@ class Saga:
         b2: Coroutine[object, None, T2],
         /,
         *,
+        limit: int | None = ...,
         on_failure: OnFailure = ...,
     ) -> Coroutine[object, None, tuple[T1, T2]]: ...
     @overload
@@ -247,6 +316,7 @@ class Saga:
         b3: Coroutine[object, None, T3],
         /,
         *,
+        limit: int | None = ...,
         on_failure: OnFailure = ...,
     ) -> Coroutine[object, None, tuple[T1, T2, T3]]: ...
     @overload
@@ -258,14 +328,21 @@ class Saga:
         b4: Coroutine[object, None, T4],
         /,
         *,
+        limit: int | None = ...,
         on_failure: OnFailure = ...,
     ) -> Coroutine[object, None, tuple[T1, T2, T3, T4]]: ...
     @overload
     def parallel(
-        self, *branches: Coroutine[object, None, T], on_failure: OnFailure = ...
+        self,
+        *branches: Coroutine[object, None, T],
+        limit: int | None = ...,
+        on_failure: OnFailure = ...,
     ) -> Coroutine[object, None, tuple[T, ...]]: ...
     def parallel(
-        self, *branches: Coroutine[object, None, object], on_failure: OnFailure = OnFailure.FINISH
+        self,
+        *branches: Coroutine[object, None, object],
+        limit: int | None = None,
+        on_failure: OnFailure = OnFailure.FINISH,
     ) -> Coroutine[object, None, tuple[Any, ...]]:
         """Runs branches at the same time, and returns the results in the order of the arguments.
 
@@ -276,13 +353,53 @@ class Saga:
 
         Args:
             branches: Coroutines.
-            on_failure: Whether the other branches are cancelled when a branch fails. In either case every
-                branch ends before this call returns or raises, and before any compensation.
+            limit: The most branches at once, by default all. The others begin in the order of the arguments,
+                each when a branch has ended.
+            on_failure: Whether the other branches are cancelled when a branch fails, and waiting branches
+                never begin. In either case every branch ends before this call returns or raises, and before
+                any compensation.
 
         Raises:
-            Exception: The first failure.
+            Exception: The first failure, with up to ten other failures as notes.
+            DefinitionError: A branch is not a coroutine, or the limit is below 1.
         """
-        return self._track("parallel", "", run_parallel(branches, self._scope, on_failure))
+        return self._track("parallel", "", self._parallel(branches, limit, on_failure))
+
+    def map(
+        self,
+        step: Step[I, O] | Action[I, O],
+        items: Iterable[I],
+        /,
+        *,
+        key: Callable[[I], str],
+        limit: int | None = None,
+        on_failure: OnFailure = OnFailure.FINISH,
+    ) -> Coroutine[object, None, tuple[O, ...]]:
+        """Runs a step for each item at the same time, and returns the results in the order of the items.
+
+        Like `parallel` over `step` calls with keys: the step of the item `7a` has the address
+        `reserve-seat[7a]`, and every step ends before the call returns or raises. A failed saga compensates
+        one step after the other, newest first; with a section around the call, all at once::
+
+            async with saga.section("seats", order=CompensationOrder.PARALLEL):
+                await saga.map(reserve, seats, key=lambda seat: seat.number, limit=20)
+
+        Args:
+            step: A step; after the pivot also a bare action.
+            items: The messages of the action, in an order that each replay repeats.
+            key: Returns the key of an item, as in `step`; two items of a call have different keys.
+            limit: The most steps at once; by default 250, the most activities of a saga that run at once.
+            on_failure: Whether the other steps are cancelled when a step fails, and waiting steps never
+                begin.
+
+        Raises:
+            RejectedError: The participant rejected an action; the first failure is raised, with up to ten
+                other failures as notes.
+            UnknownOutcomeError: All attempts of an action have failed, and the action may have happened.
+            DefinitionError: A key is malformed or repeated, the items are a set, or the limit is below 1; no
+                step has begun. Or the step is irreversible or a bare action before the pivot.
+        """
+        return self._track("map", step, self._map(step, items, key, limit, on_failure))
 
     def first_of(
         self,
@@ -519,13 +636,39 @@ class Saga:
     ) -> Coroutine[object, None, T]:
         return self._unawaited.track(name_of_call(method, argument), call)
 
-    async def _step(self, step: Step[I, O] | Action[I, O], message: I) -> O:
+    async def _step(self, step: Step[I, O] | Action[I, O], message: I, key: str | None) -> O:
         check_step(step)
-        return await self._forward.step(step, message)
+        check_key(step, key)
+        return await self._forward.step(step, message, key)
 
-    async def _best_effort(self, step: Step[I, O] | Action[I, O], message: I) -> O | None:
+    async def _best_effort(self, step: Step[I, O] | Action[I, O], message: I, key: str | None) -> O | None:
         check_step(step)
-        return await self._forward.best_effort(step, message)
+        check_key(step, key)
+        return await self._forward.best_effort(step, message, key)
+
+    async def _parallel(
+        self, branches: Sequence[Coroutine[object, None, object]], limit: int | None, on_failure: OnFailure
+    ) -> tuple[Any, ...]:
+        # A branch that waits for its turn is not forgotten: a step of a handler may pass the pivot meanwhile.
+        self._unawaited.forget(branches)
+        return await run_parallel(branches, self._scope, on_failure, limit)
+
+    async def _map(
+        self,
+        step: Step[I, O] | Action[I, O],
+        items: Iterable[I],
+        key: Callable[[I], str],
+        limit: int | None,
+        on_failure: OnFailure,
+    ) -> tuple[O, ...]:
+        check_step(step)
+        messages = items_of(step, items)
+        keys = keys_of_items(step, messages, key)
+        calls = [
+            self._forward.step(step, message, each) for message, each in zip(messages, keys, strict=True)
+        ]
+        most = MOST_UNDER_WAY if limit is None else limit
+        return await run_parallel(calls, self._scope, on_failure, most)
 
     async def _pivot(self, action: Action[I, O] | IrreversibleStep[I, O], message: I) -> O:
         check_pivot(action)
@@ -575,7 +718,7 @@ class Saga:
             return
         while self._scope.ledger.confirmations():
             self._scope.lifecycle.begin_confirmation()
-            await run_uncancelled(self._retry_loop.confirm_all())
+            await run_uncancelled(ConfirmationLoop(self._scope, self._retry_loop).run())
             # The handler of a message may have run a further step meanwhile.
             await self._forward.end()
 

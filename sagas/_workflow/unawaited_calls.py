@@ -1,7 +1,7 @@
 """Calls of a saga's methods without an await, which would have no effect and raise no error."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from inspect import CORO_CREATED, getcoroutinestate
 from typing import TypeVar
 
@@ -25,6 +25,11 @@ class UnawaitedCalls:
         """
         self._calls = [*self._not_begun(), (name, call)]
         return call
+
+    def forget(self, calls: Iterable[Coroutine[object, None, object]]) -> None:
+        """Forgets calls that another call runs, possibly later, such as the branches of `parallel`."""
+        forgotten = set(map(id, calls))
+        self._calls = [(name, call) for name, call in self._not_begun() if id(call) not in forgotten]
 
     async def refuse(self) -> None:
         """Refuses to go on while a call was not awaited.

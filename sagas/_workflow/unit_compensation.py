@@ -10,6 +10,9 @@ from .._run.forward_check import check_forward, wait_until_forward
 from .._run.scope import Scope, SectionPath
 from .._wire.operator_requests import FORGOTTEN_MEMO, AuditEntry, ForgottenSteps
 
+MOST_NAMED = 20
+"""The most steps named in an error."""
+
 
 class UnitCompensation:
     """Compensates single units of a saga, each at most once.
@@ -108,8 +111,10 @@ class UnitCompensation:
         self._check_before_pivot(f"the compensation of {address!r}")
         ledger = self._scope.ledger
         if address not in ledger.entries:
-            known = ", ".join(map(repr, ledger.entries)) or "no step"
-            raise DefinitionError(f"the saga has no step {address!r}: the steps are {known}")
+            latest = list(ledger.entries)[-MOST_NAMED:]
+            known = ", ".join(map(repr, latest)) or "no step"
+            steps = "the steps" if len(latest) == len(ledger.entries) else "the latest steps"
+            raise DefinitionError(f"the saga has no step {address!r}: {steps} are {known}")
         if address in self._scope.under_way:
             raise DefinitionError(f"{address!r} is under way: a step is compensated after the end")
         if not ledger.plan_of(address):

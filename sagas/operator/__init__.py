@@ -3,16 +3,18 @@
 from .._core.effect_class import EffectClass
 from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
+from .._core.saga_outcome import PlannedCompensation, RemainingEffect
 from .._core.status import Status
 from .._errors import NoWorkerError, SagaNotFoundError, VerbRefusedError, WireFormatError
 from .._history.closure import CloseStatus
 from .._history.ledger_rebuild import RecoveryDirection
-from .._history.preview import PlannedCompensation, PlannedConfirmation, Preview, RemainingEffect
+from .._history.preview import PlannedConfirmation, Preview
 from .._history.saga_record import ForeignKind
 from .._history.timeline import (
     CancelRequest,
     CompensationLine,
     CompensationState,
+    ConfirmationLine,
     ForeignLine,
     PendingWait,
     StepLine,
@@ -23,6 +25,7 @@ from .._temporal.metrics import METRIC_BUCKETS
 from .._wire.operator_requests import (
     APPROVE,
     COMPENSATE,
+    COMPENSATION_REQUESTED,
     COMPLETE,
     HOLD,
     RESUME,
@@ -46,6 +49,7 @@ from ._saga_list import SagaSummary
 __all__ = [
     "APPROVE",
     "COMPENSATE",
+    "COMPENSATION_REQUESTED",
     "COMPLETE",
     "HOLD",
     "METRIC_BUCKETS",
@@ -62,6 +66,7 @@ __all__ = [
     "CompensationLine",
     "CompensationState",
     "CompleteRequest",
+    "ConfirmationLine",
     "EffectClass",
     "ForeignKind",
     "ForeignLine",

@@ -46,7 +46,7 @@ class SagaClient:
 
     `list`, `show` and `preview` read from the server and need no worker. A verb is an update of the saga's
     workflow and needs a worker; the saga's history keeps every executed verb with operator and reason. Each
-    verb returns the status of the saga after the verb.
+    verb returns the status that follows at once from the verb; what the saga does next is not awaited.
 
     Every verb takes `by` (the operator), `because` (the reason) and `roles` (the roles of the operator, not
     verified by the SDK), and raises:
@@ -78,7 +78,9 @@ class SagaClient:
 
         Args:
             status: Lists only sagas with a status. `terminated`, `timed-out` and `failed` select workflows
-                that closed without a final saga status, and may need a rescue.
+                that closed without a final saga status, and may need a rescue. `waiting` selects running and
+                held sagas that wait for an approval, and reads the history of every running workflow: narrow
+                the list down with a query.
             query: Lists only workflows that match a query in the language of Temporal's visibility:
                 `WorkflowType = 'OrderSaga'`.
             limit: The maximum number of sagas.
@@ -153,7 +155,11 @@ class SagaClient:
     async def compensate(
         self, saga_id: str, *, by: str, because: str, roles: frozenset[str] = NO_ROLES
     ) -> str:
-        """Compensates a saga that has not passed its pivot."""
+        """Compensates a saga that has not passed its pivot.
+
+        Returns:
+            `compensating`; or `COMPENSATION_REQUESTED` while steps, children or the pivot are under way.
+        """
         return await self._execute(saga_id, COMPENSATE, OperatorRequest(by=by, because=because, roles=roles))
 
     async def approve(

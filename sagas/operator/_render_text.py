@@ -7,14 +7,17 @@ from operator import itemgetter
 from textwrap import wrap
 
 from .._core.effect_class import EffectClass
+from .._core.saga_outcome import RemainingEffect
 from .._core.status import Status
+from .._history import timeline as timeline_words
 from .._history.ledger_rebuild import RecoveryDirection
-from .._history.preview import Preview, RemainingEffect
+from .._history.preview import Preview
 from .._history.timeline import (
     FOR_OPERATOR,
     UNTIL_UNPAUSED,
     CompensationLine,
     ConfirmationLine,
+    PendingWait,
     StepLine,
     TaskFailure,
     Timeline,
@@ -76,7 +79,10 @@ def render_list(sagas: Sequence[SagaSummary], *, width: int = WIDTH) -> str:
     if not sagas:
         return "no sagas\n"
     rows = [(saga.id, _status(saga), saga.type, _time(saga.started_at)) for saga in sagas]
-    return _lines(_table([("saga", "status", "type", "started (UTC)"), *rows], width), width)
+    lines, *of_sagas = _layout([("saga", "status", "type", "started (UTC)"), *rows], width)
+    for saga, row in zip(sagas, of_sagas, strict=True):
+        lines += [*row, *(f"      waits {_wait(approval)}" for approval in saga.approvals)]
+    return _lines(lines, width)
 
 
 def _status(saga: SagaSummary) -> str:
@@ -92,8 +98,7 @@ def _timeline(timeline: Timeline, width: int) -> Iterator[str]:
         yield from _task_failure(timeline.task_failure)
         yield _advice(timeline)
     for wait in timeline.waits:
-        until = f" (at the latest {_time(wait.until)} UTC)" if wait.until else ""
-        yield f"waits: {WAITS.get(wait.condition, wait.condition)}{until}"
+        yield f"waits: {_wait(wait)}"
     if timeline.steps:
         yield ""
         yield from _steps(timeline, width)
@@ -106,6 +111,21 @@ def _timeline(timeline: Timeline, width: int) -> Iterator[str]:
     for rescue in timeline.rescues:
         yield ""
         yield from _timeline(rescue, width)
+
+
+def _wait(wait: PendingWait) -> str:
+    match wait.condition:
+        case timeline_words.FOR_WORKER:
+            text = f"for a worker of task queue {wait.subject!r}: no worker has taken the workflow task"
+        case timeline_words.UNTIL_APPROVED:
+            text = f"until {wait.subject} is approved" + (f" by {wait.role}" if wait.role else "")
+        case timeline_words.UNTIL_ACTIVITY_UNPAUSED:
+            text = f"until activity {wait.subject} is unpaused in Temporal"
+        case condition:
+            text = WAITS.get(condition, condition)
+    since = f" since {_time(wait.since)} UTC" if wait.since else ""
+    until = f" (at the latest {_time(wait.until)} UTC)" if wait.until else ""
+    return f"{text}{since}{until}" + (f": {wait.command}" if wait.command else "")
 
 
 def _task_failure(failure: TaskFailure, saga_id: str = "") -> Iterator[str]:
@@ -136,6 +156,8 @@ def _progress(timeline: Timeline) -> str:
             parts.append(f"{end} after {_duration(timeline.ended_at - timeline.started_at)}")
     if timeline.close_status is None and timeline.status_at is not None:
         parts.append(f"{timeline.status} since {_time(timeline.status_at)} UTC")
+    if timeline.independent_of:
+        parts.append(f"independent of {timeline.independent_of}")
     if timeline.continued_from:
         parts.append("continued as new")
     if timeline.close_status is None and timeline.recovery_direction is RecoveryDirection.FORWARD:
@@ -182,6 +204,7 @@ def _row(line: StepLine, since: datetime | None, indent: str) -> tuple[str, ...]
     states = ", ".join(dict.fromkeys(STATES[each.state] for each in line.compensations))
     attempts = str(line.attempts) if line.attempts else ""
     outcome = RESOLUTIONS[line.manual_resolution] if line.manual_resolution else OUTCOMES[line.outcome]
+    outcome = "PAUSED" if line.is_paused else outcome
     return (indent + name, outcome, attempts, start, duration, states)
 
 
@@ -192,6 +215,8 @@ def _notes(line: StepLine) -> Iterator[str]:
         yield f"{line.code}: {line.reason}" if line.code else line.reason
     if line.child is not None and line.child.close_status is None and line.child.status != Status.RUNNING:
         yield f"{line.child.id} is {line.child.status}"
+    if line.child is not None:
+        yield from (f"{line.child.id} waits {_wait(wait)}" for wait in line.child.waits if wait.command)
     if line.child is not None and line.child.task_failure is not None:
         yield from _task_failure(line.child.task_failure, line.child.id)
     # The rows of a child's steps have the compensations of the child.
@@ -214,6 +239,8 @@ def _compensation_notes(compensation: CompensationLine, *, is_only: bool) -> Ite
     if compensation.reason:
         attempts = f", {compensation.attempts} attempts" if compensation.attempts > 1 else ""
         yield f"{name} ({state}{attempts}): {compensation.reason}"
+    elif compensation.behind:
+        yield f"{name} waits until {compensation.behind} is compensated or resolved"
     elif not is_only:
         yield f"{name}: {state}"
 

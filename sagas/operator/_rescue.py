@@ -14,7 +14,12 @@ from .._history.ledger_rebuild import RecoveryDirection, rebuild_saga
 from .._history.saga_record import SagaRecord
 from .._wire.operator_requests import OperatorRequest
 from .._wire.rescue import PendingCompensations, RescueRequest
-from ._rescue_children import open_descendants, terminate_saga, wait_for_children
+from ._rescue_children import (
+    open_descendants,
+    open_independent_sagas,
+    terminate_saga,
+    wait_for_children,
+)
 from ._rescue_request import VERB, has_missing_chunks, pending_of, send_missing_chunks, start_rescue
 from ._rescue_reset import reset_and_continue, was_reset_by_rescue
 
@@ -44,6 +49,7 @@ class Rescue(BaseModel):
         pending: The addresses of the steps to compensate, the first to be compensated first.
         unresolved_children: The children with unknown pending compensations, to be resolved by an operator in
             the rescue workflow.
+        independent_sagas: The ids of open independent sagas, which the rescue leaves alone.
         is_new: Whether this request has started the rescue; False if an earlier request has.
     """
 
@@ -55,6 +61,7 @@ class Rescue(BaseModel):
     run_id: str = ""
     pending: tuple[str, ...] = ()
     unresolved_children: tuple[str, ...] = ()
+    independent_sagas: tuple[str, ...] = ()
     is_new: bool = True
 
     @property
@@ -72,7 +79,9 @@ class Rescue(BaseModel):
         before = "" if self.is_new else "already rescued, "
         children = ", ".join(self.unresolved_children)
         unknown = f"; the compensations of these children are unknown: {children}" if children else ""
-        return f"{self.saga_id}: {before}{action}{unknown}"
+        others = ", ".join(self.independent_sagas)
+        independent = f"; these independent sagas go on by themselves: {others}" if others else ""
+        return f"{self.saga_id}: {before}{action}{unknown}{independent}"
 
 
 async def rescue_saga(
@@ -112,7 +121,8 @@ async def rescue_saga(
     if open_descendants(record):
         mandate = request if terminate else None
         record = await wait_for_children(client, fetcher, record, child_timeout, terminate_by=mandate)
-    return await _recover(client, fetcher, record, request)
+    rescue = await _recover(client, fetcher, record, request)
+    return rescue.model_copy(update={"independent_sagas": tuple(open_independent_sagas(record))})
 
 
 async def _recover(
@@ -195,8 +205,9 @@ async def _compensate(
         unresolved_children=tuple(
             child for child in rebuilt.ledger.unresolved_children() if child not in children_in_rescues
         ),
+        on_stuck=rebuilt.ledger.on_stuck,
     )
-    is_empty = pending == PendingCompensations()
+    is_empty = not (pending.compensations or pending.unresolved_children)
     if rescues and (is_empty or has_missing_chunks(rescues[-1])):
         return await _existing_rescue(client, rescues[-1], pending)
     if is_empty:
@@ -209,6 +220,7 @@ async def _compensate(
         run_id=record.run_id,
         compensations=pending.compensations,
         unresolved_children=pending.unresolved_children,
+        on_stuck=pending.on_stuck,
         by=request.by,
         because=request.because,
         roles=request.roles,

@@ -34,6 +34,17 @@ def open_descendants(record: SagaRecord) -> dict[str, SagaRecord]:
     return found
 
 
+def open_independent_sagas(record: SagaRecord) -> Iterator[str]:
+    """The ids of the open independent sagas of a saga and of all children; a rescue leaves these alone."""
+    for run in (record, *record.superseded_runs):
+        for saga in run.independent_sagas:
+            if saga.record is not None and saga.record.closure is None:
+                yield saga.id
+        for child in run.children:
+            if child.record is not None:
+                yield from open_independent_sagas(child.record)
+
+
 async def wait_for_children(
     client: Client,
     fetcher: HistoryFetcher,

@@ -1,6 +1,8 @@
 """Lists sagas by Temporal's visibility API."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import count
 
@@ -11,7 +13,11 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from .._core.ids import quoted, rescue_id
 from .._core.status import FAILING_CODE, Status, has_ended
-from .._errors import SagaError
+from .._errors import SagaError, SagaNotFoundError
+from .._history.fetcher import HistoryFetcher
+from .._history.timeline import PendingWait
+from .._history.timeline_builder import awaited_approvals
+from .._wire.child_saga import INDEPENDENT_MEMO
 from .._wire.rescue import RESCUE_TYPE
 from .._wire.search_attribute import SAGA_STATUS
 
@@ -29,7 +35,11 @@ UNFINISHED = {"terminated": "Terminated", "timed-out": "TimedOut", "failed": "Fa
 """The statuses of sagas whose workflow closed before the saga finished, with Temporal's names."""
 PAGE_SIZE = 50
 """The number of workflow ids in one query."""
-STATUSES = frozenset({*Status, *UNFINISHED, FAILING_CODE})
+WAITING = "waiting"
+"""Selects the running and held sagas that wait for an approval; not a published status."""
+READ_AT_ONCE = 20
+"""The number of histories that are read at the same time."""
+STATUSES = frozenset({*Status, *UNFINISHED, FAILING_CODE, WAITING})
 PUBLISHED = frozenset({*URGENT, Status.COMPENSATED, Status.SETTLED})
 """The statuses that a saga has only if published in the search attribute or the memo."""
 
@@ -46,6 +56,7 @@ class SagaSummary(BaseModel):
         started_at: The time of the start.
         ended_at: The time of the close.
         task_queue: The task queue of the workflow.
+        approvals: The awaited approvals; only in a list of waiting sagas.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -57,6 +68,7 @@ class SagaSummary(BaseModel):
     started_at: datetime
     ended_at: datetime | None = None
     task_queue: str
+    approvals: tuple[PendingWait, ...] = ()
 
 
 async def list_sagas(
@@ -69,6 +81,8 @@ async def list_sagas(
     """
     if status is not None and status not in STATUSES:
         raise ValueError(f"status {status!r} does not exist; choose one of {', '.join(sorted(STATUSES))}")
+    if status == WAITING:
+        return await _list_waiting(client, query, limit)
     statuses = (status,) if status else (FAILING_CODE, *URGENT, Status.RUNNING.value)
     found: dict[str, list[SagaSummary]] = {each: [] for each in statuses}
     has_attribute = await _knows(client, f"{SAGA_STATUS.name} = '{Status.STUCK}'")
@@ -86,6 +100,45 @@ async def list_sagas(
         await _collect(client, full_query, in_memos, limit, query)
     sagas = [saga for each in statuses for saga in found[each]][:limit]
     return await _with_rescues(client, sagas) if status in UNFINISHED else tuple(sagas)
+
+
+async def _list_waiting(client: Client, user_query: str | None, limit: int) -> tuple[SagaSummary, ...]:
+    """Lists the sagas that wait for an approval, children included.
+
+    The server knows no approvals: the history of every running or held workflow is read, the latest first.
+    """
+    name, fetcher = SAGA_STATUS.name, HistoryFetcher(client)
+    has_attribute = await _knows(client, f"{SAGA_STATUS.name} = '{Status.STUCK}'")
+    attribute = f"{name} IS NULL OR {name} IN ('running', 'held')" if has_attribute else ""
+    full_query = _all_of(user_query, "ExecutionStatus = 'Running'", attribute)
+    found: list[SagaSummary] = []
+
+    async def read(executions: list[WorkflowExecution]) -> None:
+        approvals = await asyncio.gather(*(_approvals_of(fetcher, each) for each in executions))
+        for execution, awaited in zip(executions, approvals, strict=True):
+            if awaited:
+                summary = await _summarize(execution)
+                found.append(summary.model_copy(update={"approvals": awaited}))
+
+    unread: list[WorkflowExecution] = []
+    with _explained(full_query, user_query):
+        async for execution in _list_workflows(client, full_query):
+            unread.append(execution)
+            if len(unread) == READ_AT_ONCE:
+                await read(unread)
+                unread = []
+            if len(found) >= limit:
+                return tuple(found[:limit])
+    await read(unread)
+    return tuple(found[:limit])
+
+
+async def _approvals_of(fetcher: HistoryFetcher, execution: WorkflowExecution) -> tuple[PendingWait, ...]:
+    try:
+        record = await fetcher.fetch_saga(execution.id, run_id=execution.run_id)
+    except SagaNotFoundError:
+        return ()  # The server's list lags behind.
+    return tuple(awaited_approvals(record)) if record.closure is None else ()
 
 
 async def _knows(client: Client, query: str) -> bool:
@@ -114,13 +167,20 @@ async def _collect(
     first = next(iter(found.values()))
     if len(first) >= limit:
         return
-    try:
+    with _explained(full_query, user_query):
         async for execution in _list_workflows(client, full_query):
             saga = await _summarize(execution)
             if (sagas := found.get(saga.status)) is not None and len(sagas) < limit:
                 sagas.append(saga)
             if len(first) >= limit:
                 return
+
+
+@contextmanager
+def _explained(full_query: str, user_query: str | None) -> Generator[None]:
+    """Quotes the user's part of a query that the server does not understand."""
+    try:
+        yield
     except RPCError as error:
         if error.status is not RPCStatusCode.INVALID_ARGUMENT:
             raise
@@ -199,7 +259,7 @@ def _attribute(status: str) -> str:
 async def _summarize(execution: WorkflowExecution) -> SagaSummary:
     published = execution.typed_search_attributes.get(SAGA_STATUS) or await _status_in_memo(execution)
     match execution.status:
-        case _ if has_ended(published, is_child=execution.parent_id is not None):
+        case _ if has_ended(published, is_child=_is_child(execution)):
             status = published
         case WorkflowExecutionStatus.RUNNING if _has_failing_code(execution):
             status = FAILING_CODE
@@ -221,6 +281,12 @@ async def _summarize(execution: WorkflowExecution) -> SagaSummary:
         ended_at=execution.close_time,
         task_queue=execution.task_queue,
     )
+
+
+def _is_child(execution: WorkflowExecution) -> bool:
+    """Whether a saga has a parent that takes over pending compensations."""
+    is_independent = INDEPENDENT_MEMO in execution.raw_info.memo.fields
+    return execution.parent_id is not None and not is_independent
 
 
 def _has_failing_code(execution: WorkflowExecution) -> bool:

@@ -21,8 +21,10 @@ CONFIRMATIONS = {
 """The words for a confirmation that has begun, with the place of the activity."""
 STATES = {
     CompensationState.PENDING: "pending",
+    CompensationState.WAITING: "waiting",
     CompensationState.OF_PARENT: "by parent",
     CompensationState.UNDER_WAY: "under way",
+    CompensationState.PAUSED: "PAUSED",
     CompensationState.FAILING: "failing",
     CompensationState.DONE: "done",
     CompensationState.COMPLETED_MANUALLY: "completed",

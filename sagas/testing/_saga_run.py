@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from .._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
 from .._client.saga_handle import SagaHandle
+from .._core.saga_outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
 from .._history.timeline import Timeline
 from .._history.timeline_builder import build_timeline
 from ..operator import SagaClient, render_timeline

@@ -8,7 +8,6 @@ from .._core.purpose import Purpose
 from .._history.ledger_rebuild import outcome_of_attempts
 from .._history.saga_record import ActivityRecord, ChildRecord, SagaRecord, manual_resolutions_of
 
-
 PREFIXES = {Purpose.COMPENSATION: "compensate ", Purpose.CONFIRMATION: "confirm "}
 """The first words of the lines of the calls that follow the action of a step."""
 

@@ -3,8 +3,8 @@
 from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
-from .._client.outcome import SagaOutcome
 from .._client.saga_handle import SagaHandle
+from .._core.saga_outcome import SagaOutcome
 from .._history.saga_record import SagaRecord
 from ..operator import SagaClient
 from ._participants.scripted_participants import ScriptedParticipants

@@ -109,6 +109,8 @@ SETS: dict[str, Callable[[Path], Awaitable[None]]] = {
     "before_screening": partial(record_sagas, run=run_before_screening),
     "features": features.record,
     "sections": partial(features.record, trips=features.SECTIONS),
+    "independent": partial(features.record, trips=features.INDEPENDENT),
+    "maps": partial(features.record, trips=features.MAPS),
     "operator_views": operator_views.record,
 }
 """What records a set of histories into a folder."""

@@ -27,6 +27,7 @@ from tests.temporal.fixtures.trip_participants import Response, fails, rejects, 
 from tests.temporal.fixtures.trip_plan import Booking, TripPlan
 from tests.temporal.fixtures.trip_saga import TripSaga
 from tests.temporal.fixtures.worker_harness import Handle, WorkerHarness
+from tests.temporal.independent.parcel_saga import ParcelPlan, ParcelSaga, parcel
 from workers._histories.recorder import record_history
 from workers._servers.temporal_server import find_temporal_program
 
@@ -45,7 +46,7 @@ ExternalAct = Callable[[WorkerHarness, Handle], Awaitable[None]]
 class Trip:
     """A saga, the first responses of the participants, the external acts, and the ending."""
 
-    plan: TripPlan | SectionPlan
+    plan: TripPlan | SectionPlan | ParcelPlan
     closed: str = "COMPLETED"
     saga: str | None = None
     responses: tuple[tuple[str, Response], ...] = ()
@@ -214,6 +215,59 @@ SECTIONS = {
 }
 """Sagas with sections, alternatives, compensated steps and forgotten steps."""
 
+MAPS = {
+    "map-completed": Trip(SectionPlan(do=("hotel", "flight[a,b,c,d]<2", "pay", "ticket[a,b]"))),
+    "map-failed": Trip(
+        SectionPlan(
+            do=(maple("flight[a,b]", order=CompensationOrder.PARALLEL), "again", "flight[a,c]", "fail")
+        ),
+        "FAILED",
+        "compensated",
+    ),
+    "map-cancelled-by-a-failure": Trip(
+        SectionPlan(do=("flight[a,b,c,d]<1!",)), "FAILED", "compensated", (("book-flight", rejects()),)
+    ),
+    "keyed-steps": Trip(
+        SectionPlan(
+            do=("flight[a]", "compensate-book-flight[a]", "best-effort-flight[a]", "flight[b]", "pay")
+        )
+    ),
+}
+"""Sagas with maps and with keyed steps."""
+
+
+async def cancel(harness: WorkerHarness, order: Handle) -> None:
+    """Cancels the saga after the first step of the independent saga."""
+    saga = harness.child_of(order, "parcel")
+    await harness.wait_for_event(order, EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED)
+    await harness.wait_for_event(saga, ACTIVITY_COMPLETED)
+    await order.cancel()
+
+
+INDEPENDENT = {
+    "parcels-in-branches": Trip(
+        ParcelPlan(
+            do=(
+                "car",
+                (parcel("hotel", "pay", name="north"), parcel("flight", "fail")),
+                "pay",
+                parcel("look"),
+            )
+        )
+    ),
+    "parcels-continued": Trip(
+        ParcelPlan(do=(parcel("hotel", "pay"), "again", parcel("flight"), "fail")), "FAILED", "compensated"
+    ),
+    "parcel-cancelled": Trip(
+        ParcelPlan(do=("car", parcel("flight", "wait"))), "CANCELED", "compensated", external_act=cancel
+    ),
+}
+"""Sagas with independent sagas."""
+
+
+RUNS: dict[type, object] = {TripPlan: TripSaga.run, SectionPlan: SectionSaga.run, ParcelPlan: ParcelSaga.run}
+"""The run methods, by the type of the plan."""
+
 
 async def record(folder: Path, trips: Mapping[str, Trip] = TRIPS) -> None:
     """Runs each trip once, and writes the histories of the trip, its child sagas and its rescue."""
@@ -228,11 +282,11 @@ async def record(folder: Path, trips: Mapping[str, Trip] = TRIPS) -> None:
 
 
 async def _record(client: Client, name: str, trip: Trip, folder: Path) -> None:
-    harness = WorkerHarness(client, cache=1000, workflows=[TripSaga, SectionSaga])
+    harness = WorkerHarness(client, cache=1000, workflows=[TripSaga, SectionSaga, ParcelSaga])
     for operation, response in trip.responses:
         harness.participants.when(operation, response)
     await harness.start_worker()
-    run = TripSaga.run if isinstance(trip.plan, TripPlan) else SectionSaga.run
+    run = RUNS[type(trip.plan)]
     handle: Handle = await start_saga(
         client,
         cast("Callable[[Any, object], Awaitable[object]]", run),

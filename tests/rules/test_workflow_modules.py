@@ -15,6 +15,7 @@ from sagas import SagaPlugin
 from tests.histories.folders import CURRENT
 from tests.temporal.fixtures.section_saga import SectionSaga
 from tests.temporal.fixtures.trip_saga import TripSaga
+from tests.temporal.independent.parcel_saga import ParcelSaga
 from workers import read_recordings
 
 FOLDER = Path(workflow_package.__path__[0])
@@ -52,7 +53,7 @@ async def test_replays_run_every_module_of_the_workflow_package() -> None:
     """A module that no stored history reaches needs a history, or is not needed."""
     recorder = CallRecorder()
     replayer = Replayer(
-        workflows=[OrderSaga, PaymentSaga, TripSaga, SectionSaga],
+        workflows=[OrderSaga, PaymentSaga, TripSaga, SectionSaga, ParcelSaga],
         plugins=[SagaPlugin()],
         workflow_runner=recorder,
     )

@@ -1,7 +1,9 @@
 """`sagas dev` as a process, stopped by a signal."""
 
 import os
+import re
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -32,13 +34,27 @@ async def test_addresses_are_printed_and_a_signal_stops_everything(
         await until(lambda: "Ready" in dev.last_log_lines())
         found = find_running_temporal(tmp_path / "data")
         assert found is not None
-        for text in (found.address, found.ui_url, str(tmp_path / "data" / "temporal.log")):
+        export = f"export TEMPORAL_ADDRESS={found.address}"
+        for text in (export, found.ui_url, str(tmp_path / "data" / "temporal.log")):
             assert text in dev.last_log_lines()
 
         os.kill(dev.pid, number)
 
         assert await dev.wait() == 0
         assert not is_alive(found.pid)
+
+
+async def test_ports_in_use_are_named(tmp_path: Path) -> None:
+    """The address to export has the other port, and a file forgets the port."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        async with sagas_dev(tmp_path, SAGAS_TEMPORAL_PORT=str(taken)) as dev:
+            await until(lambda: "Ready" in dev.last_log_lines())
+            output = dev.last_log_lines()
+
+    (port,) = re.findall(r"export TEMPORAL_ADDRESS=127.0.0.1:(\d+)$", output, re.MULTILINE)
+    assert f"Port {taken} was in use: port {port} is used instead, and at later starts." in output
+    assert f"To try again, delete {tmp_path / 'data' / 'temporal-ports.json'}" in output
 
 
 async def test_the_death_of_the_server_ends_the_command(tmp_path: Path) -> None:

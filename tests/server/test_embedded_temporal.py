@@ -104,6 +104,31 @@ async def test_ports_in_use_are_replaced_by_free_ports(tmp_path: Path) -> None:
             assert await retention_of(server) == timedelta(days=90), "the server answers at the new port"
 
 
+async def test_a_replaced_port_is_kept_for_later_starts(tmp_path: Path) -> None:
+    """An exported address stays valid when the preferred port is free again, until the file is deleted."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        options = TemporalOptions(port=other.getsockname()[1], ui_port=0)
+        async with EmbeddedTemporal(tmp_path, options=options) as server:
+            address = server.address
+            port = int(address.rpartition(":")[2])
+            assert dict(server.replaced_ports) == {options.port: port}
+
+    async with EmbeddedTemporal(tmp_path, options=options) as server:
+        assert server.address == address
+    server.ports_file.unlink()
+    async with EmbeddedTemporal(tmp_path, options=options) as server:
+        assert server.address == f"127.0.0.1:{options.port}"
+        assert dict(server.replaced_ports) == {}
+        assert not server.ports_file.exists()
+
+
+async def test_an_unreadable_file_of_ports_is_ignored(tmp_path: Path) -> None:
+    """The server starts on its preferred ports."""
+    (tmp_path / "temporal-ports.json").write_text("{")
+    async with EmbeddedTemporal(tmp_path, options=TemporalOptions(port=0, ui_port=0)) as server:
+        assert not server.ports_file.exists()
+
+
 async def test_two_servers_can_start_at_once(tmp_path: Path) -> None:
     """Two projects with the same preferred ports get a server each."""
     one, two = EmbeddedTemporal(tmp_path / "one"), EmbeddedTemporal(tmp_path / "two")

@@ -15,7 +15,7 @@ from temporalio.client import Client, WorkflowHandle
 from sagas import SagaPlugin
 from tests.waiting import until
 from workers import ChildProcess, ConfigurationError, EmbeddedTemporal, TemporalOptions
-from workers._search_attributes import register_search_attributes, require_search_attributes
+from workers._search_attributes import Registration, register_search_attributes, require_search_attributes
 
 from .worker_program import RunsOneActivity
 
@@ -124,7 +124,7 @@ async def test_a_missing_search_attribute_is_registered(tmp_path: Path, temporal
         client = await Client.connect(server.address)
 
         wanted = {"SagaStatus": "Keyword", "SagaSteps": "KeywordList"}
-        assert await register_search_attributes(client, wanted) == frozenset()
+        assert await register_search_attributes(client, wanted) == Registration()
 
         known = await client.operator_service.list_search_attributes(
             ListSearchAttributesRequest(namespace="default")
@@ -138,8 +138,33 @@ async def test_a_search_attribute_that_cannot_be_registered_refuses_the_worker(
     """The worker fails at the start, instead of every workflow task at the first compensation."""
     client = await Client.connect(temporal.address, namespace="no-such-namespace", plugins=[SagaPlugin()])
 
-    with pytest.raises(ConfigurationError, match=r"SagaStatus \(Keyword\).*search_attributes=False"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"SagaStatus \(Keyword\).*no-such-namespace.*not found.*search_attributes=False",
+    ):
         await require_search_attributes(client)
+
+
+@pytest.mark.parametrize(
+    ("registered", "reason"),
+    [
+        (
+            {"SagaStatus": "Int"},
+            r"SagaStatus of namespace 'default' has type Int, and sagas write Keyword.*remove",
+        ),
+        ({f"Own{n}": "Keyword" for n in range(10)}, r"no search attribute SagaStatus.*\(.*10.*Keyword"),
+    ],
+    ids=["other type", "ten keywords"],
+)
+async def test_a_worker_names_the_reason_of_an_unusable_search_attribute(
+    tmp_path: Path, temporal_program: None, registered: dict[str, str], reason: str
+) -> None:
+    """An attribute of another type would fail every workflow task; the refusal has the server's reason."""
+    async with EmbeddedTemporal(tmp_path, options=TemporalOptions(search_attributes=registered)) as server:
+        client = await Client.connect(server.address, plugins=[SagaPlugin()])
+
+        with pytest.raises(ConfigurationError, match=reason):
+            await require_search_attributes(client)
 
 
 async def test_a_plugin_without_search_attributes_needs_no_registration(temporal: EmbeddedTemporal) -> None:

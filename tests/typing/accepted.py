@@ -16,6 +16,7 @@ from sagas import (
     ApprovalDecision,
     CompensationOrder,
     CompensationScope,
+    ConfirmableAction,
     DataAccess,
     ExpectedEvent,
     IrreversibleStep,
@@ -28,10 +29,10 @@ from sagas import (
     action,
     start_saga,
 )
-from sagas._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
 from sagas._client.saga_handle import SagaHandle
 from sagas._client.start import execute_saga
 from sagas._client.start_options import StartOptions
+from sagas._core.saga_outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
 from sagas.operator import OperatorRequest, Preview, Rescue, SagaClient, SagaSummary, Timeline
 
 
@@ -179,6 +180,11 @@ assert_type(bound_method, Step[Order, Reservation])
 of_a_method: Action[Order, Reservation] = action(Inventory.reserve)
 assert_type(bare, Step[Order, Reservation])
 assert_type(final, IrreversibleStep[Order, Reservation])
+confirmable = action(reserve).confirmed_by(release)
+assert_type(confirmable, ConfirmableAction[Order, Reservation])
+assert_type(confirmable.compensated_by(release), Step[Order, Reservation])
+of_method_to_confirm = action(Inventory.reserve).confirmed_by(Inventory.release)
+assert_type(of_method_to_confirm.compensated_by(Inventory.release), Step[Order, Reservation])
 assert_type(final_method, IrreversibleStep[Order, Reservation])
 
 
@@ -243,9 +249,23 @@ async def several(saga: Saga, order: Order) -> None:
     )
     five = [saga.step(seat, order) for _ in range(5)]
     assert_type(await saga.parallel(*five, on_failure=OnFailure.FINISH), tuple[Reservation, ...])
+    assert_type(await saga.parallel(*five, limit=2), tuple[Reservation, ...])
+    assert_type(await saga.parallel(saga.step(seat, order), limit=1), tuple[Reservation])
     first, second = await saga.parallel(saga.step(seat, order), own_branch(saga, order))
     assert_type(first, Reservation)
     assert_type(second, str)
+
+
+async def many(saga: Saga, orders: list[Order]) -> None:
+    """A map has a result for each item; the key tells the executions of a step apart."""
+    assert_type(await saga.step(of_operation, orders[0], key="7a"), Reservation)
+    assert_type(await saga.best_effort(bare, orders[0], key="7a"), Reservation | None)
+    assert_type(await saga.map(of_operation, orders, key=lambda order: order.id), tuple[Reservation, ...])
+    generated = (each for each in orders)
+    reserved = await saga.map(
+        bare, generated, key=lambda order: order.id, limit=20, on_failure=OnFailure.CANCEL
+    )
+    assert_type(reserved, tuple[Reservation, ...])
 
 
 async def waiting(saga: Saga) -> None:
@@ -263,6 +283,19 @@ async def waiting(saga: Saga) -> None:
 async def passing_the_pivot(saga: Saga, payment: Payment) -> Charge:
     assert_type(await saga.pivot_child(PaymentSaga.run, payment, name="payment"), Charge)
     return await saga.pivot_child(PaymentSaga.run, payment, name="payment", task_queue="payments")
+
+
+async def parts(saga: Saga, payment: Payment) -> Charge | None:
+    """The outcome of an independent saga is a value with the type of the result."""
+    outcome = await saga.independent(PaymentSaga.run, payment, name="payment", task_queue="payments")
+    assert_type(outcome, SagaOutcome[Charge])
+    first, second = await saga.parallel(
+        saga.independent(PaymentSaga.run, payment, name="first"),
+        saga.independent(PaymentSaga.run, payment, name="second"),
+    )
+    assert_type(first, SagaOutcome[Charge])
+    print(second)
+    return outcome.result if isinstance(outcome, Completed) else None
 
 
 async def going_on(saga: Saga, order: Order) -> NoReturn:

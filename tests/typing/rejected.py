@@ -21,9 +21,9 @@ from sagas import (
     action,
     start_saga,
 )
-from sagas._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
 from sagas._client.saga_handle import SagaHandle
 from sagas._client.start import execute_saga
+from sagas._core.saga_outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
 from sagas.operator import OperatorRequest, SagaClient
 
 from .accepted import (
@@ -105,6 +105,9 @@ class Till:
 
 
 action(RESERVE).compensated_by(REFUND)  # no
+action(reserve).confirmed_by(refund)  # no
+action(reserve).confirmed_by(release).read_only()  # no
+action(reserve).confirmed_by(release).compensated_by(refund)  # no
 action(RESERVE).compensated_by(refund)  # no
 action(reserve).compensated_by(REFUND)  # no
 action(reserve).compensated_by(refund)  # no
@@ -203,6 +206,17 @@ async def use_more(saga: Saga, order: Order, payment: Payment, expected: Expecte
     await saga.parallel(saga.step(of_operation, order), OnFailure.CANCEL)  # no
     saga.parallel(saga.step(of_operation, order))  # no
     _, _ = await saga.parallel(saga.step(of_operation, order))  # no
+    await saga.parallel(saga.step(of_operation, order), limit="2")  # no
+    await saga.step(of_operation, order, key=7)  # no
+    await saga.step(of_operation, order, "7a")  # no
+    await saga.best_effort(of_operation, order, key=7)  # no
+    await saga.map(of_operation, [order])  # no
+    await saga.map(of_operation, [payment], key=lambda each: each.id)  # no
+    await saga.map(of_operation, order, key=lambda each: each.id)  # no
+    await saga.map(of_operation, [order], key="id")  # no
+    await saga.map(of_operation, [order], key=len)  # no
+    await saga.map(of_operation, [order], key=str, limit="2")  # no
+    await saga.map(RESERVE, [order], key=str)  # no
     saga.expect("payment-cleared")  # no
     saga.expect("payment-cleared", payment)  # no
     saga.expect("payment-cleared", message=Payment)  # no
@@ -219,11 +233,14 @@ async def use_more(saga: Saga, order: Order, payment: Payment, expected: Expecte
     await saga.pivot_child(PaymentSaga.run, payment)  # no
     await saga.pivot_child(of_operation, order, name="payment")  # no
     not_a_charge: Order = await saga.pivot_child(PaymentSaga.run, payment, name="payment")  # no
+    await saga.independent(PaymentSaga.run, order, name="payment")  # no
+    await saga.independent(PaymentSaga.run, payment)  # no
+    charge: Charge = await saga.independent(PaymentSaga.run, payment, name="payment")  # no
     await saga.pivot(probed_operation, payment)  # no
     await saga.step(probed_operation, payment)  # no
     # mypy refuses a probe for another message at the use of the step, and pyright at the declaration.
     await saga.pivot(action(reserve, probe=find_payment), order)  # no
-    print(not_an_order, other, approved, not_a_charge)
+    print(not_an_order, other, approved, not_a_charge, charge)
 
 
 async def go_on(saga: Saga) -> None:

@@ -69,6 +69,10 @@ def test_every_command_of_the_documents_exists(name: str, line: str) -> None:
     line = re.sub(r"(?<!--because) …$", " --because …", line.removeprefix(name))
     command, words = PROGRAMS[name], shlex.split(line, comments=True)
     while hasattr(command, "commands"):
+        if words[0].startswith("-"):
+            # Only looked up: `--install-completion` is executed while the line is parsed.
+            assert words[0] in {option for each in command.params for option in each.opts}
+            return
         command = command.commands[words.pop(0)]
     if words:
         command.make_context(name, words)

@@ -3,6 +3,7 @@
 The scripts run in a copy of the project, with fake programs on the PATH.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -61,8 +62,15 @@ class Project:
         (self.bin / name).write_text(program)
         (self.bin / name).chmod(0o755)
 
-    def run(self, script: str, environment: Mapping[str, str] | None = None) -> tuple[int, list[str]]:
-        """Runs a script, and returns the exit code and the printed lines, durations as `0 s`."""
+    def run(
+        self, script: str, environment: Mapping[str, str] | None = None, *, answer: str | None = None
+    ) -> tuple[int, list[str]]:
+        """Runs a script, and returns the exit code and the printed lines, durations as `0 s`.
+
+        With an answer, a person at a terminal types the answer; otherwise there is no terminal.
+        """
+        person, terminal = os.openpty()
+        os.write(person, f"{answer}\n".encode())
         ended = subprocess.run(
             [str(self.folder / "deploy" / script)],
             env={
@@ -73,11 +81,14 @@ class Project:
                 "APT": "0",
                 **(environment or {}),
             },
+            stdin=subprocess.DEVNULL if answer is None else terminal,
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
+        for descriptor in (person, terminal):
+            os.close(descriptor)
         assert ended.stdout == ""
         return ended.returncode, re.sub(r"\b\d+ s\b", "0 s", ended.stderr).splitlines()
 
@@ -173,6 +184,38 @@ def test_a_failed_installation_of_rabbitmq_shows_the_log_and_the_command_to_type
     assert lines[4].startswith("setup: RabbitMQ is missing, and apt-get could not install it;")
     assert lines[5] == "  On Debian or Ubuntu type:  sudo apt-get install rabbitmq-server"
     assert not project.policy.exists()
+
+
+@pytest.mark.parametrize("answer", ["", "y", "Yes"])
+def test_on_a_terminal_the_installation_of_rabbitmq_is_asked_for(project: Project, answer: str) -> None:
+    """The question names the package; Enter is a yes."""
+    code, lines = project.run("rabbitmq.sh", answer=answer)
+
+    assert code == 0
+    assert lines[0] == "setup: RabbitMQ is missing; choreography needs a broker, orchestration does not."
+    assert lines[1].startswith("setup: install the package rabbitmq-server with apt-get? [Y/n] ")
+    assert project.rabbitmq.exists()
+
+
+@pytest.mark.parametrize(("answer", "environment"), [("n", {}), ("later", {}), (None, {"YES": "0"})])
+def test_without_consent_rabbitmq_is_not_installed(
+    project: Project, answer: str | None, environment: Mapping[str, str]
+) -> None:
+    """The caller continues without a broker, and the commands to type are shown."""
+    code, lines = project.run("rabbitmq.sh", environment, answer=answer)
+
+    assert code == 0
+    assert any("is not installed without your consent; choreography" in line for line in lines)
+    assert "  On Debian or Ubuntu type:  sudo apt-get install rabbitmq-server" in lines
+    assert not project.rabbitmq.exists()
+    assert not project.policy.exists()
+
+
+@pytest.mark.parametrize("environment", [{"YES": "1"}, {"CI": "true"}])
+def test_a_variable_answers_the_question(project: Project, environment: Mapping[str, str]) -> None:
+    """Nothing is asked, although a terminal is there."""
+    assert project.run("rabbitmq.sh", environment, answer="n") == (0, ["setup: RabbitMQ … 0 s"])
+    assert project.rabbitmq.exists()
 
 
 def test_a_configured_broker_needs_no_rabbitmq(project: Project) -> None:

@@ -94,6 +94,7 @@ from sagas import (
     DeadlineExceededError,
     FailureKind,
     OnFailure,
+    OnStuck,
     Operation,
     ProbeResult,
     RejectedError,
@@ -104,9 +105,12 @@ from sagas import (
 from sagas._core import ids as _keys
 from sagas._core.activity_policy import ActivityPolicy
 from sagas._core.compensation import (
+    CompensationRules,
     CompensationSpec,
+    ConfirmationSpec,
     ParallelCompensations,
     PendingCompensation,
+    PendingConfirmation,
     SectionSpec,
     StepAfterCompensation,
 )
@@ -146,7 +150,15 @@ from sagas._wire.activity_header import (
     plain_header,
     read_header,
 )
-from sagas._wire.child_saga import CHILD_MEMO, FOREIGN_WORK_MEMO, ChildMemo, ChildResult, child_result_type
+from sagas._wire.child_saga import (
+    CHILD_MEMO,
+    FOREIGN_WORK_MEMO,
+    INDEPENDENT_MEMO,
+    ChildMemo,
+    ChildResult,
+    IndependentMemo,
+    child_result_type,
+)
 from sagas._wire.chunked_text import split
 from sagas._wire.continued_state import (
     CONTINUED_STATE_MEMO,
@@ -169,11 +181,13 @@ from sagas.operator import (
     CompensationLine,
     CompensationState,
     CompleteRequest,
+    ConfirmationLine,
     ForeignKind,
     ForeignLine,
     OperatorRequest,
     PendingWait,
     PlannedCompensation,
+    PlannedConfirmation,
     Preview,
     RecoveryDirection,
     RemainingEffect,
@@ -192,6 +206,7 @@ from sagas.operator import _saga_list as searching
 from sagas.testing import EffectState
 from tests.temporal.fixtures.section_saga import SectionSaga
 from tests.temporal.fixtures.trip_saga import TripSaga
+from tests.temporal.independent.parcel_saga import ParcelSaga
 from workers import Settings, read_recordings
 from workers._cli.operator_commands import CommandResult, ListedStatus, _json, _json_list
 from workers._histories.recording import LEFT_OUT, MANIFEST, Manifest, RecordedRun
@@ -340,6 +355,9 @@ RICH = PendingCompensation(
     task_queue="bank",
     policy=PATIENT,
 )
+CONFIRMATION = PendingConfirmation(
+    address="reserve-seat", activity="take-seat", arguments=("seat 7", "r-1"), takes_result=True
+)
 PARALLEL = ParallelCompensations(
     branches=((BARE, RICH), (ParallelCompensations(branches=((BARE,), (RICH,))),))
 )
@@ -438,7 +456,9 @@ def _memos() -> "dict[str, Sample[Any]]":
     return {
         "child memo": as_payload(ChildMemo(parent_id="order-7", is_pivot=True)),
         "child memo, default": as_payload(ChildMemo()),
+        "independent memo": as_payload(IndependentMemo(parent_id="order-7")),
         "child memo, in a section": as_payload(inside),
+        "child memo, waiting": as_payload(ChildMemo(parent_id="order-7", parent_on_stuck=OnStuck.WAIT)),
         "forgotten steps": as_payload(
             _verbs.ForgottenSteps(reasons={"reserve-stock": "the shop has taken over"})
         ),
@@ -468,12 +488,20 @@ def models() -> dict[str, Sample[Any]]:
                 is_best_effort=True,
             )
         ),
+        "confirmation": as_payload(CONFIRMATION),
+        "entry, to be confirmed": as_payload(
+            EntrySnapshot(address="reserve-seat", outcome=Outcome.DONE, confirmations=(CONFIRMATION,))
+        ),
         "ledger, new": as_payload(LedgerSnapshot()),
+        "ledger, waiting": as_payload(LedgerSnapshot(on_stuck=OnStuck.WAIT)),
         **{f"ledger, {phase.value}": as_payload(ledger(phase)) for phase in TRAVELLING_PHASES},
         "continued state, default": as_payload(ContinuedState(ledger=LedgerSnapshot())),
         "continued state": as_payload(CONTINUED),
         **_memos(),
         "child result": as_payload(closed, child_result_type(dict[str, int])),
+        "child result, to be confirmed": as_payload(
+            child_result_type(str)(result="r", confirmations=(CONFIRMATION,)), child_result_type(str)
+        ),
         "child result, default": as_payload(bare, child_result_type(str)),
         "probe result, done": as_payload(finding, ProbeResult[str]),
         "probe result, rejected": as_payload(
@@ -493,10 +521,12 @@ def models() -> dict[str, Sample[Any]]:
         "audit entry": as_payload(DECIDED),
         "rescue request": as_payload(REQUEST),
         "rescue request, default": as_payload(rescue.RescueRequest(saga_id="order-7", by="m", because="b")),
+        "rescue request, waiting": as_payload(REQUEST.model_copy(update={"on_stuck": OnStuck.WAIT})),
         "rescue request, in chunks": as_payload(
             rescue.RescueRequest(saga_id="order-7", is_chunked=True, by="m", because="b")
         ),
         "pending compensations": as_payload(REQUEST.pending),
+        "pending compensations, waiting": as_payload(rescue.PendingCompensations(on_stuck=OnStuck.WAIT)),
         "pending compensations, as the text of chunks": Sample(
             REQUEST.pending,
             rescue.PendingCompensations.model_dump_json,
@@ -513,28 +543,35 @@ def models() -> dict[str, Sample[Any]]:
 
 def activity_headers() -> dict[str, Sample[Any]]:
     """The headers of activities."""
-    scope, order = CompensationScope.IN_DOUBT, CompensationOrder.REVERSE
     full = {
         f"{purpose.value}, {scope.value}, {order.value}": as_header(
-            action_header(STEP, purpose, scope, order)
+            action_header(STEP, purpose, CompensationRules(scope, order))
         )
         for purpose in Purpose
         for scope in CompensationScope
         for order in CompensationOrder
     }
     plain = {f"plain {purpose.value}": as_header(plain_header(purpose)) for purpose in Purpose}
-    usual = as_header(action_header(PLAIN_STEP, Purpose.STEP, scope, order))
+    usual = as_header(action_header(PLAIN_STEP, Purpose.STEP, CompensationRules()))
     whole = CompensationSpec(activity="give-back", takes_result=True, task_queue="bank", policy=PATIENT)
     header = ActivityHeader(purpose=Purpose.STEP, compensation=whole, rejections=("a", "b"))
     classes = {
-        f"step, {step.effect.value}": as_header(action_header(step, Purpose.STEP, scope, order))
+        f"step, {step.effect.value}": as_header(action_header(step, Purpose.STEP, CompensationRules()))
         for step in (action(RESERVE).read_only(), action(RESERVE).irreversible())
     }
     after = as_header(plain_header(Purpose.AFTER_COMPENSATION, effect=EffectClass.READ_ONLY))
+    waiting = CompensationRules(on_stuck=OnStuck.WAIT)
     section = SectionSpec(address="maple", order=CompensationOrder.PARALLEL)
     inside = ActivityHeader(purpose=Purpose.STEP, sections=(section,))
     unit = ActivityHeader(purpose=Purpose.COMPENSATION, unit="maple")
-    units = {"in a section": as_payload(inside), "compensation of a section": as_payload(unit)}
+    units = {
+        "in a section": as_payload(inside),
+        "to be confirmed": as_payload(
+            ActivityHeader(purpose=Purpose.STEP, confirmation=ConfirmationSpec(activity="take-seat"))
+        ),
+        "compensation of a section": as_payload(unit),
+        "step, waiting": as_header(action_header(PLAIN_STEP, Purpose.STEP, waiting)),
+    }
     return {
         **full,
         **plain,
@@ -723,7 +760,7 @@ def _refused_child(make_room: Callable[[], None], error: Exception) -> object:
     info = SimpleNamespace(workflow_id="order-7")
     with (
         patch.object(children, "current_context", lambda: run),
-        patch.object(children, "encode_arguments", lambda *_: [RawValue(Payload())]),
+        patch.object(children, "encode_arguments", lambda *_, **__: [RawValue(Payload())]),
         patch.object(children, "run_uncancelled", lambda body: body),
         patch.object(workflow, "start_child_workflow", start),
         patch.object(workflow, "info", lambda: info),
@@ -737,8 +774,8 @@ def _refused_child(make_room: Callable[[], None], error: Exception) -> object:
 
 
 def _leave() -> object:
-    lifecycle = SimpleNamespace(resolutions={"seat": "skipped"})
-    back = SimpleNamespace(_scope=SimpleNamespace(lifecycle=lifecycle))
+    lifecycle = SimpleNamespace(resolutions={"seat": "skipped"}, compensation_cause=None)
+    back = SimpleNamespace(_scope=SimpleNamespace(lifecycle=lifecycle, was_requested_first=False))
     info = SimpleNamespace(workflow_id="order-7/payment")
     with patch.object(workflow, "info", lambda: info):
         try:
@@ -756,6 +793,7 @@ ENUMS: dict[str, type[StrEnum]] = {
     "phase": Phase,
     "purpose": Purpose,
     "on failure": OnFailure,
+    "on stuck": OnStuck,
     "status": Status,
     "state of a key": fence_decision.KeyState,
     "recovery direction": RecoveryDirection,
@@ -773,7 +811,13 @@ def names() -> dict[str, object]:
     """Names of headers, memos, updates, signals, types, codes, attributes and metrics."""
     return {
         "header": HEADER,
-        "memos": [CHILD_MEMO, CONTINUED_STATE_MEMO, FOREIGN_WORK_MEMO, _verbs.FORGOTTEN_MEMO],
+        "memos": [
+            CHILD_MEMO,
+            CONTINUED_STATE_MEMO,
+            FOREIGN_WORK_MEMO,
+            INDEPENDENT_MEMO,
+            _verbs.FORGOTTEN_MEMO,
+        ],
         "metadata of a state": STATE,
         "status": _status(),
         "search attribute": [SAGA_STATUS.name, SAGA_STATUS.indexed_value_type.name],
@@ -854,7 +898,7 @@ def ids() -> dict[str, object]:
     """Ids of activities, children and rescues, idempotency keys, and event groups."""
     (group,) = _groups_of("compensate.payment:take-money#2")
     return {
-        "prefixes": [_keys.COMPENSATE, _keys.PROBE, _keys.RESCUE],
+        "prefixes": [_keys.COMPENSATE, _keys.CONFIRM, _keys.PROBE, _keys.RESCUE],
         "key of a step": idempotency_key("order-7", "reserve-stock#2"),
         "key of a compensation": idempotency_key("order-7", f"{_keys.COMPENSATE}reserve-stock"),
         "key of a probe": idempotency_key("order-7", f"{_keys.PROBE}reserve-stock"),
@@ -1063,7 +1107,10 @@ def spans() -> dict[str, object]:
     """Names and attributes of all spans of this project."""
     with _spans() as found:
         for error in (None, RejectedError("sold_out", "no seat"), event_errors.ContractError("no")):
-            with suppress(saga_errors.SagaError), http_tracing.trace_call("cinema", "reserve-seat", _URL):
+            with (
+                suppress(saga_errors.SagaError),
+                http_tracing.trace_call("cinema", "POST", "/reserve-seat", _URL),
+            ):
                 _raise(error)
             with (
                 suppress(saga_errors.SagaError),
@@ -1089,7 +1136,7 @@ def _raise(error: Exception | None) -> None:
         raise error
 
 
-_URL = httpx.URL("http://user:secret@cinema.example:8001/reserve-seat")
+_URL = httpx.URL("http://user:secret@cinema.example:8001")
 
 
 async def _activity(error: Exception | None) -> None:
@@ -1440,6 +1487,7 @@ def cli_json() -> dict[str, Sample[Any]]:
                 ),
                 unresolved_children=("trip",),
                 superseded_compensations=(PlannedCompensation(address="card", activity="give-back"),),
+                confirmations=(PlannedConfirmation(address="seat", activity="take-seat"),),
                 has_completed=True,
                 is_compensating=True,
                 root_id="order",
@@ -1513,6 +1561,7 @@ def _step_line() -> StepLine:
         child=Timeline(id="order-7/trip", status="running", recovery_direction=RecoveryDirection.BACKWARD),
         superseded_run_id="r-0",
         manual_resolution="skipped",
+        confirmations=(ConfirmationLine(address="seat", activity="take-seat", state=CompensationState.DONE),),
     )
 
 
@@ -1577,7 +1626,7 @@ def replayer(runner: WorkflowRunner) -> Replayer:
 PACKAGES = (sagas, choreography)
 """Packages in which every model and enumeration has a sample, or a reason to need none."""
 
-WORKFLOWS: list[type] = [OrderSaga, PaymentSaga, TripSaga, SectionSaga]
+WORKFLOWS: list[type] = [OrderSaga, PaymentSaga, TripSaga, SectionSaga, ParcelSaga]
 """The workflows of the stored histories."""
 
 CONSTANTS: dict[str, Callable[[], dict[str, object]]] = {

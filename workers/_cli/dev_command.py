@@ -22,7 +22,10 @@ Server = EmbeddedTemporal | EmbeddedRabbitMQ
 DataFolder = Annotated[
     Path | None,
     typer.Option(
-        "--data", metavar="FOLDER", help="The data folder; by default SAGAS_DATA_FOLDER, else .sagas."
+        "--data",
+        metavar="FOLDER",
+        help="The data folder; by default SAGAS_DATA_FOLDER, else the nearest .sagas in this folder and its "
+        "parents, else a new .sagas.",
     ),
 ]
 NoBroker = Annotated[bool, typer.Option("--no-broker", help="Start no RabbitMQ broker.")]
@@ -31,7 +34,8 @@ NoBroker = Annotated[bool, typer.Option("--no-broker", help="Start no RabbitMQ b
 def dev(*, data: DataFolder = None, no_broker: NoBroker = False) -> None:
     """Run Temporal with its Web UI, and RabbitMQ, until Ctrl-C.
 
-    Both servers are durable: a later start continues with the same data.
+    Both servers are durable: a later start continues with the same data, on the same ports. RabbitMQ runs
+    where installed: sagas in Temporal need no RabbitMQ, choreographed sagas do.
     """
     run_main(_run_servers(data, wants_broker=not no_broker))
 
@@ -74,7 +78,10 @@ def create_broker(
     try:
         binary = find()
     except MissingProgramError as error:
-        typer.echo(f"No RabbitMQ broker is started: {error}.")
+        typer.echo(
+            f"No RabbitMQ broker is started: {error}.\n"
+            "Sagas in Temporal need no broker; choreographed sagas do."
+        )
         return None
     return EmbeddedRabbitMQ(settings.data_folder, port=settings.amqp_port, binary=binary)
 
@@ -88,7 +95,8 @@ async def _serve(servers: Sequence[Server]) -> None:
             # When both starts fail, the error of Temporal is reported: no saga runs without Temporal.
             for error in filter(None, reversed(results)):
                 raise error
-            typer.echo("\n".join(line for server in reversed(servers) for line in _summary(server)))
+            lines = (line for server in reversed(servers) for line in (*_summary(server), *_ports(server)))
+            typer.echo("\n".join((*lines, *_exports(servers))))
             typer.echo("Ready. Press Ctrl-C to stop; all data is kept.")
             await _watch(servers, stop)
         typer.echo("Stopped.")
@@ -117,4 +125,25 @@ def _summary(server: Server) -> list[str]:
         f"RabbitMQ   {remove_password(server.url)}",
         f"  password {server.folder / 'rabbitmq.json'}",
         f"  log      {server.log}",
+    ]
+
+
+def _ports(server: Server) -> list[str]:
+    """Names each preferred port that the server could not get."""
+    return [
+        *(
+            f"Port {wanted} was in use: port {port} is used instead, and at later starts."
+            for wanted, port in server.replaced_ports.items()
+        ),
+        *([f"To try again, delete {server.ports_file}"] if server.replaced_ports else []),
+    ]
+
+
+def _exports(servers: Sequence[Server]) -> list[str]:
+    """The variable for programs that connect without `workers.connect`."""
+    addresses = [server.address for server in servers if isinstance(server, EmbeddedTemporal)]
+    return [
+        line
+        for address in addresses
+        for line in ("For your programs, in other terminals:", f"  export TEMPORAL_ADDRESS={address}")
     ]

@@ -7,13 +7,13 @@ import typer
 
 from .dev_command import dev
 from .history_commands import histories
+from .new_command import new
 from .operator_commands import add_operator_commands
 
 app = typer.Typer(
     name="sagas",
     help="Run, inspect and operate sagas.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     # Panels would cut choices in the middle of a word, and show a value for each flag.
     rich_markup_mode=None,
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.add_typer(histories)
 add_operator_commands(app)
 app.command()(dev)
+app.command()(new)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from sagas import SagaPlugin
 from sagas.operator import (
+    COMPENSATION_REQUESTED,
     Preview,
     Rescue,
     SagaClient,
@@ -46,6 +47,7 @@ class ListedStatus(StrEnum):
     HELD = "held"
     COMPENSATING = "compensating"
     RUNNING = "running"
+    WAITING = "waiting"
     COMPLETED = "completed"
     COMPENSATED = "compensated"
     SETTLED = "settled"
@@ -61,6 +63,9 @@ class CommandResult(BaseModel):
     verb: str
     status: str
 
+
+ANSWERS = {COMPENSATION_REQUESTED: "about to compensate, when its steps have ended, unless its pivot is done"}
+"""The words for answers to verbs that are no status."""
 
 SagaId = Annotated[str, typer.Argument(metavar="SAGA", help="The id of the saga.")]
 StepAddress = Annotated[
@@ -109,7 +114,8 @@ def list_sagas(
     The order is failing-code, stuck, held, compensating, running.
 
     With --status, list the sagas of one status, closed sagas included. The running sagas are all open
-    workflows without a parent, sagas or not: narrow the list down with --query.
+    workflows without a parent, sagas or not: narrow the list down with --query. --status waiting lists the
+    sagas that wait for an approval, and reads the history of every running workflow.
     """
 
     async def answer(client: SagaClient) -> str:
@@ -218,7 +224,7 @@ def compensate(*, saga: SagaId, because: Because, by: By, role: Roles = None, as
     def request(client: SagaClient) -> Awaitable[str]:
         return client.compensate(saga, by=by, because=because, roles=_roles(role))
 
-    _change("compensate", saga, request, as_json, effect="starts compensating, unless its pivot is done")
+    _change("compensate", saga, request, as_json)
 
 
 def approve(
@@ -276,11 +282,12 @@ def _change(
     *,
     effect: str = "",
 ) -> None:
-    """Sends a request to a saga, and prints the status that the saga had, and the effect of the request."""
+    """Sends a request to a saga, and prints the status of the saga after the request, and the effect."""
 
     async def answer(client: SagaClient) -> str:
         result = CommandResult(saga_id=saga, verb=verb, status=await request(client))
-        return _json(result) if as_json else f"{saga} is {result.status}{effect and f', and {effect}'}\n"
+        status = ANSWERS.get(result.status, result.status)
+        return _json(result) if as_json else f"{saga} is {status}{effect and f', and {effect}'}\n"
 
     _print_answer(answer)
 

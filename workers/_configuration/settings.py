@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .._errors import ConfigurationError
+from .data_folder import find_data_folder
 from .loopback import is_loopback
 from .validation_text import describe_problem
 
@@ -72,7 +73,8 @@ class Settings(BaseSettings):
     """Settings of workers and embedded servers; `SAGAS_DATA_FOLDER` sets `data_folder`, and likewise for all.
 
     Args:
-        data_folder: The folder for data, logs and addresses of the embedded servers.
+        data_folder: The folder for data, logs and addresses of the embedded servers; by default the nearest
+            `.sagas` in the current folder and its parents, and a new one in the current folder otherwise.
         temporal_port: The preferred port of the embedded Temporal server; a free port when in use.
         ui_port: The preferred port of Temporal's Web UI; a free port when in use.
         amqp_url: The RabbitMQ broker to use instead of the embedded node:
@@ -94,7 +96,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True
     )
 
-    data_folder: Path = Path(".sagas")
+    data_folder: Path = Field(default_factory=find_data_folder)
     temporal_port: Port = 7233
     ui_port: Port = 8233
     amqp_url: AmqpUrl | None = None

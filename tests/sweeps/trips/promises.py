@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from sagas import CompensationOrder
+from sagas import CompensationOrder, OnStuck
 from sagas.operator import SAGA_STATUS
 from tests.temporal.fixtures.trip_saga import NOTIFY, PIVOTS, STEPS
 
@@ -34,6 +34,8 @@ COMPENSATION_OF = {
 PIVOT_ACTIVITIES = {pivot.call.activity for pivot in PIVOTS.values()}
 NOTIFICATION = NOTIFY.call.activity
 UPSERTED = EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES
+ACTIVITY_FAILED = EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED
+WORKFLOW_FAILED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED
 
 MAY_FOLLOW = {
     None: {"compensating", "compensated", "stuck", "completed"},
@@ -57,6 +59,10 @@ class ScheduledActivity:
     @property
     def activity_id(self) -> str:
         return self.event.activity_task_scheduled_event_attributes.activity_id
+
+    @property
+    def address(self) -> str:
+        return self.activity_id.removeprefix(COMPENSATION_PREFIX)
 
     @property
     def operation(self) -> str:
@@ -125,8 +131,8 @@ def _cancel_and_pivot(evidence: Evidence, scheduled: Sequence[ScheduledActivity]
         assert ending.closed == "COMPLETED", f"P6: the block was left, but {ending}"
         return
     assert ending.closed != "COMPLETED", "P6: completed after a cancel before the pivot"
-    compensation_started = _compensation_started_at(root)
-    expected = "CANCELED" if cancelled < compensation_started else "FAILED"
+    first_cause = min(_compensation_started_at(shape, root), _own_failure_at(evidence, root))
+    expected = "CANCELED" if cancelled < first_cause else "FAILED"
     code = "" if expected == "CANCELED" else shape.code
     assert (ending.closed, ending.code) == (expected, code), f"P6: {expected} was right, not {ending}"
     point = evidence.point
@@ -164,7 +170,9 @@ def _all_or_nothing(evidence: Evidence, undisturbed: Evidence | None) -> None:
     effects = evidence.participants.effects
     is_completed = evidence.ending.closed == "COMPLETED"
     if is_completed:
-        assert not any(e.event_type == ACTIVITY_SCHEDULED and _is_compensation(e) for _, e in _all(evidence))
+        assert evidence.shape.sections or not any(
+            e.event_type == ACTIVITY_SCHEDULED and _is_compensation(e) for _, e in _all(evidence)
+        )
         if undisturbed:
             root, other = evidence.root_id, undisturbed.root_id
             wanted = {k.replace(other, root): e for k, e in undisturbed.participants.effects.items()}
@@ -247,6 +255,9 @@ def _order_of_saga(
     shape: SagaShape, own: Sequence[ScheduledActivity], scheduled: Sequence[ScheduledActivity]
 ) -> None:
     """P5 for the activities of a saga; the parent compensates a closed child."""
+    if shape.sections:
+        _order_of_sections(shape, own)
+        return
     is_compensating = False
     compensations: list[ScheduledActivity] = []
     for each in own:
@@ -259,10 +270,40 @@ def _order_of_saga(
     keys = [one.key for one in compensations]
     starts = list(dict.fromkeys(each.key for each in scheduled if each.is_forward))
     assert keys == [key for key in reversed(starts) if key in keys], f"P5: {starts} compensated as {keys}"
+    if shape.on_stuck is OnStuck.WAIT:
+        _no_overtaking(own, compensations)
     if shape.order is CompensationOrder.PARALLEL:
         assert len({completed_task_of(one.event) for one in compensations}) <= 1, (
             f"P5: {keys} wait for each other"
         )
+
+
+def _no_overtaking(own: Sequence[ScheduledActivity], compensations: Sequence[ScheduledActivity]) -> None:
+    """P5 with `OnStuck.WAIT`: an older compensation starts after the end of every newer compensation."""
+    tried = [each.key for each in own if each.is_compensation]
+    assert tried == [key for one in compensations for key in [one.key] * tried.count(one.key)], (
+        f"P5: {tried} overtake a failing compensation"
+    )
+
+
+def _order_of_sections(shape: SagaShape, own: Sequence[ScheduledActivity]) -> None:
+    """P5 inside of each section: no step after the first compensation, and the reverse order of the starts.
+
+    A compensation of a section lets the saga go on with other steps; any other compensation does not.
+    """
+    starts = [each.address for each in own if each.is_forward]
+    for place, each in enumerate(own):
+        if not each.is_compensation:
+            continue
+        section = shape.sections.get(each.address)
+        for later in own[place + 1 :]:
+            is_same = shape.sections.get(later.address) == section
+            assert not (later.is_forward and (section is None or is_same)), (
+                f"P5: {later.activity_id} after {each.activity_id}"
+            )
+            assert not (later.is_compensation and is_same) or starts.index(later.address) <= starts.index(
+                each.address
+            ), f"P5: {each.activity_id} before {later.activity_id}"
 
 
 def _never_silent(evidence: Evidence) -> None:
@@ -316,11 +357,14 @@ def _place(root: Sequence[tuple[RunHistory, HistoryEvent]], history: RunHistory,
     return next(i for i, (each, e) in enumerate(root) if each is history and e is event)
 
 
-def _compensation_started_at(root: Sequence[tuple[RunHistory, HistoryEvent]]) -> int:
-    """The place of the start of the task that starts compensating: publishes the status, or compensates."""
+def _compensation_started_at(shape: SagaShape, root: Sequence[tuple[RunHistory, HistoryEvent]]) -> int:
+    """The place of the start of the task that starts compensating: publishes the status, or compensates.
+
+    A saga with sections also compensates while going forward.
+    """
     for history, event in root:
         is_compensation = event.event_type == ACTIVITY_SCHEDULED and (
-            _is_compensation(event)
+            (_is_compensation(event) and not shape.sections)
             or event.activity_task_scheduled_event_attributes.activity_type.name == NOTIFICATION
         )
         publishes_status = (
@@ -331,6 +375,26 @@ def _compensation_started_at(root: Sequence[tuple[RunHistory, HistoryEvent]]) ->
             completed = history.events[completed_task_of(event) - 1]
             started = completed.workflow_task_completed_event_attributes.started_event_id
             return _place(root, history, history.raw.events[started - 1])
+    return len(root)
+
+
+def _own_failure_at(evidence: Evidence, root: Sequence[tuple[RunHistory, HistoryEvent]]) -> int:
+    """The place of the start of the task that processes the failure of a branch; 0 for a failed child.
+
+    The saga waits for the other branches and for the compensations of the child, and then compensates.
+    """
+    shape = evidence.shape
+    if not shape.code:
+        return len(root)
+    if any(
+        history.path and history.events[-1].event_type == WORKFLOW_FAILED for history in evidence.histories
+    ):
+        return 0
+    if any(isinstance(word, str) and ("|" in word or "/" in word) for word in shape.do):
+        for history, event in root:
+            if event.event_type == ACTIVITY_FAILED:
+                started = (s for s, _, _ in completed_tasks(history.events) if s > event.event_id)
+                return next((_place(root, history, history.raw.events[s - 1]) for s in started), len(root))
     return len(root)
 
 

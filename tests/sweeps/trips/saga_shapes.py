@@ -7,8 +7,9 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagas import CompensationOrder, CompensationScope
+from sagas import CompensationOrder, CompensationScope, OnStuck
 from sagas.operator import APPROVE, ApproveRequest
+from tests.temporal.fixtures.section_saga import SectionPlan, maple
 from tests.temporal.fixtures.trip_participants import Response, fails, rejects
 from tests.temporal.fixtures.trip_plan import Booking, TripPlan
 from tests.temporal.fixtures.worker_harness import Handle
@@ -24,12 +25,15 @@ class SagaShape:
 
     Args:
         name: The name in test ids and in the report.
-        do: The words of the plan; see `TripSaga`.
+        do: The words of the plan; see `TripSaga`, and `SectionSaga` for a plan with sections.
         responses: For each operation, the responses to the first calls; later calls succeed.
         code: The code of the first failure, where an undisturbed run ends compensated; empty for completed.
         scope: The compensation scope.
         order: The compensation order.
+        on_stuck: Whether older compensations run while a newer one keeps failing.
         legs: The child sagas in branches.
+        sections: For a saga with sections: the section of each step, by the address of the step; empty for a
+            step whose compensation is a unit of its own.
         external_act: An external act, for example a signal; called as soon as the act is allowed.
         reply_order: The ids of concurrent activities, in the order of their replies.
         tasks_before_reply: For some of these ids, the number of workflow tasks before the reply.
@@ -40,12 +44,14 @@ class SagaShape:
     """
 
     name: str
-    do: tuple[str | TripPlan, ...]
+    do: tuple[str | TripPlan | SectionPlan, ...]
     responses: Mapping[str, tuple[Response, ...]] = field(default_factory=dict[str, tuple[Response, ...]])
     code: str = ""
     scope: CompensationScope = CompensationScope.IN_DOUBT
     order: CompensationOrder = CompensationOrder.REVERSE
+    on_stuck: OnStuck = OnStuck.CONTINUE
     legs: tuple[TripPlan, ...] = ()
+    sections: Mapping[str, str] = field(default_factory=dict[str, str])
     external_act: ExternalAct | None = None
     reply_order: tuple[str, ...] = ()
     tasks_before_reply: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -54,9 +60,19 @@ class SagaShape:
     is_sandboxed: bool = False
 
     @property
-    def plan(self) -> TripPlan:
+    def plan(self) -> TripPlan | SectionPlan:
         """The plan of the saga."""
-        return TripPlan(do=self.do, scope=self.scope, order=self.order, seconds=self.seconds, legs=self.legs)
+        if self.sections:
+            words = [word for word in self.do if not isinstance(word, TripPlan)]
+            return SectionPlan(do=tuple(words), order=self.order)
+        return TripPlan(
+            do=tuple(word for word in self.do if not isinstance(word, SectionPlan)),
+            scope=self.scope,
+            order=self.order,
+            on_stuck=self.on_stuck,
+            seconds=self.seconds,
+            legs=self.legs,
+        )
 
 
 def after_workflow_tasks(tasks: int, act: ExternalAct) -> ExternalAct:
@@ -130,6 +146,14 @@ UNSANDBOXED = (
         do=("tell", "hotel", "flight", "fail"),
         responses={"cancel-flight": (fails(), fails())},
         code="Planned",
+        skips_time=True,
+    ),
+    SagaShape(
+        name="waiting-compensations",
+        do=("tell", "hotel", TripPlan(do=("flight",)), "car", "fail"),
+        responses={"cancel-car": (fails(),), "cancel-flight": (fails(), fails())},
+        code="Planned",
+        on_stuck=OnStuck.WAIT,
         skips_time=True,
     ),
     SagaShape(name="child", do=("hotel", TripPlan(do=("flight", "car")), "look")),
@@ -230,6 +254,43 @@ UNSANDBOXED = (
         code="deadline_exceeded",
         skips_time=True,
         seconds=1800,
+    ),
+    SagaShape(
+        name="section",
+        do=("hotel", maple("flight", "car", "look", otherwise=("flight",)), "pay", "ticket"),
+        responses={"look-around": (rejects(),)},
+        sections={"book-flight": "maple", "book-car": "maple", "look-around": "maple"},
+    ),
+    SagaShape(
+        name="completed-section",
+        do=("hotel", maple("flight", "car"), "hotel", "fail"),
+        code="Planned",
+        sections={"book-flight": "maple", "book-car": "maple"},
+    ),
+    SagaShape(
+        name="compensated-section",
+        do=("hotel", maple("flight", "car"), "compensate-maple", "flight", "pay"),
+        sections={"book-flight": "maple", "book-car": "maple"},
+    ),
+    SagaShape(
+        name="stuck-section",
+        do=(maple("flight", "fail", otherwise=("car",)), "pay"),
+        responses={"cancel-flight": (fails(),)},
+        skips_time=True,
+        sections={"book-flight": "maple"},
+    ),
+    SagaShape(
+        name="compensated-step",
+        do=("flight", "hotel", "compensate-book-flight", "flight", "fail"),
+        code="Planned",
+        sections={"book-flight": "book-flight"},
+    ),
+    SagaShape(
+        name="first-of",
+        do=("car", "first-hotel,flight?look", "pay", "ticket"),
+        responses={"book-flight": (rejects(),)},
+        sections={"book-hotel": "alternative", "book-flight": "alternative", "look-around": "alternative#2"},
+        reply_order=("look-around", "compensate.book-hotel", "pay"),
     ),
     SagaShape(name="continue-as-new", do=("hotel", "again", "flight", "pay", "ticket")),
     SagaShape(

@@ -12,10 +12,10 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from sagas import Saga, SagaError, SagaPlugin, StartError
-from sagas._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
 from sagas._client.saga_handle import SagaHandle
 from sagas._client.start import execute_saga
 from sagas._core.outcome import Outcome
+from sagas._core.saga_outcome import Compensated, Completed, CutOff, ResolvedStep, SagaOutcome, Settled
 from sagas.operator import COMPLETE, SKIP, CompleteRequest, RemainingEffect, SagaNotFoundError, SkipRequest
 
 from ..fixtures.trip_participants import fails, rejects
@@ -74,6 +74,18 @@ def described(outcome: SagaOutcome[list[str]]) -> str:
             return f"did {words}, with help"
         case CutOff(how=how, pending_compensations=pending):
             return f"{how}, pending: {', '.join(each.address for each in pending)}"
+
+
+def completed_hotel(address: str, *, because: str) -> ResolvedStep:
+    """The hotel that was closed, and that mia booked by hand."""
+    return ResolvedStep(
+        address=address,
+        resolution="completed-manually",
+        by="mia",
+        because=because,
+        code="closed",
+        reason="closed, sorry",
+    )
 
 
 async def execute(harness: WorkerHarness, *do: "str | TripPlan") -> SagaOutcome[list[str]]:
@@ -166,6 +178,16 @@ async def test_skipped_compensation_settles_the_saga(harness: WorkerHarness) -> 
                 reason="skipped by mia: it was never there",
             ),
         ),
+        resolved_steps=(
+            ResolvedStep(
+                address="book-flight",
+                resolution="skipped",
+                by="mia",
+                because="it was never there",
+                code="too_late",
+                reason="too_late, sorry",
+            ),
+        ),
     )
     assert described(outcome) == "Planned, and somebody saw to book-flight"
 
@@ -189,6 +211,8 @@ async def test_cancelled_saga_with_a_skipped_compensation_is_settled(
     assert isinstance(outcome, Settled)
     assert (outcome.code, outcome.is_cancelled) == ("cancelled", whose == "parent")
     assert outcome.manual_resolutions == {"leg:book-flight": "skipped"}
+    (resolved,) = outcome.resolved_steps
+    assert (resolved.address, resolved.by, resolved.code) == ("leg:book-flight", "mia", "too_late")
     of_child = await SagaHandle.for_id(harness.client, child.id).outcome()
     assert isinstance(of_child, Settled)
     assert (of_child.is_cancelled, of_child.manual_resolutions) == (True, {"book-flight": "skipped"})
@@ -211,10 +235,14 @@ async def test_saga_with_a_manually_completed_step_has_a_result(harness: WorkerH
         ["flight", "leg", "look"],
         is_compensated=False,
         manual_resolutions={"leg:book-hotel": "completed-manually"},
+        resolved_steps=(completed_hotel("leg:book-hotel", because="by telephone"),),
     )
     assert described(outcome) == "did ['flight', 'leg', 'look'], with help"
     assert await SagaHandle.for_id(harness.client, child.id, TripSaga.run).outcome() == Settled(
-        ["pay", "hotel"], is_compensated=False, manual_resolutions={"book-hotel": "completed-manually"}
+        ["pay", "hotel"],
+        is_compensated=False,
+        manual_resolutions={"book-hotel": "completed-manually"},
+        resolved_steps=(completed_hotel("book-hotel", because="by telephone"),),
     )
 
 
@@ -395,5 +423,8 @@ async def test_status_is_read_from_the_memo_without_search_attributes(
         await harness.send_update(trip, COMPLETE, request)
 
         assert await trip.outcome() == Settled(
-            ["pay", "hotel"], is_compensated=False, manual_resolutions={"book-hotel": "completed-manually"}
+            ["pay", "hotel"],
+            is_compensated=False,
+            manual_resolutions={"book-hotel": "completed-manually"},
+            resolved_steps=(completed_hotel("book-hotel", because="x"),),
         )

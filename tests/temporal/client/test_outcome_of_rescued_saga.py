@@ -8,9 +8,9 @@ from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus
 
-from sagas._client.outcome import Compensated, Completed, CutOff, SagaOutcome, Settled
 from sagas._client.saga_handle import SagaHandle
 from sagas._core.outcome import Outcome
+from sagas._core.saga_outcome import Compensated, Completed, CutOff, ResolvedStep, SagaOutcome, Settled
 from sagas.operator import SKIP, PlannedCompensation, RemainingEffect, SkipRequest
 
 from ..fixtures.trip_participants import rejects
@@ -143,6 +143,16 @@ async def test_compensation_skipped_in_a_rescue_settles_the_saga(harness: Worker
         rescue_id=found.workflow_id,
         remaining_effects=(
             RemainingEffect(address="book-flight", outcome=Outcome.DONE, reason="skipped by mia: it is paid"),
+        ),
+        resolved_steps=(
+            ResolvedStep(
+                address="book-flight",
+                resolution="skipped",
+                by="mia",
+                because="it is paid",
+                code="too_late",
+                reason="too_late, sorry",
+            ),
         ),
     )
 

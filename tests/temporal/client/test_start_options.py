@@ -14,10 +14,10 @@ from temporalio.common import (
 )
 
 from sagas import start_saga
-from sagas._client.outcome import Completed
 from sagas._client.saga_handle import SagaHandle
 from sagas._client.start import execute_saga
 from sagas._client.start_options import StartOptions
+from sagas._core.saga_outcome import Completed
 
 from ..fixtures.trip_plan import TripPlan
 from ..fixtures.trip_saga import TripSaga

@@ -6,8 +6,8 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.worker import PatchActivationInput
 
 from sagas import Saga, action, start_saga
-from sagas._client.outcome import Compensated, Settled
 from sagas._core.outcome import Outcome
+from sagas._core.saga_outcome import Compensated, Settled
 from sagas._workflow.forward_execution import READ_ONLY_PATCH
 from sagas.operator import SKIP, RemainingEffect, SagaClient, SkipRequest, render_timeline
 

@@ -13,8 +13,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import PatchActivationInput
 
 from sagas import DefinitionError, Saga, start_saga
-from sagas._client.outcome import Compensated, Completed, SagaOutcome
 from sagas._client.saga_handle import SagaHandle
+from sagas._core.saga_outcome import Compensated, Completed, SagaOutcome
 from sagas._plugin.workflow_checks import FOREIGN_PATCH
 from sagas._wire.failures import SAGA_FOREIGN_ACTIVITY
 from sagas.operator import SagaClient, Timeline, render_preview, render_timeline

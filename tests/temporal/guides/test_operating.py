@@ -70,6 +70,10 @@ class Shop:
         await self.harness.wait_for_event(order, TIMER)
         return order
 
+    async def undecided_and_listed(self) -> Handle:
+        """An order that waits for an approval, and is in the server's list."""
+        return await self.listed(await self.undecided(), "ExecutionStatus = 'Running'")
+
     async def held(self) -> Handle:
         """A held order."""
         order = await self.undecided()
@@ -177,6 +181,12 @@ async def lists_stuck_orders(command: ExecutedCommand) -> None:
     assert {status for _, status in listed(command)} == {"STUCK"}
 
 
+async def lists_the_approval(command: ExecutedCommand) -> None:
+    assert (command.order.id, "RUNNING") in listed(command)
+    words = " ".join(command.result.out.split())
+    assert f"sagas approve {command.order.id} large-order --role manager" in words
+
+
 async def lists_terminated_orders(command: ExecutedCommand) -> None:
     rescued, order = command.shop.orders
     rows = listed(command)
@@ -248,6 +258,7 @@ async def is_rescued(command: ExecutedCommand) -> None:
 EXPECTED: dict[str, tuple[Callable[[Shop], Awaitable[Handle]], Check]] = {
     "sagas list": (Shop.stuck_among_others, lists_the_most_urgent_first),
     "sagas list --status stuck": (Shop.stuck_among_others, lists_stuck_orders),
+    "sagas list --status waiting": (Shop.undecided_and_listed, lists_the_approval),
     "sagas list --status terminated": (Shop.terminated_after_another, lists_terminated_orders),
     "sagas show order-7": (Shop.stuck, shows_the_timeline),
     "sagas show order-7 --format json": (Shop.stuck, shows_json),

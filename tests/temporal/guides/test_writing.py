@@ -59,8 +59,9 @@ class Bank:
         workflows = [
             *[self.guide["loan_saga"].LoanSaga, self.guide["loan_book"].BookSaga],
             self.guide["loan_section"].ProtectedLoanSaga,
+            self.guide["loan_shares"].SharedLoanSaga,
             self.guide["loan_offer"].OfferSaga,
-            *[*children, *parents],
+            *[*children, *parents, self.guide["loan_batch"].BatchSaga],
         ]
         async with Worker(
             self.client,
@@ -398,6 +399,24 @@ async def test_an_insured_loan_is_compensated_with_its_children(bank: Bank) -> N
         await bank.replay(loan, family.InsuredLoanSaga)
 
 
+async def test_a_batch_pays_out_the_loans_that_can_be_paid(bank: Bank) -> None:
+    """The refused loan is compensated alone; a batch without a paid loan is compensated."""
+    batch, steps = bank.guide["loan_batch"].BatchSaga, bank.guide["loan_steps"]
+    endings: list[object] = []
+    for customers in (("ada", "trent"), ("trent",)):
+        loans = [steps.Loan(id=each, customer=each, amount=5_000) for each in customers]
+        handle = await start_saga(
+            bank.client, batch.run, loans, id=f"batch-{uuid4().hex[:8]}", task_queue=bank.task_queue
+        )
+        is_paid = "ada" in customers
+        endings.append(await bank.result(handle) if is_paid else (await bank.failure(handle)).details[0])
+        refused = bank.client.get_workflow_handle(f"{handle.id}/loan-trent")
+        assert await bank.story(refused) == ["reserve-funds", "pay-out", "compensate.reserve-funds"]
+        await bank.replay(handle, batch)
+
+    assert endings == [["t-ada"], "nothing_paid"]
+
+
 async def test_a_loan_without_an_insurer_goes_another_way(client: Client, guide: Guide) -> None:
     """The failed section is compensated, and the smaller loan has a key of its own."""
 
@@ -419,6 +438,39 @@ async def test_a_loan_without_an_insurer_goes_another_way(client: Client, guide:
         "pay-out",
     ]
     await bank.replay(loan, saga)
+
+
+async def test_a_shared_loan_has_a_step_for_each_share(bank: Bank) -> None:
+    """The checks run first, and every execution of a step has a key of its own."""
+    module, steps = bank.guide["loan_shares"], bank.guide["loan_steps"]
+    shares = [steps.Loan(id=f"share-{n}", customer="ada", amount=1_000) for n in (1, 2)]
+
+    async def lend(customer: str) -> WorkflowHandle[Any, Any]:
+        loan = bank.loan(customer, 2_000)
+        shared = module.SharedLoan(loan=loan, shares=shares, months=["2027-01", "2027-02"])
+        return await start_saga(
+            bank.client,
+            module.SharedLoanSaga.run,
+            shared,
+            id=f"loan-{loan.id}",
+            task_queue=bank.task_queue,
+        )
+
+    paid, refused = await lend("ada"), await lend("trent")
+
+    assert await bank.result(paid) == f"t-{paid.id.removeprefix('loan-')}"
+    assert (await bank.failure(refused)).details[:1] == ("account_closed",)
+    assert await bank.story(paid) == [
+        *("check-credit[share-1]", "check-credit[share-2]"),
+        *("reserve-funds[share-1]", "reserve-funds[share-2]"),
+        *("insure-loan[2027-01]", "insure-loan[2027-02]", "pay-out"),
+    ]
+    assert (await bank.story(refused))[7:] == [
+        *("compensate.insure-loan[2027-02]", "compensate.insure-loan[2027-01]"),
+        *("compensate.reserve-funds[share-2]", "compensate.reserve-funds[share-1]"),
+    ]
+    for loan in (paid, refused):
+        await bank.replay(loan, module.SharedLoanSaga)
 
 
 async def test_a_loan_is_insured_by_the_first_insurer_that_answers(client: Client, guide: Guide) -> None:
@@ -513,3 +565,38 @@ async def histories(folder: Path, server: str, *arguments: str) -> tuple[int, st
     async with asyncio.timeout(PATIENCE):
         output, _ = await process.communicate()
     return process.returncode or 0, output.decode()
+
+
+@pytest.mark.parametrize("is_approved", [True, False])
+async def test_a_trip_is_confirmed_or_cancelled_after_the_decision(
+    guide: Guide, client: Client, *, is_approved: bool
+) -> None:
+    """The section on confirmations: the person decides."""
+    trip, calls = guide["loan_trip"], list[str]()
+
+    @activity.defn
+    async def take_seat(trip: Any, seat: Any) -> None:
+        calls.append("take")
+
+    @activity.defn
+    async def free_seat(trip: Any) -> None:
+        calls.append("free")
+
+    task_queue = f"trip-{uuid4().hex[:8]}"
+    activities: list[Callable[..., Any]] = [trip.hold_seat, take_seat, free_seat]
+    async with Worker(client, task_queue=task_queue, workflows=[trip.TripSaga], activities=activities):
+        saga = await start_saga(
+            client, trip.TripSaga.run, trip.Trip(id="1"), id=task_queue, task_queue=task_queue
+        )
+        decision = ApproveRequest(
+            by="mia", because="x", approval="trip", roles=("customer",), is_approved=is_approved
+        )
+        await WorkerHarness(client, 0).wait_for_event(saga, EventType.EVENT_TYPE_TIMER_STARTED)
+        await saga.execute_update(APPROVE, decision)
+        if is_approved:
+            assert await saga.result() == "7a"
+        else:
+            with pytest.raises(WorkflowFailureError):
+                await saga.result()
+
+    assert calls == (["take"] if is_approved else ["free"])

@@ -9,6 +9,7 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from sagas import SagaPlugin
 from sagas.operator import (
     COMPENSATE,
+    COMPENSATION_REQUESTED,
     COMPLETE,
     HOLD,
     RESUME,
@@ -185,7 +186,7 @@ async def test_parent_stays_held_after_compensate_when_its_child_is_past_the_piv
     done = await harness.wait_for_event(child, COMPLETED)
     await harness.wait_for_event(child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=done.event_id)
 
-    assert await harness.send_update(trip, COMPENSATE, MIA) == "held"
+    assert await harness.send_update(trip, COMPENSATE, MIA) == COMPENSATION_REQUESTED
     cancelled = await harness.wait_for_event(child, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
     await harness.wait_for_event(
         child, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=cancelled.event_id
@@ -261,8 +262,11 @@ async def test_compensate_works_wherever_the_saga_waits(harness: WorkerHarness, 
         await harness.wait_for_event(trip, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, nth=2)
     else:
         await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_STARTED)
+        done = await harness.wait_for_event(trip, COMPLETED, nth=2 if "flight" in word else 1)
+        await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=done.event_id)
 
-    assert await harness.send_update(trip, COMPENSATE, MIA) == "running"
+    expected = "compensating" if word in ("sleep", "wait", "flight|sleep") else COMPENSATION_REQUESTED
+    assert await harness.send_update(trip, COMPENSATE, MIA) == expected
 
     assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "compensation_requested")
     assert "look-around" not in harness.participants.started
@@ -278,13 +282,26 @@ async def test_compensation_is_skipped(harness: WorkerHarness) -> None:
     assert "'hotel' is not stuck: stuck is 'book-flight'" in await harness.rejected_update(
         trip, SKIP, skip("hotel")
     )
-    await harness.send_update(trip, SKIP, skip("book-flight"))
+    assert await harness.send_update(trip, SKIP, skip("book-flight")) == "compensating"
 
     assert await harness.wait_for_ending(trip) == Ending("FAILED", "settled", "Planned")
     assert harness.participants.started[2:] == ["cancel-flight", "cancel-hotel"]
     error = await harness.wait_for_failure(trip)
     assert error.type == "SagaSettled"
     assert error.details[3] == {"book-flight": "skipped"}
+
+
+async def test_saga_stays_stuck_while_another_compensation_fails(harness: WorkerHarness) -> None:
+    """The answer to a skip is the status after the skip: stuck, and compensating after the last one."""
+    harness.participants.when("cancel-flight", rejects("too_late"))
+    harness.participants.when("cancel-hotel", rejects("closed"))
+    trip = await harness.start_trip("hotel", "flight", "fail")
+    await harness.wait_for_event(trip, FAILED, nth=2)
+
+    assert await harness.send_update(trip, SKIP, skip("book-flight")) == "stuck"
+    assert await harness.send_update(trip, COMPLETE, complete("book-hotel")) == "compensating"
+
+    assert (await harness.wait_for_ending(trip)).saga == "settled"
 
 
 async def test_compensation_is_completed_manually(harness: WorkerHarness) -> None:
@@ -309,7 +326,8 @@ async def test_step_after_the_pivot_is_completed_manually(harness: WorkerHarness
     assert "past its pivot" in await harness.rejected_update(trip, COMPENSATE, MIA)
     wrong = await harness.rejected_update(trip, COMPLETE, complete("book-hotel", {"number": 7}))
     assert "does not fit: number" in wrong
-    await harness.send_update(trip, COMPLETE, complete("book-hotel", {"number": "h-9"}))
+    answer = await harness.send_update(trip, COMPLETE, complete("book-hotel", {"number": "h-9"}))
+    assert answer == "running"
 
     ending = await harness.wait_for_ending(trip)
     assert (ending.closed, ending.saga) == ("COMPLETED", "settled")

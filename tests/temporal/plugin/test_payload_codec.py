@@ -115,7 +115,7 @@ async def test_operators_read_and_rescue_sealed_sagas(harness: WorkerHarness) ->
 
     timeline = await operator.show(trip.id)
     assert timeline.status == "held"
-    assert [wait.condition for wait in timeline.waits] == ["until big-trip is approved"]
+    assert [(wait.subject, wait.role) for wait in timeline.waits] == [("big-trip", "boss")]
     assert [verb.because for verb in timeline.audit_trail] == ["let me look"]
     await trip.terminate("by mistake")
     rescue = await operator.rescue(trip.id, by="mia", because="it was a mistake")

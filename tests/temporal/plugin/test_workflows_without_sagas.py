@@ -1,7 +1,10 @@
 """The plugin changes nothing for workflows without a saga: old histories replay with the plugin."""
 
 import asyncio
+import typing
+from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -106,3 +109,57 @@ async def test_history_from_before_the_plugin_replays_with_it(server: str, end: 
 
     assert result == {"signal": 7, "cancel": 8}[end]
     await Replayer(workflows=[Everyday, Counting], plugins=[SagaPlugin()]).replay_workflow(history)
+
+
+class Group(typing.TypedDict):
+    names: list[str]
+
+
+@activity.defn
+async def greet(group: Group) -> Group:
+    return {"names": [f"dear {name}" for name in group["names"]]}
+
+
+@workflow.defn
+class Welcome:
+    """A workflow with types that pydantic does not read as Temporal does."""
+
+    def __init__(self) -> None:
+        self.is_open = False
+
+    @workflow.signal
+    def open(self) -> None:
+        """Lets the workflow go on."""
+        self.is_open = True
+
+    @workflow.run
+    async def run(self, group: Group, greetings: Iterable[str]) -> list[str]:
+        first = await workflow.execute_activity(greet, group, start_to_close_timeout=TIMEOUT)
+        count = len(list(greetings))
+        await workflow.wait_condition(lambda: self.is_open)
+        return [*first["names"], *(greetings if count == len(list(greetings)) else [])]
+
+
+async def test_a_workflow_half_way_goes_on_with_the_plugin(server: str) -> None:
+    """The input is read as by Temporal, where pydantic has no schema or reads an iterator."""
+    name = f"welcome-{uuid4().hex[:8]}"
+    plain, with_plugin = await Client.connect(server), await Client.connect(server, plugins=[SagaPlugin()])
+    options: Any = {
+        "task_queue": name,
+        "workflows": [Welcome],
+        "activities": [greet],
+        "max_cached_workflows": 0,
+    }
+    started = await plain.start_workflow(
+        Welcome.run, args=[{"names": ["Ada"]}, ["hello", "bye"]], id=name, task_queue=name
+    )
+    async with Worker(plain, **options), asyncio.timeout(20):
+        async for event in started.fetch_history_events(wait_new_event=True):
+            if event.event_id > 9 and event.HasField("workflow_task_completed_event_attributes"):
+                break
+    await started.signal(Welcome.open)
+    async with Worker(with_plugin, **options), asyncio.timeout(20):
+        assert await started.result() == ["dear Ada", "hello", "bye"]
+
+    history = await started.fetch_history()
+    await Replayer(workflows=[Welcome], plugins=[SagaPlugin()]).replay_workflow(history)

@@ -347,15 +347,16 @@ async def test_a_deadline_during_the_pivot_waits_for_the_outcome(harness: Worker
     assert (await harness.wait_for_ending(trip)).closed == "COMPLETED"
 
 
-async def test_a_cancel_has_priority_over_a_deadline(harness: WorkerHarness) -> None:
-    """A cancel together with a deadline closes the workflow as cancelled."""
+async def test_a_deadline_counts_before_a_later_cancel(harness: WorkerHarness) -> None:
+    """The first cause counts: the saga has run out of time, and is cancelled while a step ends."""
     car = harness.participants.block("book-car")
     trip = await harness.start_trip("hotel", "car", "look", seconds=0.5)
     await car.entered.wait()
-    await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_FIRED)
+    fired = await harness.wait_for_event(trip, EventType.EVENT_TYPE_TIMER_FIRED)
+    await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, after=fired.event_id)
     await trip.cancel()
     await harness.wait_for_event(trip, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
     car.released.set()
 
-    assert await harness.wait_for_ending(trip) == Ending("CANCELED", "compensated")
+    assert await harness.wait_for_ending(trip) == Ending("FAILED", "compensated", "deadline_exceeded")
     assert harness.participants.started[-2:] == ["cancel-car", "cancel-hotel"]

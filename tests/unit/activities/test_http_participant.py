@@ -3,10 +3,14 @@
 import asyncio
 import base64
 import json
+import logging
 import re
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from typing import Any, cast
 
 import httpx
@@ -176,6 +180,90 @@ async def test_the_clients_own_headers_and_authentication_apply(server: Recordin
     ] == [("first", "south", "eu", f"Basic {bob}"), ("second", "north", "eu", f"Basic {ada}")]
 
 
+async def test_headers_and_authentication_may_be_functions(server: RecordingServer) -> None:
+    """Called for each request; the function of the headers may be asynchronous."""
+    numbers = count(1)
+
+    async def headers() -> dict[str, str]:
+        return {"X-Number": str(next(numbers))}
+
+    def sign(request: httpx.Request) -> httpx.Request:
+        request.headers["X-Signature"] = f"{request.method} {request.url.path}"
+        return request
+
+    async with HttpParticipant("cinema", server.url, headers=headers, auth=sign) as participant:
+        await participant.call(RESERVE_SEAT, Seat(row=7), "first")
+        await participant.call(RESERVE_SEAT, Seat(row=7), "second")
+
+    assert [(each.headers["X-Number"], each.headers["X-Signature"]) for each in server.requests] == [
+        ("1", "POST /reserve-seat"),
+        ("2", "POST /reserve-seat"),
+    ]
+
+
+@pytest.mark.parametrize("headers", [{"X-Token": "hunter2\n"}, {"traceparent": "hunter2"}], ids=repr)
+async def test_unusable_headers_of_a_function_are_refused(
+    server: RecordingServer, headers: dict[str, str]
+) -> None:
+    """The request is not sent, and the error repeats no secret."""
+    async with HttpParticipant("cinema", server.url, headers=lambda: headers) as participant:
+        with pytest.raises(DefinitionError, match="'cinema': ") as refused:
+            await participant.call(RESERVE_SEAT, Seat(row=7), "key")
+
+    assert "hunter2" not in str(refused.value)
+    assert server.requests == []
+
+
+async def test_a_token_that_cannot_be_sent_is_not_quoted(server: RecordingServer) -> None:
+    """The HTTP library quotes the header of the error, with a token of the author's authentication."""
+
+    def sign(request: httpx.Request) -> httpx.Request:
+        request.headers["Authorization"] = "Bearer hunter2\n"
+        return request
+
+    async with HttpParticipant("cinema", server.url, auth=sign) as participant:
+        with pytest.raises(ApplicationError) as unknown:
+            await participant.call(RESERVE_SEAT, Seat(row=7), "key")
+
+    trace = "".join(traceback.format_exception(unknown.value))
+    assert "did not answer 'reserve-seat': LocalProtocolError" in trace
+    assert "hunter2" not in str(unknown.value)
+    assert unknown.value.__cause__ is None
+    assert unknown.value.__suppress_context__
+
+
+async def test_credentials_of_the_url_are_sent_and_not_logged(
+    server: RecordingServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The line of httpx about each request has no password."""
+    caplog.set_level(logging.INFO)
+    async with HttpParticipant("cinema", server.url.replace("//", "//ada:hunter2@")) as participant:
+        await participant.call(RESERVE_SEAT, Seat(row=7), "key")
+
+    (request,) = server.requests
+    assert request.headers["Authorization"] == f"Basic {base64.b64encode(b'ada:hunter2').decode()}"
+    assert "HTTP Request: POST http://127.0.0.1" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+async def test_a_call_ends_before_the_attempt() -> None:
+    """The activity reports the missing response itself: nine tenths of the start-to-close timeout."""
+    limits: list[float] = []
+
+    async def serve(_: httpx.Request) -> httpx.Response:
+        limits.append(participant._call_timeout())
+        return httpx.Response(200, json={"row": 7})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(serve)) as client:
+        participant = HttpParticipant("cinema", "http://cinema.test", client=client)
+        for attempt in (timedelta(seconds=5), timedelta(minutes=1)):
+            environment = ActivityEnvironment()
+            environment.info = replace(environment.info, start_to_close_timeout=attempt)
+            await environment.run(participant.call, RESERVE_SEAT, Seat(row=7), "key")
+
+    assert limits == [4.5, 10.0]
+
+
 async def test_a_client_is_shared_and_stays_open(server: RecordingServer) -> None:
     """The participant closes only a client of its own."""
     async with httpx.AsyncClient(trust_env=False) as client:
@@ -209,6 +297,9 @@ async def test_the_participants_own_client_is_closed(server: RecordingServer) ->
         ("http://cinema.test", {"headers": {"idempotency-key": "k"}}, "must not contain 'idempotency-key'"),
         ("http://cinema.test", {"headers": {"Content-Type": "text/csv"}}, "must not contain 'content-type'"),
         ("http://cinema.test", {"headers": {"traceparent": "00"}}, "must not contain 'traceparent'"),
+        ("http://cinema.test", {"headers": {"X-Token": "hunter2\n"}}, "the value of 'X-Token' in `headers`"),
+        ("http://cinema.test", {"headers": {"X-Token": "hunter2ä"}}, "the value of 'X-Token' in `headers`"),
+        ("http://cinema.test", {"headers": {"hunter2:": "x"}}, "a name in `headers` is not a header name"),
         (
             "http://cinema.test",
             {"headers": {"Authorization": "Bearer hunter2"}, "auth": ("ada", "hunter2")},

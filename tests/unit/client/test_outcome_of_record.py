@@ -13,8 +13,8 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from sagas import StartError
-from sagas._client.outcome import Compensated, Completed, CutOff, Settled
 from sagas._client.outcome_of_record import manual_resolutions, outcome_of_record
+from sagas._core.saga_outcome import Compensated, Completed, CutOff, ResolvedStep, Settled
 from sagas._errors import CompensationRequestedError, RejectedError
 from sagas._history.closure import Closure, ClosureReader
 from sagas._history.event_values import PayloadReader
@@ -131,6 +131,7 @@ SOLD_OUT = closed(
                 "timed_out",
                 is_compensated=True,
                 manual_resolutions={"a": "skipped"},
+                resolved_steps=(ResolvedStep(address="a", resolution="skipped", by="mia", because="x"),),
                 rescue_id="trip-1~rescue",
             ),
         ),
@@ -180,7 +181,12 @@ def test_workflow_that_handles_the_failure_leaves_no_code() -> None:
     reason = "the workflow handled the failure of its saga and returned a result"
     assert for_nothing == Compensated("", reason=reason)
     assert by_person == Settled(
-        is_compensated=True, manual_resolutions={"book-hotel": "completed-manually"}, reason=reason
+        is_compensated=True,
+        manual_resolutions={"book-hotel": "completed-manually"},
+        resolved_steps=(
+            ResolvedStep(address="book-hotel", resolution="completed-manually", by="mia", because="x"),
+        ),
+        reason=reason,
     )
 
 

@@ -150,7 +150,7 @@ class CheckedState:
                 set(one.compensated),
                 dict(one.address_counts),
                 set(one.lost),
-                set(one.confirmed),
+                confirmed=set(one.confirmed),
             )
             for one in self.ledgers
         )

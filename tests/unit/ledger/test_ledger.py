@@ -5,12 +5,13 @@ compensation. The test also checks the number of compared ledgers: an empty enum
 """
 
 from collections.abc import Iterator
+from itertools import product
 
 import pytest
 
-from sagas import CompensationOrder, CompensationScope
+from sagas import CompensationOrder, CompensationScope, OnStuck
 from sagas._core.activity_policy import ActivityPolicy
-from sagas._core.compensation import ParallelCompensations, PendingCompensation, flatten
+from sagas._core.compensation import ParallelCompensations, PendingCompensation, flatten, waiting_behind
 from sagas._core.ledger import Ledger
 from sagas._core.outcome import Outcome
 
@@ -277,3 +278,36 @@ def test_a_compensation_survives_serialisation() -> None:
     assert PendingCompensation.model_validate_json(written.model_dump_json()).model_dump(
         exclude={"arguments"}
     ) == written.model_dump(exclude={"arguments"})
+
+
+def test_sequential_compensations_wait_behind_a_failing_one() -> None:
+    """Branches are independent; what follows the branches waits for the first failing one among them."""
+    a, b, c, d, e = map(compensation, "abcde")
+    plan = (a, ParallelCompensations(branches=((b, c), (d,))), e)
+
+    assert waiting_behind(plan, {"a"}) == dict.fromkeys("bcde", "a")
+    assert waiting_behind(plan, {"b"}) == {"c": "b", "e": "b"}
+    assert waiting_behind(plan, {"c", "d"}) == {"e": "c"}
+    assert waiting_behind(plan, {"e"}) == waiting_behind(plan, ()) == {}
+
+
+@pytest.mark.parametrize("outcome", [Outcome.STARTED, Outcome.UNKNOWN])
+def test_older_compensations_wait_behind_an_unresolved_child(outcome: Outcome) -> None:
+    """Only with `OnStuck.WAIT` and in sequence; the newest unresolved child counts."""
+    for on_stuck, order in product(OnStuck, CompensationOrder):
+        ledger = Ledger(order=order, on_stuck=on_stuck)
+        ledger.start("a", compensation("a"))
+        ledger.start("older", is_child=True)
+        ledger.start("b", compensation("b"))
+        ledger.start("newer", is_child=True)
+        ledger.start("c", compensation("c"))
+        for child in ("older", "newer"):
+            if outcome is not Outcome.STARTED:
+                ledger.fail(child, outcome)
+
+        waits = on_stuck is OnStuck.WAIT and order is CompensationOrder.REVERSE
+        assert ledger.behind_children() == ({"b": "newer", "a": "newer"} if waits else {})
+        ledger.fail("newer", Outcome.REJECTED)
+        assert ledger.behind_children() == ({"a": "older"} if waits else {})
+        ledger.fail("older", Outcome.REJECTED)
+        assert ledger.behind_children() == {}

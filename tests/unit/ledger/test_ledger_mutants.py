@@ -61,7 +61,10 @@ REPLACED = ("Ledger", "LedgerEntry", "flatten", "select")
 """The classes and functions of a mutant; a mutant shares all other names with the ledger."""
 
 
-CHILD_DONE = "outcome=Outcome.DONE, compensations=compensations, confirmations=confirmations\n        )\n\n    def fail"
+CHILD_DONE = (
+    "outcome=Outcome.DONE, compensations=compensations, confirmations=confirmations\n        )\n"
+    "\n    def fail"
+)
 """The end of the text that records the end of a child."""
 
 

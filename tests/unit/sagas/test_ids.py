@@ -8,7 +8,9 @@ from sagas import StartError, idempotency_key
 from sagas._core.ids import COMPENSATE, PROBE, RESCUE, check_saga_id, child_id, in_parent, rescue_id
 from sagas._declarations.names import NAME
 
-names = st.from_regex(r"[a-z][a-z0-9]{0,5}(-[a-z0-9]{1,4}){0,2}(#[2-9])?", fullmatch=True)
+names = st.from_regex(
+    r"[a-z][a-z0-9]{0,5}(-[a-z0-9]{1,4}){0,2}(\[[A-Za-z0-9][A-Za-z0-9_.-]{0,6}\])?(#[2-9])?", fullmatch=True
+)
 ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,10}", fullmatch=True)
 
 

@@ -370,3 +370,14 @@ def test_pending_compensation_has_the_message_and_room_for_the_result() -> None:
             takes_result=True,
         ),
     ]
+
+
+async def judge(number: int) -> bool:
+    return number == 7
+
+
+@pytest.mark.parametrize("function", ["sold_out", 7, judge], ids=["text", "number", "async"])
+def test_a_judgement_of_results_is_an_ordinary_function(function: Any) -> None:
+    """The workflow could not await the function."""
+    with pytest.raises(DefinitionError, match="rejected_when must be a function without `async`"):
+        action(book_seat, rejected_when=function)

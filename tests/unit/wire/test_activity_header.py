@@ -11,15 +11,14 @@ from temporalio import activity
 from temporalio.api.common.v1 import Payload
 from temporalio.common import Priority, RetryPolicy
 
-from sagas import ActivityOptions, CompensationOrder, CompensationScope, Operation, Step, action
+from sagas import ActivityOptions, CompensationOrder, CompensationScope, OnStuck, Operation, Step, action
 from sagas._core.activity_policy import ActivityPolicy
-from sagas._core.compensation import CompensationSpec, PendingCompensation
+from sagas._core.compensation import CompensationRules, CompensationSpec, PendingCompensation
 from sagas._core.effect_class import EffectClass
 from sagas._core.purpose import Purpose
 from sagas._errors import WireFormatError
 from sagas._wire.activity_header import ActivityHeader, action_header, plain_header, read_header
 
-IN_DOUBT, REVERSE = CompensationScope.IN_DOUBT, CompensationOrder.REVERSE
 PATIENT = ActivityPolicy(
     start_to_close_timeout=timedelta(milliseconds=1_500),
     maximum_attempts=7,
@@ -63,15 +62,16 @@ READING, FINAL = action(RESERVE).read_only(), action(RESERVE).irreversible()
 
 
 @pytest.mark.parametrize(
-    ("purpose", "scope", "order"), list(product(Purpose, CompensationScope, CompensationOrder))
+    ("purpose", "scope", "order", "on_stuck"),
+    list(product(Purpose, CompensationScope, CompensationOrder, OnStuck)),
 )
 def test_header_is_read_as_written(
-    purpose: Purpose, scope: CompensationScope, order: CompensationOrder
+    purpose: Purpose, scope: CompensationScope, order: CompensationOrder, on_stuck: OnStuck
 ) -> None:
     """For every purpose, with the whole compensation of the step."""
     compensation = CompensationSpec(activity="free-seat", task_queue="cinema", policy=PATIENT)
 
-    header = read_header(action_header(RESERVED, purpose, scope, order))
+    header = read_header(action_header(RESERVED, purpose, CompensationRules(scope, order, on_stuck)))
 
     assert header == ActivityHeader(
         purpose=purpose,
@@ -79,6 +79,7 @@ def test_header_is_read_as_written(
         rejections=("closed", "sold_out", "too_young"),
         scope=scope,
         order=order,
+        on_stuck=on_stuck,
     )
 
 
@@ -90,7 +91,7 @@ def test_plain_header_has_the_purpose(purpose: Purpose) -> None:
 
 def test_compensation_with_the_result_is_marked() -> None:
     """A rescue takes the result from the history."""
-    header = read_header(action_header(KNOWING, Purpose.STEP, IN_DOUBT, REVERSE))
+    header = read_header(action_header(KNOWING, Purpose.STEP, CompensationRules()))
 
     assert header.compensation == CompensationSpec(activity="release_seat", takes_result=True)
 
@@ -109,7 +110,7 @@ def test_header_has_the_effect_class_where_no_compensation_says_it(
     what: Step[Any, int], effect: EffectClass | None
 ) -> None:
     """The field is left out by default: the header of a compensatable step has the size of before."""
-    written = action_header(what, Purpose.STEP, IN_DOUBT, REVERSE)
+    written = action_header(what, Purpose.STEP, CompensationRules())
 
     assert read_header(written).effect is effect
     assert (b"effect" in written.data) is (effect is not None)
@@ -125,7 +126,7 @@ def test_plain_header_has_the_effect_class_of_a_step_after_compensation() -> Non
 @pytest.mark.parametrize("what", [RESERVED, KNOWING, READING, FINAL])
 def test_header_has_no_business_data(what: Step[str, int]) -> None:
     """P17: names and policies only, and no text for people."""
-    header = read_header(action_header(what, Purpose.STEP, IN_DOUBT, REVERSE))
+    header = read_header(action_header(what, Purpose.STEP, CompensationRules()))
 
     assert set(ActivityHeader.model_fields) == {
         "format",
@@ -134,9 +135,11 @@ def test_header_has_no_business_data(what: Step[str, int]) -> None:
         "rejections",
         "scope",
         "order",
+        "on_stuck",
         "sections",
         "lost",
         "unit",
+        "is_judged",
         "effect",
     }
     assert set(CompensationSpec.model_fields) == {"activity", "takes_result", "task_queue", "policy"}
@@ -154,7 +157,7 @@ def test_header_has_the_whole_compensation() -> None:
 @pytest.mark.parametrize(("step", "arguments"), [(RESERVED, ("A1",)), (KNOWING, ("A1", None))])
 def test_pending_compensation_of_a_header(step: Step[str, int], arguments: tuple[object, ...]) -> None:
     """The header and the input of an action are enough for its compensation."""
-    spec = read_header(action_header(step, Purpose.STEP, IN_DOUBT, REVERSE)).compensation
+    spec = read_header(action_header(step, Purpose.STEP, CompensationRules())).compensation
 
     assert spec is not None
     pending = spec.to_pending("reserve-seat#2", "A1")
@@ -164,10 +167,10 @@ def test_pending_compensation_of_a_header(step: Step[str, int], arguments: tuple
 
 def test_header_is_small_and_the_same_every_time() -> None:
     """Every activity of every saga has a header, and P9 wants the same bytes from the same history."""
-    one = action_header(RESERVED, Purpose.STEP, IN_DOUBT, REVERSE)
+    one = action_header(RESERVED, Purpose.STEP, CompensationRules())
     action_header.cache_clear()
 
-    assert one == action_header(RESERVED, Purpose.STEP, IN_DOUBT, REVERSE)
+    assert one == action_header(RESERVED, Purpose.STEP, CompensationRules())
     assert plain_header(Purpose.COMPENSATION).data == b'{"format":2,"purpose":"compensation"}'
     assert dict(one.metadata) == {"encoding": b"json/plain"}
 
@@ -209,10 +212,10 @@ def test_header_has_the_further_retry_and_priority_options_where_set() -> None:
         priority=Priority(fairness_key="tenant-7", fairness_weight=0.5),
     )
     step = action(RESERVE).compensated_by(RELEASE, options=fair)
-    payload = action_header(step, Purpose.STEP, IN_DOUBT, REVERSE)
+    payload = action_header(step, Purpose.STEP, CompensationRules())
 
     header = read_header(payload)
 
     assert header.compensation == step.compensation
     assert b"non_retryable_error_types" in payload.data
-    assert b"fairness" not in action_header(RESERVED, Purpose.STEP, IN_DOUBT, REVERSE).data
+    assert b"fairness" not in action_header(RESERVED, Purpose.STEP, CompensationRules()).data

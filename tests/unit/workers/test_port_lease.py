@@ -11,6 +11,12 @@ def free_port() -> int:
         return port
 
 
+def leasable(port: int) -> bool:
+    lease = PortLease(port)
+    lease.release()
+    return lease.port == port
+
+
 def test_the_preferred_port_is_leased_when_free() -> None:
     """The well-known ports are used when possible."""
     preferred = free_port()
@@ -28,6 +34,26 @@ def test_a_port_in_use_is_replaced_by_a_free_port() -> None:
 
         assert lease.port != taken
         lease.release()
+
+
+def test_the_port_after_a_port_in_use_is_leased() -> None:
+    """The kernel lends no port of this range to other programs, so the port is likely to be free later."""
+    preferred = next(port for port in range(20_000, 30_000, 40) if leasable(port) and leasable(port + 1))
+    first, second = PortLease(preferred), PortLease(preferred)
+
+    assert (first.port, second.port) == (preferred, preferred + 1)
+    first.release()
+    second.release()
+
+
+def test_the_first_free_of_two_preferred_ports_is_leased() -> None:
+    """The port of an earlier start precedes the port of the settings."""
+    remembered, preferred = free_port(), free_port()
+    first, second = PortLease(remembered, preferred), PortLease(remembered, preferred)
+
+    assert (first.port, second.port) == (remembered, preferred)
+    first.release()
+    second.release()
 
 
 def test_two_leases_never_share_a_port() -> None:

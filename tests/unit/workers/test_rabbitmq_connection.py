@@ -108,6 +108,7 @@ def test_sagas_dev_continues_without_rabbitmq(tmp_path: Path, capsys: pytest.Cap
     assert create_broker(Settings(data_folder=tmp_path), find=find) is None
     assert capsys.readouterr().out == (
         "No RabbitMQ broker is started: the program 'rabbitmq-server' was not found; type: apt-get.\n"
+        "Sagas in Temporal need no broker; choreographed sagas do.\n"
     )
 
 

@@ -8,8 +8,10 @@ import pytest
 from workers import ConfigurationError, load_settings
 
 
-def test_every_setting_has_a_default() -> None:
+def test_every_setting_has_a_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A first run needs no configuration."""
+    monkeypatch.chdir(tmp_path)
+
     settings = load_settings()
 
     assert settings.data_folder == Path(".sagas")
@@ -67,3 +69,38 @@ def test_all_unusable_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(ConfigurationError, match=r"SAGAS_TEMPORAL_PORT.*SAGAS_UI_PORT"):
         load_settings()
+
+
+def test_the_data_folder_is_found_upwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands in a subfolder of the project use the servers of the project; the nearest folder wins."""
+    inner = tmp_path / "shop" / "orders"
+    inner.mkdir(parents=True)
+    (tmp_path / ".sagas").mkdir()
+    (inner / ".sagas").write_text("a file is no data folder")
+    monkeypatch.chdir(inner)
+
+    assert load_settings().data_folder == tmp_path / ".sagas"
+    (tmp_path / "shop" / ".sagas").mkdir()
+    assert load_settings().data_folder == tmp_path / "shop" / ".sagas"
+    (inner / ".sagas").unlink()
+    (inner / ".sagas").mkdir()
+    assert load_settings().data_folder == Path(".sagas")
+
+
+def test_a_data_folder_of_another_user_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user could otherwise name the server that gets the data of sagas."""
+    (tmp_path / "shop").mkdir()
+    (tmp_path / ".sagas").mkdir()
+    monkeypatch.chdir(tmp_path / "shop")
+    monkeypatch.setattr("os.getuid", lambda: (tmp_path / ".sagas").stat().st_uid + 1)
+
+    assert load_settings().data_folder == Path(".sagas")
+
+
+def test_the_variable_precedes_a_found_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SAGAS_DATA_FOLDER is used as written."""
+    (tmp_path / ".sagas").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SAGAS_DATA_FOLDER", "elsewhere")
+
+    assert load_settings().data_folder == Path("elsewhere")

@@ -12,6 +12,7 @@ from sagas import Saga
 from tests.histories.folders import FOLDER
 from tests.temporal.fixtures.section_saga import SectionSaga
 from tests.temporal.fixtures.trip_saga import TripSaga
+from tests.temporal.independent.parcel_saga import ParcelSaga
 from workers import read_recordings, replay_recordings
 from workers._histories.recording import Recording, write_recording
 
@@ -63,7 +64,9 @@ def test_there_are_stored_histories_of_each_kind() -> None:
 async def test_a_recorded_saga_is_replayed(recording: Recording) -> None:
     """Running sagas survive a change of the code, together with their children."""
     is_example = recording.manifest.workflow_type in ("OrderSaga", "PaymentSaga")
-    replayed = await replay_recordings([recording], EXAMPLES if is_example else [TripSaga, SectionSaga])
+    replayed = await replay_recordings(
+        [recording], EXAMPLES if is_example else [TripSaga, SectionSaga, ParcelSaga]
+    )
 
     assert [each.difference for each in replayed] == [""] * len(recording.histories)
 

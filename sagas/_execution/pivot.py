@@ -8,11 +8,11 @@ from .._core.activity_outcome import ActivityOutcome
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._declarations.activity_spec import ActivitySpec
-from .._execution.activity_call import ActivityCall, probe_unknown, run_attempts
-from .._execution.backoff import HistoryUsage, retry_interval, worker_timeout
-from .._execution.retry_loop import RetryLoop
 from .._run.scope import Scope
 from .._wire.failures import NO_WORKER
+from .activity_call import ActivityCall, probe_unknown, run_attempts
+from .backoff import HistoryUsage, retry_interval, worker_timeout
+from .retry_loop import RetryLoop
 
 IN_DOUBT = (Outcome.UNKNOWN, Outcome.WITHDRAWN)
 

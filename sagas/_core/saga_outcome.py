@@ -4,10 +4,46 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
 
-from .._core.lifecycle import ManualResolution
-from .._history.preview import PlannedCompensation, RemainingEffect
+from pydantic import BaseModel, ConfigDict
+
+from .lifecycle import ManualResolution
+from .outcome import Outcome
 
 T_co = TypeVar("T_co", covariant=True)
+
+
+class PlannedCompensation(BaseModel):
+    """A compensation that would run.
+
+    Args:
+        address: The address of the compensated step.
+        activity: The type of the compensating activity.
+        branch: The number of the branch, where several branches would run in parallel: `1`, `2`; `2.1` is a
+            parallel branch inside of branch 2.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str
+    activity: str
+    branch: str = ""
+
+
+class RemainingEffect(BaseModel):
+    """An effect that would remain.
+
+    Args:
+        address: The address of the step or of an independent saga, or the name of foreign work.
+        outcome: The outcome of the step: done, started or unknown. A read-only step has no effect.
+        reason: The operator and the reason of a skipped compensation, the reason of a forgotten step, the
+            kind of foreign work, or the id of an independent saga; else empty.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str
+    outcome: Outcome
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +88,27 @@ class Compensated:
     remaining_effects: tuple[RemainingEffect, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedStep:
+    """A step or child that an operator resolved manually, and the failure that made the saga stuck.
+
+    Args:
+        address: The address of the step.
+        resolution: The decision of the operator.
+        by: The operator; empty if the server no longer keeps the history with the verb.
+        because: The reason of the operator.
+        code: The code of the last failure of the compensation, the pivot or the later step; may be empty.
+        reason: The reason of that failure.
+    """
+
+    address: str
+    resolution: ManualResolution
+    by: str = ""
+    because: str = ""
+    code: str = ""
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Settled(Generic[T_co]):
     """The saga ended, and a person resolved at least one step manually.
@@ -67,6 +124,7 @@ class Settled(Generic[T_co]):
         rescue_id: As in `Compensated`.
         remaining_effects: As in `Compensated`, with the effects of skipped compensations; empty for a saga
             that completed.
+        resolved_steps: Each manually resolved step with the operator, and with the failure of the step.
     """
 
     result: T_co | None = None
@@ -79,6 +137,7 @@ class Settled(Generic[T_co]):
     is_cancelled: bool = False
     rescue_id: str | None = None
     remaining_effects: tuple[RemainingEffect, ...] = ()
+    resolved_steps: tuple[ResolvedStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Independent sagas on a real server."""

@@ -1,0 +1,5 @@
+.sagas/
+.venv/
+__pycache__/
+*.egg-info/
+dist/
