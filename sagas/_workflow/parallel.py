@@ -187,7 +187,7 @@ def _check_limit(bodies: Sequence[object], limit: int | None) -> None:
 
 
 def _close(bodies: Sequence[object]) -> None:
-    """Closes coroutines that never begin: Python would warn that nobody awaited the coroutines."""
+    """Closes coroutines that never begin: otherwise Python warns about coroutines that were never awaited."""
     for body in bodies:
         if isinstance(body, Coroutine):
             body.close()

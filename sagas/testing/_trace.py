@@ -13,7 +13,7 @@ PREFIXES = {Purpose.COMPENSATION: "compensate ", Purpose.CONFIRMATION: "confirm 
 
 
 def trace_of(record: SagaRecord) -> list[str]:
-    """The lines of a saga; the lines of a child stand where the saga started the child.
+    """The lines of a saga; the lines of a child or independent saga stand where the saga started it.
 
     - `reserve-stock`: done;
     - `reserve-stock rejected`, `reserve-stock unknown`: another outcome;
@@ -31,7 +31,7 @@ def trace_of(record: SagaRecord) -> list[str]:
 
 def _lines(record: SagaRecord) -> Iterator[str]:
     seen = set[tuple[str, str]]()
-    for item in record.scheduled:
+    for item in record.in_order:
         if isinstance(item, ChildRecord):
             for line in _lines(item.record) if item.record else ():
                 yield _of_child(item.address, line)

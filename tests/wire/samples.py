@@ -465,6 +465,19 @@ def _memos() -> "dict[str, Sample[Any]]":
     }
 
 
+def _confirmations() -> dict[str, Sample[Any]]:
+    """Pending confirmations, alone and in the models around."""
+    return {
+        "confirmation": as_payload(CONFIRMATION),
+        "entry, to be confirmed": as_payload(
+            EntrySnapshot(address="reserve-seat", outcome=Outcome.DONE, confirmations=(CONFIRMATION,))
+        ),
+        "child result, to be confirmed": as_payload(
+            child_result_type(str)(result="r", confirmations=(CONFIRMATION,)), child_result_type(str)
+        ),
+    }
+
+
 def models() -> dict[str, Sample[Any]]:
     """Inputs, results, memos, signals and updates of workflows and activities."""
     closed: ChildResult[Any] = child_result_type(dict[str, int])(
@@ -488,20 +501,14 @@ def models() -> dict[str, Sample[Any]]:
                 is_best_effort=True,
             )
         ),
-        "confirmation": as_payload(CONFIRMATION),
-        "entry, to be confirmed": as_payload(
-            EntrySnapshot(address="reserve-seat", outcome=Outcome.DONE, confirmations=(CONFIRMATION,))
-        ),
         "ledger, new": as_payload(LedgerSnapshot()),
         "ledger, waiting": as_payload(LedgerSnapshot(on_stuck=OnStuck.WAIT)),
         **{f"ledger, {phase.value}": as_payload(ledger(phase)) for phase in TRAVELLING_PHASES},
         "continued state, default": as_payload(ContinuedState(ledger=LedgerSnapshot())),
         "continued state": as_payload(CONTINUED),
         **_memos(),
+        **_confirmations(),
         "child result": as_payload(closed, child_result_type(dict[str, int])),
-        "child result, to be confirmed": as_payload(
-            child_result_type(str)(result="r", confirmations=(CONFIRMATION,)), child_result_type(str)
-        ),
         "child result, default": as_payload(bare, child_result_type(str)),
         "probe result, done": as_payload(finding, ProbeResult[str]),
         "probe result, rejected": as_payload(
