@@ -13,7 +13,7 @@ from ._declarations.activity_options import ActivityOptions
 from ._declarations.data_access import DataAccess
 from ._declarations.operation import Operation
 from ._declarations.probe_result import ProbeResult
-from ._declarations.step import Action, IrreversibleStep, Step, action
+from ._declarations.step import Action, ConfirmableAction, IrreversibleStep, Step, action
 from ._errors import (
     CompensationRequestedError,
     DeadlineExceededError,
@@ -47,6 +47,7 @@ __all__ = [
     "CompensationRequestedError",
     "CompensationScope",
     "Completed",
+    "ConfirmableAction",
     "CutOff",
     "DataAccess",
     "DeadlineExceededError",

@@ -1,4 +1,4 @@
-"""Compensations as data, and the plan of a saga's compensations."""
+"""Compensations and confirmations as data, and the plan of a saga's compensations."""
 
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
@@ -114,6 +114,18 @@ class PendingCompensation(BaseModel):
     policy: ActivityPolicy = COMPENSATION_POLICY
 
 
+class ConfirmationSpec(CompensationSpec):
+    """The confirmation of a step, apart from the arguments: as declared, and as stored in headers."""
+
+    def to_pending(self, address: str, message: object) -> "PendingConfirmation":
+        """The confirmation of one execution of the step; created before the action starts."""
+        return PendingConfirmation.model_validate(dict(super().to_pending(address, message)))
+
+
+class PendingConfirmation(PendingCompensation):
+    """The confirmation of one execution of a step: runs once the saga can no longer fail."""
+
+
 class StepAfterCompensation(PendingCompensation):
     """A step to run after all compensations, with the effect class of a read-only or irreversible step."""
 
@@ -158,6 +170,18 @@ def select(plan: Iterable[PlanItem], is_wanted: Callable[[str], bool]) -> tuple[
         elif branches := tuple(kept for branch in item.branches if (kept := select(branch, is_wanted))):
             items.append(ParallelCompensations(branches=branches))
     return tuple(items)
+
+
+def confirmations_in_parent(
+    child: str, confirmations: Iterable[PendingConfirmation], task_queue: str | None
+) -> tuple[PendingConfirmation, ...]:
+    """The confirmations of a child with the addresses in the parent; arguments as in `plan_in_parent`."""
+    return tuple(
+        each.model_copy(
+            update={"address": in_parent(child, each.address), "task_queue": each.task_queue or task_queue}
+        )
+        for each in confirmations
+    )
 
 
 def waiting_behind(plan: Iterable[PlanItem], failing: Container[str]) -> dict[str, str]:

@@ -12,6 +12,8 @@ from .._errors import StartError
 
 COMPENSATE = "compensate."
 """The prefix of the activity id of a compensation; names of steps have no dot."""
+CONFIRM = "confirm."
+"""The prefix of the activity id of a confirmation, and of the name of a confirmation for operators."""
 PROBE = "probe."
 """The prefix of the activity id of a probe."""
 RESCUE = "~rescue"
@@ -23,7 +25,7 @@ _OF_RESCUE = re.compile(rf"{RESCUE}(-[0-9]+)?$")
 
 
 def idempotency_key(workflow_id: str, activity_id: str) -> str:
-    """Returns the key shared by all attempts of a step and of the step's compensation.
+    """Returns the key shared by all attempts of a step, of the compensation and of the confirmation.
 
     >>> idempotency_key("order-7", "reserve-stock")
     'order-7:reserve-stock'
@@ -33,6 +35,8 @@ def idempotency_key(workflow_id: str, activity_id: str) -> str:
     'order-7/payment:capture-payment'
     >>> idempotency_key("order-7", "compensate.payment:capture-payment")
     'order-7/payment:capture-payment'
+    >>> idempotency_key("order-7", "confirm.reserve-stock")
+    'order-7:reserve-stock'
     >>> idempotency_key("order-7~rescue", "compensate.payment:capture-payment")
     'order-7/payment:capture-payment'
     """
@@ -42,12 +46,16 @@ def idempotency_key(workflow_id: str, activity_id: str) -> str:
 
 
 def address_of(activity_id: str) -> str:
-    """Returns the address of an activity's step; the activity is the action, the compensation or the probe.
+    """Returns the address of an activity's step, for all activities of the step.
+
+    The activity is the action, the compensation, the confirmation or the probe.
 
     >>> address_of("compensate.payment:capture-payment#2")
     'payment:capture-payment#2'
+    >>> address_of("confirm.reserve-stock")
+    'reserve-stock'
     """
-    return activity_id.removeprefix(COMPENSATE).removeprefix(PROBE)
+    return activity_id.removeprefix(COMPENSATE).removeprefix(CONFIRM).removeprefix(PROBE)
 
 
 def keyed(name: str, key: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The ledger of a saga: the only owner of the pending compensations and of their order.
+"""The ledger of a saga: the only owner of pending compensations and confirmations, and of their order.
 
 Pure: no I/O, no clock, no Temporal. The driver of the saga records the start and the outcome of each step.
 """
@@ -13,6 +13,7 @@ from .compensation import (
     OnStuck,
     ParallelCompensations,
     PendingCompensation,
+    PendingConfirmation,
     PlanItem,
     SectionSpec,
     flatten,
@@ -36,6 +37,8 @@ class LedgerEntry:
     is_read_only: bool = False
     sections: tuple[SectionSpec, ...] = ()
     """The sections around the step, the outermost first."""
+    confirmations: tuple[PendingConfirmation, ...] = ()
+    """The confirmation of the step, or the confirmations of a completed child."""
 
     def is_in(self, section: str) -> bool:
         """Whether the step belongs to a section, or to a section inside of the section."""
@@ -62,6 +65,8 @@ class Ledger:
     lost: set[str] = field(default_factory=set[str])
     """The sections of alternatives that lost or failed: compensated in any case, also after the pivot."""
     on_stuck: OnStuck = OnStuck.CONTINUE
+    confirmed: set[str] = field(default_factory=set[str])
+    """The addresses of steps whose confirmation is done or was completed manually."""
 
     @property
     def rules(self) -> CompensationRules:
@@ -93,8 +98,12 @@ class Ledger:
             sections=sections,
         )
 
+    def add_confirmation(self, address: str, confirmation: PendingConfirmation) -> None:
+        """Records the confirmation of a step that is about to start."""
+        self.entries[address] = replace(self.entries[address], confirmations=(confirmation,))
+
     def complete(self, address: str, result: object = None) -> None:
-        """Records that an action is done, with the result for the compensation."""
+        """Records that an action is done, with the result for the compensation and the confirmation."""
         entry = self.entries[address]
         compensations = tuple(
             each.model_copy(update={"arguments": (*each.arguments[:1], result)})
@@ -102,20 +111,33 @@ class Ledger:
             else each
             for each in entry.compensations
         )
-        self.entries[address] = replace(entry, outcome=Outcome.DONE, compensations=compensations)
+        confirmations = tuple(
+            one.model_copy(update={"arguments": (one.arguments[0], result)}) if one.takes_result else one
+            for one in entry.confirmations
+        )
+        self.entries[address] = replace(
+            entry, outcome=Outcome.DONE, compensations=compensations, confirmations=confirmations
+        )
 
-    def complete_child(self, address: str, compensations: tuple[PlanItem, ...]) -> None:
+    def complete_child(
+        self,
+        address: str,
+        compensations: tuple[PlanItem, ...],
+        confirmations: tuple[PendingConfirmation, ...] = (),
+    ) -> None:
         """Records that a child saga completed; the child's compensations are pending from here on."""
         entry = self.entries[address]
-        self.entries[address] = replace(entry, outcome=Outcome.DONE, compensations=compensations)
+        self.entries[address] = replace(
+            entry, outcome=Outcome.DONE, compensations=compensations, confirmations=confirmations
+        )
 
     def fail(self, address: str, outcome: Outcome) -> None:
         """Records that an action was rejected or withdrawn, or has an unknown outcome."""
         self.entries[address] = replace(self.entries[address], outcome=outcome)
 
     def forget(self, address: str) -> None:
-        """Records that the effect of a step stays: the step is not compensated from here on."""
-        self.entries[address] = replace(self.entries[address], compensations=())
+        """Records that the effect of a step stays: from here on, the step is not compensated or confirmed."""
+        self.entries[address] = replace(self.entries[address], compensations=(), confirmations=())
 
     def lose(self, section: str) -> None:
         """Records that another alternative than the alternative of a section has won."""
@@ -128,6 +150,20 @@ class Ledger:
     def mark_compensated(self, address: str) -> None:
         """Records that a compensation is done, or was resolved manually."""
         self.compensated.add(address)
+
+    def mark_confirmed(self, address: str) -> None:
+        """Records that a confirmation is done, or was completed manually."""
+        self.confirmed.add(address)
+
+    def confirmations(self) -> tuple[PendingConfirmation, ...]:
+        """Returns the pending confirmations of the steps whose effect stays, in the order of their start."""
+        return tuple(
+            each
+            for entry in self.entries.values()
+            if entry.outcome is Outcome.DONE and not self.is_lost(entry.sections)
+            for each in entry.confirmations
+            if each.address not in self.compensated and each.address not in self.confirmed
+        )
 
     def plan(self, *, is_past_pivot: bool = False) -> tuple[PlanItem, ...]:
         """Returns the pending compensations, in the order of execution.

@@ -7,6 +7,7 @@ Pure: no I/O, no clock, no Temporal. Every change is a method, and an illegal ch
     not opened ──open──▶ forward ──start_pivot──▶ pivot ──pass_pivot──▶ past the pivot
                             ▲ │                     │                        │
                             │ │◀──withdraw_pivot────┘                        │ complete
+                            │ ├──begin_confirmation──▶ past the pivot        │
                             │ ├──complete──────────────────────────────────▶ ended
                             │ └──begin_compensation──▶ compensating ──end_compensation──▶ ended
 
@@ -203,6 +204,16 @@ class Lifecycle:
         """
         self._check_pivot()
         self.phase, self.pivot, self.is_pivot_in_doubt = Phase.PAST_PIVOT, None, False
+
+    def begin_confirmation(self) -> None:
+        """Records that the confirmations of the scope start: from here on, nothing is compensated.
+
+        Raises:
+            DefinitionError: The scope is not going forward, or the pivot is under way.
+        """
+        if self.phase not in (Phase.FORWARD, Phase.PAST_PIVOT):
+            raise DefinitionError(f"a saga that is {self.phase.value} cannot confirm its steps")
+        self.phase = Phase.PAST_PIVOT
 
     def request_compensation(self, cause: Exception) -> bool:
         """Requests the compensation of the scope; the first cause counts.

@@ -12,5 +12,7 @@ class Purpose(StrEnum):
     RETRIABLE = "retriable"
     """A step after the pivot."""
     COMPENSATION = "compensation"
+    CONFIRMATION = "confirmation"
+    """The start of the first confirmation is a pivot."""
     PROBE = "probe"
     AFTER_COMPENSATION = "after-compensation"

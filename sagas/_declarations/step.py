@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, cast, overload
 
-from .._core.activity_policy import ACTION_POLICY, COMPENSATION_POLICY, ActivityPolicy
-from .._core.compensation import CompensationSpec
+from .._core.activity_policy import ACTION_POLICY, COMPENSATION_POLICY
+from .._core.compensation import CompensationSpec, ConfirmationSpec
 from .._core.effect_class import EffectClass
 from .._errors import DefinitionError
 from .activity_function import ActivityFunction
@@ -17,6 +17,7 @@ from .names import check_name
 from .operation import Operation
 from .option_checks import check_names, refusal
 from .probe_result import ProbeResult
+from .step_signatures import answer_to_action, check_action, probe_spec
 
 I = TypeVar("I")  # noqa: E741 - the input of an action; the mirror of O
 O = TypeVar("O")  # noqa: E741 - the output
@@ -57,7 +58,33 @@ class Action(Generic[I, O]):
         Raises:
             DefinitionError: The compensation is not an activity, or has other parameters.
         """
-        return self._compensated_by(compensation, options, is_method=False)
+        return _step(self, compensation, options, is_method=False)
+
+    def confirmed_by(
+        self,
+        confirmation: Operation[I, object] | Callable[[I], object] | Callable[[I, O], object],
+        /,
+        *,
+        options: ActivityOptions = DEFAULT_OPTIONS,
+    ) -> "ConfirmableAction[I, O]":
+        """This action with a confirmation, for reservations (try, confirm, cancel).
+
+        The root saga runs the confirmations at the end of the block, in the order of the start of the steps.
+        The start of the first confirmation is a pivot: no cancel passes the start, and a confirmation is
+        repeated until done. A confirmation that is rejected for good makes the saga stuck.
+
+        Args:
+            confirmation: An operation or an activity with the same message and the same idempotency key as
+                the action. An activity with a second parameter also gets the result of the action.
+            options: Timeouts, retries, priority and task queue of the confirmation. The workflow repeats a
+                failed confirmation in rounds of `maximum_attempts`, until the confirmation is done.
+
+        Raises:
+            DefinitionError: The confirmation is not an activity, or has other parameters.
+        """
+        return ConfirmableAction(
+            action=self, confirmation=_confirmation(self, confirmation, options, is_method=False)
+        )
 
     def read_only(self) -> "Step[I, O]":
         """The step of this action, which has no effect.
@@ -74,27 +101,6 @@ class Action(Generic[I, O]):
         compensation. Before the pivot, `Saga.step` refuses the step before the action is sent.
         """
         return IrreversibleStep(name=self.name, call=self.call, data=self.data)
-
-    def _compensated_by(
-        self,
-        compensation: Operation[I, object] | Callable[..., object],
-        options: ActivityOptions,
-        *,
-        is_method: bool,
-    ) -> "Step[I, O]":
-        policy = policy_of(options, COMPENSATION_POLICY)
-        activity, takes_result = _compensation(compensation, is_of_method=is_method)
-        return Step(
-            name=self.name,
-            call=self.call,
-            data=self.data,
-            compensation=CompensationSpec(
-                activity=activity,
-                takes_result=takes_result,
-                task_queue=options.task_queue or self.call.task_queue,
-                policy=policy,
-            ),
-        )
 
 
 class _MethodAction(Action[I, O], Generic[S, I, O]):
@@ -114,7 +120,66 @@ class _MethodAction(Action[I, O], Generic[S, I, O]):
         options: ActivityOptions = DEFAULT_OPTIONS,
     ) -> "Step[I, O]":
         """The step of this action and its compensation; see `Action.compensated_by`."""
-        return self._compensated_by(compensation, options, is_method=True)
+        return _step(self, compensation, options, is_method=True)
+
+    def confirmed_by(
+        self,
+        confirmation: Operation[I, object]
+        | Callable[[I], object]
+        | Callable[[I, O], object]
+        | Callable[[S, I], object]
+        | Callable[[S, I, O], object],
+        /,
+        *,
+        options: ActivityOptions = DEFAULT_OPTIONS,
+    ) -> "_ConfirmableMethodAction[S, I, O]":
+        """This action with a confirmation; see `Action.confirmed_by`."""
+        return _ConfirmableMethodAction(
+            action=self, confirmation=_confirmation(self, confirmation, options, is_method=True)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmableAction(Generic[I, O]):
+    """An action with a confirmation, made by `action(...).confirmed_by(...)`; not yet a step.
+
+    A reservation that can be confirmed can also be cancelled: `compensated_by` makes the step.
+    """
+
+    action: Action[I, O]
+    confirmation: ConfirmationSpec
+
+    def compensated_by(
+        self,
+        compensation: Operation[I, object] | Callable[[I], object] | Callable[[I, O | None], object],
+        /,
+        *,
+        options: ActivityOptions = DEFAULT_OPTIONS,
+    ) -> "Step[I, O]":
+        """The step of the action, the confirmation and the compensation; see `Action.compensated_by`."""
+        step = _step(self.action, compensation, options, is_method=False)
+        return replace(step, confirmation=self.confirmation)
+
+
+class _ConfirmableMethodAction(ConfirmableAction[I, O], Generic[S, I, O]):
+    """A confirmable action whose activity is a method: a method of the same class may compensate."""
+
+    __slots__ = ()
+
+    def compensated_by(
+        self,
+        compensation: Operation[I, object]
+        | Callable[[I], object]
+        | Callable[[I, O | None], object]
+        | Callable[[S, I], object]
+        | Callable[[S, I, O | None], object],
+        /,
+        *,
+        options: ActivityOptions = DEFAULT_OPTIONS,
+    ) -> "Step[I, O]":
+        """The step of the action, the confirmation and the compensation; see `Action.compensated_by`."""
+        step = _step(self.action, compensation, options, is_method=True)
+        return replace(step, confirmation=self.confirmation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +191,7 @@ class Step(Generic[I, O_co]):
     data: DataAccess = NO_DATA_ACCESS
     compensation: CompensationSpec | None = None
     effect: EffectClass = EffectClass.COMPENSATABLE
+    confirmation: ConfirmationSpec | None = None
 
     @property
     def is_read_only(self) -> bool:
@@ -236,7 +302,7 @@ def action(  # noqa: PLR0913 - each option of an action is a parameter
     check_judgement(rejected_when)
     if not isinstance(data, DataAccess):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise refusal("data", "a DataAccess", data)
-    asked = None if probe is None else _probe(probe, policy, options.task_queue)
+    asked = None if probe is None else probe_spec(probe, policy, options.task_queue)
     is_method = False
     if isinstance(activity, Operation):
         operation = cast("Operation[Any, object]", activity)
@@ -250,7 +316,7 @@ def action(  # noqa: PLR0913 - each option of an action is a parameter
         )
     else:
         function = ActivityFunction.of(activity)
-        called, result, is_method = function.activity, function.result, _is_method(function)
+        called, result, is_method = function.activity, function.result, check_action(function)
     step = called.replace("_", "-").lower() if name is None else name
     check_name("step", step, "such as 'reserve-stock': give name=")
     spec = ActivitySpec(
@@ -268,45 +334,40 @@ def action(  # noqa: PLR0913 - each option of an action is a parameter
     return Action(name=step, call=spec, data=data)
 
 
-def _is_method(function: ActivityFunction) -> bool:
-    """Whether an action is a method; refuses every signature but one message."""
-    is_method = function.parameters == 2 and function.is_method
-    if function.parameters != 1 and not is_method:
-        raise DefinitionError(
-            f"an action takes one message; {function.activity!r} has {function.parameters} parameters"
-        )
-    return is_method
-
-
-def _probe(
-    probe: Operation[Any, Any] | Callable[..., object], policy: ActivityPolicy, task_queue: str | None
-) -> ActivitySpec:
-    if isinstance(probe, Operation):
-        operation = cast("Operation[Any, object]", probe)
-        name, result = operation.name, operation.result
-    else:
-        function = ActivityFunction.of(probe)
-        name, result = function.activity, function.result
-    # An annotation need not be a class.
-    if not (isinstance(cast("object", result), type) and issubclass(result, ProbeResult)):
-        raise DefinitionError(f"probe {name!r} must return a ProbeResult, not {result!r}")
-    return ActivitySpec(
-        activity=name, result=cast("type[object]", result), policy=policy, task_queue=task_queue
+def _step(
+    action: Action[I, O],
+    compensation: Operation[I, object] | Callable[..., object],
+    options: ActivityOptions,
+    *,
+    is_method: bool,
+) -> Step[I, O]:
+    policy = policy_of(options, COMPENSATION_POLICY)
+    activity, takes_result = answer_to_action(compensation, "compensation", is_of_method=is_method)
+    return Step(
+        name=action.name,
+        call=action.call,
+        data=action.data,
+        compensation=CompensationSpec(
+            activity=activity,
+            takes_result=takes_result,
+            task_queue=options.task_queue or action.call.task_queue,
+            policy=policy,
+        ),
     )
 
 
-def _compensation(
-    compensation: Operation[I, object] | Callable[..., object], *, is_of_method: bool
-) -> tuple[str, bool]:
-    """The activity type of a compensation, and whether the activity takes the result of the action."""
-    if isinstance(compensation, Operation):
-        return compensation.name, False
-    function = ActivityFunction.of(compensation)
-    # A static method looks like a method without `self`: the action decides.
-    has_instance = function.has_self or (is_of_method and function.is_method)
-    count = function.parameters - has_instance
-    if count not in (1, 2):
-        raise DefinitionError(
-            f"compensation {function.activity!r} takes the message of the action, and optionally the result"
-        )
-    return function.activity, count == 2
+def _confirmation(
+    action: Action[I, O],
+    confirmation: Operation[I, object] | Callable[..., object],
+    options: ActivityOptions,
+    *,
+    is_method: bool,
+) -> ConfirmationSpec:
+    policy = policy_of(options, COMPENSATION_POLICY)
+    activity, takes_result = answer_to_action(confirmation, "confirmation", is_of_method=is_method)
+    return ConfirmationSpec(
+        activity=activity,
+        takes_result=takes_result,
+        task_queue=options.task_queue or action.call.task_queue,
+        policy=policy,
+    )

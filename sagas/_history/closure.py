@@ -13,7 +13,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.exceptions import ApplicationError
 
-from .._core.compensation import PlanItem
+from .._core.compensation import PendingConfirmation, PlanItem
 from .._core.lifecycle import ManualResolution
 from .._wire.child_saga import ChildResult
 from .._wire.failures import SAGA_COMPENSATED, SAGA_SETTLED, reports_pending
@@ -59,6 +59,8 @@ class Closure:
 
     A child that failed or was cancelled has compensated before, and reports an empty tuple.
     """
+    confirmations: tuple[PendingConfirmation, ...] = ()
+    """The pending confirmations that the close of a completed child reports."""
 
     @property
     def is_completed(self) -> bool:
@@ -134,7 +136,12 @@ class ClosureReader:
             result = ChildResult[object].from_json_value(value)
         except ValidationError:
             return Closure(status=CloseStatus.COMPLETED, closed_at=at)
-        return Closure(status=CloseStatus.COMPLETED, closed_at=at, pending=result.compensations)
+        return Closure(
+            status=CloseStatus.COMPLETED,
+            closed_at=at,
+            pending=result.compensations,
+            confirmations=result.confirmations,
+        )
 
     def _failed(self, failure: Failure, at: datetime) -> Closure:
         error = self._payloads.error(failure)

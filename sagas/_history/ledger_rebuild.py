@@ -11,10 +11,12 @@ from .._core.compensation import (
     OnStuck,
     PendingCompensation,
     PlanItem,
+    confirmations_in_parent,
     flatten,
     plan_in_parent,
     waiting_behind,
 )
+from .._core.ids import CONFIRM
 from .._core.ledger import Ledger
 from .._core.lifecycle import Lifecycle, Phase
 from .._core.outcome import Outcome
@@ -166,6 +168,10 @@ def _view(record: SagaRecord) -> RunView:
         if pivot is Outcome.DONE and lifecycle.phase is Phase.FORWARD:
             lifecycle.start_pivot(address)
             lifecycle.pass_pivot()
+    if record.confirmations:
+        pivot = Outcome.DONE
+        lifecycle.begin_confirmation()
+        _apply_confirmations(ledger, record)
     has_compensated = _apply_compensations(ledger, lifecycle, record)
     return RunView(record, ledger, lifecycle, pivot, has_compensated, frozenset(superseded))
 
@@ -217,6 +223,14 @@ def _apply_compensations(ledger: Ledger, lifecycle: Lifecycle, record: SagaRecor
     return has_begun
 
 
+def _apply_confirmations(ledger: Ledger, record: SagaRecord) -> None:
+    resolved = manually_resolved(record)
+    done = {each.address for each in record.confirmations if each.is_done}
+    for each in ledger.confirmations():
+        if each.address in done or f"{CONFIRM}{each.address}" in resolved:
+            ledger.mark_confirmed(each.address)
+
+
 def _manual_outcome(record: SagaRecord, address: str) -> ActivityOutcome | None:
     """The outcome of a manually resolved pivot; None without a resolution."""
     for verb in reversed(record.verbs):
@@ -249,6 +263,8 @@ def _enter_step(
         is_read_only=first.header.is_read_only,
         sections=first.header.sections,
     )
+    if (confirmation := first.header.confirmation) is not None:
+        ledger.add_confirmation(address, confirmation.to_pending(address, message))
     result = outcome_of_attempts(activities)
     if purpose is Purpose.RETRIABLE and address in manually_resolved(record):
         result = ActivityOutcome(Outcome.DONE)
@@ -285,12 +301,17 @@ def _end_child(ledger: Ledger, child: ChildRecord) -> set[str]:
     elif not closure.is_completed:
         ledger.fail(child.address, Outcome.REJECTED)
     else:
-        ledger.complete_child(child.address, plan_in_parent(child.address, closure.pending, child.task_queue))
+        ledger.complete_child(
+            child.address,
+            plan_in_parent(child.address, closure.pending, child.task_queue),
+            confirmations_in_parent(child.address, closure.confirmations, child.task_queue),
+        )
     if child.record is None or not _was_reset(child.record):
         return set()
     superseded = plan_in_parent(child.address, rebuild_saga(child.record).superseded, child.task_queue)
     if superseded and closure is not None and closure.pending is not None:
-        ledger.complete_child(child.address, (*ledger.entries[child.address].compensations, *superseded))
+        entry = ledger.entries[child.address]
+        ledger.complete_child(child.address, (*entry.compensations, *superseded), entry.confirmations)
     return {pending.address for pending in flatten(superseded)}
 
 

@@ -11,7 +11,7 @@ from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._core.saga_outcome import PlannedCompensation, RemainingEffect
 from .._wire.operator_requests import SKIP
-from .ledger_rebuild import RecoveryDirection, outcome_of_independent, rebuild_saga
+from .ledger_rebuild import RebuiltSaga, RecoveryDirection, outcome_of_independent, rebuild_saga
 from .saga_record import SagaRecord, closure_of_child
 from .superseded_runs import with_superseded_runs
 
@@ -22,6 +22,20 @@ _ENDINGS = {
     Outcome.UNKNOWN: ", which was interrupted: rescue that saga",
 }
 """The ends of the reasons of independent sagas, by outcome."""
+
+
+class PlannedConfirmation(BaseModel):
+    """A confirmation that runs once the saga can no longer fail.
+
+    Args:
+        address: The address of the confirmed step.
+        activity: The type of the confirming activity.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str
+    activity: str
 
 
 class Preview(BaseModel):
@@ -38,6 +52,8 @@ class Preview(BaseModel):
         root_id: The root saga of a completed child; the root's preview has the child's compensations.
         unresolved_children: The children with unknown pending compensations. The compensations of an open
             child are known, and are part of `compensations`.
+        confirmations: The confirmations that run at the end of a saga without a failure, the first to run
+            first; without the confirmations of open children.
         superseded_compensations: The pending compensations of steps from superseded runs only. The saga does
             not know these steps; only a rescue of the closed saga compensates the steps.
     """
@@ -49,6 +65,7 @@ class Preview(BaseModel):
     compensations: tuple[PlannedCompensation, ...] = ()
     remaining_effects: tuple[RemainingEffect, ...] = ()
     unresolved_children: tuple[str, ...] = ()
+    confirmations: tuple[PlannedConfirmation, ...] = ()
     superseded_compensations: tuple[PlannedCompensation, ...] = ()
     has_completed: bool = False
     is_compensating: bool = False
@@ -71,7 +88,10 @@ class Preview(BaseModel):
             return f"the saga is a completed child: see the preview of its root {self.root_id!r}"
         if self.recovery_direction is RecoveryDirection.FORWARD:
             lost = "only lost alternatives are" if self.compensations else "nothing would be"
-            return f"{lost} compensated: the pivot is done or in doubt"
+            count = len(self.confirmations)
+            confirmations = "1 confirmation" if count == 1 else f"{count} confirmations"
+            to_run = f"; {confirmations} still to run" if count else ""
+            return f"{lost} compensated: the pivot is done or in doubt{to_run}"
         if not self.compensations:
             return "no compensation is pending"
         count = len(self.compensations)
@@ -99,11 +119,20 @@ def build_preview(record: SagaRecord) -> Preview:
         compensations=(*of_children, *_planned(own_plan)),
         remaining_effects=tuple(_remaining_effects(record, planned)),
         unresolved_children=() if is_forward else tuple(_unknown_children(rebuilt.ledger, open_children)),
+        confirmations=tuple(_confirmations(record, rebuilt)),
         superseded_compensations=tuple(_planned(rebuilt.superseded)) if superseded else (),
         has_completed=record.has_completed,
         is_compensating=rebuilt.lifecycle.has_compensated,
         root_id=record.root if record.is_handed_over and not is_forward else "",
     )
+
+
+def _confirmations(record: SagaRecord, rebuilt: RebuiltSaga) -> Iterator[PlannedConfirmation]:
+    """The confirmations of the saga; the root runs the confirmations of a completed child."""
+    if record.has_completed or record.is_handed_over or rebuilt.lifecycle.has_compensated:
+        return
+    for each in rebuilt.ledger.confirmations():
+        yield PlannedConfirmation(address=each.address, activity=each.activity)
 
 
 def _open_children(record: SagaRecord) -> dict[str, Preview]:

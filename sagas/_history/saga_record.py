@@ -296,6 +296,11 @@ class SagaRecord:
         return any(not each.header.unit for each in self.compensations)
 
     @property
+    def confirmations(self) -> list[ActivityRecord]:
+        """The scheduled confirmations, the first of which is a pivot."""
+        return [each for each in self.activities if each.header.purpose is Purpose.CONFIRMATION]
+
+    @property
     def compensations(self) -> list[ActivityRecord]:
         """The scheduled compensations."""
         return [each for each in self.activities if each.header.purpose is Purpose.COMPENSATION]

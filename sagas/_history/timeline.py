@@ -74,6 +74,13 @@ class CompensationLine(_Model):
     behind: str = ""
 
 
+class ConfirmationLine(CompensationLine):
+    """The confirmation of a step in a timeline; the fields as for a compensation.
+
+    The state is `pending` before the confirmations begin, `of-parent` in a child, and never `skipped`.
+    """
+
+
 class StepLine(_Model):
     """A step, pivot or child saga in a timeline.
 
@@ -96,6 +103,7 @@ class StepLine(_Model):
         manual_resolution: The manual resolution; the outcome is then the operator's decision.
         is_paused: Whether the activity is paused in Temporal.
         sections: The addresses of the sections around the step, the outermost first.
+        confirmations: The confirmation of the step, or the confirmations of a completed child.
     """
 
     address: str
@@ -114,6 +122,7 @@ class StepLine(_Model):
     manual_resolution: ManualResolution | None = None
     is_paused: bool = False
     sections: tuple[str, ...] = ()
+    confirmations: tuple[ConfirmationLine, ...] = ()
 
 
 class ForeignLine(_Model):

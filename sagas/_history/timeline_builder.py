@@ -1,14 +1,14 @@
 """Builds timelines from the records of sagas."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from operator import itemgetter
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.compensation import flatten
-from .._core.ids import in_parent
+from .._core.compensation import PendingCompensation, flatten
+from .._core.ids import CONFIRM, in_parent
 from .._core.lifecycle import ManualResolution
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
@@ -45,6 +45,7 @@ from .timeline import (
     CancelRequest,
     CompensationLine,
     CompensationState,
+    ConfirmationLine,
     ForeignLine,
     PendingWait,
     StepLine,
@@ -262,6 +263,7 @@ def _step_line(record: SagaRecord, rebuilt: RebuiltSaga, activities: list[Activi
         manual_resolution=resolution,
         is_paused=any(each.is_paused for each in activities),
         sections=tuple(section.address for section in first.header.sections),
+        confirmations=tuple(_confirmation_lines(record, rebuilt, first.address)),
     )
 
 
@@ -276,10 +278,15 @@ def _child_line(record: SagaRecord, rebuilt: RebuiltSaga, child: ChildRecord, pr
     closure: Closure | None = closure_of_child(child)
     outcome = rebuilt.ledger.entries[child.address].outcome
     compensations = tuple(_compensation_lines(record, rebuilt, child.address))
+    confirmations = tuple(_confirmation_lines(record, rebuilt, child.address))
     timeline = build_timeline(child.record) if child.record else None
     if timeline is not None and outcome is Outcome.DONE:
-        by_address = {each.address: each for each in compensations}
-        timeline = _with_compensations_of_parent(timeline, child.address, by_address)
+        timeline = _with_lines_of_parent(
+            timeline,
+            child.address,
+            {each.address: each for each in compensations},
+            {each.address: each for each in confirmations},
+        )
     return StepLine(
         address=child.address,
         purpose=Purpose.PIVOT.value if child.is_pivot else "child",
@@ -290,6 +297,7 @@ def _child_line(record: SagaRecord, rebuilt: RebuiltSaga, child: ChildRecord, pr
         code=closure.code if closure else "",
         reason=problem or (closure.reason if closure else ""),
         compensations=compensations,
+        confirmations=confirmations,
         child=timeline,
         superseded_run_id=child.superseded_run_id,
         manual_resolution=manual_resolutions_of(record).get(child.address) if child.is_pivot else None,
@@ -297,10 +305,13 @@ def _child_line(record: SagaRecord, rebuilt: RebuiltSaga, child: ChildRecord, pr
     )
 
 
-def _with_compensations_of_parent(
-    timeline: Timeline, child: str, compensations: dict[str, CompensationLine]
+def _with_lines_of_parent(
+    timeline: Timeline,
+    child: str,
+    compensations: Mapping[str, CompensationLine],
+    confirmations: Mapping[str, ConfirmationLine],
 ) -> Timeline:
-    """The timeline of a completed child with the progress of the compensations in the parent."""
+    """The timeline of a completed child with the compensations and confirmations that the parent runs."""
     steps = tuple(
         line.model_copy(
             update={
@@ -309,9 +320,17 @@ def _with_compensations_of_parent(
                     for each in line.compensations
                     if (address := in_parent(child, each.address)) in compensations
                 ),
+                "confirmations": tuple(
+                    confirmations[address]
+                    for each in line.confirmations
+                    if (address := in_parent(child, each.address)) in confirmations
+                ),
                 "child": line.child
-                and _with_compensations_of_parent(
-                    line.child, in_parent(child, line.address).replace(":", "/"), compensations
+                and _with_lines_of_parent(
+                    line.child,
+                    in_parent(child, line.address).replace(":", "/"),
+                    compensations,
+                    confirmations,
                 ),
             }
         )
@@ -339,19 +358,42 @@ def _compensation_lines(record: SagaRecord, rebuilt: RebuiltSaga, address: str) 
         ]
         if not activities and pending.address not in planned and pending.address not in resolutions:
             continue
-        last = activities[-1] if activities else None
-        state = _compensation_state(record, last, resolutions.get(pending.address))
-        behind = rebuilt.waiting.get(pending.address, "") if state is CompensationState.PENDING else ""
-        yield CompensationLine(
-            address=pending.address,
-            activity=pending.activity,
-            state=CompensationState.WAITING if behind else state,
-            behind=behind,
-            started_at=activities[0].scheduled_at if activities else None,
-            ended_at=last.ended_at if last and last.is_done else None,
-            attempts=sum(activity.attempts for activity in activities),
-            reason=_last_result(activities).reason if last and not last.is_done else "",
-        )
+        line = _line(record, pending, activities, resolutions.get(pending.address))
+        behind = rebuilt.waiting.get(pending.address, "") if line.state is CompensationState.PENDING else ""
+        waiting = {"state": CompensationState.WAITING, "behind": behind}
+        yield line.model_copy(update=waiting) if behind else line
+
+
+def _confirmation_lines(record: SagaRecord, rebuilt: RebuiltSaga, address: str) -> Iterator[ConfirmationLine]:
+    """The pending, scheduled and manually completed confirmations of a ledger entry."""
+    entry = rebuilt.ledger.entries.get(address)
+    if entry is None or not entry.confirmations:
+        return
+    planned = {each.address for each in rebuilt.ledger.confirmations()}
+    resolutions = manual_resolutions_of(record)
+    for pending in entry.confirmations:
+        activities = [each for each in record.confirmations if each.address == pending.address]
+        if activities or (pending.address in planned and not rebuilt.lifecycle.has_compensated):
+            line = _line(record, pending, activities, resolutions.get(f"{CONFIRM}{pending.address}"))
+            yield ConfirmationLine.model_validate(dict(line))
+
+
+def _line(
+    record: SagaRecord,
+    pending: PendingCompensation,
+    activities: list[ActivityRecord],
+    resolution: ManualResolution | None,
+) -> CompensationLine:
+    last = activities[-1] if activities else None
+    return CompensationLine(
+        address=pending.address,
+        activity=pending.activity,
+        state=_compensation_state(record, last, resolution),
+        started_at=activities[0].scheduled_at if activities else None,
+        ended_at=last.ended_at if last and last.is_done else None,
+        attempts=sum(activity.attempts for activity in activities),
+        reason=_last_result(activities).reason if last and not last.is_done else "",
+    )
 
 
 def _compensation_state(

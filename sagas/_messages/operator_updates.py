@@ -206,6 +206,11 @@ class OperatorUpdates:
         stuck = self._scope.lifecycle.stuck_steps.get(request.step)
         if stuck is None:
             return self._refusal_of_unstuck(request.step)
+        if stuck.purpose is Purpose.CONFIRMATION:
+            return (
+                f"{request.step!r} is a confirmation and cannot be skipped: confirm the step manually, then "
+                "complete the confirmation"
+            )
         if stuck.purpose is Purpose.RETRIABLE:
             return (
                 f"{request.step!r} comes after the pivot and cannot be skipped: execute the action manually, "
@@ -250,6 +255,6 @@ class OperatorUpdates:
 
 
 def _read_result(stuck: StuckStep, request: CompleteRequest) -> object:
-    if stuck.purpose is Purpose.COMPENSATION or stuck.result_type is None:
+    if stuck.purpose in (Purpose.COMPENSATION, Purpose.CONFIRMATION) or stuck.result_type is None:
         return None
     return TypeAdapter(stuck.result_type).validate_json(dumps(request.result))

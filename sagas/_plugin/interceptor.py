@@ -120,6 +120,7 @@ class _WorkflowInbound(WorkflowInboundInterceptor):
                 result=result,
                 compensations=context.pending_for_parent,
                 manual_resolutions=context.resolutions_for_parent,
+                confirmations=context.confirmations_for_parent,
             )
         if context.has_saga:
             refuse_oversized(output)

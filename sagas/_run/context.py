@@ -8,7 +8,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from .._core.compensation import PlanItem
+from .._core.compensation import PendingConfirmation, PlanItem
 from .._core.lifecycle import Lifecycle, ManualResolution, Phase
 from .._errors import DefinitionError
 from .._wire.child_saga import CHILD_MEMO, FOREIGN_WORK_MEMO
@@ -77,6 +77,13 @@ class RunContext:
         if self.scope is None or not self.lifecycle.has_completed:
             return ()
         return self.scope.ledger.plan(is_past_pivot=self.lifecycle.is_past_pivot)
+
+    @property
+    def confirmations_for_parent(self) -> tuple[PendingConfirmation, ...]:
+        """The confirmations of a completed child saga for the parent."""
+        if self.scope is None or not self.lifecycle.has_completed:
+            return ()
+        return self.scope.ledger.confirmations()
 
     @property
     def resolutions_for_parent(self) -> dict[str, ManualResolution]:

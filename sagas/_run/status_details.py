@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from .._core.compensation import OnStuck, flatten, waiting_behind
+from .._core.ids import CONFIRM
 from .._core.ledger import LedgerEntry
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
@@ -57,7 +58,13 @@ def _name(entry: LedgerEntry) -> str:
 def _action(scope: Scope, entry: LedgerEntry) -> str:
     stuck = scope.lifecycle.stuck_steps.get(entry.address)
     is_failing = stuck is not None and stuck.purpose is not Purpose.COMPENSATION
-    return f"{_OUTCOMES[entry.outcome]}, {FAILING}" if is_failing else _OUTCOMES[entry.outcome]
+    if is_failing:
+        return f"{_OUTCOMES[entry.outcome]}, {FAILING}"
+    addresses = [confirmation.address for confirmation in entry.confirmations]
+    if any(f"{CONFIRM}{address}" in scope.lifecycle.stuck_steps for address in addresses):
+        return f"{_OUTCOMES[entry.outcome]}, confirmation {FAILING}"
+    is_confirmed = addresses and scope.ledger.confirmed.issuperset(addresses)
+    return f"{_OUTCOMES[entry.outcome]}, confirmed" if is_confirmed else _OUTCOMES[entry.outcome]
 
 
 def _compensation(scope: Scope, entry: LedgerEntry, pending: Mapping[str, str]) -> str:

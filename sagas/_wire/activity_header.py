@@ -16,6 +16,7 @@ from .._core.compensation import (
     CompensationRules,
     CompensationScope,
     CompensationSpec,
+    ConfirmationSpec,
     OnStuck,
     SectionSpec,
 )
@@ -48,11 +49,12 @@ class ActivityHeader(StoredModel):
         on_stuck: Whether older compensations of the saga run while a newer one keeps failing.
         sections: The sections around the step, the outermost first.
         lost: For a pivot: the sections of the lost alternatives, which are compensated in any case.
+        confirmation: The confirmation of the step.
         unit: For a compensation while the saga goes forward: the address of the compensated section or step.
         is_judged: Whether the workflow judges the result: `REJECTED_MEMO` has the rejected steps.
     """
 
-    left_out = ("on_stuck",)
+    left_out = ("on_stuck", "confirmation")
 
     purpose: Purpose
     compensation: CompensationSpec | None = None
@@ -65,6 +67,7 @@ class ActivityHeader(StoredModel):
     unit: str = ""
     is_judged: bool = False
     effect: EffectClass | None = None
+    confirmation: ConfirmationSpec | None = None
 
     @property
     def is_read_only(self) -> bool:
@@ -97,6 +100,7 @@ def action_header(
             effect=effect_of(action),
             sections=sections,
             lost=lost,
+            confirmation=action.confirmation if isinstance(action, Step) else None,
         )
     )
 

@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import Field
 
-from .._core.compensation import OnStuck, PlanItem, SectionSpec
+from .._core.compensation import OnStuck, PendingConfirmation, PlanItem, SectionSpec
 from .._core.lifecycle import ManualResolution
 from .stored_model import StoredModel
 
@@ -26,11 +26,15 @@ class ChildResult(StoredModel, Generic[ResultT]):
         result: The result of the child's run method.
         compensations: The pending compensations, in the order of execution.
         manual_resolutions: The manual resolutions, by address.
+        confirmations: The pending confirmations, in the order of execution.
     """
+
+    left_out = ("confirmations",)
 
     result: ResultT
     compensations: tuple[PlanItem, ...] = ()
     manual_resolutions: dict[str, ManualResolution] = Field(default_factory=dict[str, ManualResolution])
+    confirmations: tuple[PendingConfirmation, ...] = ()
 
 
 class ChildMemo(StoredModel):

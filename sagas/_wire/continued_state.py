@@ -9,6 +9,7 @@ from .._core.compensation import (
     CompensationOrder,
     CompensationScope,
     OnStuck,
+    PendingConfirmation,
     PlanItem,
     SectionSpec,
     StepAfterCompensation,
@@ -38,14 +39,17 @@ class EntrySnapshot(BaseModel):
     is_best_effort: bool = False
     sections: tuple[SectionSpec, ...] = ()
     is_read_only: bool = False
+    confirmations: tuple[PendingConfirmation, ...] = ()
 
     @model_serializer(mode="wrap")
     def _leave_out_default(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Writes the class of read-only steps only."""
+        """Writes the class of read-only steps only, and the confirmations of steps with a confirmation."""
         fields: dict[str, object] = serialize(self)
-        if not self.is_read_only:
-            del fields["is_read_only"]
-        return fields
+        return {
+            name: value
+            for name, value in fields.items()
+            if name not in ("is_read_only", "confirmations") or value
+        }
 
 
 class LedgerSnapshot(BaseModel):
@@ -81,6 +85,7 @@ class LedgerSnapshot(BaseModel):
                     is_best_effort=entry.is_best_effort,
                     is_read_only=entry.is_read_only,
                     sections=entry.sections,
+                    confirmations=entry.confirmations,
                 )
                 for address, entry in ledger.entries.items()
             },
@@ -103,6 +108,7 @@ class LedgerSnapshot(BaseModel):
                     is_best_effort=each.is_best_effort,
                     is_read_only=each.is_read_only,
                     sections=each.sections,
+                    confirmations=each.confirmations,
                 )
                 for address, each in self.entries.items()
             },

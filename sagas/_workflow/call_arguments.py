@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from .._declarations.names import check_step_key
-from .._declarations.step import Action, IrreversibleStep, Step
+from .._declarations.step import Action, ConfirmableAction, IrreversibleStep, Step
 from .._errors import DefinitionError
 from .._messages.external_events import ExpectedEvent
 
@@ -21,8 +21,11 @@ def check_step(step: object) -> None:
     """Refuses an argument other than a step or an action.
 
     Raises:
-        DefinitionError: The argument is another object.
+        DefinitionError: The argument is another object, or an action without the compensation.
     """
+    if isinstance(step, ConfirmableAction):
+        name = step.action.name
+        raise DefinitionError(f"{name!r} has a confirmation: add the cancellation with `compensated_by(...)`")
     if not isinstance(step, (Step, Action)):
         raise DefinitionError(f"a step is made by `action(...)`, not {step!r}")
 

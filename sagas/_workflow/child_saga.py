@@ -17,7 +17,7 @@ from temporalio.exceptions import (
 from temporalio.workflow import _Definition as WorkflowDefinition  # pyright: ignore[reportPrivateUsage]
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.compensation import OnStuck, SectionSpec, plan_in_parent
+from .._core.compensation import OnStuck, SectionSpec, confirmations_in_parent, plan_in_parent
 from .._core.ids import child_id, in_parent
 from .._core.lifecycle import ManualResolution
 from .._errors import ChildOutcomeUnknownError, FailureKind, RejectedError, SagaError, WireFormatError
@@ -103,6 +103,7 @@ async def run_child(run: Callable[[Any, I], Awaitable[O]], message: I, child: Ch
     return ChildResult(
         result=closed.result,
         compensations=plan_in_parent(name, closed.compensations, child.task_queue),
+        confirmations=confirmations_in_parent(name, closed.confirmations, child.task_queue),
         manual_resolutions={
             in_parent(name, address): how for address, how in closed.manual_resolutions.items()
         },

@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 
 from .._core.activity_outcome import ActivityOutcome
-from .._core.compensation import PendingCompensation
+from .._core.compensation import PendingCompensation, PendingConfirmation
 from .._core.ids import keyed
 from .._core.lifecycle import Phase
 from .._core.outcome import Outcome
@@ -129,8 +129,10 @@ class ForwardExecution:
                 parent_on_stuck=ledger.on_stuck,
                 lost=self._lost(Purpose.PIVOT),
             )
+            confirmations: tuple[PendingConfirmation, ...] = ()
             try:
-                result = (await self._run_child(run, message, child)).result
+                closed = await self._run_child(run, message, child)
+                result, confirmations = closed.result, closed.confirmations
             except ChildOutcomeUnknownError as error:
                 # The child may have passed the child's own pivot: a person has to find out.
                 lifecycle.mark_pivot_in_doubt()
@@ -142,7 +144,7 @@ class ForwardExecution:
                 if outcome.outcome is not Outcome.DONE:
                     lifecycle.withdraw_pivot()
                 result = self._record(address, outcome)
-            ledger.complete_child(address, ())
+            ledger.complete_child(address, (), confirmations)
             lifecycle.pass_pivot()
         return result
 
@@ -164,7 +166,7 @@ class ForwardExecution:
         child = Child(name=address, task_queue=task_queue, parent_on_stuck=ledger.on_stuck, sections=sections)
         with self._under_way(address):
             closed = await self._run_child(run, message, child)
-        ledger.complete_child(address, closed.compensations)
+        ledger.complete_child(address, closed.compensations, closed.confirmations)
         check_forward(self._scope)
         return closed.result
 
@@ -260,6 +262,8 @@ class ForwardExecution:
             is_read_only=isinstance(step, Step) and step.is_read_only,
             sections=current_path(),
         )
+        if isinstance(step, Step) and step.confirmation is not None:
+            ledger.add_confirmation(address, step.confirmation.to_pending(address, message))
         call = ActivityCall(
             spec=step.call,
             arguments=[message],

@@ -18,6 +18,7 @@ from .._declarations.option_checks import check_duration, check_names, check_pos
 from .._declarations.step import Action, IrreversibleStep, Step
 from .._errors import DeadlineExceededError, DefinitionError, RejectedError, SagaError, wire_type_of
 from .._execution.activity_call import encode_arguments
+from .._execution.confirmation_loop import ConfirmationLoop
 from .._execution.retry_loop import RetryLoop
 from .._messages.approvals import ApprovalDecision, Approvals
 from .._messages.external_events import ExpectedEvent, ExternalEvents
@@ -118,7 +119,7 @@ class Saga:
         self._scope = restore_scope(context, continued)
         self._deadline = continued.deadline or (workflow.now() + timeout if timeout else None)
         self._unawaited = UnawaitedCalls()
-        retry_loop = RetryLoop(self._scope)
+        retry_loop = self._retry_loop = RetryLoop(self._scope)
         self._events = ExternalEvents(
             self._scope, dict(continued.unconsumed_events), dict(continued.expired_waits)
         )
@@ -602,6 +603,7 @@ class Saga:
             try:
                 await self._forward.end()
                 self._refuse_oversized_compensations()
+                await self._confirm()
             except (asyncio.CancelledError, SagaError) as failure:
                 error = failure
         if error is None:
@@ -710,6 +712,16 @@ class Saga:
             ),
         )
 
+    async def _confirm(self) -> None:
+        """Runs the confirmations of a root; a child hands the confirmations to the root."""
+        if self._context.is_child:
+            return
+        while self._scope.ledger.confirmations():
+            self._scope.lifecycle.begin_confirmation()
+            await run_uncancelled(ConfirmationLoop(self._scope, self._retry_loop).run())
+            # The handler of a message may have run a further step meanwhile.
+            await self._forward.end()
+
     def _complete(self) -> None:
         self._events.report_unconsumed()
         self._scope.lifecycle.complete()
@@ -739,7 +751,7 @@ class Saga:
         lifecycle, ledger = self._scope.lifecycle, self._scope.ledger
         if not self._context.is_child:
             return
-        plan = ledger.plan(is_past_pivot=lifecycle.is_past_pivot)
+        plan = (*ledger.plan(is_past_pivot=lifecycle.is_past_pivot), *ledger.confirmations())
         refusal = encode_arguments([plan], "the list of its pending compensations")
         if isinstance(refusal, ActivityOutcome):
             raise RejectedError(refusal.code, refusal.reason)

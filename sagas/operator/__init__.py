@@ -8,12 +8,13 @@ from .._core.status import Status
 from .._errors import NoWorkerError, SagaNotFoundError, VerbRefusedError, WireFormatError
 from .._history.closure import CloseStatus
 from .._history.ledger_rebuild import RecoveryDirection
-from .._history.preview import Preview
+from .._history.preview import PlannedConfirmation, Preview
 from .._history.saga_record import ForeignKind
 from .._history.timeline import (
     CancelRequest,
     CompensationLine,
     CompensationState,
+    ConfirmationLine,
     ForeignLine,
     PendingWait,
     StepLine,
@@ -65,6 +66,7 @@ __all__ = [
     "CompensationLine",
     "CompensationState",
     "CompleteRequest",
+    "ConfirmationLine",
     "EffectClass",
     "ForeignKind",
     "ForeignLine",
@@ -74,6 +76,7 @@ __all__ = [
     "Outcome",
     "PendingWait",
     "PlannedCompensation",
+    "PlannedConfirmation",
     "Preview",
     "RecoveryDirection",
     "RemainingEffect",

@@ -63,6 +63,12 @@ class _Flowchart:
             text = _label(compensation.activity, STATES[compensation.state], compensation.reason)
             yield f"  {other}[/{text}/]:::{STATE_CLASSES.get(compensation.state, 'open')}"
             yield f"  {node} -. compensated by .-> {other}"
+        for confirmation in line.confirmations if line.child is None else ():
+            if confirmation.state is not CompensationState.PENDING:
+                other = self._node()
+                text = _label(confirmation.activity, STATES[confirmation.state], confirmation.reason)
+                yield f"  {other}[{text}]:::{STATE_CLASSES.get(confirmation.state, 'open')}"
+                yield f"  {node} -. confirmed by .-> {other}"
         if line.child is not None:
             group = self._node()
             yield f"  subgraph {group}[{_label(line.child.id)}]"

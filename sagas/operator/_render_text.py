@@ -16,6 +16,7 @@ from .._history.timeline import (
     FOR_OPERATOR,
     UNTIL_UNPAUSED,
     CompensationLine,
+    ConfirmationLine,
     PendingWait,
     StepLine,
     TaskFailure,
@@ -23,7 +24,7 @@ from .._history.timeline import (
 )
 from .._wire.rescue import RESCUE_TYPE
 from ._saga_list import SagaSummary
-from ._words import OUTCOMES, RESOLUTIONS, STATES
+from ._words import CONFIRMATIONS, OUTCOMES, RESOLUTIONS, STATES
 
 WIDTH = 80
 """The default number of columns."""
@@ -53,6 +54,9 @@ def render_preview(preview: Preview, *, width: int = WIDTH) -> str:
         lines += ["", *_table(rows, width)]
     if any(each.branch for each in preview.compensations):
         lines += ["", "Branches run in parallel."]
+    if preview.confirmations:
+        lines += ["", "Confirmations, once the saga can no longer fail:"]
+        lines += _table([(each.address, each.activity) for each in preview.confirmations], width)
     lines += _remaining_effects(preview.remaining_effects)
     if preview.superseded_compensations:
         lines += ["", "From before a reset; only a rescue compensates these steps:"]
@@ -218,6 +222,15 @@ def _notes(line: StepLine) -> Iterator[str]:
     # The rows of a child's steps have the compensations of the child.
     for compensation in line.compensations if line.child is None else ():
         yield from _compensation_notes(compensation, is_only=len(line.compensations) == 1)
+    for confirmation in line.confirmations if line.child is None else ():
+        yield from _confirmation_notes(confirmation, is_of_child=confirmation.address != line.address)
+
+
+def _confirmation_notes(confirmation: ConfirmationLine, *, is_of_child: bool) -> Iterator[str]:
+    if confirmation.state in CONFIRMATIONS:
+        name = f"{confirmation.activity} of {confirmation.address}" if is_of_child else confirmation.activity
+        reason = f": {confirmation.reason}" if confirmation.reason else ""
+        yield f"{CONFIRMATIONS[confirmation.state].format(name)}{reason}"
 
 
 def _compensation_notes(compensation: CompensationLine, *, is_only: bool) -> Iterator[str]:

@@ -12,6 +12,13 @@ OUTCOMES = {
     Outcome.WITHDRAWN: "withdrawn",
 }
 RESOLUTIONS: dict[ManualResolution, str] = {"completed-manually": "completed", "skipped": "skipped"}
+CONFIRMATIONS = {
+    CompensationState.UNDER_WAY: "confirmation {} under way",
+    CompensationState.FAILING: "confirmation {} keeps failing",
+    CompensationState.DONE: "confirmed by {}",
+    CompensationState.COMPLETED_MANUALLY: "confirmed manually instead of by {}",
+}
+"""The words for a confirmation that has begun, with the place of the activity."""
 STATES = {
     CompensationState.PENDING: "pending",
     CompensationState.WAITING: "waiting",

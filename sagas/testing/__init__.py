@@ -19,7 +19,7 @@ from ._script.responses import (
     loses_reply,
     rejects,
 )
-from ._script.step_keys import compensation_of, probe_of
+from ._script.step_keys import compensation_of, confirmation_of, probe_of
 
 __all__ = [
     "EffectState",
@@ -40,6 +40,7 @@ __all__ = [
     "blocks",
     "cancels",
     "compensation_of",
+    "confirmation_of",
     "crashes_worker",
     "disapproves",
     "fails",

@@ -43,7 +43,7 @@ class SagaRun:
     @property
     def remaining_effects(self) -> list[str]:
         """The addresses of the effects that are there after the end of the saga."""
-        return [address for address, state in self.effects.items() if state is EffectState.APPLIED]
+        return [address for address, state in self.effects.items() if state.is_there]
 
     def assert_outcome(self, ending: type[EndingT], **values: object) -> EndingT:
         """Asserts the class and some fields of the outcome, and returns the outcome.
@@ -68,12 +68,13 @@ class SagaRun:
         return outcome
 
     def assert_trace(self, *lines: str) -> None:
-        """Asserts all steps and compensations, in the order in which the saga started them.
+        """Asserts all steps, compensations and confirmations, in the order in which the saga started them.
 
         `"reserve-stock"` is a step that is done, `"capture-payment rejected"` and `"capture-payment unknown"`
-        have another outcome, `"compensate reserve-stock"` is a compensation; `skipped`,
-        `completed-manually` and `failing` follow where a compensation is not done. Steps in parallel stand in
-        the order of their start. The steps of a child have the child's name: `"payment:capture-payment"`.
+        have another outcome, `"compensate reserve-stock"` is a compensation, `"confirm reserve-stock"` a
+        confirmation; `skipped`, `completed-manually` and `failing` follow where either is not done. Steps in
+        parallel stand in the order of their start. The steps of a child have the child's name:
+        `"payment:capture-payment"`.
 
         Raises:
             SagaTestError: The trace is different; the error shows the difference.

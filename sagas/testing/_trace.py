@@ -1,12 +1,15 @@
-"""The trace of a saga: a line per step and per compensation, in the order of the saga's decisions."""
+"""The trace of a saga: a line per step, compensation and confirmation, in the order of the decisions."""
 
 from collections.abc import Iterator
 
-from .._core.ids import in_parent
+from .._core.ids import CONFIRM, in_parent
 from .._core.outcome import Outcome
 from .._core.purpose import Purpose
 from .._history.ledger_rebuild import outcome_of_attempts
 from .._history.saga_record import ActivityRecord, ChildRecord, SagaRecord, manual_resolutions_of
+
+PREFIXES = {Purpose.COMPENSATION: "compensate ", Purpose.CONFIRMATION: "confirm "}
+"""The first words of the lines of the calls that follow the action of a step."""
 
 
 def trace_of(record: SagaRecord) -> list[str]:
@@ -14,7 +17,8 @@ def trace_of(record: SagaRecord) -> list[str]:
 
     - `reserve-stock`: done;
     - `reserve-stock rejected`, `reserve-stock unknown`: another outcome;
-    - `compensate reserve-stock`, `compensate reserve-stock skipped`, `compensate reserve-stock failing`.
+    - `compensate reserve-stock`, `compensate reserve-stock skipped`, `compensate reserve-stock failing`;
+    - `confirm reserve-stock` with the same endings, apart from `skipped`.
 
     The order is the order of the commands in the history, which is the same in every run, also for steps in
     parallel. Probes and further rounds of the same call have no lines.
@@ -26,23 +30,23 @@ def trace_of(record: SagaRecord) -> list[str]:
 
 
 def _lines(record: SagaRecord) -> Iterator[str]:
-    seen = set[tuple[str, bool]]()
+    seen = set[tuple[str, str]]()
     for item in record.in_order:
         if isinstance(item, ChildRecord):
             for line in _lines(item.record) if item.record else ():
                 yield _of_child(item.address, line)
             continue
-        is_compensation = item.header.purpose is Purpose.COMPENSATION
-        if item.header.purpose is Purpose.PROBE or (item.address, is_compensation) in seen:
+        prefix = PREFIXES.get(item.header.purpose, "")
+        if item.header.purpose is Purpose.PROBE or (item.address, prefix) in seen:
             continue
-        seen.add((item.address, is_compensation))
+        seen.add((item.address, prefix))
         calls = [each for each in record.activities if _is_same_call(each, item)]
-        yield _compensation_line(record, calls) if is_compensation else _step_line(record, calls)
+        yield _later_line(record, calls, prefix) if prefix else _step_line(record, calls)
 
 
 def _is_same_call(one: ActivityRecord, other: ActivityRecord) -> bool:
     purposes = {other.header.purpose}
-    if other.header.purpose is not Purpose.COMPENSATION:
+    if other.header.purpose not in PREFIXES:
         purposes.add(Purpose.PROBE)
     return one.address == other.address and one.header.purpose in purposes
 
@@ -56,15 +60,17 @@ def _step_line(record: SagaRecord, calls: list[ActivityRecord]) -> str:
     return address if outcome is Outcome.DONE else f"{address} {outcome.value}"
 
 
-def _compensation_line(record: SagaRecord, calls: list[ActivityRecord]) -> str:
-    line = f"compensate {calls[0].address}"
+def _later_line(record: SagaRecord, calls: list[ActivityRecord], prefix: str) -> str:
+    """The line of a compensation or confirmation."""
+    address = calls[0].address
     if any(each.is_done for each in calls):
-        return line
-    return f"{line} {manual_resolutions_of(record).get(calls[0].address, 'failing')}"
+        return f"{prefix}{address}"
+    target = f"{CONFIRM}{address}" if calls[0].header.purpose is Purpose.CONFIRMATION else address
+    return f"{prefix}{address} {manual_resolutions_of(record).get(target, 'failing')}"
 
 
 def _of_child(child: str, line: str) -> str:
     """A line of a child, with the address seen from the parent."""
-    prefix = "compensate " if line.startswith("compensate ") else ""
+    prefix = next((each for each in PREFIXES.values() if line.startswith(each)), "")
     address, _, words = line.removeprefix(prefix).partition(" ")
     return f"{prefix}{in_parent(child, address)}{' ' if words else ''}{words}"

@@ -16,6 +16,7 @@ from sagas import (
     ApprovalDecision,
     CompensationOrder,
     CompensationScope,
+    ConfirmableAction,
     DataAccess,
     ExpectedEvent,
     IrreversibleStep,
@@ -179,6 +180,11 @@ assert_type(bound_method, Step[Order, Reservation])
 of_a_method: Action[Order, Reservation] = action(Inventory.reserve)
 assert_type(bare, Step[Order, Reservation])
 assert_type(final, IrreversibleStep[Order, Reservation])
+confirmable = action(reserve).confirmed_by(release)
+assert_type(confirmable, ConfirmableAction[Order, Reservation])
+assert_type(confirmable.compensated_by(release), Step[Order, Reservation])
+of_method_to_confirm = action(Inventory.reserve).confirmed_by(Inventory.release)
+assert_type(of_method_to_confirm.compensated_by(Inventory.release), Step[Order, Reservation])
 assert_type(final_method, IrreversibleStep[Order, Reservation])
 
 

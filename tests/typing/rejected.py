@@ -105,6 +105,9 @@ class Till:
 
 
 action(RESERVE).compensated_by(REFUND)  # no
+action(reserve).confirmed_by(refund)  # no
+action(reserve).confirmed_by(release).read_only()  # no
+action(reserve).confirmed_by(release).compensated_by(refund)  # no
 action(RESERVE).compensated_by(refund)  # no
 action(reserve).compensated_by(REFUND)  # no
 action(reserve).compensated_by(refund)  # no

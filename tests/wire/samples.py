@@ -107,8 +107,10 @@ from sagas._core.activity_policy import ActivityPolicy
 from sagas._core.compensation import (
     CompensationRules,
     CompensationSpec,
+    ConfirmationSpec,
     ParallelCompensations,
     PendingCompensation,
+    PendingConfirmation,
     SectionSpec,
     StepAfterCompensation,
 )
@@ -179,11 +181,13 @@ from sagas.operator import (
     CompensationLine,
     CompensationState,
     CompleteRequest,
+    ConfirmationLine,
     ForeignKind,
     ForeignLine,
     OperatorRequest,
     PendingWait,
     PlannedCompensation,
+    PlannedConfirmation,
     Preview,
     RecoveryDirection,
     RemainingEffect,
@@ -351,6 +355,9 @@ RICH = PendingCompensation(
     task_queue="bank",
     policy=PATIENT,
 )
+CONFIRMATION = PendingConfirmation(
+    address="reserve-seat", activity="take-seat", arguments=("seat 7", "r-1"), takes_result=True
+)
 PARALLEL = ParallelCompensations(
     branches=((BARE, RICH), (ParallelCompensations(branches=((BARE,), (RICH,))),))
 )
@@ -458,6 +465,19 @@ def _memos() -> "dict[str, Sample[Any]]":
     }
 
 
+def _confirmations() -> dict[str, Sample[Any]]:
+    """Pending confirmations, alone and in the models around."""
+    return {
+        "confirmation": as_payload(CONFIRMATION),
+        "entry, to be confirmed": as_payload(
+            EntrySnapshot(address="reserve-seat", outcome=Outcome.DONE, confirmations=(CONFIRMATION,))
+        ),
+        "child result, to be confirmed": as_payload(
+            child_result_type(str)(result="r", confirmations=(CONFIRMATION,)), child_result_type(str)
+        ),
+    }
+
+
 def models() -> dict[str, Sample[Any]]:
     """Inputs, results, memos, signals and updates of workflows and activities."""
     closed: ChildResult[Any] = child_result_type(dict[str, int])(
@@ -487,6 +507,7 @@ def models() -> dict[str, Sample[Any]]:
         "continued state, default": as_payload(ContinuedState(ledger=LedgerSnapshot())),
         "continued state": as_payload(CONTINUED),
         **_memos(),
+        **_confirmations(),
         "child result": as_payload(closed, child_result_type(dict[str, int])),
         "child result, default": as_payload(bare, child_result_type(str)),
         "probe result, done": as_payload(finding, ProbeResult[str]),
@@ -552,6 +573,9 @@ def activity_headers() -> dict[str, Sample[Any]]:
     unit = ActivityHeader(purpose=Purpose.COMPENSATION, unit="maple")
     units = {
         "in a section": as_payload(inside),
+        "to be confirmed": as_payload(
+            ActivityHeader(purpose=Purpose.STEP, confirmation=ConfirmationSpec(activity="take-seat"))
+        ),
         "compensation of a section": as_payload(unit),
         "step, waiting": as_header(action_header(PLAIN_STEP, Purpose.STEP, waiting)),
     }
@@ -881,7 +905,7 @@ def ids() -> dict[str, object]:
     """Ids of activities, children and rescues, idempotency keys, and event groups."""
     (group,) = _groups_of("compensate.payment:take-money#2")
     return {
-        "prefixes": [_keys.COMPENSATE, _keys.PROBE, _keys.RESCUE],
+        "prefixes": [_keys.COMPENSATE, _keys.CONFIRM, _keys.PROBE, _keys.RESCUE],
         "key of a step": idempotency_key("order-7", "reserve-stock#2"),
         "key of a compensation": idempotency_key("order-7", f"{_keys.COMPENSATE}reserve-stock"),
         "key of a probe": idempotency_key("order-7", f"{_keys.PROBE}reserve-stock"),
@@ -1470,6 +1494,7 @@ def cli_json() -> dict[str, Sample[Any]]:
                 ),
                 unresolved_children=("trip",),
                 superseded_compensations=(PlannedCompensation(address="card", activity="give-back"),),
+                confirmations=(PlannedConfirmation(address="seat", activity="take-seat"),),
                 has_completed=True,
                 is_compensating=True,
                 root_id="order",
@@ -1543,6 +1568,7 @@ def _step_line() -> StepLine:
         child=Timeline(id="order-7/trip", status="running", recovery_direction=RecoveryDirection.BACKWARD),
         superseded_run_id="r-0",
         manual_resolution="skipped",
+        confirmations=(ConfirmationLine(address="seat", activity="take-seat", state=CompensationState.DONE),),
     )
 
 

@@ -70,7 +70,7 @@ class ParticipantCall:
 
     Args:
         address: The address of the step, seen from the root saga.
-        call: The action, the compensation or the probe.
+        call: The action, the compensation, the confirmation or the probe.
         key: The idempotency key.
         number: The number of the call with this key, from 1.
         message: The message, in the types of JSON.
@@ -197,11 +197,15 @@ class ScriptedParticipants:
         """Executes a call, and returns the answer.
 
         Raises:
-            RejectedError: The key of an action was voided or compensated.
+            RejectedError: The key of an action was voided or compensated, or the call contradicts an earlier
+                confirmation.
         """
         is_scripted = isinstance(response, Answers) and not response.is_sample
         if call.call == "compensation":
             self.book.compensate(call.key)
+            return self._answer(received, response) if is_scripted else None
+        if call.call == "confirmation":
+            self.book.confirm(call.key)
             return self._answer(received, response) if is_scripted else None
         if call.call == "probe":
             return self._answer(received, response) if is_scripted else self._probe(call.key)
@@ -234,7 +238,7 @@ class ScriptedParticipants:
     def _probe(self, key: str) -> ProbeResult[object]:
         """The outcome of the action; without an effect, the key is voided against a late action."""
         effect = self.book.get(key)
-        if effect is not None and effect.state is EffectState.APPLIED:
+        if effect is not None and effect.state.is_there:
             return ProbeResult[object](outcome="done", result=effect.result)
         self.book.void(key)
         return ProbeResult[object](outcome="rejected", code="not_found", reason="the action has no effect")

@@ -1,13 +1,13 @@
-"""Keys of scripts: the action, the compensation or the probe of a step."""
+"""Keys of scripts: the action, the compensation, the confirmation or the probe of a step."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from ..._core.ids import COMPENSATE, PROBE
+from ..._core.ids import COMPENSATE, CONFIRM, PROBE
 from ..._declarations.step import Action, Step
 from ..._errors import DefinitionError
 
-Call: TypeAlias = Literal["action", "compensation", "probe"]
+Call: TypeAlias = Literal["action", "compensation", "confirmation", "probe"]
 """The part of a step that calls a participant."""
 
 StepName: TypeAlias = Step[Any, Any] | Action[Any, Any] | str
@@ -16,11 +16,11 @@ StepName: TypeAlias = Step[Any, Any] | Action[Any, Any] | str
 
 @dataclass(frozen=True, slots=True)
 class StepKey:
-    """A call of a step; made by `compensation_of` and `probe_of`.
+    """A call of a step; made by `compensation_of`, `confirmation_of` and `probe_of`.
 
     Args:
         step: The name or the address of the step.
-        call: The action, the compensation or the probe.
+        call: The action, the compensation, the confirmation or the probe.
     """
 
     step: str
@@ -39,6 +39,11 @@ def compensation_of(step: StepName) -> StepKey:
     return StepKey(_name_of(step), "compensation")
 
 
+def confirmation_of(step: StepName) -> StepKey:
+    """The confirmation of a step."""
+    return StepKey(_name_of(step), "confirmation")
+
+
 def probe_of(step: StepName) -> StepKey:
     """The probe of a step."""
     return StepKey(_name_of(step), "probe")
@@ -48,7 +53,8 @@ def key_of(key: ScriptKey) -> StepKey:
     """The key of a script, where a step stands for the action of the step.
 
     Raises:
-        DefinitionError: The key is not a step, a name, or the compensation or the probe of a step.
+        DefinitionError: The key is not a step, a name, or the compensation, the confirmation or the probe
+            of a step.
     """
     return key if isinstance(key, StepKey) else StepKey(_name_of(key))
 
@@ -61,6 +67,8 @@ def call_of(activity_id: str) -> Call:
     """
     if activity_id.startswith(COMPENSATE):
         return "compensation"
+    if activity_id.startswith(CONFIRM):
+        return "confirmation"
     return "probe" if activity_id.startswith(PROBE) else "action"
 
 

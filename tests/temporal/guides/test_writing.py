@@ -565,3 +565,38 @@ async def histories(folder: Path, server: str, *arguments: str) -> tuple[int, st
     async with asyncio.timeout(PATIENCE):
         output, _ = await process.communicate()
     return process.returncode or 0, output.decode()
+
+
+@pytest.mark.parametrize("is_approved", [True, False])
+async def test_a_trip_is_confirmed_or_cancelled_after_the_decision(
+    guide: Guide, client: Client, *, is_approved: bool
+) -> None:
+    """The section on confirmations: the person decides."""
+    trip, calls = guide["loan_trip"], list[str]()
+
+    @activity.defn
+    async def take_seat(trip: Any, seat: Any) -> None:
+        calls.append("take")
+
+    @activity.defn
+    async def free_seat(trip: Any) -> None:
+        calls.append("free")
+
+    task_queue = f"trip-{uuid4().hex[:8]}"
+    activities: list[Callable[..., Any]] = [trip.hold_seat, take_seat, free_seat]
+    async with Worker(client, task_queue=task_queue, workflows=[trip.TripSaga], activities=activities):
+        saga = await start_saga(
+            client, trip.TripSaga.run, trip.Trip(id="1"), id=task_queue, task_queue=task_queue
+        )
+        decision = ApproveRequest(
+            by="mia", because="x", approval="trip", roles=("customer",), is_approved=is_approved
+        )
+        await WorkerHarness(client, 0).wait_for_event(saga, EventType.EVENT_TYPE_TIMER_STARTED)
+        await saga.execute_update(APPROVE, decision)
+        if is_approved:
+            assert await saga.result() == "7a"
+        else:
+            with pytest.raises(WorkflowFailureError):
+                await saga.result()
+
+    assert calls == (["take"] if is_approved else ["free"])

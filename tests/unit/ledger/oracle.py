@@ -5,6 +5,8 @@
 - P5: the step that started last is compensated first, unless the saga compensates in parallel; the
   compensations of a child keep the order of the child, and a section is one unit (`expected_plan`).
 - P6: a saga past the pivot compensates only the steps of lost alternatives (`expected_plan`).
+- P6: exactly the steps whose effect stays are confirmed, in the order of their start
+  (`expected_confirmations`).
 - P8: a child with an unknown outcome may have pending compensations (`unresolved_children`).
 """
 
@@ -67,12 +69,14 @@ class SagaState:
         is_past_pivot: Whether the pivot is done.
         is_compensating: Whether the saga has started compensating.
         compensated: The effects whose compensation is done.
+        confirmed: The effects whose confirmation is done.
     """
 
     steps: tuple[ExpectedStep, ...] = ()
     is_past_pivot: bool = False
     is_compensating: bool = False
     compensated: frozenset[str] = frozenset()
+    confirmed: frozenset[str] = frozenset()
 
 
 def expected_effects(step: ExpectedStep, scope: CompensationScope) -> PlanShape:
@@ -126,6 +130,21 @@ def expected_arguments(saga: SagaState) -> dict[str, tuple[object, ...]]:
         for step in saga.steps
         if step.kind is StepKind.STEP
     }
+
+
+def expected_confirmations(saga: SagaState) -> list[tuple[str, tuple[object, ...]]]:
+    """P6: the pending confirmations with their arguments; only a step needs the result."""
+    found: list[tuple[str, tuple[object, ...]]] = []
+    for step in saga.steps:
+        if step.outcome is not Outcome.DONE or step.is_lost or step.is_forgotten:
+            continue
+        if step.kind is StepKind.STEP:
+            found.append((step.address, ("message", result_of(step.address))))
+        elif step.kind is StepKind.BEST_EFFORT:
+            found.append((step.address, ("message",)))
+        elif step.kind is StepKind.CHILD:
+            found += [(effect, ("message",)) for effect in precedence(step.pending)[0]]
+    return [each for each in found if each[0] not in saga.compensated | saga.confirmed]
 
 
 def result_of(address: str) -> str:

@@ -13,6 +13,7 @@ from sagas import CompensationOrder, CompensationScope
 from sagas._core.compensation import (
     ParallelCompensations,
     PendingCompensation,
+    PendingConfirmation,
     PlanItem,
     SectionSpec,
     flatten,
@@ -63,6 +64,8 @@ class CheckedState:
                 is_read_only=kind is StepKind.READ_ONLY,
                 sections=tuple(SectionSpec(address=section, order=order) for section, order in path),
             )
+            if (compensation := _compensation(address, kind)) is not None:
+                ledger.add_confirmation(address, _confirmation(compensation))
         saga = replace(self.saga, steps=(*self.saga.steps, ExpectedStep(address, kind, path=path)))
         return CheckedState(saga, ledgers, (*self.names, name))
 
@@ -77,7 +80,8 @@ class CheckedState:
             if outcome is not DONE:
                 ledger.fail(address, outcome)
             elif kind is StepKind.CHILD:
-                ledger.complete_child(address, _plan_items(pending))
+                plan = _plan_items(pending)
+                ledger.complete_child(address, plan, tuple(map(_confirmation, flatten(plan))))
             else:
                 ledger.complete(address, oracle.result_of(address))
         ended = replace(steps[place], outcome=outcome, pending=pending)
@@ -96,6 +100,15 @@ class CheckedState:
             ledger.mark_compensated(address)
         return replace(
             self, saga=replace(self.saga, compensated=self.saga.compensated.union(addresses)), ledgers=ledgers
+        )
+
+    def mark_confirmed(self, addresses: Sequence[str]) -> "CheckedState":
+        """Marks confirmations as done."""
+        ledgers = self._copied_ledgers()
+        for ledger, address in product(ledgers, addresses):
+            ledger.mark_confirmed(address)
+        return replace(
+            self, saga=replace(self.saga, confirmed=self.saga.confirmed.union(addresses)), ledgers=ledgers
         )
 
     def forget(self, address: str) -> "CheckedState":
@@ -137,6 +150,7 @@ class CheckedState:
                 set(one.compensated),
                 dict(one.address_counts),
                 set(one.lost),
+                confirmed=set(one.confirmed),
             )
             for one in self.ledgers
         )
@@ -168,6 +182,7 @@ def check(state: CheckedState) -> int:
             [one.arguments for one in pending],
             ledger.unresolved_children(),
             () if saga.is_past_pivot else ledger.steps_in_doubt(),
+            [(one.address, one.arguments) for one in ledger.confirmations()],
         )
         expected = (
             (names, pairs),
@@ -175,6 +190,7 @@ def check(state: CheckedState) -> int:
             [arguments.get(name, ("message",)) for name in names],
             oracle.unresolved_children(saga),
             () if saga.is_past_pivot else oracle.steps_in_doubt(saga, scope),
+            oracle.expected_confirmations(saga),
         )
         if found != expected or tuple(flatten(plan)) != pending:
             raise BrokenPromiseError(f"{scope}, {order}: {found} instead of {expected} in {saga}")
@@ -287,6 +303,14 @@ def partly_compensated(state: CheckedState) -> Iterator[CheckedState]:
             yield state.mark_compensated(done)
 
 
+def partly_confirmed(state: CheckedState) -> Iterator[CheckedState]:
+    """Enumerates the states with any subset of the confirmations done."""
+    every = [address for address, _ in oracle.expected_confirmations(state.saga)]
+    for count in range(len(every) + 1):
+        for done in combinations(every, count):
+            yield state.mark_confirmed(done)
+
+
 def plan_shapes(effects: tuple[str, ...]) -> list[PlanShape]:
     """All plans for effects in this order: sequential and parallel, in every nesting."""
     if len(effects) < 2:
@@ -317,6 +341,11 @@ def _compensation(address: str, kind: StepKind) -> PendingCompensation | None:
         arguments=("message", None) if takes_result else ("message",),
         takes_result=takes_result,
     )
+
+
+def _confirmation(compensation: PendingCompensation) -> PendingConfirmation:
+    fields = {**dict(compensation), "activity": "confirm"}
+    return PendingConfirmation.model_validate(fields)
 
 
 def _plan_items(shape: PlanShape) -> tuple[PlanItem, ...]:

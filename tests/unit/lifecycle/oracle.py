@@ -24,6 +24,7 @@ CALLS: tuple[Call, ...] = (
             "mark_pivot_in_doubt",
             "withdraw_pivot",
             "pass_pivot",
+            "begin_confirmation",
             "request_compensation",
             "begin_compensation",
             "end_stuck_compensation",
@@ -51,6 +52,7 @@ ALLOWED = {
     "mark_pivot_in_doubt": (Phase.PIVOT,),
     "withdraw_pivot": (Phase.PIVOT,),
     "pass_pivot": (Phase.PIVOT,),
+    "begin_confirmation": (Phase.FORWARD, Phase.PAST_PIVOT),
     "request_compensation": tuple(Phase),
     "begin_compensation": (Phase.FORWARD, Phase.COMPENSATING),
     "end_stuck_compensation": (Phase.COMPENSATING,),
@@ -70,6 +72,7 @@ NEXT_PHASE = {
     "start_pivot": Phase.PIVOT,
     "withdraw_pivot": Phase.FORWARD,
     "pass_pivot": Phase.PAST_PIVOT,
+    "begin_confirmation": Phase.PAST_PIVOT,
     "begin_compensation": Phase.COMPENSATING,
     "end_compensation": Phase.ENDED,
     "complete": Phase.ENDED,
@@ -125,7 +128,8 @@ class Trace:
     @property
     def is_past_pivot(self) -> bool:
         """P6: whether nothing is compensated any more."""
-        return not self.is_aborted and (self.starts_past_pivot or "pass_pivot" in self.names)
+        passed = {"pass_pivot", "begin_confirmation"}
+        return not self.is_aborted and (self.starts_past_pivot or not passed.isdisjoint(self.names))
 
     @property
     def has_compensated(self) -> bool:

@@ -14,7 +14,7 @@ def test_every_call_in_every_state_does_what_the_promises_say() -> None:
     seen = walk()
 
     assert seen.states > 1_000
-    assert seen.calls == seen.states * 23
+    assert seen.calls == seen.states * 24
 
 
 def test_compensation_keeps_the_first_cause() -> None:

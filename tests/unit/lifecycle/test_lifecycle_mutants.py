@@ -127,8 +127,22 @@ FAULTS = [
     ),
     Fault(
         "a saga completes while its pivot is under way",
-        "if self.phase not in (Phase.FORWARD, Phase.PAST_PIVOT):",
-        "if self.phase not in (Phase.FORWARD, Phase.PIVOT, Phase.PAST_PIVOT):",
+        "if self.phase not in (Phase.FORWARD, Phase.PAST_PIVOT):\n"
+        '            raise DefinitionError(f"a saga that is {self.phase.value} cannot complete")',
+        "if self.phase not in (Phase.FORWARD, Phase.PIVOT, Phase.PAST_PIVOT):\n"
+        '            raise DefinitionError("")',
+    ),
+    Fault(
+        "a compensating saga confirms steps",
+        "if self.phase not in (Phase.FORWARD, Phase.PAST_PIVOT):\n"
+        '            raise DefinitionError(f"a saga that is {self.phase.value} cannot confirm its steps")',
+        "if self.phase not in (Phase.FORWARD, Phase.PAST_PIVOT, Phase.COMPENSATING):\n"
+        '            raise DefinitionError("")',
+    ),
+    Fault(
+        "a confirmed step can be compensated",
+        "        self.phase = Phase.PAST_PIVOT\n\n    def request_compensation",
+        "        pass\n\n    def request_compensation",
     ),
     Fault(
         "a compensating saga can be held",
@@ -220,5 +234,5 @@ def test_a_planted_fault_is_caught(fault: Fault) -> None:
 
 def test_faults_are_different() -> None:
     """Each fault is another change, with another meaning."""
-    assert len({(fault.text, fault.instead) for fault in FAULTS}) == len(FAULTS) == 38
+    assert len({(fault.text, fault.instead) for fault in FAULTS}) == len(FAULTS) == 40
     assert len({fault.meaning for fault in FAULTS}) == len(FAULTS)

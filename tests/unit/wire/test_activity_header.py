@@ -132,6 +132,7 @@ def test_header_has_no_business_data(what: Step[str, int]) -> None:
         "format",
         "purpose",
         "compensation",
+        "confirmation",
         "rejections",
         "scope",
         "order",

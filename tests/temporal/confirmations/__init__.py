@@ -1,0 +1,1 @@
+"""Confirmations of reservations: try, confirm, cancel."""
