@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "examples.demo": PUBLIC | {"examples.service_kit", "examples.stack"},
     "examples.payment": PUBLIC | EXAMPLE_KITS,
     "examples.order": PUBLIC | EXAMPLE_KITS | {"examples.payment"},
+    "examples.patterns": PUBLIC,
     "examples.compare": PUBLIC | EXAMPLE_KITS | {"examples.payment", "examples.order"},
     "examples": set[str](),
     "benchmarks": PUBLIC | {"examples"},

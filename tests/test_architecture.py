@@ -79,6 +79,11 @@ PLANTED = [
         "import examples.stack",
         "examples.service_kit may not import examples.stack",
     ),
+    (
+        "examples/patterns/x.py",
+        "from examples.order import saga",
+        "examples.patterns may not import examples.order.saga",
+    ),
     ("examples/x.py", "from examples.payment import saga", "examples may not import examples.payment.saga"),
     ("examples/order/services/x.py", "import examples.stack.stack", "may not import examples.stack.stack"),
     (

@@ -281,6 +281,16 @@ class SagaRecord:
         return [each for each in self.scheduled if isinstance(each, ChildRecord)]
 
     @property
+    def in_order(self) -> list[Scheduled]:
+        """Activities, children and independent sagas in the order of the start."""
+        if not self.independent_sagas:
+            return self.scheduled
+        return sorted(
+            [*self.scheduled, *self.independent_sagas],
+            key=lambda each: each.initiated_at if isinstance(each, ChildRecord) else each.scheduled_at,
+        )
+
+    @property
     def has_begun_compensation(self) -> bool:
         """Whether the saga has scheduled a compensation, apart from those of sections and single steps."""
         return any(not each.header.unit for each in self.compensations)

@@ -32,7 +32,6 @@ from .saga_record import (
     ActivityRecord,
     ChildRecord,
     SagaRecord,
-    Scheduled,
     closure_of_child,
     manual_resolutions_of,
 )
@@ -202,7 +201,7 @@ def _status_of(record: SagaRecord, rebuilt: RebuiltSaga) -> str:
 def _steps(record: SagaRecord, rebuilt: RebuiltSaga) -> Iterator[StepLine]:
     seen = set[str]()
     unresolved = unresolved_children(record)
-    for item in _in_order(record):
+    for item in record.in_order:
         if isinstance(item, ChildRecord) and item.is_independent:
             yield _independent_line(item)
         elif isinstance(item, ChildRecord):
@@ -219,16 +218,6 @@ def _steps(record: SagaRecord, rebuilt: RebuiltSaga) -> Iterator[StepLine]:
                 if each.address == item.address and each.header.purpose in purposes
             ]
             yield _step_line(record, rebuilt, same_step)
-
-
-def _in_order(record: SagaRecord) -> list[Scheduled]:
-    """Activities, children and independent sagas in the order of the start."""
-    if not record.independent_sagas:
-        return record.scheduled
-    return sorted(
-        [*record.scheduled, *record.independent_sagas],
-        key=lambda each: each.initiated_at if isinstance(each, ChildRecord) else each.scheduled_at,
-    )
 
 
 def _independent_line(saga: ChildRecord) -> StepLine:

@@ -143,7 +143,7 @@ class OpenSaga:
         await self._world.wait_for_wait(name)
 
     async def until_called(self, step: ScriptKey) -> None:
-        """Waits until a participant has received a call of a step with a script.
+        """Waits until a participant has received a call of a step.
 
         Raises:
             SagaTestError: The workflow code fails, or the timeout passes.

@@ -10,7 +10,7 @@ from .._history.saga_record import ActivityRecord, ChildRecord, SagaRecord, manu
 
 
 def trace_of(record: SagaRecord) -> list[str]:
-    """The lines of a saga; the lines of a child stand where the saga started the child.
+    """The lines of a saga; the lines of a child or independent saga stand where the saga started it.
 
     - `reserve-stock`: done;
     - `reserve-stock rejected`, `reserve-stock unknown`: another outcome;
@@ -27,7 +27,7 @@ def trace_of(record: SagaRecord) -> list[str]:
 
 def _lines(record: SagaRecord) -> Iterator[str]:
     seen = set[tuple[str, bool]]()
-    for item in record.scheduled:
+    for item in record.in_order:
         if isinstance(item, ChildRecord):
             for line in _lines(item.record) if item.record else ():
                 yield _of_child(item.address, line)

@@ -27,6 +27,7 @@ class Declarations:
     ) -> None:
         self.workflows: list[type] = []
         self.result_types: dict[str, object] = {}
+        self.read_only_activities = set[str]()
         for workflow in (WorkflowDefinition.must_from_run_fn(run).cls, *workflows):
             self._add_workflow(workflow)
         for step in steps:
@@ -42,6 +43,8 @@ class Declarations:
     def _add(self, value: object) -> None:
         if isinstance(value, Step | Action):
             self.result_types[value.call.activity] = value.call.result
+            if isinstance(value, Step) and value.is_read_only:
+                self.read_only_activities.add(value.call.activity)
         elif isinstance(value, Operation):
             operation = cast("Operation[Any, object]", value)
             self.result_types[operation.name] = operation.result

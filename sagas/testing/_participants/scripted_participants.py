@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,8 @@ from .._errors import SagaTestError
 from .._script.inputs import DuringCall, Input
 from .._script.plan import SagaPlan
 from .._script.responses import SAMPLE, Answers, Blocks, Fails, NeverAnswers, Rejects, Response
-from .._script.step_keys import Call, StepKey, address_in_root, call_of
+from .._script.step_keys import Call, StepKey, address_in_root, call_of, names_of
+from .declarations import Declarations
 from .effect_book import EffectBook, EffectState
 from .samples import NoSampleError, sample_of
 
@@ -87,21 +88,20 @@ class ScriptedParticipants:
 
     Args:
         plan: The scripts and the inputs.
-        result_types: The declared result types, by activity type.
+        declared: The declarations that the saga can name.
         surroundings: The world of the participants.
     """
 
-    def __init__(
-        self, plan: SagaPlan, result_types: Mapping[str, object], surroundings: Surroundings
-    ) -> None:
+    def __init__(self, plan: SagaPlan, declared: Declarations, surroundings: Surroundings) -> None:
         self.calls: list[ParticipantCall] = []
         self.book = EffectBook()
-        self._plan, self._result_types, self._surroundings = plan, result_types, surroundings
+        self._plan, self._declared, self._surroundings = plan, declared, surroundings
         self._numbers: Counter[tuple[str, Call]] = Counter()
         self._late: list[Callable[[], object]] = []
         self._called: defaultdict[StepKey, asyncio.Event] = defaultdict(asyncio.Event)
         self._released: defaultdict[StepKey, asyncio.Event] = defaultdict(asyncio.Event)
         self._used = set[StepKey]()
+        self._keys_without_effect = set[str]()
         self._delivered = list[Input]()
 
     @property
@@ -112,17 +112,17 @@ class ScriptedParticipants:
 
     @property
     def effects(self) -> dict[str, EffectState]:
-        """The states of all effects, by the address of the step."""
-        root = self._plan.options.saga_id
-        return {address_in_root(root, key): effect.state for key, effect in self.book}
+        """The states of all effects, by the address of the step; a read-only step has no effect."""
+        root, without = self._plan.saga_id, self._keys_without_effect
+        return {address_in_root(root, key): effect.state for key, effect in self.book if key not in without}
 
     def mark_delivered(self, each: Input) -> None:
         """Records the delivery of an input."""
         self._delivered.append(each)
 
     async def wait_called(self, key: StepKey) -> None:
-        """Waits until a participant has received a call with a script."""
-        await self._called[self._scripted(key)].wait()
+        """Waits until a participant has received a call; any name of the step stands for the step."""
+        await self._called[key].wait()
 
     def release(self, key: StepKey) -> None:
         """Lets the blocked calls of a step go on."""
@@ -149,7 +149,8 @@ class ScriptedParticipants:
         response = self._plan.response(key, call.number)
         if (scripted := self._plan.script_of(key)) is not None:
             self._used.add(scripted)
-            self._called[scripted].set()
+        for name in names_of(call.address):
+            self._called[StepKey(name, call.call)].set()
         await self._deliver(key, call.number, has_effect=False)
         if isinstance(response, Blocks):
             assert scripted is not None
@@ -160,7 +161,9 @@ class ScriptedParticipants:
         key = idempotency_key(received.workflow_id, received.activity_id)
         kind = call_of(received.activity_id)
         self._numbers[key, kind] += 1
-        address = address_in_root(self._plan.options.saga_id, key)
+        if received.activity in self._declared.read_only_activities:
+            self._keys_without_effect.add(key)
+        address = address_in_root(self._plan.saga_id, key)
         call = ParticipantCall(address, kind, key, self._numbers[key, kind], received.message())
         self.calls.append(call)
         return call
@@ -216,10 +219,10 @@ class ScriptedParticipants:
                 return value
 
     def _sample(self, activity: str) -> object:
-        if activity not in self._result_types:
+        if activity not in self._declared.result_types:
             raise self._fail(f"the kit does not find the declaration of activity {activity!r}")
         try:
-            return sample_of(self._result_types[activity])
+            return sample_of(self._declared.result_types[activity])
         except NoSampleError as error:
             raise self._fail(f"the kit cannot answer activity {activity!r}: {error}") from error
 

@@ -17,7 +17,7 @@ class RunOptions:
     """Options of a saga in a test.
 
     Args:
-        saga_id: The id of the saga; by default a new id.
+        saga_id: The id of the saga; by default a new id for each run.
         workflows: Workflow classes of children, where the saga's module does not name the classes.
         activities: Real activities; they take the place of the scripted participants with the same name.
         timeout: The longest real time of every wait in a test.
@@ -28,7 +28,7 @@ class RunOptions:
             task replays the saga from the start.
     """
 
-    saga_id: str = field(default_factory=lambda: f"test-{uuid4().hex[:12]}")
+    saga_id: str | None = None
     workflows: Sequence[type] = ()
     activities: Sequence[Callable[..., object]] = ()
     timeout: timedelta = TIMEOUT
@@ -56,6 +56,12 @@ class SagaPlan:
     scripts: Mapping[StepKey, Script]
     inputs: tuple[Input, ...]
     options: RunOptions
+    saga_id: str = field(init=False)
+    """The id of the saga in the options, or a new id."""
+
+    def __post_init__(self) -> None:
+        # Options may be shared by several runs, each of which is another saga.
+        object.__setattr__(self, "saga_id", self.options.saga_id or f"test-{uuid4().hex[:12]}")
 
     @property
     def inputs_while_waiting(self) -> tuple[Input, ...]:

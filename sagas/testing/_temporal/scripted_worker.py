@@ -31,7 +31,7 @@ class ScriptedWorker:
     def __init__(
         self, client: Client, plan: SagaPlan, workflows: Sequence[type], participants: ScriptedParticipants
     ) -> None:
-        self.task_queue = f"{plan.options.saga_id}-queue"
+        self.task_queue = f"{plan.saga_id}-queue"
         self._client, self._plan, self._workflows = client, plan, workflows
         self._participants = participants
         self._is_crashing = False

@@ -39,10 +39,10 @@ class TemporalWorld:
 
     def __init__(self, client: Client, plan: SagaPlan) -> None:
         declared = Declarations(plan.run, plan.options.workflows, plan.steps)
-        self.participants = ScriptedParticipants(plan, declared.result_types, self)
+        self.participants = ScriptedParticipants(plan, declared, self)
         self.operator = SagaClient(client)
         self._client, self._plan, self._workflows = client, plan, declared.workflows
-        self._saga_id = plan.options.saga_id
+        self._saga_id = plan.saga_id
         self._handle: SagaHandle[Any] | None = None
         self._watch = HistoryWatch(client, self._saga_id)
         self._skipper = TimeSkipper(client, config=TimeSkippingConfig(max_session_skip_count=MOST_SKIPS))

@@ -50,6 +50,7 @@ charge = action(operation("charge-card"), options=TWICE, probe=FIND_CHARGE).comp
 )
 capture = action(operation("capture-payment")).compensated_by(operation("return-payment"))
 ship = action(operation("ship-order"))
+quote = action(operation("quote-price")).read_only()
 
 
 @workflow.defn
@@ -80,6 +81,17 @@ class OrderSaga:
                 await saga.child(PaymentSaga.run, order, name="payment")
             else:
                 await saga.step(charge, order)
+            return await saga.pivot(ship, order)
+
+
+@workflow.defn
+class QuoteSaga:
+    """Quotes a price, and ships the order: the quote has no effect."""
+
+    @workflow.run
+    async def run(self, order: Order) -> Receipt:
+        async with Saga() as saga:
+            await saga.step(quote, order)
             return await saga.pivot(ship, order)
 
 

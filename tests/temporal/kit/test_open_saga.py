@@ -92,3 +92,24 @@ async def test_open_saga_is_terminated_at_the_end_of_the_block(saga_client: Clie
 
     description = await saga.handle.describe()
     assert description.status is WorkflowExecutionStatus.TERMINATED
+
+
+async def test_test_waits_for_a_call_of_a_step_without_a_script(saga_client: Client) -> None:
+    """Every name of the step stands for the step."""
+    async with open_saga(OrderSaga.run, Order(parcels=2), client=saga_client) as saga:
+        await saga.until_called(reserve)
+        await saga.until_called("pack-parcel#2")
+        run = await saga.finish()
+
+    run.assert_outcome(Completed)
+
+
+async def test_shared_options_start_a_new_saga_for_each_run(saga_client: Client) -> None:
+    """Every run without an id in the options is another saga."""
+    options = RunOptions(skips_time=False)
+
+    first = await run_saga(OrderSaga.run, Order(), client=saga_client, options=options)
+    second = await run_saga(OrderSaga.run, Order(), client=saga_client, options=options)
+
+    assert first.id != second.id
+    assert first.trace == second.trace != []

@@ -22,7 +22,7 @@ from sagas.testing import (
     run_saga,
 )
 
-from .shop import Order, OrderSaga, PaymentSaga, Receipt, capture, charge, reserve, ship
+from .shop import Order, OrderSaga, PaymentSaga, QuoteSaga, Receipt, capture, charge, reserve, ship
 
 ALL_STEPS = ("reserve-stock", "charge-card", "ship-order")
 
@@ -237,3 +237,13 @@ async def test_every_workflow_task_may_be_a_replay(saga_client: Client) -> None:
     )
 
     run.assert_outcome(Completed)
+
+
+async def test_read_only_step_has_no_effect(saga_client: Client) -> None:
+    """The participant receives the call, and the book of effects has no entry."""
+    run = await run_saga(QuoteSaga.run, Order(), client=saga_client)
+
+    run.assert_trace("quote-price", "ship-order")
+    run.assert_remaining_effects("ship-order")
+    assert run.effects == {"ship-order": "applied"}
+    assert [each.address for each in run.calls] == ["quote-price", "ship-order"]

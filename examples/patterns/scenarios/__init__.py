@@ -1,0 +1,1 @@
+"""The scenarios of the patterns, written like tests with `sagas.testing`."""
