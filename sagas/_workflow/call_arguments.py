@@ -1,7 +1,7 @@
 """Checks of the arguments of a saga's methods, for authors without a type checker."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from .._declarations.names import check_step_key
 from .._declarations.step import Action, ConfirmableAction, IrreversibleStep, Step
@@ -24,7 +24,8 @@ def check_step(step: object) -> None:
         DefinitionError: The argument is another object, or an action without the compensation.
     """
     if isinstance(step, ConfirmableAction):
-        name = cast("ConfirmableAction[Any, Any]", step).action.name
+        # The types of the message and the result do not matter here.
+        name = step.action.name  # pyright: ignore[reportUnknownMemberType]
         raise DefinitionError(f"{name!r} has a confirmation: add the cancellation with `compensated_by(...)`")
     if not isinstance(step, (Step, Action)):
         raise DefinitionError(f"a step is made by `action(...)`, not {step!r}")
