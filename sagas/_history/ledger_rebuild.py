@@ -149,6 +149,8 @@ def _view(record: SagaRecord) -> RunView:
         # A child with unknown outcome stays in the ledger when its parent continues as new.
         if child.address in ledger.unresolved_children():
             superseded |= _end_child(ledger, child)
+    resolved = manually_resolved(record)
+    compensations = {each.address: each for each in record.compensations}
     for address, item in _group_by_address(record).items():
         if isinstance(item, ChildRecord):
             ledger.start(address, is_child=True, sections=item.sections)
@@ -164,7 +166,9 @@ def _view(record: SagaRecord) -> RunView:
             pivot = result.outcome
             _end(ledger, address, result)
         else:
-            _enter_step(ledger, lifecycle, record, item)
+            _enter_step(ledger, lifecycle, item, is_resolved=address in resolved)
+            if (compensation := compensations.get(address)) is not None:
+                _keep_arguments(ledger, address, compensation)
         if pivot is Outcome.DONE and lifecycle.phase is Phase.FORWARD:
             lifecycle.start_pivot(address)
             lifecycle.pass_pivot()
@@ -251,7 +255,7 @@ def _outcome_of_probe(probe: ActivityRecord) -> ActivityOutcome | None:
 
 
 def _enter_step(
-    ledger: Ledger, lifecycle: Lifecycle, record: SagaRecord, activities: list[ActivityRecord]
+    ledger: Ledger, lifecycle: Lifecycle, activities: list[ActivityRecord], *, is_resolved: bool
 ) -> None:
     first = activities[0]
     address, purpose, spec = first.address, first.header.purpose, first.header.compensation
@@ -266,16 +270,20 @@ def _enter_step(
     if (confirmation := first.header.confirmation) is not None:
         ledger.add_confirmation(address, confirmation.to_pending(address, message))
     result = outcome_of_attempts(activities)
-    if purpose is Purpose.RETRIABLE and address in manually_resolved(record):
+    if purpose is Purpose.RETRIABLE and is_resolved:
         result = ActivityOutcome(Outcome.DONE)
     _end(ledger, address, result)
-    for compensation in record.compensations:
-        # The arguments of a scheduled compensation do not change, although the history of the action may have
-        # a result: a result that the workflow could not read was not passed to the compensation.
-        if compensation.address == address:
-            arguments = compensation.arguments
-            ledger.complete(address, arguments[1] if len(arguments) > 1 else None)
-            ledger.fail(address, result.outcome)
+
+
+def _keep_arguments(ledger: Ledger, address: str, compensation: ActivityRecord) -> None:
+    """Keeps the arguments of a scheduled compensation, which do not change.
+
+    The history of the action may have a result nevertheless: a result that the workflow could not read was
+    not passed to the compensation.
+    """
+    outcome, arguments = ledger.entries[address].outcome, compensation.arguments
+    ledger.complete(address, arguments[1] if len(arguments) > 1 else None)
+    ledger.fail(address, outcome)
 
 
 def _end(ledger: Ledger, address: str, result: ActivityOutcome) -> None:

@@ -1,10 +1,11 @@
 """Builds timelines from the records of sagas."""
 
 import shlex
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from operator import itemgetter
+from typing import Self
 
 from .._core.activity_outcome import ActivityOutcome
 from .._core.compensation import PendingCompensation, flatten
@@ -53,6 +54,9 @@ from .timeline import (
     Timeline,
 )
 from .unresolved_children import unresolved_children
+
+STEP_PURPOSES = (*LEDGER_PURPOSES, Purpose.AFTER_COMPENSATION)
+"""The purposes of actions that have a line in the timeline."""
 
 
 def build_timeline(record: SagaRecord) -> Timeline:
@@ -199,7 +203,62 @@ def _status_of(record: SagaRecord, rebuilt: RebuiltSaga) -> str:
     return "refused" if closure.error_type == SAGA_REFUSED else closure.status.value
 
 
+@dataclass(frozen=True, slots=True)
+class _Saga:
+    """A saga with the activities by address, collected once: a saga may have thousands of steps.
+
+    Args:
+        record: The record of the saga.
+        rebuilt: The state of the saga.
+        actions: The actions and probes.
+        compensations: The compensations, those of the rescues included.
+        confirmations: The confirmations.
+        planned: The addresses of the pending compensations.
+        to_confirm: The addresses of the pending confirmations.
+        resolutions: The manual resolutions of the saga.
+        all_resolutions: The manual resolutions of the saga and of the rescues.
+    """
+
+    record: SagaRecord
+    rebuilt: RebuiltSaga
+    actions: Mapping[str, list[ActivityRecord]]
+    compensations: Mapping[str, list[ActivityRecord]]
+    confirmations: Mapping[str, list[ActivityRecord]]
+    planned: Set[str]
+    to_confirm: Set[str]
+    resolutions: Mapping[str, ManualResolution]
+    all_resolutions: Mapping[str, ManualResolution]
+
+    @classmethod
+    def of(cls, record: SagaRecord, rebuilt: RebuiltSaga) -> Self:
+        records = (record, *record.own_rescues)
+        all_resolutions = dict[str, ManualResolution]()
+        for each in records:
+            all_resolutions |= manual_resolutions_of(each)
+        return cls(
+            record=record,
+            rebuilt=rebuilt,
+            actions=_by_address(
+                each for each in record.activities if each.header.purpose in (*STEP_PURPOSES, Purpose.PROBE)
+            ),
+            compensations=_by_address(activity for each in records for activity in each.compensations),
+            confirmations=_by_address(record.confirmations),
+            planned=set() if record.has_completed else {each.address for each in rebuilt.pending()},
+            to_confirm={each.address for each in rebuilt.ledger.confirmations()},
+            resolutions=manual_resolutions_of(record),
+            all_resolutions=all_resolutions,
+        )
+
+
+def _by_address(activities: Iterable[ActivityRecord]) -> Mapping[str, list[ActivityRecord]]:
+    by_address: dict[str, list[ActivityRecord]] = {}
+    for each in activities:
+        by_address.setdefault(each.address, []).append(each)
+    return by_address
+
+
 def _steps(record: SagaRecord, rebuilt: RebuiltSaga) -> Iterator[StepLine]:
+    saga = _Saga.of(record, rebuilt)
     seen = set[str]()
     unresolved = unresolved_children(record)
     for item in record.in_order:
@@ -207,18 +266,12 @@ def _steps(record: SagaRecord, rebuilt: RebuiltSaga) -> Iterator[StepLine]:
             yield _independent_line(item)
         elif isinstance(item, ChildRecord):
             problem = "" if item.superseded_run_id else unresolved.get(item.address, "")
-            yield _child_line(record, rebuilt, item, problem)
-        elif (
-            item.header.purpose in (*LEDGER_PURPOSES, Purpose.AFTER_COMPENSATION) and item.address not in seen
-        ):
+            yield _child_line(saga, item, problem)
+        elif item.header.purpose in STEP_PURPOSES and item.address not in seen:
             seen.add(item.address)
             purposes = (item.header.purpose, Purpose.PROBE)
-            same_step = [
-                each
-                for each in record.activities
-                if each.address == item.address and each.header.purpose in purposes
-            ]
-            yield _step_line(record, rebuilt, same_step)
+            same_step = [each for each in saga.actions[item.address] if each.header.purpose in purposes]
+            yield _step_line(saga, same_step)
 
 
 def _independent_line(saga: ChildRecord) -> StepLine:
@@ -237,14 +290,14 @@ def _independent_line(saga: ChildRecord) -> StepLine:
     )
 
 
-def _step_line(record: SagaRecord, rebuilt: RebuiltSaga, activities: list[ActivityRecord]) -> StepLine:
+def _step_line(saga: _Saga, activities: list[ActivityRecord]) -> StepLine:
     """The line of a step, from the activities and probes in order."""
     first, last = activities[0], activities[-1]
-    entry = rebuilt.ledger.entries.get(first.address)
+    entry = saga.rebuilt.ledger.entries.get(first.address)
     result = outcome_of_attempts(activities)
     failure = _last_result(activities) if result.outcome is Outcome.STARTED else result
     is_retried_until_done = first.header.purpose in (Purpose.PIVOT, Purpose.RETRIABLE)
-    resolution = manual_resolutions_of(record).get(first.address) if is_retried_until_done else None
+    resolution = saga.resolutions.get(first.address) if is_retried_until_done else None
     if resolution is not None:
         failure = ActivityOutcome(Outcome.DONE)
     return StepLine(
@@ -258,12 +311,12 @@ def _step_line(record: SagaRecord, rebuilt: RebuiltSaga, activities: list[Activi
         attempts=sum(each.attempts for each in activities if each.header.purpose is not Purpose.PROBE),
         code=failure.code,
         reason=failure.reason,
-        compensations=tuple(_compensation_lines(record, rebuilt, first.address)),
+        compensations=tuple(_compensation_lines(saga, first.address)),
         superseded_run_id=last.superseded_run_id,
         manual_resolution=resolution,
         is_paused=any(each.is_paused for each in activities),
         sections=tuple(section.address for section in first.header.sections),
-        confirmations=tuple(_confirmation_lines(record, rebuilt, first.address)),
+        confirmations=tuple(_confirmation_lines(saga, first.address)),
     )
 
 
@@ -273,12 +326,12 @@ def _last_result(activities: list[ActivityRecord]) -> ActivityOutcome:
     return next(ended, ActivityOutcome(Outcome.STARTED))
 
 
-def _child_line(record: SagaRecord, rebuilt: RebuiltSaga, child: ChildRecord, problem: str) -> StepLine:
+def _child_line(saga: _Saga, child: ChildRecord, problem: str) -> StepLine:
     """The line of a child; a child with a problem has an unknown outcome for the parent."""
     closure: Closure | None = closure_of_child(child)
-    outcome = rebuilt.ledger.entries[child.address].outcome
-    compensations = tuple(_compensation_lines(record, rebuilt, child.address))
-    confirmations = tuple(_confirmation_lines(record, rebuilt, child.address))
+    outcome = saga.rebuilt.ledger.entries[child.address].outcome
+    compensations = tuple(_compensation_lines(saga, child.address))
+    confirmations = tuple(_confirmation_lines(saga, child.address))
     timeline = build_timeline(child.record) if child.record else None
     if timeline is not None and outcome is Outcome.DONE:
         timeline = _with_lines_of_parent(
@@ -300,7 +353,7 @@ def _child_line(record: SagaRecord, rebuilt: RebuiltSaga, child: ChildRecord, pr
         confirmations=confirmations,
         child=timeline,
         superseded_run_id=child.superseded_run_id,
-        manual_resolution=manual_resolutions_of(record).get(child.address) if child.is_pivot else None,
+        manual_resolution=saga.resolutions.get(child.address) if child.is_pivot else None,
         sections=tuple(section.address for section in child.sections),
     )
 
@@ -339,42 +392,32 @@ def _with_lines_of_parent(
     return timeline.model_copy(update={"steps": steps})
 
 
-def _compensation_lines(record: SagaRecord, rebuilt: RebuiltSaga, address: str) -> Iterator[CompensationLine]:
+def _compensation_lines(saga: _Saga, address: str) -> Iterator[CompensationLine]:
     """The pending, scheduled and manually resolved compensations of a ledger entry."""
-    entry = rebuilt.ledger.entries.get(address)
+    entry = saga.rebuilt.ledger.entries.get(address)
     if entry is None:
         return
-    records = (record, *record.own_rescues)
-    resolutions = dict[str, ManualResolution]()
-    for each in records:
-        resolutions |= manual_resolutions_of(each)
-    planned = set[str]() if record.has_completed else {each.address for each in rebuilt.pending()}
+    resolutions = saga.all_resolutions
     for pending in flatten(entry.compensations):
-        activities = [
-            activity
-            for each in records
-            for activity in each.compensations
-            if activity.address == pending.address
-        ]
-        if not activities and pending.address not in planned and pending.address not in resolutions:
+        activities = saga.compensations.get(pending.address, [])
+        if not activities and pending.address not in saga.planned and pending.address not in resolutions:
             continue
-        line = _line(record, pending, activities, resolutions.get(pending.address))
-        behind = rebuilt.waiting.get(pending.address, "") if line.state is CompensationState.PENDING else ""
-        waiting = {"state": CompensationState.WAITING, "behind": behind}
-        yield line.model_copy(update=waiting) if behind else line
+        line = _line(saga.record, pending, activities, resolutions.get(pending.address))
+        behind = saga.rebuilt.waiting.get(pending.address, "")
+        if behind and line.state is CompensationState.PENDING:
+            line = line.model_copy(update={"state": CompensationState.WAITING, "behind": behind})
+        yield line
 
 
-def _confirmation_lines(record: SagaRecord, rebuilt: RebuiltSaga, address: str) -> Iterator[ConfirmationLine]:
+def _confirmation_lines(saga: _Saga, address: str) -> Iterator[ConfirmationLine]:
     """The pending, scheduled and manually completed confirmations of a ledger entry."""
-    entry = rebuilt.ledger.entries.get(address)
-    if entry is None or not entry.confirmations:
-        return
-    planned = {each.address for each in rebuilt.ledger.confirmations()}
-    resolutions = manual_resolutions_of(record)
-    for pending in entry.confirmations:
-        activities = [each for each in record.confirmations if each.address == pending.address]
-        if activities or (pending.address in planned and not rebuilt.lifecycle.has_compensated):
-            line = _line(record, pending, activities, resolutions.get(f"{CONFIRM}{pending.address}"))
+    entry = saga.rebuilt.ledger.entries.get(address)
+    for pending in entry.confirmations if entry else ():
+        activities = saga.confirmations.get(pending.address, [])
+        is_planned = pending.address in saga.to_confirm and not saga.rebuilt.lifecycle.has_compensated
+        if activities or is_planned:
+            resolution = saga.resolutions.get(f"{CONFIRM}{pending.address}")
+            line = _line(saga.record, pending, activities, resolution)
             yield ConfirmationLine.model_validate(dict(line))
 
 

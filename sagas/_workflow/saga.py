@@ -432,6 +432,7 @@ class Saga:
         """
         if after is not None:
             check_positive_duration("after", after)
+        self._unawaited.forget(alternatives)
         call = self._first_of.run(alternatives, after, is_hedged=hedged)
         return self._track("first_of", "", call)
 
