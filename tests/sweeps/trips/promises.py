@@ -279,10 +279,7 @@ def _order_of_saga(
 
 
 def _no_overtaking(requests: Sequence[Request]) -> None:
-    """P5 with `OnStuck.WAIT`: an older compensation starts after the end of every newer compensation.
-
-    The order is the order at the participants: the clocks of a child that skips time and of the parent differ.
-    """
+    """P5 with `OnStuck.WAIT`: an older compensation starts after the end of every newer compensation."""
     tried = [each.key for each in requests if each.is_compensation]
     in_turn = [key for key in dict.fromkeys(tried) for _ in range(tried.count(key))]
     assert tried == in_turn, f"P5: {tried} overtake a failing compensation"

@@ -151,7 +151,8 @@ UNSANDBOXED = (
     SagaShape(
         name="waiting-compensations",
         do=("tell", "hotel", TripPlan(do=("flight",)), "car", "fail"),
-        responses={"cancel-car": (fails(),), "cancel-flight": (fails(), fails())},
+        # Only the root skips time: the clocks of several workflows that skip time differ.
+        responses={"cancel-car": (fails(), fails())},
         code="Planned",
         on_stuck=OnStuck.WAIT,
         skips_time=True,
