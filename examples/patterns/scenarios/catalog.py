@@ -10,6 +10,7 @@ from sagas.testing import SagaRun
 from . import (
     amended_approval,
     compensation_scopes,
+    confirmed_trip,
     grace_period,
     hedged,
     late_answer,
@@ -38,6 +39,11 @@ PATTERNS: Mapping[str, tuple[Scenario, ...]] = {
         compensation_scopes.lost_booking_is_found,
         compensation_scopes.failed_booking_is_not_compensated,
         compensation_scopes.rejected_step_is_compensated,
+    ),
+    "confirmed-trip": (
+        confirmed_trip.customer_takes_the_offer,
+        confirmed_trip.customer_declines_the_offer,
+        confirmed_trip.customer_does_not_decide,
     ),
     "repeated-steps": (
         repeated_steps.heavy_container_leaves,
