@@ -305,7 +305,7 @@ def test_every_operator_command_is_in_the_page() -> None:
     """Every command of the page has an expectation here."""
     assert sorted(line.partition(" --because ")[0] for line in COMMANDS) == sorted(EXPECTED)
     commands = get_command(app).commands.keys()  # type: ignore[attr-defined]  # `app` is a group
-    assert {line.split()[1] for line in COMMANDS} == commands - {"dev", "histories"}
+    assert {line.split()[1] for line in COMMANDS} == commands - {"dev", "histories", "new"}
 
 
 def test_every_status_is_in_the_table_of_the_page() -> None:
@@ -319,10 +319,11 @@ def test_every_status_is_in_the_table_of_the_page() -> None:
 
 
 def test_every_kind_of_step_is_in_the_table_of_the_page() -> None:
-    """Each purpose of an activity with a line of its own has a row, and children have one."""
+    """Each purpose of an activity with a line of its own has a row, and so have the other kinds of lines."""
     marks = set(re.findall(r"^\| `\(([a-z-]+)\)` \|", PAGE, re.MULTILINE))
 
-    assert marks == {*Purpose, "child"} - {Purpose.STEP, Purpose.COMPENSATION, Purpose.PROBE}
+    in_other_lines = {Purpose.STEP, Purpose.COMPENSATION, Purpose.CONFIRMATION, Purpose.PROBE}
+    assert marks == {*Purpose, "child", "independent", "read-only"} - in_other_lines
 
 
 def in_page(code: str) -> CodeType:
